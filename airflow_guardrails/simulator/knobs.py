@@ -1,0 +1,164 @@
+"""
+What nobody outside AWS knows, and what a test wants to choose: every one a knob with a default.
+
+Durations are simulated seconds. A knob is read when it matters, so a change acts on whatever happens next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+_SECONDS = "seconds"
+_PROBABILITY = "probability"
+_FLAG = "flag"
+_COUNT = "count"
+_TEXT = "text"
+
+
+def _knob(default: Any, meaning: str, *, kind: str = _SECONDS, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "kind": kind, "choices": choices})
+
+
+def _choice(default: str, *others: str, meaning: str) -> Any:
+    return _knob(default, meaning, kind="choice", choices=(default, *others))
+
+
+@dataclass(slots=True, kw_only=True)
+class Knobs:
+    """All knobs of a simulation; change them by :meth:`update`, which refuses what makes no sense."""
+
+    provisioning_seconds: float = _knob(180.0, "From the call until a new fleet's instances run.")
+    activation_seconds: float = _knob(10.0, "How long one shift of traffic takes.")
+    deleting_seconds: float = _knob(60.0, "How long terminating a fleet takes.")
+    ping_timeout_seconds: float = _knob(
+        240.0, "How long a container may fail its ping when its variant does not say."
+    )
+
+    describe_lag_seconds: float = _knob(
+        0.0, "How long DescribeEndpoint answers the state before an UpdateEndpoint."
+    )
+    stale_read_probability: float = _knob(
+        0.0, "How often DescribeEndpoint answers the state of some seconds ago.", kind=_PROBABILITY
+    )
+    stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
+    config_visible_after_seconds: float = _knob(0.0, "How long a new endpoint configuration cannot be found.")
+    list_lag_seconds: float = _knob(0.0, "How far ListEndpoints is behind.")
+    metric_delay_seconds: float = _knob(
+        0.0, "How long after its time a datapoint becomes visible to queries and alarms."
+    )
+
+    rollback_failure_reason: str | None = _knob(
+        "The update was rolled back because an auto-rollback alarm went into ALARM.",
+        "FailureReason after a rollback by alarm or timeout; None or '' takes it from every rollback.",
+        kind=_TEXT,
+    )
+    show_rolling_back: bool = _knob(
+        False, "Whether an UpdateEndpoint that rolls back shows RollingBack instead of Updating.", kind=_FLAG
+    )
+    alarms_judged: str = _choice(
+        "bakes",
+        "always",
+        meaning="When auto-rollback alarms are looked at: in bakes, or until the old fleet goes.",
+    )
+    alarm_poll_seconds: float = _knob(
+        10.0, "Time between two looks at the alarms; an alarm that comes and goes between two is missed."
+    )
+    alarm_already_in_alarm: str = _choice(
+        "rolls_back", "ignored", meaning="What an alarm does that is in ALARM when the update starts."
+    )
+    insufficient_data: str = _choice(
+        "ignored", "rolls_back", meaning="What an alarm in INSUFFICIENT_DATA does during a bake."
+    )
+    missing_alarm: str = _choice(
+        "ignore", "reject", meaning="What UpdateEndpoint does about an alarm that does not exist."
+    )
+    timeout_ends_in: str = _choice(
+        "rollback", "Failed", meaning="How an update ends whose MaximumExecutionTimeoutInSeconds passed."
+    )
+    linear_last_step_bakes: bool = _knob(
+        True, "Whether a linear update bakes WaitIntervalInSeconds after its last step too.", kind=_FLAG
+    )
+    capacity_rounding: str = _choice(
+        "ceil", "round", "floor", meaning="How CAPACITY_PERCENT becomes instances; never below one."
+    )
+    one_instance_percent: str = _choice(
+        "reject", "accept", meaning="What a CAPACITY_PERCENT canary or step on a one-instance fleet does."
+    )
+    foreign_size: str = _choice(
+        "reject",
+        "ignore",
+        meaning="What a LinearStepSize does in CANARY, a CanarySize in LINEAR, either in ALL_AT_ONCE.",
+    )
+
+    same_config_update: str = _choice(
+        "accept", "reject", meaning="What UpdateEndpoint does with the configuration already in service."
+    )
+    variant_names_differ: str = _choice(
+        "reject",
+        "all_at_once",
+        meaning="What an update with a policy does when the new configuration's variants have other names.",
+    )
+    retain_without_last: str = _choice(
+        "all_at_once", "reject", meaning="What RetainDeploymentConfig does when there is none to retain."
+    )
+    retain_with_config: str = _choice(
+        "reject", "given", "last", meaning="What RetainDeploymentConfig together with DeploymentConfig does."
+    )
+    scaling_ends_in: str = _choice(
+        "success",
+        "rollback",
+        meaning="How UpdateEndpointWeightsAndCapacities ends; a rollback shows RollingBack.",
+    )
+    instance_limit: int | None = _knob(
+        None, "Instances that may run in the region, both fleets counted; None is no limit.", kind=_COUNT
+    )
+
+    serve_without_artefact: bool = _knob(
+        True, "Whether a model that names no artefact is served, by its behaviour profile.", kind=_FLAG
+    )
+
+    def update(self, **changes: Any) -> None:
+        """Change several knobs or, when one is unknown or wrong, none and raise ValueError."""
+        known = {knob.name: knob for knob in fields(self)}
+        if unknown := sorted(set(changes) - set(known)):
+            raise ValueError(f"no such knob: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        for name, value in changes.items():
+            _check(known[name], value)
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+def _check(knob: Field[Any], value: Any) -> None:
+    kind, choices = knob.metadata["kind"], knob.metadata["choices"]
+    rule = f"one of {', '.join(choices)}" if choices else _RULES[kind]
+    if not (value in choices if choices else _fits(kind, value)):
+        raise ValueError(f"knob {knob.name} must be {rule} (got {value!r})")
+
+
+_RULES: Mapping[str, str] = MappingProxyType(
+    {
+        _SECONDS: "a number of seconds, 0 or more",
+        _PROBABILITY: "a number from 0 to 1",
+        _FLAG: "true or false",
+        _COUNT: "a whole number, 0 or more, or None",
+        _TEXT: "a text or None",
+    }
+)
+
+
+def _fits(kind: str, value: Any) -> bool:
+    if kind == _FLAG:
+        return isinstance(value, bool)
+    if kind == _TEXT:
+        return value is None or isinstance(value, str)
+    if kind == _COUNT:
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    return _is_number(value) and 0 <= value <= (1 if kind == _PROBABILITY else math.inf)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
