@@ -1,0 +1,52 @@
+# Everything here sets itself up: Python (>= 3.10), make and git are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
+ARGS ?=
+
+.PHONY: help demo ui test check clean constraints
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo         a good model rolled out and a bad one rolled back, by a real Airflow; needs no AWS"
+	@echo "make ui           the same, then stays up so that you can look at both runs in the Airflow UI"
+	@echo "make test         all tests"
+	@echo "make check        lint, format, types and import contracts"
+	@echo "make clean        remove everything that these made"
+	@echo "make constraints  bring constraints.txt in line with pyproject.toml"
+
+demo: $(READY)
+	@$(BIN)/python -m airflow_guardrails.demo $(ARGS)
+
+ui: $(READY)
+	@$(BIN)/python -m airflow_guardrails.demo --ui $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# uv is only quicker: where it cannot be had or does not get through, pip does the same.
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed (got %d.%d); say which: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv \
+		&& VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt -e '.[simulator]' --group dev \
+		|| PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulator]' --group dev
+	@touch $@
+
+constraints: $(READY)
+	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+		--extra simulator --group dev pyproject.toml - --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
