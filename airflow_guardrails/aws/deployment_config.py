@@ -1,0 +1,224 @@
+"""
+A strategy and its alarms on the wire: ``DeploymentConfig`` of ``UpdateEndpoint``, both ways.
+
+botocore checks required members and minima only, so what a person writes in the API's own form is checked here,
+by building the value it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from airflow_guardrails.aws.section import Found, Section
+from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
+from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling, Strategy
+
+_PERCENT, _COUNT = "CAPACITY_PERCENT", "INSTANCE_COUNT"
+_POLICIES = ("BlueGreenUpdatePolicy", "RollingUpdatePolicy")
+_DEPLOYMENT_CONFIG = (*_POLICIES, "AutoRollbackConfiguration")
+_BLUE_GREEN = ("TrafficRoutingConfiguration", "TerminationWaitInSeconds", "MaximumExecutionTimeoutInSeconds")
+_ROUTING = ("Type", "WaitIntervalInSeconds", "CanarySize", "LinearStepSize")
+_ROLLING = (
+    "MaximumBatchSize",
+    "WaitIntervalInSeconds",
+    "RollbackMaximumBatchSize",
+    "MaximumExecutionTimeoutInSeconds",
+)
+
+# The rolling page of the developer guide writes a word that the API does not know.
+_HINTS = {"CAPACITY_PERCENTAGE": "the API's word is CAPACITY_PERCENT"}
+
+Arguments = dict[str, Found]
+AnyStrategy = TypeVar("AnyStrategy", AllAtOnce, Canary, Linear, Rolling)
+
+
+def as_guardrails(strategy: Strategy | Mapping[str, Any] | None, alarms: Iterable[str] = ()) -> Guardrails:
+    """
+    What a DAG author gave, as one checked value.
+
+    :param strategy: a strategy, or a dict in the form of the API's ``DeploymentConfig``
+    :param alarms: names of alarms; those that the dict names come first, none is counted twice
+    :raises InvalidStrategy: if the strategy breaks a rule; for a dict the text begins with the path to it
+    :raises InvalidAlarms: if the alarms do
+    """
+    if isinstance(alarms, str):
+        raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
+    if not isinstance(strategy, Mapping):
+        return Guardrails(strategy=strategy, alarms=tuple(alarms))
+    written = parse_deployment_config(strategy)
+    others = (alarm for alarm in alarms if alarm not in written.alarms)
+    return Guardrails(strategy=written.strategy, alarms=(*written.alarms, *others))
+
+
+def deployment_config_request(guardrails: Guardrails) -> dict[str, Any]:
+    """The ``DeploymentConfig`` to send; empty if there is neither a strategy nor an alarm."""
+    return {**_policy(guardrails.strategy), **_auto_rollback(guardrails.alarms)}
+
+
+def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
+    """
+    Read a dict in the form of the API's ``DeploymentConfig``; numbers may be text, as Jinja renders them.
+
+    :raises InvalidStrategy: for an unknown, missing or contradictory key and for any value out of bounds
+    :raises InvalidAlarms: if the alarms break a rule
+    """
+    config = Section(content, "DeploymentConfig", known=_DEPLOYMENT_CONFIG)
+    return _guardrails(config, _parse_policy(config))
+
+
+def _policy(strategy: Strategy | None) -> dict[str, Any]:
+    if strategy is None:
+        return {}
+    if isinstance(strategy, Rolling):
+        return {"RollingUpdatePolicy": _rolling(strategy)}
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": _routing(strategy),
+            "TerminationWaitInSeconds": _seconds(strategy.termination_wait),
+            **_limit(strategy),
+        }
+    }
+
+
+def _routing(strategy: AllAtOnce | Canary | Linear) -> dict[str, Any]:
+    if isinstance(strategy, AllAtOnce):
+        # Botocore requires the interval even where there is nothing to wait between.
+        return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    kind, size = ("CANARY", "CanarySize") if isinstance(strategy, Canary) else ("LINEAR", "LinearStepSize")
+    return {
+        "Type": kind,
+        "WaitIntervalInSeconds": _seconds(strategy.bake),
+        size: _capacity(strategy.percent, strategy.instances),
+    }
+
+
+def _rolling(strategy: Rolling) -> dict[str, Any]:
+    return {
+        "MaximumBatchSize": _capacity(strategy.batch_percent, strategy.batch_instances),
+        "WaitIntervalInSeconds": _seconds(strategy.bake),
+        **_rollback_batch(strategy),
+        **_limit(strategy),
+    }
+
+
+def _rollback_batch(strategy: Rolling) -> dict[str, Any]:
+    size = (strategy.rollback_batch_percent, strategy.rollback_batch_instances)
+    return {} if size == (None, None) else {"RollbackMaximumBatchSize": _capacity(*size)}
+
+
+def _capacity(percent: int | None, instances: int | None) -> dict[str, Any]:
+    if instances is None:
+        return {"Type": _PERCENT, "Value": percent}
+    return {"Type": _COUNT, "Value": instances}
+
+
+def _limit(strategy: Strategy) -> dict[str, Any]:
+    limit = strategy.max_duration
+    return {} if limit is None else {"MaximumExecutionTimeoutInSeconds": _seconds(limit)}
+
+
+def _seconds(duration: timedelta) -> int:
+    return duration // timedelta(seconds=1)
+
+
+def _auto_rollback(alarms: tuple[str, ...]) -> dict[str, Any]:
+    if not alarms:
+        return {}
+    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
+
+
+def _parse_policy(config: Section) -> Strategy | None:
+    given = [policy for policy in _POLICIES if policy in config]
+    if len(given) > 1:
+        raise InvalidStrategy(f"{config.path} must have one update policy (got {' and '.join(given)})")
+    if "BlueGreenUpdatePolicy" in config:
+        return _parse_blue_green(config.section("BlueGreenUpdatePolicy", known=_BLUE_GREEN))
+    if "RollingUpdatePolicy" in config:
+        return _parse_rolling(config.section("RollingUpdatePolicy", known=_ROLLING))
+    return None
+
+
+def _parse_blue_green(policy: Section) -> Strategy:
+    routing = policy.section("TrafficRoutingConfiguration", known=_ROUTING)
+    parse = _PARSE_ROUTING[routing.choice("Type", _PARSE_ROUTING)]
+    return parse(routing, {**_parse_termination_wait(policy), **_parse_limit(policy)})
+
+
+def _parse_all_at_once(routing: Section, rest: Arguments) -> AllAtOnce:
+    routing.refuse("CanarySize", "ALL_AT_ONCE has a single step")
+    routing.refuse("LinearStepSize", "ALL_AT_ONCE has a single step")
+    if "WaitIntervalInSeconds" in routing and routing.seconds("WaitIntervalInSeconds").value != NO_WAIT:
+        routing.refuse("WaitIntervalInSeconds", "ALL_AT_ONCE has a single step; use TerminationWaitInSeconds")
+    return _build(AllAtOnce, rest)
+
+
+def _parse_canary(routing: Section, rest: Arguments) -> Canary:
+    routing.refuse("LinearStepSize", "CANARY is sized by CanarySize")
+    return _build(Canary, {**_parse_bake(routing), **_parse_capacity(routing, "CanarySize"), **rest})
+
+
+def _parse_linear(routing: Section, rest: Arguments) -> Linear:
+    routing.refuse("CanarySize", "LINEAR is sized by LinearStepSize")
+    return _build(Linear, {**_parse_bake(routing), **_parse_capacity(routing, "LinearStepSize"), **rest})
+
+
+_PARSE_ROUTING: dict[str, Callable[[Section, Arguments], Strategy]] = {
+    "ALL_AT_ONCE": _parse_all_at_once,
+    "CANARY": _parse_canary,
+    "LINEAR": _parse_linear,
+}
+
+
+def _parse_rolling(policy: Section) -> Rolling:
+    batch = _parse_capacity(policy, "MaximumBatchSize", prefix="batch_")
+    back: Arguments = {}
+    if "RollbackMaximumBatchSize" in policy:
+        back = _parse_capacity(policy, "RollbackMaximumBatchSize", prefix="rollback_batch_")
+    return _build(Rolling, {**batch, **back, **_parse_bake(policy), **_parse_limit(policy)})
+
+
+def _parse_bake(section: Section) -> Arguments:
+    return {"bake": section.seconds("WaitIntervalInSeconds")}
+
+
+def _parse_termination_wait(policy: Section) -> Arguments:
+    key = "TerminationWaitInSeconds"
+    return {"termination_wait": policy.seconds(key)} if key in policy else {}
+
+
+def _parse_limit(policy: Section) -> Arguments:
+    key = "MaximumExecutionTimeoutInSeconds"
+    return {"max_duration": policy.seconds(key)} if key in policy else {}
+
+
+def _parse_capacity(section: Section, key: str, *, prefix: str = "") -> Arguments:
+    capacity = section.section(key, known=("Type", "Value"))
+    unit = "percent" if capacity.choice("Type", (_PERCENT, _COUNT), hints=_HINTS) == _PERCENT else "instances"
+    return {f"{prefix}{unit}": capacity.number("Value")}
+
+
+def _build(kind: Callable[..., AnyStrategy], arguments: Arguments) -> AnyStrategy:
+    try:
+        return kind(**{name: found.value for name, found in arguments.items()})
+    except InvalidStrategy as error:
+        raise InvalidStrategy(f"{arguments[str(error.field)].path}: {error}", field=error.field) from None
+
+
+def _guardrails(config: Section, strategy: Strategy | None) -> Guardrails:
+    try:
+        return Guardrails(strategy=strategy, alarms=_parse_alarms(config))
+    except InvalidAlarms as error:
+        path = "AutoRollbackConfiguration.Alarms"
+        raise InvalidAlarms(f"{config.at(path)}: {error}", field=error.field) from None
+
+
+def _parse_alarms(config: Section) -> tuple[str, ...]:
+    if "AutoRollbackConfiguration" not in config:
+        return ()
+    rollback = config.section("AutoRollbackConfiguration", known=("Alarms",))
+    if "Alarms" not in rollback:
+        return ()
+    return tuple(alarm.value("AlarmName") for alarm in rollback.sections("Alarms", known=("AlarmName",)))

@@ -1,0 +1,29 @@
+"""
+What can be wrong with a value, known before anything is sent to AWS.
+
+GuardrailsValueError (ValueError)
++- InvalidStrategy
++- InvalidAlarms
+"""
+
+from __future__ import annotations
+
+
+class GuardrailsValueError(ValueError):
+    """
+    A value breaks a rule; the text gives its name, the rule and what was given.
+
+    ``field`` names the argument at fault, for whoever knows where that argument was written.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidStrategy(GuardrailsValueError):  # noqa: N818 - named by what happened
+    """A strategy, or the dict it was written as, is not one SageMaker can carry out."""
+
+
+class InvalidAlarms(GuardrailsValueError):  # noqa: N818 - the same
+    """The alarms are not a list of CloudWatch alarm names that SageMaker accepts."""

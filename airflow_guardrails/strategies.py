@@ -1,0 +1,24 @@
+"""
+The strategies a DAG author builds.
+
+>>> from datetime import timedelta
+>>> from airflow_guardrails.strategies import Canary
+>>> print(Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5)))
+canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet goes
+"""
+
+from __future__ import annotations
+
+from airflow_guardrails.domain.errors import GuardrailsValueError, InvalidAlarms, InvalidStrategy
+from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Linear, Rolling, Strategy
+
+__all__ = [
+    "AllAtOnce",
+    "Canary",
+    "GuardrailsValueError",
+    "InvalidAlarms",
+    "InvalidStrategy",
+    "Linear",
+    "Rolling",
+    "Strategy",
+]
