@@ -1,0 +1,151 @@
+"""The control API: what a test or a demo does to the simulated world that AWS offers no call for."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from moto.core.utils import get_service_model
+from werkzeug.wrappers import Response
+
+from airflow_guardrails.simulator.faults import Fault
+from airflow_guardrails.simulator.profiles import Profile
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from airflow_guardrails.simulator.simulation import Simulation, World
+
+TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
+OUR_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")
+
+
+class Control:
+    """
+    Answers JSON with JSON below ``/_simulator/``, to whoever knows the token.
+
+    A wrong value is a 400 whose ``error`` says what would be right.
+    """
+
+    def __init__(self, simulation: Simulation, *, token: str) -> None:
+        self._simulation = simulation
+        self._token = token
+        self._actions: dict[tuple[str, str], Callable[..., Any]] = {
+            ("GET", "status"): self._status,
+            ("POST", "clock/advance"): self._advance,
+            ("POST", "clock/speed"): self._set_speed,
+            ("POST", "knobs"): self._set_knobs,
+            ("POST", "faults"): self._add_fault,
+            ("POST", "faults/clear"): self._clear_faults,
+            ("POST", "profiles"): self._set_profile,
+            ("POST", "profiles/clear"): self._clear_profile,
+            ("POST", "traffic"): self._replay,
+            ("POST", "traffic/stop"): self._stop_replay,
+            ("POST", "endpoints/script-ending"): self._script_ending,
+            ("POST", "endpoints/system-update"): self._system_update,
+            ("POST", "endpoints/vanish"): self._vanish,
+            ("POST", "alarms/state"): self._alarm_state,
+        }
+
+    def answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> Response:
+        if not hmac.compare_digest(environ.get("HTTP_X_SIMULATOR_TOKEN", "").encode(), self._token.encode()):
+            return _json({"error": f"{TOKEN_HEADER} must be the token printed at start"}, status=401)
+        action = self._actions.get((environ["REQUEST_METHOD"], path))
+        if action is None:
+            known = ", ".join(f"{method} {name}" for method, name in self._actions)
+            return _json({"error": f"no {environ['REQUEST_METHOD']} {path}; there are {known}"}, status=404)
+        try:
+            with self._simulation.clock.lock:
+                self._simulation.clock.catch_up()
+                return _json(action(**_arguments(body)))
+        except (TypeError, ValueError) as error:
+            return _json({"error": str(error)}, status=400)
+
+    def _status(self) -> dict[str, Any]:
+        simulation = self._simulation
+        return {
+            "now": simulation.clock.now().isoformat(),
+            "speed": simulation.clock.speed,
+            "seed": simulation.seed,
+            "knobs": asdict(simulation.knobs),
+            "calls": dict(simulation.calls),
+            "worlds": {region: world.traffic.status() for region, world in simulation.worlds.items()},
+        }
+
+    def _advance(self, *, seconds: float) -> dict[str, Any]:
+        if seconds < 0:
+            raise ValueError(f"seconds must not be negative (got {seconds})")
+        self._simulation.clock.advance(seconds)
+        return {"now": self._simulation.clock.now().isoformat()}
+
+    def _set_speed(self, *, speed: float) -> dict[str, Any]:
+        if speed < 0:
+            raise ValueError(f"speed must be 0 (manual) or more (got {speed})")
+        self._simulation.clock.speed = speed
+        return {"speed": speed}
+
+    def _set_knobs(self, **changes: Any) -> dict[str, Any]:
+        self._simulation.knobs.update(**changes)
+        return {"knobs": self._asdict(self._simulation.knobs)}
+
+    def _add_fault(self, *, operation: str, **details: Any) -> dict[str, Any]:
+        if not any(operation in get_service_model(service).operation_names for service in OUR_SERVICES):
+            raise ValueError(f"operation must be one of {', '.join(OUR_SERVICES)} (got {operation!r})")
+        self._simulation.faults.add(Fault(operation=operation, **details))
+        return {}
+
+    def _clear_faults(self) -> dict[str, Any]:
+        self._simulation.faults.clear()
+        return {}
+
+    def _set_profile(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:
+        self._world(region).profiles.set(name, Profile(**details))
+        return {}
+
+    def _clear_profile(self, *, region: str, name: str) -> dict[str, Any]:
+        self._world(region).profiles.clear(name)
+        return {}
+
+    def _replay(self, *, region: str, **details: Any) -> dict[str, Any]:
+        self._world(region).traffic.replay(**details)
+        return {}
+
+    def _stop_replay(self, *, region: str, endpoint_name: str) -> dict[str, Any]:
+        return {"requests": self._world(region).traffic.stop_replay(endpoint_name)}
+
+    def _script_ending(self, *, region: str, endpoint_name: str, **details: Any) -> dict[str, Any]:
+        self._world(region).sagemaker.script_ending(endpoint_name, **details)
+        return {}
+
+    def _system_update(self, *, region: str, endpoint_name: str, seconds: float) -> dict[str, Any]:
+        self._world(region).sagemaker.system_update(endpoint_name, seconds)
+        return {}
+
+    def _vanish(self, *, region: str, endpoint_name: str) -> dict[str, Any]:
+        self._world(region).sagemaker.vanish(endpoint_name)
+        return {}
+
+    def _alarm_state(self, *, region: str, name: str) -> dict[str, Any]:
+        return {"state": self._world(region).alarms.state(name)}
+
+    def _world(self, region: str) -> World:
+        return self._simulation.world(region)
+
+
+def _arguments(body: bytes) -> dict[str, Any]:
+    arguments = json.loads(body or b"{}")
+    if not isinstance(arguments, dict):
+        raise TypeError(f"the body must be a JSON object (got {type(arguments).__name__})")
+    return arguments
+
+
+def _json(answer: Any, *, status: int = 200) -> Response:
+    return Response(json.dumps(answer, default=_plain), status=status, content_type="application/json")
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

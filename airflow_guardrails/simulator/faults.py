@@ -1,0 +1,70 @@
+"""Faults on demand: what a call to AWS may meet, by the name of its operation."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Kind = Literal["throttle", "error", "hang", "lose"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """
+    What happens to calls of one operation.
+
+    :param operation: its name in the API, for example ``UpdateEndpoint``.
+    :param kind: ``throttle`` (400 "Rate exceeded"), ``error`` (*code*, *message*, *status*), ``hang``
+        (answered *seconds* of wall time late) or ``lose`` (carried out, then the connection drops).
+    :param times: how many calls meet it; None means every one from now on.
+    :param probability: of meeting it, for each call, 0 to 1.
+    :raises ValueError: when a value is out of its range.
+    """
+
+    operation: str
+    kind: Kind = "throttle"
+    times: int | None = None
+    probability: float = 1.0
+    seconds: float = 0.0
+    code: str = "InternalFailure"
+    message: str = "The request processing has failed because of an unknown error, exception or failure."
+    status: int = 500
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(Kind))} (got {self.kind!r})")
+        if not 0 <= self.probability <= 1:
+            raise ValueError(f"probability must be between 0 and 1 (got {self.probability})")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be at least 1, or absent (got {self.times})")
+        if self.seconds < 0:
+            raise ValueError(f"seconds must not be negative (got {self.seconds})")
+
+
+class Faults:
+    """The faults that stand, oldest first; the first that applies to a call is the one it meets."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._standing: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        self._standing.append(fault)
+
+    def clear(self) -> None:
+        self._standing.clear()
+
+    def draw(self, operation: str) -> Fault | None:
+        """The fault the next call of *operation* meets; one with a number of *times* is used up by it."""
+        for fault in self._standing:
+            if fault.operation == operation and self._rng.random() < fault.probability:
+                self._use_up(fault)
+                return fault
+        return None
+
+    def _use_up(self, fault: Fault) -> None:
+        if fault.times is not None:
+            fault.times -= 1
+            if not fault.times:
+                self._standing.remove(fault)

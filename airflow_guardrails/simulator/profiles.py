@@ -1,0 +1,88 @@
+"""Behaviour laid over models: slower, failing, from a minute on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_guardrails.simulator.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """
+    How requests to one model, or to one fleet, differ from what the model itself does.
+
+    :param latency_factor: multiplies the model's own latency.
+    :param extra_latency_ms: added to it.
+    :param latency_jitter_ms: a further random delay, uniform from 0 to this.
+    :param error_rate: the share of requests answered with HTTP 500, 0 to 1.
+    :param from_minute: minutes since the fleet's first request before which nothing of this holds.
+    :param never_healthy: whether the container never passes its ping.
+    :raises ValueError: when a value is out of its range.
+    """
+
+    latency_factor: float = 1.0
+    extra_latency_ms: float = 0.0
+    latency_jitter_ms: float = 0.0
+    error_rate: float = 0.0
+    from_minute: float = 0.0
+    never_healthy: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.error_rate <= 1:
+            raise ValueError(f"error_rate must be between 0 and 1 (got {self.error_rate})")
+        for name in ("latency_factor", "extra_latency_ms", "latency_jitter_ms", "from_minute"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative (got {getattr(self, name)})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The instances that serve one configuration of one endpoint's variant."""
+
+    endpoint_name: str
+    variant_name: str
+    endpoint_config_name: str
+
+
+class Profiles:
+    """The profiles by name of model or endpoint configuration; a configuration's outranks its model's."""
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._by_name: dict[str, Profile] = {}
+        self._first_request: dict[Fleet, datetime] = {}
+
+    def set(self, name: str, profile: Profile) -> None:
+        self._by_name[name] = profile
+
+    def clear(self, name: str) -> None:
+        self._by_name.pop(name, None)
+
+    def never_healthy(self, model_name: str) -> bool:
+        profile = self._by_name.get(model_name)
+        return profile is not None and profile.never_healthy
+
+    def of(self, fleet: Fleet, model_name: str) -> Profile | None:
+        """What holds for a request to *fleet* now, None when nothing does."""
+        since = self._first_request.setdefault(fleet, self._clock.now())
+        profile = self._by_name.get(fleet.endpoint_config_name) or self._by_name.get(model_name)
+        if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
+            return profile
+        return None
+
+    def keep_only(self, endpoint_name: str, fleets: set[Fleet]) -> None:
+        """Forget the endpoint's other fleets: one launched again later is a new one, at its minute 0."""
+        for fleet in [known for known in self._first_request if known.endpoint_name == endpoint_name]:
+            if fleet not in fleets:
+                del self._first_request[fleet]
+
+    def fails(self, profile: Profile) -> bool:
+        return self._rng.random() < profile.error_rate
+
+    def latency(self, profile: Profile, seconds: float) -> float:
+        jitter = self._rng.random() * profile.latency_jitter_ms
+        return seconds * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000

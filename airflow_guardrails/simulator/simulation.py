@@ -1,0 +1,70 @@
+"""One simulated AWS account: a clock, and a world of its own for every region."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from airflow_guardrails.simulator.alarms import Alarms
+from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.faults import Faults
+from airflow_guardrails.simulator.knobs import Knobs
+from airflow_guardrails.simulator.metrics import MetricStore
+from airflow_guardrails.simulator.profiles import Profiles
+from airflow_guardrails.simulator.sagemaker import SageMaker
+from airflow_guardrails.simulator.serving import Containers
+from airflow_guardrails.simulator.traffic import Traffic
+
+ACCOUNT_ID = "123456789012"
+
+
+class World:
+    """Everything of one region."""
+
+    def __init__(self, simulation: Simulation, region: str) -> None:
+        self.region = region
+        self.account_id = ACCOUNT_ID
+        self.clock = simulation.clock
+        self.knobs = simulation.knobs
+        self.profiles = Profiles(self.clock, random.Random(f"profiles {region} {simulation.seed}"))  # noqa: S311 - not for secrets
+        self.metrics = MetricStore(self.clock, self.knobs)
+        self.alarms = Alarms(self.clock, self.metrics)
+        self.containers = Containers(region=region, knobs=self.knobs, profiles=self.profiles)
+        self.sagemaker = SageMaker(
+            region=region,
+            account_id=self.account_id,
+            clock=self.clock,
+            knobs=self.knobs,
+            alarms=self.alarms,
+            containers=self.containers,
+        )
+        self.traffic = Traffic(self, random.Random(f"traffic {region} {simulation.seed}"))  # noqa: S311 - not for secrets
+
+
+class Simulation:
+    """
+    What a server serves.
+
+    :param clock: manual unless it was given a speed.
+    :param knobs: what nobody knows about AWS; the default of each is in its own words there.
+    :param seed: everything random is drawn from it.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, knobs: Knobs | None = None, seed: int = 0) -> None:
+        self.clock = clock or Clock()
+        self.knobs = knobs or Knobs()
+        self.seed = seed
+        self.faults = Faults(random.Random(f"faults {seed}"))  # noqa: S311 - not for secrets
+        self.calls: Counter[str] = Counter()
+        self.worlds: dict[str, World] = {}
+
+    def world(self, region: str) -> World:
+        if region not in self.worlds:
+            self.worlds[region] = World(self, region)
+        return self.worlds[region]
+
+    def close(self) -> None:
+        """End every model process; the simulation is of no use afterwards."""
+        with self.clock.lock:
+            for world in self.worlds.values():
+                world.containers.close()
