@@ -1,8 +1,8 @@
 """
 A strategy and its alarms on the wire: ``DeploymentConfig`` of ``UpdateEndpoint``, both ways.
 
-botocore checks required members and minima only, so what a person writes in the API's own form is checked here,
-by building the value it stands for.
+botocore checks required members and minima only, so what a person writes in the API's own form is checked
+here, by building the value it stands for.
 """
 
 from __future__ import annotations
@@ -44,13 +44,11 @@ def as_guardrails(strategy: Strategy | Mapping[str, Any] | None, alarms: Iterabl
     :raises InvalidStrategy: if the strategy breaks a rule; for a dict the text begins with the path to it
     :raises InvalidAlarms: if the alarms do
     """
-    if isinstance(alarms, str):
-        raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
-    if not isinstance(strategy, Mapping):
-        return Guardrails(strategy=strategy, alarms=tuple(alarms))
-    written = parse_deployment_config(strategy)
-    others = (alarm for alarm in alarms if alarm not in written.alarms)
-    return Guardrails(strategy=written.strategy, alarms=(*written.alarms, *others))
+    given = _as_tuple(alarms)
+    if isinstance(strategy, Mapping):
+        return _with_alarms(parse_deployment_config(strategy), given)
+    _check_is_strategy(strategy)
+    return Guardrails(strategy=strategy, alarms=given)
 
 
 def deployment_config_request(guardrails: Guardrails) -> dict[str, Any]:
@@ -67,6 +65,24 @@ def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
     """
     config = Section(content, "DeploymentConfig", known=_DEPLOYMENT_CONFIG)
     return _guardrails(config, _parse_policy(config))
+
+
+def _with_alarms(written: Guardrails, alarms: tuple[str, ...]) -> Guardrails:
+    others = (alarm for alarm in alarms if alarm not in written.alarms)
+    return Guardrails(strategy=written.strategy, alarms=(*written.alarms, *others))
+
+
+def _check_is_strategy(strategy: object) -> None:
+    if strategy is not None and not isinstance(strategy, Strategy):
+        what = "built from airflow_guardrails.strategies, or a dict in the form of the API's DeploymentConfig"
+        raise InvalidStrategy(f"strategy must be {what} (got {strategy!r})")
+
+
+def _as_tuple(alarms: object) -> tuple[str, ...]:
+    # A single name is iterable too, letter by letter.
+    if isinstance(alarms, (str, bytes)) or not isinstance(alarms, Iterable):
+        raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
+    return tuple(alarms)
 
 
 def _policy(strategy: Strategy | None) -> dict[str, Any]:

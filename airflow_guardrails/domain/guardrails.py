@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
-from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling, Strategy
+from airflow_guardrails.domain.strategies import NO_WAIT, Strategy
 from airflow_guardrails.domain.words import count_in_words
 
 MOST_ALARMS = 10
@@ -32,7 +32,7 @@ class Guardrails:
     alarms: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.strategy is not None and not isinstance(self.strategy, (AllAtOnce, Canary, Linear, Rolling)):
+        if self.strategy is not None and not isinstance(self.strategy, Strategy):
             raise InvalidStrategy(
                 f"strategy must be built from airflow_guardrails.strategies (got {self.strategy!r})"
             )

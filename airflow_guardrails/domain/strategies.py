@@ -1,9 +1,8 @@
 """
 How an endpoint is moved to its new configuration: all at once, canary, linear or rolling.
 
-Bounds are those of SageMaker's ``DeploymentConfig`` (API reference; developer guide, "Deployment guardrails").
-Where the size of the fleet decides, only somebody who knows the endpoint can tell: ``minimum_instances`` says what
-to look for.
+Bounds are those of ``DeploymentConfig`` (API reference; developer guide, "Deployment guardrails").
+Where the size of the fleet decides, ``minimum_instances`` says what somebody who knows it has to look for.
 """
 
 from __future__ import annotations
