@@ -23,8 +23,8 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     Read a PutMetricAlarm request.
 
-    Bounds as in the API reference of PutMetricAlarm: Period 10, 20, 30 or a multiple of 60; no more than a day
-    of evaluation for periods below an hour, a week for others; DatapointsToAlarm at most EvaluationPeriods.
+    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; no more than a day of evaluation for
+    periods below an hour, a week for others; DatapointsToAlarm at most EvaluationPeriods.
 
     :raises ValidationError: for anything else, and for what the simulator does not offer.
     """

@@ -51,8 +51,8 @@ class Alarms:
     All alarms of one region.
 
     Metric alarms are evaluated every minute, those with periods below a minute every 10 seconds, over windows
-    that slide with the evaluation (CloudWatch user guide, "Alarm evaluation window"), after everything else that
-    is due at that moment. A composite alarm follows its children at once.
+    that slide with the evaluation (CloudWatch user guide, "Alarm evaluation window"), after everything else
+    that is due at that moment. A composite alarm follows its children at once.
     """
 
     def __init__(

@@ -1,0 +1,117 @@
+"""CloudWatch's operations on moto's wire; dashboards and insight rules fall through to moto."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.core.responses import ActionResult, EmptyResult
+
+from airflow_guardrails.simulator.alarm_queries import (
+    describe_alarm_history,
+    describe_alarms,
+    describe_alarms_for_metric,
+)
+from airflow_guardrails.simulator.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFoundException, constraint
+from airflow_guardrails.simulator.metric_publishing import put_metric_data
+from airflow_guardrails.simulator.metric_queries import get_metric_data, get_metric_statistics, list_metrics
+
+
+class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
+    """One request; *simulation* is set by the subclass that a server binds."""
+
+    simulation: Any
+
+    def put_metric_data(self) -> ActionResult:
+        put_metric_data(self._world.metrics, self._request, now=self._world.clock.now())
+        return EmptyResult()
+
+    def get_metric_data(self) -> ActionResult:
+        return ActionResult(get_metric_data(self._world.metrics, self._request))
+
+    def get_metric_statistics(self) -> ActionResult:
+        return ActionResult(get_metric_statistics(self._world.metrics, self._request))
+
+    def list_metrics(self) -> ActionResult:
+        return ActionResult(list_metrics(self._world.metrics, self._request, now=self._world.clock.now()))
+
+    def put_metric_alarm(self) -> ActionResult:
+        self._alarms.put_metric_alarm(self._request)
+        return EmptyResult()
+
+    def put_composite_alarm(self) -> ActionResult:
+        self._alarms.put_composite_alarm(self._request)
+        return EmptyResult()
+
+    def describe_alarms(self) -> ActionResult:
+        return ActionResult(describe_alarms(self._alarms, self._request))
+
+    def describe_alarms_for_metric(self) -> ActionResult:
+        return ActionResult(describe_alarms_for_metric(self._alarms, self._request))
+
+    def describe_alarm_history(self) -> ActionResult:
+        return ActionResult(describe_alarm_history(self._alarms, self._request))
+
+    def set_alarm_state(self) -> ActionResult:
+        state = self._request["StateValue"]
+        if state not in _STATES:
+            raise constraint(
+                state, "StateValue", f"Member must satisfy enum value set: [{', '.join(_STATES)}]"
+            )
+        self._alarms.set_state(
+            self._request["AlarmName"],
+            state=state,
+            reason=self._request["StateReason"],
+            reason_data=self._request.get("StateReasonData") or "",
+        )
+        return EmptyResult()
+
+    def delete_alarms(self) -> ActionResult:
+        self._alarms.delete(self._request["AlarmNames"])
+        return EmptyResult()
+
+    def enable_alarm_actions(self) -> ActionResult:
+        self._alarms.enable_actions(self._request["AlarmNames"], enabled=True)
+        return EmptyResult()
+
+    def disable_alarm_actions(self) -> ActionResult:
+        self._alarms.enable_actions(self._request["AlarmNames"], enabled=False)
+        return EmptyResult()
+
+    def list_tags_for_resource(self) -> ActionResult:
+        return ActionResult({"Tags": [{"Key": key, "Value": value} for key, value in self._tags.items()]})
+
+    def tag_resource(self) -> ActionResult:
+        self._tags.update({tag["Key"]: tag["Value"] for tag in self._request["Tags"]})
+        return EmptyResult()
+
+    def untag_resource(self) -> ActionResult:
+        for key in self._request["TagKeys"]:
+            self._tags.pop(key, None)
+        return EmptyResult()
+
+    @property
+    def _request(self) -> Mapping[str, Any]:
+        request: Mapping[str, Any] = self._get_params()
+        return request
+
+    @property
+    def _world(self) -> Any:
+        return self.simulation.world(self.region)
+
+    @property
+    def _alarms(self) -> Alarms:
+        alarms: Alarms = self._world.alarms
+        return alarms
+
+    @property
+    def _tags(self) -> dict[str, str]:
+        arn = self._request["ResourceARN"]
+        if arn not in self._alarms.tags:
+            raise ResourceNotFoundException(f"Resource {arn} does not exist")
+        return self._alarms.tags[arn]
+
+
+_STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
