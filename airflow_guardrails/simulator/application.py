@@ -101,7 +101,8 @@ class Application:
 
     def _backend_app(self, service: Any) -> Flask:
         if service not in OURS:
-            return create_backend_app(service)
+            moto_app: Flask = create_backend_app(service)
+            return moto_app
         app = Flask("airflow_guardrails.simulator", static_folder=None)
         app.request_class = BackendRequest
         app.config["PROPAGATE_EXCEPTIONS"] = True

@@ -90,7 +90,7 @@ class Control:
 
     def _set_knobs(self, **changes: Any) -> dict[str, Any]:
         self._simulation.knobs.update(**changes)
-        return {"knobs": self._asdict(self._simulation.knobs)}
+        return {"knobs": asdict(self._simulation.knobs)}
 
     def _add_fault(self, *, operation: str, **details: Any) -> dict[str, Any]:
         if not any(operation in get_service_model(service).operation_names for service in OUR_SERVICES):
@@ -103,7 +103,7 @@ class Control:
         return {}
 
     def _set_profile(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:
-        self._world(region).profiles.set(name, Profile(**details))
+        self._world(region).profiles.lay_over(name, Profile(**details))
         return {}
 
     def _clear_profile(self, *, region: str, name: str) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Profiles:
         self._by_name: dict[str, Profile] = {}
         self._first_request: dict[Fleet, datetime] = {}
 
-    def set(self, name: str, profile: Profile) -> None:
+    def lay_over(self, name: str, profile: Profile) -> None:
         self._by_name[name] = profile
 
     def clear(self, name: str) -> None:

@@ -29,7 +29,9 @@ class World:
         self.profiles = Profiles(self.clock, random.Random(f"profiles {region} {simulation.seed}"))  # noqa: S311 - not for secrets
         self.metrics = MetricStore(self.clock, self.knobs)
         self.alarms = Alarms(self.clock, self.metrics)
-        self.containers = Containers(region=region, knobs=self.knobs, profiles=self.profiles)
+        self.containers = Containers(
+            account_id=self.account_id, region=region, knobs=self.knobs, profiles=self.profiles
+        )
         self.sagemaker = SageMaker(
             region=region,
             account_id=self.account_id,
