@@ -1,0 +1,175 @@
+"""A real Airflow of the demo's own: four components and a SQLite database in one folder."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from airflow_guardrails.demo.errors import DemoError
+from airflow_guardrails.demo.ports import free_port
+from airflow_guardrails.demo.processes import Processes
+
+MIGRATE_TIMEOUT = 180
+START_TIMEOUT = 240
+LOOK_SECONDS = 0.5
+_FINISHED = ("success", "failed")
+
+
+class Airflow:
+    """Starts it, waits for it, and talks to its REST API as any client would."""
+
+    def __init__(self, processes: Processes, *, home: Path, dags: Path, env: dict[str, str]) -> None:
+        self._processes = processes
+        self._home = home
+        self._port = free_port()
+        self._token = ""
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._env = env | self._settings(dags)
+
+    def start(self) -> None:
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._processes.run(
+            "airflow-db-migrate", _cli("db", "migrate"), env=self._env, timeout=MIGRATE_TIMEOUT
+        )
+        listen = ("--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        # Log servers would listen on every interface; on one machine the API server reads the files itself.
+        for component, options in (
+            ("api-server", listen),
+            ("scheduler", ("--skip-serve-logs",)),
+            ("dag-processor", ()),
+            ("triggerer", ("--skip-serve-logs",)),
+        ):
+            self._processes.start(f"airflow-{component}", _cli(component, *options), env=self._env)
+
+    def wait_until_ready(self, dag_id: str) -> None:
+        """Wait until all components are healthy and the DAG is known."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not (self._healthy() and self._knows(dag_id)):
+            self._processes.check()
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"Airflow was not ready after {START_TIMEOUT} s.{self._processes.last_lines()}"
+                )
+            time.sleep(LOOK_SECONDS)
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+        self._call(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
+
+    def follow(self, dag_id: str, run_id: str, *, timeout: float, each: Callable[[], None]) -> str:
+        """Wait for the end of a run, calling *each* at every look; the run's final state."""
+        for state in self._states(dag_id, run_id, timeout):
+            each()
+            if state in _FINISHED:
+                return state
+        raise DemoError(f"Run {run_id} did not end within {timeout:.0f} s.{self._processes.last_lines()}")
+
+    def task_states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        listed = self._call(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances")
+        return {task["task_id"]: task["state"] for task in listed["task_instances"]}
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """A task's XCom, or None where there is none."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=true"
+        try:
+            return self._call(path)["value"]
+        except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """The log of a task's first try, one message a line."""
+        lines = self._call(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1")["content"]
+        return "\n".join(
+            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in lines
+        )
+
+    def task_page(self, dag_id: str, run_id: str, task_id: str) -> str:
+        return f"{self.url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
+
+    def _states(self, dag_id: str, run_id: str, timeout: float) -> Iterator[str]:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            self._processes.check()
+            yield self._call(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+            time.sleep(LOOK_SECONDS)
+
+    def _healthy(self) -> bool:
+        try:
+            parts = self._call("/monitor/health")
+        except (OSError, urllib.error.URLError):
+            return False
+        return all(
+            parts[name]["status"] == "healthy"
+            for name in ("metadatabase", "scheduler", "triggerer", "dag_processor")
+        )
+
+    def _knows(self, dag_id: str) -> bool:
+        try:
+            self._call(f"/dags/{dag_id}")
+        except urllib.error.HTTPError:
+            self._stop_at_import_errors()
+            return False
+        return True
+
+    def _stop_at_import_errors(self) -> None:
+        errors = self._call("/importErrors")["import_errors"]
+        if errors:
+            raise DemoError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
+
+    def _call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/api/v2{path}", data, headers)  # noqa: S310 - our own
+        try:
+            return _answer(request)
+        except urllib.error.HTTPError as error:
+            if error.code != HTTPStatus.UNAUTHORIZED or self._token:
+                raise
+        entry = urllib.request.Request(f"{self.url}/auth/token")  # noqa: S310 - our own
+        self._token = _answer(entry)["access_token"]
+        return self._call(path, body)
+
+    def _settings(self, dags: Path) -> dict[str, str]:
+        # Secrets are made here and live as long as the demo; SQLite and so few workers suit a laptop.
+        return {
+            "AIRFLOW_HOME": str(self._home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self._port),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            # Only the runs that the demo asks for: not the nightly one, should it be that time of the night.
+            "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self._home / "logs"),
+        }
+
+
+def _cli(*words: str) -> list[str]:
+    return [sys.executable, "-m", "airflow", *words]
+
+
+def _answer(request: urllib.request.Request) -> Any:
+    # No proxy: what is asked is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=30) as answer:
+        return json.load(answer)

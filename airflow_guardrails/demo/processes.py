@@ -1,0 +1,104 @@
+"""The demo's child processes: each with a log of its own, none of them left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from typing_extensions import Self
+
+from airflow_guardrails.demo.errors import DemoError
+
+LAST_LINES = 25
+
+
+class Processes:
+    """
+    Starts programs and, on leaving the ``with`` block, ends all of them and their children.
+
+    A second process does the ending (see :mod:`~airflow_guardrails.demo.reaper`): killing this one leaves
+    nothing behind either.
+    """
+
+    def __init__(self, logs: Path, env: Mapping[str, str]) -> None:
+        self._logs = logs
+        self._env = dict(env)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-m", "airflow_guardrails.demo.reaper"],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._running.values()]
+
+    def start(self, name: str, program: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        with self._log(name).open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
+                program,
+                env=self._env | dict(env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._tell_reaper(process.pid)
+        self._running[name] = process
+
+    def run(self, name: str, program: Sequence[str], *, env: Mapping[str, str], timeout: float) -> None:
+        """Start *program* and wait until it has done its work."""
+        self.start(name, program, env=env)
+        try:
+            code = self._running.pop(name).wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{name} did not end within {timeout:.0f} s.{self.last_lines(name)}") from None
+        if code:
+            raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
+
+    def check(self) -> None:
+        """Raise if anything that should be running has ended."""
+        for name, process in self._running.items():
+            if (code := process.poll()) is not None:
+                raise DemoError(f"{name} ended unexpectedly (exit code {code}).{self.last_lines(name)}")
+
+    def last_lines(self, *names: str) -> str:
+        return "".join(self._tail(name) for name in names or self._running)
+
+    def end(self) -> None:
+        if self._reaper.stdin and not self._reaper.stdin.closed:
+            self._reaper.stdin.close()
+        # While they end, they are ours to bury: the reaper sees a zombie as alive.
+        while self._reaper.poll() is None:
+            for process in self._running.values():
+                process.poll()
+            time.sleep(0.05)
+        self._running.clear()
+
+    def _tail(self, name: str) -> str:
+        path = self._log(name)
+        lines = path.read_text(errors="replace").splitlines()[-LAST_LINES:] if path.exists() else []
+        return "\n".join(["", f"--- last lines of {path}", *lines])
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def _tell_reaper(self, pid: int) -> None:
+        assert self._reaper.stdin is not None
+        self._reaper.stdin.write(f"{pid}\n")
+        self._reaper.stdin.flush()

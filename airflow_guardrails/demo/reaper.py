@@ -1,0 +1,75 @@
+"""
+Ends what the demo started, also when the demo itself was killed: its standard input closes then.
+
+It is told process ids, one a line; each is the head of a session of its own (``start_new_session``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+
+import psutil
+
+GRACE_SECONDS = 4.0
+
+
+def main() -> None:
+    for deaf_to in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(deaf_to, signal.SIG_IGN)
+    end_sessions({int(line) for line in sys.stdin})
+
+
+def end_sessions(heads: set[int]) -> None:
+    """Ask the heads to end, then end whatever is left of their sessions and families."""
+    family = _family(heads)
+    for process in family:
+        if process.pid in heads:
+            _quietly(process.terminate)
+    psutil.wait_procs(family, timeout=GRACE_SECONDS)
+    left = {*family, *members(heads)}
+    for process in left:
+        _quietly(process.kill)
+    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+
+
+def members(heads: set[int]) -> list[psutil.Process]:
+    """Every living process in a session of *heads*."""
+    return [
+        process for process in psutil.process_iter() if _session(process.pid) in heads and _alive(process)
+    ]
+
+
+def _family(heads: Iterable[int]) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for head in heads:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(head)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _quietly(act: Callable[[], None]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        act()
+
+
+if __name__ == "__main__":
+    main()
