@@ -11,7 +11,7 @@ from airflow_guardrails.simulator.artefacts import Artefact, ArtefactNotFound, f
 from airflow_guardrails.simulator.container import Container, ContainerDied, LoadFailed
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.profiles import Fleet, Profile, Profiles
-from airflow_guardrails.simulator.sagemaker import Model
+from airflow_guardrails.simulator.resources import Model
 
 _RUNNING_AT_MOST = 8
 _STAND_IN_SECONDS = 0.020
@@ -38,7 +38,7 @@ class Containers:
     """
     Every model's process, started when it is first needed.
 
-    At most eight run at once: the one asked longest ago ends when a ninth is needed, and starts again when it is.
+    At most eight run at once: the one asked longest ago ends when a ninth is needed, and returns when asked.
     A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says.
     """
 

@@ -12,7 +12,7 @@ from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.clock import Timer
 from airflow_guardrails.simulator.profiles import Fleet
-from airflow_guardrails.simulator.sagemaker import Route
+from airflow_guardrails.simulator.routing import Route
 from airflow_guardrails.simulator.serving import Answer
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Traffic:
     """
     Everything that reaches the endpoints of one region.
 
-    Each request goes to one of the endpoint's fleets by chance, as on AWS: a fleet with a share of 10 % gets about
-    every tenth. It leaves one value in each metric, under the variant and under the variant's fleet.
+    Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
+    It leaves one value in each metric, under the variant and under the variant's fleet.
     """
 
     def __init__(self, world: World, rng: random.Random) -> None:

@@ -1,9 +1,9 @@
 """
 The process one model answers in: ``python -m airflow_guardrails.simulator.worker``.
 
-It is given the artefact and then batches of request bodies over standard input, answers over standard output, and
-exits when its input ends, so that it cannot outlive the simulator. It is a process of its own, not a sandbox:
-loading a model runs whatever code its artefact carries.
+It is given the artefact and then batches of request bodies over standard input, answers over standard output,
+and exits when its input ends, so that it cannot outlive the simulator. It is a process of its own, not a
+sandbox: loading a model runs whatever code its artefact carries.
 """
 
 from __future__ import annotations
@@ -102,16 +102,16 @@ def answer(model: Any, *, bodies: Sequence[str], content_type: str, accept: str 
     """
     The container's replies to *bodies*, in their order.
 
-    The first three are predicted one by one and timed; the others in one call as long as no row makes it fail,
-    each with the median of the timed ones as its time, so that one scheduling hiccup does not slow a whole batch.
+    The first three are predicted one by one and timed, the others in one call unless a row makes it fail;
+    each of those takes the median of the timed ones: one scheduling hiccup must not slow a whole batch.
     """
+    content_type = content_type.partition(";")[0].strip().lower()
     kind = _kind_of_answer(content_type, accept)
     requests = [_parsed(body, content_type) for body in bodies]
     replies = {index: request for index, request in enumerate(requests) if isinstance(request, Reply)}
     waiting = {index: request for index, request in enumerate(requests) if not isinstance(request, Reply)}
-    timed = {
-        index: _predict_one(model, waiting.pop(index), kind) for index in list(waiting)[:_TIMED_ONE_BY_ONE]
-    }
+    first = list(waiting)[:_TIMED_ONE_BY_ONE]
+    timed = {index: _predict_one(model, waiting.pop(index), kind) for index in first}
     usual = statistics.median(reply.seconds for reply in timed.values()) if timed else 0.0
     replies |= timed | _predict_together(model, waiting, kind, usual)
     in_order = (replies[index] for index in range(len(bodies)))
@@ -122,7 +122,7 @@ def answer(model: Any, *, bodies: Sequence[str], content_type: str, accept: str 
 
 
 def parse(body: str, content_type: str) -> list[list[float]]:
-    """The rows of a request: CSV without a header, or ``{"instances": [[...], ...]}``; a missing value is NaN."""
+    """The rows of a request, CSV without a header or ``{"instances": [[...]]}``; a missing value is NaN."""
     try:
         if content_type == JSON:
             rows = [[_number(value) for value in row] for row in json.loads(body)["instances"]]
@@ -179,7 +179,7 @@ def _predict(model: Any, rows: list[list[float]]) -> list[Any]:
 
 
 def _warm_up(model: Any) -> None:
-    # A container has run its model before it takes traffic; the first call of all is slow for reasons of its own.
+    # A container has run its model before it takes traffic; the first call is slow for reasons of its own.
     features = getattr(model, "n_features_in_", None)
     if isinstance(features, int):
         _predict_one(model, [[0.0] * features], CSV)
