@@ -58,8 +58,8 @@ class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
         super().__init__(
             f"The account-level service limit '{resource}' is {limit} Instances, with current utilization of "
             f"{used} Instances and a request delta of {wanted} Instances. Please use AWS Service Quotas to "
-            "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support to "
-            "request an increase for this quota."
+            "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
+            "to request an increase for this quota."
         )
 
 

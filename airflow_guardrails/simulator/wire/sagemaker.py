@@ -1,11 +1,88 @@
-"""SageMaker's operations on moto's wire; what is not ours falls through to moto."""
+"""Models, endpoint configurations and endpoints on moto's wire; the rest of SageMaker is moto's own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.sagemaker.responses import SageMakerResponse
+
+from airflow_guardrails.simulator import constraints
+from airflow_guardrails.simulator.catalogue import Catalogue, is_ours
+from airflow_guardrails.simulator.sagemaker import SageMaker
+
+Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
+    """Bound to a simulation by a subclass that sets *simulation*."""
+
     simulation: Any
+
+    def create_model(self) -> ActionResult:
+        return self._answer(self._catalogue.create_model)
+
+    def describe_model(self) -> ActionResult:
+        return self._answer(self._catalogue.describe_model)
+
+    def delete_model(self) -> ActionResult:
+        return self._answer(self._catalogue.delete_model)
+
+    def list_models(self) -> ActionResult:
+        return self._answer(self._catalogue.list_models)
+
+    def create_endpoint_config(self) -> ActionResult:
+        return self._answer(self._catalogue.create_endpoint_config)
+
+    def describe_endpoint_config(self) -> ActionResult:
+        return self._answer(self._catalogue.describe_endpoint_config)
+
+    def delete_endpoint_config(self) -> ActionResult:
+        return self._answer(self._catalogue.delete_endpoint_config)
+
+    def list_endpoint_configs(self) -> ActionResult:
+        return self._answer(self._catalogue.list_endpoint_configs)
+
+    def create_endpoint(self) -> ActionResult:
+        return self._answer(self._sagemaker.create_endpoint)
+
+    def describe_endpoint(self) -> ActionResult:
+        return self._answer(self._sagemaker.describe_endpoint)
+
+    def update_endpoint(self) -> ActionResult:
+        return self._answer(self._sagemaker.update_endpoint)
+
+    def update_endpoint_weights_and_capacities(self) -> ActionResult:
+        return self._answer(self._sagemaker.update_endpoint_weights_and_capacities)
+
+    def delete_endpoint(self) -> ActionResult:
+        return self._answer(self._sagemaker.delete_endpoint)
+
+    def list_endpoints(self) -> ActionResult:
+        return self._answer(self._sagemaker.list_endpoints)
+
+    def add_tags(self) -> ActionResult:
+        return self._answer(self._catalogue.tags.add) if self._is_ours() else super().add_tags()
+
+    def list_tags(self) -> ActionResult:
+        return self._answer(self._catalogue.tags.list) if self._is_ours() else super().list_tags()
+
+    def delete_tags(self) -> ActionResult:
+        return self._answer(self._catalogue.tags.delete) if self._is_ours() else super().delete_tags()
+
+    @property
+    def _sagemaker(self) -> SageMaker:
+        sagemaker: SageMaker = self.simulation.world(self.region).sagemaker
+        return sagemaker
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return self._sagemaker.catalogue
+
+    def _is_ours(self) -> bool:
+        return is_ours(self._get_param("ResourceArn") or "")
+
+    def _answer(self, operation: Operation) -> ActionResult:
+        constraints.check(self._get_action(), self.params)
+        return ActionResult(operation(self.params))

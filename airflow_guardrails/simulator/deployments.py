@@ -1,0 +1,155 @@
+"""What happens to an endpoint over time, each as steps that read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.endpoints import Endpoint
+from airflow_guardrails.simulator.fleets import Fleet, Variant
+from airflow_guardrails.simulator.flight import Steps, Undone, Wait
+from airflow_guardrails.simulator.knobs import Knobs
+from airflow_guardrails.simulator.plans import Plan, Shift
+from airflow_guardrails.simulator.resources import Model
+
+
+class HealthChecks(Protocol):
+    def healthy(self, model: Model) -> bool:
+        """Would a container of *model* answer its ping?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every deployment stands on."""
+
+    clock: Clock
+    knobs: Knobs
+    containers: HealthChecks
+
+
+def create(endpoint: Endpoint, fleet: Fleet, ground: Ground) -> Steps:
+    try:
+        yield from _launch(fleet, ground, watched=False)
+    except Undone as undone:
+        endpoint.settle("Failed", now=ground.clock.now(), failure_reason=undone.reason)
+    else:
+        endpoint.serve(fleet)
+        endpoint.settle("InService", now=ground.clock.now())
+
+
+def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Ground) -> Steps:
+    """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
+    watched = ground.knobs.alarms_judged == "always"
+    try:
+        yield from _launch(green, ground, watched=watched)
+        for shift in plan.shifts:
+            yield from _shift(blue, green, shift, plan, ground, watched=watched)
+        yield from _bake(green, plan.termination_wait, ground)
+    except Undone as undone:
+        yield from _roll_back(endpoint, blue, green, undone, ground)
+    else:
+        yield from _retire(endpoint, blue, green, ground)
+
+
+def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
+    """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
+    before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.variants}
+    for variant in fleet.variants:
+        wish = desired.get(variant.name, {})
+        variant.desired = wish.get("DesiredInstanceCount", variant.desired)
+        variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
+    _enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
+    yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
+    if ground.knobs.scaling_ends_in == "rollback":
+        endpoint.begin("RollingBack", now=ground.clock.now())
+        for variant in fleet.variants:
+            variant.desired, variant.desired_weight = before[variant.name]
+        yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    for variant in fleet.variants:
+        variant.active, variant.weight = variant.desired, variant.desired_weight
+    endpoint.settle("InService", now=ground.clock.now())
+
+
+def delete(endpoint: Endpoint, ground: Ground, *, gone: Callable[[], None]) -> Steps:
+    for fleet in endpoint.fleets:
+        _enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    gone()
+
+
+def _launch(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
+    _enter(fleet, "Creating", lambda v: f"Launching {v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
+    for variant in fleet.variants:
+        if not ground.containers.healthy(variant.model):
+            yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
+            raise Undone(_ping_failure(variant))
+
+
+def _shift(blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool) -> Steps:
+    _enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
+    yield Wait(seconds=ground.knobs.activation_seconds, watched=watched)
+    green.activate(shift.active)
+    if plan.blue_shrinks:
+        blue.activate_share(1 - green.active_share)
+    yield from _bake(green, shift.bake_seconds, ground)
+
+
+def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
+    if not seconds:
+        return
+    active = tuple(variant.active for variant in green.variants)
+    # The published example names TerminationWaitInSeconds in a canary's bake too.
+    doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
+    _enter(green, "Baking", _on_capacity(doing, active, green), ground)
+    yield Wait(seconds=seconds, watched=True)
+
+
+def _retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
+    green.settle()
+    _enter(blue, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    endpoint.serve(green)
+    endpoint.settle("InService", now=ground.clock.now())
+
+
+def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, ground: Ground) -> Steps:
+    if ground.knobs.show_rolling_back:
+        endpoint.status = "RollingBack"
+    _enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    blue.activate_all()
+    for variant in green.variants:
+        variant.active = variant.desired = 0
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    endpoint.serve(blue)
+    # An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so.
+    told = ground.knobs.rollback_failure_reason
+    endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=undone.reason if told else told)
+
+
+def _enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
+    fleet.enter(status, [message(variant) for variant in fleet.variants], now=ground.clock.now())
+
+
+def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:
+    counts = dict(zip(green.names, active, strict=True))
+
+    def message(variant: Variant) -> str:
+        capacity = "full" if counts[variant.name] == variant.desired else "canary"
+        return f"{doing} on {capacity} capacity of {counts[variant.name]} instance(s)."
+
+    return message
+
+
+def _ping_timeout(variant: Variant, ground: Ground) -> float:
+    own = variant.spec.get("ContainerStartupHealthCheckTimeoutInSeconds")
+    return ground.knobs.ping_timeout_seconds if own is None else float(own)
+
+
+def _ping_failure(variant: Variant) -> str:
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )

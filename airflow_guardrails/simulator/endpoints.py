@@ -1,0 +1,104 @@
+"""An endpoint: the fleets behind it, its status, and what the outside saw of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_guardrails.simulator.fleets import Fleet
+from airflow_guardrails.simulator.flight import Flight
+
+Description = Mapping[str, Any]
+
+IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
+_SNAPSHOTS = 200
+
+
+class History:
+    """What an endpoint looked like, change by change; None is how it looks once it is gone."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[datetime, Description | None]] = deque(maxlen=_SNAPSHOTS)
+        self._frozen: tuple[datetime, Description] | None = None
+
+    def record(self, when: datetime, look: Description | None) -> None:
+        self._looks.append((when, look))
+
+    def freeze(self, until: datetime, look: Description) -> None:
+        self._frozen = (until, look)
+
+    def frozen(self, now: datetime) -> Description | None:
+        return self._frozen[1] if self._frozen and now < self._frozen[0] else None
+
+    def as_of(self, when: datetime) -> Description | None:
+        """The last look not younger than *when*; None when there was no endpoint then."""
+        return next((look for since, look in reversed(self._looks) if since <= when), None)
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoint:
+    """
+    *blue* serves, *green* is being brought up; a rollback that failed leaves both.
+
+    *overlay* is shown instead of the true status, as for SageMaker's own maintenance.
+    """
+
+    name: str
+    arn: str
+    config_name: str
+    created_at: datetime
+    status: str = "Creating"
+    blue: Fleet | None = None
+    green: Fleet | None = None
+    flight: Flight | None = None
+    overlay: str | None = None
+    failure_reason: str | None = None
+    last_deployment_config: Mapping[str, Any] | None = None
+    modified_at: datetime = field(init=False)
+    history: History = field(init=False, default_factory=History)
+
+    def __post_init__(self) -> None:
+        self.modified_at = self.created_at
+
+    @property
+    def shown_status(self) -> str:
+        return self.overlay or self.status
+
+    @property
+    def busy(self) -> bool:
+        return self.shown_status in IN_PROGRESS
+
+    @property
+    def in_flight(self) -> bool:
+        return self.flight is not None and not self.flight.over
+
+    @property
+    def serving(self) -> bool:
+        return self.blue is not None and self.status in _SERVING
+
+    @property
+    def fleets(self) -> list[Fleet]:
+        return [fleet for fleet in (self.blue, self.green) if fleet]
+
+    @property
+    def green_share(self) -> float:
+        """The part of the traffic that green takes: its active instances of all it is to have."""
+        return self.green.active_share if self.green else 0.0
+
+    def begin(self, status: str, *, now: datetime) -> None:
+        self.status, self.failure_reason, self.modified_at = status, None, now
+
+    def settle(self, status: str, *, now: datetime, failure_reason: str | None = None) -> None:
+        """Come to rest in *status*."""
+        self.status, self.failure_reason, self.modified_at = status, failure_reason, now
+        for fleet in self.fleets:
+            fleet.settle()
+
+    def serve(self, fleet: Fleet) -> None:
+        """Let *fleet* be all there is, with all traffic."""
+        fleet.activate_all()
+        self.blue, self.green, self.config_name = fleet, None, fleet.config_name

@@ -1,0 +1,52 @@
+"""Tags of the resources that are ours, by ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from airflow_guardrails.simulator.errors import ValidationException
+from airflow_guardrails.simulator.listing import cut
+
+_PAGE = 50
+
+
+class Tags:
+    def __init__(self, not_found: Callable[[str], ValidationException]) -> None:
+        self._by_arn: dict[str, dict[str, str]] = {}
+        self._not_found = not_found
+
+    def start(self, arn: str, request: Mapping[str, Any]) -> None:
+        """Begin with what a Create request says."""
+        self._by_arn[arn] = _pairs(request.get("Tags", ()))
+
+    def forget(self, arn: str) -> None:
+        self._by_arn.pop(arn, None)
+
+    def add(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        tags = self._of(request)
+        tags.update(_pairs(request["Tags"]))
+        return {"Tags": _wire(tags)}
+
+    def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return cut(_wire(self._of(request)), request, key="Tags", default=_PAGE)
+
+    def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        tags = self._of(request)
+        for key in request["TagKeys"]:
+            tags.pop(key, None)
+        return {}
+
+    def _of(self, request: Mapping[str, Any]) -> dict[str, str]:
+        arn = request["ResourceArn"]
+        if arn not in self._by_arn:
+            raise self._not_found(arn)
+        return self._by_arn[arn]
+
+
+def _pairs(tags: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def _wire(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
