@@ -56,7 +56,7 @@ def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> di
 
 
 def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer newest first unless ScanBy says otherwise, metric alarms only unless AlarmTypes says otherwise."""
+    """Answer newest first unless ScanBy says otherwise, metric alarms only unless AlarmTypes says so."""
     items = alarms.history.find(
         name=request.get("AlarmName"),
         alarm_types=_types(request),

@@ -142,8 +142,8 @@ def _timestamp(path: str, datum: Mapping[str, Any], now: datetime) -> datetime:
 
 def _out_of_time(path: str, at: datetime) -> CloudWatchError:
     return InvalidParameterValue(
-        f"The parameter {path}.Timestamp must specify a time within the past two weeks and up to two hours in "
-        f"the future (got {at.isoformat()})."
+        f"The parameter {path}.Timestamp must specify a time within the past two weeks and up to two hours "
+        f"in the future (got {at.isoformat()})."
     )
 
 
