@@ -21,9 +21,9 @@ class GuardrailsValueError(ValueError):
         self.field = field
 
 
-class InvalidStrategy(GuardrailsValueError):  # noqa: N818 - named by what happened
+class InvalidStrategy(GuardrailsValueError):
     """A strategy, or the dict it was written as, is not one SageMaker can carry out."""
 
 
-class InvalidAlarms(GuardrailsValueError):  # noqa: N818 - the same
+class InvalidAlarms(GuardrailsValueError):
     """The alarms are not a list of CloudWatch alarm names that SageMaker accepts."""

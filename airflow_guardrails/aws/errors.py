@@ -1,0 +1,60 @@
+"""
+AWS's errors, read by code and by the beginning of the text.
+
+SageMaker says almost everything with ``ValidationException``, so the text has to be looked at; only its
+beginning, because the rest carries ARNs and changes.
+"""
+
+from __future__ import annotations
+
+from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
+
+_THROTTLED = frozenset(
+    {"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException"}
+)
+
+
+class UnexpectedAnswer(Exception):
+    """AWS answered with a word this package does not know; that is never taken for success."""
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def text_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))
+
+
+def is_missing_endpoint(error: ClientError) -> bool:
+    return _says(error, 'Could not find endpoint "')
+
+
+def is_missing_endpoint_config(error: ClientError) -> bool:
+    return _says(error, "Could not find endpoint configuration")
+
+
+def is_in_progress(error: ClientError) -> bool:
+    return _says(error, "Cannot update in-progress endpoint")
+
+
+def is_throttled(error: ClientError) -> bool:
+    return code_of(error) in _THROTTLED
+
+
+def is_access_denied(error: ClientError) -> bool:
+    return code_of(error) in {"AccessDenied", "AccessDeniedException"}
+
+
+def is_passing(error: Exception) -> bool:
+    """
+    Whether the same read may well be answered a little later: throttled, a server's fault, no connection.
+    """
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return is_throttled(error) or status >= 500  # noqa: PLR2004 - HTTP's server errors
+    return isinstance(error, (ConnectionError, HTTPClientError))
+
+
+def _says(error: ClientError, beginning: str) -> bool:
+    return code_of(error) == "ValidationException" and text_of(error).startswith(beginning)

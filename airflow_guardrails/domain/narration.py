@@ -1,0 +1,105 @@
+"""A rollout in sentences: what a person reads in the task log, and in the error that ends the task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow_guardrails.domain.alarms import Alarm, summarize_states
+from airflow_guardrails.domain.endpoint import Stage
+from airflow_guardrails.domain.rollout import Outcome, StageChange
+from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Strategy
+from airflow_guardrails.domain.words import duration_in_words
+
+_DOING = {
+    Stage.CREATING: "launching the green fleet",
+    Stage.UPDATING: "changing instances",
+    Stage.ACTIVATING_TRAFFIC: "shifting traffic",
+    Stage.DELETING: "removing instances",
+}
+
+
+def narrate_stage(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm]) -> str:
+    """Say where a rollout stands: ``canary: 1 of 4 instances serve green; baking 10 min; 3 alarms OK``."""
+    name = strategy.name if strategy else "update"
+    return (
+        f"{name}: {change.instances} of {change.desired_instances} instances serve green; "
+        f"{_doing(change, strategy)}; {summarize_states(alarms)}"
+    )
+
+
+def _doing(change: StageChange, strategy: Strategy | None) -> str:
+    if change.stage is not Stage.BAKING:
+        return _DOING[change.stage]
+    if strategy is None:
+        return "baking"
+    return f"baking {duration_in_words(_bake_of(change, strategy))}"
+
+
+def _bake_of(change: StageChange, strategy: Strategy) -> timedelta:
+    if isinstance(strategy, AllAtOnce):
+        return strategy.termination_wait
+    if isinstance(strategy, Canary) and change.instances >= change.desired_instances:
+        return strategy.termination_wait
+    return strategy.bake
+
+
+def narrate_outcome(report: dict[str, Any]) -> str:
+    """Say how a rollout ended, why, and what to do."""
+    outcome = report["outcome"]
+    if outcome is None:
+        return f"{_update(report)} is under way."
+    return " ".join(filter(None, (_SENTENCE[Outcome(outcome)].format(**_fields(report)), _why(report))))
+
+
+_SENTENCE = {
+    Outcome.SUCCEEDED: "Endpoint {endpoint} serves {target}.",
+    Outcome.ROLLED_BACK: "Endpoint {endpoint} was rolled back: it serves {serving} again, not {target}.",
+    Outcome.ROLLBACK_FAILED: (
+        "Endpoint {endpoint} is stuck between {previous} and {target}: the update and its rollback both "
+        "failed, and it serves a mix of the two. Calling UpdateEndpoint again with the configuration you "
+        "want is the repair."
+    ),
+    Outcome.FAILED: "The update of endpoint {endpoint} to {target} failed: its status is {status}.",
+    Outcome.SUPERSEDED: (
+        "The update of endpoint {endpoint} to {target} was overtaken: it now serves, or moves to, a "
+        "configuration that is neither {target} nor {previous} (serving: {serving}). Find out who updates "
+        "this endpoint besides this task."
+    ),
+    Outcome.NOT_STARTED: (
+        "No update of endpoint {endpoint} to {target} was ever seen: it serves {serving}. Check that the "
+        "update was asked for, in this region and account."
+    ),
+    Outcome.TIMED_OUT: (
+        "The update of endpoint {endpoint} to {target} did not end in time (status {status}); it was left "
+        "running. A retry of this task goes on watching it."
+    ),
+}
+
+
+def _fields(report: dict[str, Any]) -> dict[str, str]:
+    return {
+        "endpoint": report["endpoint_name"],
+        "target": report["endpoint_config_name"],
+        "previous": report["previous_endpoint_config_name"] or "its former configuration",
+        "serving": report["serving_endpoint_config_name"] or "an unknown configuration",
+        "status": report["endpoint_status"] or "not found",
+    }
+
+
+def _update(report: dict[str, Any]) -> str:
+    return f"The update of endpoint {report['endpoint_name']} to {report['endpoint_config_name']}"
+
+
+def _why(report: dict[str, Any]) -> str:
+    cause, reason = report["cause"], report["failure_reason"]
+    parts = [
+        f"Alarm {alarm['name']} was in ALARM since {alarm['at']}: {alarm['reason']}"
+        for alarm in (cause or {}).get("alarms", ())
+    ]
+    if cause and not parts:
+        parts.append(f"Cause: {cause['kind'].replace('_', ' ')}.")
+    if reason:
+        parts.append(f"SageMaker says: {reason}")
+    return " ".join(parts)

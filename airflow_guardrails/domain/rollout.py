@@ -1,0 +1,220 @@
+"""
+How a rollout ended, from nothing but looks at its endpoint.
+
+SageMaker has no deployment id and ends a rolled-back update as ``InService``, so the outcome follows from
+which configuration serves, whether ours was ever seen in flight, and what was so before. Reads are not
+monotonic: whatever ends a rollout badly must be seen twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
+from airflow_guardrails.domain.guardrails import Guardrails
+
+
+class Outcome(str, Enum):
+    """How a rollout ended."""
+
+    SUCCEEDED = "Succeeded"
+    ROLLED_BACK = "RolledBack"
+    ROLLBACK_FAILED = "RollbackFailed"
+    FAILED = "Failed"
+    SUPERSEDED = "Superseded"
+    NOT_STARTED = "NotStarted"
+    TIMED_OUT = "TimedOut"
+
+
+# InService is absent: what it means depends on the configuration in service. The statuses in flight mean
+# nothing yet.
+OUTCOME_BY_STATUS = {
+    EndpointStatus.UPDATE_ROLLBACK_FAILED: Outcome.ROLLBACK_FAILED,
+    EndpointStatus.FAILED: Outcome.FAILED,
+    EndpointStatus.OUT_OF_SERVICE: Outcome.FAILED,
+    EndpointStatus.DELETING: Outcome.FAILED,
+}
+
+DEFAULT_GRACE = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """
+    The update that is watched, and what is known from before it.
+
+    :param target: name of the endpoint configuration the update is to bring into service.
+    :param previous: name of the configuration served before; ``None`` if unknown.
+    :param launched_at: when UpdateEndpoint answered 200 to us, on AWS's clock; ``None`` if it was not us.
+    :param status_before: the endpoint's status before we launched.
+    :param guardrails: strategy and alarms of the update; ``None`` until SageMaker has told.
+    :param grace: how long after the launch (or the first look) an endpoint that shows no update may still
+        start one.
+    :param max_wait: how long after its start the rollout may take, on AWS's clock; ``None``: no limit there.
+    :param adopted: ``"own"`` or ``"foreign"`` where the update was found in flight, not launched by this
+        watch.
+    """
+
+    endpoint_name: str
+    target: str
+    previous: str | None = None
+    launched_at: datetime | None = None
+    status_before: EndpointStatus | None = None
+    guardrails: Guardrails | None = None
+    grace: timedelta = DEFAULT_GRACE
+    max_wait: timedelta | None = None
+    adopted: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChange:
+    """The green fleet reached a stage, or took on more instances in it."""
+
+    stage: Stage
+    at: datetime
+    instances: int
+    desired_instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """
+    Everything remembered of a rollout between two looks.
+
+    A value: :meth:`after` gives the next one. *suspected* is an outcome seen once and not yet confirmed.
+    """
+
+    rollout: Rollout
+    seen_in_flight: bool = False
+    first_look_at: datetime | None = None
+    started_at: datetime | None = None
+    last_look: EndpointLook | None = None
+    stages: tuple[StageChange, ...] = ()
+    stages_complete: bool = True
+    suspected: Outcome | None = None
+    outcome: Outcome | None = None
+
+    def after(self, look: EndpointLook) -> Watch:
+        watch = self._remember(look)
+        suspected = watch._assess(look)  # noqa: SLF001 - the same class
+        if suspected is None and watch._overdue(look):  # noqa: SLF001
+            return replace(watch, suspected=None, outcome=Outcome.TIMED_OUT)
+        confirmed = suspected is Outcome.SUCCEEDED or suspected is self.suspected
+        return replace(watch, suspected=suspected, outcome=suspected if confirmed else None)
+
+    def give_up(self) -> Watch:
+        """End the watch by our own deadline: what was seen once is then the best there is to say."""
+        return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        return self.rollout.guardrails.alarms if self.rollout.guardrails else ()
+
+    @property
+    def origin(self) -> datetime | None:
+        """When the rollout began, on AWS's clock, as far as anybody knows."""
+        return self.started_at or self.rollout.launched_at or self.first_look_at
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the endpoint last changed, or was last looked at, once there is an outcome."""
+        if self.outcome is None or self.last_look is None:
+            return None
+        changed = self.last_look.last_modified_at if isinstance(self.last_look, Endpoint) else None
+        if self.outcome is Outcome.TIMED_OUT or changed is None:
+            return self.last_look.seen_at
+        return changed
+
+    def _remember(self, look: EndpointLook) -> Watch:
+        watch = replace(self, last_look=look, first_look_at=self.first_look_at or look.seen_at)
+        if isinstance(look, MissingEndpoint):
+            return watch
+        if look.pending and look.pending_config_name == self.rollout.target:
+            return watch._in_flight(look)  # noqa: SLF001
+        return replace(watch, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
+
+    def _in_flight(self, look: Endpoint) -> Watch:
+        pending = look.pending
+        assert pending is not None
+        previous = self.rollout.previous
+        if previous is None and look.endpoint_config_name != self.rollout.target:
+            previous = look.endpoint_config_name
+        return replace(
+            self,
+            rollout=replace(
+                self.rollout, previous=previous, guardrails=self.rollout.guardrails or look.guardrails
+            ),
+            seen_in_flight=True,
+            started_at=pending.started_at or self.started_at,
+            stages=self._stages_with(look),
+        )
+
+    def _stages_with(self, look: Endpoint) -> tuple[StageChange, ...]:
+        mark, pending = look.current_stage, look.pending
+        if mark is None or pending is None:
+            return self.stages
+        change = StageChange(
+            stage=mark.stage,
+            at=mark.since or look.seen_at,
+            instances=pending.instances,
+            desired_instances=pending.desired_instances,
+        )
+        if self.stages and _same_stage(self.stages[-1], change):
+            return self.stages
+        if self.stages and change.at < self.stages[-1].at:
+            return self.stages  # a stale look
+        return (*self.stages, change)
+
+    def _moved_since_launch(self, look: Endpoint) -> bool:
+        launched = self.rollout.launched_at
+        return bool(launched and look.last_modified_at and look.last_modified_at > launched)
+
+    def _assess(self, look: EndpointLook) -> Outcome | None:
+        if isinstance(look, MissingEndpoint):
+            return Outcome.FAILED
+        if look.status.in_flight or look.pending:
+            return self._assess_in_flight(look)
+        if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == self.rollout.target:
+            return Outcome.SUCCEEDED
+        if self._may_be_from_before(look):
+            return None
+        if look.status is EndpointStatus.IN_SERVICE:
+            return self._assess_in_service(look)
+        return OUTCOME_BY_STATUS[look.status]
+
+    def _assess_in_flight(self, look: Endpoint) -> Outcome | None:
+        # An update that runs before ours ever did may be one to wait for.
+        ours_is_past = self.seen_in_flight or self.rollout.launched_at is not None
+        return Outcome.SUPERSEDED if ours_is_past and self._is_third(look.pending_config_name) else None
+
+    def _assess_in_service(self, look: Endpoint) -> Outcome | None:
+        if look.endpoint_config_name is None:
+            return None
+        if self._is_third(look.endpoint_config_name):
+            return Outcome.SUPERSEDED
+        if self.seen_in_flight:
+            return Outcome.ROLLED_BACK
+        return Outcome.NOT_STARTED if self._settled(look) else None
+
+    def _is_third(self, config_name: str | None) -> bool:
+        known = {self.rollout.target, self.rollout.previous}
+        return None not in known and config_name is not None and config_name not in known
+
+    def _may_be_from_before(self, look: Endpoint) -> bool:
+        """Within the grace period, a status equal to the one before the launch may be a stale read."""
+        before = self.rollout.status_before or EndpointStatus.IN_SERVICE
+        return look.status is before and not self._settled(look)
+
+    def _settled(self, look: Endpoint) -> bool:
+        since = self.rollout.launched_at or self.started_at or self.first_look_at
+        return since is not None and look.seen_at - since >= self.rollout.grace
+
+    def _overdue(self, look: EndpointLook) -> bool:
+        origin, limit = self.origin, self.rollout.max_wait
+        return origin is not None and limit is not None and look.seen_at - origin >= limit
+
+
+def _same_stage(last: StageChange, change: StageChange) -> bool:
+    return (last.stage, last.instances) == (change.stage, change.instances)

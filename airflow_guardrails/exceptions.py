@@ -1,0 +1,122 @@
+"""
+What a task of this package can fail with.
+
+Airflow retries a task that failed, unless the error is an ``AirflowFailException``; so the base class
+decides.
+
+=======================  =======  ===========================================================================
+error                    retried  means
+=======================  =======  ===========================================================================
+GuardrailsError                   root of all of them
+ InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
+ EndpointNotFound        no       no endpoint of this name in this region and account
+ EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
+ AlarmNotFound           no       an alarm that should guard the update does not exist; it was not asked for
+ ConfigAlreadyLive       no       the endpoint serves this configuration already; nothing was asked for
+ EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
+ EndpointBusy            yes      another update, or SageMaker itself, is changing the endpoint
+ UpdateRejected          no       SageMaker refused the update; nothing was changed
+ UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
+ RolloutError                     the rollout ended, and not well; ``.report`` has the whole story
+  EndpointRolledBack     no       back on its former configuration; a retry would repeat the update
+  RollbackFailed         no       update and rollback failed: the endpoint serves a mix
+  RolloutFailed          no       the endpoint is Failed, OutOfService, being deleted, or gone
+  RolloutSuperseded      no       somebody else's configuration is served, or on its way
+  RolloutNotStarted      no       the update was never seen in flight
+  RolloutTimedOut        yes      it still ran when our time was up; a retry goes on watching
+=======================  =======  ===========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+
+class GuardrailsError(AirflowException):
+    """Root of the errors of this package."""
+
+
+class InvalidArgument(GuardrailsError, AirflowFailException):
+    """An argument breaks a rule; the text gives name, rule and value."""
+
+
+class EndpointNotFound(GuardrailsError, AirflowFailException):
+    """SageMaker has no endpoint of this name, in this region and account."""
+
+
+class EndpointConfigNotFound(GuardrailsError, AirflowFailException):
+    """SageMaker has no endpoint configuration of this name."""
+
+
+class AlarmNotFound(GuardrailsError, AirflowFailException):
+    """CloudWatch has no alarm of this name, so it could not have guarded anything."""
+
+
+class ConfigAlreadyLive(GuardrailsError, AirflowFailException):
+    """Updating an endpoint to the configuration it serves would make a rollback invisible."""
+
+
+class EndpointNotUpdatable(GuardrailsError, AirflowFailException):
+    """An endpoint in this status takes no update."""
+
+
+class EndpointBusy(GuardrailsError):
+    """The endpoint is being changed by somebody else; a later try may find it free."""
+
+
+class UpdateRejected(GuardrailsError, AirflowFailException):
+    """SageMaker refused the update, with its own words."""
+
+
+class UnexpectedAnswer(GuardrailsError, AirflowFailException):
+    """SageMaker said a word this version does not know."""
+
+
+class RolloutError(GuardrailsError):
+    """A rollout ended without its target in service; *report* says how, as in XCom ``rollout_report``."""
+
+    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
+        # Both in args, so that the error survives pickling.
+        super().__init__(message, dict(report or {}))
+        self.message = message
+        self.report = dict(report or {})
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class EndpointRolledBack(RolloutError, AirflowFailException):
+    """The update was undone and the endpoint serves its former configuration; a retry would repeat it."""
+
+
+class RollbackFailed(RolloutError, AirflowFailException):
+    """The update failed and so did its rollback; the endpoint serves a mix of both configurations."""
+
+
+class RolloutFailed(RolloutError, AirflowFailException):
+    """The endpoint ended Failed, OutOfService or deleted."""
+
+
+class RolloutSuperseded(RolloutError, AirflowFailException):
+    """The endpoint went to a third configuration."""
+
+
+class RolloutNotStarted(RolloutError, AirflowFailException):
+    """The update was never seen in flight."""
+
+
+class RolloutTimedOut(RolloutError):
+    """The rollout outlasted ``max_wait``; it was left running."""
+
+
+ERROR_BY_OUTCOME: Mapping[str, type[RolloutError]] = {
+    "RolledBack": EndpointRolledBack,
+    "RollbackFailed": RollbackFailed,
+    "Failed": RolloutFailed,
+    "Superseded": RolloutSuperseded,
+    "NotStarted": RolloutNotStarted,
+    "TimedOut": RolloutTimedOut,
+}

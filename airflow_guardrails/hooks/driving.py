@@ -1,0 +1,102 @@
+"""Drive what ``domain.follow`` wants: make its calls through a hook and send it the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws.errors import is_passing
+from airflow_guardrails.domain.follow import AlarmHistory, AlarmStates, Ask, Look, NoAnswer, Pause, Say
+from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+
+Result = TypeVar("Result")
+Steps = Generator[Ask, Any, Result]
+
+
+def drive(
+    steps: Steps[Result],
+    hook: GuardrailsHook,
+    *,
+    sleep: Callable[[float], object],
+    say: Callable[[Say], object],
+) -> Result:
+    """Follow *steps* to their end, blocking."""
+    answer: Any = None
+    while True:
+        try:
+            ask = steps.send(answer)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        answer = _answer(ask, hook, sleep=sleep, say=say)
+
+
+async def drive_async(
+    steps: Steps[Result],
+    calls: AsyncCalls,
+    *,
+    sleep: Callable[[float], Awaitable[object]],
+    say: Callable[[Say], Awaitable[object]],
+) -> Result:
+    """Follow *steps* to their end, on an event loop."""
+    answer: Any = None
+    while True:
+        try:
+            ask = steps.send(answer)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        answer = await _answer_async(ask, calls, sleep=sleep, say=say)
+
+
+def _answer(
+    ask: Ask, hook: GuardrailsHook, *, sleep: Callable[[float], object], say: Callable[[Say], object]
+) -> Any:
+    try:
+        match ask:
+            case Look(endpoint_name):
+                return hook.look(endpoint_name)
+            case AlarmStates(names):
+                return hook.alarms(names)
+            case AlarmHistory(names, start, end):
+                return hook.alarm_history(names, start=start, end=end)
+            case Pause(seconds):
+                return sleep(seconds)
+            case Say():
+                return say(ask)
+    except (ClientError, BotoCoreError) as error:
+        return no_answer_or_raise(ask, error)
+
+
+async def _answer_async(
+    ask: Ask,
+    calls: AsyncCalls,
+    *,
+    sleep: Callable[[float], Awaitable[object]],
+    say: Callable[[Say], Awaitable[object]],
+) -> Any:
+    try:
+        match ask:
+            case Look(endpoint_name):
+                return await calls.look(endpoint_name)
+            case AlarmStates(names):
+                return await calls.alarms(names)
+            case AlarmHistory(names, start, end):
+                return await calls.alarm_history(names, start=start, end=end)
+            case Pause(seconds):
+                return await sleep(seconds)
+            case Say():
+                return await say(ask)
+    except (ClientError, BotoCoreError) as error:
+        return no_answer_or_raise(ask, error)
+
+
+def no_answer_or_raise(ask: Ask, error: Exception) -> NoAnswer:
+    """
+    A look that will never be answered ends the watch; alarms only explain, so any failure there is told.
+    """
+    if isinstance(ask, Look) and not is_passing(error):
+        raise error
+    return NoAnswer(f"{type(error).__name__}: {error}")

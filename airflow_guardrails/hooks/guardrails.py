@@ -1,0 +1,175 @@
+"""The calls this package makes to SageMaker and CloudWatch, sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.alarms import (
+    describe_alarm_history_request,
+    describe_alarms_request,
+    parse_alarm_history,
+    parse_alarms,
+)
+from airflow_guardrails.aws.endpoint import (
+    aws_time,
+    missing_endpoint,
+    parse_endpoint,
+    update_endpoint_request,
+)
+from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
+from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.guardrails import Guardrails
+
+
+class GuardrailsHook(AwsBaseHook):
+    """
+    SageMaker endpoints and the alarms that guard them.
+
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
+    :param region_name: AWS region; default: the connection's.
+    :param verify: whether, or with which certificates, TLS is verified.
+    :param config: arguments of ``botocore.config.Config``.
+    """
+
+    def __init__(
+        self,
+        *,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        config: Config | dict[str, Any] | None = None,
+    ) -> None:
+        connection: dict[str, Any] = {
+            "aws_conn_id": aws_conn_id,
+            "region_name": region_name,
+            "verify": verify,
+            "config": config,
+        }
+        super().__init__(client_type="sagemaker", **connection)
+        self._connection = connection
+
+    def look(self, endpoint_name: str) -> EndpointLook:
+        """
+        Describe the endpoint; that there is none is an answer too.
+
+        :raises aws.errors.UnexpectedAnswer: if SageMaker says a status this version does not know.
+        """
+        try:
+            return parse_endpoint(self.conn.describe_endpoint(EndpointName=endpoint_name))
+        except ClientError as error:
+            return _missing_or_raise(endpoint_name, error)
+
+    def endpoint_config(self, name: str) -> dict[str, Any] | None:
+        """Return the endpoint configuration in the API's form; ``None`` if there is none."""
+        try:
+            answer: dict[str, Any] = self.conn.describe_endpoint_config(EndpointConfigName=name)
+        except ClientError as error:
+            if errors.is_missing_endpoint_config(error):
+                return None
+            raise
+        return answer
+
+    def update_endpoint(
+        self, *, endpoint_name: str, endpoint_config_name: str, guardrails: Guardrails
+    ) -> datetime:
+        """
+        Ask for the update, once, and return the time on AWS's clock.
+
+        botocore does not retry it: a second try would meet the first one and be refused as in progress.
+        """
+        request = update_endpoint_request(
+            endpoint_name=endpoint_name, endpoint_config_name=endpoint_config_name, guardrails=guardrails
+        )
+        return aws_time(self._conn_without_retries.update_endpoint(**request))
+
+    def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
+        """Return those of *names* that exist, metric and composite alarms alike."""
+        return parse_alarms(self._cloudwatch.conn.describe_alarms(**describe_alarms_request(names)))
+
+    def alarm_history(
+        self, names: Iterable[str], *, start: datetime, end: datetime
+    ) -> tuple[AlarmTransition, ...]:
+        """Return the alarms' changes of state from *start* to *end*."""
+        pages = self._cloudwatch.conn.get_paginator("describe_alarm_history")
+        return tuple(
+            transition
+            for name in names
+            for page in pages.paginate(**describe_alarm_history_request(name, start=start, end=end))
+            for transition in parse_alarm_history(page["AlarmHistoryItems"])
+        )
+
+    @asynccontextmanager
+    async def asynchronous(self) -> AsyncIterator[AsyncCalls]:
+        """
+        Open the same calls for an event loop; clients are built when first needed and closed at the end.
+        """
+        async with AsyncExitStack() as stack:
+            yield AsyncCalls(self, stack)
+
+    @cached_property
+    def _conn_without_retries(self) -> Any:
+        config = self.config.merge(Config(retries={"total_max_attempts": 1}))
+        return self.get_client_type(region_name=self.region_name, config=config)
+
+    @cached_property
+    def _cloudwatch(self) -> AwsBaseHook:
+        return AwsBaseHook(client_type="cloudwatch", **self._connection)
+
+
+class AsyncCalls:
+    """The reads of :class:`GuardrailsHook`, for an event loop."""
+
+    def __init__(self, hook: GuardrailsHook, stack: AsyncExitStack) -> None:
+        self._hook = hook
+        self._stack = stack
+        self._clients: dict[str, Any] = {}
+
+    async def look(self, endpoint_name: str) -> EndpointLook:
+        client = await self._client(self._hook)
+        try:
+            return parse_endpoint(await client.describe_endpoint(EndpointName=endpoint_name))
+        except ClientError as error:
+            return _missing_or_raise(endpoint_name, error)
+
+    async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
+        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001 - one class in two halves
+        return parse_alarms(await client.describe_alarms(**describe_alarms_request(names)))
+
+    async def alarm_history(
+        self, names: Iterable[str], *, start: datetime, end: datetime
+    ) -> tuple[AlarmTransition, ...]:
+        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001
+        pages = client.get_paginator("describe_alarm_history")
+        return tuple(
+            [
+                transition
+                for name in names
+                async for page in pages.paginate(**describe_alarm_history_request(name, start=start, end=end))
+                for transition in parse_alarm_history(page["AlarmHistoryItems"])
+            ]
+        )
+
+    async def _client(self, hook: AwsBaseHook) -> Any:
+        if hook.client_type not in self._clients:
+            client = await self._stack.enter_async_context(await _connect(hook))
+            self._clients[str(hook.client_type)] = client
+        return self._clients[str(hook.client_type)]
+
+
+async def _connect(hook: AwsBaseHook) -> Any:
+    return await hook.get_async_conn()  # type: ignore[no-untyped-call]
+
+
+def _missing_or_raise(endpoint_name: str, error: ClientError) -> EndpointLook:
+    if errors.is_missing_endpoint(error):
+        return missing_endpoint(endpoint_name, error.response)
+    raise error

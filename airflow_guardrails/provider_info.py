@@ -1,0 +1,34 @@
+"""What Airflow registers of this package, through the entry point ``apache_airflow_provider``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+INTEGRATION = "Amazon SageMaker guarded deployments"
+
+
+def get_provider_info() -> dict[str, Any]:
+    return {
+        "package-name": "airflow-guardrails",
+        "name": "SageMaker Guardrails",
+        "description": "Guarded updates of SageMaker endpoints that tell the truth about rollbacks.",
+        "integrations": [
+            {
+                "integration-name": INTEGRATION,
+                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html",
+                "tags": ["aws"],
+            }
+        ],
+        "operators": [_modules("airflow_guardrails.operators.rollout")],
+        "sensors": [_modules("airflow_guardrails.sensors.rollout")],
+        "hooks": [_modules("airflow_guardrails.hooks.guardrails")],
+        "triggers": [_modules("airflow_guardrails.triggers.rollout")],
+        "extra-links": [
+            "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",
+            "airflow_guardrails.links.sagemaker.CloudWatchAlarmLink",
+        ],
+    }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": INTEGRATION, "python-modules": list(names)}

@@ -1,0 +1,147 @@
+"""Wait for an update that something else launched, and tell how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSkipException,
+    BaseOperatorLink,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_guardrails.base import OnRollback, RolloutTask, check_choice, check_seconds
+from airflow_guardrails.domain.report import Report
+from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
+from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+
+
+class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
+    """
+    Wait until an endpoint has been updated to a configuration; succeed only if that configuration serves.
+
+    A rollback, a failed update and an update by somebody else to a third configuration fail the sensor, each
+    with its own error. The report is the return value and XCom ``rollout_report``.
+
+    :param endpoint_name: name of the endpoint. (templated)
+    :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
+        (templated)
+    :param previous_endpoint_config_name: name of the configuration served before, which tells a rollback from
+        an update by somebody else; learned from the endpoint if the update is seen in flight. (templated)
+    :param on_rollback: what a rollback does to the task: ``"fail"`` it, ``"skip"`` it and what depends on it,
+        or ``"return"`` the report.
+    :param deferrable: whether to wait in the triggerer instead of a worker slot.
+    :param start_timeout: seconds within which the update must be seen to run.
+    :param poke_interval: seconds between two looks.
+    :param timeout: seconds after which the sensor gives up with ``RolloutTimedOut``.
+    :param soft_fail: skip where the update did not start or did not end in time. A rollback is never skipped
+        by it.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
+
+    template_fields: Sequence[str] = (
+        "endpoint_name",
+        "endpoint_config_name",
+        "previous_endpoint_config_name",
+        "aws_conn_id",
+        "region_name",
+        "verify",
+    )
+    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    ui_color = "#d7ecd9"
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        endpoint_config_name: str,
+        previous_endpoint_config_name: str | None = None,
+        on_rollback: OnRollback = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        start_timeout: float = DEFAULT_GRACE.total_seconds(),
+        poke_interval: timedelta | float = 30,
+        soft_fail: bool = False,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Airflow's own soft_fail skips on every failure, a rollback included; so it is not told.
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        check_choice("on_rollback", on_rollback, OnRollback)
+        check_seconds("start_timeout", start_timeout)
+        self._refuse_what_hides_a_rollback()
+        self.endpoint_name = endpoint_name
+        self.endpoint_config_name = endpoint_config_name
+        self.previous_endpoint_config_name = previous_endpoint_config_name
+        self.on_rollback = on_rollback
+        self.deferrable = deferrable
+        self.start_timeout = start_timeout
+        self.skip_unfinished = soft_fail
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self._watch: Watch | None = None
+        self._deadline = 0.0
+
+    def execute(self, context: Any) -> Any:
+        if not self.deferrable:
+            return super().execute(context)
+        report = self._look(context)
+        if report is None and self._watch is not None:
+            self.defer_watch(self._watch, every=self.poke_interval, deadline=self._deadline)
+        return report
+
+    def poke(self, context: Any) -> bool | PokeReturnValue:
+        report = self._look(context)
+        return PokeReturnValue(is_done=True, xcom_value=report) if report else False
+
+    def end(self, context: Any, report: Report) -> Report:
+        try:
+            return super().end(context, report)
+        except (RolloutNotStarted, RolloutTimedOut) as error:
+            if self.skip_unfinished:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+    def _look(self, context: Any) -> Report | None:
+        if self._watch is None:
+            self._watch, self._deadline = self._begin(), self.now() + self.timeout
+            self.push_links(context, ())
+        self._watch = self.observe(self._watch)
+        if self._watch.outcome is None and self.now() >= self._deadline:
+            self._watch = self._watch.give_up()
+        return self.end(context, self.conclude(self._watch)) if self._watch.outcome else None
+
+    def _begin(self) -> Watch:
+        rollout = Rollout(
+            endpoint_name=self.endpoint_name,
+            target=self.endpoint_config_name,
+            previous=self.previous_endpoint_config_name,
+            grace=timedelta(seconds=self.start_timeout),
+        )
+        return Watch(rollout=rollout)
+
+    def _refuse_what_hides_a_rollback(self) -> None:
+        for flag in ("silent_fail", "never_fail"):
+            if getattr(self, flag):
+                raise InvalidArgument(
+                    f"{flag} must not be set (got True): it would hide a rollback. Use on_rollback='skip' "
+                    "or 'return' to go on after one"
+                )
+        if self.reschedule:
+            raise InvalidArgument(
+                "mode must be 'poke' (got 'reschedule'): a rescheduled sensor forgets what it has seen, "
+                "and cannot tell a rollback from an update that never began. Use deferrable=True to free "
+                "the worker slot"
+            )

@@ -1,0 +1,39 @@
+"""Show how far a rollout is while its task is deferred: the report so far, as XCom, from the triggerer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_guardrails.domain.report import Report
+
+log = logging.getLogger(__name__)
+
+REPORT_KEY = "rollout_report"
+
+
+async def publish_report(task_instance: Any, report: Report) -> None:
+    """
+    Push *report* as XCom of the deferred task.
+
+    It is a convenience for people who look at the UI: where it cannot be done (no triggerer, an Airflow that
+    has moved these internals), nothing else depends on it.
+    """
+    if task_instance is None:
+        return
+    try:
+        from airflow.sdk.execution_time.comms import SetXCom  # noqa: PLC0415 - only in a triggerer
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
+
+        await SUPERVISOR_COMMS.asend(
+            SetXCom(
+                key=REPORT_KEY,
+                value=report,
+                dag_id=task_instance.dag_id,
+                run_id=task_instance.run_id,
+                task_id=task_instance.task_id,
+                map_index=task_instance.map_index,
+            )
+        )
+    except Exception:  # internals of Airflow; whatever it is, the rollout is still watched
+        log.debug("The report so far could not be published", exc_info=True)

@@ -1,0 +1,166 @@
+"""Waits for a rollout to end, in the triggerer or on any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.domain.follow import Following, Say, follow
+from airflow_guardrails.domain.report import Report
+from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.hooks.driving import drive_async
+from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.triggers.live import publish_report
+from airflow_guardrails.triggers.memory import Memory, recall
+
+# SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
+LONGEST_WAIT = timedelta(hours=9)
+
+# Airflow 3.3 marks a task failed in up to a third of the runs in which its trigger fires within about 6 s of
+# the deferral: the worker that deferred may still be waiting for its next heartbeat.
+FIRE_FLOOR = 8.0
+
+
+class SageMakerRolloutTrigger(BaseTrigger):
+    """
+    Fire once, when the update of an endpoint to a configuration has ended, with the report of how.
+
+    The event is a dict: ``report`` (see ``rollout_report``), and ``error`` with the reason in words where the
+    watch itself could not go on; exactly one of them is set. The trigger only reads, so two copies of it do
+    no harm.
+
+    Outside a triggerer: ``event = await anext(trigger.run())``.
+
+    :param endpoint_name: name of the endpoint.
+    :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
+    :param previous_endpoint_config_name: name of the configuration served before; learned from the endpoint
+        if the update is seen in flight.
+    :param waiter_delay: seconds between two looks.
+    :param start_timeout: seconds within which the update must be seen to run.
+    :param deadline: seconds since the epoch at which to give up, default 9 hours from now. A restarted
+        triggerer keeps it.
+    :param memory: what is known of the rollout already, from
+        :func:`~airflow_guardrails.triggers.memory.remember`; it goes before the names above.
+    :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
+    :param deferred_at: seconds since the epoch when the task was deferred; tells a restart from the first
+        run.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
+    :param region_name: AWS region; default: the connection's.
+    :param verify: whether, or with which certificates, TLS is verified.
+    :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
+    """
+
+    # Time comes in here, so that a rehearsal can bring its own.
+    sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
+    now: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        endpoint_config_name: str,
+        previous_endpoint_config_name: str | None = None,
+        waiter_delay: float = 30,
+        start_timeout: float = DEFAULT_GRACE.total_seconds(),
+        deadline: float | None = None,
+        memory: Memory | None = None,
+        fire_floor: float = FIRE_FLOOR,
+        deferred_at: float | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.endpoint_name = endpoint_name
+        self.endpoint_config_name = endpoint_config_name
+        self.previous_endpoint_config_name = previous_endpoint_config_name
+        self.waiter_delay = waiter_delay
+        self.start_timeout = start_timeout
+        self.deadline = deadline
+        self.memory = memory
+        self.fire_floor = fire_floor
+        self.deferred_at = deferred_at
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        fields = (
+            "endpoint_name",
+            "endpoint_config_name",
+            "previous_endpoint_config_name",
+            "waiter_delay",
+            "start_timeout",
+            "deadline",
+            "memory",
+            "fire_floor",
+            "deferred_at",
+            "aws_conn_id",
+            "region_name",
+            "verify",
+            "botocore_config",
+        )
+        path = f"{type(self).__module__}.{type(self).__qualname__}"
+        return path, {field: getattr(self, field) for field in fields}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        started = time.monotonic()
+        event = await self._watch_to_the_end()
+        if self.trigger_id is not None:  # in a triggerer
+            await asyncio.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def _watch_to_the_end(self) -> dict[str, Any]:
+        try:
+            return {"report": await self._report(), "error": None}
+        except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
+            return {"report": None, "error": f"{type(error).__name__}: {error}"}
+
+    async def _report(self) -> Report:
+        following = Following(every=self.waiter_delay, deadline=self._deadline(), now=self.now)
+        async with self._hook().asynchronous() as calls:
+            _, report = await drive_async(
+                follow(self._watch(), following), calls, sleep=self.sleep, say=self._say
+            )
+        return report
+
+    def _watch(self) -> Watch:
+        if self.memory is None:
+            rollout = Rollout(
+                endpoint_name=self.endpoint_name,
+                target=self.endpoint_config_name,
+                previous=self.previous_endpoint_config_name,
+                grace=timedelta(seconds=self.start_timeout),
+            )
+            return Watch(rollout=rollout)
+        watch = recall(self.memory)
+        return replace(watch, stages_complete=watch.stages_complete and not self._was_away())
+
+    def _was_away(self) -> bool:
+        """Whether this run begins so late after the deferral that stages may have passed unseen."""
+        return self.deferred_at is not None and self.now() - self.deferred_at > self.waiter_delay + 60
+
+    def _deadline(self) -> float:
+        return self.now() + LONGEST_WAIT.total_seconds() if self.deadline is None else self.deadline
+
+    def _hook(self) -> GuardrailsHook:
+        return GuardrailsHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
+        )
+
+    async def _say(self, news: Say) -> None:
+        self.log.info(news.sentence)
+        await publish_report(self.task_instance, news.report)
