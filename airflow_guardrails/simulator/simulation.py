@@ -28,7 +28,7 @@ class World:
         self.knobs = simulation.knobs
         self.profiles = Profiles(self.clock, random.Random(f"profiles {region} {simulation.seed}"))  # noqa: S311 - not for secrets
         self.metrics = MetricStore(self.clock, self.knobs)
-        self.alarms = Alarms(self.clock, self.metrics)
+        self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
         self.containers = Containers(
             account_id=self.account_id, region=region, knobs=self.knobs, profiles=self.profiles
         )
