@@ -586,7 +586,7 @@ def test_dashboards_are_motos(cloudwatch):
     assert [d["DashboardName"] for d in cloudwatch.list_dashboards()["DashboardEntries"]] == ["d"]
 
 
-# botocore prefers JSON, older ones know only query; the third protocol of the service, CBOR, moto cannot read.
+# botocore prefers JSON, older ones know only query; moto cannot read the third protocol of the service, CBOR.
 @pytest.mark.parametrize("protocol", ["query", "json"])
 def test_both_protocols_that_boto3_speaks(simulator, protocol, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
