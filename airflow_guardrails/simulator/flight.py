@@ -18,7 +18,7 @@ class Wait:
     final: bool = False
 
 
-class Undone(Exception):  # noqa: N818 - an event in an update's life, not a fault
+class Undone(Exception):
     """Thrown into an update that must not go on; *ends_in* is Failed where there is no way back."""
 
     def __init__(self, reason: str | None, *, ends_in: str = "InService") -> None:
@@ -38,8 +38,8 @@ class Flight:
     """
     Steps under way.
 
-    Every *look_every()* seconds of a watched wait, its first and last moment included, *look* is asked whether
-    to undo them. *changed* is called after each step, and so sees every state that can be seen.
+    Every *look_every()* seconds of a watched wait, its first and last moment included, *look* says whether to
+    undo them. *changed* is called after each step, and so sees every state that can be seen.
     """
 
     def __init__(

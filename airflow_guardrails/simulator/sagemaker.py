@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_guardrails.simulator import deployments, routing, updates
+from airflow_guardrails.simulator import constraints, deployments, routing, updates
 from airflow_guardrails.simulator.catalogue import Answer, Catalogue, Request
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.departures import AlarmStates, Departures
@@ -149,25 +149,27 @@ class SageMaker:
         End the update in flight, or else the next one, *after_seconds* after its start in *status*.
 
         *endpoint_config_name* serves afterwards; without it the old one does. An update that is over by then
-        keeps its own ending.
+        keeps its own ending. Raise ValueError for a status or name that does not exist.
         """
+        if status not in constraints.enum("EndpointStatus"):
+            raise ValueError(f"status must be one of {constraints.enum('EndpointStatus')} (got {status!r})")
         ending = Ending(
             status=status,
             failure_reason=failure_reason,
             after_seconds=after_seconds,
             endpoint_config_name=endpoint_config_name,
         )
-        self._departures.script(self._find(endpoint_name), ending)
+        self._departures.script(self._existing(endpoint_name), ending)
 
     def system_update(self, endpoint_name: str, seconds: float) -> None:
         """Show SystemUpdating for *seconds*, whatever goes on below; nothing else changes."""
-        endpoint = self._find(endpoint_name)
+        endpoint = self._existing(endpoint_name)
         self._overlay(endpoint, "SystemUpdating")
         self._clock.after(seconds, lambda: self._overlay(endpoint, None))
 
     def vanish(self, endpoint_name: str) -> None:
         """Take the endpoint away at once, whatever it was doing."""
-        endpoint = self._find(endpoint_name)
+        endpoint = self._existing(endpoint_name)
         if endpoint.flight:
             endpoint.flight.cancel()
         self._forget(endpoint)
@@ -186,6 +188,12 @@ class SageMaker:
         if endpoint is None or endpoint.name != name:
             raise EndpointNotFound(self.catalogue.arn("endpoint", name))
         return endpoint
+
+    def _existing(self, name: str) -> Endpoint:
+        try:
+            return self._find(name)
+        except EndpointNotFound as error:
+            raise ValueError(error.message) from None
 
     def _updatable(self, name: str) -> tuple[Endpoint, Fleet]:
         endpoint = self._find(name)

@@ -1,0 +1,153 @@
+"""How traffic moves from blue to green. Line numbers are those of the fact sheet's checklist."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_canary_shifts_twice_and_bakes_after_each(churn, canary):
+    """Line 15."""
+    churn.update("green", canary(bake=600, termination_wait=300))
+
+    assert churn.stages() == [
+        ("Creating", 180),
+        ("ActivatingTraffic", 10),
+        ("Baking", 600),
+        ("ActivatingTraffic", 10),
+        ("Baking", 300),
+        ("Deleting", 60),
+    ]
+
+
+def test_a_linear_update_takes_as_many_steps_as_fit_and_blue_gives_way(churn, linear):
+    """Line 16."""
+    churn.update("green", linear(percent=25, bake=120, termination_wait=300))
+
+    seen = {}
+    stages = []
+    while stage := churn.stage():
+        stages.append((stage["Status"], stage["StartTime"]))
+        if stage["Status"] == "Baking":
+            seen[churn.green()["CurrentInstanceCount"]] = churn.blue()["CurrentInstanceCount"]
+        churn.advance(seconds=10)
+
+    assert seen == {1: 3, 2: 2, 3: 1, 4: 0}
+    names = [name for name, _ in dict.fromkeys(stages)]
+    assert names == ["Creating", *["ActivatingTraffic", "Baking"] * 4, "Baking", "Deleting"]
+    assert churn.status() == ("InService", "green")
+
+
+@pytest.mark.parametrize(
+    ("instances", "percent", "counts"), [(10, 30, [3, 6, 9, 10]), (3, 40, [2, 3]), (5, 50, [3, 5])]
+)
+def test_a_linear_step_that_does_not_divide_the_fleet_ends_in_a_smaller_one(
+    bench, linear, instances, percent, counts
+):
+    """Line 16: the number of steps is 100 divided by the step, rounded up."""
+    bench.create()
+    bench.config("sized", bench.variant(instances=instances))
+
+    bench.update("sized", linear(percent=percent, bake=60))
+
+    assert _baking_counts(bench) == counts
+
+
+def test_a_linear_step_may_be_a_number_of_instances(churn, linear):
+    """Line 16."""
+    churn.update("green", linear(instances=2, bake=60))
+
+    assert _baking_counts(churn) == [2, 4]
+
+
+def test_the_last_linear_step_may_not_bake(churn, linear):
+    churn.control.set_knobs(linear_last_step_bakes=False)
+
+    churn.update("green", linear(percent=50, bake=60, termination_wait=0))
+
+    assert [name for name, _ in churn.stages()] == [
+        "Creating",
+        "ActivatingTraffic",
+        "Baking",
+        "ActivatingTraffic",
+        "Deleting",
+    ]
+
+
+def test_all_at_once_shifts_once_and_bakes_for_the_termination_wait(churn, all_at_once):
+    """Line 17."""
+    churn.update("green", all_at_once(termination_wait=300))
+
+    assert churn.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Baking", 300), ("Deleting", 60)]
+
+
+@pytest.mark.parametrize(("rounding", "canary_size"), [("ceil", 2), ("round", 1), ("floor", 1)])
+def test_a_percentage_becomes_instances_as_the_knob_says(bench, canary, rounding, canary_size):
+    bench.create()
+    bench.config("sized", bench.variant(instances=5))
+    bench.control.set_knobs(capacity_rounding=rounding)
+
+    bench.update("sized", canary(percent=25))
+    bench.advance(seconds=200)
+
+    assert bench.green()["CurrentInstanceCount"] == canary_size
+
+
+def test_a_percentage_is_never_less_than_one_instance(churn, canary):
+    churn.control.set_knobs(capacity_rounding="floor")
+
+    churn.update("green", canary(percent=1))
+    churn.advance(seconds=200)
+
+    assert churn.green()["CurrentInstanceCount"] == 1
+
+
+def test_each_variant_has_its_own_canary(bench, canary):
+    def two(name):
+        return bench.config(name, bench.variant("A", instances=4), bench.variant("B", instances=10))
+
+    two("first")
+    two("second")
+    bench.create("first")
+
+    bench.update("second", canary(percent=50))
+    bench.advance(seconds=200)
+
+    pending = bench.look()["PendingDeploymentSummary"]["ProductionVariants"]
+    assert [variant["CurrentInstanceCount"] for variant in pending] == [2, 5]
+
+
+def test_requests_follow_the_shifts(simulator, churn, canary):
+    """The canary's share is its part of the fleet, whatever blue keeps running."""
+    churn.update("green", canary(percent=25))
+    assert _shares(simulator) == {"blue": 1}
+
+    churn.advance(seconds=200)
+    assert _shares(simulator) == {"blue": 0.75, "green": 0.25}
+
+    churn.advance(seconds=600)
+    assert _shares(simulator) == {"green": 1}
+
+
+def test_weights_divide_the_requests_among_variants(simulator, bench):
+    bench.config(
+        "two", bench.variant("A", InitialVariantWeight=3), bench.variant("B", InitialVariantWeight=1)
+    )
+    bench.create("two")
+
+    routes = simulator.simulation.world("us-east-1").sagemaker.routes("churn")
+
+    assert {route.variant_name: route.share for route in routes} == {"A": 0.75, "B": 0.25}
+
+
+def _baking_counts(bench):
+    seen = []
+    while stage := bench.stage():
+        if stage["Status"] == "Baking":
+            seen.append(bench.green()["CurrentInstanceCount"])
+        bench.advance(seconds=20)
+    return list(dict.fromkeys(seen))
+
+
+def _shares(simulator):
+    routes = simulator.simulation.world("us-east-1").sagemaker.routes("churn")
+    return {route.endpoint_config_name: route.share for route in routes}
