@@ -76,8 +76,14 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
         yield f"Member must satisfy regular expression pattern: {limits['pattern']}"
 
 
+# Python's re knows no Unicode categories; these stand in for those that SageMaker's patterns name.
+_CATEGORIES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
+    for category, stand_in in _CATEGORIES.items():
+        pattern = pattern.replace(category, stand_in)
     return re.compile(pattern)
 
 

@@ -1,4 +1,4 @@
-"""Statuses from elsewhere, and endings a test writes. Line numbers are those of the fact sheet's checklist."""
+"""Statuses from elsewhere and endings a test writes. Lines are those of the fact sheet's checklist."""
 
 from __future__ import annotations
 
