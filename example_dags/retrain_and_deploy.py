@@ -68,16 +68,21 @@ def put_alarms(endpoint_name: str, endpoint_config_name: str, error_alarm: str, 
 
     While it does, both fleets share endpoint and variant: only the dimension EndpointConfigName tells them
     apart. The error alarm sees what clients see, both fleets together: with a quarter of the traffic, a new
-    fleet that fails every eighth request reads 3 %. The latency alarm sees the new fleet alone, so each
-    version gets its own.
+    fleet that fails every tenth request reads 2.5 %. The latency alarm sees the new fleet alone, so each
+    version turns it to itself.
     """
     variant = {"EndpointName": endpoint_name, "VariantName": VARIANT}
     green = variant | {"EndpointConfigName": endpoint_config_name}
     client = AwsBaseHook(AWS_CONN_ID, client_type="cloudwatch").conn
     put_alarm(client, error_alarm, "Invocation5XXErrors", variant, Statistic="Average", Threshold=0.01)
-    client.delete_alarms(AlarmNames=[latency_alarm])
     microseconds = 250_000
     put_alarm(client, latency_alarm, "ModelLatency", green, ExtendedStatistic="p90", Threshold=microseconds)
+    # A changed alarm keeps its state until it is evaluated again, and this one still speaks of another fleet.
+    unknown = {
+        "StateValue": "INSUFFICIENT_DATA",
+        "StateReason": f"Watches {endpoint_config_name} from now on",
+    }
+    client.set_alarm_state(AlarmName=latency_alarm, **unknown)
 
 
 def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], **rule: Any) -> None:
@@ -88,7 +93,7 @@ def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], *
         Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
         ComparisonOperator="GreaterThanThreshold",
         Period=60,
-        EvaluationPeriods=1,
+        EvaluationPeriods=2,
         TreatMissingData="notBreaching",
         **rule,
     )

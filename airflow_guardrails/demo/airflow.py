@@ -89,13 +89,20 @@ class Airflow:
 
     def log(self, dag_id: str, run_id: str, task_id: str) -> str:
         """The log of a task's first try, one message a line."""
-        lines = self._call(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1")["content"]
-        return "\n".join(
-            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in lines
-        )
+        return "\n".join(_message(line) for line in self._log_lines(dag_id, run_id, task_id))
+
+    def error(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """The error that ended a task's first try, or nothing."""
+        errors = [text for line in self._log_lines(dag_id, run_id, task_id) for text in _errors(line)]
+        return errors[-1] if errors else ""
 
     def task_page(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"{self.url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
+
+    def _log_lines(self, dag_id: str, run_id: str, task_id: str) -> list[Any]:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
+        lines: list[Any] = self._call(path)["content"]
+        return lines
 
     def _states(self, dag_id: str, run_id: str, timeout: float) -> Iterator[str]:
         deadline = time.monotonic() + timeout
@@ -162,6 +169,15 @@ class Airflow:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self._home / "logs"),
         }
+
+
+def _message(line: Any) -> str:
+    return "\n".join([str(line.get("event", "")), *_errors(line)]) if isinstance(line, dict) else str(line)
+
+
+def _errors(line: Any) -> list[str]:
+    details = line.get("error_detail") if isinstance(line, dict) else None
+    return [f"{error['exc_type']}: {error['exc_value']}" for error in details or ()]
 
 
 def _cli(*words: str) -> list[str]:

@@ -1,0 +1,125 @@
+"""``python -m airflow_guardrails.demo``: needs no AWS, no account and no configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from airflow_guardrails.demo.cloud import sheltered
+from airflow_guardrails.demo.errors import DemoError
+from airflow_guardrails.demo.processes import Processes
+from airflow_guardrails.demo.reading import readable
+from airflow_guardrails.demo.stage import Stage, set_up
+from airflow_guardrails.demo.story import Ending, Story, differences
+
+WIDTH = 100
+ROOT = Path(__file__).parents[2]
+Say = Callable[[str], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    # On two busy cores threads that wait for each other by spinning take a hundred times as long.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    shutil.rmtree(options.home, ignore_errors=True)
+    say = _narrator()
+    try:
+        with Processes(options.home / "logs", sheltered()) as processes:
+            fine = _perform(processes, options, say)
+    except DemoError as error:
+        print(f"\nThe demo stopped: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running.")
+        return 130
+    say("nothing is left running")
+    return 0 if fine else 1
+
+
+def _perform(processes: Processes, options: argparse.Namespace, say: Say) -> bool:
+    stage = set_up(processes, home=options.home, dags=options.dags, speed=options.speed, say=say)
+    ending = Story(stage.airflow, stage.production, stage.models, say).tell()
+    wrong = differences(ending)
+    if options.summary:
+        _write_summary(options.summary, ending, wrong, processes)
+    _print_reports(ending)
+    _print_verdict(wrong)
+    if options.ui:
+        _stay(stage, ending, processes)
+    return not wrong
+
+
+def _print_reports(ending: Ending) -> None:
+    for title, act in (("The good model", ending.good), ("The bad model", ending.bad)):
+        print(f"\n{title} ({act.candidate}): DAG run {act.state}")
+        print(readable(act.report))
+        print(f"  requests  {act.requests} went to the new fleet, {act.failed_requests} of them failed")
+        if act.error:
+            print(textwrap.indent(textwrap.fill(f"the task ended with {act.error}", WIDTH), "  "))
+    answers = ending.answers
+    print("\nThe endpoint afterwards, asked through InvokeEndpoint")
+    print(f"  serves {ending.bad.serving}")
+    print(
+        f"  {answers.as_old_model} of {answers.rows} rows on which the two models differ are answered as the"
+    )
+    print(
+        f"  good model answers them; a row that lacks a measurement is answered {answers.to_incomplete_row}"
+    )
+
+
+def _print_verdict(wrong: Sequence[str]) -> None:
+    if wrong:
+        print("\nNOT as it should be:")
+        print("\n".join(f"  {line}" for line in wrong))
+    else:
+        print("\nAs it should be: the good model serves; the bad one was rolled back, and its run says so.")
+
+
+def _stay(stage: Stage, ending: Ending, processes: Processes) -> None:
+    print(f"\nLook around at {stage.airflow.url} (no password); the task that tells how the update ended:")
+    print(f"  good  {ending.good.page}")
+    print(f"  bad   {ending.bad.page}")
+    print(f"The simulated AWS listens at {stage.cloud.url}. Ctrl-C ends everything.", flush=True)
+    while True:
+        processes.check()
+        time.sleep(1)
+
+
+def _write_summary(path: Path, ending: Ending, wrong: Sequence[str], processes: Processes) -> None:
+    summary: dict[str, Any] = asdict(ending) | {"differences": wrong, "sessions": processes.pids}
+    path.write_text(json.dumps(summary, indent=2))
+
+
+def _narrator() -> Say:
+    began = time.monotonic()
+    return lambda text: print(f"[{time.monotonic() - began:3.0f} s] {text}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airflow_guardrails.demo", description=__doc__)
+    parser.add_argument("--ui", action="store_true", help="stay up after both runs, until Ctrl-C")
+    parser.add_argument("--summary", type=Path, help="write what happened there, as JSON")
+    parser.add_argument(
+        "--home", type=Path, default=Path(".demo"), help="folder for everything; emptied first (%(default)s)"
+    )
+    parser.add_argument("--dags", type=Path, default=ROOT / "example_dags", help="where the DAG is")
+    parser.add_argument(
+        "--speed", type=float, default=60.0, help="simulated seconds in a second (%(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

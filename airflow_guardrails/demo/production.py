@@ -1,0 +1,105 @@
+"""What is in production before the story begins, and what can be asked of it at any time."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from types import ModuleType
+from typing import Any
+
+from airflow_guardrails.demo.cloud import Cloud
+from airflow_guardrails.demo.errors import DemoError
+
+ENDPOINT = "tumours"
+BUCKET = "tumour-models"
+VARIANT = "main"
+FIRST = "tumours-first"
+ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+REQUESTS_PER_MINUTE = 600
+IN_SERVICE_TIMEOUT = 90
+
+
+class Production:
+    """The endpoint, and the clients who keep asking it; *models* is the example's ``tumour_model``."""
+
+    def __init__(self, cloud: Cloud, models: ModuleType) -> None:
+        self._cloud = cloud
+        self._models = models
+        self._sagemaker = cloud.client("sagemaker")
+        self._runtime = cloud.client("sagemaker-runtime")
+        self._s3 = cloud.client("s3")
+        self._cloudwatch = cloud.client("cloudwatch")
+
+    def seed(self) -> None:
+        """Put a first model into service, trained on the older half of the rows."""
+        self._s3.create_bucket(Bucket=BUCKET)
+        older = self._models.Rows(*(part[:200] for part in self._models.training_rows()))
+        model = self._models.train("gradient-boosting", self._models.complete(older))
+        key = f"{FIRST}/model.tar.gz"
+        self._s3.put_object(Bucket=BUCKET, Key=key, Body=self._models.pack(model))
+        container = {"Image": "scikit-learn-serving", "ModelDataUrl": f"s3://{BUCKET}/{key}"}
+        self._sagemaker.create_model(ModelName=FIRST, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+        self._sagemaker.create_endpoint_config(EndpointConfigName=FIRST, ProductionVariants=[_variant(FIRST)])
+        self._sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=FIRST)
+        self._wait_in_service()
+
+    def replay_requests(self) -> int:
+        """Let clients send the held-out rows over and over; how many different ones there are."""
+        rows = self._models.as_requests(self._models.held_out_rows())
+        self._cloud.control.replay(ENDPOINT, rows=rows, per_minute=REQUESTS_PER_MINUTE)
+        return len(rows)
+
+    def serving(self) -> str:
+        described = self._sagemaker.describe_endpoint(EndpointName=ENDPOINT)
+        return f"{described['EndpointConfigName']}"
+
+    def ask(self, row: str) -> str:
+        answer = self._runtime.invoke_endpoint(
+            EndpointName=ENDPOINT, ContentType="text/csv", Accept="text/csv", Body=row
+        )
+        return f"{answer['Body'].read().decode().strip()}"
+
+    def model(self, version: str) -> Any:
+        """The model behind an endpoint configuration, loaded here; ours are named alike."""
+        described = self._sagemaker.describe_model(ModelName=version)
+        bucket, _, key = described["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
+        return self._models.unpack(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def now(self) -> datetime:
+        return self._cloud.control.now()
+
+    def requests_to(self, version: str, *, since: datetime) -> tuple[int, int]:
+        """How many requests went to the fleet of *version* since then, and how many of them failed."""
+        statistics = self._cloudwatch.get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation5XXErrors",
+            Dimensions=[
+                {"Name": "EndpointName", "Value": ENDPOINT},
+                {"Name": "VariantName", "Value": VARIANT},
+                {"Name": "EndpointConfigName", "Value": version},
+            ],
+            StartTime=since,
+            EndTime=self.now(),
+            Period=60,
+            Statistics=["Sum", "SampleCount"],
+        )["Datapoints"]
+        return int(sum(d["SampleCount"] for d in statistics)), int(sum(d["Sum"] for d in statistics))
+
+    def _wait_in_service(self) -> None:
+        deadline = time.monotonic() + IN_SERVICE_TIMEOUT
+        while (status := self._status()) != "InService":
+            if status == "Failed" or time.monotonic() > deadline:
+                raise DemoError(f"The first endpoint did not come into service (status {status})")
+            time.sleep(0.2)
+
+    def _status(self) -> str:
+        return f"{self._sagemaker.describe_endpoint(EndpointName=ENDPOINT)['EndpointStatus']}"
+
+
+def _variant(version: str) -> dict[str, Any]:
+    return {
+        "VariantName": VARIANT,
+        "ModelName": version,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 4,
+    }

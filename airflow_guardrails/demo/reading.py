@@ -1,0 +1,56 @@
+"""A rollout's report as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+Report = dict[str, Any]
+
+
+def readable(report: Report) -> str:
+    return "\n".join(_lines(report))
+
+
+def stage_in_words(stage: Report) -> str:
+    if not stage["desired_instances"]:
+        return f"{stage['stage']}: the new fleet is taken down"
+    return f"{stage['stage']}: {stage['instances']} of {stage['desired_instances']} new instances serve"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"  outcome   {report['outcome']}"
+    yield f"  endpoint  {report['endpoint_name']}"
+    yield f"  target    {report['endpoint_config_name']}"
+    yield f"  before    {report['previous_endpoint_config_name']}"
+    yield f"  serving   {report['serving_endpoint_config_name']}"
+    yield f"  took      {_took(report)}"
+    for number, stage in enumerate(report["stages"]):
+        yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {stage_in_words(stage)}"
+    yield from _cause(report)
+    for warning in report["warnings"]:
+        yield f"  warning   {warning}"
+
+
+def _cause(report: Report) -> Iterator[str]:
+    if not report["cause"]:
+        return
+    yield f"  cause     {report['cause']['kind']}"
+    for alarm in report["cause"]["alarms"]:
+        yield f"  alarm     {_clock(alarm['at'])}  {alarm['name']}"
+        yield f"            {alarm['reason']}"
+    if report["failure_reason"]:
+        yield f"  AWS says  {report['failure_reason']}"
+
+
+def _took(report: Report) -> str:
+    if not (report["started_at"] and report["ended_at"]):
+        return "unknown"
+    started, ended = (datetime.fromisoformat(report[key]) for key in ("started_at", "ended_at"))
+    minutes, seconds = divmod(round((ended - started).total_seconds()), 60)
+    return f"{minutes} min {seconds} s of simulated time, from {started:%H:%M:%S} to {ended:%H:%M:%S}"
+
+
+def _clock(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%H:%M:%S}" if moment else "--:--:--"
