@@ -14,6 +14,11 @@ from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.plans import Plan, Shift
 from airflow_guardrails.simulator.resources import Model
 
+_NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
+    "Please retry using a different ML instance type or after some time."
+)
+
 
 class HealthChecks(Protocol):
     def healthy(self, model: Model) -> bool:
@@ -28,10 +33,15 @@ class Ground:
     knobs: Knobs
     containers: HealthChecks
 
+    def rollback_reason(self, undone: Undone) -> str | None:
+        """An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so."""
+        told = self.knobs.rollback_failure_reason
+        return undone.reason if told else told
+
 
 def create(endpoint: Endpoint, fleet: Fleet, ground: Ground) -> Steps:
     try:
-        yield from _launch(fleet, ground, watched=False)
+        yield from launch(fleet, ground, watched=False)
     except Undone as undone:
         endpoint.settle("Failed", now=ground.clock.now(), failure_reason=undone.reason)
     else:
@@ -43,14 +53,14 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Gr
     """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
     watched = ground.knobs.alarms_judged == "always"
     try:
-        yield from _launch(green, ground, watched=watched)
+        yield from launch(green, ground, watched=watched)
         for shift in plan.shifts:
-            yield from _shift(blue, green, shift, plan, ground, watched=watched)
+            yield from shift_traffic(blue, green, shift, plan, ground, watched=watched)
         yield from _bake(green, plan.termination_wait, ground)
     except Undone as undone:
         yield from _roll_back(endpoint, blue, green, undone, ground)
     else:
-        yield from _retire(endpoint, blue, green, ground)
+        yield from retire(endpoint, blue, green, ground)
 
 
 def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
@@ -60,7 +70,7 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: 
         wish = desired.get(variant.name, {})
         variant.desired = wish.get("DesiredInstanceCount", variant.desired)
         variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
-    _enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
+    enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
     yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
     if ground.knobs.scaling_ends_in == "rollback":
         endpoint.begin("RollingBack", now=ground.clock.now())
@@ -74,22 +84,27 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: 
 
 def delete(endpoint: Endpoint, ground: Ground, *, gone: Callable[[], None]) -> Steps:
     for fleet in endpoint.fleets:
-        _enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+        enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     gone()
 
 
-def _launch(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
-    _enter(fleet, "Creating", lambda v: f"Launching {v.desired} instance(s).", ground)
+def launch(fleet: Fleet, ground: Ground, *, watched: bool, instances: int | None = None) -> Steps:
+    """Bring up all of *fleet*, or so many *instances* of it, as far as their ping."""
+    enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
+    if not ground.knobs.capacity_available:
+        raise Undone(_NO_CAPACITY)
     for variant in fleet.variants:
         if not ground.containers.healthy(variant.model):
             yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
             raise Undone(_ping_failure(variant))
 
 
-def _shift(blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool) -> Steps:
-    _enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
+def shift_traffic(
+    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool
+) -> Steps:
+    enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
     yield Wait(seconds=ground.knobs.activation_seconds, watched=watched)
     green.activate(shift.active)
     if plan.blue_shrinks:
@@ -103,13 +118,13 @@ def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
     active = tuple(variant.active for variant in green.variants)
     # The published example names TerminationWaitInSeconds in a canary's bake too.
     doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
-    _enter(green, "Baking", _on_capacity(doing, active, green), ground)
+    enter(green, "Baking", _on_capacity(doing, active, green), ground)
     yield Wait(seconds=seconds, watched=True)
 
 
-def _retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
+def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
     green.settle()
-    _enter(blue, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    enter(blue, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     endpoint.serve(green)
     endpoint.settle("InService", now=ground.clock.now())
@@ -118,18 +133,16 @@ def _retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> St
 def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, ground: Ground) -> Steps:
     if ground.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
-    _enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     blue.activate_all()
     for variant in green.variants:
         variant.active = variant.desired = 0
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     endpoint.serve(blue)
-    # An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so.
-    told = ground.knobs.rollback_failure_reason
-    endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=undone.reason if told else told)
+    endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=ground.rollback_reason(undone))
 
 
-def _enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
+def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
     fleet.enter(status, [message(variant) for variant in fleet.variants], now=ground.clock.now())
 
 

@@ -63,9 +63,13 @@ class Fleet:
         return sum(variant.desired for variant in self.variants)
 
     @property
+    def active(self) -> int:
+        return sum(variant.active for variant in self.variants)
+
+    @property
     def active_share(self) -> float:
         """The part of the fleet that takes traffic, 0 to 1."""
-        return sum(variant.active for variant in self.variants) / max(self.total, 1)
+        return self.active / max(self.total, 1)
 
     def activate(self, counts: Sequence[int]) -> None:
         for variant, count in zip(self.variants, counts, strict=True):

@@ -79,6 +79,9 @@ class Knobs:
     timeout_ends_in: str = _choice(
         "rollback", "Failed", meaning="How an update ends whose MaximumExecutionTimeoutInSeconds passed."
     )
+    rolling_rollback_ends_in: str = _choice(
+        "InService", "UpdateRollbackFailed", meaning="How the rollback of a rolling deployment ends."
+    )
     linear_last_step_bakes: bool = _knob(
         True, "Whether a linear update bakes WaitIntervalInSeconds after its last step too.", kind=_FLAG
     )
@@ -112,6 +115,9 @@ class Knobs:
         "success",
         "rollback",
         meaning="How UpdateEndpointWeightsAndCapacities ends; a rollback shows RollingBack.",
+    )
+    capacity_available: bool = _knob(
+        True, "Whether instances can be had; without, a launch fails when provisioning ends.", kind=_FLAG
     )
     instance_limit: int | None = _knob(
         None, "Instances that may run in the region, both fleets counted; None is no limit.", kind=_COUNT

@@ -27,6 +27,7 @@ from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
 from airflow_guardrails.simulator.plans import Plan
 from airflow_guardrails.simulator.resources import Model
+from airflow_guardrails.simulator.rolling import roll
 from airflow_guardrails.simulator.routing import Route
 from airflow_guardrails.simulator.scripts import Ending
 
@@ -180,7 +181,8 @@ class SageMaker:
         endpoint.green = green
         endpoint.begin("Updating", now=self._clock.now())
         watched = updates.watched_alarms(plan, self._knobs, self._alarms.state)
-        steps = deployments.update(endpoint, blue, green, plan, self._ground)
+        deploy = roll if plan.rollback_batch else deployments.update
+        steps = deploy(endpoint, blue, green, plan, self._ground)
         self._departures.start(endpoint, steps, alarms=watched, max_seconds=plan.max_seconds)
 
     def _find(self, name: str) -> Endpoint:

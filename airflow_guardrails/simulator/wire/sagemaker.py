@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -70,6 +71,14 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
 
     def delete_tags(self) -> ActionResult:
         return self._answer(self._catalogue.tags.delete) if self._is_ours() else super().delete_tags()
+
+    def serialized(self, action_result: ActionResult) -> tuple[int, dict[str, Any], Any]:
+        """SageMaker writes an error's ``message`` in lower case; moto does not."""
+        status, headers, body = super().serialized(action_result)
+        if isinstance(action_result.result, Exception):
+            error = json.loads(body)
+            body = json.dumps({"__type": error["__type"], "message": error["Message"]})
+        return status, headers, body
 
     @property
     def _sagemaker(self) -> SageMaker:

@@ -163,6 +163,23 @@ def linear():
 
 
 @pytest.fixture
+def rolling():
+    """A DeploymentConfig: one instance of four at a time, five minutes each, back all at once."""
+
+    def config(
+        *, percent=25, instances=None, bake=300, back=None, alarms=(), max_seconds=None
+    ) -> dict[str, Any]:
+        policy = {"MaximumBatchSize": _size(percent, instances), "WaitIntervalInSeconds": bake}
+        if back is not None:
+            policy["RollbackMaximumBatchSize"] = back
+        if max_seconds is not None:
+            policy["MaximumExecutionTimeoutInSeconds"] = max_seconds
+        return {"RollingUpdatePolicy": policy, **_guard(alarms)}
+
+    return config
+
+
+@pytest.fixture
 def all_at_once():
     def config(*, termination_wait=300, alarms=(), max_seconds=None) -> dict[str, Any]:
         routing = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
@@ -181,7 +198,10 @@ def _blue_green(routing, termination_wait, alarms, max_seconds) -> dict[str, Any
     policy = {"TrafficRoutingConfiguration": routing, "TerminationWaitInSeconds": termination_wait}
     if max_seconds is not None:
         policy["MaximumExecutionTimeoutInSeconds"] = max_seconds
-    config: dict[str, Any] = {"BlueGreenUpdatePolicy": policy}
-    if alarms:
-        config["AutoRollbackConfiguration"] = {"Alarms": [{"AlarmName": name} for name in alarms]}
-    return config
+    return {"BlueGreenUpdatePolicy": policy, **_guard(alarms)}
+
+
+def _guard(alarms) -> dict[str, Any]:
+    if not alarms:
+        return {}
+    return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in alarms]}}

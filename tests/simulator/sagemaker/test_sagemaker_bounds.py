@@ -216,4 +216,4 @@ def _refusal_of_raw_update(bench, deployment):
         urllib.request.urlopen(request)
     answer = json.loads(caught.value.read())
     assert (caught.value.code, answer["__type"]) == (400, "ValidationException")
-    return answer["Message"]
+    return answer["message"]

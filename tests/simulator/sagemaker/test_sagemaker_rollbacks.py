@@ -192,6 +192,17 @@ def test_a_variant_says_how_long_its_container_may_take_to_pass_its_ping(bench):
     assert bench.status() == ("InService", "blue")
 
 
+def test_instances_that_cannot_be_had_undo_the_update(churn, canary):
+    """Line 26, the part that shows later."""
+    churn.control.set_knobs(capacity_available=False)
+    churn.update("green", canary())
+
+    churn.advance(seconds=180 + 60)
+
+    assert churn.status() == ("InService", "blue")
+    assert "InsufficientInstanceCapacity" in churn.look()["FailureReason"]
+
+
 @pytest.mark.parametrize(("ends_in", "status"), [("rollback", "InService"), ("Failed", "Failed")])
 def test_the_execution_timeout_ends_an_update(churn, canary, ends_in, status):
     """Line 31: nobody knows how, so it is a knob."""

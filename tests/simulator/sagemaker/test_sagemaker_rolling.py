@@ -1,0 +1,158 @@
+"""Rolling deployments. Line numbers are those of the fact sheet's checklist."""
+
+from __future__ import annotations
+
+import pytest
+
+ONE = {"Type": "INSTANCE_COUNT", "Value": 1}
+
+
+def test_batch_by_batch_old_instances_go_as_new_ones_come(churn, rolling):
+    """Line 18: launch a batch, shift, bake, end a batch of the old, and again."""
+    churn.update("green", rolling(percent=50, bake=120))
+
+    stages, baking = [], []
+    while stage := churn.stage():
+        stages.append((stage["Status"], stage["StatusMessage"], stage["StartTime"]))
+        if stage["Status"] == "Baking":
+            baking.append((churn.green()["CurrentInstanceCount"], churn.blue()["CurrentInstanceCount"]))
+        churn.advance(seconds=10)
+
+    told = [(status, message) for status, message, _ in dict.fromkeys(stages)]
+    assert [status for status, _ in told] == ["Creating", "ActivatingTraffic", "Baking", "Deleting"] * 2
+    assert told[0] == ("Creating", "Launching 2 instance(s).")
+    assert told[3] == ("Deleting", "Terminating 2 instance(s).")
+    assert list(dict.fromkeys(baking)) == [(2, 4), (4, 2)]
+    assert churn.status() == ("InService", "green")
+
+
+@pytest.mark.parametrize(
+    ("instances", "percent", "counts"), [(10, 30, [3, 6, 9, 10]), (3, 33, [1, 2, 3]), (4, 50, [2, 4])]
+)
+def test_the_last_batch_is_what_is_left(bench, rolling, instances, percent, counts):
+    """Line 18."""
+    bench.create()
+    bench.config("sized", bench.variant(instances=instances))
+
+    bench.update("sized", rolling(percent=percent, bake=60))
+
+    seen = []
+    while stage := bench.stage():
+        if stage["Status"] == "Baking":
+            seen.append(bench.green()["CurrentInstanceCount"])
+        bench.advance(seconds=20)
+    assert list(dict.fromkeys(seen)) == counts
+
+
+def test_an_alarm_takes_all_batches_back_at_once(churn, rolling):
+    """Line 20."""
+    churn.alarm("errors")
+    churn.update("green", rolling(percent=25, bake=300, alarms=["errors"]))
+    _advance_to_batch(churn, 2)
+
+    churn.turn("errors", "ALARM")
+    churn.advance(seconds=10)
+    assert churn.stage()["StatusMessage"] == "Launching 2 instance(s)."
+    churn.advance(seconds=180 + 60)
+
+    assert churn.status() == ("InService", "blue")
+    assert churn.look()["FailureReason"]
+    assert churn.blue()["CurrentInstanceCount"] == 4
+
+
+def test_an_alarm_takes_batches_back_in_the_size_that_was_asked_for(churn, rolling):
+    """Line 20."""
+    churn.alarm("errors")
+    churn.update("green", rolling(percent=25, bake=300, back=ONE, alarms=["errors"]))
+    _advance_to_batch(churn, 2)
+    churn.turn("errors", "ALARM")
+    churn.advance(seconds=10)
+
+    greens = []
+    while churn.look()["EndpointStatus"] == "Updating":
+        greens.append(churn.green()["CurrentInstanceCount"])
+        churn.advance(seconds=10)
+
+    assert list(dict.fromkeys(greens)) == [2, 1, 0]
+    assert churn.status() == ("InService", "blue")
+
+
+def test_a_rollback_that_fails_leaves_both_fleets_until_the_next_update(simulator, churn, rolling, canary):
+    """Line 27."""
+    churn.control.set_knobs(rolling_rollback_ends_in="UpdateRollbackFailed")
+    churn.alarm("errors")
+    churn.update("green", rolling(alarms=["errors"]))
+    _advance_to_batch(churn, 1)
+    churn.turn("errors", "ALARM")
+    churn.advance(minutes=5)
+
+    assert churn.status() == ("UpdateRollbackFailed", "blue")
+    assert "PendingDeploymentSummary" not in churn.look()
+    routes = simulator.simulation.world("us-east-1").sagemaker.routes("churn")
+    assert {route.endpoint_config_name: route.share for route in routes} == {"blue": 0.75, "green": 0.25}
+
+    churn.update("green", canary())
+    churn.advance(minutes=40)
+
+    assert churn.status() == ("InService", "green")
+
+
+@pytest.mark.parametrize(("percent", "accepted"), [(4, False), (5, True), (50, True), (51, False)])
+def test_a_batch_is_a_twentieth_to_half_of_the_fleet(churn, rolling, percent, accepted):
+    """Line 32."""
+    if accepted:
+        churn.update("green", rolling(percent=percent))
+        assert churn.look()["EndpointStatus"] == "Updating"
+    else:
+        message = churn.refusal(churn.update, "green", rolling(percent=percent))[1]
+        assert "'deploymentConfig.rollingUpdatePolicy.maximumBatchSize.value'" in message
+        assert "between 5% and 50% of the variant's total instance count (4)" in message
+
+
+def test_several_variants_cannot_roll(bench, rolling):
+    """Line 38."""
+    for name in ("first", "second"):
+        bench.config(name, bench.variant("A"), bench.variant("B"))
+    bench.create("first")
+
+    code, message = bench.refusal(bench.update, "second", rolling())
+
+    assert code == "ValidationException"
+    assert "['A', 'B']" in message
+
+
+def test_a_serverless_endpoint_cannot_roll(bench, rolling):
+    """Line 38."""
+    serverless = {
+        "VariantName": "AllTraffic",
+        "ModelName": "churn-model",
+        "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
+    }
+    for name in ("first", "second"):
+        bench.config(name, serverless)
+    bench.create("first")
+    assert bench.blue()["CurrentServerlessConfig"]["MemorySizeInMB"] == 2048
+
+    assert bench.refusal(bench.update, "second", rolling())[0] == "ValidationException"
+
+
+def test_only_one_policy_can_be_given(churn, rolling, canary):
+    assert churn.refusal(churn.update, "green", {**rolling(), **canary()})[0] == "ValidationException"
+
+
+def test_the_execution_timeout_ends_a_rolling_update_too(churn, rolling):
+    """Line 31."""
+    churn.update("green", rolling(bake=3600, max_seconds=600))
+
+    churn.advance(minutes=20)
+
+    assert churn.status() == ("InService", "blue")
+
+
+def _advance_to_batch(bench, batch):
+    for _ in range(500):
+        stage = bench.stage()
+        if stage["Status"] == "Baking" and bench.green()["CurrentInstanceCount"] == batch:
+            return
+        bench.advance(seconds=10)
+    raise AssertionError(f"batch {batch} never baked")
