@@ -166,6 +166,12 @@ def check_seconds(name: str, value: float) -> None:
         raise InvalidArgument(f"{name} must be a number of seconds greater than 0 (got {value!r})")
 
 
+def check_max_wait(value: timedelta | None) -> None:
+    """:raises InvalidArgument: if *value* is neither None nor a positive timedelta."""
+    if value is not None and not (isinstance(value, timedelta) and value > timedelta(0)):
+        raise InvalidArgument(f"max_wait must be a timedelta greater than 0 (got {value!r})")
+
+
 def fire_floor() -> float:
     """Seconds before which a trigger may not fire; follows the heartbeat that makes it necessary."""
     heartbeat = float(conf.get("workers", "min_heartbeat_interval", fallback="5"))

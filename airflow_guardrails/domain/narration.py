@@ -16,20 +16,25 @@ _DOING = {
     Stage.CREATING: "launching the green fleet",
     Stage.UPDATING: "changing instances",
     Stage.ACTIVATING_TRAFFIC: "shifting traffic",
-    Stage.DELETING: "removing instances",
 }
 
 
 def narrate_stage(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm]) -> str:
     """Say where a rollout stands: ``canary: 1 of 4 instances serve green; baking 10 min; 3 alarms OK``."""
     name = strategy.name if strategy else "update"
-    return (
-        f"{name}: {change.instances} of {change.desired_instances} instances serve green; "
-        f"{_doing(change, strategy)}; {summarize_states(alarms)}"
-    )
+    return f"{name}: {_served(change)}; {_doing(change, strategy)}; {summarize_states(alarms)}"
+
+
+def _served(change: StageChange) -> str:
+    if change.instances == 0:
+        return "no instance serves green"
+    return f"{change.instances} of {change.desired_instances} instances serve green"
 
 
 def _doing(change: StageChange, strategy: Strategy | None) -> str:
+    if change.stage is Stage.DELETING:
+        # Whichever fleet serves nothing is the one that goes.
+        return "removing the blue fleet" if change.instances else "rolling back: removing the green fleet"
     if change.stage is not Stage.BAKING:
         return _DOING[change.stage]
     if strategy is None:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.deployment_config import as_guardrails
-from airflow_guardrails.base import OnRollback, RolloutTask, check_choice, check_seconds
+from airflow_guardrails.base import OnRollback, RolloutTask, check_choice, check_max_wait, check_seconds
 from airflow_guardrails.domain.deadline import longest_rollout
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, MissingEndpoint
 from airflow_guardrails.domain.errors import GuardrailsValueError
@@ -31,6 +31,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.triggers.live import REPORT_KEY
 
 UPDATABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
 
@@ -101,6 +102,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         super().__init__(**kwargs)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("waiter_delay", waiter_delay)
+        check_max_wait(max_wait)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.strategy = strategy
@@ -121,7 +123,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         watch = self._adopt_or_launch(guardrails)
         self.push_links(context, watch.alarms)
         if not self.wait_for_completion:
-            return rollout_report(watch)
+            report = rollout_report(watch)
+            self.push(context, REPORT_KEY, report)
+            return report
         watch = self.observe(watch)
         if watch.outcome is not None:
             return self.end(context, self.conclude(watch))

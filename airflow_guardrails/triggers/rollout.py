@@ -117,7 +117,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         started = time.monotonic()
         event = await self._watch_to_the_end()
         if self.trigger_id is not None:  # in a triggerer
-            await asyncio.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
+            await self.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def _watch_to_the_end(self) -> dict[str, Any]:

@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+
+from airflow_guardrails.exceptions import (
+    AlarmNotFound,
+    ConfigAlreadyLive,
+    EndpointBusy,
+    EndpointConfigNotFound,
+    EndpointNotFound,
+    EndpointNotUpdatable,
+    EndpointRolledBack,
+    InvalidArgument,
+    UnexpectedAnswer,
+    UpdateRejected,
+)
+from airflow_guardrails.links.sagemaker import FACTS_KEY
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
+
+CANARY = Canary(percent=25, bake=timedelta(minutes=10))
+
+
+@pytest.fixture
+def update(simulated_sleep):
+    def build(**changes):
+        arguments = {
+            "task_id": "update",
+            "endpoint_name": "churn",
+            "endpoint_config_name": "churn-v2",
+            "strategy": CANARY,
+            "alarms": ["errors"],
+        }
+        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
+        operator.sleep = simulated_sleep
+        return operator
+
+    return build
+
+
+@pytest.fixture
+def tripped_while_baking(churn, simulated_sleep):
+    """Sleeping during which the alarm trips as soon as a green instance has traffic."""
+
+    def sleep(seconds):
+        simulated_sleep(seconds)
+        pending = churn.describe().get("PendingDeploymentSummary")
+        if pending and pending["ProductionVariants"][0]["CurrentInstanceCount"] == 1:
+            churn.trip("errors", "Threshold Crossed: 0.3 was greater than 0.05")
+
+    return sleep
+
+
+def test_the_report_tells_the_stages_of_a_canary_that_went_well(churn, update, context):
+    report = update(waiter_delay=10).execute(context)
+
+    assert [(stage["stage"], stage["instances"]) for stage in report["stages"]] == [
+        ("Creating", 0),
+        ("ActivatingTraffic", 0),
+        ("Baking", 1),
+        ("ActivatingTraffic", 1),
+        ("Deleting", 4),
+    ]
+    assert report["guarded"] is True
+    assert report["adopted"] is None
+    assert report["stages_complete"] is True
+    assert report["previous_endpoint_config_name"] == "churn-v1"
+
+
+def test_a_rollback_names_the_alarm_and_why_it_tripped(update, context, tripped_while_baking):
+    operator = update()
+    operator.sleep = tripped_while_baking
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        operator.execute(context)
+
+    assert "serves churn-v1 again, not churn-v2" in str(caught.value)
+    assert "Alarm errors was in ALARM" in str(caught.value)
+    assert "0.3 was greater than 0.05" in str(caught.value)
+
+
+def test_a_rollback_can_skip_what_follows(update, context, tripped_while_baking):
+    operator = update(on_rollback="skip")
+    operator.sleep = tripped_while_baking
+
+    with pytest.raises(AirflowSkipException, match="rolled back"):
+        operator.execute(context)
+
+    assert context["ti"].xcoms["rollout_report"]["outcome"] == "RolledBack"
+
+
+def test_a_rollback_can_be_returned_for_the_dag_to_decide(update, context, tripped_while_baking):
+    operator = update(on_rollback="return")
+    operator.sleep = tripped_while_baking
+
+    assert operator.execute(context)["outcome"] == "RolledBack"
+
+
+def test_an_update_without_strategy_and_alarms_is_reported_as_unguarded(churn, update, context):
+    report = update(strategy={}, alarms=[]).execute(context)
+
+    assert report["outcome"] == "Succeeded"
+    assert report["guarded"] is False
+    assert report["unguarded_because"] == "no alarm is given"
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        AllAtOnce(termination_wait=timedelta(minutes=5)),
+        Linear(percent=50, bake=timedelta(minutes=2)),
+        {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {
+                    "Type": "CANARY",
+                    "CanarySize": {"Type": "INSTANCE_COUNT", "Value": "2"},
+                    "WaitIntervalInSeconds": "120",
+                }
+            }
+        },
+    ],
+    ids=["all at once", "linear", "a dict whose numbers Jinja rendered"],
+)
+def test_every_blue_green_strategy_is_carried_out(churn, update, context, strategy):
+    assert update(strategy=strategy).execute(context)["outcome"] == "Succeeded"
+    assert churn.describe()["EndpointConfigName"] == "churn-v2"
+
+
+def test_without_waiting_the_report_has_no_outcome_yet(churn, update, context):
+    report = update(wait_for_completion=False).execute(context)
+
+    assert report["outcome"] is None
+    assert churn.describe()["EndpointStatus"] == "Updating"
+    assert context["ti"].xcoms["rollout_report"] == report
+
+
+# Bad input ends before anything was changed.
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "says"),
+    [
+        ({"endpoint_name": "chrun"}, EndpointNotFound, "chrun does not exist in us-east-1"),
+        (
+            {"endpoint_config_name": "churn-v9"},
+            EndpointConfigNotFound,
+            "churn-v9 does not exist in us-east-1",
+        ),
+        ({"alarms": ["errors", "latency"]}, AlarmNotFound, "No CloudWatch alarm is named latency"),
+        ({"endpoint_config_name": "churn-v1"}, ConfigAlreadyLive, "already serves churn-v1"),
+        ({"strategy": {"BlueGreen": {}}}, InvalidArgument, "BlueGreen"),
+        ({"strategy": "canary"}, InvalidArgument, "strategy must be built from"),
+        ({"alarms": ["errors", "errors"]}, InvalidArgument, "errors"),
+        ({"alarms": "errors"}, InvalidArgument, "must be a list of alarm names"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_bad_input_is_named_before_anything_is_changed(churn, update, context, changes, error, says):
+    with pytest.raises(error, match=says):
+        update(**changes).execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 0
+    assert churn.describe()["EndpointStatus"] == "InService"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"on_rollback": "ignore"}, "on_rollback must be one of 'fail', 'skip', 'return' \\(got 'ignore'\\)"),
+        ({"waiter_delay": 0}, "waiter_delay must be a number of seconds greater than 0 \\(got 0\\)"),
+        ({"max_wait": 3600}, "max_wait must be a timedelta greater than 0 \\(got 3600\\)"),
+    ],
+)
+def test_a_nonsensical_argument_is_named_when_the_dag_is_parsed(update, changes, says):
+    with pytest.raises(InvalidArgument, match=says):
+        update(**changes)
+
+
+def test_a_busy_endpoint_is_left_alone(churn, update, context):
+    churn.config("churn-v3")
+    churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v3")
+
+    with pytest.raises(EndpointBusy, match="Updating to churn-v3"):
+        update().execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_an_endpoint_that_takes_no_update_is_named(churn, update, context):
+    churn.simulator.client.script_ending("churn", status="Failed")
+    churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+    churn.advance(minutes=10)
+
+    with pytest.raises(EndpointNotUpdatable, match="churn is Failed"):
+        update().execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_what_sagemaker_refuses_is_told_in_its_own_words(churn, update, context):
+    with pytest.raises(UpdateRejected, match=r"CanarySize|50"):
+        update(strategy=Canary(instances=3, bake=timedelta(minutes=10))).execute(context)
+
+    assert churn.describe()["EndpointStatus"] == "InService"
+
+
+# An update in flight is adopted, not launched again.
+
+
+def test_an_update_to_the_same_configuration_in_flight_is_watched_instead_of_launched(churn, update, context):
+    churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+
+    report = update().execute(context)
+
+    assert report["outcome"] == "Succeeded"
+    assert report["adopted"] == "foreign"
+    assert report["guarded"] is False
+    assert report["stages_complete"] is False
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+@pytest.mark.parametrize("fault", ["lose", "error"])
+def test_an_answer_to_the_launch_that_got_lost_is_looked_up_not_asked_again(churn, update, context, fault):
+    churn.simulator.client.fault("UpdateEndpoint", kind=fault)
+    operator = update()
+    if fault == "lose":
+        assert operator.execute(context)["adopted"] == "own"
+    else:
+        with pytest.raises(EndpointBusy, match="none to churn-v2 is in flight"):
+            operator.execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+# Deferral.
+
+
+def deferral(operator, context):
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    return caught.value
+
+
+def test_the_deferral_ends_after_our_own_deadline_because_execution_timeout_does_not(churn, update, context):
+    operator = update(deferrable=True, max_wait=timedelta(hours=1))
+    operator.now = lambda: 1_000_000.0
+
+    deferred = deferral(operator, context)
+
+    deadline = deferred.trigger.deadline
+    assert 1_000_000 + 3500 < deadline <= 1_000_000 + 3600
+    assert deferred.timeout == timedelta(seconds=deadline - 1_000_000) + timedelta(minutes=2)
+
+
+def test_what_is_over_by_the_first_look_is_not_deferred(churn, update, context):
+    churn.simulator.client.set_knobs(provisioning_seconds=0, activation_seconds=0, deleting_seconds=0)
+
+    report = update(strategy=AllAtOnce(), deferrable=True).execute(context)
+
+    assert report["outcome"] == "Succeeded"
+
+
+def test_the_trigger_carries_nothing_of_the_connection_but_its_name(churn, update, context):
+    deferred = deferral(update(deferrable=True), context)
+
+    _, arguments = deferred.trigger.serialize()
+    assert arguments["aws_conn_id"] == "aws_default"
+    assert "testing" not in repr(arguments)
+
+
+def test_the_links_are_there_before_the_task_is_deferred(churn, update, context):
+    deferral(update(deferrable=True), context)
+
+    assert context["ti"].xcoms[FACTS_KEY] == {
+        "region": "us-east-1",
+        "domain": "aws.amazon.com",
+        "endpoint_name": "churn",
+        "alarms": ["errors"],
+    }
+
+
+@pytest.mark.parametrize("event", [None, "success", {}, {"status": "success"}])
+def test_an_event_that_is_not_ours_is_never_success(update, context, event):
+    with pytest.raises(UnexpectedAnswer, match="must have a report or an error"):
+        update().execute_complete(context, event=event)
+
+
+def test_a_watch_that_could_not_go_on_fails_the_task_with_the_reason(update, context):
+    with pytest.raises(UnexpectedAnswer, match="AccessDenied: not yours"):
+        update().execute_complete(context, event={"report": None, "error": "AccessDenied: not yours"})
+
+
+# What a DAG author sees.
+
+
+def test_every_alarm_has_a_link_of_its_own(update):
+    links = update(alarms=["errors", "latency"]).operator_extra_links
+
+    assert [link.name for link in links] == [
+        "SageMaker endpoint",
+        "CloudWatch alarm errors",
+        "CloudWatch alarm latency",
+    ]
+    assert len({link.xcom_key for link in links}) == 3
+
+
+def test_names_strategy_alarms_and_connection_are_templated(update):
+    fields = set(SageMakerGuardedUpdateOperator.template_fields)
+
+    assert fields >= {
+        "endpoint_name",
+        "endpoint_config_name",
+        "strategy",
+        "alarms",
+        "region_name",
+        "aws_conn_id",
+    }
