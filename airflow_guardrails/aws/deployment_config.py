@@ -8,13 +8,13 @@ here, by building the value it stands for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from typing import Any, TypeVar
 
 from airflow_guardrails.aws.section import Found, Section
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling, Strategy
+from airflow_guardrails.domain.words import whole_seconds
 
 _PERCENT, _COUNT = "CAPACITY_PERCENT", "INSTANCE_COUNT"
 _POLICIES = ("BlueGreenUpdatePolicy", "RollingUpdatePolicy")
@@ -93,7 +93,7 @@ def _policy(strategy: Strategy | None) -> dict[str, Any]:
     return {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": _routing(strategy),
-            "TerminationWaitInSeconds": _seconds(strategy.termination_wait),
+            "TerminationWaitInSeconds": whole_seconds(strategy.termination_wait),
             **_limit(strategy),
         }
     }
@@ -106,7 +106,7 @@ def _routing(strategy: AllAtOnce | Canary | Linear) -> dict[str, Any]:
     kind, size = ("CANARY", "CanarySize") if isinstance(strategy, Canary) else ("LINEAR", "LinearStepSize")
     return {
         "Type": kind,
-        "WaitIntervalInSeconds": _seconds(strategy.bake),
+        "WaitIntervalInSeconds": whole_seconds(strategy.bake),
         size: _capacity(strategy.percent, strategy.instances),
     }
 
@@ -114,7 +114,7 @@ def _routing(strategy: AllAtOnce | Canary | Linear) -> dict[str, Any]:
 def _rolling(strategy: Rolling) -> dict[str, Any]:
     return {
         "MaximumBatchSize": _capacity(strategy.batch_percent, strategy.batch_instances),
-        "WaitIntervalInSeconds": _seconds(strategy.bake),
+        "WaitIntervalInSeconds": whole_seconds(strategy.bake),
         **_rollback_batch(strategy),
         **_limit(strategy),
     }
@@ -133,11 +133,7 @@ def _capacity(percent: int | None, instances: int | None) -> dict[str, Any]:
 
 def _limit(strategy: Strategy) -> dict[str, Any]:
     limit = strategy.max_duration
-    return {} if limit is None else {"MaximumExecutionTimeoutInSeconds": _seconds(limit)}
-
-
-def _seconds(duration: timedelta) -> int:
-    return duration // timedelta(seconds=1)
+    return {} if limit is None else {"MaximumExecutionTimeoutInSeconds": whole_seconds(limit)}
 
 
 def _auto_rollback(alarms: tuple[str, ...]) -> dict[str, Any]:

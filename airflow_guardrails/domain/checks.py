@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.errors import InvalidStrategy
+from airflow_guardrails.domain.words import whole_seconds
 
 
 def check_one_of(strategy: object, first: str, second: str) -> None:
@@ -88,4 +89,4 @@ def _kind(strategy: object) -> str:
 
 
 def _seconds(duration: timedelta) -> str:
-    return f"{duration // timedelta(seconds=1)} s"
+    return f"{whole_seconds(duration)} s"

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 
+import pendulum
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
@@ -186,6 +187,25 @@ def test_each_strategy_in_the_form_of_the_api(strategy, request_):
     alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}, {"AlarmName": "slow"}]}}
     guardrails = Guardrails(strategy=strategy, alarms=("errors", "slow"))
     assert deployment_config_request(guardrails) == {**request_, **alarms}
+
+
+def test_durations_of_pendulum_are_durations():
+    pendulums = Linear(
+        percent=20,
+        bake=pendulum.duration(minutes=5),
+        termination_wait=pendulum.duration(minutes=1),
+        max_duration=pendulum.duration(hours=1),
+    )
+    plain = Linear(percent=20, bake=5 * MINUTE, termination_wait=MINUTE, max_duration=60 * MINUTE)
+    assert pendulums == plain
+    assert pendulums.describe() == plain.describe()
+    assert pendulums.waiting_time(5) == plain.waiting_time(5)
+    assert deployment_config_request(as_guardrails(pendulums)) == deployment_config_request(
+        as_guardrails(plain)
+    )
+
+    with pytest.raises(InvalidStrategy, match=r"Canary\.bake must be 0 to 3600 s \(got 7200 s\)"):
+        Canary(percent=10, bake=pendulum.duration(hours=2))
 
 
 def test_all_at_once_is_read_as_the_documentation_writes_it():
