@@ -65,9 +65,10 @@ class Processes:
         """Start *program* and wait until it has done its work."""
         self.start(name, program, env=env)
         try:
-            code = self._running.pop(name).wait(timeout)
+            code = self._running[name].wait(timeout)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{name} did not end within {timeout:.0f} s.{self.last_lines(name)}") from None
+        del self._running[name]
         if code:
             raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
 

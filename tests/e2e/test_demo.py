@@ -1,0 +1,71 @@
+"""The demo itself, by its command: the example DAG in a real Airflow, judged by what it wrote down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from airflow_guardrails.demo.reaper import members
+
+pytestmark = pytest.mark.e2e
+
+LIMIT_SECONDS = 330
+
+
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory):
+    """What the demo says became of its two runs; it failing is a failure with its whole output."""
+    folder = tmp_path_factory.mktemp("demo")
+    summary = folder / "summary.json"
+    options = ["--home", str(folder / "home"), "--summary", str(summary)]
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_guardrails.demo", *options],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(summary.read_text())
+
+
+def test_the_good_model_takes_over_in_stages(ending):
+    good = ending["good"]
+    assert good["state"] == "success"
+    assert set(good["tasks"].values()) == {"success"}
+    assert good["report"]["outcome"] == "Succeeded"
+    assert good["report"]["serving_endpoint_config_name"] == good["report"]["endpoint_config_name"]
+    assert good["report"]["previous_endpoint_config_name"] == "tumours-first"
+    assert {"stage": "Baking", "instances": 1} in [
+        {key: stage[key] for key in ("stage", "instances")} for stage in good["report"]["stages"]
+    ]
+    assert good["requests"] > 0
+    assert good["failed_requests"] == 0
+
+
+def test_the_bad_model_is_rolled_back_and_its_run_fails_at_that_task_and_says_why(ending):
+    bad = ending["bad"]
+    assert bad["state"] == "failed"
+    assert [task for task, state in bad["tasks"].items() if state != "success"] == ["guarded_update"]
+    assert bad["report"]["outcome"] == "RolledBack"
+    assert bad["report"]["cause"]["kind"] == "alarm"
+    assert [alarm["name"] for alarm in bad["report"]["cause"]["alarms"]] == ["tumours-errors"]
+    assert bad["error"].startswith("EndpointRolledBack: ")
+    assert "tumours-errors" in bad["error"]
+    assert 0 < bad["failed_requests"] < bad["requests"]
+
+
+def test_the_endpoint_still_answers_with_the_good_model_afterwards(ending):
+    assert ending["bad"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
+    assert ending["answers"]["rows"] > 0
+    assert ending["answers"]["as_old_model"] == ending["answers"]["rows"]
+    assert ending["answers"]["as_new_model"] == 0
+    assert ending["answers"]["to_incomplete_row"] in ("0", "1")
+
+
+def test_nothing_is_left_running(ending):
+    assert len(ending["sessions"]) == 5
+    assert members(set(ending["sessions"])) == []

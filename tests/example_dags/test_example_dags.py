@@ -1,0 +1,98 @@
+"""The DAGs that a user copies load, and the model they train is what the example says it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+EXAMPLES = Path(__file__).parents[2] / "example_dags"
+
+
+@pytest.fixture(scope="module")
+def dag_bag():
+    return DagBag(str(EXAMPLES))
+
+
+@pytest.fixture(scope="module")
+def tumour_model():
+    spec = importlib.util.spec_from_file_location("tumour_model", EXAMPLES / "tumour_model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def bad_model(tumour_model):
+    return tumour_model.train("logistic-regression", tumour_model.complete(tumour_model.training_rows()))
+
+
+@pytest.fixture(scope="module")
+def good_model(tumour_model):
+    return tumour_model.train("gradient-boosting", tumour_model.complete(tumour_model.training_rows()))
+
+
+def test_every_example_loads_and_can_be_stored(dag_bag):
+    assert dag_bag.import_errors == {}
+    assert set(dag_bag.dags) == {"retrain_and_deploy"}
+    for dag in dag_bag.dags.values():
+        assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+
+
+def test_nothing_is_deployed_before_it_is_evaluated_registered_and_guarded(dag_bag):
+    update = dag_bag.dags["retrain_and_deploy"].get_task("guarded_update")
+    before = {"train", "evaluate", "create_model", "create_endpoint_config", "put_alarms"}
+    assert update.get_flat_relative_ids(upstream=True) == before
+    assert len(update.alarms) == 2
+
+
+def test_the_bad_model_is_the_better_one_by_the_offline_evaluation(tumour_model, good_model, bad_model):
+    seen = tumour_model.complete(tumour_model.held_out_rows())
+    assert tumour_model.accuracy(bad_model, seen) > tumour_model.accuracy(good_model, seen) > 0.94
+
+
+def test_only_the_good_model_answers_a_row_with_a_gap(tumour_model, good_model, bad_model):
+    rows = tumour_model.held_out_rows().measurements
+    gap = rows[np.isnan(rows).any(axis=1)][:1]
+    assert good_model.predict(gap) in (0, 1)
+    with pytest.raises(ValueError, match="NaN"):
+        bad_model.predict(gap)
+
+
+def test_requests_leave_a_missing_measurement_empty(tumour_model):
+    rows = tumour_model.Rows(np.array([[1.5, np.nan, 2.0]]), np.array([1]))
+    assert tumour_model.as_requests(rows) == ["1.5,,2.0"]
+
+
+def test_held_out_rows_have_gaps_always_the_same(tumour_model):
+    first, second = tumour_model.held_out_rows(), tumour_model.held_out_rows()
+    assert 0.05 < np.isnan(first.measurements).any(axis=1).mean() < 0.2
+    np.testing.assert_array_equal(first.measurements, second.measurements)
+
+
+def test_an_artefact_carries_the_model_there_and_back(tumour_model, good_model):
+    whole = tumour_model.complete(tumour_model.held_out_rows()).measurements
+    unpacked = tumour_model.unpack(tumour_model.pack(good_model))
+    np.testing.assert_array_equal(unpacked.predict(whole), good_model.predict(whole))
+
+
+def test_the_serving_code_in_the_artefact_answers_requests(tumour_model, good_model, tmp_path):
+    with tarfile.open(fileobj=io.BytesIO(tumour_model.pack(good_model)), mode="r:gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    spec = importlib.util.spec_from_file_location("inference", tmp_path / "code" / "inference.py")
+    inference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(inference)
+
+    held_out = tumour_model.held_out_rows()
+    body = "\n".join(tumour_model.as_requests(held_out)[:20])
+    model = inference.model_fn(str(tmp_path))
+    answer, _ = inference.output_fn(
+        inference.predict_fn(inference.input_fn(body, "text/csv"), model), "text/csv"
+    )
+    assert answer.split() == [str(label) for label in good_model.predict(held_out.measurements[:20])]
