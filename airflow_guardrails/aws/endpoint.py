@@ -51,6 +51,7 @@ def parse_endpoint(answer: Answer) -> Endpoint:
         variants=_parse_variants(answer.get("ProductionVariants")),
         failure_reason=answer.get("FailureReason") or None,
         guardrails=_parse_guardrails(answer.get("LastDeploymentConfig")),
+        rollback_alarms=_parse_rollback_alarms(answer.get("LastDeploymentConfig")),
     )
 
 
@@ -101,6 +102,11 @@ def _parse_guardrails(deployment_config: Answer | None) -> Guardrails | None:
         return parse_deployment_config(deployment_config)
     except GuardrailsValueError:
         return None  # something SageMaker learned later; the rollout is watched all the same
+
+
+def _parse_rollback_alarms(deployment_config: Answer | None) -> tuple[str, ...]:
+    alarms = ((deployment_config or {}).get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
+    return tuple(alarm["AlarmName"] for alarm in alarms)
 
 
 def _word(words: type[Word], said: str) -> Word:

@@ -90,7 +90,8 @@ class Endpoint:
 
     While an update runs, *endpoint_config_name* is the old configuration and *pending* holds the new one.
     *seen_at* is AWS's clock, so that intervals between looks do not depend on ours. *guardrails* are those of
-    the last update, the running one included; ``None`` if there are none or they cannot be read.
+    the last update, the running one included; ``None`` if there are none or this version cannot read them, in
+    which case *rollback_alarms* still has the names of its alarms.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Endpoint:
     variants: tuple[Variant, ...] = ()
     failure_reason: str | None = None
     guardrails: Guardrails | None = None
+    rollback_alarms: tuple[str, ...] = ()
 
     @property
     def pending_config_name(self) -> str | None:

@@ -93,6 +93,7 @@ class Watch:
     last_look: EndpointLook | None = None
     stages: tuple[StageChange, ...] = ()
     stages_complete: bool = True
+    rollback_alarms: tuple[str, ...] = ()
     suspected: Outcome | None = None
     outcome: Outcome | None = None
 
@@ -110,7 +111,8 @@ class Watch:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        return self.rollout.guardrails.alarms if self.rollout.guardrails else ()
+        """The alarms that may undo the update: as we gave them, or else as SageMaker has them."""
+        return self.rollout.guardrails.alarms if self.rollout.guardrails else self.rollback_alarms
 
     @property
     def origin(self) -> datetime | None:
@@ -149,6 +151,7 @@ class Watch:
             seen_in_flight=True,
             started_at=pending.started_at or self.started_at,
             stages=self._stages_with(look),
+            rollback_alarms=look.rollback_alarms,
         )
 
     def _stages_with(self, look: Endpoint) -> tuple[StageChange, ...]:

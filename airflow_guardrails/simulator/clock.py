@@ -29,8 +29,8 @@ class Clock:
     """
     Time that moves by :meth:`advance`, or *speed* times as fast as the wall clock.
 
-    Whatever is due runs in order, each action at its own moment: ``now()`` inside an action is the time it was due.
-    Hold :attr:`lock` while reading or changing anything whose state depends on the time.
+    Whatever is due runs in order, each action at its own moment: ``now()`` inside an action is the time it
+    was due. Hold :attr:`lock` while reading or changing anything whose state depends on the time.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class Clock:
         return timer
 
     def every(self, seconds: int, action: Action) -> Timer:
-        """Run *action* at each multiple of *seconds* since the epoch, until the returned timer is cancelled."""
+        """
+        Run *action* at each multiple of *seconds* since the epoch, until the returned timer is cancelled.
+        """
         series = Timer(action)
 
         def run() -> None:

@@ -33,6 +33,7 @@ def remember(watch: Watch) -> Memory:
         "started_at": _iso(watch.started_at),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
+        "rollback_alarms": list(watch.rollback_alarms),
         "suspected": watch.suspected.value if watch.suspected else None,
     }
 
@@ -45,6 +46,7 @@ def recall(memory: Memory) -> Watch:
         started_at=_moment(memory["started_at"]),
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
+        rollback_alarms=tuple(memory["rollback_alarms"]),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
     )
 
