@@ -82,7 +82,7 @@ class Application:
         if fault and fault.kind == "hang":
             self.stopping.wait(fault.seconds)
         with self.simulation.clock.lock:
-            self.simulation.clock.catch_up()
+            self.simulation.catch_up()
             response = self._carry_out(environ)
         if fault and fault.kind == "lose":
             _drop_connection(environ)

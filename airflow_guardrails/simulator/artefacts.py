@@ -10,7 +10,7 @@ from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
 
-class ArtefactNotFound(RuntimeError):  # noqa: N818 - named as SageMaker would say it
+class ArtefactNotFound(RuntimeError):
     """There is nothing to fetch at a ModelDataUrl."""
 
 

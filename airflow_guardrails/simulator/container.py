@@ -18,11 +18,11 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VE
 _GRACE_SECONDS = 2
 
 
-class ContainerDied(RuntimeError):  # noqa: N818 - an event, as CloudWatch's logs would tell it
+class ContainerDied(RuntimeError):
     """The process ended, or was killed because it gave no answer in time."""
 
 
-class LoadFailed(RuntimeError):  # noqa: N818
+class LoadFailed(RuntimeError):
     """The artefact could not be unpacked or loaded; the text is the model's own."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -60,7 +61,7 @@ class Control:
             return _json({"error": f"no {environ['REQUEST_METHOD']} {path}; there are {known}"}, status=404)
         try:
             with self._simulation.clock.lock:
-                self._simulation.clock.catch_up()
+                self._simulation.catch_up()
                 return _json(action(**_arguments(body)))
         except (TypeError, ValueError) as error:
             return _json({"error": str(error)}, status=400)
@@ -77,15 +78,11 @@ class Control:
         }
 
     def _advance(self, *, seconds: float) -> dict[str, Any]:
-        if seconds < 0:
-            raise ValueError(f"seconds must not be negative (got {seconds})")
-        self._simulation.clock.advance(seconds)
+        self._simulation.clock.advance(_not_negative("seconds", seconds))
         return {"now": self._simulation.clock.now().isoformat()}
 
     def _set_speed(self, *, speed: float) -> dict[str, Any]:
-        if speed < 0:
-            raise ValueError(f"speed must be 0 (manual) or more (got {speed})")
-        self._simulation.clock.speed = speed
+        self._simulation.clock.speed = _not_negative("speed", speed)
         return {"speed": speed}
 
     def _set_knobs(self, **changes: Any) -> dict[str, Any]:
@@ -141,6 +138,14 @@ def _arguments(body: bytes) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise TypeError(f"the body must be a JSON object (got {type(arguments).__name__})")
     return arguments
+
+
+def _not_negative(name: str, value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number (got {value!r})")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative (got {value})")
+    return value
 
 
 def _json(answer: Any, *, status: int = 200) -> Response:

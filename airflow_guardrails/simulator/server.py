@@ -63,7 +63,7 @@ class RunningSimulator:
     def _keep_time(self) -> None:
         # Timers must run although nobody asks: traffic flows and alarms are judged without any request.
         while not self._application.stopping.wait(_TICK_SECONDS):
-            self.simulation.clock.catch_up()
+            self.simulation.catch_up()
 
 
 def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) -> RunningSimulator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 
@@ -14,6 +15,8 @@ from airflow_guardrails.simulator.profiles import Profiles
 from airflow_guardrails.simulator.sagemaker import SageMaker
 from airflow_guardrails.simulator.serving import Containers
 from airflow_guardrails.simulator.traffic import Traffic
+
+log = logging.getLogger(__name__)
 
 ACCOUNT_ID = "123456789012"
 
@@ -64,6 +67,13 @@ class Simulation:
         if region not in self.worlds:
             self.worlds[region] = World(self, region)
         return self.worlds[region]
+
+    def catch_up(self) -> None:
+        """Move a running clock to where the wall clock says it is; a timer that fails is logged and gone."""
+        try:
+            self.clock.catch_up()
+        except Exception:
+            log.exception("something due at %s failed", self.clock.now())
 
     def close(self) -> None:
         """End every model process; the simulation is of no use afterwards."""

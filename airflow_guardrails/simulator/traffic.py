@@ -43,11 +43,11 @@ class _Replay:
         return list(islice(self.rows, whole))
 
 
-class NoSuchVariant(LookupError):  # noqa: N818 - named as SageMaker would say it
+class NoSuchVariant(LookupError):
     """The caller asked for a variant the endpoint does not have."""
 
 
-class NothingServes(LookupError):  # noqa: N818
+class NothingServes(LookupError):
     """The endpoint exists, and no fleet of it takes requests yet, or any more."""
 
 

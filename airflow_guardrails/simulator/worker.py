@@ -33,7 +33,7 @@ _TIMED_ONE_BY_ONE = 3
 _MAX_UNPACKED_BYTES = 2 << 30
 
 
-class BadRequest(Exception):  # noqa: N818 - named as HTTP names it
+class BadRequest(Exception):
     """A body the container cannot read; *status* is its HTTP answer."""
 
     def __init__(self, status: int, text: str) -> None:

@@ -36,9 +36,13 @@ def simulator():
 
 @pytest.fixture
 def aws(simulator):
-    """``aws("sagemaker")`` is a boto3 client that never retries and checks answers against their shape."""
+    """
+    ``aws("sagemaker")`` is a boto3 client that never retries and checks answers against their shape.
 
-    def client(service: str, *, region: str = "us-east-1"):
+    Where moto itself strays from a shape, ``checked=False`` lets it.
+    """
+
+    def client(service: str, *, region: str = "us-east-1", checked: bool = True):
         made = boto3.client(
             service,
             region_name=region,
@@ -47,7 +51,8 @@ def aws(simulator):
             aws_secret_access_key="testing",
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60),
         )
-        made.meta.events.register("after-call", check_answer)
+        if checked:
+            made.meta.events.register("after-call", check_answer)
         return made
 
     return client
@@ -56,6 +61,8 @@ def aws(simulator):
 def check_answer(http_response, parsed, model, **_: Any) -> None:
     if http_response.status_code >= 300 or model.output_shape is None:
         return
+    if model.service_model.service_name == "iam":
+        return  # botocore has turned its policies from texts into dicts before anybody may look
     answer = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
     report = ParamValidator().validate(answer, model.output_shape)
     assert not report.has_errors(), f"{model.name}: {report.generate_report()}"

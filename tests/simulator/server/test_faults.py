@@ -1,0 +1,170 @@
+"""Faults on demand, as a client meets them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from airflow_guardrails.simulator.client import SimulatorError
+
+ROLE = "arn:aws:iam::123456789012:role/churn"
+MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn:1"}}
+
+
+def test_calls_are_throttled_as_often_as_asked_and_no_other_operation_is(simulator, aws):
+    """Line 48 of the simulator's checklist: 400 ThrottlingException "Rate exceeded"."""
+    sagemaker = aws("sagemaker")
+    simulator.client.throttle("ListModels", times=2)
+
+    for _ in range(2):
+        with pytest.raises(ClientError) as raised:
+            sagemaker.list_models()
+        assert raised.value.response["Error"] == {"Code": "ThrottlingException", "Message": "Rate exceeded"}
+        assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+        sagemaker.list_endpoints()
+
+    assert sagemaker.list_models()["Models"] == []
+
+
+@pytest.mark.parametrize(
+    ("operation", "call", "code"),
+    [
+        ("ListMetrics", lambda aws: aws("cloudwatch").list_metrics(), "Throttling"),
+        (
+            "InvokeEndpoint",
+            lambda aws: aws("sagemaker-runtime").invoke_endpoint(EndpointName="churn", Body=b"1"),
+            "ThrottlingException",
+        ),
+    ],
+)
+def test_the_other_two_services_throttle_in_their_own_protocols(simulator, aws, operation, call, code):
+    simulator.client.throttle(operation, times=1)
+
+    with pytest.raises(ClientError) as raised:
+        call(aws)
+
+    error = raised.value.response["Error"]
+    assert (error["Code"], error["Message"]) == (code, "Rate exceeded")
+    assert simulator.client.calls(operation) == 1
+
+
+def test_throttling_by_chance_hits_about_that_share_of_calls(simulator, aws):
+    simulator.client.throttle("ListModels", probability=0.3)
+    sagemaker = aws("sagemaker")
+
+    hit = sum(is_throttled(sagemaker.list_models) for _ in range(100))
+
+    assert 15 <= hit <= 45
+
+
+def test_an_error_of_any_code_can_be_asked_for_and_is_a_500_by_default(simulator, aws):
+    simulator.client.fault("CreateModel", kind="error")
+    simulator.client.fault(
+        "CreateModel",
+        kind="error",
+        code="ResourceLimitExceeded",
+        message="The limit is 0 Instances.",
+        status=400,
+    )
+
+    with pytest.raises(ClientError) as first:
+        create_model(aws)
+    with pytest.raises(ClientError) as second:
+        create_model(aws)
+
+    assert first.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert first.value.response["Error"]["Code"] == "InternalFailure"
+    assert second.value.response["Error"] == {
+        "Code": "ResourceLimitExceeded",
+        "Message": "The limit is 0 Instances.",
+    }
+    assert aws("sagemaker").list_models()["Models"] == []
+
+
+def test_a_lost_answer_belongs_to_a_call_that_was_carried_out(simulator, aws):
+    simulator.client.fault("CreateModel", kind="lose")
+
+    with pytest.raises(ConnectionClosedError):
+        create_model(aws)
+
+    assert [model["ModelName"] for model in aws("sagemaker").list_models()["Models"]] == ["churn"]
+    assert simulator.client.calls("CreateModel") == 1
+
+
+def test_a_hanging_call_is_answered_late_and_holds_up_nobody_else(simulator, aws):
+    simulator.client.fault("ListModels", kind="hang", seconds=0.3)
+
+    started = time.perf_counter()
+    aws_list(aws)
+
+    assert time.perf_counter() - started >= 0.3
+
+
+def test_stopping_does_not_wait_for_a_hanging_call(simulator, aws):
+    simulator.client.fault("ListModels", kind="hang", seconds=60)
+    from threading import Thread  # noqa: PLC0415
+
+    hanging = Thread(target=lambda: aws_list(aws), daemon=True)
+    hanging.start()
+    while simulator.client.calls("ListModels") == 0:
+        time.sleep(0.005)
+
+    started = time.perf_counter()
+    simulator.stop()
+
+    assert time.perf_counter() - started < 10
+
+
+def test_cleared_faults_are_met_no_more(simulator, aws):
+    simulator.client.throttle("ListModels")
+    simulator.client.clear_faults()
+
+    assert aws_list(aws)["Models"] == []
+
+
+def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
+    aws("sagemaker").list_models()
+    aws("cloudwatch").list_metrics()
+    aws("cloudwatch").list_metrics()
+    aws("sts").get_caller_identity()
+
+    counted = simulator.client.status()["calls"]
+
+    assert {"ListModels": 1, "ListMetrics": 2, "GetCallerIdentity": 1}.items() <= counted.items()
+    assert simulator.client.calls("UpdateEndpoint") == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ({"operation": "UpdateEndpiont", "kind": "throttle"}, "got 'UpdateEndpiont'"),
+        ({"operation": "ListModels", "kind": "explode"}, "kind must be one of throttle, error, hang, lose"),
+        (
+            {"operation": "ListModels", "kind": "throttle", "probability": 2},
+            "probability must be between 0 and 1",
+        ),
+        ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be at least 1"),
+        ({"operation": "ListModels", "kind": "hang", "seconds": -1}, "seconds must not be negative"),
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_refused(simulator, fault, rule):
+    with pytest.raises(SimulatorError, match=rule):
+        simulator.client.fault(**fault)
+
+
+def aws_list(aws):
+    return aws("sagemaker").list_models()
+
+
+def create_model(aws):
+    return aws("sagemaker").create_model(ModelName="churn", **MODEL)
+
+
+def is_throttled(call) -> bool:
+    try:
+        call()
+    except ClientError:
+        return True
+    return False

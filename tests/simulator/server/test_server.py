@@ -1,0 +1,250 @@
+"""One port, moto's wire, simulated time: what any AWS client sees of the simulator."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import time
+from datetime import datetime, timezone
+
+import aiobotocore.session
+import boto3
+import pytest
+
+from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.server import serve
+from airflow_guardrails.simulator.simulation import Simulation
+
+ROLE = "arn:aws:iam::123456789012:role/churn"
+MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn:1"}}
+KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+
+
+def test_our_wire_classes_are_reached_and_the_other_services_are_motos(simulator, aws):
+    """The seam with moto: three services are ours, by its own dispatcher."""
+    ours = simulator.simulation.world("eu-west-1")
+    aws("sagemaker", region="eu-west-1").create_model(ModelName="churn", **MODEL)
+    aws("cloudwatch", region="eu-west-1").put_metric_data(
+        Namespace="Test", MetricData=[{"MetricName": "m", "Value": 1.0}]
+    )
+    with pytest.raises(Exception, match="of account 123456789012 not found"):
+        aws("sagemaker-runtime", region="eu-west-1").invoke_endpoint(EndpointName="nobody", Body=b"1")
+
+    assert ours.sagemaker.catalogue.model("churn").name == "churn"
+    assert (
+        aws("cloudwatch", region="eu-west-1").list_metrics(Namespace="Test")["Metrics"][0]["MetricName"]
+        == "m"
+    )
+    aws("s3").create_bucket(Bucket="models")
+    aws("s3").put_object(Bucket="models", Key="k", Body=b"motos")
+    assert aws("s3").get_object(Bucket="models", Key="k")["Body"].read() == b"motos"
+    assert aws("sts").get_caller_identity()["Account"] == "123456789012"
+
+
+def test_queues_roles_and_the_model_registry_are_there(aws):
+    queue = aws("sqs").create_queue(QueueName="events")["QueueUrl"]
+    aws("sqs").send_message(QueueUrl=queue, MessageBody="hello")
+    aws("iam").create_role(RoleName="churn", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
+    sagemaker = aws("sagemaker", checked=False)
+    sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+    package = sagemaker.create_model_package(
+        ModelPackageGroupName="churn", ModelPackageDescription="nightly", ModelApprovalStatus="Approved"
+    )["ModelPackageArn"]
+
+    assert aws("sqs").receive_message(QueueUrl=queue)["Messages"][0]["Body"] == "hello"
+    assert aws("iam").get_role(RoleName="churn")["Role"]["Arn"] == ROLE
+    assert sagemaker.describe_model_package(ModelPackageName=package)["ModelApprovalStatus"] == "Approved"
+
+
+async def test_aiobotocore_talks_to_it_as_boto3_does(simulator):
+    session = aiobotocore.session.get_session()
+    where = {"region_name": "us-east-1", "endpoint_url": simulator.url, **KEYS}
+    async with session.create_client("sagemaker", **where) as sagemaker:
+        await sagemaker.create_model(ModelName="churn", **MODEL)
+        assert (await sagemaker.describe_model(ModelName="churn"))["ModelName"] == "churn"
+    async with session.create_client("s3", **where) as s3:
+        await s3.create_bucket(Bucket="models")
+        await s3.put_object(Bucket="models", Key="k", Body=b"async")
+        answer = await s3.get_object(Bucket="models", Key="k")
+        assert await answer["Body"].read() == b"async"
+    async with session.create_client("sts", **where) as sts:
+        assert (await sts.get_caller_identity())["Account"] == "123456789012"
+
+
+def test_large_objects_and_streams_survive(aws):
+    s3 = aws("s3")
+    s3.create_bucket(Bucket="models")
+    content = bytes(range(256)) * 50_000
+
+    s3.upload_fileobj(io.BytesIO(content), "models", "big")
+
+    assert s3.get_object(Bucket="models", Key="big")["Body"].read() == content
+
+
+def test_regions_are_worlds_apart_on_one_clock(simulator, aws):
+    aws("sagemaker", region="eu-west-1").create_model(ModelName="churn", **MODEL)
+
+    assert aws("sagemaker", region="us-east-1").list_models()["Models"] == []
+    assert aws("sagemaker", region="eu-west-1").list_models()["Models"][0]["ModelArn"] == (
+        "arn:aws:sagemaker:eu-west-1:123456789012:model/churn"
+    )
+
+
+S3_REQUEST = "GET /models HTTP/1.1"
+SAGEMAKER_REQUEST = """\
+POST / HTTP/1.1\r
+X-Amz-Target: SageMaker.ListModels\r
+Content-Type: application/x-amz-json-1.1\r
+Authorization: AWS4-HMAC-SHA256 Credential=a/20260302/us-east-1/sagemaker/aws4_request"""
+CONTROL_REQUEST = "GET /_simulator/status HTTP/1.1"
+REFUSED_REQUEST = "GET / HTTP/1.1\r\nOrigin: http://evil.example"
+
+
+@pytest.mark.parametrize("request_line", [S3_REQUEST, SAGEMAKER_REQUEST, CONTROL_REQUEST, REFUSED_REQUEST])
+def test_every_answer_has_one_date_header_of_simulated_time(simulator, request_line):
+    simulator.client.clock.advance(hours=1, seconds=5)
+
+    answer = raw(
+        simulator, f"{request_line}\r\nHost: 127.0.0.1:{port_of(simulator)}\r\nContent-Length: 0\r\n\r\n"
+    )
+
+    assert re.findall(r"(?mi)^date: (.*?)\r?$", answer) == ["Mon, 02 Mar 2026 11:00:05 GMT"]
+
+
+def test_boto3_reads_the_simulated_date(simulator, aws):
+    simulator.client.clock.advance(minutes=10)
+
+    headers = aws("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+
+    assert headers["date"] == "Mon, 02 Mar 2026 10:10:00 GMT"
+
+
+def test_an_operation_nobody_simulates_is_said_to_be_unknown(simulator, aws):
+    with pytest.raises(Exception, match=r"501|not been implemented"):
+        aws("sagemaker").list_hubs()
+
+
+def test_it_listens_on_the_loopback_only(simulator):
+    assert simulator._server.socket.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:{port}"}, 404),
+        ({"Host": "localhost:{port}"}, 404),
+        ({"Host": "models.localhost:{port}"}, 404),
+        ({"Host": "127.0.0.1:{port}", "Origin": "http://127.0.0.1:{port}"}, 404),
+        ({"Host": "127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"}, 404),
+        ({"Host": "127.0.0.1"}, 403),
+        ({"Host": "rebound.example:{port}"}, 403),
+        ({"Host": "127.0.0.1.nip.io:{port}"}, 403),
+        ({"Host": "evillocalhost:{port}"}, 403),
+        ({"Host": ""}, 403),
+        ({"Host": "127.0.0.1:{port}", "Origin": "http://evil.example"}, 403),
+        ({"Host": "127.0.0.1:{port}", "Origin": "null"}, 403),
+        ({"Host": "127.0.0.1:{port}", "Origin": "http://127.0.0.1:1"}, 403),
+        ({"Host": "127.0.0.1:{port}", "Origin": "https://127.0.0.1:{port}"}, 403),
+        ({"Host": "127.0.0.1:{port}", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Host": "127.0.0.1:{port}", "Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["/no-such-bucket", "/_simulator/status"])
+def test_only_clients_of_this_machine_are_answered_and_no_web_page(simulator, path, headers, status):
+    lines = [f"{name}: {value.format(port=port_of(simulator))}" for name, value in headers.items()]
+
+    answer = raw(simulator, "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]))
+
+    # Past the guard, the control API asks for its token.
+    assert status_of(answer) == (401 if status == 404 and "_simulator" in path else status)
+    assert "access-control-" not in answer.lower()
+
+
+def test_a_browsers_question_before_a_post_is_not_answered_yes(simulator):
+    port = port_of(simulator)
+    question = f"OPTIONS / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://evil.example\r\n"
+
+    answer = raw(simulator, question + "Access-Control-Request-Method: POST\r\n\r\n")
+
+    assert status_of(answer) == 403
+    assert "access-control-" not in answer.lower()
+
+
+def test_motos_own_control_api_is_out_of_reach(simulator):
+    answer = raw(simulator, f"POST /moto-api/reset HTTP/1.1\r\nHost: 127.0.0.1:{port_of(simulator)}\r\n\r\n")
+
+    assert status_of(answer) == 404
+
+
+def test_one_simulation_after_another_starts_empty():
+    def buckets_after_creating(name):
+        with serve(Simulation()) as running:
+            s3 = boto3.client("s3", region_name="us-east-1", endpoint_url=running.url, **KEYS)
+            s3.create_bucket(Bucket=name)
+            return [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]
+
+    assert buckets_after_creating("first") == ["first"]
+    assert buckets_after_creating("second") == ["second"]
+
+
+def test_a_taken_port_is_an_error_and_not_the_end_of_the_process(simulator):
+    with pytest.raises(OSError, match="in use"):
+        serve(Simulation(), port=port_of(simulator))
+
+
+def test_stopping_closes_the_port_and_may_be_said_twice():
+    running = serve(Simulation())
+    port = port_of(running)
+
+    running.stop()
+    running.stop()
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_running_clock_moves_and_its_timers_run_although_nobody_asks():
+    start = datetime(2026, 3, 2, tzinfo=timezone.utc)
+    simulation = Simulation(clock=Clock(start=start, speed=3600))
+    ran = []
+    simulation.clock.after(60, lambda: ran.append(simulation.clock.now()))
+    with serve(simulation):
+        deadline = time.monotonic() + 10
+        while not ran and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert ran == [datetime(2026, 3, 2, 0, 1, tzinfo=timezone.utc)]
+
+
+def test_a_timer_that_raises_does_not_stop_the_clock(caplog):
+    simulation = Simulation(clock=Clock(speed=3600))
+    ran = []
+    simulation.clock.after(1, lambda: 1 // 0)
+    simulation.clock.after(600, lambda: ran.append(True))
+    with serve(simulation):
+        deadline = time.monotonic() + 10
+        while not ran and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    assert ran
+    assert "ZeroDivisionError" in caplog.text
+
+
+def port_of(running) -> int:
+    return int(running.url.rpartition(":")[2])
+
+
+def raw(running, request: str) -> str:
+    """What really goes over the socket."""
+    with socket.create_connection(("127.0.0.1", port_of(running)), timeout=10) as connection:
+        connection.sendall(request.encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    return answer.decode()
+
+
+def status_of(answer: str) -> int:
+    return int(answer.split()[1])
