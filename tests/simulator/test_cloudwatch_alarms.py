@@ -110,8 +110,9 @@ def test_windows_of_long_periods_slide_by_the_minute(watched):
 
 def test_data_recorded_in_the_moment_of_an_evaluation_is_seen_by_it(watched):
     watched.put()
-    watched.clock.at(START + timedelta(seconds=60), lambda: watched.record(1.0, ago=1))
-    watched.clock.advance(60)
+    watched.clock.advance(59)
+    watched.clock.after(1, lambda: watched.record(1.0, ago=1))
+    watched.clock.advance(1)
 
     assert watched.state() == "ALARM"
 
@@ -172,12 +173,12 @@ def test_an_alarm_below_a_minute_on_a_one_minute_metric_has_gaps(watched):
 
 
 def test_a_period_whose_data_is_not_all_visible_is_not_judged_as_missing(watched):
-    watched.knobs.metric_delay_seconds = 90
-    watched.put(TreatMissingData="breaching", EvaluationPeriods=1)
+    watched.minutes(*[0.0] * 10)
+    watched.knobs.metric_delay_seconds = 200
+    watched.put(TreatMissingData="breaching", EvaluationPeriods=3, DatapointsToAlarm=1)
     watched.minutes(*[0.0] * 10)
 
-    assert [summary for at, summary in watched.transitions() if at > 240] == []
-    assert watched.state() == "OK"
+    assert watched.transitions() == [(660, "Alarm updated from INSUFFICIENT_DATA to OK")]
 
 
 def test_the_metric_delay_delays_the_alarm(watched):
@@ -288,6 +289,14 @@ def test_a_composite_alarm_on_an_alarm_that_does_not_exist_is_refused(watched):
     with pytest.raises(ValidationError, match="ghost"):
         watched.alarms.put_composite_alarm({"AlarmName": "any", "AlarmRule": "ALARM(ghost)"})
     assert watched.state("any") is None
+
+
+def test_a_composite_alarm_does_not_take_the_name_of_a_metric_alarm(watched):
+    watched.put("errors")
+    watched.put("latency")
+    with pytest.raises(ValidationError, match="another type"):
+        watched.alarms.put_composite_alarm({"AlarmName": "errors", "AlarmRule": "ALARM(latency)"})
+    assert watched.alarms.get("errors").type == "MetricAlarm"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,13 @@ def test_with_high_resolution_shorter_periods_are_told_apart(record, read):
     assert read("Sum", period=10) == {10: 1.0, 40: 2.0}
 
 
+def test_a_metric_once_published_with_high_resolution_stays_so(record, read):
+    record(1.0, at=15, resolution=1)
+    record(2.0, at=45)
+
+    assert read("Sum", period=10) == {10: 1.0, 40: 2.0}
+
+
 def test_the_end_of_a_query_is_exclusive(record, read):
     record(1.0, at=59)
     record(2.0, at=60)
