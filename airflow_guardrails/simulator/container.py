@@ -99,6 +99,9 @@ class Container:
             write_frame(self._process.stdin, payload)
             answer: dict[str, Any] = json.loads(read_frame(self._process.stdout))
         except (EOFError, OSError):
+            # Its output ends a moment before the process does; who asks next must not find it running.
+            self._process.kill()
+            self._process.wait()
             raise ContainerDied("the model's process ended without an answer") from None
         else:
             return answer

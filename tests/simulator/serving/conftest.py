@@ -165,5 +165,19 @@ class Shop:
 
 
 @pytest.fixture
+def packed():
+    """``packed(model)`` is a ``model.tar.gz``, as is ``packed(content, name="a path in it")``."""
+
+    def pack(content: Any, *, name: str = "model.joblib") -> bytes:
+        if isinstance(content, bytes):
+            return tar_gz(name, content)
+        joblib_file = io.BytesIO()
+        joblib.dump(Written(content) if isinstance(content, str) else content, joblib_file)
+        return tar_gz(name, joblib_file.getvalue())
+
+    return pack
+
+
+@pytest.fixture
 def shop(simulator, aws):
     return Shop(simulator, aws)

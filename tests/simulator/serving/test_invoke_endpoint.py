@@ -8,6 +8,8 @@ import os
 import pytest
 from botocore.exceptions import ClientError
 
+from airflow_guardrails.simulator import serving
+
 
 def test_a_real_model_answers_from_its_artefact(shop):
     shop.serve("blue", shop.doubling())
@@ -118,14 +120,9 @@ def test_an_artefact_that_cannot_be_fetched_never_passes_its_ping(shop, url):
     assert shop.serving() == "blue"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [lambda _: b"no archive", lambda tar: tar("model.pkl", b""), lambda tar: tar("../../model.joblib", b"")],
-    ids=["no archive", "no model in it", "path that leaves the folder"],
-)
-def test_an_artefact_that_does_not_load_never_passes_its_ping(shop, content):
+def test_an_artefact_that_does_not_load_never_passes_its_ping(shop, packed):
     shop.serve("blue")
-    shop.config("green", content(shop.tar_gz))
+    shop.config("green", packed(b"no pickle"))
     shop.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="green")
 
     shop.advance(minutes=20)
@@ -178,6 +175,20 @@ def test_a_container_that_dies_fails_its_request_and_is_started_again(shop):
     assert first != second
     assert not alive(first)
     assert alive(second)
+
+
+def test_the_model_asked_longest_ago_ends_when_too_many_run_and_returns_when_asked(shop, monkeypatch):
+    monkeypatch.setattr(serving, "_RUNNING_AT_MOST", 1)
+    shop.serve("blue", shop.written(OWN_PID))
+    blue = int(shop.ask("1,1"))
+    shop.config("green", shop.written(OWN_PID))
+
+    shop.canary("green")
+    assert not alive(blue)
+    answers = {int(shop.ask("1,1")) for _ in range(20)}
+
+    assert len(answers) > 2
+    assert sum(alive(pid) for pid in answers) == 1
 
 
 def test_every_model_has_a_process_of_its_own_and_none_is_left(shop, simulator):

@@ -1,0 +1,72 @@
+"""A model's process, without a simulator around it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_guardrails.simulator.container import Container, ContainerDied, LoadFailed
+from airflow_guardrails.simulator.worker import load
+
+
+@pytest.mark.parametrize(
+    ("pack", "why"),
+    [
+        (lambda _: b"no archive", "ReadError"),
+        (lambda packed: packed(b"", name="model.pkl"), "FileNotFoundError"),
+        (lambda packed: packed(b"no pickle"), "Error"),
+        (lambda packed: packed("1 // 0"), "ZeroDivisionError"),
+    ],
+    ids=["no archive", "no model in it", "no pickle", "code that raises"],
+)
+def test_an_artefact_that_does_not_load_says_why(packed, pack, why):
+    with pytest.raises(LoadFailed, match=why):
+        Container(pack(packed), environment={})
+
+
+def test_nothing_is_unpacked_outside_the_models_folder(packed, tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+
+    with pytest.raises(Exception, match="outside the destination"):
+        load(packed("lambda self, rows: rows", name="../model.joblib"), inside)
+
+    assert list(tmp_path.iterdir()) == [inside]
+
+
+def test_an_artefact_that_unpacks_without_end_is_refused(packed, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_guardrails.simulator.worker._MAX_UNPACKED_BYTES", 1000)
+
+    with pytest.raises(ValueError, match="unpacks to more than 1000 bytes"):
+        load(packed(bytes(1001)), tmp_path)
+
+
+def test_a_model_that_ends_its_process_while_loading_has_died(packed):
+    with pytest.raises(ContainerDied):
+        Container(packed("__import__('os')._exit(3)"), environment={})
+
+
+def test_a_model_that_never_answers_is_ended_after_its_time(packed):
+    container = Container(
+        packed("lambda self, rows: __import__('time').sleep(60)"), environment={}, timeout=10
+    )
+    container._timeout = 0.2
+
+    started = time.monotonic()
+    with pytest.raises(ContainerDied):
+        container.answer([b"1"], content_type="text/csv", accept=None)
+
+    assert time.monotonic() - started < 5
+    assert not container.running
+    container.close()
+
+
+def test_what_a_client_sent_reaches_the_model_byte_by_byte(packed):
+    container = Container(packed("lambda self, rows: rows[:, 0]"), environment={})
+    every_byte = bytes(range(256))
+
+    said = container.answer([b"1", every_byte, b"3"], content_type="text/csv", accept=None)
+    container.close()
+
+    assert [status for status, _, _ in said["replies"]] == [200, 400, 200]
