@@ -36,7 +36,7 @@ class RunningSimulator:
         self._application = application
         self._threads = [
             Thread(
-                target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="simulator", daemon=True
+                target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True
             ),
             Thread(target=self._keep_time, name="simulator-clock", daemon=True),
         ]

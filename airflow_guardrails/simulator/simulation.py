@@ -29,7 +29,7 @@ class World:
         self.account_id = ACCOUNT_ID
         self.clock = simulation.clock
         self.knobs = simulation.knobs
-        self.profiles = Profiles(self.clock, random.Random(f"profiles {region} {simulation.seed}"))  # noqa: S311 - not for secrets
+        self.profiles = Profiles(self.clock, simulation.rng(f"profiles {region}"))
         self.metrics = MetricStore(self.clock, self.knobs)
         self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
         self.containers = Containers(
@@ -42,8 +42,9 @@ class World:
             knobs=self.knobs,
             alarms=self.alarms,
             containers=self.containers,
+            rng=simulation.rng(f"sagemaker {region}"),
         )
-        self.traffic = Traffic(self, random.Random(f"traffic {region} {simulation.seed}"))  # noqa: S311 - not for secrets
+        self.traffic = Traffic(self, simulation.rng(f"traffic {region}"))
 
 
 class Simulation:
@@ -59,9 +60,13 @@ class Simulation:
         self.clock = clock or Clock()
         self.knobs = knobs or Knobs()
         self.seed = seed
-        self.faults = Faults(random.Random(f"faults {seed}"))  # noqa: S311 - not for secrets
+        self.faults = Faults(self.rng("faults"))
         self.calls: Counter[str] = Counter()
         self.worlds: dict[str, World] = {}
+
+    def rng(self, purpose: str) -> random.Random:
+        """A source of chance for one purpose, so that drawing for one does not change another's draws."""
+        return random.Random(f"{purpose} {self.seed}")  # noqa: S311 - not for secrets
 
     def world(self, region: str) -> World:
         if region not in self.worlds:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import boto3
@@ -35,18 +36,24 @@ def simulator():
 
 
 @pytest.fixture
-def aws(simulator):
+def aws(simulator, aws_at):
     """
     ``aws("sagemaker")`` is a boto3 client that never retries and checks answers against their shape.
 
     Where moto itself strays from a shape, ``checked=False`` lets it.
     """
+    return partial(aws_at, simulator.url)
 
-    def client(service: str, *, region: str = "us-east-1", checked: bool = True):
+
+@pytest.fixture
+def aws_at():
+    """What ``aws`` is, for a simulator at any url."""
+
+    def client(url: str, service: str, *, region: str = "us-east-1", checked: bool = True):
         made = boto3.client(
             service,
             region_name=region,
-            endpoint_url=simulator.url,
+            endpoint_url=url,
             aws_access_key_id="testing",
             aws_secret_access_key="testing",
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from threading import Thread
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
@@ -93,28 +94,28 @@ def test_a_lost_answer_belongs_to_a_call_that_was_carried_out(simulator, aws):
     assert simulator.client.calls("CreateModel") == 1
 
 
-def test_a_hanging_call_is_answered_late_and_holds_up_nobody_else(simulator, aws):
+def test_a_hanging_call_is_answered_late(simulator, aws):
     simulator.client.fault("ListModels", kind="hang", seconds=0.3)
 
     started = time.perf_counter()
-    aws_list(aws)
+    assert aws_list(aws)["Models"] == []
 
     assert time.perf_counter() - started >= 0.3
 
 
-def test_stopping_does_not_wait_for_a_hanging_call(simulator, aws):
+def test_a_hanging_call_holds_up_neither_other_calls_nor_the_end(simulator, aws):
     simulator.client.fault("ListModels", kind="hang", seconds=60)
-    from threading import Thread  # noqa: PLC0415
-
     hanging = Thread(target=lambda: aws_list(aws), daemon=True)
     hanging.start()
     while simulator.client.calls("ListModels") == 0:
         time.sleep(0.005)
 
     started = time.perf_counter()
+    aws("sts").get_caller_identity()
+    assert hanging.is_alive()
     simulator.stop()
 
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 20
 
 
 def test_cleared_faults_are_met_no_more(simulator, aws):

@@ -83,6 +83,18 @@ def test_large_objects_and_streams_survive(aws):
     assert s3.get_object(Bucket="models", Key="big")["Body"].read() == content
 
 
+def test_a_bucket_in_the_host_name_is_found(simulator, aws):
+    aws("s3").create_bucket(Bucket="models")
+    aws("s3").put_object(Bucket="models", Key="k", Body=b"by host")
+
+    signed = "Authorization: AWS4-HMAC-SHA256 Credential=a/20260302/us-east-1/s3/aws4_request"
+    host = f"models.localhost:{port_of(simulator)}"
+
+    answer = raw(simulator, f"GET /k HTTP/1.1\r\nHost: {host}\r\n{signed}\r\n\r\n")
+
+    assert (status_of(answer), answer.rpartition("\r\n\r\n")[2]) == (200, "by host")
+
+
 def test_regions_are_worlds_apart_on_one_clock(simulator, aws):
     aws("sagemaker", region="eu-west-1").create_model(ModelName="churn", **MODEL)
 

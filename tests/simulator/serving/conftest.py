@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import io
 import tarfile
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
+
+from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.server import serve
+from airflow_guardrails.simulator.simulation import Simulation
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 CONTENT_TYPE = "text/csv"
@@ -181,3 +188,16 @@ def packed():
 @pytest.fixture
 def shop(simulator, aws):
     return Shop(simulator, aws)
+
+
+@pytest.fixture
+def shop_of_seed(aws_at):
+    """``with shop_of_seed(7) as shop`` is a shop in a world of its own; one at a time."""
+
+    @contextmanager
+    def shop_of(seed: int):
+        start = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+        with serve(Simulation(clock=Clock(start=start), seed=seed)) as running:
+            yield Shop(running, partial(aws_at, running.url))
+
+    return shop_of

@@ -149,6 +149,23 @@ def test_rows_come_in_their_order_or_in_one_drawn_from_the_seed(simulator):
     assert sorted(first_round(shuffle=True)) == sorted(rows)
 
 
+def test_the_same_seed_gives_the_same_traffic_and_another_one_another(shop_of_seed):
+    def split(seed):
+        with shop_of_seed(seed) as shop:
+            shop.serve("blue")
+            shop.config("green")
+            shop.control.profile("green", error_rate=0.5)
+            shop.control.replay("churn", ["1,2"], per_minute=600)
+            shop.canary("green")
+            shop.advance(minutes=3)
+            return shop.by_minute("Invocations", "Sum", **GREEN), shop.by_minute("Invocation5XXErrors", "Sum")
+
+    first = split(7)
+
+    assert split(7) == first
+    assert split(8) != first
+
+
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
