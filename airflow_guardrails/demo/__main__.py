@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -18,22 +19,25 @@ from typing import Any
 from airflow_guardrails.demo.cloud import sheltered
 from airflow_guardrails.demo.errors import DemoError
 from airflow_guardrails.demo.processes import Processes
-from airflow_guardrails.demo.reading import readable
+from airflow_guardrails.demo.reading import WIDTH, readable
 from airflow_guardrails.demo.stage import Stage, set_up
 from airflow_guardrails.demo.story import Ending, Story, differences
 
-WIDTH = 100
+INTRODUCTION = """\
+A DAG retrains a model, evaluates it and updates a live endpoint: a canary of a quarter of the fleet for
+ten minutes, watched by two alarms, then the rest. It runs twice, on a real Airflow; AWS is simulated.
+"""
 ROOT = Path(__file__).parents[2]
 Say = Callable[[str], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda number, _: sys.exit(128 + number))
+    _end_in_order()
     # On two busy cores threads that wait for each other by spinning take a hundred times as long.
     os.environ["OMP_NUM_THREADS"] = "1"
     shutil.rmtree(options.home, ignore_errors=True)
+    print(INTRODUCTION, flush=True)
     say = _narrator()
     try:
         with Processes(options.home / "logs", sheltered()) as processes:
@@ -46,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     say("nothing is left running")
     return 0 if fine else 1
+
+
+def _end_in_order() -> None:
+    # A shell starts what runs in its background deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 def _perform(processes: Processes, options: argparse.Namespace, say: Say) -> bool:
@@ -64,19 +75,20 @@ def _perform(processes: Processes, options: argparse.Namespace, say: Say) -> boo
 def _print_reports(ending: Ending) -> None:
     for title, act in (("The good model", ending.good), ("The bad model", ending.bad)):
         print(f"\n{title} ({act.candidate}): DAG run {act.state}")
+        print(f"  offline   accuracy {act.accuracy:.3f} on held-out rows, those with gaps left out")
+        print(
+            f"  live      {act.requests} requests went to the new fleet, {act.failed_requests} of them failed"
+        )
         print(readable(act.report))
-        print(f"  requests  {act.requests} went to the new fleet, {act.failed_requests} of them failed")
         if act.error:
-            print(textwrap.indent(textwrap.fill(f"the task ended with {act.error}", WIDTH), "  "))
+            print("  the task  " + textwrap.fill(act.error, WIDTH - 12).replace("\n", "\n" + " " * 12))
     answers = ending.answers
     print("\nThe endpoint afterwards, asked through InvokeEndpoint")
-    print(f"  serves {ending.bad.serving}")
+    print(f"  serving   {ending.bad.serving}")
     print(
-        f"  {answers.as_old_model} of {answers.rows} rows on which the two models differ are answered as the"
+        f"  answers   {answers.as_old_model} of {answers.rows} rows on which the models differ as the good one does"
     )
-    print(
-        f"  good model answers them; a row that lacks a measurement is answered {answers.to_incomplete_row}"
-    )
+    print(f"  gaps      a row with a measurement missing is answered: {answers.to_incomplete_row}")
 
 
 def _print_verdict(wrong: Sequence[str]) -> None:
@@ -92,9 +104,10 @@ def _stay(stage: Stage, ending: Ending, processes: Processes) -> None:
     print(f"  good  {ending.good.page}")
     print(f"  bad   {ending.bad.page}")
     print(f"The simulated AWS listens at {stage.cloud.url}. Ctrl-C ends everything.", flush=True)
-    while True:
-        processes.check()
-        time.sleep(1)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            processes.check()
+            time.sleep(1)
 
 
 def _write_summary(path: Path, ending: Ending, wrong: Sequence[str], processes: Processes) -> None:

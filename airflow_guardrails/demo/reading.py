@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 Report = dict[str, Any]
+
+WIDTH = 100
+_MARGIN = " " * 12
 
 
 def readable(report: Report) -> str:
@@ -39,7 +43,7 @@ def _cause(report: Report) -> Iterator[str]:
     yield f"  cause     {report['cause']['kind']}"
     for alarm in report["cause"]["alarms"]:
         yield f"  alarm     {_clock(alarm['at'])}  {alarm['name']}"
-        yield f"            {alarm['reason']}"
+        yield textwrap.fill(alarm["reason"], WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN)
     if report["failure_reason"]:
         yield f"  AWS says  {report['failure_reason']}"
 

@@ -42,7 +42,13 @@ CAUSE = {
     ],
 }
 GOOD = Act(
-    candidate="g", run_id="good", state="success", tasks=STEPS, report=report("Succeeded", "v2"), serving="v2"
+    candidate="g",
+    run_id="good",
+    state="success",
+    tasks=STEPS,
+    report=report("Succeeded", "v2"),
+    serving="v2",
+    accuracy=0.95,
 )
 BAD = Act(
     candidate="b",
@@ -53,6 +59,7 @@ BAD = Act(
     serving="v2",
     requests=90,
     failed_requests=9,
+    accuracy=0.97,
     error="EndpointRolledBack: it serves v2 again",
 )
 ANSWERS = Answers(rows=5, as_old_model=5, as_new_model=0, to_incomplete_row="1")
@@ -78,6 +85,7 @@ def test_nothing_differs_when_all_is_as_promised():
         ("bad", {"error": "RolloutTimedOut: still at it"}),
         ("bad", {"serving": "v3"}),
         ("bad", {"failed_requests": 0}),
+        ("bad", {"accuracy": 0.95}),
         ("answers", {"rows": 0, "as_old_model": 0}),
         ("answers", {"as_old_model": 4}),
         ("answers", {"as_new_model": 1}),
