@@ -84,4 +84,5 @@ def sheltered(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "PYTHONWARNINGS": "ignore",
+        "PYTHONUNBUFFERED": "1",
     }
