@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 from threading import Timer
 from typing import Any
 
@@ -39,8 +40,10 @@ class Container:
 
     def __init__(self, artefact: bytes, *, environment: Mapping[str, str], timeout: float = 60) -> None:
         self._timeout = timeout
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_guardrails.simulator.worker"],
+        # Removed by whichever process lives longer: either may be killed.
+        self._directory = TemporaryDirectory(prefix="simulated-container-", ignore_cleanup_errors=True)
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            [sys.executable, "-m", "airflow_guardrails.simulator.worker", self._directory.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -87,6 +90,7 @@ class Container:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
+        self._directory.cleanup()
 
     def _ask(self, payload: bytes) -> dict[str, Any]:
         assert self._process.stdin

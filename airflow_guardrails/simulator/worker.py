@@ -1,5 +1,5 @@
 """
-The process one model answers in: ``python -m airflow_guardrails.simulator.worker``.
+The process one model answers in: ``python -m airflow_guardrails.simulator.worker FOLDER``.
 
 It is given the artefact and then batches of request bodies over standard input, answers over standard output,
 and exits when its input ends, so that it cannot outlive the simulator. It is a process of its own, not a
@@ -13,12 +13,12 @@ import io
 import json
 import math
 import os
+import shutil
 import signal
 import statistics
 import struct
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,16 +60,18 @@ def read_frame(stream: IO[bytes]) -> bytes:
 
 
 def main() -> None:
+    directory = Path(sys.argv[1])
     # A Ctrl-C in the terminal reaches every process; this one ends when the simulator does, with its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a model prints is not an answer
     try:
-        with tempfile.TemporaryDirectory(prefix="simulated-container-") as directory:
-            serve(requests, answers, Path(directory))
+        serve(requests, answers, directory)
     except (EOFError, BrokenPipeError):
         pass
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:

@@ -103,10 +103,11 @@ def serve_a_model(program: Program, client: SimulatorClient) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_whichever_way_it_ends_no_model_is_left_running(start, number):
-    program = start(AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN="of-the-test")
+def test_whichever_way_it_ends_no_model_is_left_running_and_no_folder_behind(start, number, tmp_path):
+    program = start(AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN="of-the-test", TMPDIR=str(tmp_path))
     worker = serve_a_model(program, SimulatorClient(program.url, "of-the-test"))
     assert running(worker)
+    assert list(tmp_path.iterdir())
 
     code, errors = program.end(number)
 
@@ -116,6 +117,7 @@ def test_whichever_way_it_ends_no_model_is_left_running(start, number):
     while running(worker) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not running(worker)
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_says_how_to_use_it_and_how_fast_its_time_passes(start):

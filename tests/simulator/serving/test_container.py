@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,7 @@ def test_a_model_that_never_answers_is_ended_after_its_time(packed):
     assert time.monotonic() - started < 5
     assert not container.running
     container.close()
+    assert not Path(container._directory.name).exists()
 
 
 def test_what_a_client_sent_reaches_the_model_byte_by_byte(packed):
