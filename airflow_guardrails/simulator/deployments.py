@@ -123,8 +123,9 @@ def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
 
 
 def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
+    """End what is left of blue; from here there is no way back."""
     green.settle()
-    enter(blue, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     endpoint.serve(green)
     endpoint.settle("InService", now=ground.clock.now())

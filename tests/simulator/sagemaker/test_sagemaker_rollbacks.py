@@ -50,10 +50,12 @@ def test_an_alarm_in_any_linear_step_gives_blue_its_instances_back(guarded, line
     assert guarded.blue()["CurrentInstanceCount"] == 2
 
     guarded.turn("errors", "ALARM")
-    guarded.advance(minutes=2)
+    guarded.advance(seconds=10)
 
-    assert guarded.status() == ("InService", "blue")
+    assert guarded.status() == ("Updating", "blue")
     assert guarded.blue()["CurrentInstanceCount"] == 4
+    guarded.advance(minutes=1)
+    assert guarded.status() == ("InService", "blue")
 
 
 def test_an_alarm_about_the_old_fleet_undoes_the_update_too(guarded, canary):
