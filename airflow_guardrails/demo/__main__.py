@@ -86,7 +86,7 @@ def _print_reports(ending: Ending) -> None:
     print("\nThe endpoint afterwards, asked through InvokeEndpoint")
     print(f"  serving   {ending.bad.serving}")
     print(
-        f"  answers   as the good model's in {answers.as_old_model} of {answers.rows} cases where the two differ"
+        f"  answers   as the good model's in {answers.as_old_model} of {answers.rows} cases where they differ"
     )
     print(f"  gaps      a row with a measurement missing is answered: {answers.to_incomplete_row}")
 
