@@ -194,6 +194,16 @@ def test_tags_given_at_creation_are_there_and_go_with_their_resource(bench, arn)
     assert refused[1].startswith("Could not find endpoint configuration ")
 
 
+def test_tags_of_an_endpoint_go_with_it(churn, arn):
+    churn.sagemaker.add_tags(ResourceArn=arn("endpoint", "churn"), Tags=[{"Key": "owner", "Value": "ml"}])
+
+    churn.delete()
+    churn.advance(minutes=1)
+
+    refused = churn.refusal(_tags, churn.sagemaker, arn("endpoint", "churn"))
+    assert refused[1].startswith("Could not find endpoint ")
+
+
 def test_what_is_not_an_endpoint_is_motos(bench):
     """The model registry, tags of its resources included."""
     group = bench.sagemaker.create_model_package_group(ModelPackageGroupName="churn")["ModelPackageGroupArn"]

@@ -146,6 +146,17 @@ def test_a_deployment_config_given_at_creation_is_the_last_one(bench, all_at_onc
     assert ("Baking", 120) in bench.stages()
 
 
+def test_an_update_without_a_deployment_config_leaves_the_last_one(bench, all_at_once):
+    """Line 34."""
+    bench.create(DeploymentConfig=all_at_once())
+
+    bench.update("green")
+    bench.advance(minutes=10)
+
+    assert bench.status() == ("InService", "green")
+    assert bench.look()["LastDeploymentConfig"] == all_at_once()
+
+
 def test_there_may_be_nothing_to_retain(churn):
     churn.update("green", RetainDeploymentConfig=True)
     assert "Baking" not in dict(churn.stages())
