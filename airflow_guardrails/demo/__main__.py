@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import textwrap
@@ -18,9 +17,10 @@ from typing import Any
 
 from airflow_guardrails.demo.cloud import sheltered
 from airflow_guardrails.demo.errors import DemoError
+from airflow_guardrails.demo.folder import claimed
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.reading import WIDTH, readable
-from airflow_guardrails.demo.stage import Stage, set_up
+from airflow_guardrails.demo.scene import Scene, set_up
 from airflow_guardrails.demo.story import Ending, Story, differences
 
 INTRODUCTION = """\
@@ -36,11 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _end_in_order()
     # On two busy cores threads that wait for each other by spinning take a hundred times as long.
     os.environ["OMP_NUM_THREADS"] = "1"
-    shutil.rmtree(options.home, ignore_errors=True)
     print(INTRODUCTION, flush=True)
     say = _narrator()
     try:
-        with Processes(options.home / "logs", sheltered()) as processes:
+        with claimed(options.home), Processes(options.home / "logs", sheltered()) as processes:
             fine = _perform(processes, options, say)
     except DemoError as error:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
@@ -60,15 +59,15 @@ def _end_in_order() -> None:
 
 
 def _perform(processes: Processes, options: argparse.Namespace, say: Say) -> bool:
-    stage = set_up(processes, home=options.home, dags=options.dags, speed=options.speed, say=say)
-    ending = Story(stage.airflow, stage.production, stage.models, say).tell()
+    scene = set_up(processes, home=options.home, dags=options.dags, speed=options.speed, say=say)
+    ending = Story(scene.airflow, scene.production, scene.models, say).tell()
     wrong = differences(ending)
     if options.summary:
         _write_summary(options.summary, ending, wrong, processes)
     _print_reports(ending)
     _print_verdict(wrong)
     if options.ui:
-        _stay(stage, ending, processes)
+        _stay(scene, ending, processes)
     return not wrong
 
 
@@ -99,11 +98,11 @@ def _print_verdict(wrong: Sequence[str]) -> None:
         print("\nAs it should be: the good model serves; the bad one was rolled back, and its run says so.")
 
 
-def _stay(stage: Stage, ending: Ending, processes: Processes) -> None:
-    print(f"\nLook around at {stage.airflow.url} (no password); the task that tells how the update ended:")
+def _stay(scene: Scene, ending: Ending, processes: Processes) -> None:
+    print(f"\nLook around at {scene.airflow.url} (no password); the task that tells how the update ended:")
     print(f"  good  {ending.good.page}")
     print(f"  bad   {ending.bad.page}")
-    print(f"The simulated AWS listens at {stage.cloud.url}. Ctrl-C ends everything.", flush=True)
+    print(f"The simulated AWS listens at {scene.cloud.url}. Ctrl-C ends everything.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             processes.check()
@@ -129,9 +128,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dags", type=Path, default=ROOT / "example_dags", help="where the DAG is")
     parser.add_argument(
-        "--speed", type=float, default=60.0, help="simulated seconds in a second (%(default)s)"
+        "--speed", type=_positive, default=60.0, help="simulated seconds in a second (%(default)g)"
     )
     return parser
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"must be more than 0 (got {text})")
+    return number
 
 
 if __name__ == "__main__":

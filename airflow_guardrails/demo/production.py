@@ -23,6 +23,7 @@ class Production:
     """The endpoint, and the clients who keep asking it; *models* is the example's ``tumour_model``."""
 
     def __init__(self, cloud: Cloud, models: ModuleType) -> None:
+        self.speed = cloud.speed
         self._cloud = cloud
         self._models = models
         self._sagemaker = cloud.client("sagemaker")

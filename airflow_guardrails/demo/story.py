@@ -15,7 +15,8 @@ from airflow_guardrails.demo.reading import Report, stage_in_words
 
 DAG = "retrain_and_deploy"
 UPDATE = "guarded_update"
-RUN_TIMEOUT = 300
+# For a run: what Airflow may take on a slow machine, and what AWS may, in its own time.
+RUN_SECONDS, ROLLOUT_SECONDS = 240, 3600
 _SAID = {
     "success": "done",
     "failed": "FAILED",
@@ -74,6 +75,7 @@ class Story:
         self._production = production
         self._models = models
         self._say = say
+        self._timeout = RUN_SECONDS + ROLLOUT_SECONDS / production.speed
 
     def tell(self) -> Ending:
         self._say("run 1: retrain and deploy; the model is sound")
@@ -86,7 +88,7 @@ class Story:
         since = self._production.now()
         self._airflow.trigger(DAG, act.run_id, {"candidate": act.candidate})
         onlooker = Onlooker(self._airflow, act.run_id, self._say)
-        act.state = self._airflow.follow(DAG, act.run_id, timeout=RUN_TIMEOUT, each=onlooker.look)
+        act.state = self._airflow.follow(DAG, act.run_id, timeout=self._timeout, each=onlooker.look)
         act.tasks = self._airflow.task_states(DAG, act.run_id)
         act.report = self._airflow.xcom(DAG, act.run_id, UPDATE, "rollout_report") or {}
         if not act.report:

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_guardrails.demo.cloud import sheltered
 from airflow_guardrails.demo.reading import readable
-from airflow_guardrails.demo.stage import waiter_delay
+from airflow_guardrails.demo.scene import waiter_delay
 from airflow_guardrails.demo.story import Act, Answers, Ending, differences
 
 STEPS = {"train": "success", "guarded_update": "success"}

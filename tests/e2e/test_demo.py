@@ -21,14 +21,17 @@ def ending(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     summary = folder / "summary.json"
     options = ["--home", str(folder / "home"), "--summary", str(summary)]
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow_guardrails.demo", *options],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = folder / "said.txt"
+    with said.open("w") as output:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "airflow_guardrails.demo", *options], stdout=output, stderr=output
+        )
+        try:
+            code = demo.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            demo.terminate()
+            code = demo.wait()
+    assert code == 0, said.read_text()
     return json.loads(summary.read_text())
 
 

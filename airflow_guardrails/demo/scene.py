@@ -1,4 +1,4 @@
-"""Sets the stage: a simulated AWS with a model in production, and a real Airflow that knows the DAG."""
+"""Sets the scene: a simulated AWS with a model in production, and a real Airflow that knows the DAG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_guardrails.demo.story import DAG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Scene:
     """Everything that runs; *models* is the example's ``tumour_model``."""
 
     cloud: Cloud
@@ -28,7 +28,7 @@ class Stage:
 
 def set_up(
     processes: Processes, *, home: Path, dags: Path, speed: float, say: Callable[[str], None]
-) -> Stage:
+) -> Scene:
     say(f"starting a real Airflow and a simulated AWS, where {speed:g} seconds pass in one")
     cloud = Cloud(processes, speed=speed)
     cloud.start()
@@ -47,7 +47,7 @@ def set_up(
         f"Airflow is up; clients send {REQUESTS_PER_MINUTE} requests a minute to endpoint {ENDPOINT}: "
         f"{rows} held-out rows, one in ten with a measurement missing"
     )
-    return Stage(cloud=cloud, airflow=airflow, production=production, models=models)
+    return Scene(cloud=cloud, airflow=airflow, production=production, models=models)
 
 
 def waiter_delay(speed: float) -> int:
