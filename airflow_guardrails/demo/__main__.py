@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped; nothing is left running.")
         return 130
-    say("nothing is left running")
-    return 0 if fine else 1
+    left = processes.left_running()
+    say(f"left running: {', '.join(left)}" if left else "nothing is left running")
+    return 0 if fine and not left else 1
 
 
 def _end_in_order() -> None:

@@ -8,7 +8,6 @@ import secrets
 import sys
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -22,6 +21,7 @@ from airflow_guardrails.demo.processes import Processes
 MIGRATE_TIMEOUT = 180
 START_TIMEOUT = 240
 LOOK_SECONDS = 0.5
+PAUSES = (1, 2, 4)
 _FINISHED = ("success", "failed")
 
 
@@ -139,7 +139,7 @@ class Airflow:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/api/v2{path}", data, headers)  # noqa: S310 - our own
         try:
-            return _answer(request)
+            return _answer(request) if body else _answer_patiently(request)
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.UNAUTHORIZED or self._token:
                 raise
@@ -182,6 +182,20 @@ def _errors(line: Any) -> list[str]:
 
 def _cli(*words: str) -> list[str]:
     return [sys.executable, "-m", "airflow", *words]
+
+
+def _answer_patiently(request: urllib.request.Request) -> Any:
+    """SQLite is locked now and then when all components write; asking again is then all it takes."""
+    for pause in PAUSES:
+        try:
+            return _answer(request)
+        except urllib.error.HTTPError as error:
+            if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+        except TimeoutError:
+            pass
+        time.sleep(pause)
+    return _answer(request)
 
 
 def _answer(request: urllib.request.Request) -> Any:

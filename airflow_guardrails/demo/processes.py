@@ -12,6 +12,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from airflow_guardrails.demo.errors import DemoError
+from airflow_guardrails.demo.reaper import members
 
 LAST_LINES = 25
 
@@ -68,7 +69,7 @@ class Processes:
             code = self._running[name].wait(timeout)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{name} did not end within {timeout:.0f} s.{self.last_lines(name)}") from None
-        del self._running[name]
+        self._tell_reaper(-self._running.pop(name).pid)
         if code:
             raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
 
@@ -81,6 +82,10 @@ class Processes:
     def last_lines(self, *names: str) -> str:
         return "".join(self._tail(name) for name in names or self._running)
 
+    def left_running(self) -> list[str]:
+        """What still runs of all this, which is nothing after the end."""
+        return [f"{process.pid} {process.name()}" for process in members(set(self.pids))]
+
     def end(self) -> None:
         if self._reaper.stdin and not self._reaper.stdin.closed:
             self._reaper.stdin.close()
@@ -89,7 +94,6 @@ class Processes:
             for process in self._running.values():
                 process.poll()
             time.sleep(0.05)
-        self._running.clear()
 
     def _tail(self, name: str) -> str:
         path = self._log(name)
@@ -99,7 +103,7 @@ class Processes:
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _tell_reaper(self, pid: int) -> None:
+    def _tell_reaper(self, number: int) -> None:
         assert self._reaper.stdin is not None
-        self._reaper.stdin.write(f"{pid}\n")
+        self._reaper.stdin.write(f"{number}\n")
         self._reaper.stdin.flush()

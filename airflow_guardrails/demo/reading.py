@@ -18,9 +18,10 @@ def readable(report: Report) -> str:
 
 
 def stage_in_words(stage: Report) -> str:
-    if not stage["desired_instances"]:
-        return f"{stage['stage']}: the new fleet is taken down"
-    return f"{stage['stage']}: {stage['instances']} of {stage['desired_instances']} new instances serve"
+    serving = f"{stage['instances']} of {stage['desired_instances']} new instances serve"
+    if stage["stage"] != "Deleting":
+        return f"{stage['stage']}: {serving}"
+    return f"Deleting: {f'the old fleet; {serving}' if stage['instances'] else 'the new fleet'}"
 
 
 def _lines(report: Report) -> Iterator[str]:

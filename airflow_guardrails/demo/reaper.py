@@ -1,7 +1,8 @@
 """
 Ends what the demo started, also when the demo itself was killed: its standard input closes then.
 
-It is told process ids, one a line; each is the head of a session of its own (``start_new_session``).
+It is told process ids, one a line; each is the head of a session of its own (``start_new_session``). A
+negative one has ended by itself: its number may be somebody else's by now.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ GRACE_SECONDS = 4.0
 def main() -> None:
     for deaf_to in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(deaf_to, signal.SIG_IGN)
-    end_sessions({int(line) for line in sys.stdin})
+    heads: set[int] = set()
+    for number in map(int, sys.stdin):
+        heads = heads | {number} if number > 0 else heads - {-number}
+    end_sessions(heads)
 
 
 def end_sessions(heads: set[int]) -> None:

@@ -114,7 +114,7 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
         "  serving   v2",
         "  took      5 min 10 s of simulated time, from 10:00:00 to 10:05:10",
         "  stages    10:03:10  Baking: 1 of 4 new instances serve",
-        "            --:--:--  Deleting: the new fleet is taken down",
+        "            --:--:--  Deleting: the new fleet",
         "  cause     alarm",
         "  alarm     10:04:00  tumours-errors",
         "            2.5 % > 1 %",
