@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.alarms import Alarm, AlarmState, AlarmTransition
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
@@ -39,17 +40,37 @@ def parse_alarm_history(items: Iterable[Mapping[str, Any]]) -> tuple[AlarmTransi
 def _parse_alarm(alarm: Mapping[str, Any]) -> Alarm:
     return Alarm(
         name=alarm["AlarmName"],
-        state=AlarmState(alarm["StateValue"]),
+        state=_state(alarm["AlarmName"], alarm["StateValue"]),
         since=alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp"),
         reason=alarm.get("StateReason", ""),
     )
 
 
 def _parse_transition(item: Mapping[str, Any]) -> AlarmTransition:
-    new = json.loads(item["HistoryData"])["newState"]
+    new = _new_state(item)
     return AlarmTransition(
         name=item["AlarmName"],
-        state=AlarmState(new["stateValue"]),
+        state=_state(item["AlarmName"], new["stateValue"]),
         at=item["Timestamp"],
         reason=new.get("stateReason", ""),
     )
+
+
+def _new_state(item: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        new: dict[str, Any] = json.loads(item["HistoryData"])["newState"]
+    except (KeyError, ValueError):
+        # The data is cut off at 4,095 characters; "Alarm updated from OK to ALARM" is always whole.
+        return {"stateValue": item["HistorySummary"].rpartition(" ")[2]}
+    return new
+
+
+def _state(alarm_name: str, said: str) -> AlarmState:
+    try:
+        return AlarmState(said)
+    except ValueError:
+        known = ", ".join(state.value for state in AlarmState)
+        raise UnexpectedAnswer(
+            f"CloudWatch said that alarm {alarm_name} is {said!r}, which this version does not know "
+            f"(known: {known})"
+        ) from None

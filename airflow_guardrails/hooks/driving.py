@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import is_passing
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
 from airflow_guardrails.domain.follow import AlarmHistory, AlarmStates, Ask, Look, NoAnswer, Pause, Say
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 
@@ -66,7 +66,7 @@ def _answer(
                 return sleep(seconds)
             case Say():
                 return say(ask)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
         return no_answer_or_raise(ask, error)
 
 
@@ -89,7 +89,7 @@ async def _answer_async(
                 return await sleep(seconds)
             case Say():
                 return await say(ask)
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
         return no_answer_or_raise(ask, error)
 
 
