@@ -1,0 +1,109 @@
+"""A watch survives being written down as JSON: in the database, and past a restarted triggerer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from datetime import datetime, timedelta, timezone
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_guardrails.domain.endpoint import EndpointStatus, MissingEndpoint, Stage
+from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
+from airflow_guardrails.triggers.memory import recall, remember
+
+TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+TEN_MINUTES = timedelta(minutes=10)
+GUARDRAILS = (
+    None,
+    Guardrails(strategy=None),
+    Guardrails(strategy=None, alarms=("errors",)),
+    Guardrails(strategy=AllAtOnce(), alarms=("errors", "latency: p90 / \u00fcber 2 s")),
+    Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES, max_duration=timedelta(hours=1))),
+    Guardrails(strategy=Linear(instances=2, bake=TEN_MINUTES, termination_wait=TEN_MINUTES)),
+    Guardrails(strategy=Rolling(batch_percent=5, bake=TEN_MINUTES, rollback_batch_instances=3)),
+)
+
+
+def offsets():
+    return st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def moments():
+    """Times on AWS's clock, in whatever zone boto3 puts them."""
+    return st.datetimes(datetime(2015, 1, 1), datetime(2100, 1, 1), timezones=offsets())  # noqa: DTZ001
+
+
+def spans():
+    return st.timedeltas(timedelta(0), timedelta(days=365))
+
+
+def every_field(kind, **chosen):
+    """Values of *kind* with no field left at its default, those added later included."""
+    return st.builds(kind, **{field.name: chosen.get(field.name, ...) for field in fields(kind)})
+
+
+def rollouts():
+    return every_field(
+        Rollout,
+        launched_at=st.none() | moments(),
+        guardrails=st.sampled_from(GUARDRAILS),
+        grace=spans(),
+        max_wait=st.none() | spans(),
+    )
+
+
+def watches():
+    return every_field(
+        Watch,
+        rollout=rollouts(),
+        first_look_at=st.none() | moments(),
+        started_at=st.none() | moments(),
+        last_look=st.none() | st.just(MissingEndpoint(name="churn", seen_at=TEN)),
+        stages=st.lists(every_field(StageChange, at=moments()), max_size=4).map(tuple),
+        outcome=st.none(),
+    )
+
+
+def through_json(watch):
+    return recall(json.loads(json.dumps(remember(watch))))
+
+
+@given(watch=watches())
+def test_a_watch_is_recalled_as_it_was_but_for_its_last_look(watch):
+    assert through_json(watch) == replace(watch, last_look=None)
+
+
+@given(watch=watches())
+def test_what_is_written_down_is_plain_json(watch):
+    memory = remember(watch)
+
+    assert json.loads(json.dumps(memory, allow_nan=False)) == memory
+
+
+def test_an_update_without_guardrails_is_not_confused_with_one_nobody_told_us_of():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2")
+    bare = replace(rollout, guardrails=Guardrails(strategy=None))
+
+    assert through_json(Watch(rollout=rollout)).rollout.guardrails is None
+    assert through_json(Watch(rollout=bare)).rollout.guardrails == Guardrails(strategy=None)
+
+
+def test_a_wait_of_nothing_is_not_confused_with_one_without_limit():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2", max_wait=timedelta(0))
+
+    assert through_json(Watch(rollout=rollout)).rollout.max_wait == timedelta(0)
+
+
+def test_words_are_recalled_as_the_enums_they_are_compared_with_by_identity():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2", status_before=EndpointStatus.IN_SERVICE)
+    baking = StageChange(stage=Stage.BAKING, at=TEN, instances=1, desired_instances=4)
+
+    # A str enum equals its text, so equality would not tell.
+    watch = through_json(Watch(rollout=rollout, stages=(baking,), suspected=Outcome.ROLLED_BACK))
+    assert watch.rollout.status_before is EndpointStatus.IN_SERVICE
+    assert watch.stages[0].stage is Stage.BAKING
+    assert watch.suspected is Outcome.ROLLED_BACK
