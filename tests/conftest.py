@@ -1,16 +1,158 @@
-"""What holds for every test: nothing is written into the home of whoever runs it."""
+"""
+What holds for every test, and an endpoint in the simulator for those that need one.
+
+Fixtures import what is heavy themselves, so that tests of the domain load neither Airflow nor boto3.
+"""
 
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
 
 # Where threads outnumber cores, those that wait by spinning take a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if "AIRFLOW_HOME" not in os.environ:
-    # Airflow writes there as soon as it is imported.
+    # Airflow writes there as soon as it is imported; a test must not touch the one of whoever runs it.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+
+START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def simulator(monkeypatch):
+    """A simulator with a manual clock, which Airflow's connection aws_default leads to."""
+    from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
+    from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
+    from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
+
+    with serve(Simulation(clock=Clock(start=START))) as running:
+        extra = {
+            "endpoint_url": running.url,
+            "region_name": "us-east-1",
+            "config_kwargs": {"retries": {"total_max_attempts": 1}},
+        }
+        connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+        yield running
+
+
+@dataclass
+class Churn:
+    """Endpoint ``churn``, serving ``churn-v1`` on four instances, and what it takes to update it."""
+
+    simulator: Any
+    sagemaker: Any
+    cloudwatch: Any
+
+    def config(self, name: str, *, model: str = "churn", instances: int = 4) -> str:
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": model,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": instances,
+        }
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        return name
+
+    def alarm(self, name: str, *, state: str = "OK") -> str:
+        self.cloudwatch.put_metric_alarm(
+            AlarmName=name,
+            Namespace="AWS/SageMaker",
+            MetricName="Invocation5XXErrors",
+            Dimensions=[
+                {"Name": "EndpointName", "Value": "churn"},
+                {"Name": "VariantName", "Value": "AllTraffic"},
+            ],
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0.05,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="ignore",
+        )
+        self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="Set by the test")
+        return name
+
+    def trip(self, name: str, reason: str = "Threshold Crossed: 1 datapoint was greater than 0.05") -> None:
+        self.cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=reason)
+
+    def advance(self, **time: float) -> None:
+        self.simulator.client.clock.advance(**time)
+
+    def describe(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName="churn")
+        return answer
+
+    def calls(self, operation: str) -> int:
+        count: int = self.simulator.client.calls(operation)
+        return count
+
+
+@pytest.fixture
+def churn(simulator):
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    def client(service: str):
+        return boto3.client(
+            service,
+            region_name="us-east-1",
+            endpoint_url=simulator.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    churn = Churn(simulator=simulator, sagemaker=client("sagemaker"), cloudwatch=client("cloudwatch"))
+    churn.sagemaker.create_model(
+        ModelName="churn",
+        PrimaryContainer={"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/sagemaker",
+    )
+    churn.config("churn-v1")
+    churn.config("churn-v2")
+    churn.alarm("errors")
+    churn.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="churn-v1")
+    churn.advance(minutes=10)
+    assert churn.describe()["EndpointStatus"] == "InService"
+    return churn
+
+
+class TaskInstance:
+    """Keeps what a task pushes; Airflow's own is exercised in the end-to-end tests."""
+
+    def __init__(self) -> None:
+        self.xcoms: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+
+@pytest.fixture
+def task_instance():
+    return TaskInstance()
+
+
+@pytest.fixture
+def context(task_instance):
+    return {"ti": task_instance}
+
+
+@pytest.fixture
+def simulated_sleep(simulator):
+    """Sleeping that takes simulated time only."""
+
+    def sleep(seconds: float) -> None:
+        simulator.client.clock.advance(seconds=seconds)
+
+    return sleep
