@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn, get_args
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.follow import Following, Say, conclude, follow, observe
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
@@ -18,12 +19,15 @@ from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.hooks.driving import Result, Steps, drive
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.killing import Kill
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.rollout import FIRE_FLOOR, SageMakerRolloutTrigger
 
 OnRollback = Literal["fail", "skip", "return"]
+OnTimeout = Literal["fail", "abort"]
+OnKill = Literal["leave", "abort"]
 
 # Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out.
 AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=2)
@@ -43,8 +47,10 @@ class RolloutTask(BaseOperator):
     verify: bool | str | None
     botocore_config: dict[str, Any] | None
     endpoint_name: str
-    endpoint_config_name: str
     on_rollback: OnRollback
+    on_timeout: OnTimeout = "fail"
+    kill_action: OnKill = "leave"
+    _kill: Kill | None = None
 
     @cached_property
     def hook(self) -> GuardrailsHook:
@@ -58,9 +64,16 @@ class RolloutTask(BaseOperator):
     def observe(self, watch: Watch) -> Watch:
         return self._drive(observe(watch))
 
-    def follow(self, watch: Watch, *, every: float, deadline: float) -> Report:
-        _, report = self._drive(follow(watch, Following(every=every, deadline=deadline, now=self.now)))
+    def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
+        if self.kill_action == "abort" and watch.rollout.adopted != "foreign":
+            self._kill = Kill(self.hook, watch.rollout, task_instance=context.get("ti"), log=self.log)
+        following = Following(every=every, deadline=deadline, now=self.now, on_timeout=self.on_timeout)
+        _, report = self._drive(follow(watch, following))
         return report
+
+    def on_kill(self) -> None:
+        if self._kill is not None:
+            self._kill.asked = True
 
     def conclude(self, watch: Watch) -> Report:
         return self._drive(conclude(watch))
@@ -72,7 +85,7 @@ class RolloutTask(BaseOperator):
         now = self.now()
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
-            endpoint_config_name=self.endpoint_config_name,
+            endpoint_config_name=watch.rollout.target,
             previous_endpoint_config_name=watch.rollout.previous,
             waiter_delay=every,
             start_timeout=watch.rollout.grace.total_seconds(),
@@ -84,8 +97,12 @@ class RolloutTask(BaseOperator):
             region_name=self.region_name,
             verify=self.verify,
             botocore_config=self.botocore_config,
+            on_timeout=self.on_timeout,
+            on_kill=self.kill_action,
         )
         timeout = timedelta(seconds=max(0.0, deadline - now)) + AIRFLOW_TIMEOUT_MARGIN
+        if self.on_timeout == "abort":
+            timeout += ABORTING
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
@@ -126,11 +143,21 @@ class RolloutTask(BaseOperator):
             raise AirflowSkipException(sentence)
         return report
 
-    def _drive(self, steps: Steps[Result]) -> Result:
+    def translated(self, call: Callable[[], Result]) -> Result:
+        """Give errors of the lower layers their public names."""
         try:
-            return drive(steps, self.hook, sleep=self.sleep, say=self._say)
+            return call()
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(str(error)) from error
+
+    def _drive(self, steps: Steps[Result]) -> Result:
+        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._kill is None:
+            self.sleep(seconds)
+        else:
+            self._kill.sleep(seconds, self.sleep)
 
     def _say(self, news: Say) -> None:
         self.log.info(news.sentence)
@@ -166,10 +193,10 @@ def check_seconds(name: str, value: float) -> None:
         raise InvalidArgument(f"{name} must be a number of seconds greater than 0 (got {value!r})")
 
 
-def check_max_wait(value: timedelta | None) -> None:
+def check_duration(name: str, value: timedelta | None) -> None:
     """:raises InvalidArgument: if *value* is neither None nor a positive timedelta."""
     if value is not None and not (isinstance(value, timedelta) and value > timedelta(0)):
-        raise InvalidArgument(f"max_wait must be a timedelta greater than 0 (got {value!r})")
+        raise InvalidArgument(f"{name} must be a timedelta greater than 0 (got {value!r})")
 
 
 def fire_floor() -> float:

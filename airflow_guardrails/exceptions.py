@@ -16,6 +16,11 @@ GuardrailsError                   root of all of them
  EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
  EndpointBusy            yes      another update, or SageMaker itself, is changing the endpoint
  UpdateRejected          no       SageMaker refused the update; nothing was changed
+ LaunchUnknown           no       launched before, perhaps, and undone unseen; nothing was asked for again
+ AbortSwitchDrifted      no       the abort switch's alarm is not as it must be; nothing was asked for
+ AbortSwitchNotReady     yes      the abort switch could not be made, or did not become OK in time
+ NothingToAbort          no       no update of the endpoint is in flight
+ AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
  UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
  RolloutError                     the rollout ended, and not well; ``.report`` has the whole story
   EndpointRolledBack     no       back on its former configuration; a retry would repeat the update
@@ -23,6 +28,7 @@ GuardrailsError                   root of all of them
   RolloutFailed          no       the endpoint is Failed, OutOfService, being deleted, or gone
   RolloutSuperseded      no       somebody else's configuration is served, or on its way
   RolloutNotStarted      no       the update was never seen in flight
+  AbortTooLate           no       the update ended in service before the abort could act
   RolloutTimedOut        yes      it still ran when our time was up; a retry goes on watching
 =======================  =======  ===========================================================================
 """
@@ -71,6 +77,28 @@ class UpdateRejected(GuardrailsError, AirflowFailException):
     """SageMaker refused the update, with its own words."""
 
 
+class LaunchUnknown(GuardrailsError, AirflowFailException):
+    """
+    An earlier try meant to launch and may have; there is no trace to tell, so nothing is launched again.
+    """
+
+
+class AbortSwitchDrifted(GuardrailsError, AirflowFailException):
+    """Somebody changed the alarm of the abort switch, so it may not stop anything."""
+
+
+class AbortSwitchNotReady(GuardrailsError):
+    """The abort switch could not be made ready; an update must not begin with it in ALARM."""
+
+
+class NothingToAbort(GuardrailsError, AirflowFailException):
+    """There is no update in flight that could be aborted."""
+
+
+class AbortRefused(GuardrailsError, AirflowFailException):
+    """Throwing the switch would hit an update it is not meant for, or none at all."""
+
+
 class UnexpectedAnswer(GuardrailsError, AirflowFailException):
     """SageMaker said a word this version does not know."""
 
@@ -106,6 +134,10 @@ class RolloutSuperseded(RolloutError, AirflowFailException):
 
 class RolloutNotStarted(RolloutError, AirflowFailException):
     """The update was never seen in flight."""
+
+
+class AbortTooLate(RolloutError, AirflowFailException):
+    """The target serves: the update had ended before the switch could act."""
 
 
 class RolloutTimedOut(RolloutError):

@@ -19,7 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": [_modules("airflow_guardrails.operators.rollout")],
+        "operators": [_modules("airflow_guardrails.operators.rollout", "airflow_guardrails.operators.abort")],
         "sensors": [_modules("airflow_guardrails.sensors.rollout")],
         "hooks": [_modules("airflow_guardrails.hooks.guardrails")],
         "triggers": [_modules("airflow_guardrails.triggers.rollout")],

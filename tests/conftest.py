@@ -131,8 +131,18 @@ def churn(simulator):
 class TaskInstance:
     """Keeps what a task pushes; Airflow's own is exercised in the end-to-end tests."""
 
+    dag_id = "deploy"
+    run_id = "scheduled__2026-03-02"
+    task_id = "update"
+    map_index = -1
+
     def __init__(self) -> None:
         self.xcoms: dict[str, Any] = {}
+        self.state = "running"
+
+    def get_task_states(self, *, dag_id, run_ids, task_ids, map_index=None):
+        assert (dag_id, run_ids, task_ids, map_index) == (self.dag_id, [self.run_id], [self.task_id], None)
+        return {self.run_id: {self.task_id: self.state}}
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))

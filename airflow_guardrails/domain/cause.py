@@ -10,6 +10,8 @@ from airflow_guardrails.domain.alarms import AlarmTransition
 
 class CauseKind(str, Enum):
     ALARM = "alarm"
+    ABORT = "abort"
+    TIMEOUT = "timeout"
     HEALTH_CHECK = "health_check"
     CAPACITY = "capacity"
     UNKNOWN = "unknown"
@@ -32,9 +34,24 @@ _KIND_BY_WORDS = (
 )
 
 
-def find_cause(tripped: tuple[AlarmTransition, ...], failure_reason: str | None) -> Cause:
+def find_cause(
+    tripped: tuple[AlarmTransition, ...],
+    failure_reason: str | None,
+    *,
+    switch: str | None = None,
+    thrown_for: CauseKind = CauseKind.ABORT,
+) -> Cause:
+    """
+    Name the cause.
+
+    :param tripped: alarms that were in ALARM while the rollout ran, first come first; the first is taken as
+        the cause.
+    :param switch: name of the abort switch's alarm.
+    :param thrown_for: what it means where the switch came first.
+    """
     if tripped:
-        return Cause(kind=CauseKind.ALARM, alarms=tripped)
+        kind = thrown_for if tripped[0].name == switch else CauseKind.ALARM
+        return Cause(kind=kind, alarms=tripped)
     for words, kind in _KIND_BY_WORDS:
         if words in (failure_reason or ""):
             return Cause(kind=kind)

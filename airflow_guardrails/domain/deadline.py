@@ -9,6 +9,8 @@ from airflow_guardrails.domain.guardrails import Guardrails
 # A container may take up to an hour to answer its first ping (ContainerStartupHealthCheckTimeoutInSeconds).
 PROVISIONING = timedelta(hours=1)
 MARGIN = timedelta(minutes=15)
+# A thrown switch acts at the next bake: instances may have to come up before it, and go after it.
+ABORTING = PROVISIONING + MARGIN
 
 
 def longest_rollout(guardrails: Guardrails, *, instances: int | None = None) -> timedelta:

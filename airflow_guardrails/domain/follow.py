@@ -9,12 +9,14 @@ sync and async, follow a rollout by the same lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.alarms import tripped_between
-from airflow_guardrails.domain.cause import Cause, find_cause
+from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.alarms import AlarmTransition, tripped_between
+from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
+from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.narration import narrate_stage
 from airflow_guardrails.domain.report import Report, rollout_report
@@ -45,6 +47,14 @@ class AlarmHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSwitch:
+    """Wants the abort switch to be thrown or reset; the answer is ``NoAnswer`` where that failed."""
+
+    switch: AbortSwitch
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wants to go on after that many seconds of the wall clock."""
 
@@ -66,7 +76,7 @@ class NoAnswer:
     reason: str
 
 
-Ask = Look | AlarmStates | AlarmHistory | Pause | Say
+Ask = Look | AlarmStates | AlarmHistory | SetSwitch | Pause | Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +88,14 @@ class Following:
     :param deadline: seconds since the epoch on the wall clock; the watch ends then, also if AWS stops
         answering.
     :param now: the wall clock.
+    :param on_timeout: ``"abort"`` throws the abort switch when the time is up, if it may, and waits for the
+        rollback; ``"fail"`` leaves the rollout alone.
     """
 
     every: float
     deadline: float
     now: Callable[[], float]
+    on_timeout: str = "fail"
 
 
 def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Report]]:
@@ -91,6 +104,8 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
         watch = yield from observe(watch)
         if watch.outcome is None and following.now() >= following.deadline:
             watch = watch.give_up()
+        if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort" and watch.may_abort:
+            watch, following = yield from _abort(watch, following)
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
         yield Pause(max(0.0, min(following.every, following.deadline - following.now())))
@@ -109,13 +124,24 @@ def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
 
 def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
     """Find out why, while the alarms' history is fresh, and write the report."""
-    if watch.outcome not in _UNDONE:
-        return rollout_report(watch)
-    cause, warnings = yield from _investigate(watch)
+    cause, warnings = (yield from _investigate(watch)) if watch.outcome in _UNDONE else (None, ())
+    if watch.switch.alarm_name in watch.alarms and watch.at_rest:
+        # Whoever sees the end resets the switch, so that no later update trips over it.
+        reset = yield SetSwitch(watch.switch, RESET)
+        if isinstance(reset, NoAnswer):
+            warnings = (*warnings, f"The abort switch could not be reset ({reset.reason})")
     return rollout_report(watch, cause=cause, warnings=warnings)
 
 
 _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILED})
+
+
+def _abort(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Following]]:
+    thrown = yield SetSwitch(watch.switch, THROWN)
+    if isinstance(thrown, NoAnswer):
+        return watch.noting(f"The rollout could not be aborted at its time-out ({thrown.reason})"), following
+    yield Say("The time is up: the abort switch is thrown, and acts at the next bake", rollout_report(watch))
+    return watch.aborting(), replace(following, deadline=following.now() + ABORTING.total_seconds())
 
 
 def _tell(change: StageChange, watch: Watch) -> Generator[Ask, Any, None]:
@@ -129,7 +155,7 @@ def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]
     names, start, end = watch.alarms, watch.origin, watch.ended_at
     reason = watch.last_look.failure_reason if isinstance(watch.last_look, Endpoint) else None
     if not names or start is None or end is None:
-        return find_cause((), reason), ()
+        return _cause(watch, (), reason), ()
     history = yield AlarmHistory(names, start, end)
     states = yield AlarmStates(names)
     warnings = [
@@ -138,7 +164,12 @@ def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]
         if isinstance(answer, NoAnswer)
     ]
     tripped = tripped_between(_known(history), _known(states), start=start, end=end)
-    return find_cause(tripped, reason), warnings
+    return _cause(watch, tripped, reason), warnings
+
+
+def _cause(watch: Watch, tripped: tuple[AlarmTransition, ...], reason: str | None) -> Cause:
+    thrown_for = CauseKind.TIMEOUT if watch.timed_out else CauseKind.ABORT
+    return find_cause(tripped, reason, switch=watch.switch.alarm_name, thrown_for=thrown_for)
 
 
 def _known(answer: Any) -> tuple[Any, ...]:

@@ -40,7 +40,7 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
         "alarms": list(watch.alarms),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
-        "warnings": list(warnings),
+        "warnings": [*watch.warnings, *warnings],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
     }

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.guardrails import Guardrails
 
@@ -95,6 +97,8 @@ class Watch:
     stages_complete: bool = True
     rollback_alarms: tuple[str, ...] = ()
     suspected: Outcome | None = None
+    timed_out: bool = False
+    warnings: tuple[str, ...] = ()
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> Watch:
@@ -108,6 +112,35 @@ class Watch:
     def give_up(self) -> Watch:
         """End the watch by our own deadline: what was seen once is then the best there is to say."""
         return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
+
+    def aborting(self) -> Watch:
+        """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
+        limit = self.rollout.max_wait
+        rollout = replace(self.rollout, max_wait=limit + ABORTING if limit else None)
+        return replace(self, rollout=rollout, timed_out=True, outcome=None)
+
+    def noting(self, warning: str) -> Watch:
+        return replace(self, warnings=(*self.warnings, warning))
+
+    @property
+    def switch(self) -> AbortSwitch:
+        return AbortSwitch(endpoint_name=self.rollout.endpoint_name)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing was changing the endpoint any more at the look that ended the watch."""
+        look = self.last_look
+        if self.outcome is None or self.outcome is Outcome.TIMED_OUT or look is None:
+            return False
+        return isinstance(look, MissingEndpoint) or not (look.status.in_flight or look.pending)
+
+    @property
+    def may_abort(self) -> bool:
+        """Whether the switch would hit this rollout and nothing else, and has not been thrown for it yet."""
+        look = self.last_look
+        to_the_target = isinstance(look, Endpoint) and look.pending_config_name == self.rollout.target
+        ours = self.rollout.adopted != "foreign" and self.switch.alarm_name in self.alarms
+        return ours and to_the_target and not self.timed_out
 
     @property
     def alarms(self) -> tuple[str, ...]:

@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
-from airflow_guardrails.domain.follow import AlarmHistory, AlarmStates, Ask, Look, NoAnswer, Pause, Say
+from airflow_guardrails.domain.follow import (
+    AlarmHistory,
+    AlarmStates,
+    Ask,
+    Look,
+    NoAnswer,
+    Pause,
+    Say,
+    SetSwitch,
+)
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 
 Result = TypeVar("Result")
@@ -51,7 +60,7 @@ async def drive_async(
         answer = await _answer_async(ask, calls, sleep=sleep, say=say)
 
 
-def _answer(
+def _answer(  # noqa: PLR0911 - one return for each ask
     ask: Ask, hook: GuardrailsHook, *, sleep: Callable[[float], object], say: Callable[[Say], object]
 ) -> Any:
     try:
@@ -62,6 +71,8 @@ def _answer(
                 return hook.alarms(names)
             case AlarmHistory(names, start, end):
                 return hook.alarm_history(names, start=start, end=end)
+            case SetSwitch(switch, value):
+                return hook.set_switch(switch, value)
             case Pause(seconds):
                 return sleep(seconds)
             case Say():
@@ -70,7 +81,7 @@ def _answer(
         return no_answer_or_raise(ask, error)
 
 
-async def _answer_async(
+async def _answer_async(  # noqa: PLR0911 - one return for each ask
     ask: Ask,
     calls: AsyncCalls,
     *,
@@ -85,6 +96,8 @@ async def _answer_async(
                 return await calls.alarms(names)
             case AlarmHistory(names, start, end):
                 return await calls.alarm_history(names, start=start, end=end)
+            case SetSwitch(switch, value):
+                return await calls.set_switch(switch, value)
             case Pause(seconds):
                 return await sleep(seconds)
             case Say():

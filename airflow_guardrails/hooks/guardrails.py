@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.abort_switch import drift, publish_request, put_switch_request
 from airflow_guardrails.aws.alarms import (
     describe_alarm_history_request,
     describe_alarms_request,
@@ -25,9 +26,13 @@ from airflow_guardrails.aws.endpoint import (
     parse_endpoint,
     update_endpoint_request,
 )
+from airflow_guardrails.aws.intent import intent_tags, parse_intent
+from airflow_guardrails.aws.metrics import requests_answered_request
+from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.intent import Intent
 
 
 class GuardrailsHook(AwsBaseHook):
@@ -78,6 +83,14 @@ class GuardrailsHook(AwsBaseHook):
             raise
         return answer
 
+    def intent(self, arn: str) -> Intent | None:
+        """Read the intent that the tags of an endpoint configuration hold."""
+        pages = self.conn.get_paginator("list_tags").paginate(ResourceArn=arn)
+        return parse_intent(tag for page in pages for tag in page["Tags"])
+
+    def write_intent(self, arn: str, intent: Intent) -> None:
+        self.conn.add_tags(ResourceArn=arn, Tags=intent_tags(intent))
+
     def update_endpoint(
         self, *, endpoint_name: str, endpoint_config_name: str, guardrails: Guardrails
     ) -> datetime:
@@ -90,6 +103,40 @@ class GuardrailsHook(AwsBaseHook):
             endpoint_name=endpoint_name, endpoint_config_name=endpoint_config_name, guardrails=guardrails
         )
         return aws_time(self._conn_without_retries.update_endpoint(**request))
+
+    def requests_answered(
+        self,
+        *,
+        endpoint_name: str,
+        variant_name: str,
+        endpoint_config_name: str,
+        start: datetime,
+        end: datetime,
+    ) -> float:
+        """Count the requests that a fleet answered; CloudWatch keeps its metrics after the fleet is gone."""
+        request = requests_answered_request(
+            endpoint_name=endpoint_name,
+            variant_name=variant_name,
+            endpoint_config_name=endpoint_config_name,
+            start=start,
+            end=end,
+        )
+        answer = self._cloudwatch.conn.get_metric_statistics(**request)
+        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+    def switch_drift(self, switch: AbortSwitch) -> list[str] | None:
+        """Say how the switch's alarm differs from what it must be; ``None`` if there is no such alarm."""
+        request = describe_alarms_request([switch.alarm_name])
+        found = self._cloudwatch.conn.describe_alarms(**request)
+        alarms = (*found.get("MetricAlarms", ()), *found.get("CompositeAlarms", ()))
+        return drift(switch, alarms[0]) if alarms else None
+
+    def create_switch(self, switch: AbortSwitch) -> None:
+        self._cloudwatch.conn.put_metric_alarm(**put_switch_request(switch))
+
+    def set_switch(self, switch: AbortSwitch, value: float) -> None:
+        """Publish *value*: ``THROWN`` puts the switch's alarm into ALARM, ``RESET`` back to OK."""
+        self._cloudwatch.conn.put_metric_data(**publish_request(switch, value))
 
     def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
         """Return those of *names* that exist, metric and composite alarms alike."""
@@ -139,6 +186,10 @@ class AsyncCalls:
             return parse_endpoint(await client.describe_endpoint(EndpointName=endpoint_name))
         except ClientError as error:
             return _missing_or_raise(endpoint_name, error)
+
+    async def set_switch(self, switch: AbortSwitch, value: float) -> None:
+        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001
+        await client.put_metric_data(**publish_request(switch, value))
 
     async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
         client = await self._client(self._hook._cloudwatch)  # noqa: SLF001 - one class in two halves

@@ -5,35 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
-from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.deployment_config import as_guardrails
-from airflow_guardrails.base import OnRollback, RolloutTask, check_choice, check_max_wait, check_seconds
-from airflow_guardrails.domain.deadline import longest_rollout
-from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, MissingEndpoint
-from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.guardrails import Guardrails
-from airflow_guardrails.domain.report import Report, rollout_report
-from airflow_guardrails.domain.rollout import Rollout, Watch
-from airflow_guardrails.exceptions import (
-    AlarmNotFound,
-    ConfigAlreadyLive,
-    EndpointBusy,
-    EndpointConfigNotFound,
-    EndpointNotFound,
-    EndpointNotUpdatable,
-    InvalidArgument,
-    UpdateRejected,
+from airflow_guardrails.base import (
+    OnKill,
+    OnRollback,
+    OnTimeout,
+    RolloutTask,
+    check_choice,
+    check_duration,
+    check_seconds,
 )
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.deadline import longest_rollout
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
+from airflow_guardrails.domain.report import Report, rollout_report
+from airflow_guardrails.domain.rollout import Watch
+from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
+from airflow_guardrails.operators.intents import IntentStore
+from airflow_guardrails.operators.launch import Launch
+from airflow_guardrails.operators.wishes import Wishes
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.triggers.live import REPORT_KEY
 
-UPDATABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
+IfBusy = Literal["fail", "wait"]
+IfAlreadyLive = Literal["fail", "succeed"]
 
 
 class SageMakerGuardedUpdateOperator(RolloutTask):
@@ -43,9 +44,16 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     SageMaker ends an update that an alarm has undone as ``InService``, like one that went well; this operator
     compares which configuration serves, and fails with
     :class:`~airflow_guardrails.exceptions.EndpointRolledBack`, naming the alarm. The report is the return
-    value and XCom ``rollout_report``, which is there also when the task fails.
+        value and XCom ``rollout_report``, which is there also when the task fails.
 
-    An update to the same configuration that is already in flight is adopted: watched, not launched again.
+    It asks for an update once: what an earlier try of this task has launched is adopted and watched, or
+    reported if it has ended meanwhile. What the task means to do is written into tags of the endpoint
+    configuration before (``sagemaker:AddTags``, ``ListTags``), or else kept in Airflow's task state.
+
+    The update carries an *abort switch*: an alarm of this package that can be thrown to roll the update back,
+    by
+    :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator`, by ``on_timeout`` or
+        ``on_kill``. It takes one of the 10 alarms.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
     :param endpoint_config_name: name of the endpoint configuration to bring into service; not the one served
@@ -62,6 +70,18 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     :param waiter_delay: seconds between two looks at the endpoint.
     :param max_wait: how long after the start of the update to wait; default: SageMaker's own limit for it, or
         the schedule's waits and an hour, plus a quarter of an hour. A retry does not extend it.
+    :param abort_switch: whether the update carries the abort switch. It needs ``cloudwatch:PutMetricAlarm``
+        and ``PutMetricData``.
+    :param on_timeout: what happens to an update still in flight after *max_wait*: ``"fail"`` leaves it alone,
+        ``"abort"`` throws the switch and waits for the rollback.
+    :param on_kill: what happens to it when somebody marks the task failed: ``"leave"`` it alone, or
+        ``"abort"`` it. A cleared task, an evicted worker or a restarted triggerer never aborts anything.
+    :param if_busy: where the endpoint is being changed by something else: ``"fail"`` with ``EndpointBusy``,
+        which Airflow retries, or ``"wait"`` in the worker, *busy_timeout* at most.
+    :param busy_timeout: how long ``if_busy="wait"`` waits.
+    :param if_already_live: where the endpoint serves the configuration already, and it was not this task:
+        ``"fail"`` or ``"succeed"``.
+    :param relaunch: ask for the update even if an earlier try of this task has launched it and it was undone.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -93,6 +113,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 30,
         max_wait: timedelta | None = None,
+        abort_switch: bool = True,
+        on_timeout: OnTimeout = "fail",
+        on_kill: OnKill = "leave",
+        if_busy: IfBusy = "fail",
+        busy_timeout: timedelta = timedelta(hours=1),
+        if_already_live: IfAlreadyLive = "fail",
+        relaunch: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -102,7 +129,12 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         super().__init__(**kwargs)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("waiter_delay", waiter_delay)
-        check_max_wait(max_wait)
+        check_choice("on_timeout", on_timeout, OnTimeout)
+        check_choice("on_kill", on_kill, OnKill)
+        check_choice("if_busy", if_busy, IfBusy)
+        check_choice("if_already_live", if_already_live, IfAlreadyLive)
+        check_duration("max_wait", max_wait)
+        check_duration("busy_timeout", busy_timeout)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.strategy = strategy
@@ -112,6 +144,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
         self.max_wait = max_wait
+        self.abort_switch = abort_switch
+        self.on_timeout = on_timeout
+        self.kill_action = on_kill  # on_kill is a method of every operator
+        self.if_busy = if_busy
+        self.busy_timeout = busy_timeout
+        self.if_already_live = if_already_live
+        self.relaunch = relaunch
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -120,127 +159,55 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
 
     def execute(self, context: Any) -> Report:
         guardrails = self._guardrails()
-        watch = self._adopt_or_launch(guardrails)
+        watch = self._launch(context, guardrails)
         self.push_links(context, watch.alarms)
-        if not self.wait_for_completion:
+        if watch.outcome is None and not self.wait_for_completion:
             report = rollout_report(watch)
             self.push(context, REPORT_KEY, report)
             return report
-        watch = self.observe(watch)
+        if watch.outcome is None:
+            watch = self.observe(watch)
         if watch.outcome is not None:
             return self.end(context, self.conclude(watch))
         if self.deferrable:
             self.defer_watch(watch, every=self.waiter_delay, deadline=self._deadline(watch))
-        return self.end(context, self.follow(watch, every=self.waiter_delay, deadline=self._deadline(watch)))
+        report = self.follow(context, watch, every=self.waiter_delay, deadline=self._deadline(watch))
+        return self.end(context, report)
 
     def _guardrails(self) -> Guardrails:
+        switch = (AbortSwitch(endpoint_name=self.endpoint_name).alarm_name,) if self.abort_switch else ()
         try:
-            return as_guardrails(self.strategy, self.alarms)
+            given = as_guardrails(self.strategy, self.alarms)
+            return replace(given, alarms=(*(name for name in given.alarms if name not in switch), *switch))
         except GuardrailsValueError as error:
-            raise InvalidArgument(str(error)) from error
+            raise InvalidArgument(f"{error}{self._room_for_the_switch(switch)}") from error
 
-    def _adopt_or_launch(self, guardrails: Guardrails) -> Watch:
-        look = self.hook.look(self.endpoint_name)
-        if isinstance(look, MissingEndpoint):
-            raise EndpointNotFound(
-                f"Endpoint {self.endpoint_name} does not exist in {self.hook.conn_region_name}: create it, "
-                "or correct endpoint_name, region_name or aws_conn_id"
-            )
-        if look.pending_config_name == self.endpoint_config_name:
-            return self._adopt(look)
-        self._check_endpoint(look)
-        self._check_config()
-        self._check_alarms(guardrails)
-        return self._launch(look, guardrails)
+    def _room_for_the_switch(self, switch: tuple[str, ...]) -> str:
+        crowded = switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
+        return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
 
-    def _adopt(self, look: Endpoint) -> Watch:
-        self.log.info(
-            "Endpoint %s is already on its way to %s; watching that update instead of launching one",
-            self.endpoint_name,
-            self.endpoint_config_name,
-        )
-        rollout = self._rollout(previous=look.endpoint_config_name, guardrails=look.guardrails)
-        return Watch(rollout=replace(rollout, adopted="foreign"), stages_complete=False)
-
-    def _check_endpoint(self, look: Endpoint) -> None:
-        if look.status.in_flight:
-            towards = f" to {look.pending_config_name}" if look.pending else ""
-            raise EndpointBusy(
-                f"Endpoint {self.endpoint_name} is {look.status.value}{towards}, and takes no update until "
-                "that has ended. Let Airflow retry this task, or put the updates of this endpoint in one "
-                "pool of one slot"
-            )
-        if look.status not in UPDATABLE:
-            allowed = " or ".join(sorted(status.value for status in UPDATABLE))
-            raise EndpointNotUpdatable(
-                f"Endpoint {self.endpoint_name} is {look.status.value}; only an endpoint that is {allowed} "
-                "can be updated. A Failed one has to be deleted and created again"
-            )
-        if look.endpoint_config_name == self.endpoint_config_name:
-            raise ConfigAlreadyLive(
-                f"Endpoint {self.endpoint_name} already serves {self.endpoint_config_name}. An update to "
-                "the configuration in service could not be told from its own rollback: create a "
-                "configuration with a new name for every rollout"
-            )
-
-    def _check_config(self) -> None:
-        if self.hook.endpoint_config(self.endpoint_config_name) is None:
-            raise EndpointConfigNotFound(
-                f"Endpoint configuration {self.endpoint_config_name} does not exist in "
-                f"{self.hook.conn_region_name}: create it before this task, or correct endpoint_config_name"
-            )
-
-    def _check_alarms(self, guardrails: Guardrails) -> None:
-        if not guardrails.alarms:
-            return
-        found = {alarm.name for alarm in self.hook.alarms(guardrails.alarms)}
-        if missing := [name for name in guardrails.alarms if name not in found]:
-            raise AlarmNotFound(
-                f"No CloudWatch alarm is named {', '.join(missing)} in {self.hook.conn_region_name}, so "
-                "nothing would guard the update: create it before this task, or correct alarms (names, not "
-                "ARNs)"
-            )
-
-    def _launch(self, look: Endpoint, guardrails: Guardrails) -> Watch:
-        self.log.info(
-            "Updating endpoint %s from %s to %s - %s",
-            self.endpoint_name,
-            look.endpoint_config_name,
-            self.endpoint_config_name,
-            guardrails.describe(),
-        )
-        rollout = self._rollout(previous=look.endpoint_config_name, guardrails=guardrails)
-        try:
-            launched_at = self.hook.update_endpoint(
-                endpoint_name=self.endpoint_name,
-                endpoint_config_name=self.endpoint_config_name,
-                guardrails=guardrails,
-            )
-        except (ClientError, BotoCoreError) as error:
-            return self._after_refusal(error, rollout)
-        return Watch(rollout=replace(rollout, launched_at=launched_at, status_before=look.status))
-
-    def _after_refusal(self, error: Exception, rollout: Rollout) -> Watch:
-        """Tell a refusal from an answer that got lost on its way: then the update may well be running."""
-        refused = isinstance(error, ClientError) and not errors.is_passing(error)
-        if refused and not errors.is_in_progress(error):
-            raise UpdateRejected(f"SageMaker refused the update of {self.endpoint_name}: {error}") from error
-        look = self.hook.look(self.endpoint_name)
-        if isinstance(look, Endpoint) and look.pending_config_name == self.endpoint_config_name:
-            return Watch(rollout=replace(rollout, adopted="own"))
-        raise EndpointBusy(
-            f"The update of endpoint {self.endpoint_name} was not accepted, and none to "
-            f"{self.endpoint_config_name} is in flight: {error}"
-        ) from error
-
-    def _rollout(self, *, previous: str | None, guardrails: Guardrails | None) -> Rollout:
-        return Rollout(
+    def _launch(self, context: Any, guardrails: Guardrails) -> Watch:
+        wishes = Wishes(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
-            previous=previous,
             guardrails=guardrails,
-            max_wait=self.max_wait or longest_rollout(guardrails or Guardrails(strategy=None)),
+            abort_switch=self.abort_switch,
+            if_already_live=self.if_already_live,
+            if_busy=self.if_busy,
+            busy_timeout=self.busy_timeout,
+            relaunch=self.relaunch,
+            max_wait=self.max_wait or longest_rollout(guardrails),
         )
+        launch = Launch(
+            wishes,
+            hook=self.hook,
+            intents=IntentStore(hook=self.hook, target=self.endpoint_config_name, context=context),
+            log=self.log,
+            sleep=self.sleep,
+            now=self.now,
+            waiter_delay=self.waiter_delay,
+        )
+        return self.translated(launch.run)
 
     def _deadline(self, watch: Watch) -> float:
         """When to give up by the wall clock; what the rollout has used up already is told by AWS's clock."""

@@ -34,6 +34,8 @@ def remember(watch: Watch) -> Memory:
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
         "rollback_alarms": list(watch.rollback_alarms),
+        "timed_out": watch.timed_out,
+        "warnings": list(watch.warnings),
         "suspected": watch.suspected.value if watch.suspected else None,
     }
 
@@ -47,6 +49,8 @@ def recall(memory: Memory) -> Watch:
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),
+        timed_out=memory["timed_out"],
+        warnings=tuple(memory["warnings"]),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
     )
 

@@ -18,6 +18,7 @@ from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.hooks.driving import drive_async
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.killing import abort_if_failed
 from airflow_guardrails.triggers.live import publish_report
 from airflow_guardrails.triggers.memory import Memory, recall
 
@@ -52,6 +53,9 @@ class SageMakerRolloutTrigger(BaseTrigger):
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
     :param deferred_at: seconds since the epoch when the task was deferred; tells a restart from the first
         run.
+    :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
+    :param on_kill: ``"leave"`` it alone when the task is killed, or ``"abort"`` it if Airflow says the task
+        is failed.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
@@ -78,6 +82,8 @@ class SageMakerRolloutTrigger(BaseTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        on_timeout: str = "fail",
+        on_kill: str = "leave",
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.endpoint_name = endpoint_name
@@ -93,6 +99,9 @@ class SageMakerRolloutTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+        self.on_timeout = on_timeout
+        self.kill_action = on_kill  # on_kill is a method of every trigger
+        self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         fields = (
@@ -109,16 +118,27 @@ class SageMakerRolloutTrigger(BaseTrigger):
             "region_name",
             "verify",
             "botocore_config",
+            "on_timeout",
         )
         path = f"{type(self).__module__}.{type(self).__qualname__}"
-        return path, {field: getattr(self, field) for field in fields}
+        arguments = {field: getattr(self, field) for field in fields}
+        return path, {**arguments, "on_kill": self.kill_action}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         started = time.monotonic()
         event = await self._watch_to_the_end()
         if self.trigger_id is not None:  # in a triggerer
             await self.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
+        self._fired = True
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
+        rollout = self._watch().rollout
+        if self.kill_action != "abort" or self._fired or rollout.adopted == "foreign":
+            return
+        async with self._hook().asynchronous() as calls:
+            await abort_if_failed(rollout, calls, self.task_instance, self.log)
 
     async def _watch_to_the_end(self) -> dict[str, Any]:
         try:
@@ -127,7 +147,9 @@ class SageMakerRolloutTrigger(BaseTrigger):
             return {"report": None, "error": f"{type(error).__name__}: {error}"}
 
     async def _report(self) -> Report:
-        following = Following(every=self.waiter_delay, deadline=self._deadline(), now=self.now)
+        following = Following(
+            every=self.waiter_delay, deadline=self._deadline(), now=self.now, on_timeout=self.on_timeout
+        )
         async with self._hook().asynchronous() as calls:
             _, report = await drive_async(
                 follow(self._watch(), following), calls, sleep=self.sleep, say=self._say

@@ -185,7 +185,8 @@ ENDINGS = [
         name="superseded in flight",
         outcome="Superseded",
         error=RolloutSuperseded,
-        before=ends("InService", after=300.0),
+        # Over before anybody can have looked twice.
+        before=ends("InService", after=285.0),
         happens=[(5, update_to_v3)],
     ),
     Ending(
@@ -256,6 +257,7 @@ async def by_deferred_operator(churn, plot, context):
         strategy=CANARY_ON_THE_WIRE,
         deferrable=True,
     )
+    operator.sleep = plot.sleep
     with pytest.raises(TaskDeferred) as deferral:
         operator.execute(context)
     event = await fire(deferral.value.trigger, plot)

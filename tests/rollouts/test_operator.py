@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
+from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AlarmNotFound,
     ConfigAlreadyLive,
@@ -21,6 +22,7 @@ from airflow_guardrails.links.sagemaker import FACTS_KEY
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
 
+SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 
 
@@ -100,7 +102,7 @@ def test_a_rollback_can_be_returned_for_the_dag_to_decide(update, context, tripp
 
 
 def test_an_update_without_strategy_and_alarms_is_reported_as_unguarded(churn, update, context):
-    report = update(strategy={}, alarms=[]).execute(context)
+    report = update(strategy={}, alarms=[], abort_switch=False).execute(context)
 
     assert report["outcome"] == "Succeeded"
     assert report["guarded"] is False
@@ -278,7 +280,7 @@ def test_the_links_are_there_before_the_task_is_deferred(churn, update, context)
         "region": "us-east-1",
         "domain": "aws.amazon.com",
         "endpoint_name": "churn",
-        "alarms": ["errors"],
+        "alarms": ["errors", SWITCH],
     }
 
 

@@ -1,0 +1,99 @@
+"""
+Aborting a rollout whose task was killed by a person, and by nobody else.
+
+Airflow calls ``on_kill`` also when a task is cleared, a worker evicted or a triggerer has lost its triggers.
+So what Airflow says of the task instance decides: only ``failed`` is somebody's wish to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.rollout import Rollout
+from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+
+# A killed worker has about 5 s before SIGKILL.
+SLICE_SECONDS = 0.5
+
+
+class Kill:
+    """
+    A worker's wait that may be killed.
+
+    ``on_kill`` runs inside a signal handler, wherever the task happens to be; it only sets *asked*. The wait
+    notices between two slices of its sleep, and acts there.
+    """
+
+    def __init__(self, hook: GuardrailsHook, rollout: Rollout, *, task_instance: Any, log: Any) -> None:
+        self.asked = False
+        self._done = False
+        self._hook = hook
+        self._rollout = rollout
+        self._task_instance = task_instance
+        self._log = log
+
+    def sleep(self, seconds: float, sleep: Callable[[float], object]) -> None:
+        while seconds > 0:
+            sleep(min(SLICE_SECONDS, seconds))
+            seconds -= SLICE_SECONDS
+            if self.asked and not self._done:
+                self._done = True
+                self._act()
+
+    def _act(self) -> None:
+        state = self._state()
+        if state != "failed":
+            self._log.info("Killed, and Airflow says this task is %s: the rollout is left alone", state)
+            return
+        look = self._hook.look(self._rollout.endpoint_name)
+        if refusal := why_not_abort(look, target=self._rollout.target):
+            self._log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
+            return
+        self._hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
+        self._log.warning("The task was marked failed: the abort switch is thrown, and acts at the next bake")
+
+    def _state(self) -> str | None:
+        task_instance = self._task_instance
+        if task_instance is None:
+            return None
+        states = task_instance.get_task_states(**_query(task_instance))
+        return _only_state(states, task_instance.run_id)
+
+
+async def abort_if_failed(rollout: Rollout, calls: AsyncCalls, task_instance: Any, log: Any) -> None:
+    """The same from a trigger, whose ``on_kill`` may await."""
+    state = await _state_async(task_instance)
+    if state != "failed":
+        log.info("Cancelled, and Airflow says this task is %s: the rollout is left alone", state)
+        return
+    look = await calls.look(rollout.endpoint_name)
+    if refusal := why_not_abort(look, target=rollout.target):
+        log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
+        return
+    await calls.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
+    log.warning("The task was marked failed: the abort switch is thrown, and acts at the next bake")
+
+
+async def _state_async(task_instance: Any) -> str | None:
+    from airflow.sdk.execution_time.comms import GetTaskStates  # noqa: PLC0415 - only in a triggerer
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
+
+    answer = await SUPERVISOR_COMMS.asend(GetTaskStates(**_query(task_instance)))
+    return _only_state(getattr(answer, "task_states", {}), task_instance.run_id)
+
+
+def _query(task_instance: Any) -> dict[str, Any]:
+    mapped = task_instance.map_index is not None and task_instance.map_index >= 0
+    return {
+        "dag_id": task_instance.dag_id,
+        "run_ids": [task_instance.run_id],
+        "task_ids": [task_instance.task_id],
+        "map_index": task_instance.map_index if mapped else None,
+    }
+
+
+def _only_state(states: Any, run_id: str) -> str | None:
+    found = set((states or {}).get(run_id, {}).values())
+    return str(found.pop()) if len(found) == 1 else None

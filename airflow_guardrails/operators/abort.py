@@ -1,0 +1,122 @@
+"""Abort an update in flight, and tell whether that was in time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
+
+from airflow_guardrails.base import OnRollback, RolloutTask, check_duration, check_seconds
+from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.deadline import ABORTING
+from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.report import Report
+from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
+from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
+from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+
+
+class SageMakerAbortRolloutOperator(RolloutTask):
+    """
+    Throw the abort switch of an update in flight, wait, and succeed only if it was rolled back.
+
+    SageMaker has no call that cancels an update; it looks at alarms while it bakes. So the abort acts at the
+    next bake, and an update that has none left ends in service: that is
+    :class:`~airflow_guardrails.exceptions.AbortTooLate`. An update that does not name the switch among its
+    alarms, or another one than named, is left alone.
+
+    :param endpoint_name: name of the endpoint. (templated)
+    :param endpoint_config_name: name of the configuration whose update is meant; default: whichever is in
+        flight. (templated)
+    :param deferrable: whether to wait in the triggerer instead of a worker slot.
+    :param waiter_delay: seconds between two looks at the endpoint.
+    :param max_wait: how long to wait for the rollback, default 75 minutes.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
+
+    template_fields: Sequence[str] = (
+        "endpoint_name",
+        "endpoint_config_name",
+        "aws_conn_id",
+        "region_name",
+        "verify",
+    )
+    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    ui_color = "#f3d9d4"
+    on_rollback: OnRollback = "return"
+
+    def __init__(
+        self,
+        *,
+        endpoint_name: str,
+        endpoint_config_name: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        waiter_delay: float = 30,
+        max_wait: timedelta = ABORTING,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_seconds("waiter_delay", waiter_delay)
+        check_duration("max_wait", max_wait)
+        self.endpoint_name = endpoint_name
+        self.endpoint_config_name = endpoint_config_name
+        self.deferrable = deferrable
+        self.waiter_delay = waiter_delay
+        self.max_wait = max_wait
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def execute(self, context: Any) -> Report:
+        watch = self.observe(self._throw())
+        self.push_links(context, watch.alarms)
+        if watch.outcome is not None:
+            return self.end(context, self.conclude(watch))
+        deadline = self.now() + self.max_wait.total_seconds()
+        if self.deferrable:
+            self.defer_watch(watch, every=self.waiter_delay, deadline=deadline)
+        return self.end(context, self.follow(context, watch, every=self.waiter_delay, deadline=deadline))
+
+    def end(self, context: Any, report: Report) -> Report:
+        ended = super().end(context, report)
+        if ended["outcome"] != Outcome.SUCCEEDED.value:
+            return ended
+        raise AbortTooLate(
+            f"Endpoint {self.endpoint_name} serves {report['endpoint_config_name']}: the update had no bake "
+            "left in which the abort could have acted. Update the endpoint back if it must not serve that",
+            report,
+        )
+
+    def _throw(self) -> Watch:
+        look = self.translated(lambda: self.hook.look(self.endpoint_name))
+        if not isinstance(look, Endpoint) or look.pending_config_name is None:
+            raise NothingToAbort(
+                f"There is nothing to abort: no update of endpoint {self.endpoint_name} is in flight"
+            )
+        target = self.endpoint_config_name or look.pending_config_name
+        if refusal := why_not_abort(look, target=target):
+            raise AbortRefused(f"The abort switch was not thrown: {refusal}")
+        self.hook.set_switch(AbortSwitch(endpoint_name=self.endpoint_name), THROWN)
+        self.log.warning(
+            "The update of endpoint %s to %s is aborted: the switch is thrown, and acts at the next bake",
+            self.endpoint_name,
+            target,
+        )
+        rollout = Rollout(
+            endpoint_name=self.endpoint_name,
+            target=target,
+            previous=look.endpoint_config_name,
+            guardrails=look.guardrails,
+            adopted="foreign",
+        )
+        return Watch(rollout=rollout, stages_complete=False)

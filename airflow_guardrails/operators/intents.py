@@ -1,0 +1,109 @@
+"""Where a task keeps its intent: in the tags of the target configuration, or else in Airflow's task state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.intent import intent_tags, parse_intent
+from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.intent import Intent, owner_of
+from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+STATE_KEY = "airflow_guardrails_intent"
+
+NOWHERE = (
+    "This task may neither tag the endpoint configuration (sagemaker:AddTags, ListTags) nor has Airflow "
+    "3.3's task state: if it dies right after asking for the update, a retry cannot know that, and may ask "
+    "again"
+)
+
+
+class IntentStore:
+    """
+    The intent of one task instance to bring one configuration into service.
+
+    *warnings* fills with what a reader of the report has to know.
+    """
+
+    def __init__(self, *, hook: GuardrailsHook, target: str, context: Mapping[str, Any]) -> None:
+        self.hook = hook
+        self.owner = owner_in(context)
+        self.config = hook.endpoint_config(target)
+        self.warnings: list[str] = []
+        self._written: Intent | None = None
+        self._task_state = context.get("task_state_store")
+
+    def own(self) -> Intent | None:
+        """
+        Return the intent that an earlier try of this very task instance has left; None if there is none.
+        """
+        if self.owner is None or self.config is None:
+            return None
+        intent = self._read()
+        return intent if intent and intent.owner == self.owner else None
+
+    def write(self, look: Endpoint) -> Intent:
+        """
+        Write down that this task instance is about to update the endpoint it has just seen as in *look*.
+        """
+        intent = Intent(
+            owner=self.owner or "",
+            previous=look.endpoint_config_name,
+            modified_at=look.last_modified_at,
+            written_at=look.seen_at,
+        )
+        if self.owner is not None and self.config is not None:
+            self._write(intent)
+        return intent
+
+    def withdraw(self) -> None:
+        """Say that the update was refused, so that nobody looks for traces of it."""
+        if self._written is not None:
+            self._write(replace(self._written, owner=""))
+
+    def _write(self, intent: Intent) -> None:
+        assert self.config is not None
+        try:
+            self.hook.write_intent(self.config["EndpointConfigArn"], intent)
+        except ClientError as error:
+            if not errors.is_access_denied(error):
+                raise
+            self._keep_in_airflow(intent)
+        self._written = intent
+
+    def _read(self) -> Intent | None:
+        assert self.config is not None
+        try:
+            return self.hook.intent(self.config["EndpointConfigArn"])
+        except ClientError as error:
+            if not errors.is_access_denied(error):
+                raise
+            return self._kept_in_airflow()
+
+    def _keep_in_airflow(self, intent: Intent) -> None:
+        if self._task_state is None:
+            self.warnings = [NOWHERE]
+        else:
+            self._task_state.set(STATE_KEY, intent_tags(intent))
+
+    def _kept_in_airflow(self) -> Intent | None:
+        kept = self._task_state.get(STATE_KEY) if self._task_state is not None else None
+        return parse_intent(kept) if kept else None
+
+
+def owner_in(context: Mapping[str, Any]) -> str | None:
+    """Hash this task instance; None outside of Airflow."""
+    task_instance = context.get("ti")
+    if task_instance is None:
+        return None
+    return owner_of(
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+        task_id=task_instance.task_id,
+        map_index=task_instance.map_index if task_instance.map_index is not None else -1,
+    )

@@ -1,0 +1,164 @@
+"""
+The launch of an update, safe against a crash between any two of its calls.
+
+Look, preflight, write the intent, ready the abort switch, look again, ask for the update once. Whatever a
+retry finds of an earlier try, it adopts or reports; it does not ask twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
+from airflow_guardrails.domain.intent import Intent
+from airflow_guardrails.domain.launching import Move, next_move
+from airflow_guardrails.domain.rollout import Rollout, Watch
+from airflow_guardrails.exceptions import (
+    AlarmNotFound,
+    EndpointBusy,
+    EndpointConfigNotFound,
+    UpdateRejected,
+)
+from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.operators.aftermath import Aftermath
+from airflow_guardrails.operators.intents import IntentStore
+from airflow_guardrails.operators.switch import ready_switch
+from airflow_guardrails.operators.wishes import Wishes
+
+
+class Launch:
+    """
+    One launch; :meth:`run` returns the watch over an update that was asked for, adopted, or is over already.
+    """
+
+    def __init__(
+        self,
+        wishes: Wishes,
+        *,
+        hook: GuardrailsHook,
+        intents: IntentStore,
+        log: Any,
+        sleep: Callable[[float], object],
+        now: Callable[[], float],
+        waiter_delay: float,
+    ) -> None:
+        self.wishes = wishes
+        self.hook = hook
+        self.intents = intents
+        self.log = log
+        self.sleep = sleep
+        self.now = now
+        self.waiter_delay = waiter_delay
+        # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
+        # one.
+        self.own = intents.own()
+        self.switch = AbortSwitch(endpoint_name=wishes.endpoint_name)
+
+    def run(self) -> Watch:
+        look = self._look_until_free()
+        move = self._next_move(look)
+        if move is Move.LAUNCH and isinstance(look, Endpoint):
+            intent = self._prepare(look)
+            look = self._look()
+            move = self._next_move(look)
+            if move is Move.LAUNCH and isinstance(look, Endpoint):
+                if intent.changed_since(look):  # by something else: we have asked for nothing yet
+                    self.intents.write(look)
+                return self._ask(look)
+        aftermath = Aftermath(self.wishes, hook=self.hook, warnings=self.intents.warnings)
+        return aftermath.of(move, look, self.own)
+
+    def _look(self) -> EndpointLook:
+        return self.hook.look(self.wishes.endpoint_name)
+
+    def _next_move(self, look: EndpointLook) -> Move:
+        move = next_move(look, target=self.wishes.target, own=self.own)
+        return Move.LAUNCH if move is Move.INQUIRE and self.wishes.relaunch else move
+
+    def _look_until_free(self) -> EndpointLook:
+        look = self._look()
+        if self.wishes.if_busy != "wait":
+            return look
+        give_up = self.now() + self.wishes.busy_timeout.total_seconds()
+        while self._next_move(look) is Move.WAIT and self.now() < give_up:
+            self.sleep(self.waiter_delay)
+            look = self._look()
+        return look
+
+    # Before the update is asked for.
+
+    def _prepare(self, look: Endpoint) -> Intent:
+        self._check_config()
+        self._check_alarms()
+        intent = self.intents.write(look)
+        if self.wishes.abort_switch:
+            ready_switch(self.switch, self.hook, sleep=self.sleep, now=self.now, pause=self.waiter_delay)
+        return intent
+
+    def _check_config(self) -> None:
+        if self.intents.config is None:
+            raise EndpointConfigNotFound(
+                f"Endpoint configuration {self.wishes.target} does not exist in "
+                f"{self.hook.conn_region_name}: create it before this task, or correct endpoint_config_name"
+            )
+
+    def _check_alarms(self) -> None:
+        names = [name for name in self.wishes.guardrails.alarms if name != self.switch.alarm_name]
+        if not names:
+            return
+        found = {alarm.name for alarm in self.hook.alarms(names)}
+        if missing := [name for name in names if name not in found]:
+            raise AlarmNotFound(
+                f"No CloudWatch alarm is named {', '.join(missing)} in {self.hook.conn_region_name}, so "
+                "nothing would guard the update: create it before this task, or correct alarms (names, not "
+                "ARNs)"
+            )
+
+    # The one call that changes what is served.
+
+    def _ask(self, look: Endpoint) -> Watch:
+        wishes = self.wishes
+        self.log.info(
+            "Updating endpoint %s from %s to %s - %s",
+            wishes.endpoint_name,
+            look.endpoint_config_name,
+            wishes.target,
+            wishes.guardrails.describe(),
+        )
+        rollout = wishes.rollout(previous=look.endpoint_config_name)
+        try:
+            launched_at = self.hook.update_endpoint(
+                endpoint_name=wishes.endpoint_name,
+                endpoint_config_name=wishes.target,
+                guardrails=wishes.guardrails,
+            )
+        except (ClientError, BotoCoreError) as error:
+            return self._after_refusal(error, rollout)
+        return self._watch(replace(rollout, launched_at=launched_at, status_before=look.status))
+
+    def _after_refusal(self, error: Exception, rollout: Rollout) -> Watch:
+        """Tell a refusal from an answer that got lost on its way: then the update may well be running."""
+        refused = isinstance(error, ClientError) and not errors.is_passing(error)
+        if refused and not errors.is_in_progress(error):
+            self.intents.withdraw()
+            raise UpdateRejected(
+                f"SageMaker refused the update of {self.wishes.endpoint_name}: {error}"
+            ) from error
+        look = self._look()
+        if isinstance(look, Endpoint) and look.pending_config_name == self.wishes.target:
+            # Refused as in progress, and none of an earlier try: somebody else was quicker.
+            adopted = "foreign" if refused and self.own is None else "own"
+            return self._watch(replace(rollout, adopted=adopted))
+        raise EndpointBusy(
+            f"The update of endpoint {self.wishes.endpoint_name} was not accepted, and none to "
+            f"{self.wishes.target} is in flight: {error}"
+        ) from error
+
+    def _watch(self, rollout: Rollout) -> Watch:
+        return Watch(rollout=rollout, warnings=tuple(self.intents.warnings))
