@@ -7,6 +7,7 @@ Fixtures import what is heavy themselves, so that tests of the domain load neith
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -28,8 +29,22 @@ if "AIRFLOW_HOME" not in os.environ:
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 
+@pytest.fixture(scope="session")
+def shared_models():
+    """
+    Let all sessions of botocore share the service models they have read; reading one takes a tenth of a
+    second.
+    """
+    from botocore import session  # noqa: PLC0415
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(session, "create_loader", functools.cache(session.create_loader))
+    yield
+    patch.undo()
+
+
 @pytest.fixture
-def simulator(monkeypatch):
+def simulator(monkeypatch, shared_models):
     """A simulator with a manual clock, which Airflow's connection aws_default leads to."""
     from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
@@ -135,6 +150,7 @@ class TaskInstance:
     run_id = "scheduled__2026-03-02"
     task_id = "update"
     map_index = -1
+    try_number = 1
 
     def __init__(self) -> None:
         self.xcoms: dict[str, Any] = {}

@@ -39,6 +39,9 @@ OUTCOME_BY_STATUS = {
     EndpointStatus.DELETING: Outcome.FAILED,
 }
 
+# What the endpoint last changed for was something else.
+_LEAVES_NO_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
+
 DEFAULT_GRACE = timedelta(seconds=120)
 
 
@@ -132,7 +135,7 @@ class Watch:
         look = self.last_look
         if self.outcome is None or self.outcome is Outcome.TIMED_OUT or look is None:
             return False
-        return isinstance(look, MissingEndpoint) or not (look.status.in_flight or look.pending)
+        return isinstance(look, MissingEndpoint) or not look.changing
 
     @property
     def may_abort(self) -> bool:
@@ -158,9 +161,10 @@ class Watch:
         if self.outcome is None or self.last_look is None:
             return None
         changed = self.last_look.last_modified_at if isinstance(self.last_look, Endpoint) else None
-        if self.outcome is Outcome.TIMED_OUT or changed is None:
+        if self.outcome in _LEAVES_NO_CHANGE or changed is None:
             return self.last_look.seen_at
-        return changed
+        began = self.started_at or self.rollout.launched_at
+        return self.last_look.seen_at if began and changed < began else changed
 
     def _remember(self, look: EndpointLook) -> Watch:
         watch = replace(self, last_look=look, first_look_at=self.first_look_at or look.seen_at)
@@ -173,9 +177,10 @@ class Watch:
     def _in_flight(self, look: Endpoint) -> Watch:
         pending = look.pending
         assert pending is not None
-        previous = self.rollout.previous
-        if previous is None and look.endpoint_config_name != self.rollout.target:
-            previous = look.endpoint_config_name
+        # What the update is seen to start from goes before what we were told. The target is not it: the
+        # endpoint shows it as soon as the blue fleet goes.
+        serving = look.endpoint_config_name
+        previous = self.rollout.previous if serving in {None, self.rollout.target} else serving
         return replace(
             self,
             rollout=replace(
@@ -184,7 +189,7 @@ class Watch:
             seen_in_flight=True,
             started_at=pending.started_at or self.started_at,
             stages=self._stages_with(look),
-            rollback_alarms=look.rollback_alarms,
+            rollback_alarms=look.rollback_alarms or self.rollback_alarms,
         )
 
     def _stages_with(self, look: Endpoint) -> tuple[StageChange, ...]:
@@ -199,7 +204,7 @@ class Watch:
         )
         if self.stages and _same_stage(self.stages[-1], change):
             return self.stages
-        if self.stages and change.at < self.stages[-1].at:
+        if self.stages and (change.at < self.stages[-1].at or change in self.stages):
             return self.stages  # a stale look
         return (*self.stages, change)
 
@@ -210,7 +215,7 @@ class Watch:
     def _assess(self, look: EndpointLook) -> Outcome | None:
         if isinstance(look, MissingEndpoint):
             return Outcome.FAILED
-        if look.status.in_flight or look.pending:
+        if look.changing:
             return self._assess_in_flight(look)
         if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == self.rollout.target:
             return Outcome.SUCCEEDED
@@ -230,7 +235,7 @@ class Watch:
             return None
         if self._is_third(look.endpoint_config_name):
             return Outcome.SUPERSEDED
-        if self.seen_in_flight:
+        if self.seen_in_flight and self.rollout.previous is not None:
             return Outcome.ROLLED_BACK
         return Outcome.NOT_STARTED if self._settled(look) else None
 

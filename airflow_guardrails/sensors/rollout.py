@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -19,6 +19,10 @@ from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.triggers.memory import recall, remember
+
+STATE_KEY = "airflow_guardrails_watch"
+SECOND_LOOK_AFTER = 5.0
 
 
 class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
@@ -27,6 +31,10 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
 
     A rollback, a failed update and an update by somebody else to a third configuration fail the sensor, each
     with its own error. The report is the return value and XCom ``rollout_report``.
+
+    A rescheduled sensor starts anew at every look. It keeps what it has seen in Airflow's task state (3.3);
+    before 3.3 it has to be told ``previous_endpoint_config_name`` and ``started_after``. Deferrable is the
+    better choice.
 
     :param endpoint_name: name of the endpoint. (templated)
     :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
@@ -51,6 +59,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "endpoint_name",
         "endpoint_config_name",
         "previous_endpoint_config_name",
+        "started_after",
         "aws_conn_id",
         "region_name",
         "verify",
@@ -64,6 +73,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         endpoint_name: str,
         endpoint_config_name: str,
         previous_endpoint_config_name: str | None = None,
+        started_after: datetime | str | None = None,
         on_rollback: OnRollback = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
@@ -79,10 +89,10 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("start_timeout", start_timeout)
-        self._refuse_what_hides_a_rollback()
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name
+        self.started_after = started_after
         self.on_rollback = on_rollback
         self.deferrable = deferrable
         self.start_timeout = start_timeout
@@ -93,6 +103,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.botocore_config = botocore_config
         self._watch: Watch | None = None
         self._deadline = 0.0
+        self._refuse_what_hides_a_rollback()
 
     def execute(self, context: Any) -> Any:
         if not self.deferrable:
@@ -115,22 +126,46 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
             raise
 
     def _look(self, context: Any) -> Report | None:
-        if self._watch is None:
-            self._watch, self._deadline = self._begin(), self.now() + self.timeout
-            self.push_links(context, ())
-        self._watch = self.observe(self._watch)
-        if self._watch.outcome is None and self.now() >= self._deadline:
-            self._watch = self._watch.give_up()
-        return self.end(context, self.conclude(self._watch)) if self._watch.outcome else None
+        watch = self.observe(self._begun(context))
+        if self.reschedule and watch.suspected and watch.outcome is None:
+            # A rescheduled sensor may forget what it suspects; so it takes its second look here.
+            self.sleep(SECOND_LOOK_AFTER)
+            watch = self.observe(watch)
+        if watch.outcome is None and self.now() >= self._deadline:
+            watch = watch.give_up()
+        self._watch = watch
+        if watch.outcome is None:
+            self._keep(context, watch)
+            return None
+        return self.end(context, self.conclude(watch))
 
-    def _begin(self) -> Watch:
+    def _begun(self, context: Any) -> Watch:
+        if self._watch is not None:
+            return self._watch
+        self.push_links(context, ())
+        if self.reschedule and (kept := self._kept(context)):
+            self._deadline = kept["deadline"]
+            return recall(kept["watch"])
+        self._deadline = self.now() + self.timeout
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             previous=self.previous_endpoint_config_name,
+            launched_at=_moment(self.started_after),
             grace=timedelta(seconds=self.start_timeout),
         )
         return Watch(rollout=rollout)
+
+    def _keep(self, context: Any, watch: Watch) -> None:
+        if self.reschedule and (store := context.get("task_state_store")) is not None:
+            kept = {"try": _try(context), "deadline": self._deadline, "watch": remember(watch)}
+            store.set(STATE_KEY, kept)
+
+    def _kept(self, context: Any) -> dict[str, Any] | None:
+        store = context.get("task_state_store")
+        kept = store.get(STATE_KEY) if store is not None else None
+        # Task state outlives retries and clears; another try may wait for another update.
+        return kept if kept and kept["try"] == _try(context) else None
 
     def _refuse_what_hides_a_rollback(self) -> None:
         for flag in ("silent_fail", "never_fail"):
@@ -139,9 +174,33 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                     f"{flag} must not be set (got True): it would hide a rollback. Use on_rollback='skip' "
                     "or 'return' to go on after one"
                 )
-        if self.reschedule:
+        known = self.previous_endpoint_config_name is not None and self.started_after is not None
+        if self.reschedule and not known and not keeps_task_state():
             raise InvalidArgument(
-                "mode must be 'poke' (got 'reschedule'): a rescheduled sensor forgets what it has seen, "
-                "and cannot tell a rollback from an update that never began. Use deferrable=True to free "
-                "the worker slot"
+                "mode must be 'poke' (got 'reschedule') before Airflow 3.3, unless "
+                "previous_endpoint_config_name and started_after are given: a rescheduled sensor forgets "
+                "what it has seen, and cannot tell a rollback from an update that never began. Use "
+                "deferrable=True to free the worker slot"
             )
+
+
+def _try(context: Any) -> int | None:
+    return getattr(context.get("ti"), "try_number", None)
+
+
+def keeps_task_state() -> bool:
+    """Whether this Airflow keeps a state for a task over all of its looks (3.3 does)."""
+    from airflow.sdk.execution_time import context  # noqa: PLC0415 - costs time, and only reschedule needs it
+
+    return hasattr(context, "TaskStateStoreAccessor")
+
+
+def _moment(value: datetime | str | None) -> datetime | None:
+    """:raises InvalidArgument: if *value* is no time with a time zone."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if value is not None and (moment is None or moment.tzinfo is None):
+        raise InvalidArgument(f"started_after must be a time with its zone, as in ISO 8601 (got {value!r})")
+    return moment

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, TaskDeferred
 
 from airflow_guardrails.exceptions import (
     EndpointRolledBack,
     InvalidArgument,
+    RollbackFailed,
+    RolloutFailed,
     RolloutNotStarted,
+    RolloutSuperseded,
     RolloutTimedOut,
 )
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
@@ -160,6 +165,210 @@ def test_flags_that_would_hide_a_rollback_are_refused_when_the_dag_is_parsed(wai
         wait(**{flag: True})
 
 
-def test_reschedule_is_refused_because_it_forgets(wait):
-    with pytest.raises(InvalidArgument, match=r"mode must be 'poke'.*deferrable=True"):
-        wait(mode="reschedule")
+class TaskState(dict):
+    """Airflow 3.3's task state, as far as it is used."""
+
+    def set(self, key, value):
+        self[key] = json.loads(json.dumps(value))
+
+
+@pytest.fixture
+def reschedule(churn, wait, simulated_sleep, context):
+    """Look every 30 simulated seconds, each time with a new sensor, as Airflow does in reschedule mode."""
+
+    def look_on(**arguments):
+        while True:
+            sensor = wait(mode="reschedule", **arguments)
+            sensor.sleep = simulated_sleep
+            if done := sensor.poke(context):
+                return done.xcom_value
+            churn.advance(seconds=30)
+
+    return look_on
+
+
+def test_a_rescheduled_sensor_remembers_what_it_has_seen_in_airflows_task_state(churn, reschedule, context):
+    context["task_state_store"] = TaskState()
+    launch(churn)
+    churn.simulator.client.script_ending("churn", status="InService", after_seconds=200)
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        reschedule()
+
+    assert caught.value.report["previous_endpoint_config_name"] == "churn-v1"
+    assert len(caught.value.report["stages"]) > 1
+
+
+def test_another_try_of_a_rescheduled_sensor_starts_anew(churn, reschedule, wait, context):
+    context["task_state_store"] = TaskState()
+    launch(churn)
+    wait(mode="reschedule").poke(context)
+    kept = context["task_state_store"]["airflow_guardrails_watch"]
+    assert kept["watch"]["seen_in_flight"] is True
+    churn.advance(minutes=30)
+    launch(churn, "churn-v1")
+    churn.advance(minutes=30)
+
+    context["ti"].try_number = 2
+    with pytest.raises(RolloutNotStarted):
+        reschedule()
+
+
+def test_without_memory_a_rescheduled_sensor_tells_a_rollback_by_what_it_was_told(churn, reschedule, context):
+    asked_at = churn.simulator.client.now()
+    churn.advance(seconds=5)
+    roll_back(churn)
+
+    with pytest.raises(EndpointRolledBack):
+        reschedule(previous_endpoint_config_name="churn-v1", started_after=asked_at.isoformat())
+
+
+def test_without_memory_an_update_that_never_began_is_told_apart_from_a_rollback(churn, reschedule, context):
+    churn.advance(seconds=5)
+    asked_at = churn.simulator.client.now()
+
+    with pytest.raises(RolloutNotStarted):
+        reschedule(previous_endpoint_config_name="churn-v1", started_after=asked_at)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        ({}, True),
+        ({"previous_endpoint_config_name": "churn-v1"}, True),
+        ({"started_after": "2026-03-02T10:00:00+00:00"}, True),
+        ({"previous_endpoint_config_name": "churn-v1", "started_after": "2026-03-02T10:00:00+00:00"}, False),
+    ],
+)
+def test_before_airflow_keeps_task_state_reschedule_must_be_told_what_it_forgets(
+    wait, monkeypatch, arguments, refused
+):
+    monkeypatch.setattr("airflow_guardrails.sensors.rollout.keeps_task_state", lambda: False)
+
+    if not refused:
+        assert wait(mode="reschedule", **arguments).mode == "reschedule"
+        return
+    with pytest.raises(
+        InvalidArgument, match=r"before Airflow 3\.3, unless previous_endpoint_config_name and"
+    ):
+        wait(mode="reschedule", **arguments)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-03-02T10:00:00"])
+def test_a_start_that_is_no_moment_is_refused(wait, context, value):
+    with pytest.raises(InvalidArgument, match="started_after must be a time with its zone"):
+        wait(started_after=value).poke(context)
+
+
+# Flags x outcomes x modes: what the sensor does is decided by the outcome, and only then by the flags.
+
+OUTCOMES = {
+    "Succeeded": {"endpoint_config_name": "churn-v1"},
+    "RolledBack": {},
+    "RollbackFailed": {},
+    "Failed": {},
+    "Superseded": {},
+    "NotStarted": {},
+    "TimedOut": {"timeout": 60},
+}
+ERRORS = {
+    "RolledBack": EndpointRolledBack,
+    "RollbackFailed": RollbackFailed,
+    "Failed": RolloutFailed,
+    "Superseded": RolloutSuperseded,
+    "NotStarted": RolloutNotStarted,
+    "TimedOut": RolloutTimedOut,
+}
+
+
+def arrange(churn, outcome):
+    script = churn.simulator.client.script_ending
+    if outcome == "RolledBack":
+        roll_back(churn)
+    elif outcome in {"RollbackFailed", "Failed", "Superseded", "TimedOut"}:
+        if outcome == "RollbackFailed":
+            script("churn", status="UpdateRollbackFailed", after_seconds=60)
+        if outcome == "Failed":
+            script("churn", status="Failed", after_seconds=60)
+        if outcome == "Superseded":
+            script(
+                "churn", status="InService", after_seconds=60, endpoint_config_name=churn.config("churn-v3")
+            )
+        launch(churn)
+
+
+async def ending_of(mode, churn, wait, context, simulated_sleep, **arguments):
+    """What the sensor does in *mode*: its report, or the error it ends with."""
+    context["task_state_store"] = TaskState()
+    started = churn.simulator.client.now()
+
+    def now():
+        return (churn.simulator.client.now() - started).total_seconds()
+
+    def made():
+        flags = {"mode": "reschedule"} if mode == "reschedule" else {"deferrable": mode == "deferrable"}
+        sensor = wait(**flags, **arguments)
+        sensor.sleep, sensor.now = simulated_sleep, now
+        return sensor
+
+    sensor = made()
+    try:
+        if mode == "deferrable":
+            return await deferred(sensor, context, simulated_sleep, now)
+        while not (done := sensor.poke(context)):
+            churn.advance(seconds=30)
+            sensor = made() if mode == "reschedule" else sensor
+    except AirflowException as error:
+        return error
+    return done.xcom_value
+
+
+async def deferred(sensor, context, simulated_sleep, now):
+    try:
+        return sensor.execute(context)
+    except TaskDeferred as deferral:
+        trigger = type(deferral.trigger)(**deferral.trigger.serialize()[1])
+
+    async def sleep(seconds):
+        simulated_sleep(seconds)
+
+    trigger.sleep, trigger.now = sleep, now
+    event = (await anext(trigger.run())).payload
+    return sensor.execute_complete(context, event=event)
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
+@pytest.mark.parametrize(
+    ("outcome", "soft_fail", "on_rollback"),
+    [
+        *((outcome, soft_fail, "fail") for outcome in OUTCOMES for soft_fail in (False, True)),
+        *(("RolledBack", soft_fail, action) for action in ("skip", "return") for soft_fail in (False, True)),
+        *((outcome, False, "return") for outcome in ("RollbackFailed", "Superseded")),
+    ],
+)
+async def test_the_outcome_decides_and_only_then_the_flags(
+    churn, wait, context, simulated_sleep, outcome, soft_fail, on_rollback, mode
+):
+    arrange(churn, outcome)
+
+    ending = await ending_of(
+        mode,
+        churn,
+        wait,
+        context,
+        simulated_sleep,
+        soft_fail=soft_fail,
+        on_rollback=on_rollback,
+        **OUTCOMES[outcome],
+    )
+
+    assert context["ti"].xcoms["rollout_report"]["outcome"] == outcome
+    skipped = (outcome == "RolledBack" and on_rollback == "skip") or (
+        soft_fail and outcome in {"NotStarted", "TimedOut"}
+    )
+    if outcome == "Succeeded" or (outcome == "RolledBack" and on_rollback == "return"):
+        assert ending["outcome"] == outcome
+    elif skipped:
+        assert isinstance(ending, AirflowSkipException)
+    else:
+        assert isinstance(ending, ERRORS[outcome])

@@ -28,6 +28,11 @@ if "AIRFLOW_HOME" not in os.environ:
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 
+@pytest.fixture(autouse=True)
+def _shared_models(shared_models):
+    """Every test here builds clients."""
+
+
 @pytest.fixture
 def simulator():
     """A simulator in this process; its clock stands at 2026-03-02 10:00 UTC until ``.client`` advances it."""
