@@ -160,7 +160,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     def execute(self, context: Any) -> Report:
         guardrails = self._guardrails()
         watch = self._launch(context, guardrails)
-        self.push_links(context, watch.alarms)
+        # The author's alarms come first: the links count those, and know of no others.
+        self.push_links(context, tuple(dict.fromkeys([*self.alarms, *watch.alarms])))
         if watch.outcome is None and not self.wait_for_completion:
             report = rollout_report(watch)
             self.push(context, REPORT_KEY, report)
