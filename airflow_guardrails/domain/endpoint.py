@@ -110,6 +110,13 @@ class Endpoint:
         return self.pending.endpoint_config_name if self.pending else None
 
     @property
+    def changing(self) -> bool:
+        """Whether it is on its way; what an endpoint that ended badly still has pending goes nowhere."""
+        return self.status.in_flight or (
+            self.status is EndpointStatus.IN_SERVICE and self.pending is not None
+        )
+
+    @property
     def current_stage(self) -> StageMark | None:
         """
         The stage the green fleet, or the blue one if it goes, has reached; the latest where several show.
