@@ -3,10 +3,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
+from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout import Rollout, Watch
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.rollout import FIRE_FLOOR, SageMakerRolloutTrigger
 
@@ -118,3 +125,155 @@ async def test_a_cancelled_trigger_fires_nothing(churn, trigger):
         await task
 
     assert events == []
+
+
+# on_kill: Airflow 3.3 calls it for more than a kill, so what it says of the task decides.
+
+
+@pytest.fixture
+def airflow_says(monkeypatch):
+    """Let the triggerer's supervisor answer that the task instance is in a state."""
+    task_runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
+
+    class Supervisor:
+        def __init__(self, state):
+            self.state = state
+            self.asked = []
+
+        async def asend(self, message):
+            self.asked.append(message)
+            return TaskStatesResult(task_states={"run": {"update": self.state}})
+
+    def says(state):
+        supervisor = Supervisor(state)
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+        return supervisor
+
+    return says
+
+
+@pytest.fixture
+def deferred(churn, context, simulated_sleep):
+    """A trigger of an update of ours in flight, a quarter of it live, as a triggerer holds it."""
+
+    def build(*, on_kill="abort", adopted=False):
+        if adopted:
+            churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+        operator = SageMakerGuardedUpdateOperator(
+            task_id="update",
+            endpoint_name="churn",
+            endpoint_config_name="churn-v2",
+            strategy=Canary(percent=25, bake=timedelta(minutes=10)),
+            alarms=["errors"],
+            deferrable=True,
+            on_kill=on_kill,
+        )
+        operator.sleep = simulated_sleep
+        with pytest.raises(TaskDeferred) as deferral:
+            operator.execute(context)
+        churn.advance(minutes=5)
+        trigger = SageMakerRolloutTrigger(**deferral.value.trigger.serialize()[1])
+        trigger.task_instance = SimpleNamespace(dag_id="deploy", run_id="run", task_id="update", map_index=-1)
+        return trigger
+
+    return build
+
+
+SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+
+
+def switch_after(churn):
+    churn.advance(seconds=30)
+    return churn.simulator.client.alarm_state(SWITCH)
+
+
+async def test_a_task_marked_failed_aborts_its_rollout(churn, deferred, airflow_says):
+    supervisor = airflow_says("failed")
+
+    await deferred().on_kill()
+
+    assert switch_after(churn) == "ALARM"
+    assert [(ask.dag_id, ask.run_ids, ask.task_ids) for ask in supervisor.asked] == [
+        ("deploy", ["run"], ["update"])
+    ]
+    churn.advance(minutes=5)
+    assert churn.describe()["EndpointConfigName"] == "churn-v1"
+
+
+@pytest.mark.parametrize("state", ["deferred", "running", "queued", "success", "skipped", None])
+async def test_a_task_that_was_cleared_reassigned_or_ended_otherwise_aborts_nothing(
+    churn, deferred, airflow_says, state
+):
+    airflow_says(state)
+
+    await deferred().on_kill()
+
+    assert switch_after(churn) == "OK"
+
+
+async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow_says, simulated_sleep):
+    supervisor = airflow_says("failed")
+    trigger = deferred()
+
+    async def sleep(seconds):
+        simulated_sleep(seconds)
+
+    trigger.sleep = sleep
+    run = trigger.run()
+    await anext(run)
+    await trigger.on_kill()  # Airflow does so while the generator is still suspended at its yield
+
+    assert not any(isinstance(message, GetTaskStates) for message in supervisor.asked)
+    assert switch_after(churn) == "OK"
+    await run.aclose()
+
+
+async def test_by_default_a_killed_task_leaves_its_rollout_alone(churn, deferred, airflow_says):
+    supervisor = airflow_says("failed")
+
+    await deferred(on_kill="leave").on_kill()
+
+    assert supervisor.asked == []
+    assert switch_after(churn) == "OK"
+
+
+async def test_an_adopted_update_of_somebody_else_is_not_aborted(churn, deferred, airflow_says):
+    supervisor = airflow_says("failed")
+    trigger = deferred(adopted=True)
+
+    await trigger.on_kill()
+
+    assert supervisor.asked == []
+
+
+async def test_an_update_that_is_over_is_not_aborted(churn, deferred, airflow_says):
+    airflow_says("failed")
+    trigger = deferred()
+    churn.advance(minutes=30)
+
+    await trigger.on_kill()
+
+    assert switch_after(churn) == "OK"
+
+
+async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(churn, deferred, simulated_sleep):
+    trigger = deferred()
+    copies = [SageMakerRolloutTrigger(**trigger.serialize()[1]) for _ in range(2)]
+
+    async def sleep(seconds):
+        simulated_sleep(seconds)
+        await asyncio.sleep(0)
+
+    for copy in copies:
+        copy.sleep = sleep
+    one, other = await asyncio.gather(*(only_event(copy) for copy in copies))
+
+    assert one["report"]["outcome"] == other["report"]["outcome"] == "Succeeded"
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+async def test_a_restarted_triggerer_goes_on_with_the_same_deadline(churn, deferred):
+    trigger = deferred()
+    again = SageMakerRolloutTrigger(**trigger.serialize()[1])
+
+    assert again.deadline == trigger.deadline is not None
