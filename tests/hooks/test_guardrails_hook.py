@@ -11,7 +11,9 @@ from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, 
 from airflow_guardrails.aws.errors import is_throttled
 from airflow_guardrails.domain.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, MissingEndpoint
+from airflow_guardrails.domain.follow import AlarmStates, NoAnswer
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.hooks.driving import drive
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.strategies import Canary
 
@@ -121,6 +123,36 @@ async def test_a_history_of_several_pages_is_read_to_its_end(churn, ask):
     )
 
     assert len(history) == 120
+
+
+async def test_a_history_too_long_for_cloudwatch_to_keep_whole_is_read_all_the_same(churn, ask):
+    start = churn.simulator.client.now()
+    for state in ("ALARM", "OK"):
+        data = json.dumps({"evaluated": "x" * 3900})
+        churn.cloudwatch.set_alarm_state(
+            AlarmName="errors", StateValue=state, StateReason="so", StateReasonData=data
+        )
+
+    history = await ask(GuardrailsHook(), "alarm_history", ("errors",), start=start, end=start)
+
+    # CloudWatch tells the newest first.
+    assert [entry.state for entry in history][:2] == [AlarmState.OK, AlarmState.ALARM]
+
+
+def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
+    def steps():
+        return (yield AlarmStates(("errors",)))
+
+    def mute(parsed, **_):
+        parsed["MetricAlarms"][0]["StateValue"] = "MUTED"
+
+    hook = GuardrailsHook()
+    hook._cloudwatch.conn.meta.events.register("after-call.cloudwatch.DescribeAlarms", mute)
+
+    answer = drive(steps(), hook, sleep=lambda _: None, say=lambda _: None)
+
+    assert isinstance(answer, NoAnswer)
+    assert "errors is 'MUTED'" in answer.reason
 
 
 @pytest.mark.parametrize("operation", ["look", "alarms"])
