@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
-from airflow_guardrails.domain.alarms import AlarmTransition, tripped_between
+from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_between
 from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint
@@ -145,10 +145,18 @@ def _abort(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
 
 
 def _tell(change: StageChange, watch: Watch) -> Generator[Ask, Any, None]:
-    states = (yield AlarmStates(watch.alarms)) if watch.alarms else ()
+    alarms = yield from _alarms(watch)
     guardrails = watch.rollout.guardrails
     strategy = guardrails.strategy if guardrails else None
-    yield Say(narrate_stage(change, strategy=strategy, alarms=_known(states)), rollout_report(watch))
+    yield Say(narrate_stage(change, strategy=strategy, alarms=alarms), rollout_report(watch))
+
+
+def _alarms(watch: Watch) -> Generator[Ask, Any, tuple[Alarm, ...] | None]:
+    """How the alarms stand; None if nobody can say, which is not the same as that there are none."""
+    if not watch.alarms:
+        return () if watch.rollout.guardrails else None
+    states = yield AlarmStates(watch.alarms)
+    return None if isinstance(states, NoAnswer) else tuple(states)
 
 
 def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow_guardrails.domain.alarms import Alarm, summarize_states
 from airflow_guardrails.domain.endpoint import Stage
 from airflow_guardrails.domain.rollout import Outcome, StageChange
-from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Strategy
+from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Rolling, Strategy
 from airflow_guardrails.domain.words import duration_in_words
 
 _DOING = {
@@ -19,13 +19,20 @@ _DOING = {
 }
 
 
-def narrate_stage(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm]) -> str:
-    """Say where a rollout stands: ``canary: 1 of 4 instances serve green; baking 10 min; 3 alarms OK``."""
+def narrate_stage(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm] | None) -> str:
+    """
+    Say where a rollout stands: ``canary: 1 of 4 instances serve green; baking 10 min; 3 alarms OK``.
+
+    :param alarms: None if nobody knows how they stand.
+    """
     name = strategy.name if strategy else "update"
-    return f"{name}: {_served(change)}; {_doing(change, strategy)}; {summarize_states(alarms)}"
+    standing = "alarms unknown" if alarms is None else summarize_states(alarms)
+    return f"{name}: {_served(change)}; {_doing(change, strategy)}; {standing}"
 
 
 def _served(change: StageChange) -> str:
+    if change.desired_instances == 0:
+        return "green fleet without instances"  # serverless, or going
     if change.instances == 0:
         return "no instance serves green"
     return f"{change.instances} of {change.desired_instances} instances serve green"
@@ -33,13 +40,19 @@ def _served(change: StageChange) -> str:
 
 def _doing(change: StageChange, strategy: Strategy | None) -> str:
     if change.stage is Stage.DELETING:
-        # Whichever fleet serves nothing is the one that goes.
-        return "removing the blue fleet" if change.instances else "rolling back: removing the green fleet"
+        return _removing(change, strategy)
     if change.stage is not Stage.BAKING:
         return _DOING[change.stage]
     if strategy is None:
         return "baking"
     return f"baking {duration_in_words(_bake_of(change, strategy))}"
+
+
+def _removing(change: StageChange, strategy: Strategy | None) -> str:
+    if isinstance(strategy, Rolling) or change.desired_instances == 0:
+        return "removing instances"  # of either fleet: nobody can tell which by those that serve
+    # Whichever fleet serves nothing is the one that goes.
+    return "removing the blue fleet" if change.instances else "rolling back: removing the green fleet"
 
 
 def _bake_of(change: StageChange, strategy: Strategy) -> timedelta:
@@ -99,12 +112,14 @@ def _update(report: dict[str, Any]) -> str:
 
 def _why(report: dict[str, Any]) -> str:
     cause, reason = report["cause"], report["failure_reason"]
-    parts = [
-        f"Alarm {alarm['name']} was in ALARM since {alarm['at']}: {alarm['reason']}"
-        for alarm in (cause or {}).get("alarms", ())
-    ]
+    parts = [_alarm(alarm) for alarm in (cause or {}).get("alarms", ())]
     if cause and not parts:
         parts.append(f"Cause: {cause['kind'].replace('_', ' ')}.")
     if reason:
         parts.append(f"SageMaker says: {reason}")
     return " ".join(parts)
+
+
+def _alarm(alarm: dict[str, Any]) -> str:
+    reason = f": {alarm['reason']}" if alarm["reason"] else "."
+    return f"Alarm {alarm['name']} was in ALARM since {alarm['at']}{reason}"

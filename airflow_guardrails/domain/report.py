@@ -47,9 +47,11 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
 
 
 def _unguarded_because(watch: Watch) -> str | None:
-    if watch.rollout.guardrails is None:
-        return "the update was not seen with its alarms, so nobody here knows whether it had any"
-    return watch.rollout.guardrails.unguarded_because
+    if watch.rollout.guardrails is not None:
+        return watch.rollout.guardrails.unguarded_because
+    if watch.alarms:
+        return "the update's strategy cannot be read here, so nobody here knows whether it bakes"
+    return "the update was not seen with its alarms, so nobody here knows whether it had any"
 
 
 def _stage(change: StageChange) -> dict[str, Any]:

@@ -1,0 +1,394 @@
+"""A rollout followed to its end: a script answers what is asked, and the wall clock moves only in pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from itertools import chain, repeat
+
+import pytest
+
+from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.alarms import Alarm, AlarmState, AlarmTransition
+from airflow_guardrails.domain.deadline import ABORTING
+from airflow_guardrails.domain.endpoint import (
+    Endpoint,
+    EndpointStatus,
+    MissingEndpoint,
+    PendingDeployment,
+    Stage,
+    StageMark,
+    Variant,
+)
+from airflow_guardrails.domain.follow import (
+    AlarmHistory,
+    AlarmStates,
+    Following,
+    Look,
+    NoAnswer,
+    Pause,
+    Say,
+    SetSwitch,
+    conclude,
+    follow,
+    observe,
+)
+from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
+from airflow_guardrails.domain.strategies import Canary
+
+LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+CANARY = Canary(percent=25, bake=timedelta(minutes=10))
+THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+OK = Alarm(name="errors", state=AlarmState.OK)
+SWITCH = AbortSwitch(endpoint_name="churn")
+
+
+def after(seconds):
+    return LAUNCH + timedelta(seconds=seconds)
+
+
+def in_service(seconds, serves="v1", **more):
+    return Endpoint(
+        name="churn",
+        status=EndpointStatus.IN_SERVICE,
+        seen_at=after(seconds),
+        endpoint_config_name=serves,
+        last_modified_at=after(seconds - 5),
+        **more,
+    )
+
+
+def flying(seconds, stage=Stage.CREATING, *, since=1, instances=0, **more):
+    mark = StageMark(stage=stage, since=after(since))
+    fleet = Variant(name="AllTraffic", instances=instances, desired_instances=4, stages=(mark,))
+    return Endpoint(
+        name="churn",
+        status=EndpointStatus.UPDATING,
+        seen_at=after(seconds),
+        endpoint_config_name="v1",
+        pending=PendingDeployment(endpoint_config_name="v2", started_at=after(1), variants=(fleet,)),
+        **more,
+    )
+
+
+def launched(*alarms, **facts):
+    guardrails = Guardrails(strategy=CANARY, alarms=alarms)
+    known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, **facts}
+    return Watch(rollout=Rollout(endpoint_name="churn", target="v2", **known))
+
+
+@dataclass
+class Script:
+    """Answers looks one after the other, the last one for ever; keeps what was asked."""
+
+    looks: list
+    states: object = (OK,)
+    history: object = ()
+    switch: object = None
+    wall: float = 0.0
+    asked: list = field(default_factory=list)
+
+    def now(self):
+        return self.wall
+
+    def drive(self, steps):
+        looks, answer = chain(self.looks, repeat(self.looks[-1])), None
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            self.asked.append(ask)
+            answer = self.answer(ask, looks)
+
+    def answer(self, ask, looks):
+        match ask:
+            case Look("churn"):
+                return next(looks)
+            case AlarmStates():
+                return self.states
+            case AlarmHistory():
+                return self.history
+            case SetSwitch():
+                return self.switch
+            case Pause(seconds):
+                self.wall += seconds
+        return None
+
+    def follow(self, watch, *, every=30.0, deadline=10_000.0, **more):
+        following = Following(every=every, deadline=deadline, now=self.now, **more)
+        _, report = self.drive(follow(watch, following))
+        return report
+
+    def of(self, kind):
+        return [ask for ask in self.asked if isinstance(ask, kind)]
+
+    @property
+    def said(self):
+        return [ask.sentence for ask in self.of(Say)]
+
+
+# To the end
+
+
+def test_the_first_thing_asked_for_is_a_look_and_an_end_is_not_waited_for():
+    script = Script([in_service(3, "v2")])
+    assert script.follow(launched())["outcome"] == "Succeeded"
+    assert script.asked == [Look("churn")]
+
+
+def test_looks_are_taken_at_the_pace_that_was_asked_for():
+    script = Script([flying(30), flying(60), in_service(90, "v2")])
+    script.follow(launched(), every=17.0)
+    assert script.of(Pause) == [Pause(17.0), Pause(17.0)]
+
+
+def test_no_answer_never_ends_a_watch():
+    script = Script([*[THROTTLED] * 200, flying(30), *[THROTTLED] * 50, in_service(900, "v2")])
+    assert script.follow(launched())["outcome"] == "Succeeded"
+
+
+def test_no_answer_leaves_a_watch_as_it_was():
+    watch = launched().after(flying(30)).after(in_service(300))
+    assert watch.suspected is Outcome.ROLLED_BACK
+    assert Script([THROTTLED]).drive(observe(watch)) == watch
+
+
+# The deadline, on the wall clock
+
+
+def test_the_deadline_passes_though_aws_stops_answering():
+    script = Script([THROTTLED])
+    report = script.follow(launched(), deadline=1000.0)
+    assert (report["outcome"], script.wall) == ("TimedOut", 1000.0)
+    assert report["serving_endpoint_config_name"] is None
+
+
+def test_the_last_pause_ends_at_the_deadline_and_what_is_seen_then_counts():
+    script = Script([flying(30), flying(60), in_service(70, "v2")])
+    assert script.follow(launched(), every=30.0, deadline=40.0)["outcome"] == "Succeeded"
+    assert script.of(Pause) == [Pause(30.0), Pause(10.0)]
+
+
+def test_a_deadline_already_passed_still_allows_one_look():
+    assert Script([in_service(3, "v2")]).follow(launched(), deadline=-5.0)["outcome"] == "Succeeded"
+    script = Script([flying(3)])
+    assert script.follow(launched(), deadline=-5.0)["outcome"] == "TimedOut"
+    assert script.of(Pause) == []
+
+
+def test_a_rollback_seen_once_before_the_deadline_is_told_with_its_cause():
+    tripped = AlarmTransition(name="errors", state=AlarmState.ALARM, at=after(200))
+    script = Script([flying(30), in_service(300), THROTTLED], history=(tripped,))
+    report = script.follow(launched("errors"), deadline=300.0)
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "alarm")
+
+
+# News
+
+STAGES = [
+    flying(30),
+    flying(60),
+    flying(230, Stage.BAKING, since=210, instances=1),
+    flying(240),  # stale
+    flying(250, Stage.BAKING, since=210, instances=1),
+    flying(920, Stage.BAKING, since=910, instances=4),
+    in_service(1000, "v2"),
+]
+
+
+def test_each_stage_is_told_once():
+    script = Script(STAGES)
+    script.follow(launched("errors"))
+    assert script.said == [
+        "canary: no instance serves green; launching the green fleet; 1 alarm OK",
+        "canary: 1 of 4 instances serve green; baking 10 min; 1 alarm OK",
+        "canary: 4 of 4 instances serve green; baking 0 s; 1 alarm OK",
+    ]
+
+
+def test_whoever_goes_on_watching_does_not_tell_the_same_again():
+    watch = Script(STAGES[:3]).drive(observe(launched().after(STAGES[0])))
+    script = Script(STAGES[2:])
+    script.follow(watch)
+    assert [sentence.split("; ")[0] for sentence in script.said] == [
+        "canary: 1 of 4 instances serve green",
+        "canary: 4 of 4 instances serve green",
+    ]
+
+
+def test_a_report_that_comes_with_news_is_of_a_rollout_under_way():
+    script = Script(STAGES)
+    script.follow(launched("errors"))
+    reports = [say.report for say in script.of(Say)]
+    assert [report["outcome"] for report in reports] == [None, None, None]
+    assert [len(report["stages"]) for report in reports] == [1, 2, 3]
+
+
+def test_alarms_that_cannot_be_asked_are_not_told_as_none():
+    script = Script([flying(30), in_service(900, "v2")], states=THROTTLED)
+    script.follow(launched("errors"))
+    assert script.said == ["canary: no instance serves green; launching the green fleet; alarms unknown"]
+
+
+def test_alarms_nobody_has_told_of_are_not_told_as_none():
+    script = Script([flying(30), in_service(900, "v2")])
+    script.follow(launched(guardrails=None))
+    assert script.said == ["update: no instance serves green; launching the green fleet; alarms unknown"]
+
+
+def test_cloudwatch_is_not_asked_where_there_are_no_alarms():
+    script = Script([flying(30), in_service(300), in_service(330)])
+    assert script.follow(launched())["cause"] == {"kind": "unknown", "alarms": []}
+    assert script.said == ["canary: no instance serves green; launching the green fleet; no alarms"]
+    assert script.of(AlarmStates) == script.of(AlarmHistory) == []
+
+
+# The cause
+
+ROLLED_BACK = [flying(30), in_service(300), in_service(330)]
+AFTER_THE_ROLLBACK = AlarmTransition(name="late", state=AlarmState.ALARM, at=after(400))
+TRIPPED = AlarmTransition(name="errors", state=AlarmState.ALARM, at=after(250), reason="2 % > 1 %")
+
+
+def test_the_cause_is_looked_for_between_start_and_end():
+    script = Script(ROLLED_BACK, history=(TRIPPED, AFTER_THE_ROLLBACK))
+    report = script.follow(launched("errors", "late"))
+    assert script.of(AlarmHistory) == [AlarmHistory(("errors", "late"), after(1), after(325))]
+    alarm = {"name": "errors", "state": "ALARM", "at": "2026-03-02T10:04:10+00:00", "reason": "2 % > 1 %"}
+    assert report["cause"] == {"kind": "alarm", "alarms": [alarm]}
+    assert report["warnings"] == []
+
+
+def test_an_alarm_that_was_in_alarm_all_along_is_a_cause_too():
+    held = Alarm(name="errors", state=AlarmState.ALARM, since=after(-3600))
+    report = Script(ROLLED_BACK, states=(held,)).follow(launched("errors"))
+    assert [alarm["name"] for alarm in report["cause"]["alarms"]] == ["errors"]
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "warnings"),
+    [
+        ({"history": THROTTLED}, 1),
+        ({"states": THROTTLED}, 1),
+        ({"history": THROTTLED, "states": THROTTLED}, 2),
+    ],
+)
+def test_a_cause_that_may_be_incomplete_is_warned_about(unanswered, warnings):
+    report = Script(ROLLED_BACK, **unanswered).follow(launched("errors"))
+    assert report["cause"] == {"kind": "unknown", "alarms": []}
+    expected = (
+        "The cause may be incomplete: CloudWatch could not be asked (ThrottlingException: Rate exceeded)"
+    )
+    assert report["warnings"] == [expected] * warnings
+
+
+def test_what_one_question_answered_names_the_cause_though_the_other_was_not():
+    report = Script(ROLLED_BACK, history=(TRIPPED,), states=THROTTLED).follow(launched("errors"))
+    assert report["cause"]["kind"] == "alarm"
+    assert len(report["warnings"]) == 1
+
+
+@pytest.mark.parametrize("status", ["Failed", "UpdateRollbackFailed"])
+def test_the_cause_of_a_failure_is_looked_for_too(status):
+    ended = replace(in_service(300), status=EndpointStatus(status))
+    reason = "The primary container for production variant A did not pass the ping health check. Please"
+    report = Script([flying(30), replace(ended, failure_reason=reason)]).follow(launched("errors"))
+    assert report["cause"] == {"kind": "health_check", "alarms": []}
+
+
+def test_the_cause_of_an_endpoint_that_is_gone_is_its_alarms_or_unknown():
+    gone = MissingEndpoint(name="churn", seen_at=after(300))
+    report = Script([flying(30), gone]).follow(launched("errors"))
+    assert (report["outcome"], report["cause"]) == ("Failed", {"kind": "unknown", "alarms": []})
+
+
+@pytest.mark.parametrize(
+    ("looks", "outcome"),
+    [
+        ([in_service(3, "v2")], "Succeeded"),
+        ([flying(30), in_service(300, "v3")], "Superseded"),
+        ([replace(in_service(300), last_modified_at=None)], "NotStarted"),
+    ],
+)
+def test_what_was_not_undone_has_no_cause_and_asks_for_none(looks, outcome):
+    script = Script(looks)
+    report = script.follow(launched("errors"))
+    assert (report["outcome"], report["cause"]) == (outcome, None)
+    assert script.of(AlarmHistory) == []
+
+
+# The abort switch
+
+
+def switched(**facts):
+    return launched("errors", SWITCH.alarm_name, **facts)
+
+
+@pytest.mark.parametrize(
+    ("looks", "reset"),
+    [
+        ([flying(30), in_service(900, "v2")], True),
+        (ROLLED_BACK, True),
+        ([flying(30), replace(flying(400), pending=PendingDeployment(endpoint_config_name="v3"))], False),
+    ],
+    ids=["succeeded", "rolled back", "superseded in flight"],
+)
+def test_whoever_sees_the_end_resets_the_switch_unless_another_update_flies(looks, reset):
+    script = Script(looks)
+    script.follow(switched())
+    assert script.of(SetSwitch) == [SetSwitch(SWITCH, RESET)] * reset
+
+
+def test_a_time_out_leaves_the_switch_alone():
+    script = Script([flying(30)])
+    assert script.follow(switched(), deadline=60.0)["outcome"] == "TimedOut"
+    assert script.of(SetSwitch) == []
+
+
+def test_a_switch_that_could_not_be_reset_is_warned_about():
+    report = Script([in_service(900, "v2")], switch=THROTTLED).follow(switched())
+    assert report["warnings"] == [f"The abort switch could not be reset ({THROTTLED.reason})"]
+
+
+def test_an_update_without_the_switch_never_touches_it():
+    script = Script([flying(30)])
+    script.follow(launched("errors"), deadline=60.0, on_timeout="abort")
+    assert script.of(SetSwitch) == []
+
+
+def test_an_abort_at_the_time_out_waits_for_the_rollback_and_says_why():
+    thrown = AlarmTransition(name=SWITCH.alarm_name, state=AlarmState.ALARM, at=after(70))
+    script = Script([flying(30), flying(60), flying(90), in_service(300), in_service(330)], history=(thrown,))
+    report = script.follow(switched(), deadline=30.0, on_timeout="abort")
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "timeout")
+    assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN), SetSwitch(SWITCH, RESET)]
+
+
+def test_an_abort_without_effect_times_out_after_the_time_a_rollback_takes():
+    script = Script([flying(30)])
+    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
+    assert (report["outcome"], script.wall) == ("TimedOut", 60.0 + ABORTING.total_seconds())
+    assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN)]
+
+
+def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about():
+    script = Script([flying(30)], switch=THROTTLED)
+    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
+    assert (report["outcome"], script.wall) == ("TimedOut", 60.0)
+    warning = f"The rollout could not be aborted at its time-out ({THROTTLED.reason})"
+    assert report["warnings"] == [warning]
+
+
+def test_a_rollout_of_somebody_else_is_not_aborted():
+    script = Script([flying(30)])
+    script.follow(switched(adopted="foreign"), deadline=60.0, on_timeout="abort")
+    assert script.of(SetSwitch) == []
+
+
+def test_concluding_needs_no_look():
+    watch = launched().after(in_service(3, "v2"))
+    script = Script([THROTTLED])
+    assert script.drive(conclude(watch))["outcome"] == "Succeeded"
+    assert script.asked == []
