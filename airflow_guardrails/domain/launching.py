@@ -38,10 +38,8 @@ def next_move(look: EndpointLook, *, target: str, own: Intent | None) -> Move:
     """
     if isinstance(look, MissingEndpoint):
         return Move.MISSING
-    if look.pending_config_name == target:
-        return Move.ADOPT
-    if look.status.in_flight or look.pending:
-        return Move.WAIT
+    if look.changing:
+        return Move.ADOPT if look.pending_config_name == target else Move.WAIT
     if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == target:
         return Move.FINISH if own else Move.ALREADY_LIVE
     if own and own.changed_since(look):

@@ -104,7 +104,7 @@ class Aftermath:
         )
 
     def _refusal(self, look: Endpoint) -> EndpointBusy | EndpointNotUpdatable:
-        if look.status.in_flight or look.pending:
+        if look.changing:
             towards = f" to {look.pending_config_name}" if look.pending else ""
             return EndpointBusy(
                 f"Endpoint {self.wishes.endpoint_name} is {look.status.value}{towards}, and takes no update "
