@@ -85,6 +85,12 @@ def _as_tuple(alarms: object) -> tuple[str, ...]:
     return tuple(alarms)
 
 
+def alarm_names(content: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Only the alarms that a ``DeploymentConfig`` names, whatever else of it cannot be read."""
+    alarms = ((content or {}).get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
+    return tuple(alarm["AlarmName"] for alarm in alarms)
+
+
 def _policy(strategy: Strategy | None) -> dict[str, Any]:
     if strategy is None:
         return {}

@@ -8,7 +8,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
+from airflow_guardrails.aws.deployment_config import (
+    alarm_names,
+    deployment_config_request,
+    parse_deployment_config,
+)
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.endpoint import (
     Endpoint,
@@ -21,15 +25,26 @@ from airflow_guardrails.domain.endpoint import (
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
 
 Answer = Mapping[str, Any]
 Word = TypeVar("Word", bound=Enum)
 
 
 def update_endpoint_request(
-    *, endpoint_name: str, endpoint_config_name: str, guardrails: Guardrails
+    *,
+    endpoint_name: str,
+    endpoint_config_name: str,
+    guardrails: Guardrails,
+    retained: RetainedProperties = NOTHING_RETAINED,
 ) -> dict[str, Any]:
     request: dict[str, Any] = {"EndpointName": endpoint_name, "EndpointConfigName": endpoint_config_name}
+    if retained.retain_all:
+        request["RetainAllVariantProperties"] = True
+        if retained.excluded:
+            request["ExcludeRetainedVariantProperties"] = [
+                {"VariantPropertyType": name} for name in retained.excluded
+            ]
     if deployment_config := deployment_config_request(guardrails):
         request["DeploymentConfig"] = deployment_config
     return request
@@ -51,7 +66,7 @@ def parse_endpoint(answer: Answer) -> Endpoint:
         variants=_parse_variants(answer.get("ProductionVariants")),
         failure_reason=answer.get("FailureReason") or None,
         guardrails=_parse_guardrails(answer.get("LastDeploymentConfig")),
-        rollback_alarms=_parse_rollback_alarms(answer.get("LastDeploymentConfig")),
+        rollback_alarms=alarm_names(answer.get("LastDeploymentConfig")),
     )
 
 
@@ -102,11 +117,6 @@ def _parse_guardrails(deployment_config: Answer | None) -> Guardrails | None:
         return parse_deployment_config(deployment_config)
     except GuardrailsValueError:
         return None  # something SageMaker learned later; the rollout is watched all the same
-
-
-def _parse_rollback_alarms(deployment_config: Answer | None) -> tuple[str, ...]:
-    alarms = ((deployment_config or {}).get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
-    return tuple(alarm["AlarmName"] for alarm in alarms)
 
 
 def _word(words: type[Word], said: str) -> Word:

@@ -4,6 +4,7 @@ What can be wrong with a value, known before anything is sent to AWS.
 GuardrailsValueError (ValueError)
 +- InvalidStrategy
 +- InvalidAlarms
++- InvalidRetention
 """
 
 from __future__ import annotations
@@ -27,3 +28,7 @@ class InvalidStrategy(GuardrailsValueError):
 
 class InvalidAlarms(GuardrailsValueError):
     """The alarms are not a list of CloudWatch alarm names that SageMaker accepts."""
+
+
+class InvalidRetention(GuardrailsValueError):
+    """What the update is to keep of the live variants is not something SageMaker can keep."""

@@ -115,7 +115,9 @@ def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
     """Take one look; say so where the rollout has moved on."""
     look = yield Look(watch.rollout.endpoint_name)
     if isinstance(look, NoAnswer):
-        return watch
+        if not watch.unanswered:
+            yield Say(f"SageMaker gives no answer ({look.reason}); looking on", rollout_report(watch))
+        return replace(watch, unanswered=True)
     seen = watch.after(look)
     for change in seen.stages[len(watch.stages) :]:
         yield from _tell(change, seen)

@@ -101,6 +101,7 @@ class Watch:
     rollback_alarms: tuple[str, ...] = ()
     suspected: Outcome | None = None
     timed_out: bool = False
+    unanswered: bool = False
     warnings: tuple[str, ...] = ()
     outcome: Outcome | None = None
 
@@ -167,7 +168,9 @@ class Watch:
         return self.last_look.seen_at if began and changed < began else changed
 
     def _remember(self, look: EndpointLook) -> Watch:
-        watch = replace(self, last_look=look, first_look_at=self.first_look_at or look.seen_at)
+        watch = replace(
+            self, last_look=look, unanswered=False, first_look_at=self.first_look_at or look.seen_at
+        )
         if isinstance(look, MissingEndpoint):
             return watch
         if look.pending and look.pending_config_name == self.rollout.target:

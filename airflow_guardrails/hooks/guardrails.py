@@ -33,6 +33,7 @@ from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.intent import Intent
+from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
 
 
 class GuardrailsHook(AwsBaseHook):
@@ -92,7 +93,12 @@ class GuardrailsHook(AwsBaseHook):
         self.conn.add_tags(ResourceArn=arn, Tags=intent_tags(intent))
 
     def update_endpoint(
-        self, *, endpoint_name: str, endpoint_config_name: str, guardrails: Guardrails
+        self,
+        *,
+        endpoint_name: str,
+        endpoint_config_name: str,
+        guardrails: Guardrails,
+        retained: RetainedProperties = NOTHING_RETAINED,
     ) -> datetime:
         """
         Ask for the update, once, and return the time on AWS's clock.
@@ -100,7 +106,10 @@ class GuardrailsHook(AwsBaseHook):
         botocore does not retry it: a second try would meet the first one and be refused as in progress.
         """
         request = update_endpoint_request(
-            endpoint_name=endpoint_name, endpoint_config_name=endpoint_config_name, guardrails=guardrails
+            endpoint_name=endpoint_name,
+            endpoint_config_name=endpoint_config_name,
+            guardrails=guardrails,
+            retained=retained,
         )
         return aws_time(self._conn_without_retries.update_endpoint(**request))
 

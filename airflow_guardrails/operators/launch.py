@@ -137,6 +137,7 @@ class Launch:
                 endpoint_name=wishes.endpoint_name,
                 endpoint_config_name=wishes.target,
                 guardrails=wishes.guardrails,
+                retained=wishes.retained,
             )
         except (ClientError, BotoCoreError) as error:
             return self._after_refusal(error, rollout)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.aws.deployment_config import as_guardrails
+from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.base import (
     OnKill,
     OnRollback,
@@ -24,6 +24,7 @@ from airflow_guardrails.domain.deadline import longest_rollout
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
+from airflow_guardrails.domain.retaining import RetainedProperties
 from airflow_guardrails.domain.rollout import Watch
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
@@ -70,6 +71,10 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     :param waiter_delay: seconds between two looks at the endpoint.
     :param max_wait: how long after the start of the update to wait; default: SageMaker's own limit for it, or
         the schedule's waits and an hour, plus a quarter of an hour. A retry does not extend it.
+    :param retain_all_variant_properties: keep the live instance counts and weights of the variants, whatever
+        the new configuration says. The API's own default is not to, which undoes what autoscaling has set.
+    :param exclude_retained_variant_properties: of ``DesiredInstanceCount`` and ``DesiredWeight``, those to
+        take from the new configuration all the same.
     :param abort_switch: whether the update carries the abort switch. It needs ``cloudwatch:PutMetricAlarm``
         and ``PutMetricData``.
     :param on_timeout: what happens to an update still in flight after *max_wait*: ``"fail"`` leaves it alone,
@@ -113,6 +118,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 30,
         max_wait: timedelta | None = None,
+        retain_all_variant_properties: bool = True,
+        exclude_retained_variant_properties: Sequence[str] = (),
         abort_switch: bool = True,
         on_timeout: OnTimeout = "fail",
         on_kill: OnKill = "leave",
@@ -144,6 +151,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
         self.max_wait = max_wait
+        self.retain_all_variant_properties = retain_all_variant_properties
+        self.exclude_retained_variant_properties = exclude_retained_variant_properties
         self.abort_switch = abort_switch
         self.on_timeout = on_timeout
         self.kill_action = on_kill  # on_kill is a method of every operator
@@ -155,7 +164,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms))
+        self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
     def execute(self, context: Any) -> Report:
         guardrails = self._guardrails()
@@ -183,6 +192,15 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         except GuardrailsValueError as error:
             raise InvalidArgument(f"{error}{self._room_for_the_switch(switch)}") from error
 
+    def _retained(self) -> RetainedProperties:
+        try:
+            return RetainedProperties(
+                retain_all=self.retain_all_variant_properties,
+                excluded=tuple(self.exclude_retained_variant_properties),
+            )
+        except GuardrailsValueError as error:
+            raise InvalidArgument(str(error)) from error
+
     def _room_for_the_switch(self, switch: tuple[str, ...]) -> str:
         crowded = switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
         return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
@@ -192,6 +210,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             guardrails=guardrails,
+            retained=self._retained(),
             abort_switch=self.abort_switch,
             if_already_live=self.if_already_live,
             if_busy=self.if_busy,
@@ -217,11 +236,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         return self.now() + max(0.0, (watch.rollout.max_wait - used).total_seconds())
 
 
-def _alarm_links(alarms: Any) -> list[BaseOperatorLink]:
+def _alarm_links(alarms: Any, strategy: Any) -> list[BaseOperatorLink]:
     """Make one link for each alarm; none for alarms that are known only when the task runs."""
     if isinstance(alarms, str) or not isinstance(alarms, Sequence):
         return []
-    return [CloudWatchAlarmLink(number, _plain(name)) for number, name in enumerate(alarms, start=1)]
+    written = alarm_names(strategy) if isinstance(strategy, Mapping) else ()
+    names = dict.fromkeys([*alarms, *written])
+    return [CloudWatchAlarmLink(number, _plain(name)) for number, name in enumerate(names, start=1)]
 
 
 def _plain(name: Any) -> str | None:

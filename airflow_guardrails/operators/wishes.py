@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.retaining import RetainedProperties
 from airflow_guardrails.domain.rollout import Rollout
 
 
@@ -16,6 +17,7 @@ class Wishes:
     endpoint_name: str
     target: str
     guardrails: Guardrails
+    retained: RetainedProperties
     abort_switch: bool = True
     if_already_live: str = "fail"
     if_busy: str = "fail"

@@ -35,6 +35,7 @@ def remember(watch: Watch) -> Memory:
         "stages_complete": watch.stages_complete,
         "rollback_alarms": list(watch.rollback_alarms),
         "timed_out": watch.timed_out,
+        "unanswered": watch.unanswered,
         "warnings": list(watch.warnings),
         "suspected": watch.suspected.value if watch.suspected else None,
     }
@@ -50,6 +51,7 @@ def recall(memory: Memory) -> Watch:
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),
         timed_out=memory["timed_out"],
+        unanswered=memory["unanswered"],
         warnings=tuple(memory["warnings"]),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
     )

@@ -320,3 +320,61 @@ def test_names_strategy_alarms_and_connection_are_templated(update):
         "region_name",
         "aws_conn_id",
     }
+
+
+def test_alarms_that_only_the_dict_names_have_links_too(update):
+    strategy = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "latency"}, {"AlarmName": "errors"}]}}
+
+    links = update(strategy=strategy, alarms=["errors"]).operator_extra_links
+
+    assert [link.name for link in links[1:]] == ["CloudWatch alarm errors", "CloudWatch alarm latency"]
+
+
+# What the update keeps of the live variants.
+
+
+def desired_instances(churn):
+    return churn.describe()["ProductionVariants"][0]["DesiredInstanceCount"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "instances"),
+    [
+        ({}, 4),
+        ({"exclude_retained_variant_properties": ["DesiredInstanceCount"]}, 2),
+        ({"retain_all_variant_properties": False}, 2),
+    ],
+    ids=["kept by default", "excluded", "not kept"],
+)
+def test_live_instance_counts_are_kept_unless_the_author_says_otherwise(
+    churn, update, context, arguments, instances
+):
+    churn.config("churn-small", instances=2)
+
+    update(endpoint_config_name="churn-small", strategy=AllAtOnce(), **arguments).execute(context)
+
+    assert churn.describe()["EndpointConfigName"] == "churn-small"
+    assert desired_instances(churn) == instances
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            {"exclude_retained_variant_properties": ["DataCaptureConfig"]},
+            "of DesiredInstanceCount and DesiredWeight",
+        ),
+        (
+            {
+                "exclude_retained_variant_properties": ["DesiredWeight"],
+                "retain_all_variant_properties": False,
+            },
+            "must be empty without retain_all_variant_properties",
+        ),
+    ],
+)
+def test_what_cannot_be_excluded_is_named_before_anything_is_changed(churn, update, context, arguments, says):
+    with pytest.raises(InvalidArgument, match=says):
+        update(**arguments).execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 0
