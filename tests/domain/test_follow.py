@@ -149,10 +149,11 @@ def test_no_answer_never_ends_a_watch():
     assert script.follow(launched())["outcome"] == "Succeeded"
 
 
-def test_no_answer_leaves_a_watch_as_it_was():
+def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     watch = launched().after(flying(30)).after(in_service(300))
     assert watch.suspected is Outcome.ROLLED_BACK
-    assert Script([THROTTLED]).drive(observe(watch)) == watch
+    seen = Script([THROTTLED]).drive(observe(watch))
+    assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
 # The deadline, on the wall clock

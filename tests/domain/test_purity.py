@@ -1,0 +1,43 @@
+"""The domain needs nothing but Python: a DAG that is parsed and a test that runs pay for no more."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_guardrails.domain as package
+
+MODULES = sorted(f"{package.__name__}.{path.stem}" for path in Path(package.__path__[0]).glob("[!_]*.py"))
+
+IMPORT_THEM_ALL = """
+import importlib, json, sys
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+
+@pytest.fixture(scope="module")
+def imported():
+    """Top-level packages that a fresh interpreter has loaded once it has imported the whole domain."""
+    command = [sys.executable, "-c", IMPORT_THEM_ALL, *MODULES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_domain_imports_no_airflow(imported):
+    assert "airflow_guardrails" in imported
+    assert not {name for name in imported if name == "airflow" or name.startswith("airflow_providers")}
+
+
+def test_the_domain_imports_the_standard_library_only(imported):
+    assert imported - sys.stdlib_module_names == {"airflow_guardrails"}
+
+
+def test_the_modules_looked_at_are_all_there_are():
+    assert {"rollout", "follow", "report", "endpoint"} <= {name.rpartition(".")[2] for name in MODULES}
