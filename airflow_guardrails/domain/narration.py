@@ -121,5 +121,5 @@ def _why(report: dict[str, Any]) -> str:
 
 
 def _alarm(alarm: dict[str, Any]) -> str:
-    reason = f": {alarm['reason']}" if alarm["reason"] else "."
-    return f"Alarm {alarm['name']} was in ALARM since {alarm['at']}{reason}"
+    reason = f": {alarm['reason']}" if alarm["reason"] else ""
+    return f"Alarm {alarm['name']} was in ALARM since {alarm['at']}{reason}".removesuffix(".") + "."

@@ -1,0 +1,163 @@
+"""A rollout in sentences."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.alarms import Alarm, AlarmState
+from airflow_guardrails.domain.endpoint import Stage
+from airflow_guardrails.domain.narration import narrate_outcome, narrate_stage
+from airflow_guardrails.domain.rollout import Outcome, StageChange
+from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Linear, Rolling
+
+MINUTE = timedelta(minutes=1)
+CANARY = Canary(percent=25, bake=10 * MINUTE, termination_wait=5 * MINUTE)
+LINEAR = Linear(percent=25, bake=10 * MINUTE)
+ROLLING = Rolling(batch_percent=25, bake=3 * MINUTE)
+OK = Alarm(name="errors", state=AlarmState.OK)
+
+
+def stage(name, instances=0, desired=4):
+    at = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+    return StageChange(stage=Stage(name), at=at, instances=instances, desired_instances=desired)
+
+
+@pytest.mark.parametrize(
+    ("change", "strategy", "sentence"),
+    [
+        (
+            stage("Creating"),
+            CANARY,
+            "canary: no instance serves green; launching the green fleet; 1 alarm OK",
+        ),
+        (
+            stage("ActivatingTraffic"),
+            CANARY,
+            "canary: no instance serves green; shifting traffic; 1 alarm OK",
+        ),
+        (stage("Baking", 1), CANARY, "canary: 1 of 4 instances serve green; baking 10 min; 1 alarm OK"),
+        (stage("Baking", 4), CANARY, "canary: 4 of 4 instances serve green; baking 5 min; 1 alarm OK"),
+        (stage("Baking", 2), LINEAR, "linear: 2 of 4 instances serve green; baking 10 min; 1 alarm OK"),
+        (stage("Baking", 2), ROLLING, "rolling: 2 of 4 instances serve green; baking 3 min; 1 alarm OK"),
+        (
+            stage("Baking", 4),
+            AllAtOnce(termination_wait=7 * MINUTE),
+            "all at once: 4 of 4 instances serve green; baking 7 min; 1 alarm OK",
+        ),
+        (stage("Baking", 1), None, "update: 1 of 4 instances serve green; baking; 1 alarm OK"),
+        (stage("Updating", 4), None, "update: 4 of 4 instances serve green; changing instances; 1 alarm OK"),
+    ],
+)
+def test_a_stage_says_who_serves_what_happens_and_how_the_alarms_stand(change, strategy, sentence):
+    assert narrate_stage(change, strategy=strategy, alarms=[OK]) == sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "strategy", "doing"),
+    [
+        (stage("Deleting", 4), CANARY, "removing the blue fleet"),
+        (stage("Deleting", 0), CANARY, "rolling back: removing the green fleet"),
+        (stage("Deleting", 0), None, "rolling back: removing the green fleet"),
+        # Both fleets serve while a rolling update goes either way.
+        (stage("Deleting", 2), ROLLING, "removing instances"),
+        # Serverless: there are no instances to count.
+        (stage("Deleting", 0, desired=0), None, "removing instances"),
+    ],
+)
+def test_only_a_fleet_known_to_go_is_said_to(change, strategy, doing):
+    assert narrate_stage(change, strategy=strategy, alarms=[OK]).split("; ")[1] == doing
+
+
+def test_a_fleet_without_instances_is_not_said_to_serve_nothing():
+    sentence = narrate_stage(stage("Baking", 0, desired=0), strategy=None, alarms=[OK])
+    assert sentence == "update: green fleet without instances; baking; 1 alarm OK"
+
+
+@pytest.mark.parametrize(("alarms", "standing"), [(None, "alarms unknown"), ([], "no alarms")])
+def test_not_knowing_the_alarms_is_not_having_none(alarms, standing):
+    assert narrate_stage(stage("Creating"), strategy=CANARY, alarms=alarms).endswith(f"; {standing}")
+
+
+@pytest.mark.parametrize("name", Stage)
+@pytest.mark.parametrize("strategy", [None, CANARY, LINEAR, ROLLING, AllAtOnce()])
+def test_every_stage_of_every_strategy_can_be_told(name, strategy):
+    assert narrate_stage(stage(name, 2), strategy=strategy, alarms=None)
+
+
+def report(outcome, **known):
+    return {
+        "outcome": outcome,
+        "endpoint_name": "churn",
+        "endpoint_config_name": "v2",
+        "previous_endpoint_config_name": "v1",
+        "serving_endpoint_config_name": "v1",
+        "endpoint_status": "InService",
+        "failure_reason": None,
+        "cause": None,
+        **known,
+    }
+
+
+def alarm(name, reason="2 > 1"):
+    return {"name": name, "state": "ALARM", "at": "2026-03-02T10:06:00+00:00", "reason": reason}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_names_the_endpoint_and_the_target(outcome):
+    sentence = narrate_outcome(report(outcome.value))
+    assert "churn" in sentence
+    assert "v2" in sentence
+
+
+def test_only_success_says_that_the_target_serves():
+    assert (
+        narrate_outcome(report("Succeeded", serving_endpoint_config_name="v2")) == "Endpoint churn serves v2."
+    )
+    others = [
+        narrate_outcome(report(outcome.value)) for outcome in Outcome if outcome is not Outcome.SUCCEEDED
+    ]
+    assert not [sentence for sentence in others if "serves v2" in sentence]
+
+
+def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
+    cause = {"kind": "alarm", "alarms": [alarm("errors"), alarm("latency", reason="")]}
+    assert narrate_outcome(report("RolledBack", cause=cause, failure_reason="Tripped.")) == (
+        "Endpoint churn was rolled back: it serves v1 again, not v2. "
+        "Alarm errors was in ALARM since 2026-03-02T10:06:00+00:00: 2 > 1. "
+        "Alarm latency was in ALARM since 2026-03-02T10:06:00+00:00. "
+        "SageMaker says: Tripped."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("health_check", "Cause: health check."), ("unknown", "Cause: unknown.")]
+)
+def test_a_cause_without_alarms_is_named(kind, words):
+    assert narrate_outcome(report("Failed", cause={"kind": kind, "alarms": []})).endswith(words)
+
+
+def test_a_failed_rollback_says_what_the_repair_is():
+    assert "Calling UpdateEndpoint again" in narrate_outcome(report("RollbackFailed"))
+
+
+def test_what_is_unknown_is_called_unknown():
+    unknown = {
+        "previous_endpoint_config_name": None,
+        "serving_endpoint_config_name": None,
+        "endpoint_status": None,
+    }
+    assert "an unknown configuration" in narrate_outcome(report("NotStarted", **unknown))
+    assert "its former configuration" in narrate_outcome(report("RollbackFailed", **unknown))
+    assert "its status is not found" in narrate_outcome(report("Failed", **unknown))
+
+
+def test_names_with_braces_are_told_as_they_are():
+    sentence = narrate_outcome(report("Failed", endpoint_name="{target}", failure_reason="{0}"))
+    assert "endpoint {target} to v2" in sentence
+    assert sentence.endswith("SageMaker says: {0}")
+
+
+def test_a_rollout_without_an_outcome_is_under_way():
+    assert narrate_outcome(report(None)) == "The update of endpoint churn to v2 is under way."
