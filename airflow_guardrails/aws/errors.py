@@ -9,9 +9,26 @@ from __future__ import annotations
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
 
+# Those that botocore itself would retry; STS and proxies in between have their own words.
 _THROTTLED = frozenset(
-    {"Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException"}
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
 )
+_TOOK_TOO_LONG = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 class UnexpectedAnswer(Exception):
@@ -52,7 +69,8 @@ def is_passing(error: Exception) -> bool:
     """
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return is_throttled(error) or status >= 500  # noqa: PLR2004 - HTTP's server errors
+        server_fault = status >= 500  # noqa: PLR2004 - HTTP's server errors
+        return is_throttled(error) or code_of(error) in _TOOK_TOO_LONG or server_fault
     return isinstance(error, (ConnectionError, HTTPClientError))
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from airflow_guardrails.aws.errors import (
     code_of,
@@ -82,6 +83,22 @@ def test_being_throttled_passes(code):
 
     assert is_throttled(error)
     assert is_passing(error)
+
+
+# botocore says these nowhere else than in its own retries.
+@pytest.mark.parametrize(
+    "code",
+    sorted(
+        {*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}
+    ),
+)
+def test_whatever_botocore_would_ask_again_passes(code):
+    assert is_passing(refusal("Rate exceeded", code=code))
+
+
+@pytest.mark.parametrize("kind", TransientRetryableChecker._TRANSIENT_EXCEPTION_CLS)
+def test_whatever_broke_on_the_way_passes(kind):
+    assert is_passing(kind(error="broken", request=None, response=None))
 
 
 @pytest.mark.parametrize(

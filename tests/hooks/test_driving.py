@@ -1,0 +1,140 @@
+"""Whatever a rollout asks for is asked of the hook, and answered the same way sync and async."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+
+from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.domain.abort_switch import RESET, AbortSwitch
+from airflow_guardrails.domain.follow import AlarmHistory, AlarmStates, Look, NoAnswer, Pause, Say, SetSwitch
+from airflow_guardrails.hooks.driving import drive, drive_async
+
+START, END = (
+    datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),
+    datetime(2026, 3, 2, 11, 0, tzinfo=timezone.utc),
+)
+SWITCH = AbortSwitch(endpoint_name="churn")
+LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
+ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")
+
+
+class Calls:
+    """Answers each call by its own name and arguments, or fails."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.slept, self.said = [], []
+
+    def answer(self, *call):
+        if self.error:
+            raise self.error
+        return call
+
+    def look(self, name):
+        return self.answer("look", name)
+
+    def alarms(self, names):
+        return self.answer("alarms", names)
+
+    def alarm_history(self, names, *, start, end):
+        return self.answer("alarm_history", names, start, end)
+
+    def set_switch(self, switch, value):
+        return self.answer("set_switch", switch, value)
+
+
+class Awaited:
+    """The same calls, to be awaited."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __getattr__(self, name):
+        async def call(*args, **kwargs):
+            return getattr(self.calls, name)(*args, **kwargs)
+
+        return call
+
+
+async def blocking(steps, calls):
+    return drive(steps, calls, sleep=calls.slept.append, say=calls.said.append)
+
+
+async def on_a_loop(steps, calls):
+    async def sleep(seconds):
+        calls.slept.append(seconds)
+
+    async def say(news):
+        calls.said.append(news)
+
+    return await drive_async(steps, Awaited(calls), sleep=sleep, say=say)
+
+
+@pytest.fixture(params=[blocking, on_a_loop])
+def driven(request):
+    return request.param
+
+
+def asking(*asks):
+    answers = []
+    for ask in asks:
+        answers.append((yield ask))  # noqa: PERF401 - nothing may yield in a comprehension
+    return answers
+
+
+async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
+    calls = Calls()
+    answers = await driven(asking(LOOK, *ABOUT_ALARMS, PAUSE, SAY), calls)
+    assert answers == [
+        ("look", "churn"),
+        ("alarms", ("errors",)),
+        ("alarm_history", ("errors",), START, END),
+        ("set_switch", SWITCH, RESET),
+        None,
+        None,
+    ]
+    assert (calls.slept, calls.said) == ([30.0], [SAY])
+
+
+async def test_steps_that_ask_for_nothing_end_with_their_value(driven):
+    assert await driven(asking(), Calls()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [THROTTLED, ReadTimeoutError(endpoint_url="https://x")], ids=lambda error: type(error).__name__
+)
+async def test_a_look_that_may_be_answered_later_is_no_answer(driven, error):
+    (answer,) = await driven(asking(LOOK), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DENIED, NoCredentialsError(), UnexpectedAnswer("a new status")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, error):
+    with pytest.raises(type(error)) as raised:
+        await driven(asking(LOOK), Calls(error))
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("ask", ABOUT_ALARMS, ids=lambda ask: type(ask).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [THROTTLED, DENIED, NoCredentialsError(), UnexpectedAnswer("a new state")],
+    ids=["throttled", "denied", "no credentials", "unexpected"],
+)
+async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
+    (answer,) = await driven(asking(ask), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+async def test_a_bug_is_not_taken_for_silence(driven):
+    with pytest.raises(KeyError):
+        await driven(asking(LOOK), Calls(KeyError("EndpointName")))
