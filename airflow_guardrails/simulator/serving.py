@@ -123,13 +123,8 @@ class Containers:
 
 def _answers(said: dict[str, Any]) -> list[Answer]:
     return [
-        Answer(
-            status=status,
-            body=body.encode(),
-            content_type=said["content_type"] if status == 200 else "text/plain",  # noqa: PLR2004
-            seconds=seconds,
-        )
-        for status, body, seconds in said["replies"]
+        Answer(status=status, body=body.encode("latin-1"), content_type=content_type, seconds=seconds)
+        for status, body, content_type, seconds in said["replies"]
     ]
 
 

@@ -7,6 +7,7 @@ import tarfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
+from textwrap import dedent
 from typing import Any
 
 import joblib
@@ -30,12 +31,28 @@ def artefact(model: Any) -> bytes:
 
 
 def tar_gz(name: str, content: bytes) -> bytes:
+    return tar_gz_of({name: content})
+
+
+def tar_gz_of(files: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return packed.getvalue()
+
+
+def scripted(source: str, *, model: Any = None, name: str = "inference.py", **beside: str) -> bytes:
+    """A ``model.tar.gz`` with code: the script *name*, and modules *beside* it."""
+    files = {f"code/{name}": dedent(source).encode()}
+    files |= {f"code/{module}.py": dedent(text).encode() for module, text in beside.items()}
+    if model is not None:
+        joblib_file = io.BytesIO()
+        joblib.dump(model, joblib_file)
+        files["model.joblib"] = joblib_file.getvalue()
+    return tar_gz_of(files)
 
 
 def doubling() -> LinearRegression:
@@ -64,6 +81,7 @@ class Shop:
 
     artefact = staticmethod(artefact)
     tar_gz = staticmethod(tar_gz)
+    scripted = staticmethod(scripted)
     doubling = staticmethod(doubling)
     constant = staticmethod(constant)
     written = Written

@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from airflow_guardrails.simulator.handlers import ModelAlone
 from airflow_guardrails.simulator.worker import answer, read_frame, write_frame
 
 
@@ -23,8 +24,8 @@ class Halving:
 
 
 def replies(model, *bodies: str, content_type: str = "text/csv", accept: str | None = None):
-    said = answer(model, bodies=bodies, content_type=content_type, accept=accept)["replies"]
-    return [(status, body) for status, body, _ in said]
+    said = answer(ModelAlone(model), bodies=bodies, content_type=content_type, accept=accept)["replies"]
+    return [(status, body) for status, body, _, _ in said]
 
 
 def test_a_batch_is_three_timed_calls_and_one_for_all_the_rest():
@@ -77,12 +78,8 @@ def test_an_unreadable_body_does_not_stop_the_readable_ones():
 
 
 def test_the_time_of_the_rest_is_the_median_of_the_timed_three():
-    seconds = [
-        taken
-        for _, _, taken in answer(Halving(), bodies=["1"] * 9, content_type="text/csv", accept=None)[
-            "replies"
-        ]
-    ]
+    said = answer(ModelAlone(Halving()), bodies=["1"] * 9, content_type="text/csv", accept=None)
+    seconds = [taken for *_, taken in said["replies"]]
 
     assert set(seconds[3:]) == {sorted(seconds[:3])[1]}
     assert min(seconds) > 0
