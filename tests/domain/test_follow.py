@@ -156,6 +156,13 @@ def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
+def test_silence_is_told_once_each_time_it_begins():
+    script = Script([THROTTLED, THROTTLED, in_service(60), THROTTLED, THROTTLED, in_service(900, "v2")])
+    script.follow(launched())
+    sentence = "SageMaker gives no answer (ThrottlingException: Rate exceeded); looking on"
+    assert script.said == [sentence, sentence]
+
+
 # The deadline, on the wall clock
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import (
     IN_FLIGHT,
     Endpoint,
@@ -19,7 +20,9 @@ from airflow_guardrails.domain.endpoint import (
     StageMark,
     Variant,
 )
+from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.rollout import OUTCOME_BY_STATUS, Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.strategies import AllAtOnce
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 LONG_AGO = LAUNCH - timedelta(days=30)
@@ -204,8 +207,9 @@ def test_a_third_config_pending_has_superseded_the_update(serves):
 
 
 def test_a_third_config_pending_after_our_launch_has_superseded_it_even_if_ours_was_never_seen():
-    looks = [flying(seconds, pending="v3") for seconds in (400, 430)]
-    assert seeing(launched(), *looks).outcome is Outcome.SUPERSEDED
+    looks = [replace(flying(seconds, pending="v3"), last_modified_at=None) for seconds in (400, 430)]
+    watch = seeing(launched(), *looks)
+    assert (watch.outcome, watch.seen_in_flight) == (Outcome.SUPERSEDED, False)
 
 
 def test_one_look_at_a_third_config_is_not_enough():
@@ -242,6 +246,10 @@ def test_the_former_config_is_learned_from_the_update_in_flight():
 @pytest.mark.parametrize("serves", ["v2", None])
 def test_a_former_config_that_was_not_seen_is_not_made_up(serves):
     assert seeing(onlooker(), flying(30, serves=serves)).rollout.previous is None
+
+
+def test_what_we_were_told_is_kept_where_the_update_in_flight_does_not_say():
+    assert seeing(launched(), flying(30, serves=None)).rollout.previous == "v1"
 
 
 def test_the_former_config_as_seen_goes_before_the_one_we_were_told():
@@ -385,6 +393,10 @@ def test_a_stale_look_does_not_bring_a_stage_back():
     assert stages(seeing(launched(), *looks, flying(240, stage=BAKING))) == [TRAFFIC, BAKING]
 
 
+def test_a_stale_look_does_not_bring_up_a_stage_that_was_missed():
+    assert stages(seeing(launched(), flying(211, stage=BAKING), flying(230, stage=TRAFFIC))) == [BAKING]
+
+
 def test_a_stale_look_does_not_bring_back_fewer_instances_of_the_same_stage():
     fewer, more = (Stage.CREATING, 1, 0), (Stage.CREATING, 1, 1)
     looks = [flying(seconds, stage=stage) for seconds, stage in enumerate([fewer, more, fewer, more])]
@@ -428,6 +440,11 @@ def test_without_a_start_it_began_with_the_launch_or_the_first_look():
     assert seeing(launched(), unsaid).origin == LAUNCH
 
 
+def test_a_start_once_told_is_kept_where_a_later_answer_leaves_it_out():
+    unsaid = replace(flying(60), pending=green("v2", started=None))
+    assert seeing(launched(), flying(30), unsaid).started_at == after(0.5)
+
+
 def test_it_ended_when_the_endpoint_last_changed():
     looks = [flying(30), look(400, modified=390), look(430, modified=390)]
     assert seeing(launched(), *looks).ended_at == after(390)
@@ -465,6 +482,48 @@ def test_an_ended_rollout_is_at_rest_unless_another_update_flies(last, at_rest):
     watch = seeing(launched(), flying(30), last, last)
     assert watch.outcome is not None
     assert watch.at_rest is at_rest
+
+
+def test_a_rollout_given_up_on_is_not_at_rest_whatever_was_seen_last():
+    watch = seeing(launched(max_wait=timedelta(seconds=60)), look(60))
+    assert (watch.outcome, watch.at_rest) == (Outcome.TIMED_OUT, False)
+    assert not seeing(launched(), look(60)).at_rest
+
+
+# The alarms, and the switch among them
+
+SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+GUARDED = Guardrails(strategy=AllAtOnce(), alarms=("errors", SWITCH))
+
+
+def test_the_alarms_are_ours_or_else_those_sagemaker_tells():
+    told = flying(30, guardrails=Guardrails(strategy=None, alarms=("theirs",)), rollback_alarms=("theirs",))
+    assert seeing(launched(guardrails=GUARDED), told).alarms == ("errors", SWITCH)
+    assert seeing(launched(), told).alarms == ("theirs",)
+    assert seeing(launched(), flying(30)).alarms == ()
+
+
+def test_alarms_once_told_are_kept_where_a_later_answer_leaves_them_out():
+    watch = seeing(launched(), flying(30, rollback_alarms=("errors",)), flying(60))
+    assert watch.alarms == ("errors",)
+
+
+@pytest.mark.parametrize(
+    ("watch", "last", "may"),
+    [
+        (launched(guardrails=GUARDED), flying(60), True),
+        (launched(guardrails=GUARDED, adopted="own"), flying(60), True),
+        (onlooker(), flying(60, rollback_alarms=(SWITCH,)), True),
+        (launched(guardrails=GUARDED, adopted="foreign"), flying(60), False),
+        (launched(guardrails=replace(GUARDED, alarms=("errors",))), flying(60), False),
+        (launched(guardrails=GUARDED), flying(60, pending="v3"), False),
+        (launched(guardrails=GUARDED), look(60, "Updating"), False),
+        (launched(guardrails=GUARDED), missing(60), False),
+    ],
+)
+def test_the_switch_may_be_thrown_only_where_it_hits_this_rollout(watch, last, may):
+    assert not watch.may_abort
+    assert seeing(watch, last).may_abort is may
 
 
 # Whatever is seen
