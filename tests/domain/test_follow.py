@@ -374,6 +374,11 @@ def test_an_abort_at_the_time_out_waits_for_the_rollback_and_says_why():
     assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN), SetSwitch(SWITCH, RESET)]
 
 
+def test_a_switch_thrown_by_somebody_else_is_an_abort():
+    thrown = AlarmTransition(name=SWITCH.alarm_name, state=AlarmState.ALARM, at=after(70))
+    assert Script(ROLLED_BACK, history=(thrown,)).follow(switched())["cause"]["kind"] == "abort"
+
+
 def test_an_abort_without_effect_times_out_after_the_time_a_rollback_takes():
     script = Script([flying(30)])
     report = script.follow(switched(), deadline=60.0, on_timeout="abort")
