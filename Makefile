@@ -6,13 +6,14 @@ READY := $(VENV)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test check clean constraints
+.PHONY: help demo ui test soak check clean constraints
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a good model rolled out and a bad one rolled back, by a real Airflow; needs no AWS"
 	@echo "make ui           the same, then stays up so that you can look at both runs in the Airflow UI"
 	@echo "make test         all tests"
+	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make check        lint, format, types and import contracts"
 	@echo "make clean        remove everything that these made"
 	@echo "make constraints  bring constraints.txt in line with pyproject.toml"
@@ -25,6 +26,11 @@ ui: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: SCHEDULES ?= 10000
+soak: SEED ?= $(shell date +%s)
+soak: $(READY)
+	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/rollouts/test_schedules.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check
