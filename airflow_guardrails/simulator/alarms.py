@@ -76,6 +76,10 @@ class Alarms:
         alarm = self._alarms.get(name)
         return alarm.standing.value.value if alarm else None
 
+    def is_composite(self, name: str) -> bool:
+        alarm = self._alarms.get(name)
+        return alarm is not None and alarm.type == COMPOSITE_ALARM
+
     def get(self, name: str) -> Alarm:
         if name not in self._alarms:
             raise ResourceNotFound(f"Alarm {name} does not exist")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.endpoints import Endpoint
 from airflow_guardrails.simulator.fleets import Fleet
 from airflow_guardrails.simulator.flight import Flight, Steps, Undone
+from airflow_guardrails.simulator.guards import Guards
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.scripts import Ending, end
-
-
-class AlarmStates(Protocol):
-    def state(self, name: str) -> str | None:
-        """OK, ALARM or INSUFFICIENT_DATA; None when there is no such alarm."""
 
 
 class Departures:
@@ -26,13 +21,13 @@ class Departures:
         *,
         clock: Clock,
         knobs: Knobs,
-        alarms: AlarmStates,
+        guards: Guards,
         changed: Callable[[Endpoint], None],
         fleet_of: Callable[[Endpoint, str], Fleet],
     ) -> None:
         self._clock = clock
         self._knobs = knobs
-        self._alarms = alarms
+        self._guards = guards
         self._changed = changed
         self._fleet_of = fleet_of
         self._endings: dict[str, Ending] = {}
@@ -69,8 +64,7 @@ class Departures:
         flight.end_after(ending.after_seconds, action)
 
     def _tripped(self, alarms: Sequence[str]) -> Undone | None:
-        bad = {"ALARM"} if self._knobs.insufficient_data == "ignored" else {"ALARM", "INSUFFICIENT_DATA"}
-        if any(self._alarms.state(name) in bad for name in alarms):
+        if self._guards.tripped(alarms):
             return Undone(self._knobs.rollback_failure_reason)
         return None
 

@@ -66,13 +66,15 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Gr
 def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
     """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
     before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.variants}
+    count = fleet.total
     for variant in fleet.variants:
         wish = desired.get(variant.name, {})
         variant.desired = wish.get("DesiredInstanceCount", variant.desired)
         variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
     enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
     yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
-    if ground.knobs.scaling_ends_in == "rollback":
+    starved = fleet.total > count and not ground.knobs.capacity_available
+    if starved or ground.knobs.scaling_ends_in == "rollback":
         endpoint.begin("RollingBack", now=ground.clock.now())
         for variant in fleet.variants:
             variant.desired, variant.desired_weight = before[variant.name]

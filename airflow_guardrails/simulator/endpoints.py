@@ -44,7 +44,7 @@ class Endpoint:
     """
     *blue* serves, *green* is being brought up; a rollback that failed leaves both.
 
-    *overlay* is shown instead of the true status, as for SageMaker's own maintenance.
+    SageMaker's own maintenances, as many as overlap, are shown instead of the true status.
     """
 
     name: str
@@ -55,7 +55,8 @@ class Endpoint:
     blue: Fleet | None = None
     green: Fleet | None = None
     flight: Flight | None = None
-    overlay: str | None = None
+    maintenances: int = 0
+    extra_instances: int = 0
     failure_reason: str | None = None
     last_deployment_config: Mapping[str, Any] | None = None
     modified_at: datetime = field(init=False)
@@ -66,7 +67,7 @@ class Endpoint:
 
     @property
     def shown_status(self) -> str:
-        return self.overlay or self.status
+        return "SystemUpdating" if self.maintenances else self.status
 
     @property
     def busy(self) -> bool:
@@ -83,6 +84,13 @@ class Endpoint:
     @property
     def fleets(self) -> list[Fleet]:
         return [fleet for fleet in (self.blue, self.green) if fleet]
+
+    @property
+    def instances(self) -> int:
+        """How many run at most: a rolling update adds a batch to blue, any other a whole green fleet."""
+        if self.blue is None or self.green is None:
+            return sum(fleet.total for fleet in self.fleets)
+        return self.blue.total + min(self.green.total, self.extra_instances)
 
     @property
     def green_share(self) -> float:

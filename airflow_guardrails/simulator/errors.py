@@ -47,9 +47,6 @@ class EndpointInProgress(ValidationException):
 class EndpointFailed(ValidationException):
     """Only DeleteEndpoint is accepted on a failed endpoint; the sentence itself is not documented."""
 
-    def __init__(self, arn: str) -> None:
-        super().__init__(f'Cannot update failed endpoint "{arn}".')
-
 
 class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
     code = "ResourceLimitExceeded"

@@ -45,6 +45,11 @@ class Knobs:
         0.0, "How often DescribeEndpoint answers the state of some seconds ago.", kind=_PROBABILITY
     )
     stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
+    describe_limit_per_second: int | None = _knob(
+        None,
+        "DescribeEndpoint calls that a simulated second allows, the others are throttled; None is no limit.",
+        kind=_COUNT,
+    )
     config_visible_after_seconds: float = _knob(0.0, "How long a new endpoint configuration cannot be found.")
     list_lag_seconds: float = _knob(0.0, "How far ListEndpoints is behind.")
     metric_delay_seconds: float = _knob(
@@ -74,7 +79,21 @@ class Knobs:
         "ignored", "rolls_back", meaning="What an alarm in INSUFFICIENT_DATA does during a bake."
     )
     missing_alarm: str = _choice(
-        "ignore", "reject", meaning="What UpdateEndpoint does about an alarm that does not exist."
+        "ignore",
+        "reject",
+        "rolls_back",
+        meaning="What an alarm that does not exist does: nothing, refuse the update, or undo it in a bake.",
+    )
+    alarms_readable: bool = _knob(
+        True,
+        "Whether the execution role may call DescribeAlarms; if not, no alarm exists for SageMaker.",
+        kind=_FLAG,
+    )
+    composite_alarm: str = _choice(
+        "accept", "ignore", "reject", meaning="What UpdateEndpoint does about a composite alarm."
+    )
+    bakes_without_alarms: bool = _knob(
+        True, "Whether an update that names no alarm bakes at all, unwatched.", kind=_FLAG
     )
     timeout_ends_in: str = _choice(
         "rollback", "Failed", meaning="How an update ends whose MaximumExecutionTimeoutInSeconds passed."
@@ -84,6 +103,16 @@ class Knobs:
     )
     linear_last_step_bakes: bool = _knob(
         True, "Whether a linear update bakes WaitIntervalInSeconds after its last step too.", kind=_FLAG
+    )
+    rolling_rollback_batch: str = _choice(
+        "any",
+        "bounded",
+        meaning="What RollbackMaximumBatchSize may be: anything, or 5 to 50 % and 100 %.",
+    )
+    size_taken_of: str = _choice(
+        "variant",
+        "fleet",
+        meaning="What a canary or step of an endpoint with several variants is a part of.",
     )
     capacity_rounding: str = _choice(
         "ceil", "round", "floor", meaning="How CAPACITY_PERCENT becomes instances; never below one."
@@ -97,8 +126,17 @@ class Knobs:
         meaning="What a LinearStepSize does in CANARY, a CanarySize in LINEAR, either in ALL_AT_ONCE.",
     )
 
+    missing_size: str = _choice(
+        "reject", "all_at_once", meaning="What CANARY without CanarySize, LINEAR without LinearStepSize does."
+    )
+
     same_config_update: str = _choice(
         "accept", "reject", meaning="What UpdateEndpoint does with the configuration already in service."
+    )
+    failed_endpoint_message: str | None = _knob(
+        'Cannot update failed endpoint "{arn}".',
+        "What UpdateEndpoint says of a failed endpoint; {arn} becomes its ARN.",
+        kind=_TEXT,
     )
     variant_names_differ: str = _choice(
         "reject",
@@ -121,6 +159,9 @@ class Knobs:
     )
     instance_limit: int | None = _knob(
         None, "Instances that may run in the region, both fleets counted; None is no limit.", kind=_COUNT
+    )
+    endpoint_instance_limit: int | None = _knob(
+        None, "Instances that one endpoint may have, both fleets counted; None is no limit.", kind=_COUNT
     )
 
     serve_without_artefact: bool = _knob(

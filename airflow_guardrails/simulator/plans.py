@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_guardrails.simulator.constraints import violation
 from airflow_guardrails.simulator.errors import ConstraintViolation, ValidationException
 from airflow_guardrails.simulator.fleets import Fleet
 from airflow_guardrails.simulator.knobs import Knobs
-from airflow_guardrails.simulator.sizes import SizeRule, broken, instances
+from airflow_guardrails.simulator.sizes import SizeRule, broken, divided, instances
 
 _ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
 _ROLLING = "deploymentConfig.rollingUpdatePolicy"
@@ -20,6 +20,7 @@ _SIZES: Mapping[str, tuple[str, SizeRule]] = {
     "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", least=10, most=50)),
 }
 _BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", least=5, most=50)
+_BATCH_BACK = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", least=5, most=50)
 _WHOLE = {"Type": "CAPACITY_PERCENT", "Value": 100}
 
 
@@ -46,6 +47,14 @@ class Plan:
     max_seconds: int | None = None
     rollback_batch: int | None = None
 
+    def extra_instances(self, green: Fleet) -> int:
+        """How many run beside blue's at most: a batch, or all of *green*."""
+        return self.shifts[0].active[0] if self.rollback_batch else green.total
+
+    def without_bakes(self) -> Plan:
+        shifts = tuple(replace(shift, bake_seconds=0) for shift in self.shifts)
+        return replace(self, shifts=shifts, termination_wait=0)
+
 
 def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs: Knobs) -> Plan:
     """
@@ -57,6 +66,11 @@ def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs
     full = tuple(variant.desired for variant in green.variants)
     if not guarded:
         return Plan(shifts=(Shift(active=full, bake_seconds=0),))
+    plan = _plan(config, green, full, knobs)
+    return plan if plan.alarms or knobs.bakes_without_alarms else plan.without_bakes()
+
+
+def _plan(config: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs) -> Plan:
     if rolling := config.get("RollingUpdatePolicy"):
         if "BlueGreenUpdatePolicy" in config:
             raise ValidationException(
@@ -86,10 +100,10 @@ def _blue_green(config: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) 
 
 
 def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
-    if routing["Type"] == "CANARY":
+    if routing["Type"] == "CANARY" and "CanarySize" in routing:
         bake = routing["WaitIntervalInSeconds"]
         yield Shift(active=instances(routing["CanarySize"], 1, full, knobs), bake_seconds=bake)
-    elif routing["Type"] == "LINEAR":
+    elif routing["Type"] == "LINEAR" and "LinearStepSize" in routing:
         yield from _linear_shifts(routing, full, knobs)
         return
     yield Shift(active=full, bake_seconds=0)
@@ -97,7 +111,7 @@ def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> 
 
 def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
     size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
-    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(full)
+    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(divided(full, knobs))
     for step in range(1, math.ceil(whole / size["Value"])):
         yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)
     yield Shift(active=full, bake_seconds=bake if knobs.linear_last_step_bakes else 0)
@@ -106,7 +120,8 @@ def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Kno
 def _broken_routing(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
     for kind, (field, rule) in _SIZES.items():
         if kind == routing["Type"]:
-            yield from broken(routing.get(field), rule, full, knobs)
+            if field in routing or knobs.missing_size == "reject":
+                yield from broken(routing.get(field), rule, full, knobs)
         elif field in routing and knobs.foreign_size == "reject":
             yield violation(routing[field], rule.path, f"Member must be null when type is {routing['Type']}")
 
@@ -119,7 +134,7 @@ def _rolling(
             "RollingUpdatePolicy is not supported for serverless or multi-variant endpoints; "
             f"endpoint configuration {green.config_name} has variants {green.names}."
         )
-    if refused := list(broken(policy["MaximumBatchSize"], _BATCH, full, knobs)):
+    if refused := [*_broken_batches(policy, full, knobs)]:
         raise ConstraintViolation(*refused)
     (batch,) = instances(policy["MaximumBatchSize"], 1, full, knobs)
     (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE), 1, full, knobs)
@@ -130,3 +145,10 @@ def _rolling(
         max_seconds=policy.get("MaximumExecutionTimeoutInSeconds"),
         rollback_batch=back,
     )
+
+
+def _broken_batches(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+    yield from broken(policy["MaximumBatchSize"], _BATCH, full, knobs)
+    back = policy.get("RollbackMaximumBatchSize", _WHOLE)
+    if knobs.rolling_rollback_batch == "bounded" and instances(back, 1, full, knobs) != full:
+        yield from broken(back, _BATCH_BACK, full, knobs)

@@ -19,6 +19,16 @@ class Model:
     image: str | None
     model_data_url: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+
+    def from_marketplace(self, *, own_account: str) -> bool:
+        """
+        Whether a container is AWS Marketplace's.
+
+        Its model packages belong to another account and have no version; one shared from another account's
+        registry is ``model-package/group/version``.
+        """
+        return any(_is_foreign(package, own_account) and package.count("/") == 1 for package in self.packages)
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Model:
@@ -34,6 +44,7 @@ class Model:
             image=first.get("Image"),
             model_data_url=first.get("ModelDataUrl") or source.get("S3Uri"),
             environment=first.get("Environment", {}),
+            packages=tuple(c["ModelPackageName"] for c in containers if "ModelPackageName" in c),
         )
 
 
@@ -106,3 +117,7 @@ class Shelf:
 
     def _age(self, resource: Resource) -> float:
         return (self._clock.now() - resource.created_at).total_seconds()
+
+
+def _is_foreign(arn: str, own_account: str) -> bool:
+    return arn.startswith("arn:") and arn.split(":")[4] != own_account

@@ -49,7 +49,8 @@ def _roll_back(
         enter(blue, "Creating", _always(f"Launching {back} instance(s)."), ground)
         yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
         blue.settle()
-        if ground.knobs.rolling_rollback_ends_in == "UpdateRollbackFailed":
+        starved = not ground.knobs.capacity_available
+        if starved or ground.knobs.rolling_rollback_ends_in == "UpdateRollbackFailed":
             endpoint.settle("UpdateRollbackFailed", now=ground.clock.now(), failure_reason=reason)
             return
         green.activate([green.active - back])

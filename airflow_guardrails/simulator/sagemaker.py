@@ -6,14 +6,13 @@ import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
 
-from airflow_guardrails.simulator import constraints, deployments, routing, updates
+from airflow_guardrails.simulator import constraints, deployments, limits, routing, updates
 from airflow_guardrails.simulator.catalogue import Answer, Catalogue, Request
 from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.departures import AlarmStates, Departures
+from airflow_guardrails.simulator.departures import Departures
 from airflow_guardrails.simulator.deployments import Ground, HealthChecks
-from airflow_guardrails.simulator.describing import SUMMARY_FIELDS, describe, summarize
+from airflow_guardrails.simulator.describing import describe
 from airflow_guardrails.simulator.endpoints import Endpoint
 from airflow_guardrails.simulator.errors import (
     AlreadyExists,
@@ -23,12 +22,15 @@ from airflow_guardrails.simulator.errors import (
     ValidationException,
 )
 from airflow_guardrails.simulator.fleets import Fleet, Variant, launch
+from airflow_guardrails.simulator.guards import AlarmStates, Guards
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
-from airflow_guardrails.simulator.plans import Plan
+from airflow_guardrails.simulator.looking import Looks
+from airflow_guardrails.simulator.plans import Plan, alarm_names
 from airflow_guardrails.simulator.resources import Model
 from airflow_guardrails.simulator.rolling import roll
 from airflow_guardrails.simulator.routing import Route
+from airflow_guardrails.simulator.scaling import ScalableTargets
 from airflow_guardrails.simulator.scripts import Ending
 
 __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
@@ -53,15 +55,18 @@ class SageMaker:
         self.catalogue = Catalogue(
             arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}", clock=clock, knobs=knobs
         )
+        self._account_id = account_id
         self._clock = clock
         self._knobs = knobs
-        self._alarms = alarms
+        self._guards = Guards(alarms, knobs)
+        self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
-        self._rng = rng or random.Random(0)  # noqa: S311 - nothing secret
+        rng = rng or random.Random(0)  # noqa: S311 - nothing secret
+        self._looks = Looks(clock=clock, knobs=knobs, rng=rng)
         self._endpoints: dict[str, Endpoint] = {}
         self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
         self._departures = Departures(
-            clock=clock, knobs=knobs, alarms=alarms, changed=self._record, fleet_of=self._fleet
+            clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
         )
 
     def create_endpoint(self, request: Request) -> Answer:
@@ -69,7 +74,7 @@ class SageMaker:
         if twin := self._endpoints.get(name.lower()):
             raise AlreadyExists("endpoint", twin.arn)
         fleet = self._launch(request["EndpointConfigName"])
-        updates.check_instance_limit(fleet, used=self._instances(), knobs=self._knobs)
+        self._check_limits(fleet, fleet.total)
         endpoint = Endpoint(
             name=name,
             arn=self.catalogue.arn("endpoint", name),
@@ -84,14 +89,12 @@ class SageMaker:
         return {"EndpointArn": endpoint.arn}
 
     def describe_endpoint(self, request: Request) -> Answer:
-        endpoint, now = self._find(request["EndpointName"]), self._clock.now()
-        look = endpoint.history.frozen(now)
-        if not look and self._rng.random() < self._knobs.stale_read_probability:
-            look = endpoint.history.as_of(now - timedelta(seconds=self._knobs.stale_read_seconds))
-        return look or describe(endpoint)
+        self._looks.pace()
+        return self._looks.describe(self._find(request["EndpointName"]))
 
     def list_endpoints(self, request: Request) -> Answer:
-        return page(self._summaries(), request, kind="Endpoint", key="Endpoints")
+        summaries = self._looks.summaries(self._endpoints.values(), self._gone)
+        return page(summaries, request, kind="Endpoint", key="Endpoints")
 
     def update_endpoint(self, request: Request) -> Answer:
         endpoint, blue = self._updatable(request["EndpointName"])
@@ -103,8 +106,9 @@ class SageMaker:
         )
         self._check_update(endpoint, blue, green)
         config = updates.deployment_config(endpoint, request, self._knobs)
-        plan = updates.plan_for(config, blue, green, self._knobs, self._alarms.state)
-        updates.check_instance_limit(green, used=self._instances(), knobs=self._knobs)
+        self._guards.check(alarm_names(config))
+        plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
+        self._check_limits(green, plan.extra_instances(green), endpoint)
         self._begin_update(endpoint, blue, green, plan)
         endpoint.last_deployment_config = config or endpoint.last_deployment_config
         return {"EndpointArn": endpoint.arn}
@@ -117,6 +121,12 @@ class SageMaker:
                 f"The variant name(s) {unknown} are not present within endpoint configuration "
                 f'"{self.catalogue.arn("endpoint-config", fleet.config_name)}".'
             )
+        more = sum(
+            wish["DesiredInstanceCount"] - variant.desired
+            for variant in fleet.variants
+            if "DesiredInstanceCount" in (wish := desired.get(variant.name, {}))
+        )
+        self._check_limits(fleet, more, endpoint)
         endpoint.begin("Updating", now=self._clock.now())
         self._departures.start(endpoint, deployments.scale(endpoint, fleet, desired, self._ground))
         return {"EndpointArn": endpoint.arn}
@@ -165,8 +175,8 @@ class SageMaker:
     def system_update(self, endpoint_name: str, seconds: float) -> None:
         """Show SystemUpdating for *seconds*, whatever goes on below; nothing else changes."""
         endpoint = self._existing(endpoint_name)
-        self._overlay(endpoint, "SystemUpdating")
-        self._clock.after(seconds, lambda: self._overlay(endpoint, None))
+        self._maintain(endpoint, 1)
+        self._clock.after(seconds, lambda: self._maintain(endpoint, -1))
 
     def vanish(self, endpoint_name: str) -> None:
         """Take the endpoint away at once, whatever it was doing."""
@@ -178,9 +188,9 @@ class SageMaker:
     def _begin_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan) -> None:
         stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
         endpoint.history.freeze(stale_until, describe(endpoint))
-        endpoint.green = green
+        endpoint.green, endpoint.extra_instances = green, plan.extra_instances(green)
         endpoint.begin("Updating", now=self._clock.now())
-        watched = updates.watched_alarms(plan, self._knobs, self._alarms.state)
+        watched = self._guards.watched(plan.alarms)
         deploy = roll if plan.rollback_batch else deployments.update
         steps = deploy(endpoint, blue, green, plan, self._ground)
         self._departures.start(endpoint, steps, alarms=watched, max_seconds=plan.max_seconds)
@@ -202,11 +212,13 @@ class SageMaker:
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
         if endpoint.status == "Failed" or endpoint.blue is None:
-            raise EndpointFailed(endpoint.arn)
+            told = self._knobs.failed_endpoint_message or ""
+            raise EndpointFailed(told.replace("{arn}", endpoint.arn))
         return endpoint, endpoint.blue
 
     def _check_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet) -> None:
         updates.check_async_kept(endpoint, blue, green.config)
+        updates.check_scaled(endpoint, blue, green, self._scalable_targets)
         if green.config_name == endpoint.config_name and self._knobs.same_config_update == "reject":
             raise ValidationException(
                 f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
@@ -229,11 +241,13 @@ class SageMaker:
         running = {fleet.config_name: fleet for fleet in endpoint.fleets if fleet.total}
         return running.get(config_name) or self._launch(config_name)
 
-    def _instances(self) -> int:
-        return sum(fleet.total for endpoint in self._endpoints.values() for fleet in endpoint.fleets)
+    def _check_limits(self, fleet: Fleet, wanted: int, endpoint: Endpoint | None = None) -> None:
+        everyone = self._endpoints.values()
+        limits.check(fleet, wanted, endpoint=endpoint, endpoints=everyone, knobs=self._knobs)
 
-    def _overlay(self, endpoint: Endpoint, status: str | None) -> None:
-        endpoint.overlay, endpoint.modified_at = status, self._clock.now()
+    def _maintain(self, endpoint: Endpoint, more: int) -> None:
+        endpoint.maintenances += more
+        endpoint.modified_at = self._clock.now()
         self._record(endpoint)
 
     def _record(self, endpoint: Endpoint) -> None:
@@ -245,13 +259,6 @@ class SageMaker:
         self._gone.append(endpoint)
         self.catalogue.tags.forget(endpoint.arn)
         self._record(endpoint)
-
-    def _summaries(self) -> list[dict[str, Any]]:
-        if not self._knobs.list_lag_seconds:
-            return [summarize(endpoint) for endpoint in self._endpoints.values()]
-        then = self._clock.now() - timedelta(seconds=self._knobs.list_lag_seconds)
-        looks = [e.history.as_of(then) for e in (*self._endpoints.values(), *self._gone)]
-        return [{name: look[name] for name in SUMMARY_FIELDS} for look in looks if look]
 
 
 def _partition(region: str) -> str:

@@ -27,10 +27,13 @@ class SizeRule:
 
 def instances(size: Size, steps: int, totals: Sequence[int], knobs: Knobs) -> tuple[int, ...]:
     """So many *steps* of *size*, for each of *totals*: never none, never more than there are."""
-    if size["Type"] == "INSTANCE_COUNT":
-        return tuple(min(total, size["Value"] * steps) for total in totals)
-    rounded = _ROUNDING[knobs.capacity_rounding]
-    return tuple(min(total, max(1, rounded(total * size["Value"] * steps / 100))) for total in totals)
+    taken = [_taken(size, steps, total, knobs) for total in divided(totals, knobs)]
+    return tuple(taken) if len(taken) == len(totals) else tuple(_dealt(taken[0], totals))
+
+
+def divided(totals: Sequence[int], knobs: Knobs) -> Sequence[int]:
+    """The counts that a size is a part of: each variant's, or that of all together."""
+    return totals if knobs.size_taken_of == "variant" else [sum(totals)]
 
 
 def broken(size: Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knobs) -> Iterator[str]:
@@ -38,10 +41,25 @@ def broken(size: Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knob
     if size is None:
         yield violation(None, rule.path, "Member must not be null")
         return
-    for total in sorted(set(totals)):
+    for total in sorted(set(divided(totals, knobs))):
         if not rule.least <= _percent(size, total, knobs) <= rule.most:
             text = f"Member must be {rule} of the variant's total instance count ({total})"
             yield violation(size["Value"], f"{rule.path}.value", text)
+
+
+def _taken(size: Size, steps: int, total: int, knobs: Knobs) -> int:
+    if size["Type"] == "INSTANCE_COUNT":
+        return int(min(total, size["Value"] * steps))
+    rounded = _ROUNDING[knobs.capacity_rounding]
+    return min(total, max(1, rounded(total * size["Value"] * steps / 100)))
+
+
+def _dealt(whole: int, totals: Sequence[int]) -> Iterator[int]:
+    """*whole* instances, variant by variant in their order, each as far as it goes."""
+    for total in totals:
+        dealt = min(total, whole)
+        whole -= dealt
+        yield dealt
 
 
 def _percent(size: Size, total: int, knobs: Knobs) -> float:

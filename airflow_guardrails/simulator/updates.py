@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_guardrails.simulator.endpoints import Endpoint
-from airflow_guardrails.simulator.errors import ResourceLimitExceeded, ValidationException
+from airflow_guardrails.simulator.errors import ValidationException
 from airflow_guardrails.simulator.fleets import Fleet, Variant
 from airflow_guardrails.simulator.knobs import Knobs
-from airflow_guardrails.simulator.plans import Plan, alarm_names, plan_update
-
-AlarmState = Callable[[str], str | None]
+from airflow_guardrails.simulator.plans import Plan, plan_update
+from airflow_guardrails.simulator.scaling import ScalableTargets
 
 
 def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[str, Variant]:
@@ -39,16 +38,11 @@ def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Kno
     return endpoint.last_deployment_config or {}
 
 
-def plan_for(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs, state: AlarmState) -> Plan:
-    _check_alarms(config, knobs, state)
-    return plan_update(config, green, guarded=_guarded(config, blue, green, knobs), knobs=knobs)
-
-
-def watched_alarms(plan: Plan, knobs: Knobs, state: AlarmState) -> list[str]:
-    """The alarms that can stop the update, as they stand when it starts."""
-    if knobs.alarm_already_in_alarm == "rolls_back":
-        return list(plan.alarms)
-    return [name for name in plan.alarms if state(name) != "ALARM"]
+def plan_for(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs, *, own_account: str) -> Plan:
+    variants = [*blue.variants, *green.variants]
+    excluded = any(_is_excluded(variant, own_account) for variant in variants)
+    guarded = not excluded and _may_be_guarded(config, blue, green, knobs)
+    return plan_update(config, green, guarded=guarded, knobs=knobs)
 
 
 def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) -> None:
@@ -58,22 +52,18 @@ def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) ->
         )
 
 
-def check_instance_limit(fleet: Fleet, *, used: int, knobs: Knobs) -> None:
-    limit, wanted = knobs.instance_limit, fleet.total
-    if limit is not None and used + wanted > limit:
-        resource = f"{fleet.variants[0].instance_type} for endpoint usage"
-        raise ResourceLimitExceeded(resource=resource, limit=limit, used=used, wanted=wanted)
+def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: ScalableTargets) -> None:
+    """A variant that scales keeps its name and its instance type; the sentence itself is not documented."""
+    new = {variant.name: variant.instance_type for variant in green.variants}
+    changed = [old.name for old in blue.variants if new.get(old.name) != old.instance_type]
+    if scaled := targets.among(endpoint.name, changed):
+        raise ValidationException(
+            f"The variant(s) {scaled} must be deregistered as scalable targets with Application Auto Scaling "
+            "before they can be removed or have their instance type updated."
+        )
 
 
-def _check_alarms(config: Mapping[str, Any], knobs: Knobs, state: AlarmState) -> None:
-    missing = [name for name in alarm_names(config) if state(name) is None]
-    if missing and knobs.missing_alarm == "reject":
-        raise ValidationException(f"Could not find alarms {missing}.")
-
-
-def _guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
-    if any((variant.instance_type or "").startswith("ml.inf1.") for variant in green.variants):
-        return False
+def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
     has_policy = "BlueGreenUpdatePolicy" in config or "RollingUpdatePolicy" in config
     if not has_policy or set(blue.names) == set(green.names):
         return True
@@ -83,3 +73,9 @@ def _guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs)
         "The new endpoint configuration must have the same variant names as the old one when a deployment "
         f"policy is given: {sorted(green.names)} instead of {sorted(blue.names)}."
     )
+
+
+def _is_excluded(variant: Variant, own_account: str) -> bool:
+    if (variant.instance_type or "").startswith("ml.inf1."):
+        return True
+    return variant.model.from_marketplace(own_account=own_account)

@@ -47,6 +47,12 @@ class Bench:
             more["DeploymentConfig"] = deployment
         return self.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName=config, **more)
 
+    def scale(self, *, instances: int) -> None:
+        wishes = [{"VariantName": VARIANT, "DesiredInstanceCount": instances}]
+        self.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="churn", DesiredWeightsAndCapacities=wishes
+        )
+
     def delete(self) -> None:
         self.sagemaker.delete_endpoint(EndpointName="churn")
 
@@ -100,6 +106,9 @@ class Bench:
             TreatMissingData="ignore",
         )
         self.turn(name, state)
+
+    def composite(self, name: str, child: str) -> None:
+        self.cloudwatch.put_composite_alarm(AlarmName=name, AlarmRule=f'ALARM("{child}")')
 
     def turn(self, name: str, state: str) -> None:
         self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test says so")

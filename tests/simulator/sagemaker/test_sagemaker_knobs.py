@@ -84,3 +84,17 @@ def test_reads_are_stale_now_and_then(churn):
 
     assert set(seen) == {"Updating", "InService"}
     assert 20 <= seen.count("Updating") < 40
+
+
+def test_looks_beyond_the_limit_of_a_second_are_throttled(churn):
+    """Line 48: nobody knows the rate."""
+    churn.control.set_knobs(describe_limit_per_second=3)
+
+    assert [churn.look()["EndpointStatus"] for _ in range(3)] == ["InService"] * 3
+    assert churn.refusal(churn.look) == ("ThrottlingException", "Rate exceeded")
+    churn.sagemaker.list_endpoints()
+    churn.advance(seconds=0.5)
+    assert churn.refusal(churn.look)[0] == "ThrottlingException"
+    churn.advance(seconds=0.5)
+
+    assert [churn.look()["EndpointStatus"] for _ in range(3)] == ["InService"] * 3

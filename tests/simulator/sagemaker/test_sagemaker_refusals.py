@@ -160,3 +160,87 @@ def test_a_second_fleet_beyond_the_limit_is_refused_when_asked_for(churn):
         "with current utilization of 4 Instances and a request delta of 4 Instances."
     )
     assert churn.status() == ("InService", "blue")
+
+
+@pytest.mark.parametrize("limit", ["instance_limit", "endpoint_instance_limit"])
+def test_what_fits_a_limit_exactly_is_accepted_and_one_more_is_not(bench, limit):
+    """Line 26: both fleets count."""
+    bench.control.set_knobs(**{limit: 3})
+    refused = bench.refusal(bench.create)
+    assert refused[0] == "ResourceLimitExceeded"
+    assert "is 3 Instances, with current utilization of 0 Instances and a request delta of 4" in refused[1]
+    bench.control.set_knobs(**{limit: 4})
+    bench.create()
+
+    bench.control.set_knobs(**{limit: 7})
+    assert bench.refusal(bench.update)[0] == bench.refusal(bench.scale, instances=8)[0] == refused[0]
+    bench.control.set_knobs(**{limit: 8})
+    bench.update()
+    bench.advance(minutes=10)
+    bench.scale(instances=8)
+    bench.advance(minutes=10)
+
+    assert bench.blue()["CurrentInstanceCount"] == 8
+
+
+def test_the_limit_of_an_endpoint_is_its_own(bench):
+    bench.create()
+    bench.control.set_knobs(endpoint_instance_limit=4)
+
+    bench.sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="blue")
+
+    assert "'Maximum number of instances per endpoint' is 4 Instances" in bench.refusal(bench.update)[1]
+
+
+def test_a_rolling_update_needs_one_batch_more_than_runs(churn, rolling):
+    churn.control.set_knobs(instance_limit=4)
+    assert churn.refusal(churn.update, "green", rolling(percent=25))[0] == "ResourceLimitExceeded"
+
+    churn.control.set_knobs(instance_limit=5)
+    churn.update("green", rolling(percent=25))
+    churn.advance(minutes=4)
+
+    create = churn.sagemaker.create_endpoint
+    one = [churn.variant(instances=1)]
+    churn.sagemaker.create_endpoint_config(EndpointConfigName="one", ProductionVariants=one)
+    message = churn.refusal(create, EndpointName="other", EndpointConfigName="one")[1]
+    assert "with current utilization of 5 Instances" in message
+    churn.advance(minutes=60)
+    create(EndpointName="other", EndpointConfigName="one")
+
+
+def test_a_variant_that_scales_keeps_its_instance_type_and_its_name(aws, bench):
+    """Line 40."""
+    bench.config("bigger", bench.variant(InstanceType="ml.m5.xlarge"))
+    bench.config("renamed", bench.variant("Other"))
+    bench.create()
+    scaling = aws("application-autoscaling")
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/churn/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=8)
+
+    for config in ("bigger", "renamed"):
+        code, message = bench.refusal(bench.update, config)
+        assert code == "ValidationException"
+        assert "AllTraffic" in message
+    bench.update("green")
+    bench.advance(minutes=10)
+    scaling.deregister_scalable_target(**target)
+    bench.update("bigger")
+    bench.advance(minutes=10)
+
+    assert bench.status() == ("InService", "bigger")
+
+
+def test_what_a_failed_endpoint_is_told_is_a_knob(bench, arn):
+    """Line 28: the text is not documented."""
+    bench.control.profile("churn-model", never_healthy=True)
+    bench.create()
+    assert bench.refusal(bench.update)[1] == f'Cannot update failed endpoint "{arn("endpoint", "churn")}".'
+
+    bench.control.set_knobs(failed_endpoint_message="No.")
+
+    assert bench.refusal(bench.update) == ("ValidationException", "No.")

@@ -276,3 +276,62 @@ def _statuses_of_a_rollback(bench, canary):
         seen.append(bench.look()["EndpointStatus"])
         bench.advance(seconds=15)
     return list(dict.fromkeys(seen))
+
+
+def test_an_alarm_that_does_not_exist_may_undo_an_update(churn, canary):
+    churn.control.set_knobs(missing_alarm="rolls_back")
+    churn.update("green", canary(alarms=["nowhere"]))
+    churn.advance(seconds=180 + 10 + 60)
+
+    assert churn.status() == ("InService", "blue")
+
+
+@pytest.mark.parametrize(
+    ("missing_alarm", "config"), [("ignore", "green"), ("rolls_back", "blue"), ("reject", None)]
+)
+def test_a_role_that_may_not_describe_alarms_sees_none(guarded, canary, missing_alarm, config):
+    """Undocumented, as is an alarm that does not exist."""
+    guarded.control.set_knobs(alarms_readable=False, missing_alarm=missing_alarm)
+    if config is None:
+        assert guarded.refusal(guarded.update, "green", canary(alarms=["errors"]))[0] == "ValidationException"
+        return
+    guarded.update("green", canary(alarms=["errors"]))
+    guarded.advance(minutes=5)
+    guarded.turn("errors", "ALARM")
+    guarded.advance(minutes=60)
+
+    assert guarded.status() == ("InService", config)
+
+
+@pytest.mark.parametrize(("composite_alarm", "config"), [("accept", "blue"), ("ignore", "green")])
+def test_a_composite_alarm_guards_or_is_ignored(guarded, canary, composite_alarm, config):
+    """Whether SageMaker takes composite alarms is not documented."""
+    guarded.control.set_knobs(composite_alarm=composite_alarm)
+    guarded.composite("any-trouble", "errors")
+    guarded.update("green", canary(alarms=["any-trouble"]))
+    guarded.advance(minutes=5)
+    guarded.turn("errors", "ALARM")
+    guarded.advance(minutes=60)
+
+    assert guarded.status() == ("InService", config)
+
+
+def test_a_composite_alarm_may_be_refused(guarded, canary):
+    guarded.control.set_knobs(composite_alarm="reject")
+    guarded.composite("any-trouble", "errors")
+
+    assert guarded.refusal(guarded.update, "green", canary(alarms=["any-trouble"])) == (
+        "ValidationException",
+        "Composite alarms are not supported: ['any-trouble'].",
+    )
+    guarded.update("green", canary(alarms=["errors"]))
+
+
+def test_an_update_without_alarms_may_skip_its_bakes(guarded, canary):
+    guarded.control.set_knobs(bakes_without_alarms=False)
+
+    guarded.update("green", canary())
+    assert "Baking" not in dict(guarded.stages())
+
+    guarded.update("blue", canary(alarms=["errors"]))
+    assert [seconds for stage, seconds in guarded.stages() if stage == "Baking"] == [600, 300]

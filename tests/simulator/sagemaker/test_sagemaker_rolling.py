@@ -156,3 +156,36 @@ def _advance_to_batch(bench, batch):
             return
         bench.advance(seconds=10)
     raise AssertionError(f"batch {batch} never baked")
+
+
+def test_a_batch_that_cannot_be_had_leaves_a_mix_where_the_old_ones_cannot_either(churn, rolling):
+    """Lines 26 and 27: capacity ran out after the first batch."""
+    churn.update("green", rolling())
+    _advance_to_batch(churn, 1)
+    churn.control.set_knobs(capacity_available=False)
+    churn.advance(minutes=60)
+
+    assert churn.status() == ("UpdateRollbackFailed", "blue")
+    assert "InsufficientInstanceCapacity" in churn.look()["FailureReason"]
+
+    churn.control.set_knobs(capacity_available=True)
+    churn.update("green", rolling())
+    churn.advance(minutes=120)
+
+    assert churn.status() == ("InService", "green")
+
+
+@pytest.mark.parametrize(("instances", "accepted"), [(1, True), (2, True), (3, False), (4, True)])
+def test_a_batch_back_may_be_bounded_too(churn, rolling, instances, accepted):
+    """Only "100 %" is documented."""
+    deployment = rolling(back={"Type": "INSTANCE_COUNT", "Value": instances})
+    churn.update("green", deployment)
+    churn.advance(minutes=120)
+    churn.control.set_knobs(rolling_rollback_batch="bounded")
+
+    if accepted:
+        churn.update("blue", deployment)
+    else:
+        code, message = churn.refusal(churn.update, "blue", deployment)
+        assert code == "ValidationException"
+        assert "rollbackMaximumBatchSize" in message

@@ -151,3 +151,50 @@ def _baking_counts(bench):
 def _shares(simulator):
     routes = simulator.simulation.world("us-east-1").sagemaker.routes("churn")
     return {route.endpoint_config_name: route.share for route in routes}
+
+
+@pytest.mark.parametrize(
+    ("taken_of", "canaries"), [("variant", [(1, 2), (1, 2)]), ("fleet", [(2, 2), (0, 2)])]
+)
+def test_a_canary_is_a_part_of_each_variant_or_of_all_together(bench, canary, taken_of, canaries):
+    """Undocumented for several variants."""
+    for name in ("two", "two-more"):
+        bench.config(name, bench.variant("A", instances=2), bench.variant("B", instances=2))
+    bench.create("two")
+    bench.control.set_knobs(size_taken_of=taken_of)
+
+    bench.update("two-more", canary(percent=50))
+    bench.advance(seconds=195)
+
+    pending = bench.look()["PendingDeploymentSummary"]["ProductionVariants"]
+    assert [(v["CurrentInstanceCount"], v["DesiredInstanceCount"]) for v in pending] == canaries
+
+
+def test_linear_steps_of_all_variants_together_end_with_all(bench, linear):
+    for name in ("two", "two-more"):
+        bench.config(name, bench.variant("A", instances=2), bench.variant("B", instances=2))
+    bench.create("two")
+    bench.control.set_knobs(size_taken_of="fleet")
+
+    bench.update("two-more", linear(instances=1))
+    counts = []
+    while pending := bench.look().get("PendingDeploymentSummary"):
+        counts.append(tuple(v["CurrentInstanceCount"] for v in pending["ProductionVariants"]))
+        bench.advance(seconds=60)
+
+    assert list(dict.fromkeys(counts)) == [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]
+    assert bench.status() == ("InService", "two-more")
+
+
+@pytest.mark.parametrize("kind", ["CANARY", "LINEAR"])
+def test_a_size_that_is_missing_may_mean_all_at_once(churn, canary, kind):
+    """Undocumented."""
+    deployment = canary(termination_wait=0)
+    routing = {"Type": kind, "WaitIntervalInSeconds": 600}
+    deployment["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"] = routing
+    assert churn.refusal(churn.update, "green", deployment)[0] == "ValidationException"
+    churn.control.set_knobs(missing_size="all_at_once")
+
+    churn.update("green", deployment)
+
+    assert churn.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Deleting", 60)]

@@ -55,13 +55,41 @@ def test_maintenance_in_the_middle_of_an_update_does_not_end_it(churn, canary):
     assert churn.status() == ("InService", "green")
 
 
+def test_maintenances_that_overlap_end_with_the_last(churn):
+    churn.control.system_update("churn", 120)
+    churn.advance(seconds=60)
+    churn.control.system_update("churn", 120)
+
+    churn.advance(seconds=60)
+    assert churn.status() == ("SystemUpdating", "blue")
+    churn.advance(seconds=59)
+    assert churn.status() == ("SystemUpdating", "blue")
+    churn.advance(seconds=1)
+
+    assert churn.status() == ("InService", "blue")
+
+
+def test_scaling_out_without_capacity_shows_rolling_back_and_scaling_in_does_not(churn):
+    """Line 30, by itself."""
+    churn.control.set_knobs(capacity_available=False)
+    churn.scale(instances=8)
+    churn.advance(seconds=180)
+    assert churn.status() == ("RollingBack", "blue")
+    churn.advance(seconds=60)
+    assert churn.status() == ("InService", "blue")
+    assert (churn.blue()["CurrentInstanceCount"], churn.blue()["DesiredInstanceCount"]) == (4, 4)
+
+    churn.scale(instances=2)
+    churn.advance(seconds=180)
+
+    assert churn.status() == ("InService", "blue")
+    assert (churn.blue()["CurrentInstanceCount"], churn.blue()["DesiredInstanceCount"]) == (2, 2)
+
+
 def test_rolling_back_is_what_failed_scaling_shows(churn):
     """Line 30."""
     churn.control.set_knobs(scaling_ends_in="rollback")
-    wishes = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 8}]
-    churn.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="churn", DesiredWeightsAndCapacities=wishes
-    )
+    churn.scale(instances=8)
 
     seen = []
     for _ in range(30):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 
 def test_an_update_returns_at_once_and_shows_updating(churn, arn):
     """Line 8."""
@@ -225,6 +227,37 @@ def test_inferentia_instances_silently_get_all_at_once_without_a_bake(bench, can
 
     assert bench.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Deleting", 60)]
     assert bench.status() == ("InService", "inf1")
+
+
+@pytest.mark.parametrize(
+    ("package", "baking"),
+    [
+        ("arn:aws:sagemaker:us-east-1:865070037744:model-package/bought-1a2b3c", False),
+        ("arn:aws:sagemaker:us-east-1:210987654321:model-package/shared-group/7", True),
+        ("arn:aws:sagemaker:us-east-1:123456789012:model-package/own", True),
+        ("own", True),
+    ],
+    ids=["marketplace", "another account's registry", "own", "own by name"],
+)
+def test_marketplace_containers_silently_get_all_at_once_without_a_bake(bench, canary, package, baking):
+    """Line 37."""
+    bench.sagemaker.create_model(ModelName="packaged", PrimaryContainer={"ModelPackageName": package})
+    bench.config("packaged", bench.variant(ModelName="packaged"))
+    bench.create()
+
+    bench.update("packaged", canary())
+
+    assert ("Baking" in dict(bench.stages())) is baking
+    assert bench.status() == ("InService", "packaged")
+
+
+def test_leaving_inferentia_or_the_marketplace_is_not_guarded_either(bench, canary):
+    bench.config("inf1", bench.variant(InstanceType="ml.inf1.xlarge"))
+    bench.create("inf1")
+
+    bench.update("green", canary())
+
+    assert "Baking" not in dict(bench.stages())
 
 
 def test_a_new_configuration_may_not_be_found_at_first(churn):

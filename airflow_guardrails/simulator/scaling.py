@@ -1,0 +1,22 @@
+"""Which variants Application Auto Scaling minds, as moto's own backend knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from moto.applicationautoscaling.models import applicationautoscaling_backends
+
+_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+
+
+class ScalableTargets:
+    """The targets registered in one region."""
+
+    def __init__(self, *, account_id: str, region: str) -> None:
+        self._account_id = account_id
+        self._region = region
+
+    def among(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
+        """Those of an endpoint's variants that are registered."""
+        targets = applicationautoscaling_backends[self._account_id][self._region].targets.get(_DIMENSION, {})
+        return [name for name in variant_names if f"endpoint/{endpoint_name}/variant/{name}" in targets]
