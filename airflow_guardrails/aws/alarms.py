@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.alarms import Alarm, AlarmState, AlarmTransition
+from airflow_guardrails.domain.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
 
@@ -29,20 +29,41 @@ def describe_alarm_history_request(name: str, *, start: datetime, end: datetime)
 
 
 def parse_alarms(answer: Mapping[str, Any]) -> tuple[Alarm, ...]:
-    found = (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
-    return tuple(_parse_alarm(alarm) for alarm in found)
+    metric = [_parse_alarm(alarm, composite=False) for alarm in answer.get("MetricAlarms", ())]
+    composite = [_parse_alarm(alarm, composite=True) for alarm in answer.get("CompositeAlarms", ())]
+    return (*metric, *composite)
 
 
 def parse_alarm_history(items: Iterable[Mapping[str, Any]]) -> tuple[AlarmTransition, ...]:
     return tuple(_parse_transition(item) for item in items)
 
 
-def _parse_alarm(alarm: Mapping[str, Any]) -> Alarm:
+def _parse_alarm(alarm: Mapping[str, Any], *, composite: bool) -> Alarm:
     return Alarm(
         name=alarm["AlarmName"],
         state=_state(alarm["AlarmName"], alarm["StateValue"]),
         since=alarm.get("StateTransitionedTimestamp") or alarm.get("StateUpdatedTimestamp"),
         reason=alarm.get("StateReason", ""),
+        composite=composite,
+        rule=None if composite else _parse_rule(alarm),
+    )
+
+
+def _parse_rule(alarm: Mapping[str, Any]) -> AlarmRule | None:
+    # Metric math has Metrics, anomaly detection a ThresholdMetricId, a query its criteria; none has all four.
+    if any(alarm.get(key) is None for key in ("MetricName", "Period", "Threshold", "EvaluationPeriods")):
+        return None
+    return AlarmRule(
+        namespace=alarm.get("Namespace", ""),
+        metric=alarm["MetricName"],
+        dimensions=tuple((each["Name"], each["Value"]) for each in alarm.get("Dimensions", ())),
+        statistic=alarm.get("Statistic") or alarm.get("ExtendedStatistic", ""),
+        comparison=alarm["ComparisonOperator"],
+        threshold=alarm["Threshold"],
+        period=timedelta(seconds=alarm["Period"]),
+        evaluation_periods=alarm["EvaluationPeriods"],
+        datapoints_to_alarm=alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"],
+        treat_missing_data=alarm.get("TreatMissingData", "missing"),
     )
 
 

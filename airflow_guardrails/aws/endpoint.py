@@ -99,6 +99,7 @@ def _parse_variants(variants: Iterable[Answer] | None) -> tuple[Variant, ...]:
             instances=variant.get("CurrentInstanceCount", 0),
             desired_instances=variant.get("DesiredInstanceCount", 0),
             stages=_parse_stages(variant.get("VariantStatus")),
+            desired_weight=variant.get("DesiredWeight"),
         )
         for variant in variants or ()
     )

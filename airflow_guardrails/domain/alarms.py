@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 
@@ -17,13 +17,43 @@ class AlarmState(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRule:
+    """
+    When an alarm on a single metric goes off; words are CloudWatch's.
+
+    *period* is that of one datapoint; *datapoints_to_alarm* of *evaluation_periods* have to breach.
+    """
+
+    namespace: str
+    metric: str
+    dimensions: tuple[tuple[str, str], ...] = ()
+    statistic: str
+    comparison: str
+    threshold: float
+    period: timedelta
+    evaluation_periods: int
+    datapoints_to_alarm: int
+    treat_missing_data: str = "missing"
+
+    def dimension(self, name: str) -> str | None:
+        return dict(self.dimensions).get(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """An alarm as it stands; *since* is when it took this state."""
+    """
+    An alarm as it stands; *since* is when it took this state.
+
+    *rule* is ``None`` for what is no comparison of one metric with a threshold: metric math, anomaly
+    detection, queries and composite alarms.
+    """
 
     name: str
     state: AlarmState
     since: datetime | None = None
     reason: str = ""
+    composite: bool = False
+    rule: AlarmRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

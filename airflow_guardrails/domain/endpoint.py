@@ -58,12 +58,17 @@ class StageMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A fleet; of a green one, *instances* are those with traffic on."""
+    """
+    A fleet; of a green one, *instances* are those with traffic on.
+
+    *desired_weight* is its part of the traffic among the variants; a canary does not change it.
+    """
 
     name: str
     instances: int
     desired_instances: int
     stages: tuple[StageMark, ...] = ()
+    desired_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

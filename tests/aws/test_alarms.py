@@ -97,7 +97,7 @@ def test_metric_and_composite_alarms_are_read_alike():
 
     assert parse_alarms(answer) == (
         Alarm(name="errors", state=AlarmState.ALARM, reason=CROSSED),
-        Alarm(name="any-of-them", state=AlarmState.OK),
+        Alarm(name="any-of-them", state=AlarmState.OK, composite=True),
     )
 
 

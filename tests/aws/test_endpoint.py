@@ -155,12 +155,18 @@ def test_a_canary_as_published_is_read(published_canary):
 
     assert endpoint.status is EndpointStatus.UPDATING
     assert endpoint.endpoint_config_name == "config-1"
-    assert endpoint.variants == (Variant(name="AllTraffic", instances=3, desired_instances=3),)
+    assert endpoint.variants == (
+        Variant(name="AllTraffic", instances=3, desired_instances=3, desired_weight=1.0),
+    )
     baking = StageMark(stage=Stage.BAKING, since=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc))
     assert endpoint.pending == PendingDeployment(
         endpoint_config_name="config-2",
         started_at=datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),
-        variants=(Variant(name="AllTraffic", instances=1, desired_instances=3, stages=(baking,)),),
+        variants=(
+            Variant(
+                name="AllTraffic", instances=1, desired_instances=3, stages=(baking,), desired_weight=1.0
+            ),
+        ),
     )
 
 
