@@ -18,7 +18,7 @@ from airflow_guardrails.aws.alarms import (
     parse_alarms,
 )
 from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.alarms import Alarm, AlarmState, AlarmTransition
+from airflow_guardrails.domain.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -152,3 +152,85 @@ def test_a_history_that_says_nothing_of_a_new_state_is_read_from_its_summary():
 def test_a_state_nobody_knows_is_an_error_that_says_what_is_known(read):
     with pytest.raises(UnexpectedAnswer, match=r"errors.*'MUTED'.*OK, ALARM, INSUFFICIENT_DATA"):
         read("MUTED")
+
+
+# What an alarm goes off at.
+
+METRIC = {
+    "Namespace": "AWS/SageMaker",
+    "MetricName": "Invocation5XXErrors",
+    "Dimensions": [
+        {"Name": "EndpointName", "Value": "churn"},
+        {"Name": "VariantName", "Value": "AllTraffic"},
+    ],
+    "Statistic": "Average",
+    "ComparisonOperator": "GreaterThanThreshold",
+    "Threshold": 0.05,
+    "Period": 60,
+    "EvaluationPeriods": 5,
+}
+
+
+def rule_of(**members):
+    (alarm,) = parse_alarms({"MetricAlarms": [described(**{**METRIC, **members})]})
+    return alarm.rule
+
+
+def test_an_alarm_on_a_metric_is_read_with_its_rule():
+    assert rule_of(DatapointsToAlarm=3, TreatMissingData="notBreaching") == AlarmRule(
+        namespace="AWS/SageMaker",
+        metric="Invocation5XXErrors",
+        dimensions=(("EndpointName", "churn"), ("VariantName", "AllTraffic")),
+        statistic="Average",
+        comparison="GreaterThanThreshold",
+        threshold=0.05,
+        period=MINUTE,
+        evaluation_periods=5,
+        datapoints_to_alarm=3,
+        treat_missing_data="notBreaching",
+    )
+
+
+def test_what_cloudwatch_leaves_out_of_a_rule_is_its_own_default():
+    assert (rule_of().datapoints_to_alarm, rule_of().treat_missing_data) == (5, "missing")
+
+
+def test_a_percentile_is_a_statistic_too():
+    assert rule_of(Statistic=None, ExtendedStatistic="p99").statistic == "p99"
+
+
+def test_a_threshold_of_zero_is_a_threshold():
+    assert rule_of(Threshold=0.0).threshold == 0
+
+
+def test_a_dimension_is_found_by_its_name():
+    assert rule_of().dimension("VariantName") == "AllTraffic"
+    assert rule_of().dimension("EndpointConfigName") is None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {
+            "Metrics": [{"Id": "rate", "Expression": "errors / requests"}],
+            "Threshold": 0.1,
+            "EvaluationPeriods": 1,
+        },
+        {"Metrics": [], "ThresholdMetricId": "band", "EvaluationPeriods": 2},
+        {"EvaluationCriteria": {}, "EvaluationInterval": 60},
+    ],
+    ids=["metric math", "anomaly detection", "query"],
+)
+def test_what_is_no_comparison_of_one_metric_has_no_rule(members):
+    (alarm,) = parse_alarms({"MetricAlarms": [described(**members)]})
+
+    assert (alarm.rule, alarm.composite) == (None, False)
+
+
+def test_every_member_of_a_rule_is_in_botocores_model(cloudwatch):
+    members = set(cloudwatch.shape_for("MetricAlarm").members)
+
+    assert {*METRIC, "ExtendedStatistic", "DatapointsToAlarm", "TreatMissingData"} <= members
+    assert {"GreaterThanThreshold", "GreaterThanOrEqualToThreshold"} <= set(
+        cloudwatch.shape_for("ComparisonOperator").enum
+    )
