@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -26,6 +27,8 @@ from moto.core.exceptions import ServiceException
 from werkzeug.http import http_date
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.deadline import longest_rollout
+from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.exceptions import (
     AbortTooLate,
     ConfigAlreadyLive,
@@ -71,9 +74,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Crash:
-    """A try dies at its call of this number: before it is ``sent``, or when it is carried out."""
+    """A try dies at a call of this *operation*: before it is ``sent``, or when it is carried out."""
 
-    call: int
+    operation: str
+    time: int
     sent: bool
 
 
@@ -92,6 +96,8 @@ class Run:
 class Schedule:
     runs: tuple[Run, ...]
     knobs: dict[str, Any] = field(default_factory=dict)
+    # How long a call of a task is on its way, there and back; things happen meanwhile.
+    latency: float = 0.0
     seed: int = 0
 
 
@@ -109,7 +115,7 @@ STRATEGIES = st.one_of(
         rollback_batch_percent=st.sampled_from([None, 25, 100]),
     ),
 )
-SECONDS = st.integers(0, 500).map(lambda n: n * 5) | st.integers(0, 60)
+SECONDS = st.integers(0, 60) | st.integers(0, 600) | st.integers(0, 500).map(lambda n: n * 5)
 CONFIGS = st.sampled_from(["churn-v1", "churn-v2", "churn-v3"])
 CALLS = st.sampled_from(
     ["DescribeEndpoint"] * 3
@@ -117,6 +123,7 @@ CALLS = st.sampled_from(
     + ["PutMetricAlarm", "DescribeEndpointConfig"]
 )
 FAULTS = st.tuples(CALLS, st.sampled_from(["throttle", "error", "hang", "lose"]), st.integers(1, 6))
+LATER = st.integers(60, 900)
 EVENTS = st.one_of(
     st.builds(Event, SECONDS, st.just("trip")),
     st.builds(Event, SECONDS, st.just("calm")),
@@ -164,7 +171,12 @@ ARGUMENTS = st.fixed_dictionaries(
         "relaunch": st.sampled_from([False, False, False, True]),
     }
 )
-CRASHES = st.none() | st.builds(Crash, st.integers(1, 16), st.booleans())
+CRASHES = st.one_of(
+    st.none(),
+    st.none(),
+    st.builds(Crash, st.just("UpdateEndpoint"), st.just(1), st.booleans()),
+    st.builds(Crash, CALLS, st.integers(1, 4), st.booleans()),
+)
 RUNS = st.builds(
     Run,
     arguments=ARGUMENTS,
@@ -199,6 +211,7 @@ SCHEDULE = st.builds(
     Schedule,
     runs=st.lists(RUNS, min_size=1, max_size=2).map(tuple),
     knobs=KNOBS,
+    latency=st.sampled_from([0.0, 0.5, 4.0]),
     seed=st.integers(0, 1000),
 )
 
@@ -239,6 +252,10 @@ class Account:
         self.simulation = Simulation(clock=self.clock, seed=schedule.seed)
         self.world = self.simulation.world("us-east-1")
         self.may_tag = True
+        self.latency = schedule.latency
+        self.aborted: dict[str, str] = {}
+        # Why the task of now may throw the switch; asked when it does.
+        self.may_throw: Callable[[], bool] = lambda: False
         self._build()
         self.clock.advance(3600)
         self.simulation.knobs.update(**schedule.knobs)
@@ -352,10 +369,14 @@ class Account:
         if request["MetricData"][0]["Value"] < 1:
             return
         self.thrown_at, self.settled_at = self.clock.now(), None
+        if by.startswith("task") and not self.may_throw():
+            self.broken.append(f"{by} threw the switch, and nobody wanted that")
         running = self.in_flight
         if running and running.guarded_by_switch:
-            meant = running.by == by or by.startswith("abort")
-            if not meant and self.clock.now() - running.at > self.staleness:
+            by_hand = by.startswith("abort") and self.aborted.get(by, running.target) == running.target
+            # What started within the age of a look, nobody can have seen.
+            unseen = self.clock.now() - running.at <= self.staleness + timedelta(seconds=4 * self.latency)
+            if not (by_hand or running.by == by or unseen):
                 self.broken.append(
                     f"{by} threw the switch for the update to {running.target} of {running.by}"
                 )
@@ -406,12 +427,15 @@ class Line:
         self.account = account
         self.who = who
         self.crash = crash
-        self.calls = 0
+        self.calls: Counter[str] = Counter()
         self.dies_at: datetime | None = None
+        self.latency = 0.0
+        self.looked_at = account.clock.now()
         self._seen: Any = None
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        self.calls += 1
+        self.calls[operation] += 1
+        self.account.clock.advance(self.latency)
         self._die(operation, sent=False)
         try:
             answer = self._call(operation, request)
@@ -420,6 +444,7 @@ class Line:
             self._die(operation, sent=True)
             raise
         self._tell(operation, request, answer)
+        self.account.clock.advance(self.latency)
         self._die(operation, sent=True)
         return answer
 
@@ -436,16 +461,16 @@ class Line:
         if operation in {"AddTags", "ListTags"} and not account.may_tag:
             raise account.error(operation, "AccessDeniedException", f"not authorized to perform {operation}")
         answer = account.carry_out(operation, request, self.who)
+        self.looked_at = account.clock.now() if operation == "DescribeEndpoint" else self.looked_at
         if kind == "lose":
             account.tell(self.who, f"{operation} is carried out, and its answer lost")
             raise ReadTimeoutError(endpoint_url="https://aws")
         return answer
 
     def _die(self, operation: str, *, sent: bool) -> None:
-        crash = self.crash
-        if self.overdue or (crash and crash.sent is sent and crash.call == self.calls):
+        if self.overdue or self.crash == Crash(operation, self.calls[operation], sent):
             self.account.tell(
-                self.who, f"dies {'after' if sent else 'before'} call {self.calls}, {operation}"
+                self.who, f"dies {'after' if sent else 'before'} its {operation} is carried out"
             )
             raise Killed
 
@@ -620,6 +645,7 @@ class Play:
         for number, run in enumerate(self.schedule.runs, start=1):
             self.account.may_tag = run.may_tag
             self.task = Task(self.account, run, f"task {number}")
+            self.account.may_throw = self.task.may_throw
             for event in run.events:
                 self.account.clock.after(event.after, lambda event=event: self._happen(event))
             self.task.play()
@@ -697,7 +723,10 @@ class Play:
 
     def _abort(self, target: str | None) -> None:
         self.aborts += 1
-        Abort(self.account, target, f"abort {self.aborts}").begin()
+        who = f"abort {self.aborts}"
+        if target:
+            self.account.aborted[who] = target
+        Abort(self.account, target, who).begin()
 
 
 _CANARY = {
@@ -719,20 +748,20 @@ class Judge:
         self.account = account
         self.who = who
 
-    def ending(self, ending: Any) -> None:
+    def ending(self, ending: Any, line: Line) -> None:
         if isinstance(ending, Exception):
             self.account.tell(self.who, f"fails: {type(ending).__name__}: {ending}")
             assert not isinstance(ending, UnexpectedAnswer)
         if isinstance(ending, RolloutError):
-            self.report(ending.report)
+            self.report(ending.report, line)
         elif isinstance(ending, dict):
-            self.report(ending)
+            self.report(ending, line)
 
-    def report(self, report: dict[str, Any]) -> None:
+    def report(self, report: dict[str, Any], line: Line) -> None:
         outcome = report["outcome"]
         self.account.tell(self.who, f"reports {outcome}, serving {report['serving_endpoint_config_name']}")
         claims = _CLAIMS[outcome]
-        looks = self.account.looks(self.account.staleness)
+        looks = self.account.looks(self._window(line))
         assert any(claims(look, report) for look in looks), f"{outcome}, but the truth is {looks[-1]}"
         if outcome != "TimedOut":
             served = {look.get("EndpointConfigName") for look in looks}
@@ -740,6 +769,14 @@ class Judge:
         if outcome == "NotStarted":
             assert not self.accepted, "NotStarted, but SageMaker accepted the update"
         self.account.settled(report)
+
+    def _window(self, line: Line) -> timedelta:
+        """What others did a moment ago a look may not show; what this task itself did it knows."""
+        now = self.account.clock.now()
+        since = min((now - update.at for update in self.accepted), default=timedelta.max)
+        return min(
+            now - line.looked_at + self.account.staleness, max(since - timedelta(seconds=1), timedelta(0))
+        )
 
     @property
     def accepted(self) -> list[Update]:
@@ -814,12 +851,14 @@ class Task:
         """One try; whether Airflow would retry it."""
         self.account.tell(self.who, "begins a try")
         self.line = Line(self.account, self.who, crash)
+        # An abort's calls are made while the clock moves on, and cannot move it themselves.
+        self.line.latency = self.account.latency
         self.operator = self._make(self.line)
         try:
             ending = ended(lambda: self._execute(self.operator, self.line))
         except Killed:
             return True
-        self.judge.ending(ending)
+        self.judge.ending(ending, self.line)
         if isinstance(ending, dict):
             assert ending["outcome"] == "Succeeded"
         if isinstance(ending, ConfigAlreadyLive):
@@ -890,6 +929,15 @@ class Task:
         finally:
             del task_runner.SUPERVISOR_COMMS
 
+    def may_throw(self) -> bool:
+        """Marked failed, or out of time; how long without max_wait, the domain knows."""
+        arguments, update = self.run.arguments, self.judge.accepted[-1:]
+        waited = self.account.clock.now() - update[0].at if update else timedelta(0)
+        limit = arguments["max_wait"] or longest_rollout(Guardrails(strategy=arguments["strategy"]))
+        killed = self.asked == "failed" and arguments["on_kill"] == "abort"
+        late = waited >= limit - timedelta(seconds=5) and arguments["on_timeout"] == "abort"
+        return killed or late
+
     def interrupt(self, state: str) -> None:
         """Somebody marks the task failed, or clears it; then a new try is running already."""
         if self.operator is None or self.asked:
@@ -953,7 +1001,7 @@ class Abort:
         ending = ended(call)
         if ending is None:
             return
-        self.judge.ending(ending)
+        self.judge.ending(ending, self.line)
         if isinstance(ending, dict):
             assert ending["outcome"] == "RolledBack"
         elif isinstance(ending, RolloutError):
