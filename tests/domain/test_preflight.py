@@ -121,9 +121,21 @@ def codes(given):
     return [finding.code for finding in preflight(given)]
 
 
+def table():
+    """Read the table of codes: code, severity, meaning."""
+    _, head, body, _ = re.split(r"^=[= ]+$", findings.__doc__, flags=re.MULTILINE)
+    assert head.split() == ["code", "severity", "meaning"]
+    return [row.split(maxsplit=2) for row in body.strip().splitlines()]
+
+
+SEVERITIES = {code: severity for code, severity, _ in table()}
+
+
 def the(code, given):
-    """Give the only finding of this code."""
+    """Give the only finding of this code; it is as severe as the table says unless an argument says so."""
     (found,) = (finding for finding in preflight(given) if finding.code is code)
+    if not (given.allow_unguarded or given.require_alarms_ok):
+        assert found.severity.value == SEVERITIES[code.value]
     return found
 
 
@@ -176,10 +188,7 @@ def test_a_finding_says_what_is_wrong_and_what_to_do_to_people_and_in_the_report
 
 
 def test_the_table_of_codes_has_each_once_and_no_other():
-    _, head, body, _ = re.split(r"^=[= ]+$", findings.__doc__, flags=re.MULTILINE)
-
-    assert head.split() == ["code", "severity", "meaning"]
-    assert [row.split()[0] for row in body.strip().splitlines()] == [code.value for code in Code]
+    assert [code for code, _, _ in table()] == [code.value for code in Code]
 
 
 # Guards that guard nothing.
@@ -409,6 +418,18 @@ def test_the_largest_step_that_fits_is_told(size, fix):
 
 
 @pytest.mark.parametrize(
+    ("size", "fix"),
+    [
+        (Linear(instances=5, bake=minutes(10)), "make it 11 instances at least, or give it in percent"),
+        (Rolling(batch_instances=5, bake=minutes(10)), "make it 6 instances at least, or give it in percent"),
+    ],
+    ids=str,
+)
+def test_the_smallest_step_that_fits_is_told(size, fix):
+    assert the(Code.STEP_TOO_SMALL, guarded_by(size, instances=101)).fix == fix
+
+
+@pytest.mark.parametrize(
     ("retained", "count"),
     [
         (RetainedProperties(), "2 instances (live)"),
@@ -459,6 +480,7 @@ def test_the_schedule_of_the_fleet_there_is_must_end_before_max_duration(instanc
         assert the(Code.SCHEDULE_TOO_LONG, given).text == (
             "the strategy's bakes and waits can take 1 h >= 1 h, max_duration"
         )
+        assert "raise max_duration" in the(Code.SCHEDULE_TOO_LONG, given).fix
 
 
 @pytest.mark.parametrize(
@@ -472,6 +494,7 @@ def test_without_max_duration_it_must_end_before_sagemakers_longest(wait, too_lo
     assert (Code.SCHEDULE_TOO_LONG in codes(given)) == too_long
     if too_long:
         assert "8 h >= 8 h" in the(Code.SCHEDULE_TOO_LONG, given).text
+        assert "max_duration" not in the(Code.SCHEDULE_TOO_LONG, given).fix
 
 
 @pytest.mark.parametrize(("max_wait", "exceeded"), [(None, False), (minutes(16), False), (minutes(15), True)])
@@ -508,7 +531,9 @@ def test_an_alarm_in_alarm_is_told_with_since_when_and_why():
 def test_an_alarm_without_data_is_warned_of_or_refused(required, severity, seen):
     given = watched_by(alarm(AlarmState.INSUFFICIENT_DATA, rule=seen), require_alarms_ok=required)
 
-    assert the(Code.ALARM_WITHOUT_DATA, given).severity is severity
+    found = the(Code.ALARM_WITHOUT_DATA, given)
+    assert found.severity is severity
+    assert ("must be OK" in found.text) == required
 
 
 @pytest.mark.parametrize("required", [False, True])
@@ -526,7 +551,10 @@ def test_the_switch_is_judged_by_whoever_readies_it(state):
 
 
 def test_a_composite_alarm_is_warned_of():
-    assert codes(watched_by(alarm(composite=True, rule=None))) == [Code.ALARM_COMPOSITE]
+    given = watched_by(alarm(composite=True, rule=None))
+
+    assert "alarm errors is a composite alarm" in the(Code.ALARM_COMPOSITE, given).text
+    assert codes(given) == [Code.ALARM_COMPOSITE]
 
 
 def test_what_is_behind_metric_math_is_not_judged():
@@ -605,9 +633,8 @@ def test_a_threshold_that_no_error_rate_passes_is_refused(metric, comparison, th
     given = watched_by(alarm(rule=rule(metric=metric, comparison=comparison, threshold=threshold)))
 
     assert codes(given) == [Code.ALARM_UNREACHABLE]
-    assert (
-        f"Average {metric} {sign} {threshold:g}, and an error rate is at most 1" in preflight(given)[0].text
-    )
+    text = the(Code.ALARM_UNREACHABLE, given).text
+    assert f"Average {metric} {sign} {threshold:g}, and an error rate is at most 1" in text
 
 
 @pytest.mark.parametrize(
@@ -655,6 +682,12 @@ def test_the_longest_bake_is_that_of_the_strategy(strategy, longest):
     assert codes(guarded_by(strategy, alarms=(lasting(longest - 2),))) == [Code.ALARM_TOO_SLOW]
 
 
+def test_an_alarm_that_all_bakes_together_are_long_enough_for_is_held_against_the_longest():
+    just = alarm(rule=rule(evaluation_periods=12, datapoints_to_alarm=12))
+
+    assert "15 min (12 x 1 min, and 3 min lag) > 10 min" in the(Code.ALARM_TOO_SLOW, watched_by(just)).text
+
+
 def test_an_alarm_slower_than_all_bakes_is_held_against_their_sum():
     """The guide's own example: 2 datapoints of 10 minutes."""
     slow = alarm(rule=rule(period=minutes(10), evaluation_periods=2, datapoints_to_alarm=2))
@@ -670,6 +703,14 @@ def test_a_metric_of_ones_own_is_not_as_late_as_sagemakers():
     given = guarded_by(AllAtOnce(termination_wait=timedelta(seconds=20)), alarms=(alarm(rule=quick),))
 
     assert codes(given) == []
+
+
+@pytest.mark.parametrize(("wait", "slow"), [(6, False), (5, True)])
+def test_an_alarm_on_a_metric_of_ones_own_is_evaluated_once_a_minute(wait, slow):
+    own = rule(namespace="Shop", period=minutes(5))
+    given = guarded_by(AllAtOnce(termination_wait=minutes(wait)), alarms=(alarm(rule=own),))
+
+    assert codes(given) == [Code.ALARM_TOO_SLOW] * slow
 
 
 STEPS_OF_A_TENTH = [
@@ -720,6 +761,8 @@ def test_a_percentage_of_a_small_fleet_may_be_a_larger_part_of_it():
     """Of three instances, a tenth is one: a third of the traffic."""
     assert not diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.3), instances=3)
     assert diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.34), instances=3)
+    assert not diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.105), instances=101)
+    assert diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.11), instances=101)
 
 
 @pytest.mark.parametrize(
@@ -798,6 +841,17 @@ def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, g
         assert f"runs {green} new instances beside the {blue} that serve" in text
         assert "5 > 4" in text
         assert ("billed both for 15 min" in text) == (strategy is CANARY)
+
+
+def test_a_serverless_fleet_takes_nothing_of_the_quota():
+    described = Variant(name="AllTraffic", instances=0, desired_instances=0)
+    given = facts(
+        endpoint=endpoint(described),
+        serving=config(OLD, serverless()),
+        target=config(NEW, asked(instances=4)),
+    )
+
+    assert codes(given) == []
 
 
 def test_a_rolling_update_needs_no_second_fleet():
