@@ -1,4 +1,4 @@
-"""A real Airflow of the demo's own: four components and a SQLite database in one folder."""
+"""A real Airflow of our own: four components in one folder, with a SQLite database unless told otherwise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ _FINISHED = ("success", "failed")
 
 
 class Airflow:
-    """Starts it, waits for it, and talks to its REST API as any client would."""
+    """
+    Starts it, waits for it, and talks to its REST API as any client would.
+
+    :param env: environment of its processes; settings among it go before ours.
+    """
 
     def __init__(self, processes: Processes, *, home: Path, dags: Path, env: dict[str, str]) -> None:
         self._processes = processes
@@ -34,22 +38,24 @@ class Airflow:
         self._port = free_port()
         self._token = ""
         self.url = f"http://127.0.0.1:{self._port}"
-        self._env = env | self._settings(dags)
+        self._env = self._settings(dags) | env
 
     def start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         self._processes.run(
             "airflow-db-migrate", _cli("db", "migrate"), env=self._env, timeout=MIGRATE_TIMEOUT
         )
-        listen = ("--host", "127.0.0.1", "--port", str(self._port), "--workers", "1")
+        for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
+            self.start_component(component)
+
+    def start_component(self, component: str) -> None:
         # Log servers would listen on every interface; on one machine the API server reads the files itself.
-        for component, options in (
-            ("api-server", listen),
-            ("scheduler", ("--skip-serve-logs",)),
-            ("dag-processor", ()),
-            ("triggerer", ("--skip-serve-logs",)),
-        ):
-            self._processes.start(f"airflow-{component}", _cli(component, *options), env=self._env)
+        options = {
+            "api-server": ("--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"),
+            "scheduler": ("--skip-serve-logs",),
+            "triggerer": ("--skip-serve-logs",),
+        }.get(component, ())
+        self._processes.start(f"airflow-{component}", _cli(component, *options), env=self._env)
 
     def wait_until_ready(self, dag_id: str) -> None:
         """Wait until all components are healthy and the DAG is known."""
@@ -87,20 +93,20 @@ class Airflow:
                 return None
             raise
 
-    def log(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """The log of a task's first try, one message a line."""
-        return "\n".join(_message(line) for line in self._log_lines(dag_id, run_id, task_id))
+    def log(self, dag_id: str, run_id: str, task_id: str, *, tried: int = 1) -> str:
+        """The log of a task's first try, or of another one, one message a line."""
+        return "\n".join(_message(line) for line in self._log_lines(dag_id, run_id, task_id, tried))
 
-    def error(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """The error that ended a task's first try, or nothing."""
-        errors = [text for line in self._log_lines(dag_id, run_id, task_id) for text in _errors(line)]
+    def error(self, dag_id: str, run_id: str, task_id: str, *, tried: int = 1) -> str:
+        """The error that ended a task's first try, or another one; or nothing."""
+        errors = [text for line in self._log_lines(dag_id, run_id, task_id, tried) for text in _errors(line)]
         return errors[-1] if errors else ""
 
     def task_page(self, dag_id: str, run_id: str, task_id: str) -> str:
         return f"{self.url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 
-    def _log_lines(self, dag_id: str, run_id: str, task_id: str) -> list[Any]:
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/1"
+    def _log_lines(self, dag_id: str, run_id: str, task_id: str, tried: int) -> list[Any]:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{tried}"
         lines: list[Any] = self._call(path)["content"]
         return lines
 
@@ -134,10 +140,11 @@ class Airflow:
         if errors:
             raise DemoError("\n".join(f"{error['filename']}:\n{error['stack_trace']}" for error in errors))
 
-    def _call(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _call(self, path: str, body: dict[str, Any] | None = None, *, method: str | None = None) -> Any:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}/api/v2{path}", data, headers)  # noqa: S310 - our own
+        url = f"{self.url}/api/v2{path}"
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own
         try:
             return _answer(request) if body else _answer_patiently(request)
         except urllib.error.HTTPError as error:
@@ -145,7 +152,7 @@ class Airflow:
                 raise
         entry = urllib.request.Request(f"{self.url}/auth/token")  # noqa: S310 - our own
         self._token = _answer(entry)["access_token"]
-        return self._call(path, body)
+        return self._call(path, body, method=method)
 
     def _settings(self, dags: Path) -> dict[str, str]:
         # Secrets are made here and live as long as the demo; SQLite and so few workers suit a laptop.

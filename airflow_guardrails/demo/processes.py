@@ -1,4 +1,4 @@
-"""The demo's child processes: each with a log of its own, none of them left behind."""
+"""Child processes: each with a log of its own, none of them left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing_extensions import Self
 
 from airflow_guardrails.demo.errors import DemoError
-from airflow_guardrails.demo.reaper import members
+from airflow_guardrails.demo.reaper import kill_sessions, members
 
 LAST_LINES = 25
 
@@ -72,6 +72,13 @@ class Processes:
         self._tell_reaper(-self._running.pop(name).pid)
         if code:
             raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
+
+    def kill(self, name: str) -> None:
+        """Let *name* and all of its session die at once, as with their machine; it may be started again."""
+        process = self._running.pop(name)
+        kill_sessions({process.pid})
+        process.wait()
+        self._tell_reaper(-process.pid)
 
     def check(self) -> None:
         """Raise if anything that should be running has ended."""

@@ -40,6 +40,14 @@ def end_sessions(heads: set[int]) -> None:
     psutil.wait_procs(left, timeout=GRACE_SECONDS)
 
 
+def kill_sessions(heads: set[int]) -> None:
+    """End every process in a session of *heads*, without asking."""
+    left = members(heads)
+    for process in left:
+        _quietly(process.kill)
+    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+
+
 def members(heads: set[int]) -> list[psutil.Process]:
     """Every living process in a session of *heads*."""
     return [

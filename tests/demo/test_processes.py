@@ -99,3 +99,15 @@ def test_a_step_that_fails_stops_the_demo_with_its_last_lines(processes):
 def test_a_step_that_takes_too_long_stops_the_demo(processes):
     with pytest.raises(DemoError, match="migrate did not end within 0 s"):
         processes.run("migrate", SLEEP, env={}, timeout=0.1)
+
+
+def test_what_is_killed_dies_with_its_children_and_is_no_longer_missed(tmp_path, processes):
+    processes.start("stubborn", STUBBORN)
+    sessions = set(processes.pids)
+    while "ready" not in (tmp_path / "logs" / "stubborn.log").read_text():
+        processes.check()
+    processes.kill("stubborn")
+    assert members(sessions) == []
+    processes.check()
+    processes.start("stubborn", SLEEP)
+    assert len(members(set(processes.pids))) == 1

@@ -1,0 +1,235 @@
+"""The real thing: Airflow's four components and PostgreSQL, in front of a simulated AWS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from airflow_guardrails.demo.airflow import Airflow
+from airflow_guardrails.demo.cloud import Cloud
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+
+DAGS = Path(__file__).parent / "dags"
+TASK = "update"
+# Simulated seconds in a second: what SageMaker does takes seconds then, its bakes of an hour two minutes.
+SPEED = 30
+PATIENCE_SECONDS = 90
+NUMBERS = count(1)
+
+SETTINGS = {
+    # The dead are missed within seconds instead of minutes.
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_DETECTION_INTERVAL": "2",
+    # No worker that was killed is missed.
+    "AIRFLOW__CORE__PARALLELISM": "8",
+}
+
+
+class House(Airflow):
+    """An Airflow whose tasks are cleared, marked and killed."""
+
+    def task(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._call(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{TASK}")
+        return found
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [TASK], "only_failed": False}
+        self._call(f"/dags/{dag_id}/clearTaskInstances", body)
+
+    def mark_failed(self, dag_id: str, run_id: str) -> None:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{TASK}"
+        self._call(path, {"new_state": "failed"}, method="PATCH")
+
+    def restart_killed_triggerer(self) -> None:
+        self._processes.kill("airflow-triggerer")
+        self.start_component("triggerer")
+
+    def check(self) -> None:
+        self._processes.check()
+
+
+@dataclass(slots=True, kw_only=True)
+class Update:
+    """One run that updates an endpoint of its own from version 1 to version 2."""
+
+    house: House
+    cloud: Cloud
+    dag_id: str
+    name: str
+    sagemaker: Any = field(init=False)
+    asked_before: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sagemaker = self.cloud.client("sagemaker")
+        for version in (self.old, self.new):
+            self._create_config(version)
+        self.sagemaker.create_endpoint(EndpointName=self.name, EndpointConfigName=self.old)
+        self.until(lambda: self.endpoint()["EndpointStatus"] == "InService", "the endpoint in service")
+        self.asked_before = self.cloud.control.calls("UpdateEndpoint")
+
+    @property
+    def old(self) -> str:
+        return f"{self.name}-v1"
+
+    @property
+    def new(self) -> str:
+        return f"{self.name}-v2"
+
+    @property
+    def switch(self) -> str:
+        return AbortSwitch(endpoint_name=self.name).alarm_name
+
+    def start(self) -> None:
+        self.house.trigger(self.dag_id, self.name, {"endpoint": self.name, "target": self.new})
+
+    def start_and_bake(self) -> None:
+        """Go on when the canary bakes, and whoever waits for the end has seen that."""
+        self.start()
+        self.until(lambda: self.stage() == "Baking", "the canary baking")
+        if self.dag_id == "update_in_triggerer":
+            self.until(lambda: self.seen() == "Baking", "a trigger that sees the canary bake")
+        else:
+            self.until(lambda: "baking" in self.log(1), "a worker that sees the canary bake")
+
+    def start_and_hold_the_look_after_the_update(self) -> None:
+        """Go on when SageMaker has accepted the update and the task waits for its first look at it."""
+        control = self.cloud.control
+        # Only in the seconds that this call takes is it known that the next look is the one after it.
+        control.fault("UpdateEndpoint", kind="hang", seconds=5)
+        self.start()
+        self.until(lambda: self.asked() == 1, "an update")
+        looks = control.calls("DescribeEndpoint")
+        control.fault("DescribeEndpoint", kind="hang", seconds=60)
+        self.until(lambda: control.calls("DescribeEndpoint") > looks, "a look after the update")
+
+    def finish(self) -> None:
+        """Let the bake pass, and wait for the end of the task."""
+        self.cloud.control.clock.advance(minutes=65)
+        self.until_ended()
+
+    def until_ended(self) -> None:
+        self.until(lambda: self.task()["state"] in ("success", "failed"), "the end of the task")
+
+    # What AWS says.
+
+    def endpoint(self) -> dict[str, Any]:
+        described: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=self.name)
+        return described
+
+    def stage(self) -> str | None:
+        pending = self.endpoint().get("PendingDeploymentSummary")
+        status = pending["ProductionVariants"][0].get("VariantStatus") if pending else None
+        return status[0]["Status"] if status else None
+
+    def asked(self) -> int:
+        """How often UpdateEndpoint was called, however it was answered."""
+        return self.cloud.control.calls("UpdateEndpoint") - self.asked_before
+
+    def switch_states(self) -> list[str]:
+        """What the abort switch's alarm has been, from its first state on."""
+        history = self.cloud.client("cloudwatch").describe_alarm_history(
+            AlarmName=self.switch, HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
+        )
+        return [item["HistorySummary"].rpartition(" to ")[2] for item in history["AlarmHistoryItems"]]
+
+    # What Airflow says.
+
+    def task(self) -> dict[str, Any]:
+        return self.house.task(self.dag_id, self.name)
+
+    def report(self) -> dict[str, Any]:
+        report: dict[str, Any] = self.house.xcom(self.dag_id, self.name, TASK, "rollout_report") or {}
+        return report
+
+    def seen(self) -> str | None:
+        """The last stage that the report so far tells of."""
+        stages = self.report().get("stages")
+        return stages[-1]["stage"] if stages else None
+
+    def log(self, tried: int) -> str:
+        return self.house.log(self.dag_id, self.name, TASK, tried=tried)
+
+    def error(self, tried: int) -> str:
+        return self.house.error(self.dag_id, self.name, TASK, tried=tried)
+
+    def processes(self) -> tuple[psutil.Process, psutil.Process]:
+        """The task's own process, and the worker that minds it."""
+        task = f"airflow worker -- {self.task()['id']}"
+        (process,) = (process for process in psutil.process_iter() if _title(process) == task)
+        worker = process.parent()
+        assert worker is not None
+        assert _title(worker).startswith("airflow worker -- LocalExecutor: ")
+        return process, worker
+
+    def until(self, so: Callable[[], bool], what: str) -> None:
+        """Wait for *what*; where it does not come, tell what there is instead."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not so():
+            self.house.check()
+            if time.monotonic() > deadline:
+                pytest.fail(f"No sign of {what} within {PATIENCE_SECONDS} s.\n{self._all_there_is()}")
+            time.sleep(0.2)
+
+    def _create_config(self, name: str) -> None:
+        self.sagemaker.create_model(
+            ModelName=name,
+            PrimaryContainer={"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
+            ExecutionRoleArn="arn:aws:iam::123456789012:role/sagemaker",
+        )
+        variant = {
+            "VariantName": "main",
+            "ModelName": name,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 4,
+        }
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+
+    def _all_there_is(self) -> str:
+        task = self.task()
+        logs = (f"--- log of try {n}\n{self.log(n)[-3000:]}" for n in range(1, task["try_number"] + 1))
+        return "\n".join([str(self.endpoint()), str(task), *logs])
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.NoSuchProcess:
+        return ""
+
+
+@pytest.fixture(scope="session")
+def cloud(processes) -> Cloud:
+    cloud = Cloud(processes, speed=SPEED)
+    cloud.start()
+    cloud.control.set_knobs(provisioning_seconds=30, deleting_seconds=30)
+    return cloud
+
+
+@pytest.fixture(scope="session")
+def house(processes, cloud, postgresql, tmp_path_factory) -> House:
+    env = cloud.env() | SETTINGS | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgresql}
+    house = House(processes, home=tmp_path_factory.mktemp("airflow"), dags=DAGS, env=env)
+    house.start()
+    for where in ("in_triggerer", "in_worker"):
+        house.wait_until_ready(f"update_{where}")
+    return house
+
+
+@pytest.fixture
+def update(house, cloud) -> Iterator[Callable[[str], Update]]:
+    """Build the update of this test, by where it waits."""
+
+    def build(where: str) -> Update:
+        return Update(house=house, cloud=cloud, dag_id=f"update_{where}", name=f"churn-{next(NUMBERS)}")
+
+    yield build
+    cloud.control.clear_faults()
