@@ -3,16 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_E2E := $(VENV)/.ready-e2e
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test soak check clean constraints
+.PHONY: help demo ui test e2e soak check clean constraints
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a good model rolled out and a bad one rolled back, by a real Airflow; needs no AWS"
 	@echo "make ui           the same, then stays up so that you can look at both runs in the Airflow UI"
-	@echo "make test         all tests"
+	@echo "make test         all tests but those of make e2e"
+	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make check        lint, format, types and import contracts"
 	@echo "make clean        remove everything that these made"
@@ -25,7 +27,11 @@ ui: $(READY)
 	@$(BIN)/python -m airflow_guardrails.demo --ui $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e" $(ARGS)
+
+e2e: $(READY_E2E)
+	@.ci/install-postgresql || true
+	@$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 soak: SCHEDULES ?= 10000
 soak: SEED ?= $(shell date +%s)
@@ -39,19 +45,25 @@ check: $(READY)
 	$(BIN)/lint-imports --no-logo
 
 # uv is only quicker: where it cannot be had or does not get through, pip does the same.
+INSTALL = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt $(1) \
+	|| PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt $(1)
+
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed (got %d.%d); say which: make PYTHON=python3.12" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv \
-		&& VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt -e '.[simulator]' --group dev \
-		|| PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulator]' --group dev
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv || true
+	@$(call INSTALL,-e '.[simulator]' --group dev)
+	@touch $@
+
+$(READY_E2E): $(READY)
+	@$(call INSTALL,--group e2e)
 	@touch $@
 
 constraints: $(READY)
 	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		--extra simulator --group dev pyproject.toml - --output-file constraints.txt
+		--extra simulator --group dev --group e2e pyproject.toml - --output-file constraints.txt
 
 clean:
 	rm -rf $(VENV) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
