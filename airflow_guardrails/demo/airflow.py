@@ -48,14 +48,15 @@ class Airflow:
         for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self.start_component(component)
 
-    def start_component(self, component: str) -> None:
+    def start_component(self, component: str, *, name: str | None = None) -> None:
+        """Start one of the four, as *name* where there is one already."""
         # Log servers would listen on every interface; on one machine the API server reads the files itself.
         options = {
             "api-server": ("--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"),
             "scheduler": ("--skip-serve-logs",),
             "triggerer": ("--skip-serve-logs",),
         }.get(component, ())
-        self._processes.start(f"airflow-{component}", _cli(component, *options), env=self._env)
+        self._processes.start(f"airflow-{name or component}", _cli(component, *options), env=self._env)
 
     def wait_until_ready(self, dag_id: str) -> None:
         """Wait until all components are healthy and the DAG is known."""

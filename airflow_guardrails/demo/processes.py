@@ -49,6 +49,10 @@ class Processes:
     def pids(self) -> list[int]:
         return [process.pid for process in self._running.values()]
 
+    def pid(self, name: str) -> int:
+        """The head of the session of *name*."""
+        return self._running[name].pid
+
     def start(self, name: str, program: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own programs, no shell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.cloud import Cloud
+from airflow_guardrails.demo.reaper import members
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 
 DAGS = Path(__file__).parent / "dags"
@@ -22,6 +24,7 @@ TASK = "update"
 SPEED = 30
 PATIENCE_SECONDS = 90
 NUMBERS = count(1)
+SECOND = "second-triggerer"
 
 SETTINGS = {
     # The dead are missed within seconds instead of minutes.
@@ -52,6 +55,20 @@ class House(Airflow):
     def restart_killed_triggerer(self) -> None:
         self._processes.kill("airflow-triggerer")
         self.start_component("triggerer")
+
+    @contextmanager
+    def stalled_triggerer(self) -> Iterator[None]:
+        """Let the triggerer stand still in this block, and another one take over; both run after it."""
+        stalled = members({self._processes.pid("airflow-triggerer")})
+        for process in stalled:
+            process.suspend()
+        self.start_component("triggerer", name=SECOND)
+        yield
+        for process in stalled:
+            process.resume()
+
+    def end_second_triggerer(self) -> None:
+        self._processes.kill(f"airflow-{SECOND}")
 
     def check(self) -> None:
         self._processes.check()

@@ -6,6 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
+LEFT_ALONE = "the rollout is left alone"
 WHERE = pytest.mark.parametrize("where", ["in_triggerer", "in_worker"])
 
 
@@ -48,13 +49,42 @@ def test_a_killed_triggerer_is_replaced_and_costs_no_truth(update):
     assert_it_went_well(rollout, adopted=None)
 
 
+def test_a_triggerer_that_stalls_loses_its_trigger_and_aborts_nothing_when_it_wakes(update):
+    rollout = update("in_triggerer")
+    rollout.start_and_bake()
+    stalled = rollout.task()["triggerer_job"]["id"]
+    with rollout.house.stalled_triggerer():
+        rollout.until(lambda: rollout.task()["triggerer_job"]["id"] != stalled, "another triggerer")
+    rollout.until(lambda: LEFT_ALONE in rollout.log(1), "a kill that was thought better of")
+    assert rollout.stage() == "Baking"
+    rollout.finish()
+    rollout.house.end_second_triggerer()
+
+    assert rollout.task()["try_number"] == 1
+    assert_it_went_well(rollout, adopted=None)
+
+
+def test_an_evicted_worker_leaves_its_rollout_alone_and_the_retry_adopts_it(update):
+    rollout = update("in_worker")
+    rollout.start_and_bake()
+    process, worker = rollout.processes()
+    worker.terminate()
+    rollout.until(lambda: LEFT_ALONE in rollout.log(1), "a kill that was thought better of")
+    process.kill()
+    rollout.until(lambda: rollout.task()["try_number"] == 2, "a second try")
+    assert rollout.stage() == "Baking"
+    rollout.finish()
+
+    assert_it_went_well(rollout, adopted="own")
+
+
 @WHERE
 def test_a_cleared_task_leaves_its_rollout_alone_and_the_new_try_adopts_it(update, where):
     rollout = update(where)
     rollout.start_and_bake()
     rollout.house.clear(rollout.dag_id, rollout.name)
     rollout.until(lambda: rollout.task()["try_number"] == 2, "a second try")
-    rollout.until(lambda: "the rollout is left alone" in rollout.log(1), "a kill that was thought better of")
+    rollout.until(lambda: LEFT_ALONE in rollout.log(1), "a kill that was thought better of")
     assert rollout.stage() == "Baking"
     rollout.finish()
 
