@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, conf
 
@@ -18,12 +18,14 @@ from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.hooks.driving import Result, Steps, drive
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.killing import Kill
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
-from airflow_guardrails.triggers.rollout import FIRE_FLOOR, SageMakerRolloutTrigger
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
@@ -54,6 +56,8 @@ class RolloutTask(BaseOperator):
 
     @cached_property
     def hook(self) -> GuardrailsHook:
+        from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
+
         return GuardrailsHook(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -82,6 +86,8 @@ class RolloutTask(BaseOperator):
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
+        from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
+
         now = self.now()
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
@@ -201,5 +207,7 @@ def check_duration(name: str, value: timedelta | None) -> None:
 
 def fire_floor() -> float:
     """Seconds before which a trigger may not fire; follows the heartbeat that makes it necessary."""
+    from airflow_guardrails.triggers.rollout import FIRE_FLOOR  # noqa: PLC0415
+
     heartbeat = float(conf.get("workers", "min_heartbeat_interval", fallback="5"))
     return min(FIRE_FLOOR, heartbeat + 3)

@@ -11,7 +11,8 @@ GuardrailsError                   root of all of them
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
- AlarmNotFound           no       an alarm that should guard the update does not exist; it was not asked for
+ PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it
+  AlarmNotFound          no       among it: an alarm that should guard the update does not exist
  ConfigAlreadyLive       no       the endpoint serves this configuration already; nothing was asked for
  EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
  EndpointBusy            yes      another update, or SageMaker itself, is changing the endpoint
@@ -35,7 +36,7 @@ GuardrailsError                   root of all of them
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
@@ -57,7 +58,31 @@ class EndpointConfigNotFound(GuardrailsError, AirflowFailException):
     """SageMaker has no endpoint configuration of this name."""
 
 
-class AlarmNotFound(GuardrailsError, AirflowFailException):
+class PreflightFailed(GuardrailsError, AirflowFailException):
+    """
+    The update was not asked for, because of what was found before it.
+
+    *findings* are all of them, warnings too, as dicts of code, severity, text and fix; *report* is as in XCom
+    ``rollout_report``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        findings: Sequence[Mapping[str, str]] = (),
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        # All in args, so that the error survives pickling.
+        super().__init__(message, list(findings), dict(report or {}))
+        self.message = message
+        self.findings = [dict(finding) for finding in findings]
+        self.report = dict(report or {})
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AlarmNotFound(PreflightFailed):
     """CloudWatch has no alarm of this name, so it could not have guarded anything."""
 
 

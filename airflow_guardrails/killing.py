@@ -8,11 +8,14 @@ So what Airflow says of the task instance decides: only ``failed`` is somebody's
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
 from airflow_guardrails.domain.rollout import Rollout
-from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 
 # A killed worker has about 5 s before SIGKILL.
 SLICE_SECONDS = 0.5

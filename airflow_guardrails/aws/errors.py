@@ -51,6 +51,10 @@ def is_missing_endpoint_config(error: ClientError) -> bool:
     return _says(error, "Could not find endpoint configuration")
 
 
+def is_missing_model(error: ClientError) -> bool:
+    return _says(error, "Could not find model")
+
+
 def is_in_progress(error: ClientError) -> bool:
     return _says(error, "Cannot update in-progress endpoint")
 

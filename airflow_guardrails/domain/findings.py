@@ -77,6 +77,10 @@ class Code(str, Enum):
     EXTRA_INSTANCES = "extra_instances"
 
 
+# Each of these means that nothing can undo the update, whatever its alarms say.
+UNGUARDING = frozenset({Code.NO_GUARD, Code.NO_BAKE, Code.INF1, Code.MARKETPLACE, Code.VARIANT_NAMES})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """*text* says what was measured and what the limit is, *fix* what to do about it."""

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_guardrails.domain.alarms import AlarmTransition
 from airflow_guardrails.domain.cause import Cause
 from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.findings import UNGUARDING
 from airflow_guardrails.domain.rollout import StageChange, Watch
 
 SCHEMA_VERSION = 1
@@ -40,6 +41,7 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
         "alarms": list(watch.alarms),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
+        "findings": [finding.as_dict() for finding in watch.findings],
         "warnings": [*watch.warnings, *warnings],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
@@ -47,6 +49,8 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
 
 
 def _unguarded_because(watch: Watch) -> str | None:
+    if unguarding := [finding.text for finding in watch.findings if finding.code in UNGUARDING]:
+        return unguarding[0]
     if watch.rollout.guardrails is not None:
         return watch.rollout.guardrails.unguarded_because
     if watch.alarms:

@@ -15,6 +15,7 @@ from enum import Enum
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
+from airflow_guardrails.domain.findings import Finding
 from airflow_guardrails.domain.guardrails import Guardrails
 
 
@@ -103,6 +104,7 @@ class Watch:
     timed_out: bool = False
     unanswered: bool = False
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> Watch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,7 +18,10 @@ from airflow_guardrails.domain.follow import (
     Say,
     SetSwitch,
 )
-from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 
 Result = TypeVar("Result")
 Steps = Generator[Ask, Any, Result]

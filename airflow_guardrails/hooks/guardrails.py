@@ -28,6 +28,7 @@ from airflow_guardrails.aws.endpoint import (
 )
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
 from airflow_guardrails.aws.metrics import requests_answered_request
+from airflow_guardrails.aws.model import from_marketplace
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
@@ -83,6 +84,18 @@ class GuardrailsHook(AwsBaseHook):
                 return None
             raise
         return answer
+
+    def from_marketplace(self, model_names: Iterable[str], *, account_id: str) -> bool:
+        """Say whether any of the models is AWS Marketplace's; a model that is gone is not."""
+        return any(self._from_marketplace(name, account_id) for name in model_names)
+
+    def _from_marketplace(self, model_name: str, account_id: str) -> bool:
+        try:
+            return from_marketplace(self.conn.describe_model(ModelName=model_name), account_id=account_id)
+        except ClientError as error:
+            if errors.is_missing_model(error):
+                return False
+            raise
 
     def intent(self, arn: str) -> Intent | None:
         """Read the intent that the tags of an endpoint configuration hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.alarms import tripped_between
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
@@ -18,8 +18,11 @@ from airflow_guardrails.exceptions import (
     EndpointNotUpdatable,
     LaunchUnknown,
 )
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.operators.wishes import Wishes
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
 class Aftermath:

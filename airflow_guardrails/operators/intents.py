@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -12,7 +12,10 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.intent import Intent, owner_of
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 STATE_KEY = "airflow_guardrails_intent"
 

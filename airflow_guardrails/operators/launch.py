@@ -9,27 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
+from airflow_guardrails.domain.findings import Finding
 from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.launching import Move, next_move
 from airflow_guardrails.domain.rollout import Rollout, Watch
-from airflow_guardrails.exceptions import (
-    AlarmNotFound,
-    EndpointBusy,
-    EndpointConfigNotFound,
-    UpdateRejected,
-)
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected
 from airflow_guardrails.operators.aftermath import Aftermath
+from airflow_guardrails.operators.checks import check
 from airflow_guardrails.operators.intents import IntentStore
 from airflow_guardrails.operators.switch import ready_switch
 from airflow_guardrails.operators.wishes import Wishes
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
 class Launch:
@@ -58,6 +58,7 @@ class Launch:
         # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
         # one.
         self.own = intents.own()
+        self.findings: tuple[Finding, ...] = ()
         self.switch = AbortSwitch(endpoint_name=wishes.endpoint_name)
 
     def run(self) -> Watch:
@@ -94,31 +95,11 @@ class Launch:
     # Before the update is asked for.
 
     def _prepare(self, look: Endpoint) -> Intent:
-        self._check_config()
-        self._check_alarms()
+        self.findings = check(self.wishes, look, hook=self.hook, log=self.log)
         intent = self.intents.write(look)
         if self.wishes.abort_switch:
             ready_switch(self.switch, self.hook, sleep=self.sleep, now=self.now, pause=self.waiter_delay)
         return intent
-
-    def _check_config(self) -> None:
-        if self.intents.config is None:
-            raise EndpointConfigNotFound(
-                f"Endpoint configuration {self.wishes.target} does not exist in "
-                f"{self.hook.conn_region_name}: create it before this task, or correct endpoint_config_name"
-            )
-
-    def _check_alarms(self) -> None:
-        names = [name for name in self.wishes.guardrails.alarms if name != self.switch.alarm_name]
-        if not names:
-            return
-        found = {alarm.name for alarm in self.hook.alarms(names)}
-        if missing := [name for name in names if name not in found]:
-            raise AlarmNotFound(
-                f"No CloudWatch alarm is named {', '.join(missing)} in {self.hook.conn_region_name}, so "
-                "nothing would guard the update: create it before this task, or correct alarms (names, not "
-                "ARNs)"
-            )
 
     # The one call that changes what is served.
 
@@ -162,4 +143,4 @@ class Launch:
         ) from error
 
     def _watch(self, rollout: Rollout) -> Watch:
-        return Watch(rollout=rollout, warnings=tuple(self.intents.warnings))
+        return Watch(rollout=rollout, warnings=tuple(self.intents.warnings), findings=self.findings)

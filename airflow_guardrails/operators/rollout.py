@@ -26,7 +26,7 @@ from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.retaining import RetainedProperties
 from airflow_guardrails.domain.rollout import Watch
-from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators.intents import IntentStore
 from airflow_guardrails.operators.launch import Launch
@@ -87,6 +87,11 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     :param if_already_live: where the endpoint serves the configuration already, and it was not this task:
         ``"fail"`` or ``"succeed"``.
     :param relaunch: ask for the update even if an earlier try of this task has launched it and it was undone.
+    :param require_alarms_ok: refuse the update while an alarm has no data (``INSUFFICIENT_DATA``), which is a
+        warning otherwise; alarms on the new configuration's own metrics cannot have any yet, and are let
+        through.
+    :param allow_unguarded: ask for the update even though nothing could undo it: no alarm and no switch, no
+        bake, or variants for which SageMaker goes all at once by itself (Inf1, Marketplace).
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -127,6 +132,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         busy_timeout: timedelta = timedelta(hours=1),
         if_already_live: IfAlreadyLive = "fail",
         relaunch: bool = False,
+        require_alarms_ok: bool = False,
+        allow_unguarded: bool = False,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -160,6 +167,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.busy_timeout = busy_timeout
         self.if_already_live = if_already_live
         self.relaunch = relaunch
+        self.require_alarms_ok = require_alarms_ok
+        self.allow_unguarded = allow_unguarded
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
@@ -216,6 +225,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             if_busy=self.if_busy,
             busy_timeout=self.busy_timeout,
             relaunch=self.relaunch,
+            require_alarms_ok=self.require_alarms_ok,
+            allow_unguarded=self.allow_unguarded,
             max_wait=self.max_wait or longest_rollout(guardrails),
         )
         launch = Launch(
@@ -227,7 +238,11 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             now=self.now,
             waiter_delay=self.waiter_delay,
         )
-        return self.translated(launch.run)
+        try:
+            return self.translated(launch.run)
+        except PreflightFailed as failure:
+            self.push(context, REPORT_KEY, failure.report)
+            raise
 
     def _deadline(self, watch: Watch) -> float:
         """When to give up by the wall clock; what the rollout has used up already is told by AWS's clock."""

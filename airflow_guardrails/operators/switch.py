@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
@@ -10,7 +11,10 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.alarms import AlarmState
 from airflow_guardrails.exceptions import AbortSwitchDrifted, AbortSwitchNotReady
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 LIMIT_SECONDS = 180.0
 LONGEST_PAUSE = 5.0

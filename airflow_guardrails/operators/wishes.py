@@ -23,6 +23,8 @@ class Wishes:
     if_busy: str = "fail"
     busy_timeout: timedelta
     relaunch: bool = False
+    require_alarms_ok: bool = False
+    allow_unguarded: bool = False
     max_wait: timedelta
 
     def rollout(self, *, previous: str | None) -> Rollout:

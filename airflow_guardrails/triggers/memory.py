@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
 from airflow_guardrails.domain.endpoint import EndpointStatus, Stage
+from airflow_guardrails.domain.findings import Code, Finding, Severity
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Watch
 
@@ -37,6 +38,7 @@ def remember(watch: Watch) -> Memory:
         "timed_out": watch.timed_out,
         "unanswered": watch.unanswered,
         "warnings": list(watch.warnings),
+        "findings": [finding.as_dict() for finding in watch.findings],
         "suspected": watch.suspected.value if watch.suspected else None,
     }
 
@@ -53,7 +55,17 @@ def recall(memory: Memory) -> Watch:
         timed_out=memory["timed_out"],
         unanswered=memory["unanswered"],
         warnings=tuple(memory["warnings"]),
+        findings=tuple(_recall_finding(finding) for finding in memory["findings"]),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
+    )
+
+
+def _recall_finding(memory: Memory) -> Finding:
+    return Finding(
+        code=Code(memory["code"]),
+        severity=Severity(memory["severity"]),
+        text=memory["text"],
+        fix=memory["fix"],
     )
 
 

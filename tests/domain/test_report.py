@@ -37,6 +37,7 @@ KEYS = {
     "alarms",
     "stages",
     "stages_complete",
+    "findings",
     "warnings",
     "failure_reason",
     "cause",
@@ -110,6 +111,7 @@ def test_the_whole_story_of_a_rollback():
             }
         ],
         "stages_complete": True,
+        "findings": [],
         "warnings": ["noted on the way", "told at the end"],
         "failure_reason": "An alarm tripped.",
         "cause": {

@@ -15,6 +15,7 @@ from airflow_guardrails.exceptions import (
     EndpointNotUpdatable,
     EndpointRolledBack,
     InvalidArgument,
+    PreflightFailed,
     UnexpectedAnswer,
     UpdateRejected,
 )
@@ -101,12 +102,69 @@ def test_a_rollback_can_be_returned_for_the_dag_to_decide(update, context, tripp
     assert operator.execute(context)["outcome"] == "RolledBack"
 
 
-def test_an_update_without_strategy_and_alarms_is_reported_as_unguarded(churn, update, context):
-    report = update(strategy={}, alarms=[], abort_switch=False).execute(context)
+def test_an_update_that_nothing_could_undo_is_refused(churn, update, context):
+    with pytest.raises(PreflightFailed, match=r"error no_guard: .*allow_unguarded=True") as caught:
+        update(strategy={}, alarms=[], abort_switch=False).execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 0
+    report = context["ti"].xcoms["rollout_report"]
+    assert report == caught.value.report
+    assert report["outcome"] is None
+    assert "no_guard" in [finding["code"] for finding in report["findings"]]
+
+
+def test_an_update_that_nothing_could_undo_is_reported_as_such_where_it_is_allowed(churn, update, context):
+    report = update(strategy={}, alarms=[], abort_switch=False, allow_unguarded=True).execute(context)
 
     assert report["outcome"] == "Succeeded"
     assert report["guarded"] is False
-    assert report["unguarded_because"] == "no alarm is given"
+    unguarding = [finding for finding in report["findings"] if finding["code"] == "no_guard"]
+    assert report["unguarded_because"] == unguarding[0]["text"]
+
+
+def test_all_findings_are_shown_at_once(churn, update, context):
+    churn.trip("errors")
+
+    with pytest.raises(AlarmNotFound) as caught:
+        update(
+            strategy=Canary(instances=3, bake=timedelta(minutes=10)), alarms=["errors", "latency"]
+        ).execute(context)
+
+    codes = {finding["code"] for finding in caught.value.findings if finding["severity"] == "error"}
+    assert codes == {"alarm_missing", "alarm_in_alarm", "step_too_large"}
+    assert all(code in str(caught.value) for code in codes)
+
+
+def test_an_alarm_without_data_is_warned_about_and_refused_on_demand(churn, update, context):
+    churn.alarm("errors", state="INSUFFICIENT_DATA")
+
+    with pytest.raises(PreflightFailed, match="error alarm_without_data"):
+        update(require_alarms_ok=True).execute(context)
+
+    report = update().execute(context)
+    assert "alarm_without_data" in [finding["code"] for finding in report["findings"]]
+
+
+def test_marketplace_containers_are_refused_because_sagemaker_would_go_all_at_once(churn, update, context):
+    churn.sagemaker.create_model(
+        ModelName="bought",
+        PrimaryContainer={
+            "ModelPackageName": "arn:aws:sagemaker:us-east-1:865070037744:model-package/bought"
+        },
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/sagemaker",
+    )
+    churn.config("churn-bought", model="bought")
+
+    with pytest.raises(PreflightFailed, match="error marketplace"):
+        update(endpoint_config_name="churn-bought").execute(context)
+
+
+def test_a_task_that_may_not_look_at_models_goes_on(churn, update, context):
+    churn.simulator.client.fault(
+        "DescribeModel", kind="error", code="AccessDeniedException", message="no", status=400, times=None
+    )
+
+    assert update().execute(context)["outcome"] == "Succeeded"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +209,7 @@ def test_without_waiting_the_report_has_no_outcome_yet(churn, update, context):
             EndpointConfigNotFound,
             "churn-v9 does not exist in us-east-1",
         ),
-        ({"alarms": ["errors", "latency"]}, AlarmNotFound, "No CloudWatch alarm is named latency"),
+        ({"alarms": ["errors", "latency"]}, AlarmNotFound, "alarm_missing: .*latency"),
         ({"endpoint_config_name": "churn-v1"}, ConfigAlreadyLive, "already serves churn-v1"),
         ({"strategy": {"BlueGreen": {}}}, InvalidArgument, "BlueGreen"),
         ({"strategy": "canary"}, InvalidArgument, "strategy must be built from"),
@@ -203,8 +261,10 @@ def test_an_endpoint_that_takes_no_update_is_named(churn, update, context):
 
 
 def test_what_sagemaker_refuses_is_told_in_its_own_words(churn, update, context):
-    with pytest.raises(UpdateRejected, match=r"CanarySize|50"):
-        update(strategy=Canary(instances=3, bake=timedelta(minutes=10))).execute(context)
+    churn.simulator.client.set_knobs(instance_limit=4)
+
+    with pytest.raises(UpdateRejected, match="account-level service limit"):
+        update().execute(context)
 
     assert churn.describe()["EndpointStatus"] == "InService"
 
@@ -260,7 +320,7 @@ def test_the_deferral_ends_after_our_own_deadline_because_execution_timeout_does
 def test_what_is_over_by_the_first_look_is_not_deferred(churn, update, context):
     churn.simulator.client.set_knobs(provisioning_seconds=0, activation_seconds=0, deleting_seconds=0)
 
-    report = update(strategy=AllAtOnce(), deferrable=True).execute(context)
+    report = update(strategy=AllAtOnce(), deferrable=True, allow_unguarded=True).execute(context)
 
     assert report["outcome"] == "Succeeded"
 
@@ -351,7 +411,8 @@ def test_live_instance_counts_are_kept_unless_the_author_says_otherwise(
 ):
     churn.config("churn-small", instances=2)
 
-    update(endpoint_config_name="churn-small", strategy=AllAtOnce(), **arguments).execute(context)
+    strategy = AllAtOnce(termination_wait=timedelta(minutes=1))
+    update(endpoint_config_name="churn-small", strategy=strategy, **arguments).execute(context)
 
     assert churn.describe()["EndpointConfigName"] == "churn-small"
     assert desired_instances(churn) == instances

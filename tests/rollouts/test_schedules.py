@@ -169,6 +169,8 @@ ARGUMENTS = st.fixed_dictionaries(
         "if_busy": st.sampled_from(["fail", "wait"]),
         "if_already_live": st.sampled_from(["fail", "succeed"]),
         "relaunch": st.sampled_from([False, False, False, True]),
+        # Some of them have no bake, or no alarm; that they are refused is shown elsewhere.
+        "allow_unguarded": st.just(True),
     }
 )
 CRASHES = st.one_of(
@@ -385,6 +387,9 @@ class Account:
     def settled(self, report: dict[str, Any]) -> None:
         """A report says that a rollout is over; from now on the switch must come to rest."""
         excused = any("could not be reset" in warning for warning in report["warnings"])
+        running = self.in_flight
+        if running and running.thrown_for:
+            return  # the report is on an earlier rollout, and the switch is thrown for this one
         if report["outcome"] != "TimedOut" and SWITCH in report["alarms"] and not excused:
             self.settled_at = self.clock.now()
 
@@ -404,6 +409,7 @@ _SAGEMAKER: dict[str, Callable[[Any, dict[str, Any]], Any]] = {
     "DescribeEndpointConfig": lambda world, request: world.sagemaker.catalogue.describe_endpoint_config(
         request
     ),
+    "DescribeModel": lambda world, request: world.sagemaker.catalogue.describe_model(request),
     "AddTags": lambda world, request: world.sagemaker.catalogue.tags.add(request),
     "ListTags": lambda world, request: world.sagemaker.catalogue.tags.list(request),
 }

@@ -1,0 +1,96 @@
+"""Gather the facts, and hold the update against them before it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
+from airflow_guardrails.aws.model import account_of
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.facts import Facts
+from airflow_guardrails.domain.findings import Code, Finding
+from airflow_guardrails.domain.preflight import preflight
+from airflow_guardrails.domain.report import rollout_report
+from airflow_guardrails.domain.rollout import Watch
+from airflow_guardrails.exceptions import AlarmNotFound, EndpointConfigNotFound, PreflightFailed
+from airflow_guardrails.operators.wishes import Wishes
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+
+def check(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any) -> tuple[Finding, ...]:
+    """
+    Return what was found and does not stop the update; each warning is logged.
+
+    :raises EndpointConfigNotFound: if there is no configuration to update to.
+    :raises PreflightFailed: if anything found stops the update; the text shows all of it.
+    """
+    findings = preflight(gather(wishes, look, hook=hook))
+    for finding in findings:
+        log.log(_ERROR if finding.stops else _WARNING, "%s", finding)
+    if any(finding.stops for finding in findings):
+        raise _failure(wishes, look, findings)
+    return findings
+
+
+_WARNING, _ERROR = 30, 40
+
+
+def gather(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook) -> Facts:
+    target = _config(wishes.target, hook)
+    if target is None:
+        raise EndpointConfigNotFound(
+            f"Endpoint configuration {wishes.target} does not exist in {hook.conn_region_name}: create it "
+            "before this task, or correct endpoint_config_name"
+        )
+    serving = _config(look.endpoint_config_name, hook) if look.endpoint_config_name else None
+    switch = AbortSwitch(endpoint_name=wishes.endpoint_name).alarm_name
+    names = [name for name in wishes.guardrails.alarms if name != switch]
+    return Facts(
+        endpoint=look,
+        serving=serving,
+        target=target,
+        guardrails=wishes.guardrails,
+        alarms=hook.alarms(names) if names else (),
+        switch=switch if wishes.abort_switch else None,
+        retained=wishes.retained,
+        marketplace=_marketplace([config for config in (serving, target) if config], hook),
+        max_wait=wishes.max_wait,
+        require_alarms_ok=wishes.require_alarms_ok,
+        allow_unguarded=wishes.allow_unguarded,
+    )
+
+
+def _config(name: str, hook: GuardrailsHook) -> EndpointConfig | None:
+    answer = hook.endpoint_config(name)
+    return parse_endpoint_config(answer) if answer else None
+
+
+def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
+    """Without permission to look at models (sagemaker:DescribeModel), none is taken to be Marketplace's."""
+    models = {variant.model_name for config in configs for variant in config.variants if variant.model_name}
+    try:
+        return hook.from_marketplace(sorted(models), account_id=account_of(configs[-1].arn))
+    except ClientError as error:
+        if errors.is_access_denied(error):
+            return False
+        raise
+
+
+def _failure(wishes: Wishes, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
+    missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
+    watch = Watch(rollout=wishes.rollout(previous=look.endpoint_config_name), findings=findings)
+    lines = "\n".join(f"- {finding}" for finding in findings)
+    return (AlarmNotFound if missing else PreflightFailed)(
+        f"The update of {wishes.endpoint_name} to {wishes.target} was not asked for. Found:\n{lines}",
+        [finding.as_dict() for finding in findings],
+        rollout_report(replace(watch, last_look=look)),
+    )
