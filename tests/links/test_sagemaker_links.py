@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
@@ -115,7 +116,7 @@ def test_the_keys_of_a_tasks_links_differ():
         task_id="update",
         endpoint_name="churn",
         endpoint_config_name="churn-v2",
-        strategy=AllAtOnce(),
+        strategy=AllAtOnce(termination_wait=timedelta(minutes=1)),
         alarms=["errors", "latency", "errors-green"],
     ).operator_extra_links
 
@@ -129,7 +130,7 @@ def test_links_of_one_task_do_not_leak_into_another():
             task_id=task_id,
             endpoint_name="churn",
             endpoint_config_name="churn-v2",
-            strategy=AllAtOnce(),
+            strategy=AllAtOnce(termination_wait=timedelta(minutes=1)),
             alarms=alarms,
         )
 
@@ -148,7 +149,7 @@ def test_alarms_known_only_when_the_task_runs_have_no_links(alarms):
         task_id="update",
         endpoint_name="churn",
         endpoint_config_name="churn-v2",
-        strategy=AllAtOnce(),
+        strategy=AllAtOnce(termination_wait=timedelta(minutes=1)),
         alarms=alarms,
     )
 
@@ -160,7 +161,7 @@ def test_the_name_of_an_alarm_that_is_a_template_is_a_number_until_it_is_known(k
         task_id="update",
         endpoint_name="churn",
         endpoint_config_name="churn-v2",
-        strategy=AllAtOnce(),
+        strategy=AllAtOnce(termination_wait=timedelta(minutes=1)),
         alarms=["errors-{{ ds }}"],
     ).operator_extra_links
     known(alarms=["errors-2026-03-02"])
