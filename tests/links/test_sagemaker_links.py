@@ -172,7 +172,8 @@ def test_the_name_of_an_alarm_that_is_a_template_is_a_number_until_it_is_known(k
 
 NAMES_LATENCY = {
     "BlueGreenUpdatePolicy": {
-        "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+        "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+        "TerminationWaitInSeconds": 60,
     },
     "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "latency"}]},
 }
