@@ -104,7 +104,20 @@ def _unpack(artefact: bytes, directory: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(artefact), mode="r:*") as archive:
         if sum(member.size for member in archive.getmembers()) > _MAX_UNPACKED_BYTES:
             raise ValueError(f"the artefact unpacks to more than {_MAX_UNPACKED_BYTES} bytes")
-        archive.extractall(directory, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(directory, filter="data")
+        else:
+            _extract_plain_files(archive, directory)
+
+
+def _extract_plain_files(archive: tarfile.TarFile, directory: Path) -> None:
+    # Python has filters since 3.10.12 and 3.11.4; Debian 12's is older.
+    for member in archive.getmembers():
+        if not (directory / member.name).resolve().is_relative_to(directory.resolve()):
+            raise ValueError(f"{member.name} would be extracted outside the destination")
+        if not (member.isfile() or member.isdir()):
+            raise ValueError(f"{member.name} is neither a file nor a folder")
+    archive.extractall(directory)  # noqa: S202 - only what was looked at
 
 
 def _read_exactly(stream: IO[bytes], length: int) -> bytes:

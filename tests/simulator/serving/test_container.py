@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import time
 from pathlib import Path
 
@@ -26,7 +28,10 @@ def test_an_artefact_that_does_not_load_says_why(packed, pack, why):
         Container(pack(packed), environment={})
 
 
-def test_nothing_is_unpacked_outside_the_models_folder(packed, tmp_path):
+@pytest.mark.parametrize("python", ["with filters", "without"])
+def test_nothing_is_unpacked_outside_the_models_folder(packed, tmp_path, python, monkeypatch):
+    if python == "without":
+        monkeypatch.delattr("tarfile.data_filter", raising=False)
     inside = tmp_path / "inside"
     inside.mkdir()
 
@@ -34,6 +39,20 @@ def test_nothing_is_unpacked_outside_the_models_folder(packed, tmp_path):
         load(packed("lambda self, rows: rows", name="../model.joblib"), inside)
 
     assert list(tmp_path.iterdir()) == [inside]
+
+
+def test_a_link_is_not_followed_where_python_has_no_filters(tmp_path, monkeypatch):
+    monkeypatch.delattr("tarfile.data_filter", raising=False)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        link = tarfile.TarInfo("model.joblib")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+
+    with pytest.raises(ValueError, match=r"model\.joblib is neither a file nor a folder"):
+        load(packed.getvalue(), tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_artefact_that_unpacks_without_end_is_refused(packed, tmp_path, monkeypatch):
