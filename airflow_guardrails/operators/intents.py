@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 STATE_KEY = "airflow_guardrails_intent"
+_TARGET, _TAGS = "endpoint_config_name", "tags"
 
 NOWHERE = (
     "This task may neither tag the endpoint configuration (sagemaker:AddTags, ListTags) nor has Airflow "
@@ -38,7 +40,10 @@ class IntentStore:
         self.owner = owner_in(context)
         self.config = hook.endpoint_config(target)
         self.warnings: list[str] = []
+        self._target = target
+        self._earlier: Intent | None = None
         self._written: Intent | None = None
+        self._may_read_tags = True
         self._task_state = context.get("task_state_store")
 
     def own(self) -> Intent | None:
@@ -47,8 +52,12 @@ class IntentStore:
         """
         if self.owner is None or self.config is None:
             return None
-        intent = self._read()
-        return intent if intent and intent.owner == self.owner else None
+        tagged = self._tagged()
+        # Whoever may read tags may not be who may write them, so both places are looked at.
+        found = (tagged, self._kept_in_airflow())
+        own = next((intent for intent in found if intent and intent.owner == self.owner), None)
+        self._earlier = own or tagged
+        return own
 
     def write(self, look: Endpoint) -> Intent:
         """
@@ -65,38 +74,53 @@ class IntentStore:
         return intent
 
     def withdraw(self) -> None:
-        """Say that the update was refused, so that nobody looks for traces of it."""
+        """
+        Put back what was there before this try, which has not asked for the update or was refused it.
+
+        Where that fails the intent stays, which is no danger: a retry asks for nothing it cannot be sure of.
+        """
         if self._written is not None:
-            self._write(replace(self._written, owner=""))
+            with suppress(ClientError, BotoCoreError):
+                self._write(self._earlier or replace(self._written, owner=""))
 
     def _write(self, intent: Intent) -> None:
+        self._written = intent  # also if the answer gets lost
+        if not self._tag(intent):
+            self._keep_in_airflow(intent)
+
+    def _tag(self, intent: Intent) -> bool:
+        """Say whether that was permitted; tags that the next try cannot read are of no use."""
         assert self.config is not None
+        if not self._may_read_tags:
+            return False
         try:
             self.hook.write_intent(self.config["EndpointConfigArn"], intent)
         except ClientError as error:
             if not errors.is_access_denied(error):
                 raise
-            self._keep_in_airflow(intent)
-        self._written = intent
+            return False
+        return True
 
-    def _read(self) -> Intent | None:
+    def _tagged(self) -> Intent | None:
         assert self.config is not None
         try:
             return self.hook.intent(self.config["EndpointConfigArn"])
         except ClientError as error:
             if not errors.is_access_denied(error):
                 raise
-            return self._kept_in_airflow()
+            self._may_read_tags = False
+            return None
 
     def _keep_in_airflow(self, intent: Intent) -> None:
         if self._task_state is None:
             self.warnings = [NOWHERE]
         else:
-            self._task_state.set(STATE_KEY, intent_tags(intent))
+            self._task_state.set(STATE_KEY, {_TARGET: self._target, _TAGS: intent_tags(intent)})
 
     def _kept_in_airflow(self) -> Intent | None:
         kept = self._task_state.get(STATE_KEY) if self._task_state is not None else None
-        return parse_intent(kept) if kept else None
+        # A cleared task may have another target than the time before.
+        return parse_intent(kept[_TAGS]) if kept and kept[_TARGET] == self._target else None
 
 
 def owner_in(context: Mapping[str, Any]) -> str | None:

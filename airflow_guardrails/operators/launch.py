@@ -17,7 +17,6 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.findings import Finding
-from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.launching import Move, next_move
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected
@@ -65,13 +64,15 @@ class Launch:
         look = self._look_until_free()
         move = self._next_move(look)
         if move is Move.LAUNCH and isinstance(look, Endpoint):
-            intent = self._prepare(look)
-            look = self._look()
-            move = self._next_move(look)
+            self.findings = check(self.wishes, look, hook=self.hook, log=self.log)
+            try:
+                look, move = self._prepare(look)
+            except Exception:
+                self.intents.withdraw()
+                raise
             if move is Move.LAUNCH and isinstance(look, Endpoint):
-                if intent.changed_since(look):  # by something else: we have asked for nothing yet
-                    self.intents.write(look)
                 return self._ask(look)
+            self.intents.withdraw()
         aftermath = Aftermath(self.wishes, hook=self.hook, warnings=self.intents.warnings)
         return aftermath.of(move, look, self.own)
 
@@ -80,7 +81,9 @@ class Launch:
 
     def _next_move(self, look: EndpointLook) -> Move:
         move = next_move(look, target=self.wishes.target, own=self.own)
-        return Move.LAUNCH if move is Move.INQUIRE and self.wishes.relaunch else move
+        if move is Move.INQUIRE and self.wishes.relaunch:
+            return next_move(look, target=self.wishes.target, own=None)
+        return move
 
     def _look_until_free(self) -> EndpointLook:
         look = self._look()
@@ -94,12 +97,16 @@ class Launch:
 
     # Before the update is asked for.
 
-    def _prepare(self, look: Endpoint) -> Intent:
-        self.findings = check(self.wishes, look, hook=self.hook, log=self.log)
+    def _prepare(self, look: Endpoint) -> tuple[EndpointLook, Move]:
+        """Write the intent, ready the switch and look again: meanwhile somebody else may have been here."""
         intent = self.intents.write(look)
         if self.wishes.abort_switch:
             ready_switch(self.switch, self.hook, sleep=self.sleep, now=self.now, pause=self.waiter_delay)
-        return intent
+        again = self._look()
+        move = self._next_move(again)
+        if move is Move.LAUNCH and isinstance(again, Endpoint) and intent.changed_since(again):
+            self.intents.write(again)
+        return again, move
 
     # The one call that changes what is served.
 
@@ -127,8 +134,9 @@ class Launch:
     def _after_refusal(self, error: Exception, rollout: Rollout) -> Watch:
         """Tell a refusal from an answer that got lost on its way: then the update may well be running."""
         refused = isinstance(error, ClientError) and not errors.is_passing(error)
-        if refused and not errors.is_in_progress(error):
+        if refused:
             self.intents.withdraw()
+        if refused and not errors.is_in_progress(error):
             raise UpdateRejected(
                 f"SageMaker refused the update of {self.wishes.endpoint_name}: {error}"
             ) from error

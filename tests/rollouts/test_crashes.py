@@ -39,7 +39,8 @@ CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 LOOK_BACK = ("DescribeEndpointConfig", "ListTags", "DescribeEndpoint")
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
 READY_SWITCH = ("DescribeAlarms", "PutMetricAlarm", "PutMetricData", *["DescribeAlarms"] * 3)
-LAUNCH = (*LOOK_BACK, *PREFLIGHT, "AddTags", *READY_SWITCH, "DescribeEndpoint", "UpdateEndpoint")
+ASK = ("DescribeEndpoint", "UpdateEndpoint")
+LAUNCH = (*LOOK_BACK, *PREFLIGHT, "AddTags", *READY_SWITCH, *ASK)
 LOOK, STAGE = "DescribeEndpoint", ("DescribeEndpoint", "DescribeAlarms")
 FIND_CAUSE = ("DescribeAlarmHistory", "DescribeAlarmHistory", "DescribeAlarms")
 FIND_TRACES = ("DescribeAlarmHistory", "DescribeAlarmHistory", "GetMetricStatistics")
@@ -48,6 +49,7 @@ CALLS = {
     "deferred": (*LAUNCH, *STAGE),
     "blocking": (*LAUNCH, *STAGE, LOOK, *STAGE, LOOK, LOOK, RESET_SWITCH),
     "rolled back": (*LAUNCH, *STAGE, LOOK, *STAGE, LOOK, LOOK, *FIND_CAUSE, RESET_SWITCH),
+    "may not tag": (*LOOK_BACK, *PREFLIGHT, *READY_SWITCH, *ASK, *STAGE),
     "retried after time passes": (*LOOK_BACK, RESET_SWITCH),
     "retried after is aborted": (*LOOK_BACK, *FIND_TRACES, *FIND_CAUSE, RESET_SWITCH),
     "retried after leaves no trace": (*LOOK_BACK, *FIND_TRACES),
@@ -224,7 +226,7 @@ class TaskState:
         self._kept[key] = json.dumps(value)
 
     def values(self) -> list[Any]:
-        return [item for kept in self._kept.values() for item in json.loads(kept)]
+        return [tag for kept in self._kept.values() for tag in json.loads(kept)["tags"]]
 
 
 @dataclass
@@ -497,7 +499,22 @@ def clean(account):
         case.run(crash=asked)
         story.happens(case)
         recorded[f"retried after {story}"] = calls_of(case)
+    may_not_tag(account)
+    recorded["may not tag"] = calls_of(with_task_state(account.case()), deferrable=True)
+    account.running.client.clear_faults()
     return recorded
+
+
+def may_not_tag(account: Account) -> None:
+    for operation in ("AddTags", "ListTags"):
+        account.running.client.fault(
+            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
+        )
+
+
+def with_task_state(case: Case) -> Case:
+    case.context["task_state_store"] = TaskState()
+    return case
 
 
 def trips_while_baking(case: Case) -> Case:
@@ -566,13 +583,8 @@ def test_a_crash_of_the_retry_too(case, clean, story):
 
 
 def test_a_crash_of_a_task_that_may_not_tag(case, clean, account):
-    calls = clean["deferred"]
-    for operation in ("AddTags", "ListTags"):
-        account.running.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
+    calls = clean["may not tag"]
+    may_not_tag(account)
 
-    for crash in crashes(calls, beginning=calls.index("AddTags")):
-        no_tags = case()
-        no_tags.context["task_state_store"] = TaskState()
-        retry_after(no_tags, IS_ROLLED_BACK, crash, deferrable=True)
+    for crash in crashes(calls, beginning=calls.index("DescribeModel")):
+        retry_after(with_task_state(case()), IS_ROLLED_BACK, crash, deferrable=True)
