@@ -24,13 +24,13 @@ CARELESS = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_
 MISSING = pytest.StashKey[str]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[Processes]:
     with Processes(tmp_path_factory.mktemp("logs"), sheltered()) as processes:
         yield processes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgresql(processes, request) -> Iterator[str]:
     """The URL of an empty database."""
     if reason := why_not():

@@ -223,7 +223,7 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cloud(processes) -> Cloud:
     cloud = Cloud(processes, speed=SPEED)
     cloud.start()
@@ -231,7 +231,7 @@ def cloud(processes) -> Cloud:
     return cloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(processes, cloud, postgresql, tmp_path_factory) -> House:
     env = cloud.env() | SETTINGS | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgresql}
     house = House(processes, home=tmp_path_factory.mktemp("airflow"), dags=DAGS, env=env)
