@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, RESET, THROWN, AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_between
 from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
 from airflow_guardrails.domain.deadline import ABORTING
@@ -142,8 +142,11 @@ def _abort(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
     thrown = yield SetSwitch(watch.switch, THROWN)
     if isinstance(thrown, NoAnswer):
         return watch.noting(f"The rollout could not be aborted at its time-out ({thrown.reason})"), following
+    deadline = following.now() + ABORTING.total_seconds()
+    # The alarm takes the highest value of a period, so a reset within the same one would go under.
+    yield Pause(PERIOD_SECONDS)
     yield Say("The time is up: the abort switch is thrown, and acts at the next bake", rollout_report(watch))
-    return watch.aborting(), replace(following, deadline=following.now() + ABORTING.total_seconds())
+    return watch.aborting(), replace(following, deadline=deadline)
 
 
 def _tell(change: StageChange, watch: Watch) -> Generator[Ask, Any, None]:

@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.base import OnRollback, RolloutTask, check_duration, check_seconds
-from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN, AbortSwitch, why_not_abort
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.report import Report
@@ -78,7 +78,10 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> Report:
-        watch = self.observe(self._throw())
+        watch = self._throw()
+        # The alarm takes the highest value of a period, so a reset within the same one would go under.
+        self.sleep(PERIOD_SECONDS)
+        watch = self.observe(watch)
         self.push_links(context, watch.alarms)
         if watch.outcome is not None:
             return self.end(context, self.conclude(watch))
@@ -119,4 +122,4 @@ class SageMakerAbortRolloutOperator(RolloutTask):
             guardrails=look.guardrails,
             adopted="foreign",
         )
-        return Watch(rollout=rollout, stages_complete=False)
+        return Watch(rollout=rollout, stages_complete=False).found(look)
