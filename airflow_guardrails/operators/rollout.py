@@ -25,7 +25,7 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.retaining import RetainedProperties
-from airflow_guardrails.domain.rollout import Watch
+from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators.intents import IntentStore
@@ -186,7 +186,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             return report
         if watch.outcome is None:
             watch = self.observe(watch)
-        if watch.outcome is not None:
+        if watch.outcome is not None and not self._still_to_abort(watch):
             return self.end(context, self.conclude(watch))
         if self.deferrable:
             self.defer_watch(watch, every=self.waiter_delay, deadline=self._deadline(watch))
@@ -243,6 +243,10 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         except PreflightFailed as failure:
             self.push(context, REPORT_KEY, failure.report)
             raise
+
+    def _still_to_abort(self, watch: Watch) -> bool:
+        """Whether the time was up before this try began, and nobody has thrown the switch for it."""
+        return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort" and watch.may_abort
 
     def _deadline(self, watch: Watch) -> float:
         """When to give up by the wall clock; what the rollout has used up already is told by AWS's clock."""
