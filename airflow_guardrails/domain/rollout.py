@@ -115,6 +115,11 @@ class Watch:
         confirmed = suspected is Outcome.SUCCEEDED or suspected is self.suspected
         return replace(watch, suspected=suspected, outcome=suspected if confirmed else None)
 
+    def found(self, look: Endpoint) -> Watch:
+        """Begin with an update that *look* found in flight: it may be over by the next one."""
+        started_at = look.pending.started_at if look.pending else None
+        return replace(self, seen_in_flight=True, started_at=started_at)
+
     def give_up(self) -> Watch:
         """End the watch by our own deadline: what was seen once is then the best there is to say."""
         return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
@@ -231,9 +236,15 @@ class Watch:
         return OUTCOME_BY_STATUS[look.status]
 
     def _assess_in_flight(self, look: Endpoint) -> Outcome | None:
-        # An update that runs before ours ever did may be one to wait for.
-        ours_is_past = self.seen_in_flight or self.rollout.launched_at is not None
-        return Outcome.SUPERSEDED if ours_is_past and self._is_third(look.pending_config_name) else None
+        # An update that runs before ours ever did may be one to wait for, or seen by a stale read.
+        ours_began = self.seen_in_flight or self.rollout.launched_at is not None
+        overtakes = ours_began and not self._began_before_ours(look)
+        return Outcome.SUPERSEDED if overtakes and self._is_third(look.pending_config_name) else None
+
+    def _began_before_ours(self, look: Endpoint) -> bool:
+        theirs = look.pending.started_at if look.pending else None
+        ours = self.started_at or self.rollout.launched_at
+        return theirs is not None and ours is not None and theirs < ours
 
     def _assess_in_service(self, look: Endpoint) -> Outcome | None:
         if look.endpoint_config_name is None:

@@ -53,8 +53,10 @@ class Aftermath:
         # The serving configuration stays the old one while an update runs.
         rollout = self.wishes.rollout(previous=look.endpoint_config_name)
         if own is None:
-            return self._watch(replace(rollout, adopted="foreign", guardrails=look.guardrails))
-        return self._watch(replace(rollout, adopted="own", guardrails=look.guardrails or rollout.guardrails))
+            rollout = replace(rollout, adopted="foreign", guardrails=look.guardrails)
+        else:
+            rollout = replace(rollout, adopted="own", guardrails=look.guardrails or rollout.guardrails)
+        return self._watch(rollout).found(look)
 
     def _finish(self, look: Endpoint, own: Intent) -> Watch:
         rollout = replace(self.wishes.rollout(previous=own.previous), adopted="own")

@@ -144,7 +144,7 @@ class Launch:
         if isinstance(look, Endpoint) and look.pending_config_name == self.wishes.target:
             # Refused as in progress, and none of an earlier try: somebody else was quicker.
             adopted = "foreign" if refused and self.own is None else "own"
-            return self._watch(replace(rollout, adopted=adopted))
+            return self._watch(replace(rollout, adopted=adopted)).found(look)
         raise EndpointBusy(
             f"The update of endpoint {self.wishes.endpoint_name} was not accepted, and none to "
             f"{self.wishes.target} is in flight: {error}"
