@@ -14,11 +14,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from threading import Semaphore, Thread
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
@@ -28,7 +30,9 @@ from werkzeug.http import http_date
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.deadline import longest_rollout
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, PendingDeployment
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.exceptions import (
     AbortTooLate,
     ConfigAlreadyLive,
@@ -120,7 +124,7 @@ CONFIGS = st.sampled_from(["churn-v1", "churn-v2", "churn-v3"])
 CALLS = st.sampled_from(
     ["DescribeEndpoint"] * 3
     + ["UpdateEndpoint", "AddTags", "ListTags", "DescribeAlarms", "DescribeAlarmHistory", "PutMetricData"]
-    + ["PutMetricAlarm", "DescribeEndpointConfig"]
+    + ["PutMetricAlarm", "DescribeEndpointConfig", "DescribeModel"]
 )
 FAULTS = st.tuples(CALLS, st.sampled_from(["throttle", "error", "hang", "lose"]), st.integers(1, 6))
 LATER = st.integers(60, 900)
@@ -169,8 +173,8 @@ ARGUMENTS = st.fixed_dictionaries(
         "if_busy": st.sampled_from(["fail", "wait"]),
         "if_already_live": st.sampled_from(["fail", "succeed"]),
         "relaunch": st.sampled_from([False, False, False, True]),
+        "allow_unguarded": st.sampled_from([True, True, True, False]),
         # Some of them have no bake, or no alarm; that they are refused is shown elsewhere.
-        "allow_unguarded": st.just(True),
     }
 )
 CRASHES = st.one_of(
@@ -255,6 +259,7 @@ class Account:
         self.world = self.simulation.world("us-east-1")
         self.may_tag = True
         self.latency = schedule.latency
+        self.over = False
         self.aborted: dict[str, str] = {}
         # Why the task of now may throw the switch; asked when it does.
         self.may_throw: Callable[[], bool] = lambda: False
@@ -388,8 +393,8 @@ class Account:
         """A report says that a rollout is over; from now on the switch must come to rest."""
         excused = any("could not be reset" in warning for warning in report["warnings"])
         running = self.in_flight
-        if running and running.thrown_for:
-            return  # the report is on an earlier rollout, and the switch is thrown for this one
+        if running:
+            return  # the report is on an earlier rollout; a reset might undo somebody's abort of this one
         if report["outcome"] != "TimedOut" and SWITCH in report["alarms"] and not excused:
             self.settled_at = self.clock.now()
 
@@ -441,7 +446,7 @@ class Line:
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         self.calls[operation] += 1
-        self.account.clock.advance(self.latency)
+        self._travel()
         self._die(operation, sent=False)
         try:
             answer = self._call(operation, request)
@@ -450,7 +455,7 @@ class Line:
             self._die(operation, sent=True)
             raise
         self._tell(operation, request, answer)
-        self.account.clock.advance(self.latency)
+        self._travel()
         self._die(operation, sent=True)
         return answer
 
@@ -479,6 +484,10 @@ class Line:
                 self.who, f"dies {'after' if sent else 'before'} its {operation} is carried out"
             )
             raise Killed
+
+    def _travel(self) -> None:
+        if self.latency:
+            self.account.clock.advance(self.latency)
 
     @property
     def overdue(self) -> bool:
@@ -592,12 +601,13 @@ def revive(trigger: SageMakerRolloutTrigger, line: Line, task_instance: Any) -> 
     return revived
 
 
-def pauses(awaitable: Any) -> Iterator[float]:
-    """Drive a coroutine; yields each of its pauses, and returns what it comes to."""
+def pauses(awaitable: Any, done: Callable[[Any], Any] = lambda _: None) -> Iterator[float]:
+    """Drive a coroutine; yields each of its pauses, and tells *done* (and returns) what it comes to."""
     while True:
         try:
             pause = awaitable.send(None)
         except StopIteration as end:
+            done(end.value)
             return end.value
         yield pause
 
@@ -646,8 +656,17 @@ class Play:
         self.account = Account(schedule)
         self.task: Task | None = None
         self.aborts = 0
+        self.strands: list[Strand] = []
 
     def play(self) -> None:
+        try:
+            self._play()
+        finally:
+            self.account.over = True
+            for strand in self.strands:
+                strand.abandon()
+
+    def _play(self) -> None:
         for number, run in enumerate(self.schedule.runs, start=1):
             self.account.may_tag = run.may_tag
             self.task = Task(self.account, run, f"task {number}")
@@ -732,7 +751,9 @@ class Play:
         who = f"abort {self.aborts}"
         if target:
             self.account.aborted[who] = target
-        Abort(self.account, target, who).begin()
+        abort = Abort(self.account, target, who)
+        self.strands.append(abort.strand)
+        abort.strand.go()
 
 
 _CANARY = {
@@ -750,9 +771,10 @@ _CANARY = {
 class Judge:
     """Holds what a task says against the truth of the account."""
 
-    def __init__(self, account: Account, who: str) -> None:
+    def __init__(self, account: Account, who: str, *, on_timeout: str = "fail") -> None:
         self.account = account
         self.who = who
+        self.on_timeout = on_timeout
 
     def ending(self, ending: Any, line: Line) -> None:
         if isinstance(ending, Exception):
@@ -772,9 +794,17 @@ class Judge:
         if outcome != "TimedOut":
             served = {look.get("EndpointConfigName") for look in looks}
             assert report["serving_endpoint_config_name"] in served
+        if outcome == "TimedOut":
+            self._aborted(report)
         if outcome == "NotStarted":
             assert not self.accepted, "NotStarted, but SageMaker accepted the update"
         self.account.settled(report)
+
+    def _aborted(self, report: dict[str, Any]) -> None:
+        running, wished = self.account.in_flight, self.on_timeout == "abort"
+        failed = any("could not be aborted" in warning for warning in report["warnings"])
+        if wished and not failed and running and running.by == self.who and running.guarded_by_switch:
+            assert running.thrown_for, "out of time, and not aborted"
 
     def _window(self, line: Line) -> timedelta:
         """What others did a moment ago a look may not show; what this task itself did it knows."""
@@ -826,7 +856,7 @@ class Task:
         self.account = account
         self.run = run
         self.who = who
-        self.judge = Judge(account, who)
+        self.judge = Judge(account, who, on_timeout=run.arguments["on_timeout"])
         self.task_instance = TaskInstance("update", who)
         self.state = TaskState()
         self.operator: Any = None
@@ -959,14 +989,58 @@ class Task:
             self.down = seconds
 
 
+class Strand:
+    """A thread that runs only while the clock stands: each of its sleeps ends by a timer."""
+
+    def __init__(self, account: Account, body: Callable[[], None]) -> None:
+        self._account = account
+        self._body = body
+        self._turn, self._back = Semaphore(0), Semaphore(0)
+        self._pause: float | None = None
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def go(self) -> None:
+        self._pause = None
+        self._turn.release()
+        self._back.acquire()
+        if self._error:
+            raise self._error
+        if self._pause is not None:
+            self._account.clock.after(self._pause, self.go)
+
+    def sleep(self, seconds: float) -> None:
+        self._pause = max(seconds, 0.001)
+        self._back.release()
+        self._turn.acquire()
+        if self._account.over:
+            raise Killed
+
+    def abandon(self) -> None:
+        if self._thread.is_alive():
+            self._turn.release()
+            self._thread.join()
+
+    def _run(self) -> None:
+        self._turn.acquire()
+        try:
+            if not self._account.over:
+                self._body()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the strand was called
+            self._error = error
+        self._back.release()
+
+
 class Abort:
-    """Somebody's abort task, deferred while everything else goes on."""
+    """Somebody's abort task, while everything else goes on."""
 
     def __init__(self, account: Account, target: str | None, who: str) -> None:
         self.account = account
         self.who = who
         self.judge = Judge(account, who)
         self.line = Line(account, who)
+        self.strand = Strand(account, self._play)
         self.operator = SageMakerAbortRolloutOperator(
             task_id="abort",
             endpoint_name=ENDPOINT,
@@ -976,43 +1050,30 @@ class Abort:
         )
         self.operator.hook = hook_on(self.line)
         self.operator._cached_logger = SILENT
+        self.operator.sleep = self.strand.sleep
         self.operator.now = lambda: account.clock.now().timestamp()
         self.task_instance = TaskInstance("abort", who)
-        self.context = {"ti": self.task_instance}
-        self.process: Iterator[float] = iter(())
 
-    def begin(self) -> None:
-        self._ends(self._begin)
-
-    def _begin(self) -> dict[str, Any] | None:
-        try:
-            report: dict[str, Any] = self.operator.execute(self.context)
-        except TaskDeferred as deferral:
-            trigger = revive(deferral.trigger, self.line, self.task_instance)
-            self.process = pauses(trigger.run().__anext__())
-            self._step()
-            return None
-        return report
-
-    def _step(self) -> None:
-        try:
-            pause = next(self.process)
-        except StopIteration as end:
-            event = end.value.payload
-            self._ends(lambda: self.operator.execute_complete(self.context, event=event))
-        else:
-            self.account.clock.after(max(pause, 0.001), self._step)
-
-    def _ends(self, call: Callable[[], dict[str, Any] | None]) -> None:
-        ending = ended(call)
-        if ending is None:
-            return
+    def _play(self) -> None:
+        ending = ended(self._execute)
         self.judge.ending(ending, self.line)
         if isinstance(ending, dict):
             assert ending["outcome"] == "RolledBack"
         elif isinstance(ending, RolloutError):
             assert ending.report["outcome"] != "RolledBack"
             assert isinstance(ending, AbortTooLate) == (ending.report["outcome"] == "Succeeded")
+
+    def _execute(self) -> dict[str, Any]:
+        context = {"ti": self.task_instance}
+        try:
+            report: dict[str, Any] = self.operator.execute(context)
+        except TaskDeferred as deferral:
+            trigger = revive(deferral.trigger, self.line, self.task_instance)
+            events: list[Any] = []
+            for pause in pauses(trigger.run().__anext__(), events.append):
+                self.strand.sleep(pause)
+            report = self.operator.execute_complete(context, event=events[0].payload)
+        return report
 
 
 def ended(call: Callable[[], Any]) -> Any:
@@ -1059,3 +1120,86 @@ def test_whatever_happens_the_report_is_true_and_nothing_foreign_is_aborted():
     began = time.monotonic()
     random_schedules()
     print(f"{len(_PLAYED)} schedules in {time.monotonic() - began:.0f} s, seed {SEED}")  # noqa: T201
+
+
+# What schedules have found.
+
+
+def played(arguments: dict[str, Any], **rest: Any) -> Play:
+    knobs, latency = rest.pop("knobs", {}), rest.pop("latency", 0.0)
+    run = Run(arguments={**_PLAIN, **arguments}, **rest)
+    play = Play(Schedule(runs=(run,), knobs=knobs, latency=latency))
+    play.play()
+    return play
+
+
+_PLAIN: dict[str, Any] = {
+    "endpoint_config_name": "churn-v2",
+    "strategy": Canary(percent=25, bake=timedelta(minutes=5)),
+    "alarms": ["errors"],
+    "max_wait": None,
+    "on_timeout": "fail",
+    "on_kill": "leave",
+    "relaunch": False,
+}
+
+
+@pytest.mark.parametrize("retry_after", range(150, 210, 4))
+def test_an_update_that_is_undone_between_two_looks_at_its_adoption_was_in_flight(retry_after):
+    play = played(
+        {},
+        tries=(Crash("UpdateEndpoint", 1, sent=True), None),
+        retry_after=retry_after,
+        events=(Event(240, "trip"),),
+        knobs={"alarms_judged": "always"},
+        latency=4.0,
+    )
+
+    assert "reports RolledBack" in play.account.story[-1]
+
+
+def test_an_update_that_began_before_ours_does_not_overtake_it():
+    launched = START
+    rollout = Rollout(endpoint_name=ENDPOINT, target="churn-v2", previous="churn-v1", launched_at=launched)
+    earlier = PendingDeployment(endpoint_config_name="churn-v3", started_at=launched - timedelta(minutes=4))
+    stale = Endpoint(
+        name=ENDPOINT,
+        status=EndpointStatus.UPDATING,
+        seen_at=launched + timedelta(seconds=5),
+        endpoint_config_name="churn-v1",
+        pending=earlier,
+    )
+    later = replace(stale, pending=replace(earlier, started_at=launched + timedelta(seconds=2)))
+    watch = Watch(rollout=rollout)
+
+    assert watch.after(stale).after(stale).outcome is None
+    assert watch.after(later).after(later).outcome is Outcome.SUPERSEDED
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_retry_that_begins_out_of_time_aborts_what_its_dead_try_has_launched(deferrable):
+    play = played(
+        {"on_timeout": "abort", "max_wait": timedelta(minutes=4), "deferrable": deferrable},
+        tries=(Crash("UpdateEndpoint", 1, sent=True), None),
+        retry_after=300,
+    )
+
+    assert "reports RolledBack" in play.account.story[-1]
+    assert play.account.updates[0].thrown_for
+
+
+def test_a_switch_is_not_reset_within_the_period_of_10_seconds_in_which_it_was_thrown():
+    play = played(
+        {
+            "strategy": AllAtOnce(),
+            "allow_unguarded": True,
+            "on_timeout": "abort",
+            "max_wait": timedelta(seconds=250),
+            "waiter_delay": 5,
+        },
+        knobs={"provisioning_seconds": 185.0},
+    )
+
+    assert "reports Succeeded" in play.account.story[-1]
+    assert play.account.updates[0].thrown_for
+    assert play.account.world.alarms.state(SWITCH) == "OK"
