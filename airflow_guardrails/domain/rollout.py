@@ -43,6 +43,9 @@ OUTCOME_BY_STATUS = {
 # What the endpoint last changed for was something else.
 _LEAVES_NO_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 
+# An update begins before UpdateEndpoint answers, by the longest that botocore waits for an answer at most.
+LONGEST_CALL = timedelta(seconds=60)
+
 DEFAULT_GRACE = timedelta(seconds=120)
 
 
@@ -127,7 +130,10 @@ class Watch:
     def aborting(self) -> Watch:
         """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
         limit = self.rollout.max_wait
-        rollout = replace(self.rollout, max_wait=limit + ABORTING if limit else None)
+        if limit is not None:
+            # A retry may come, and throw it, long after the time was up.
+            limit = max(limit, self._lasted()) + ABORTING
+        rollout = replace(self.rollout, max_wait=limit)
         return replace(self, rollout=rollout, timed_out=True, outcome=None)
 
     def noting(self, warning: str) -> Watch:
@@ -151,7 +157,8 @@ class Watch:
         look = self.last_look
         to_the_target = isinstance(look, Endpoint) and look.pending_config_name == self.rollout.target
         ours = self.rollout.adopted != "foreign" and self.switch.alarm_name in self.alarms
-        return ours and to_the_target and not self.timed_out
+        # What was pending before SageMaker fell silent may be over, and another update in flight.
+        return ours and to_the_target and not self.unanswered and not self.timed_out
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -171,8 +178,9 @@ class Watch:
         changed = self.last_look.last_modified_at if isinstance(self.last_look, Endpoint) else None
         if self.outcome in _LEAVES_NO_CHANGE or changed is None:
             return self.last_look.seen_at
-        began = self.started_at or self.rollout.launched_at
-        return self.last_look.seen_at if began and changed < began else changed
+        # Nobody knows whether every end moves LastModifiedTime; it did not end before its last stage.
+        known = self.stages[-1].at if self.stages else self.started_at or self.rollout.launched_at
+        return self.last_look.seen_at if known and changed < known else changed
 
     def _remember(self, look: EndpointLook) -> Watch:
         watch = replace(
@@ -180,7 +188,8 @@ class Watch:
         )
         if isinstance(look, MissingEndpoint):
             return watch
-        if look.pending and look.pending_config_name == self.rollout.target:
+        to_the_target = look.pending is not None and look.pending_config_name == self.rollout.target
+        if to_the_target and not self._began_before_ours(look):
             return watch._in_flight(look)  # noqa: SLF001
         return replace(watch, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
 
@@ -244,7 +253,7 @@ class Watch:
     def _began_before_ours(self, look: Endpoint) -> bool:
         theirs = look.pending.started_at if look.pending else None
         ours = self.started_at or self.rollout.launched_at
-        return theirs is not None and ours is not None and theirs < ours
+        return theirs is not None and ours is not None and theirs < ours - LONGEST_CALL
 
     def _assess_in_service(self, look: Endpoint) -> Outcome | None:
         if look.endpoint_config_name is None:
@@ -265,12 +274,19 @@ class Watch:
         return look.status is before and not self._settled(look)
 
     def _settled(self, look: Endpoint) -> bool:
-        since = self.rollout.launched_at or self.started_at or self.first_look_at
-        return since is not None and look.seen_at - since >= self.rollout.grace
+        since, grace = self.rollout.launched_at or self.started_at or self.first_look_at, self.rollout.grace
+        if self.started_at is not None:
+            # However long one waits for a start, what follows it only has to outlast stale reads.
+            grace = min(grace, DEFAULT_GRACE)
+        return since is not None and look.seen_at - since >= grace
 
     def _overdue(self, look: EndpointLook) -> bool:
         origin, limit = self.origin, self.rollout.max_wait
         return origin is not None and limit is not None and look.seen_at - origin >= limit
+
+    def _lasted(self) -> timedelta:
+        look, origin = self.last_look, self.origin
+        return look.seen_at - origin if look and origin else timedelta(0)
 
 
 def _same_stage(last: StageChange, change: StageChange) -> bool:
