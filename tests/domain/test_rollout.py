@@ -158,6 +158,12 @@ def test_the_former_config_is_not_believed_within_the_grace_period():
     assert seeing(watch, look(120), look(121)).outcome is Outcome.ROLLED_BACK
 
 
+def test_a_long_wait_for_the_start_does_not_keep_back_what_follows_it():
+    """Else a rollback within an onlooker's start_timeout could end as a time-out, which may be skipped."""
+    looks = [look(0), flying(30), look(600, modified=590), look(630, modified=590)]
+    assert seeing(onlooker(grace=timedelta(hours=6)), *looks).outcome is Outcome.ROLLED_BACK
+
+
 # Not started
 
 
@@ -373,6 +379,17 @@ def test_an_aborted_rollout_gets_the_time_its_rollback_takes_and_no_second_abort
     assert seeing(aborting, look(3700), look(3730)).outcome is Outcome.ROLLED_BACK
 
 
+def test_an_abort_long_after_the_time_was_up_gets_the_time_its_rollback_takes():
+    retry = seeing(launched(max_wait=HOUR, adopted="own"), flying(6 * 3600))
+    assert retry.outcome is Outcome.TIMED_OUT
+    assert seeing(retry.aborting(), flying(6 * 3600 + 4499)).outcome is None
+    assert seeing(retry.aborting(), flying(6 * 3600 + 4500)).outcome is Outcome.TIMED_OUT
+
+
+def test_an_abort_without_a_limit_on_awss_clock_sets_none():
+    assert seeing(launched(), flying(30)).give_up().aborting().rollout.max_wait is None
+
+
 # Stages
 
 
@@ -462,6 +479,12 @@ def test_a_start_once_told_is_kept_where_a_later_answer_leaves_it_out():
 def test_it_ended_when_the_endpoint_last_changed():
     looks = [flying(30), look(400, modified=390), look(430, modified=390)]
     assert seeing(launched(), *looks).ended_at == after(390)
+
+
+def test_it_did_not_end_before_its_last_stage():
+    """Where the change SageMaker tells is the one that began the update."""
+    looks = [flying(220, stage=BAKING), look(400, modified=1), look(430, modified=1)]
+    assert seeing(launched(), *looks).ended_at == after(430)
 
 
 def test_it_ended_when_last_looked_at_where_no_change_is_told():
