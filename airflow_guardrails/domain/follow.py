@@ -104,8 +104,11 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
         watch = yield from observe(watch)
         if watch.outcome is None and following.now() >= following.deadline:
             watch = watch.give_up()
-        if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort" and watch.may_abort:
-            watch, following = yield from _abort(watch, following)
+        if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort":
+            if watch.may_abort:
+                watch, following = yield from _abort(watch, following)
+            elif watch.unanswered and not watch.timed_out:
+                watch = watch.noting(_UNSEEN)
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
         yield Pause(max(0.0, min(following.every, following.deadline - following.now())))
@@ -134,6 +137,11 @@ def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
             warnings = (*warnings, f"The abort switch could not be reset ({reset.reason})")
     return rollout_report(watch, cause=cause, warnings=warnings)
 
+
+_UNSEEN = (
+    "The rollout could not be aborted at its time-out (SageMaker gave no answer, and the switch could have "
+    "hit another update)"
+)
 
 _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILED})
 

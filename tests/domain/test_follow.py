@@ -400,6 +400,30 @@ def test_a_rollout_of_somebody_else_is_not_aborted():
     assert script.of(SetSwitch) == []
 
 
+def test_what_was_last_seen_before_a_silence_is_not_aborted():
+    """It may be over, and the update in flight another one with the same switch."""
+    script = Script([flying(30), THROTTLED])
+    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
+    assert (report["outcome"], script.of(SetSwitch)) == ("TimedOut", [])
+    warning = (
+        "The rollout could not be aborted at its time-out (SageMaker gave no answer, and the switch could "
+        "have hit another update)"
+    )
+    assert report["warnings"] == [warning]
+
+
+def test_a_silence_that_is_over_at_the_time_out_keeps_nobody_from_aborting():
+    script = Script([flying(30), THROTTLED, flying(90), in_service(300), in_service(330)])
+    assert script.follow(switched(), deadline=60.0, on_timeout="abort")["outcome"] == "RolledBack"
+    assert script.of(SetSwitch)[0] == SetSwitch(SWITCH, THROWN)
+
+
+def test_a_silence_after_the_abort_is_not_told_as_one_that_kept_from_it():
+    script = Script([flying(30), flying(60), THROTTLED])
+    report = script.follow(switched(), deadline=30.0, on_timeout="abort")
+    assert (report["outcome"], report["warnings"]) == ("TimedOut", [])
+
+
 def test_concluding_needs_no_look():
     watch = launched().after(in_service(3, "v2"))
     script = Script([THROTTLED])
