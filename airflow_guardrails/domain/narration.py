@@ -51,7 +51,9 @@ def _doing(change: StageChange, strategy: Strategy | None) -> str:
 def _removing(change: StageChange, strategy: Strategy | None) -> str:
     if isinstance(strategy, Rolling) or change.desired_instances == 0:
         return "removing instances"  # of either fleet: nobody can tell which by those that serve
-    # Whichever fleet serves nothing is the one that goes.
+    # Whichever fleet serves nothing is the one that goes; while both do, nobody can tell.
+    if 0 < change.instances < change.desired_instances:
+        return "removing instances"
     return "removing the blue fleet" if change.instances else "rolling back: removing the green fleet"
 
 
@@ -97,12 +99,14 @@ _SENTENCE = {
 
 
 def _fields(report: dict[str, Any]) -> dict[str, str]:
+    # Nobody waits out the time of an endpoint that is gone: without a status, there was no answer.
+    no_status = "unknown" if report["outcome"] == Outcome.TIMED_OUT else "not found"
     return {
         "endpoint": report["endpoint_name"],
         "target": report["endpoint_config_name"],
         "previous": report["previous_endpoint_config_name"] or "its former configuration",
         "serving": report["serving_endpoint_config_name"] or "an unknown configuration",
-        "status": report["endpoint_status"] or "not found",
+        "status": report["endpoint_status"] or no_status,
     }
 
 

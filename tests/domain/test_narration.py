@@ -60,6 +60,8 @@ def test_a_stage_says_who_serves_what_happens_and_how_the_alarms_stand(change, s
         (stage("Deleting", 4), CANARY, "removing the blue fleet"),
         (stage("Deleting", 0), CANARY, "rolling back: removing the green fleet"),
         (stage("Deleting", 0), None, "rolling back: removing the green fleet"),
+        # A canary that is deleted while part of it still serves is rolled back, or the blue fleet goes early.
+        (stage("Deleting", 1), CANARY, "removing instances"),
         # Both fleets serve while a rolling update goes either way.
         (stage("Deleting", 2), ROLLING, "removing instances"),
         # Serverless: there are no instances to count.
@@ -102,6 +104,34 @@ def report(outcome, **known):
 
 def alarm(name, reason="2 > 1"):
     return {"name": name, "state": "ALARM", "at": "2026-03-02T10:06:00+00:00", "reason": reason}
+
+
+SENTENCES = {
+    Outcome.SUCCEEDED: "Endpoint churn serves v2.",
+    Outcome.ROLLED_BACK: "Endpoint churn was rolled back: it serves v1 again, not v2.",
+    Outcome.ROLLBACK_FAILED: (
+        "Endpoint churn is stuck between v1 and v2: the update and its rollback both failed, and it serves a "
+        "mix of the two. Calling UpdateEndpoint again with the configuration you want is the repair."
+    ),
+    Outcome.FAILED: "The update of endpoint churn to v2 failed: its status is InService.",
+    Outcome.SUPERSEDED: (
+        "The update of endpoint churn to v2 was overtaken: it now serves, or moves to, a configuration that "
+        "is neither v2 nor v1 (serving: v1). Find out who updates this endpoint besides this task."
+    ),
+    Outcome.NOT_STARTED: (
+        "No update of endpoint churn to v2 was ever seen: it serves v1. Check that the update was asked for, "
+        "in this region and account."
+    ),
+    Outcome.TIMED_OUT: (
+        "The update of endpoint churn to v2 did not end in time (status InService); it was left running. A "
+        "retry of this task goes on watching it."
+    ),
+}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_a_sentence_that_says_what_is_so_and_what_to_do(outcome):
+    assert narrate_outcome(report(outcome.value)) == SENTENCES[outcome]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -151,6 +181,11 @@ def test_what_is_unknown_is_called_unknown():
     assert "an unknown configuration" in narrate_outcome(report("NotStarted", **unknown))
     assert "its former configuration" in narrate_outcome(report("RollbackFailed", **unknown))
     assert "its status is not found" in narrate_outcome(report("Failed", **unknown))
+
+
+def test_an_endpoint_that_nobody_could_look_at_is_not_called_gone():
+    never_answered = {"serving_endpoint_config_name": None, "endpoint_status": None}
+    assert "did not end in time (status unknown)" in narrate_outcome(report("TimedOut", **never_answered))
 
 
 def test_names_with_braces_are_told_as_they_are():
