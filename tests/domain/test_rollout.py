@@ -224,6 +224,15 @@ def test_a_third_config_pending_after_our_launch_has_superseded_it_even_if_ours_
     assert (watch.outcome, watch.seen_in_flight) == (Outcome.SUPERSEDED, False)
 
 
+@pytest.mark.parametrize(("started", "ours"), [(-61, False), (-59, True)])
+def test_an_update_that_began_more_than_one_call_before_the_launch_is_an_older_one(started, ours):
+    """UpdateEndpoint may answer up to a minute after the update it began; a stale look shows older ones."""
+    to_the_target = replace(flying(30), pending=green("v2", started=started))
+    assert (seeing(launched(), to_the_target).started_at is not None) is ours
+    third = [replace(flying(seconds), pending=green("v3", started=started)) for seconds in (30, 60)]
+    assert (seeing(launched(), *third).outcome is Outcome.SUPERSEDED) is ours
+
+
 def test_one_look_at_a_third_config_is_not_enough():
     looks = [flying(30), look(400, serves="v3"), flying(430), look(900, serves="v2")]
     assert seeing(launched(), *looks).outcome is Outcome.SUCCEEDED
