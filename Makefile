@@ -27,7 +27,7 @@ ui: $(READY)
 	@$(BIN)/python -m airflow_guardrails.demo --ui $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not e2e" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e" $(ARGS)
 
 e2e: $(READY_E2E)
 	@.ci/install-postgresql || true

@@ -21,8 +21,9 @@ import pytest
 # Where threads outnumber cores, those that wait by spinning take a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-if "AIRFLOW_HOME" not in os.environ:
-    # Airflow writes there as soon as it is imported; a test must not touch the one of whoever runs it.
+if "AIRFLOW_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
+    # Airflow writes there as soon as it is imported; a test must not touch the one of whoever runs it, nor
+    # of another process that runs tests.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
