@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.rollout import Rollout
 
 if TYPE_CHECKING:
@@ -46,16 +47,12 @@ class Kill:
                 self._act()
 
     def _act(self) -> None:
-        state = self._state()
-        if state != "failed":
-            self._log.info("Killed, and Airflow says this task is %s: the rollout is left alone", state)
+        if not _is_a_wish(self._state(), "Killed", self._log):
             return
         look = self._hook.look(self._rollout.endpoint_name)
-        if refusal := why_not_abort(look, target=self._rollout.target):
-            self._log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
-            return
-        self._hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
-        self._log.warning("The task was marked failed: the abort switch is thrown, and acts at the next bake")
+        if _would_hit(look, self._rollout, self._log):
+            self._hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
+            self._log.warning(_THROWN)
 
     def _state(self) -> str | None:
         task_instance = self._task_instance
@@ -67,16 +64,29 @@ class Kill:
 
 async def abort_if_failed(rollout: Rollout, calls: AsyncCalls, task_instance: Any, log: Any) -> None:
     """The same from a trigger, whose ``on_kill`` may await."""
-    state = await _state_async(task_instance)
-    if state != "failed":
-        log.info("Cancelled, and Airflow says this task is %s: the rollout is left alone", state)
+    if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
         return
     look = await calls.look(rollout.endpoint_name)
-    if refusal := why_not_abort(look, target=rollout.target):
+    if _would_hit(look, rollout, log):
+        await calls.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
+        log.warning(_THROWN)
+
+
+_THROWN = "The task was marked failed: the abort switch is thrown, and acts at the next bake"
+
+
+def _is_a_wish(state: str | None, what_happened: str, log: Any) -> bool:
+    if state == "failed":
+        return True
+    log.info("%s, and Airflow says this task is %s: the rollout is left alone", what_happened, state)
+    return False
+
+
+def _would_hit(look: EndpointLook, rollout: Rollout, log: Any) -> bool:
+    refusal = why_not_abort(look, target=rollout.target)
+    if refusal is not None:
         log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
-        return
-    await calls.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
-    log.warning("The task was marked failed: the abort switch is thrown, and acts at the next bake")
+    return refusal is None
 
 
 async def _state_async(task_instance: Any) -> str | None:
