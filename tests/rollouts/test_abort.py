@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -19,7 +20,6 @@ from airflow_guardrails.exceptions import (
     RolloutTimedOut,
 )
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary
 
 SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
@@ -27,20 +27,8 @@ CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedel
 
 
 @pytest.fixture
-def update(simulated_sleep):
-    def build(**changes):
-        arguments = {
-            "task_id": "update",
-            "endpoint_name": "churn",
-            "endpoint_config_name": "churn-v2",
-            "strategy": CANARY,
-            "alarms": ["errors"],
-        }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        return operator
-
-    return build
+def update(guarded_update):
+    return partial(guarded_update, strategy=CANARY)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
@@ -28,20 +29,8 @@ CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 
 
 @pytest.fixture
-def update(simulated_sleep):
-    def build(**changes):
-        arguments = {
-            "task_id": "update",
-            "endpoint_name": "churn",
-            "endpoint_config_name": "churn-v2",
-            "strategy": CANARY,
-            "alarms": ["errors"],
-        }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        return operator
-
-    return build
+def update(guarded_update):
+    return partial(guarded_update, strategy=CANARY)
 
 
 @pytest.fixture

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from airflow_guardrails.exceptions import EndpointRolledBack, RollbackFailed
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Rolling
 
 ROLLING = Rolling(batch_percent=25, bake=timedelta(minutes=5), rollback_batch_percent=50)
 
 
 @pytest.fixture
-def update(simulated_sleep):
-    def build(**changes):
-        arguments = {
-            "task_id": "update",
-            "endpoint_name": "churn",
-            "endpoint_config_name": "churn-v2",
-            "strategy": ROLLING,
-            "alarms": ["errors"],
-        }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        return operator
-
-    return build
+def update(guarded_update):
+    return partial(guarded_update, strategy=ROLLING)
 
 
 @pytest.fixture
