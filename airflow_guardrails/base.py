@@ -37,7 +37,7 @@ AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=2)
 
 class RolloutTask(BaseOperator):
     """
-    Base of operator and sensor: everything here reads; only the operator's launch changes anything in AWS.
+    Base of operators and sensor: follows a rollout, and changes nothing in AWS but the abort switch.
     """
 
     # Time comes in here, so that a rehearsal can bring its own.

@@ -195,7 +195,7 @@ class GuardrailsHook(AwsBaseHook):
 
 
 class AsyncCalls:
-    """The reads of :class:`GuardrailsHook`, for an event loop."""
+    """What of :class:`GuardrailsHook` following a rollout takes, for an event loop."""
 
     def __init__(self, hook: GuardrailsHook, stack: AsyncExitStack) -> None:
         self._hook = hook

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,10 @@ def check(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any) -> 
     """
     findings = preflight(gather(wishes, look, hook=hook))
     for finding in findings:
-        log.log(_ERROR if finding.stops else _WARNING, "%s", finding)
+        log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
     if any(finding.stops for finding in findings):
         raise _failure(wishes, look, findings)
     return findings
-
-
-_WARNING, _ERROR = 30, 40
 
 
 def gather(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook) -> Facts:

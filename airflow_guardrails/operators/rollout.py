@@ -45,16 +45,15 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     SageMaker ends an update that an alarm has undone as ``InService``, like one that went well; this operator
     compares which configuration serves, and fails with
     :class:`~airflow_guardrails.exceptions.EndpointRolledBack`, naming the alarm. The report is the return
-        value and XCom ``rollout_report``, which is there also when the task fails.
+    value and XCom ``rollout_report``, which is there also when the task fails.
 
     It asks for an update once: what an earlier try of this task has launched is adopted and watched, or
     reported if it has ended meanwhile. What the task means to do is written into tags of the endpoint
     configuration before (``sagemaker:AddTags``, ``ListTags``), or else kept in Airflow's task state.
 
     The update carries an *abort switch*: an alarm of this package that can be thrown to roll the update back,
-    by
-    :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator`, by ``on_timeout`` or
-        ``on_kill``. It takes one of the 10 alarms.
+    by :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator`, by ``on_timeout`` or
+    ``on_kill``. It takes one of the 10 alarms.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
     :param endpoint_config_name: name of the endpoint configuration to bring into service; not the one served

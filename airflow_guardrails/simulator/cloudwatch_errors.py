@@ -31,10 +31,6 @@ class InvalidNextToken(CloudWatchError):
     code = "InvalidNextToken"
 
 
-class InvalidFormat(CloudWatchError):
-    code = "InvalidFormat"
-
-
 class ResourceNotFound(CloudWatchError):
     code = "ResourceNotFound"
 

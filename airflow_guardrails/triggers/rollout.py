@@ -35,8 +35,8 @@ class SageMakerRolloutTrigger(BaseTrigger):
     Fire once, when the update of an endpoint to a configuration has ended, with the report of how.
 
     The event is a dict: ``report`` (see ``rollout_report``), and ``error`` with the reason in words where the
-    watch itself could not go on; exactly one of them is set. The trigger only reads, so two copies of it do
-    no harm.
+    watch itself could not go on; exactly one of them is set. All it changes in AWS is the abort switch, which
+    takes the same change twice, so two copies of the trigger do no harm.
 
     Outside a triggerer: ``event = await anext(trigger.run())``.
 
@@ -134,8 +134,10 @@ class SageMakerRolloutTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
+        if self.kill_action != "abort" or self._fired:
+            return
         rollout = self._watch().rollout
-        if self.kill_action != "abort" or self._fired or rollout.adopted == "foreign":
+        if rollout.adopted == "foreign":
             return
         async with self._hook().asynchronous() as calls:
             await abort_if_failed(rollout, calls, self.task_instance, self.log)
