@@ -69,7 +69,7 @@ class RolloutTask(BaseOperator):
         return self._drive(observe(watch))
 
     def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
-        if self.kill_action == "abort" and watch.rollout.adopted != "foreign":
+        if self.kill_action == "abort":
             self._kill = Kill(self.hook, watch.rollout, task_instance=context.get("ti"), log=self.log)
         following = Following(every=every, deadline=deadline, now=self.now, on_timeout=self.on_timeout)
         _, report = self._drive(follow(watch, following))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.rollout import Rollout
 
@@ -83,7 +83,7 @@ def _is_a_wish(state: str | None, what_happened: str, log: Any) -> bool:
 
 
 def _would_hit(look: EndpointLook, rollout: Rollout, log: Any) -> bool:
-    refusal = why_not_abort(look, target=rollout.target)
+    refusal = rollout.why_not_abort(look)
     if refusal is not None:
         log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
     return refusal is None

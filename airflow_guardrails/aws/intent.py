@@ -8,8 +8,9 @@ from datetime import datetime
 from airflow_guardrails.domain.intent import Intent
 
 _PREFIX = "airflow-guardrails:"
-_OWNER, _PREVIOUS, _MODIFIED, _WRITTEN = (
-    f"{_PREFIX}{word}" for word in ("owner", "previous-config", "endpoint-modified-at", "written-at")
+_OWNER, _PREVIOUS, _MODIFIED, _WRITTEN, _LAUNCHED = (
+    f"{_PREFIX}{word}"
+    for word in ("owner", "previous-config", "endpoint-modified-at", "written-at", "launched-at")
 )
 
 Tag = Mapping[str, str]
@@ -22,6 +23,7 @@ def intent_tags(intent: Intent) -> list[dict[str, str]]:
         _PREVIOUS: intent.previous or "",
         _MODIFIED: _text(intent.modified_at),
         _WRITTEN: _text(intent.written_at),
+        _LAUNCHED: _text(intent.launched_at),
     }
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
@@ -35,6 +37,7 @@ def parse_intent(tags: Iterable[Tag]) -> Intent | None:
             previous=values[_PREVIOUS] or None,
             modified_at=_moment(values[_MODIFIED]),
             written_at=datetime.fromisoformat(values[_WRITTEN]),
+            launched_at=_moment(values.get(_LAUNCHED, "")),
         )
     except (KeyError, ValueError):
         return None

@@ -8,9 +8,10 @@ switch, 0 resets it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from airflow_guardrails.domain.endpoint import EndpointLook, MissingEndpoint
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, MissingEndpoint
 
 NAMESPACE = "AirflowGuardrails"
 METRIC = "Abort"
@@ -40,13 +41,23 @@ def why_not_abort(look: EndpointLook, *, target: str) -> str | None:
     SageMaker tells the alarms of the update in flight, so the switch of an update that never had it is not
     thrown.
     """
-    switch = AbortSwitch(endpoint_name=look.name)
+    if refusal := why_not_in_flight(look, target=target):
+        return refusal
+    return why_not_guarded(look.name, look.rollback_alarms if isinstance(look, Endpoint) else ())
+
+
+def why_not_in_flight(look: EndpointLook, *, target: str) -> str | None:
+    """Say what is so instead of an update to *target* being in flight; None if one is."""
     if isinstance(look, MissingEndpoint):
         return f"endpoint {look.name} does not exist"
     if look.pending_config_name is None:
         return f"no update of endpoint {look.name} is in flight"
     if look.pending_config_name != target:
         return f"endpoint {look.name} is on its way to {look.pending_config_name}, not to {target}"
-    if switch.alarm_name not in look.rollback_alarms:
-        return f"the update in flight does not name the abort switch ({switch.alarm_name}) among its alarms"
     return None
+
+
+def why_not_guarded(endpoint_name: str, alarms: Collection[str]) -> str | None:
+    """Say that the switch is not among the *alarms* of an update; None if it is."""
+    name = AbortSwitch(endpoint_name=endpoint_name).alarm_name
+    return None if name in alarms else f"the update does not name the abort switch ({name}) among its alarms"

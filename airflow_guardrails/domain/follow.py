@@ -104,11 +104,8 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
         watch = yield from observe(watch)
         if watch.outcome is None and following.now() >= following.deadline:
             watch = watch.give_up()
-        if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort":
-            if watch.may_abort:
-                watch, following = yield from _abort(watch, following)
-            elif watch.unanswered and not watch.timed_out:
-                watch = watch.noting(_UNSEEN)
+        if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort" and not watch.timed_out:
+            watch, following = yield from _abort(watch, following)
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
         yield Pause(max(0.0, min(following.every, following.deadline - following.now())))
@@ -138,18 +135,18 @@ def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
     return rollout_report(watch, cause=cause, warnings=warnings)
 
 
-_UNSEEN = (
-    "The rollout could not be aborted at its time-out (SageMaker gave no answer, and the switch could have "
-    "hit another update)"
-)
-
 _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILED})
 
 
+_NOT_ABORTED = "The rollout could not be aborted at its time-out ({})"
+
+
 def _abort(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Following]]:
+    if watch.why_not_abort is not None:
+        return watch.noting(_NOT_ABORTED.format(watch.why_not_abort)), following
     thrown = yield SetSwitch(watch.switch, THROWN)
     if isinstance(thrown, NoAnswer):
-        return watch.noting(f"The rollout could not be aborted at its time-out ({thrown.reason})"), following
+        return watch.noting(_NOT_ABORTED.format(thrown.reason)), following
     deadline = following.now() + ABORTING.total_seconds()
     # The alarm takes the highest value of a period, so a reset within the same one would go under.
     yield Pause(PERIOD_SECONDS)

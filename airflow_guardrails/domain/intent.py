@@ -23,12 +23,15 @@ class Intent:
     :param previous: name of the configuration served then.
     :param modified_at: when the endpoint had last changed then, on AWS's clock.
     :param written_at: when this was written, on AWS's clock.
+    :param launched_at: when SageMaker accepted the update, on AWS's clock; ``None`` while nobody knows
+        whether it was asked for.
     """
 
     owner: str
     previous: str | None
     modified_at: datetime | None
     written_at: datetime
+    launched_at: datetime | None = None
 
     def changed_since(self, look: Endpoint) -> bool:
         """Whether the endpoint has changed since; scaling changes it too, so it alone proves no launch."""

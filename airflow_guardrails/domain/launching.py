@@ -24,6 +24,7 @@ class Move(Enum):
     ADOPT = "watch the update to the target that is in flight"
     FINISH = "the target of our own intent serves: it was launched, and went well"
     ALREADY_LIVE = "the target serves, and it was not us"
+    RESUME = "our own update was accepted: go on watching how it ends"
     INQUIRE = "our own intent, another configuration serving: find out whether the update ran and was undone"
     WAIT = "something else is changing the endpoint"
     REFUSE = "an endpoint in this status takes no update"
@@ -38,10 +39,18 @@ def next_move(look: EndpointLook, *, target: str, own: Intent | None) -> Move:
     """
     if isinstance(look, MissingEndpoint):
         return Move.MISSING
-    if look.changing:
-        return Move.ADOPT if look.pending_config_name == target else Move.WAIT
+    if look.changing and look.pending_config_name == target:
+        return Move.ADOPT
     if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == target:
         return Move.FINISH if own else Move.ALREADY_LIVE
+    if own and own.launched_at:
+        return Move.RESUME
+    return _move_at_another(look, own)
+
+
+def _move_at_another(look: Endpoint, own: Intent | None) -> Move:
+    if look.changing:
+        return Move.WAIT
     if own and own.changed_since(look):
         return Move.INQUIRE
     return Move.LAUNCH if look.status in UPDATABLE else Move.REFUSE

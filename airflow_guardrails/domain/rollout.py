@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.abort_switch import AbortSwitch, why_not_guarded, why_not_in_flight
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.findings import Finding
@@ -46,6 +46,9 @@ _LEAVES_NO_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 # An update begins before UpdateEndpoint answers, by the longest that botocore waits for an answer at most.
 LONGEST_CALL = timedelta(seconds=60)
 
+# SageMaker gives an update's StartTime itself, and the Date of its answer in whole seconds.
+START_AFTER_ANSWER = timedelta(seconds=15)
+
 DEFAULT_GRACE = timedelta(seconds=120)
 
 
@@ -56,7 +59,8 @@ class Rollout:
 
     :param target: name of the endpoint configuration the update is to bring into service.
     :param previous: name of the configuration served before; ``None`` if unknown.
-    :param launched_at: when UpdateEndpoint answered 200 to us, on AWS's clock; ``None`` if it was not us.
+    :param launched_at: when UpdateEndpoint answered 200 to us, on AWS's clock; ``None`` if it was not us, or
+        nobody knows.
     :param status_before: the endpoint's status before we launched.
     :param guardrails: strategy and alarms of the update; ``None`` until SageMaker has told.
     :param grace: how long after the launch (or the first look) an endpoint that shows no update may still
@@ -75,6 +79,27 @@ class Rollout:
     grace: timedelta = DEFAULT_GRACE
     max_wait: timedelta | None = None
     adopted: str | None = None
+
+    def is_ours(self, look: Endpoint) -> bool:
+        """
+        Whether the update in flight is the one that SageMaker accepted from us.
+
+        Its StartTime tells: another one, to the same target and with the same alarms, began at another time.
+        """
+        began = look.pending.started_at if look.pending else None
+        if self.launched_at is None or began is None:
+            return False
+        return self.launched_at - LONGEST_CALL <= began <= self.launched_at + START_AFTER_ANSWER
+
+    def why_not_abort(self, look: EndpointLook) -> str | None:
+        """
+        Say why throwing the switch would not, or not for certain, roll back our own update and nothing else.
+        """
+        if refusal := why_not_in_flight(look, target=self.target):
+            return refusal
+        if not (isinstance(look, Endpoint) and self.is_ours(look)):
+            return f"nothing proves that this task has launched the update to {self.target} that is in flight"
+        return why_not_guarded(look.name, self.guardrails.alarms if self.guardrails else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,11 +179,15 @@ class Watch:
     @property
     def may_abort(self) -> bool:
         """Whether the switch would hit this rollout and nothing else, and has not been thrown for it yet."""
-        look = self.last_look
-        to_the_target = isinstance(look, Endpoint) and look.pending_config_name == self.rollout.target
-        ours = self.rollout.adopted != "foreign" and self.switch.alarm_name in self.alarms
+        return self.why_not_abort is None and not self.timed_out
+
+    @property
+    def why_not_abort(self) -> str | None:
+        """Say why the switch might hit something else, or nothing; None if it would hit this rollout."""
         # What was pending before SageMaker fell silent may be over, and another update in flight.
-        return ours and to_the_target and not self.unanswered and not self.timed_out
+        if self.last_look is None or self.unanswered:
+            return "SageMaker gave no answer, and the switch could have hit another update"
+        return self.rollout.why_not_abort(self.last_look)
 
     @property
     def alarms(self) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ class Aftermath:
             return self._finish(look, own)
         if move is Move.ALREADY_LIVE:
             return self._already_live(look)
+        if move is Move.RESUME and own:
+            return self._resume(look, own)
         if move is Move.INQUIRE and own:
             return self._inquire(look, own)
         raise self._refusal(look)
@@ -52,11 +54,25 @@ class Aftermath:
     def _adopt(self, look: Endpoint, own: Intent | None) -> Watch:
         # The serving configuration stays the old one while an update runs.
         rollout = self.wishes.rollout(previous=look.endpoint_config_name)
-        if own is None:
+        known = replace(rollout, launched_at=own.launched_at if own else None)
+        if own is None or (own.launched_at and not known.is_ours(look)):
             rollout = replace(rollout, adopted="foreign", guardrails=look.guardrails)
         else:
-            rollout = replace(rollout, adopted="own", guardrails=look.guardrails or rollout.guardrails)
+            rollout = replace(known, adopted="own", guardrails=look.guardrails or rollout.guardrails)
         return self._watch(rollout).found(look)
+
+    def _resume(self, look: Endpoint, own: Intent) -> Watch:
+        """Go on where an earlier try has stopped."""
+        assert own.launched_at is not None
+        moved = look.last_modified_at is not None and look.last_modified_at > own.launched_at
+        # A look that is older than the launch tells how it was before.
+        rollout = replace(
+            self.wishes.rollout(previous=own.previous),
+            adopted="own",
+            launched_at=own.launched_at,
+            status_before=None if moved or look.changing else look.status,
+        )
+        return self._watch(rollout)
 
     def _finish(self, look: Endpoint, own: Intent) -> Watch:
         rollout = replace(self.wishes.rollout(previous=own.previous), adopted="own")

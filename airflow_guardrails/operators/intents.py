@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -72,6 +73,16 @@ class IntentStore:
         if self.owner is not None and self.config is not None:
             self._write(intent)
         return intent
+
+    def mark_launched(self, at: datetime) -> None:
+        """
+        Write down that SageMaker has accepted the update.
+
+        Where that fails a retry knows less: it adopts the update, and aborts nothing.
+        """
+        if self._written is not None:
+            with suppress(ClientError, BotoCoreError):
+                self._write(replace(self._written, launched_at=at))
 
     def withdraw(self) -> None:
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +19,7 @@ from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.findings import Finding
 from airflow_guardrails.domain.launching import Move, next_move
-from airflow_guardrails.domain.rollout import Rollout, Watch
+from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected
 from airflow_guardrails.operators.aftermath import Aftermath
 from airflow_guardrails.operators.checks import check
@@ -81,19 +82,32 @@ class Launch:
 
     def _next_move(self, look: EndpointLook) -> Move:
         move = next_move(look, target=self.wishes.target, own=self.own)
-        if move is Move.INQUIRE and self.wishes.relaunch:
+        if move in {Move.RESUME, Move.INQUIRE} and self.wishes.relaunch:
             return next_move(look, target=self.wishes.target, own=None)
         return move
 
     def _look_until_free(self) -> EndpointLook:
         look = self._look()
-        if self.wishes.if_busy != "wait":
-            return look
         give_up = self.now() + self.wishes.busy_timeout.total_seconds()
-        while self._next_move(look) is Move.WAIT and self.now() < give_up:
+        settled_at = self._settled_at(look)
+        while self._is_to_wait(look, give_up=give_up, settled_at=settled_at):
             self.sleep(self.waiter_delay)
             look = self._look()
         return look
+
+    def _is_to_wait(self, look: EndpointLook, *, give_up: float, settled_at: datetime) -> bool:
+        move = self._next_move(look)
+        if move is Move.WAIT:
+            return self.wishes.if_busy == "wait" and self.now() < give_up
+        return move is Move.LAUNCH and look.seen_at < settled_at
+
+    def _settled_at(self, first_look: EndpointLook) -> datetime:
+        """
+        When reads will show whatever an earlier try has asked for; it may have died right after asking.
+        """
+        if self.own is None:
+            return first_look.seen_at
+        return (self.own.launched_at or first_look.seen_at) + DEFAULT_GRACE
 
     # Before the update is asked for.
 
@@ -129,6 +143,7 @@ class Launch:
             )
         except (ClientError, BotoCoreError) as error:
             return self._after_refusal(error, rollout)
+        self.intents.mark_launched(launched_at)
         return self._watch(replace(rollout, launched_at=launched_at, status_before=look.status))
 
     def _after_refusal(self, error: Exception, rollout: Rollout) -> Watch:

@@ -187,7 +187,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             watch = self.observe(watch)
         if watch.outcome is not None and not self._still_to_abort(watch):
             return self.end(context, self.conclude(watch))
-        if self.deferrable:
+        if self.deferrable and (watch.outcome is None or watch.may_abort):
             self.defer_watch(watch, every=self.waiter_delay, deadline=self._deadline(watch))
         report = self.follow(context, watch, every=self.waiter_delay, deadline=self._deadline(watch))
         return self.end(context, report)
@@ -244,8 +244,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             raise
 
     def _still_to_abort(self, watch: Watch) -> bool:
-        """Whether the time was up before this try began, and nobody has thrown the switch for it."""
-        return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort" and watch.may_abort
+        """Whether the time was up before this try began, and the switch is to be thrown for that."""
+        return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort"
 
     def _deadline(self, watch: Watch) -> float:
         """When to give up by the wall clock; what the rollout has used up already is told by AWS's clock."""

@@ -136,11 +136,8 @@ class SageMakerRolloutTrigger(BaseTrigger):
         """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
         if self.kill_action != "abort" or self._fired:
             return
-        rollout = self._watch().rollout
-        if rollout.adopted == "foreign":
-            return
         async with self._hook().asynchronous() as calls:
-            await abort_if_failed(rollout, calls, self.task_instance, self.log)
+            await abort_if_failed(self._watch().rollout, calls, self.task_instance, self.log)
 
     async def _watch_to_the_end(self) -> dict[str, Any]:
         try:

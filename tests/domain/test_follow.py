@@ -396,8 +396,13 @@ def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about(
 
 def test_a_rollout_of_somebody_else_is_not_aborted():
     script = Script([flying(30)])
-    script.follow(switched(adopted="foreign"), deadline=60.0, on_timeout="abort")
+    report = script.follow(switched(adopted="foreign", launched_at=None), deadline=60.0, on_timeout="abort")
     assert script.of(SetSwitch) == []
+    warning = (
+        "The rollout could not be aborted at its time-out (nothing proves that this task has launched the "
+        "update to v2 that is in flight)"
+    )
+    assert report["warnings"] == [warning]
 
 
 def test_what_was_last_seen_before_a_silence_is_not_aborted():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -74,6 +74,29 @@ def launch_and_die(churn, update, context):
         assert churn.describe()["EndpointStatus"] == "Updating"
 
     return launch
+
+
+@pytest.fixture
+def ask_and_die(churn, update, context):
+    """A first try that dies while UpdateEndpoint answers: that it was accepted is written down nowhere."""
+
+    class Died(BaseException):
+        pass
+
+    def ask(**changes):
+        operator = update(**changes)
+        update_endpoint = operator.hook.update_endpoint
+
+        def answered_to_nobody(**arguments):
+            update_endpoint(**arguments)
+            raise Died
+
+        operator.hook.update_endpoint = answered_to_nobody
+        with pytest.raises(Died):
+            operator.execute(context)
+        assert churn.describe()["EndpointStatus"] == "Updating"
+
+    return ask
 
 
 @pytest.fixture
@@ -294,9 +317,9 @@ def undo(churn, *, reason=None, status="InService"):
     churn.advance(hours=1)
 
 
-def test_requests_answered_by_the_target_tell_that_it_ran(churn, update, context, launch_and_die):
+def test_requests_answered_by_the_target_tell_that_it_ran(churn, update, context, ask_and_die):
     churn.simulator.client.replay("churn", ["1,2"], per_minute=60)
-    launch_and_die()
+    ask_and_die()
     undo(churn)
 
     with pytest.raises(EndpointRolledBack, match="serves churn-v1 again") as caught:
@@ -308,9 +331,9 @@ def test_requests_answered_by_the_target_tell_that_it_ran(churn, update, context
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_alarm_that_went_off_since_tells_that_it_ran_and_why(churn, update, context, launch_and_die):
+def test_an_alarm_that_went_off_since_tells_that_it_ran_and_why(churn, update, context, ask_and_die):
     churn.simulator.client.set_knobs(rollback_failure_reason=None)
-    launch_and_die()
+    ask_and_die()
     churn.advance(minutes=5)
     churn.trip("errors")
     churn.advance(hours=1)
@@ -323,8 +346,8 @@ def test_an_alarm_that_went_off_since_tells_that_it_ran_and_why(churn, update, c
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_a_failure_reason_tells_that_it_ran(churn, update, context, launch_and_die):
-    launch_and_die()
+def test_a_failure_reason_tells_that_it_ran(churn, update, context, ask_and_die):
+    ask_and_die()
     undo(churn, reason="The primary container for production variant AllTraffic did not pass the ping.")
 
     with pytest.raises(EndpointRolledBack, match="did not pass the ping"):
@@ -333,8 +356,8 @@ def test_a_failure_reason_tells_that_it_ran(churn, update, context, launch_and_d
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_without_a_trace_nothing_is_claimed_and_nothing_asked_again(churn, update, context, launch_and_die):
-    launch_and_die()
+def test_without_a_trace_nothing_is_claimed_and_nothing_asked_again(churn, update, context, ask_and_die):
+    ask_and_die()
     undo(churn)
 
     with pytest.raises(LaunchUnknown) as caught:
@@ -348,15 +371,131 @@ def test_without_a_trace_nothing_is_claimed_and_nothing_asked_again(churn, updat
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_alarm_that_went_off_before_the_intent_is_no_trace(churn, update, context, launch_and_die):
+def test_an_alarm_that_went_off_before_the_intent_is_no_trace(churn, update, context, ask_and_die):
     churn.trip("errors")
     churn.alarm("errors")
     churn.advance(minutes=5)
-    launch_and_die()
+    ask_and_die()
     undo(churn)
 
     with pytest.raises(LaunchUnknown):
         update().execute(context)
+
+
+def test_what_is_known_to_be_launched_needs_no_other_trace(churn, update, context, launch_and_die):
+    launch_and_die()
+    undo(churn)
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        update().execute(context)
+
+    report = caught.value.report
+    assert (report["adopted"], report["previous_endpoint_config_name"]) == ("own", "churn-v1")
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+# Reads that lag behind an earlier try.
+
+
+@pytest.fixture
+def launch_unseen(churn, update, context):
+    """A first try that launches, while reads show the time before for longer than the update takes."""
+
+    def launch():
+        churn.simulator.client.set_knobs(
+            describe_lag_seconds=90, provisioning_seconds=5, activation_seconds=1, deleting_seconds=10
+        )
+        with pytest.raises(TaskDeferred):
+            update(deferrable=True).execute(context)
+
+    return launch
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 2, 20])
+@pytest.mark.parametrize("relaunch", [False, True])
+def test_what_is_launched_is_not_launched_again_because_nobody_sees_it_yet(
+    churn, update, context, launch_unseen, minutes, relaunch
+):
+    launch_unseen()
+    churn.advance(minutes=minutes)
+
+    report = update(relaunch=relaunch).execute(context)
+
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", "own")
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_what_may_have_been_asked_for_is_waited_for_before_it_is_asked_again(
+    churn, update, context, ask_and_die, mean_it_and_die
+):
+    ask_and_die()
+    churn.simulator.client.set_knobs(stale_read_probability=1, stale_read_seconds=90)
+
+    report = update().execute(context)
+
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", "own")
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_what_was_only_meant_is_asked_for_once_reads_must_have_caught_up(
+    churn, update, context, mean_it_and_die
+):
+    mean_it_and_die()
+    began = churn.simulator.client.now()
+
+    report = update().execute(context)
+
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", None)
+    assert churn.calls("UpdateEndpoint") == 1
+    asked_at = datetime.fromisoformat(report["started_at"])
+    assert timedelta(minutes=2) <= asked_at - began < timedelta(minutes=4)
+
+
+# Whose update it is, where two have the same target.
+
+
+def guarded_by_our_switch():
+    at_once = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
+    return {
+        "BlueGreenUpdatePolicy": {**at_once, "TerminationWaitInSeconds": 600},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": SWITCH}]},
+    }
+
+
+def test_what_somebody_else_launched_after_our_intent_is_watched_and_never_aborted(
+    churn, update, context, mean_it_and_die
+):
+    mean_it_and_die()
+    foreign_update(churn, DeploymentConfig=guarded_by_our_switch())
+    published = churn.calls("PutMetricData")
+
+    with pytest.raises(RolloutTimedOut) as caught:
+        update(on_timeout="abort", max_wait=timedelta(minutes=5)).execute(context)
+
+    assert any("nothing proves" in warning for warning in caught.value.report["warnings"])
+    assert churn.calls("PutMetricData") == published
+
+
+def test_what_somebody_else_launched_after_ours_was_over_is_foreign(churn, update, context, launch_and_die):
+    launch_and_die()
+    undo(churn)
+    foreign_update(churn, DeploymentConfig=guarded_by_our_switch())
+    published = churn.calls("PutMetricData")
+
+    with pytest.raises(RolloutTimedOut) as caught:
+        update(on_timeout="abort", max_wait=timedelta(minutes=5)).execute(context)
+
+    assert caught.value.report["adopted"] == "foreign"
+    assert churn.calls("PutMetricData") == published
+
+
+def test_a_retry_may_abort_what_is_known_to_be_launched(churn, update, context, launch_and_die):
+    launch_and_die()
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        update(on_timeout="abort", max_wait=timedelta(minutes=5)).execute(context)
+
+    assert (caught.value.report["adopted"], caught.value.report["cause"]["kind"]) == ("own", "timeout")
 
 
 @pytest.mark.parametrize("reason", [None, "An alarm tripped."])
@@ -644,15 +783,11 @@ def test_an_answer_that_got_lost_and_an_update_that_is_seen_late_only_ends_in_on
     with pytest.raises(EndpointBusy, match="none to churn-v2 is in flight"):
         update().execute(context)
 
-    # At once, so that this try too sees the endpoint as it was, asks, and is refused.
-    with pytest.raises(EndpointBusy, match="in-progress"):
-        update().execute(context)
-    churn.advance(minutes=5)
-    churn.trip("errors")
-    churn.advance(hours=1)
+    # At once, so that this try too sees the endpoint as it was at first.
+    report = update().execute(context)
 
-    with pytest.raises(EndpointRolledBack):
-        update().execute(context)
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", "own")
+    assert churn.calls("UpdateEndpoint") == 1
 
 
 def test_intent_tags_leave_the_other_tags_alone(churn, launch_and_die):

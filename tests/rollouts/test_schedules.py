@@ -60,7 +60,7 @@ SEED = int(os.environ.get("SEED", "2026"))
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 ENDPOINT = "churn"
 SWITCH = AbortSwitch(endpoint_name=ENDPOINT).alarm_name
-# A reset is seen by the alarm when the period of 10 s it falls into is over, and its data are visible.
+# A reset is seen by the alarm when the period of 10 s it falls into is over; metrics may be late besides.
 SWITCH_SETTLES = timedelta(seconds=60)
 
 
@@ -135,7 +135,7 @@ EVENTS = st.one_of(
         Event,
         SECONDS,
         st.just("update"),
-        st.tuples(CONFIGS, st.sampled_from(["plain", "canary", "retain", "retain"])),
+        st.tuples(CONFIGS, st.sampled_from(["plain", "canary", "switch", "retain", "retain"])),
     ),
     st.builds(Event, SECONDS, st.just("scale"), st.integers(1, 4)),
     st.builds(Event, SECONDS, st.just("system_update"), st.sampled_from([30, 300])),
@@ -191,17 +191,15 @@ RUNS = st.builds(
     events=st.lists(EVENTS, max_size=5).map(tuple),
     may_tag=st.sampled_from([True, True, True, False]),
 )
-# No update takes less than a minute, and no read is older than half of one: where an update can begin and end
-# while reads still show the time before it, nobody could know that there was one.
 KNOBS = st.fixed_dictionaries(
     {},
     optional={
         "provisioning_seconds": st.sampled_from([5.0, 60.0, 400.0]),
         "activation_seconds": st.just(0.0),
-        "deleting_seconds": st.just(300.0),
-        "describe_lag_seconds": st.sampled_from([5.0, 30.0]),
+        "deleting_seconds": st.sampled_from([30.0, 300.0]),
+        "describe_lag_seconds": st.sampled_from([5.0, 30.0, 90.0]),
         "stale_read_probability": st.sampled_from([0.1, 0.4]),
-        "metric_delay_seconds": st.sampled_from([5.0, 30.0]),
+        "metric_delay_seconds": st.sampled_from([5.0, 30.0, 90.0]),
         "rollback_failure_reason": st.sampled_from([None, "", "An alarm tripped."]),
         "show_rolling_back": st.just(True),
         "alarms_judged": st.just("always"),
@@ -245,6 +243,8 @@ class Update:
     at: datetime
     guarded_by_switch: bool
     thrown_for: bool = False
+    # Whoever launched it has written down that it was accepted.
+    marked: bool = False
 
 
 class Account:
@@ -319,6 +319,8 @@ class Account:
             raise self.error(operation, error.code, error.message) from None
         if operation == "UpdateEndpoint":
             self._accepted(request, by)
+        if operation == "AddTags":
+            self._tagged(request, by)
         if operation == "PutMetricData":
             self._published(request, by)
         return {**answer, "ResponseMetadata": self._metadata(200)}
@@ -374,6 +376,11 @@ class Account:
         )
         self.updates.append(update)
 
+    def _tagged(self, request: dict[str, Any], by: str) -> None:
+        launched = [tag for tag in request["Tags"] if tag["Key"].endswith("launched-at") and tag["Value"]]
+        if launched:
+            self.updates[-1].marked = self.updates[-1].by == by
+
     def _published(self, request: dict[str, Any], by: str) -> None:
         if request["MetricData"][0]["Value"] < 1:
             return
@@ -404,7 +411,8 @@ class Account:
         if self.world.alarms.state(SWITCH) != "ALARM":
             return
         now, running = self.clock.now(), self.in_flight
-        if self.settled_at and now - self.settled_at > SWITCH_SETTLES:
+        late = timedelta(seconds=self.simulation.knobs.metric_delay_seconds)
+        if self.settled_at and now - self.settled_at > SWITCH_SETTLES + late:
             self.broken.append("the switch is in ALARM though a report said that the rollout is over")
         if running and running.guarded_by_switch and running.by.startswith("task") and not running.thrown_for:
             self.broken.append(f"the switch is in ALARM for an update of {running.by} that nobody aborted")
@@ -694,7 +702,9 @@ class Play:
         config, how = what
         request: dict[str, Any] = {"EndpointName": ENDPOINT, "EndpointConfigName": config}
         if how == "canary":
-            request["DeploymentConfig"] = _CANARY
+            request["DeploymentConfig"] = _canary("errors")
+        if how == "switch":
+            request["DeploymentConfig"] = _canary(SWITCH)
         if how == "retain":
             request["RetainDeploymentConfig"] = True
         self._by_hand("UpdateEndpoint", request)
@@ -758,16 +768,17 @@ class Play:
         abort.strand.go()
 
 
-_CANARY = {
-    "BlueGreenUpdatePolicy": {
-        "TrafficRoutingConfiguration": {
-            "Type": "CANARY",
-            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
-            "WaitIntervalInSeconds": 600,
-        }
-    },
-    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]},
-}
+def _canary(alarm: str) -> dict[str, Any]:
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": {
+                "Type": "CANARY",
+                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25},
+                "WaitIntervalInSeconds": 600,
+            }
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
+    }
 
 
 class Judge:
@@ -804,9 +815,11 @@ class Judge:
 
     def _aborted(self, report: dict[str, Any]) -> None:
         running, wished = self.account.in_flight, self.on_timeout == "abort"
-        failed = any("could not be aborted" in warning for warning in report["warnings"])
-        if wished and not failed and running and running.by == self.who and running.guarded_by_switch:
-            assert running.thrown_for, "out of time, and not aborted"
+        why_not = [warning for warning in report["warnings"] if "could not be aborted" in warning]
+        if wished and running and running.by == self.who and running.guarded_by_switch:
+            assert running.thrown_for or why_not, "out of time, and not aborted"
+            doubted = any("nothing proves" in warning for warning in why_not)
+            assert not (doubted and running.marked), "marked as launched, and not known as ours"
 
     def _window(self, line: Line) -> timedelta:
         """What others did a moment ago a look may not show; what this task itself did it knows."""
@@ -1185,12 +1198,38 @@ def test_an_update_that_began_before_ours_neither_overtakes_it_nor_is_it():
 def test_a_retry_that_begins_out_of_time_aborts_what_its_dead_try_has_launched(deferrable):
     play = played(
         {"on_timeout": "abort", "max_wait": timedelta(minutes=4), "deferrable": deferrable},
-        tries=(Crash("UpdateEndpoint", 1, sent=True), None),
+        tries=(Crash("AddTags", 2, sent=True), None),
         retry_after=300,
     )
 
     assert "reports RolledBack" in play.account.story[-1]
     assert play.account.updates[0].thrown_for
+
+
+@pytest.mark.parametrize("kill", [(), (Event(420, "mark_failed"),)])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_retry_aborts_nothing_that_may_be_somebody_elses(deferrable, kill):
+    """Its first try meant to launch, and died; meanwhile somebody else did, to the same target."""
+    play = played(
+        {
+            "on_timeout": "abort",
+            "on_kill": "abort",
+            "max_wait": timedelta(minutes=8),
+            "deferrable": deferrable,
+        },
+        tries=(Crash("UpdateEndpoint", 1, sent=False), None),
+        retry_after=60,
+        events=(
+            Event(45, "update", ("churn-v2", "switch")),
+            *kill,
+        ),
+    )
+
+    (update,) = play.account.updates
+    assert update.by == "somebody"
+    assert update.guarded_by_switch
+    assert not update.thrown_for
+    assert play.account.thrown_at is None
 
 
 def test_a_switch_is_not_reset_within_the_period_of_10_seconds_in_which_it_was_thrown():
