@@ -11,6 +11,7 @@ import logging
 import re
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
 from airflow_guardrails.simulator.control import Control
+from airflow_guardrails.simulator.event_bus import MotoEventBus
+from airflow_guardrails.simulator.simulation import ACCOUNT_ID
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 
 CONTROL_PREFIX = "/_simulator/"
 OURS = ("sagemaker", "cloudwatch", "sagemakerruntime")
+# A long poll waits for what others do, so it must not hold the lock; what it touches is moto's alone.
+_WAITING = frozenset({"ReceiveMessage"})
 _CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
@@ -48,11 +53,13 @@ class Application:
     """
     Everything below one port.
 
-    One request at a time: the world has one lock, and a request first brings a running clock up to date.
+    One request at a time: the world has one lock, and a request first brings a running clock up to date. Only
+    those that wait for what others do are answered beside it.
     """
 
     def __init__(self, simulation: Simulation, *, token: str, port: Callable[[], int]) -> None:
         self.simulation = simulation
+        simulation.event_bus = MotoEventBus(account_id=ACCOUNT_ID)
         self.stopping = Event()
         self._port = port
         self._control = Control(simulation, token=token)
@@ -81,7 +88,7 @@ class Application:
         environ[FAULT] = fault
         if fault and fault.kind == "hang":
             self.stopping.wait(fault.seconds)
-        with self.simulation.clock.lock:
+        with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
             self.simulation.catch_up()
             response = self._carry_out(environ)
         if fault and fault.kind == "lose":

@@ -25,6 +25,10 @@ class History:
         self._looks: deque[tuple[datetime, Description | None]] = deque(maxlen=_SNAPSHOTS)
         self._frozen: tuple[datetime, Description] | None = None
 
+    @property
+    def last(self) -> Description | None:
+        return self._looks[-1][1] if self._looks else None
+
     def record(self, when: datetime, look: Description | None) -> None:
         self._looks.append((when, look))
 

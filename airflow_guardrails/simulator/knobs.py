@@ -55,6 +55,13 @@ class Knobs:
     metric_delay_seconds: float = _knob(
         0.0, "How long after its time a datapoint becomes visible to queries and alarms."
     )
+    event_delay_seconds: float = _knob(0.0, "How long after a change its EventBridge events arrive.")
+    event_duplicate_probability: float = _knob(
+        0.0, "How often an EventBridge event is sent twice, under two ids.", kind=_PROBABILITY
+    )
+    event_loss_probability: float = _knob(
+        0.0, "How often an EventBridge event never arrives.", kind=_PROBABILITY
+    )
 
     rollback_failure_reason: str | None = _knob(
         "The update was rolled back because an auto-rollback alarm went into ALARM.",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from airflow_guardrails.simulator import constraints, deployments, limits, routing, updates
+from airflow_guardrails.simulator.announcing import Announcements
 from airflow_guardrails.simulator.catalogue import Answer, Catalogue, Request
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.departures import Departures
@@ -36,6 +37,8 @@ from airflow_guardrails.simulator.scripts import Ending
 __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
 
 _GONE_REMEMBERED = 1000
+# Creating and deleting have stages too; no event of theirs has been published.
+_DEPLOYING = frozenset({"Updating", "RollingBack"})
 
 
 class SageMaker:
@@ -50,6 +53,7 @@ class SageMaker:
         knobs: Knobs,
         alarms: AlarmStates,
         containers: HealthChecks,
+        announcements: Announcements,
         rng: random.Random | None = None,
     ) -> None:
         self.catalogue = Catalogue(
@@ -58,6 +62,7 @@ class SageMaker:
         self._account_id = account_id
         self._clock = clock
         self._knobs = knobs
+        self._announcements = announcements
         self._guards = Guards(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
@@ -252,7 +257,19 @@ class SageMaker:
 
     def _record(self, endpoint: Endpoint) -> None:
         gone = self._endpoints.get(endpoint.name.lower()) is not endpoint
-        endpoint.history.record(self._clock.now(), None if gone else describe(endpoint))
+        look = None if gone else describe(endpoint)
+        if look and self._announcements.heard:
+            self._announce(endpoint, look)
+        endpoint.history.record(self._clock.now(), look)
+
+    def _announce(self, endpoint: Endpoint, look: Answer) -> None:
+        guarded = not updates.is_excluded(endpoint.fleets, own_account=self._account_id)
+        self._announcements.compare(
+            endpoint.history.last,
+            look,
+            tags=self.catalogue.tags.of(endpoint.arn),
+            staged=guarded and endpoint.status in _DEPLOYING,
+        )
 
     def _forget(self, endpoint: Endpoint) -> None:
         del self._endpoints[endpoint.name.lower()]

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 
 from airflow_guardrails.simulator.alarms import Alarms
+from airflow_guardrails.simulator.announcing import Announcements, EventBus, NoEventBus
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.faults import Faults
 from airflow_guardrails.simulator.knobs import Knobs
@@ -42,6 +43,13 @@ class World:
             knobs=self.knobs,
             alarms=self.alarms,
             containers=self.containers,
+            announcements=Announcements(
+                region=region,
+                clock=self.clock,
+                knobs=self.knobs,
+                rng=simulation.rng(f"events {region}"),
+                bus=lambda: simulation.event_bus,
+            ),
             rng=simulation.rng(f"sagemaker {region}"),
         )
         self.traffic = Traffic(self, simulation.rng(f"traffic {region}"))
@@ -54,6 +62,8 @@ class Simulation:
     :param clock: manual unless it was given a speed.
     :param knobs: what nobody knows about AWS; the default of each is in its own words there.
     :param seed: everything random is drawn from it.
+
+    Whoever serves it gives it an :attr:`event_bus`; until then, no event is ever made.
     """
 
     def __init__(self, *, clock: Clock | None = None, knobs: Knobs | None = None, seed: int = 0) -> None:
@@ -61,6 +71,7 @@ class Simulation:
         self.knobs = knobs or Knobs()
         self.seed = seed
         self.faults = Faults(self.rng("faults"))
+        self.event_bus: EventBus = NoEventBus()
         self.calls: Counter[str] = Counter()
         self.worlds: dict[str, World] = {}
 

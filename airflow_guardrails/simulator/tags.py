@@ -20,6 +20,9 @@ class Tags:
         """Begin with what a Create request says."""
         self._by_arn[arn] = _pairs(request.get("Tags", ()))
 
+    def of(self, arn: str) -> Mapping[str, str]:
+        return self._by_arn.get(arn, {})
+
     def forget(self, arn: str) -> None:
         self._by_arn.pop(arn, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_guardrails.simulator.endpoints import Endpoint
@@ -39,10 +39,14 @@ def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Kno
 
 
 def plan_for(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs, *, own_account: str) -> Plan:
-    variants = [*blue.variants, *green.variants]
-    excluded = any(_is_excluded(variant, own_account) for variant in variants)
+    excluded = is_excluded([blue, green], own_account=own_account)
     guarded = not excluded and _may_be_guarded(config, blue, green, knobs)
     return plan_update(config, green, guarded=guarded, knobs=knobs)
+
+
+def is_excluded(fleets: Iterable[Fleet], *, own_account: str) -> bool:
+    """Whether an endpoint of these *fleets* gets no guardrails, and no events of its deployments."""
+    return any(_runs_unguarded(variant, own_account) for fleet in fleets for variant in fleet.variants)
 
 
 def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) -> None:
@@ -75,7 +79,7 @@ def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs:
     )
 
 
-def _is_excluded(variant: Variant, own_account: str) -> bool:
+def _runs_unguarded(variant: Variant, own_account: str) -> bool:
     if (variant.instance_type or "").startswith("ml.inf1."):
         return True
     return variant.model.from_marketplace(own_account=own_account)
