@@ -16,7 +16,8 @@ from airflow_guardrails.domain.rollout import Rollout
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
-    from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+    from airflow_guardrails.hooks.driving import RolloutCalls
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 # A killed worker has about 5 s before SIGKILL.
 SLICE_SECONDS = 0.5
@@ -62,7 +63,7 @@ class Kill:
         return _only_state(states, task_instance.run_id)
 
 
-async def abort_if_failed(rollout: Rollout, calls: AsyncCalls, task_instance: Any, log: Any) -> None:
+async def abort_if_failed(rollout: Rollout, calls: RolloutCalls, task_instance: Any, log: Any) -> None:
     """The same from a trigger, whose ``on_kill`` may await."""
     if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
         return

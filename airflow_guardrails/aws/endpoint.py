@@ -17,6 +17,7 @@ from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.endpoint import (
     Endpoint,
     EndpointStatus,
+    Listed,
     MissingEndpoint,
     PendingDeployment,
     Stage,
@@ -68,6 +69,22 @@ def parse_endpoint(answer: Answer) -> Endpoint:
         guardrails=_parse_guardrails(answer.get("LastDeploymentConfig")),
         rollback_alarms=alarm_names(answer.get("LastDeploymentConfig")),
     )
+
+
+def list_endpoints_request(status: EndpointStatus) -> dict[str, Any]:
+    return {"StatusEquals": status.value, "PaginationConfig": {"PageSize": 100}}
+
+
+def parse_endpoint_list(answer: Answer) -> list[Listed]:
+    """Read a page of ListEndpoints."""
+    return [
+        Listed(
+            summary["EndpointName"],
+            _word(EndpointStatus, summary["EndpointStatus"]),
+            summary.get("LastModifiedTime"),
+        )
+        for summary in answer["Endpoints"]
+    ]
 
 
 def missing_endpoint(name: str, error_response: Answer) -> MissingEndpoint:

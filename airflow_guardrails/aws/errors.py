@@ -31,6 +31,26 @@ _THROTTLED = frozenset(
 _TOOK_TOO_LONG = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
+# A connection that somebody corrects, or a token that somebody renews, is accepted again.
+_REFUSED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+
+
+class Unanswered(HTTPClientError):  # type: ignore[misc]
+    """A call that was not answered, for a *reason* that may pass."""
+
+    fmt = "{reason}"
+
+
 class UnexpectedAnswer(Exception):
     """AWS answered with a word this package does not know; that is never taken for success."""
 
@@ -65,6 +85,11 @@ def is_throttled(error: ClientError) -> bool:
 
 def is_access_denied(error: ClientError) -> bool:
     return code_of(error) in {"AccessDenied", "AccessDeniedException"}
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether AWS does not accept the credentials, whatever they may do."""
+    return isinstance(error, ClientError) and code_of(error) in _REFUSED
 
 
 def is_passing(error: Exception) -> bool:

@@ -140,3 +140,12 @@ class MissingEndpoint:
 
 
 EndpointLook = Endpoint | MissingEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What ListEndpoints says of an endpoint: a hint, for it may lag, and names no configuration."""
+
+    name: str
+    status: EndpointStatus
+    last_modified_at: datetime | None = None

@@ -17,7 +17,7 @@ from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, RESET, THROWN
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_between
 from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
 from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.narration import narrate_stage
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.rollout import Outcome, StageChange, Watch
@@ -61,6 +61,26 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """
+    Wants to go on when the next look is worth it.
+
+    That is after *seconds* of the wall clock or, while a list of endpoints shows this one as *expected* and
+    not changed since *modified_at*, later; but not after *until*.
+
+    :param until: seconds since the epoch.
+    :param expected: status in which the endpoint may be listed without that being news; ``None``: look in any
+        case.
+    """
+
+    endpoint_name: str
+    seconds: float
+    until: float
+    expected: EndpointStatus | None = None
+    modified_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Say:
     """Wants a sentence to be logged; *report* is how far the rollout is."""
@@ -76,7 +96,7 @@ class NoAnswer:
     reason: str
 
 
-Ask = Look | AlarmStates | AlarmHistory | SetSwitch | Pause | Say
+Ask = Look | AlarmStates | AlarmHistory | SetSwitch | Pause | Rest | Say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +120,9 @@ class Following:
 
 def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Report]]:
     """Look until there is an outcome; return the watch and its report."""
+    pause = 0.0
     while True:
+        yield _rest(watch, pause, following)
         watch = yield from observe(watch)
         if watch.outcome is None and following.now() >= following.deadline:
             watch = watch.give_up()
@@ -108,7 +130,21 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
             watch, following = yield from _abort(watch, following)
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
-        yield Pause(max(0.0, min(following.every, following.deadline - following.now())))
+        pause = max(0.0, min(following.every, following.deadline - following.now()))
+
+
+def _rest(watch: Watch, pause: float, following: Following) -> Rest:
+    until, settles_in = following.deadline, watch.settles_in
+    if settles_in is not None:
+        until = min(until, following.now() + settles_in.total_seconds())
+    look = watch.last_look
+    return Rest(
+        endpoint_name=watch.rollout.endpoint_name,
+        seconds=pause,
+        until=until,
+        expected=watch.expected,
+        modified_at=look.last_modified_at if isinstance(look, Endpoint) else None,
+    )
 
 
 def observe(watch: Watch) -> Generator[Ask, Any, Watch]:

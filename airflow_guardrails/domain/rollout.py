@@ -190,6 +190,30 @@ class Watch:
         return self.rollout.why_not_abort(self.last_look)
 
     @property
+    def expected(self) -> EndpointStatus | None:
+        """
+        Status that is no news, so that whoever sees it in a list need not look; None: look in any case.
+        """
+        look = self.last_look
+        if self.suspected or self.unanswered or self.outcome or isinstance(look, MissingEndpoint):
+            return None
+        if look is None:
+            # It was in flight before the triggerer was restarted.
+            return EndpointStatus.UPDATING if self.seen_in_flight else None
+        if look.status.in_flight:
+            return look.status
+        return None if look.changing or self._launched_just_before(look) else look.status
+
+    @property
+    def settles_in(self) -> timedelta | None:
+        """How long after the last look the passing of time alone may end the watch; None if it will not."""
+        look = self.last_look
+        if not isinstance(look, Endpoint) or look.changing or self._settled(look):
+            return None
+        since = self._waited_since
+        return None if since is None else since + self._grace - look.seen_at
+
+    @property
     def alarms(self) -> tuple[str, ...]:
         """The alarms that may undo the update: as we gave them, or else as SageMaker has them."""
         return self.rollout.guardrails.alarms if self.rollout.guardrails else self.rollback_alarms
@@ -303,11 +327,21 @@ class Watch:
         return look.status is before and not self._settled(look)
 
     def _settled(self, look: Endpoint) -> bool:
-        since, grace = self.rollout.launched_at or self.started_at or self.first_look_at, self.rollout.grace
-        if self.started_at is not None:
-            # However long one waits for a start, what follows it only has to outlast stale reads.
-            grace = min(grace, DEFAULT_GRACE)
-        return since is not None and look.seen_at - since >= grace
+        since = self._waited_since
+        return since is not None and look.seen_at - since >= self._grace
+
+    @property
+    def _waited_since(self) -> datetime | None:
+        return self.rollout.launched_at or self.started_at or self.first_look_at
+
+    @property
+    def _grace(self) -> timedelta:
+        # However long one waits for a start, what follows it only has to outlast stale reads.
+        return min(self.rollout.grace, DEFAULT_GRACE) if self.started_at else self.rollout.grace
+
+    def _launched_just_before(self, look: Endpoint) -> bool:
+        launched = self.rollout.launched_at
+        return launched is not None and look.seen_at - launched < DEFAULT_GRACE
 
     def _overdue(self, look: EndpointLook) -> bool:
         origin, limit = self.origin, self.rollout.max_wait

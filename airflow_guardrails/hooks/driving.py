@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
+from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
@@ -15,13 +19,28 @@ from airflow_guardrails.domain.follow import (
     Look,
     NoAnswer,
     Pause,
+    Rest,
     Say,
     SetSwitch,
 )
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
-    from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+class RolloutCalls(Protocol):
+    """The calls that following a rollout takes, on an event loop."""
+
+    async def look(self, endpoint_name: str) -> EndpointLook: ...
+
+    async def set_switch(self, switch: AbortSwitch, value: float) -> None: ...
+
+    async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]: ...
+
+    async def alarm_history(
+        self, names: Iterable[str], *, start: datetime, end: datetime
+    ) -> tuple[AlarmTransition, ...]: ...
+
 
 Result = TypeVar("Result")
 Steps = Generator[Ask, Any, Result]
@@ -47,12 +66,17 @@ def drive(
 
 async def drive_async(
     steps: Steps[Result],
-    calls: AsyncCalls,
+    calls: RolloutCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
     say: Callable[[Say], Awaitable[object]],
+    rest: Callable[[Rest], Awaitable[object]] | None = None,
 ) -> Result:
-    """Follow *steps* to their end, on an event loop."""
+    """
+    Follow *steps* to their end, on an event loop.
+
+    :param rest: goes on when the next look is worth it; default: after the seconds that it is to take.
+    """
     answer: Any = None
     while True:
         try:
@@ -60,7 +84,7 @@ async def drive_async(
         except StopIteration as end:
             result: Result = end.value
             return result
-        answer = await _answer_async(ask, calls, sleep=sleep, say=say)
+        answer = await _answer_async(ask, calls, sleep=sleep, say=say, rest=rest)
 
 
 def _answer(  # noqa: PLR0911 - one return for each ask
@@ -76,8 +100,8 @@ def _answer(  # noqa: PLR0911 - one return for each ask
                 return hook.alarm_history(names, start=start, end=end)
             case SetSwitch(switch, value):
                 return hook.set_switch(switch, value)
-            case Pause(seconds):
-                return sleep(seconds)
+            case Pause(seconds) | Rest(seconds=seconds):
+                return sleep(seconds) if seconds else None
             case Say():
                 return say(ask)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
@@ -86,10 +110,11 @@ def _answer(  # noqa: PLR0911 - one return for each ask
 
 async def _answer_async(  # noqa: PLR0911 - one return for each ask
     ask: Ask,
-    calls: AsyncCalls,
+    calls: RolloutCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
     say: Callable[[Say], Awaitable[object]],
+    rest: Callable[[Rest], Awaitable[object]] | None,
 ) -> Any:
     try:
         match ask:
@@ -101,8 +126,10 @@ async def _answer_async(  # noqa: PLR0911 - one return for each ask
                 return await calls.alarm_history(names, start=start, end=end)
             case SetSwitch(switch, value):
                 return await calls.set_switch(switch, value)
-            case Pause(seconds):
-                return await sleep(seconds)
+            case Rest() if rest is not None:
+                return await rest(ask)
+            case Pause(seconds) | Rest(seconds=seconds):
+                return await sleep(seconds) if seconds else None
             case Say():
                 return await say(ask)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:

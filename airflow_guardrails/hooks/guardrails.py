@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -22,8 +23,10 @@ from airflow_guardrails.aws.alarms import (
 )
 from airflow_guardrails.aws.endpoint import (
     aws_time,
+    list_endpoints_request,
     missing_endpoint,
     parse_endpoint,
+    parse_endpoint_list,
     update_endpoint_request,
 )
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
@@ -31,13 +34,14 @@ from airflow_guardrails.aws.metrics import requests_answered_request
 from airflow_guardrails.aws.model import from_marketplace
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
-from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
+from airflow_guardrails.hooks.sessions import SharingHook
 
 
-class GuardrailsHook(AwsBaseHook):
+class GuardrailsHook(SharingHook):
     """
     SageMaker endpoints and the alarms that guard them.
 
@@ -63,6 +67,17 @@ class GuardrailsHook(AwsBaseHook):
         }
         super().__init__(client_type="sagemaker", **connection)
         self._connection = connection
+
+    @property
+    def key(self) -> str:
+        """The same for hooks of the same connection, region and configuration; they may share clients."""
+        config = self._connection["config"]
+        options = config._user_provided_options if isinstance(config, Config) else config  # noqa: SLF001
+        return json.dumps({**self._connection, "config": options}, sort_keys=True, default=str)
+
+    def sibling(self, client_type: str) -> SharingHook:
+        """Return a hook of the same connection for another service of AWS."""
+        return SharingHook(kin=self, client_type=client_type, **self._connection)
 
     def look(self, endpoint_name: str) -> EndpointLook:
         """
@@ -190,8 +205,8 @@ class GuardrailsHook(AwsBaseHook):
         return self.get_client_type(region_name=self.region_name, config=config)
 
     @cached_property
-    def _cloudwatch(self) -> AwsBaseHook:
-        return AwsBaseHook(client_type="cloudwatch", **self._connection)
+    def _cloudwatch(self) -> SharingHook:
+        return self.sibling("cloudwatch")
 
 
 class AsyncCalls:
@@ -201,6 +216,7 @@ class AsyncCalls:
         self._hook = hook
         self._stack = stack
         self._clients: dict[str, Any] = {}
+        self._opening = asyncio.Lock()
 
     async def look(self, endpoint_name: str) -> EndpointLook:
         client = await self._client(self._hook)
@@ -209,18 +225,25 @@ class AsyncCalls:
         except ClientError as error:
             return _missing_or_raise(endpoint_name, error)
 
+    async def listed(self, status: EndpointStatus) -> AsyncIterator[list[Listed]]:
+        """Yield, page by page, all endpoints in *status*, as far as the list knows."""
+        client = await self._client(self._hook)
+        pages = client.get_paginator("list_endpoints").paginate(**list_endpoints_request(status))
+        async for page in pages:
+            yield parse_endpoint_list(page)
+
     async def set_switch(self, switch: AbortSwitch, value: float) -> None:
-        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001
+        client = await self._cloudwatch()
         await client.put_metric_data(**publish_request(switch, value))
 
     async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
-        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001 - one class in two halves
+        client = await self._cloudwatch()
         return parse_alarms(await client.describe_alarms(**describe_alarms_request(names)))
 
     async def alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]:
-        client = await self._client(self._hook._cloudwatch)  # noqa: SLF001
+        client = await self._cloudwatch()
         pages = client.get_paginator("describe_alarm_history")
         return tuple(
             [
@@ -231,14 +254,18 @@ class AsyncCalls:
             ]
         )
 
-    async def _client(self, hook: AwsBaseHook) -> Any:
-        if hook.client_type not in self._clients:
-            client = await self._stack.enter_async_context(await _connect(hook))
-            self._clients[str(hook.client_type)] = client
-        return self._clients[str(hook.client_type)]
+    async def _cloudwatch(self) -> Any:
+        return await self._client(self._hook._cloudwatch)  # noqa: SLF001 - one class in two halves
+
+    async def _client(self, hook: SharingHook) -> Any:
+        service = str(hook.client_type)
+        async with self._opening:
+            if service not in self._clients:
+                self._clients[service] = await self._stack.enter_async_context(await _connect(hook))
+            return self._clients[service]
 
 
-async def _connect(hook: AwsBaseHook) -> Any:
+async def _connect(hook: SharingHook) -> Any:
     return await hook.get_async_conn()  # type: ignore[no-untyped-call]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,11 +18,12 @@ from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.follow import Following, Say, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
-from airflow_guardrails.hooks.driving import drive_async
+from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.killing import abort_if_failed
 from airflow_guardrails.triggers.live import publish_report
 from airflow_guardrails.triggers.memory import Memory, recall
+from airflow_guardrails.triggers.sharing import Wait, waiting
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
@@ -28,6 +31,9 @@ LONGEST_WAIT = timedelta(hours=9)
 # Airflow 3.3 marks a task failed in up to a third of the runs in which its trigger fires within about 6 s of
 # the deferral: the worker that deferred may still be waiting for its next heartbeat.
 FIRE_FLOOR = 8.0
+
+# Seconds.
+MAX_DESCRIBE_GAP = 300.0
 
 
 class SageMakerRolloutTrigger(BaseTrigger):
@@ -44,7 +50,8 @@ class SageMakerRolloutTrigger(BaseTrigger):
     :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
     :param previous_endpoint_config_name: name of the configuration served before; learned from the endpoint
         if the update is seen in flight.
-    :param waiter_delay: seconds between two looks.
+    :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
+        that use the same connection look together.
     :param start_timeout: seconds within which the update must be seen to run.
     :param deadline: seconds since the epoch at which to give up, default 9 hours from now. A restarted
         triggerer keeps it.
@@ -56,13 +63,16 @@ class SageMakerRolloutTrigger(BaseTrigger):
     :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
     :param on_kill: ``"leave"`` it alone when the task is killed, or ``"abort"`` it if Airflow says the task
         is failed.
+    :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
+        most, a change is seen that a list has missed, and stages are.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
-    # Time comes in here, so that a rehearsal can bring its own.
+    # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
+    shares = True
     sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
     now: Callable[[], float] = staticmethod(time.time)
 
@@ -84,6 +94,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         botocore_config: dict[str, Any] | None = None,
         on_timeout: str = "fail",
         on_kill: str = "leave",
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.endpoint_name = endpoint_name
@@ -101,6 +112,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         self.botocore_config = botocore_config
         self.on_timeout = on_timeout
         self.kill_action = on_kill  # on_kill is a method of every trigger
+        self.max_describe_gap = max_describe_gap
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -119,6 +131,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
             "verify",
             "botocore_config",
             "on_timeout",
+            "max_describe_gap",
         )
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         arguments = {field: getattr(self, field) for field in fields}
@@ -136,7 +149,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
         if self.kill_action != "abort" or self._fired:
             return
-        async with self._hook().asynchronous() as calls:
+        async with self._calls() as calls:
             await abort_if_failed(self._watch().rollout, calls, self.task_instance, self.log)
 
     async def _watch_to_the_end(self) -> dict[str, Any]:
@@ -149,11 +162,23 @@ class SageMakerRolloutTrigger(BaseTrigger):
         following = Following(
             every=self.waiter_delay, deadline=self._deadline(), now=self.now, on_timeout=self.on_timeout
         )
-        async with self._hook().asynchronous() as calls:
+        async with self._calls() as calls:
+            rest = calls.rest if isinstance(calls, Wait) else None
             _, report = await drive_async(
-                follow(self._watch(), following), calls, sleep=self.sleep, say=self._say
+                follow(self._watch(), following), calls, sleep=self.sleep, say=self._say, rest=rest
             )
         return report
+
+    @asynccontextmanager
+    async def _calls(self) -> AsyncIterator[RolloutCalls]:
+        if not self.shares:
+            async with self._hook().asynchronous() as calls:
+                yield calls
+            return
+        every, gap = self.waiter_delay, self.max_describe_gap
+        make_hook = partial(GuardrailsHook, **self._connection)
+        async with waiting(make_hook, self.endpoint_name, every=every, gap=gap, now=self.now) as wait:
+            yield wait
 
     def _watch(self) -> Watch:
         if self.memory is None:
@@ -175,12 +200,16 @@ class SageMakerRolloutTrigger(BaseTrigger):
         return self.now() + LONGEST_WAIT.total_seconds() if self.deadline is None else self.deadline
 
     def _hook(self) -> GuardrailsHook:
-        return GuardrailsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
+        return GuardrailsHook(**self._connection)
+
+    @property
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "config": self.botocore_config,
+        }
 
     async def _say(self, news: Say) -> None:
         self.log.info(news.sentence)

@@ -9,7 +9,16 @@ from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutErro
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.abort_switch import RESET, AbortSwitch
-from airflow_guardrails.domain.follow import AlarmHistory, AlarmStates, Look, NoAnswer, Pause, Say, SetSwitch
+from airflow_guardrails.domain.follow import (
+    AlarmHistory,
+    AlarmStates,
+    Look,
+    NoAnswer,
+    Pause,
+    Rest,
+    Say,
+    SetSwitch,
+)
 from airflow_guardrails.hooks.driving import drive, drive_async
 
 START, END = (
@@ -18,6 +27,7 @@ START, END = (
 )
 SWITCH = AbortSwitch(endpoint_name="churn")
 LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
+REST = Rest(endpoint_name="churn", seconds=40.0, until=1e9)
 ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")
@@ -89,7 +99,7 @@ def asking(*asks):
 
 async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
     calls = Calls()
-    answers = await driven(asking(LOOK, *ABOUT_ALARMS, PAUSE, SAY), calls)
+    answers = await driven(asking(LOOK, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
     assert answers == [
         ("look", "churn"),
         ("alarms", ("errors",)),
@@ -97,8 +107,9 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
         ("set_switch", SWITCH, RESET),
         None,
         None,
+        None,
     ]
-    assert (calls.slept, calls.said) == ([30.0], [SAY])
+    assert (calls.slept, calls.said) == ([30.0, 40.0], [SAY])
 
 
 async def test_steps_that_ask_for_nothing_end_with_their_value(driven):

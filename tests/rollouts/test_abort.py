@@ -131,7 +131,7 @@ async def event_of(trigger, simulated_sleep):
     async def sleep(seconds):
         simulated_sleep(seconds)
 
-    revived.sleep = sleep
+    revived.sleep, revived.shares = sleep, False
     return (await anext(revived.run())).payload
 
 

@@ -293,7 +293,7 @@ async def fire(trigger, plot):
     path, arguments = trigger.serialize()
     assert path == "airflow_guardrails.triggers.rollout.SageMakerRolloutTrigger"
     revived = SageMakerRolloutTrigger(**arguments)
-    revived.sleep = plot.asleep
+    revived.sleep, revived.shares = plot.asleep, False
     events = [event async for event in revived.run()]
     assert len(events) == 1
     return events[0].payload

@@ -606,7 +606,7 @@ def revive(trigger: SageMakerRolloutTrigger, line: Line, task_instance: Any) -> 
     revived.line = line
     revived._log = SILENT
     revived.task_instance = task_instance
-    revived.sleep = Nap
+    revived.sleep, revived.shares = Nap, False
     revived.now = lambda: line.account.clock.now().timestamp()
     return revived
 

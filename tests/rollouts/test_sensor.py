@@ -332,7 +332,7 @@ async def deferred(sensor, context, simulated_sleep, now):
     async def sleep(seconds):
         simulated_sleep(seconds)
 
-    trigger.sleep, trigger.now = sleep, now
+    trigger.sleep, trigger.now, trigger.shares = sleep, now, False
     event = (await anext(trigger.run())).payload
     return sensor.execute_complete(context, event=event)
 

@@ -1,0 +1,137 @@
+"""
+Sessions for an event loop that never make it wait: what blocks happens in a thread, and only once.
+
+The amazon provider's own sessions refresh the credentials of an assumed role inside the loop, and each parses
+botocore's description of SageMaker anew, which takes more than twenty megabytes with a role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import cached_property
+from typing import Any
+
+import botocore.session
+from aiobotocore.credentials import AioCredentials
+from aiobotocore.session import AioSession
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from boto3.session import Session
+from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
+from botocore.loaders import Loader
+
+# botocore's descriptions of its services, parsed once for all sessions.
+LOADER = Loader()
+
+# One client asks for everybody, so it slows down for everybody when AWS throttles; and a connection that
+# hangs is given up before long.
+PATIENT = Config(
+    retries={"mode": "adaptive", "total_max_attempts": 4},
+    connect_timeout=10,
+    read_timeout=20,
+    max_pool_connections=20,
+)
+
+
+RETRY_REFRESH = 60.0
+
+
+class ThreadedCredentials(AioCredentials):  # type: ignore[misc]
+    """
+    boto3's credentials, of whatever kind, for an event loop.
+
+    :param credentials: what a session of boto3 has resolved.
+    """
+
+    account_id = None
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._refreshing = asyncio.Lock()
+        self._tried_at = -RETRY_REFRESH
+        self.method = credentials.method
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        if self._is_due():
+            async with self._refreshing:
+                if self._is_due():
+                    self._tried_at = time.monotonic()
+                    return await asyncio.to_thread(self._credentials.get_frozen_credentials)
+        return self._credentials.get_frozen_credentials()
+
+    def _is_due(self) -> bool:
+        credentials = self._credentials
+        if not isinstance(credentials, RefreshableCredentials) or not credentials.refresh_needed():
+            return False
+        # boto3 begins to refresh a quarter of an hour before the end, and goes on with what it has meanwhile.
+        lately = time.monotonic() - self._tried_at < RETRY_REFRESH
+        return not lately or credentials.refresh_needed(refresh_in=0)
+
+
+class SharingHook(AwsBaseHook):
+    """
+    An AWS hook whose clients for an event loop share one session and what it has learned.
+
+    :param kin: a hook of the same connection, whose look-up and session are used.
+    """
+
+    def __init__(self, *, kin: SharingHook | None = None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._kin = kin
+        self._async_session: AioSession | None = None
+
+    @cached_property
+    def conn_config(self) -> AwsConnectionWrapper:
+        own: AwsConnectionWrapper = super().conn_config if self._kin is None else self._kin.conn_config
+        return own
+
+    def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
+        """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
+        if not deferrable:
+            return super().get_session(region_name)
+        if self._kin is not None:
+            return self._kin.get_session(region_name, deferrable=True)
+        if self._async_session is None:
+            self._async_session = self._open_session(region_name)
+        return self._async_session
+
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        if not deferrable:
+            return super().get_client_type(region_name, config)
+        config = PATIENT.merge(config or self.config)
+        return super().get_client_type(region_name, config, deferrable=True)
+
+    def _open_session(self, region_name: str | None) -> AioSession:
+        factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)
+        return asynchronous_session(factory.create_session())
+
+
+class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
+    """The factory that the user has configured, with the descriptions of services shared."""
+
+    def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Session:
+        session = botocore.session.get_session()
+        session.register_component("data_loader", LOADER)
+        shared: Session = super()._create_basic_session({**session_kwargs, "botocore_session": session})
+        return shared
+
+
+def asynchronous_session(session: Session) -> AioSession:
+    """Make aiobotocore's session of boto3's; its clients are then built without parsing anything."""
+    opened = AioSession()
+    opened.register_component("data_loader", LOADER)
+    opened.set_config_variable("region", session.region_name)
+    if session.profile_name != "default":
+        opened.set_config_variable("profile", session.profile_name)
+    if (credentials := session.get_credentials()) is not None:
+        opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
+    for service in ("sagemaker", "cloudwatch"):
+        LOADER.load_service_model(service, "service-2")
+        LOADER.load_service_model(service, "endpoint-rule-set-1")
+    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
+        LOADER.load_data(name)
+    return opened

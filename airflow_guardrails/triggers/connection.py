@@ -1,0 +1,84 @@
+"""One set of clients for all waits that use the same Airflow connection."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from asgiref.sync import sync_to_async
+
+from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
+
+log = logging.getLogger(__name__)
+
+# How often a connection is looked up again, in seconds of the wall clock: always, and while AWS refuses it.
+LOOK_UP_EVERY = 600.0
+LOOK_UP_REFUSED_EVERY = 30.0
+
+
+class SharedConnection:
+    """
+    The clients of one connection: opened when first needed, opened anew when the connection has changed.
+
+    :param make_hook: makes a hook of the connection as it is now.
+    """
+
+    def __init__(self, make_hook: Callable[[], GuardrailsHook]) -> None:
+        self._make_hook = make_hook
+        self._calls: AsyncCalls | None = None
+        self._stack = AsyncExitStack()
+        self._fingerprint = ""
+        self._looked_up_at = 0.0
+        self._opening = asyncio.Lock()
+
+    async def calls(self) -> AsyncCalls:
+        async with self._opening:
+            if self._calls is None:
+                await self._open(self._make_hook())
+            elif time.monotonic() - self._looked_up_at >= LOOK_UP_EVERY:
+                await self._open_if_changed()
+            assert self._calls is not None
+            return self._calls
+
+    async def refused(self) -> None:
+        """AWS has refused the credentials: somebody may have changed the connection meanwhile."""
+        async with self._opening:
+            if time.monotonic() - self._looked_up_at >= LOOK_UP_REFUSED_EVERY:
+                await self._open_if_changed()
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+    async def _open_if_changed(self) -> None:
+        self._looked_up_at = time.monotonic()
+        hook = self._make_hook()
+        try:
+            fingerprint = await _fingerprint(hook)
+        except Exception:  # whatever a secrets backend raises; the clients there are go on
+            log.warning("Connection %s could not be looked up again", hook.aws_conn_id, exc_info=True)
+            return
+        if fingerprint != self._fingerprint:
+            log.info("Connection %s has changed: its clients are opened anew", hook.aws_conn_id)
+            await self._open(hook)
+
+    async def _open(self, hook: GuardrailsHook) -> None:
+        self._looked_up_at = time.monotonic()
+        self._fingerprint = await _fingerprint(hook)
+        # What the clients from before are still asked for is answered; all are closed at the end.
+        self._calls = await self._stack.enter_async_context(hook.asynchronous())
+
+
+async def _fingerprint(hook: GuardrailsHook) -> str:
+    """Hash the connection; the triggerer of some versions of Airflow answers only a thread of asgiref's."""
+    return str(await sync_to_async(_hashed)(hook))
+
+
+def _hashed(hook: GuardrailsHook) -> str:
+    known = hook.conn_config
+    parts = (known.login, known.password, known.schema, known.extra_config)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,318 @@
+"""
+Looks at endpoints for all waits of one connection in one process.
+
+A wait asks for its next look and gets it when it is worth a call: where a list shows a change, where there is
+news from elsewhere, or at the latest after the longest gap it allows. What is looked at when is planned in
+``domain.rounds``; here it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Collection, Coroutine
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
+from airflow_guardrails.domain.follow import Rest
+from airflow_guardrails.domain.rounds import Round, Vigil, next_at, plan_round
+from airflow_guardrails.triggers.connection import SharedConnection
+
+log = logging.getLogger(__name__)
+
+# Seconds.
+LONGEST_CALL = 60.0  # botocore's retries included
+LONGEST_SWEEP = 60.0
+BREATH = 0.05  # so that waits that begin together are planned together
+LISTS_FORGOTTEN_AFTER = 600.0  # what they cost, and that they may not be read
+RESTLESS_FOR = 60.0  # after news, for reads may lag behind them
+
+CALLS_AT_ONCE = 10
+# Where nothing spares a look, they are spread over the beat, but not thinner than this.
+WIDEST_SPACING = 0.1
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """One wait's next look."""
+
+    vigil: Vigil
+    look: asyncio.Future[EndpointLook]
+
+
+@dataclass(eq=False, slots=True)
+class _Lists:
+    """What is known of ListEndpoints."""
+
+    pages: dict[EndpointStatus, int] = field(default_factory=dict)
+    known_until: float = 0.0
+    barred_until: float = 0.0
+    denial_told: bool = False
+
+
+class Poller:
+    """All looks at endpoints by one connection; it runs until it is closed."""
+
+    def __init__(self, connection: SharedConnection) -> None:
+        self._connection = connection
+        self._requests: dict[str, list[_Request]] = {}
+        self._waits: Counter[str] = Counter()
+        self._described_at: dict[str, float] = {}
+        self._restless_until: dict[str, float] = {}
+        self._under_way: set[str] = set()
+        self._lists = _Lists()
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._wake = asyncio.Event()
+        self._wakes_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        # Whether news come from elsewhere, so that lists need no beat.
+        self.is_told = False
+        self.start(self._run())
+
+    def join(self, endpoint_name: str) -> None:
+        self._waits[endpoint_name] += 1
+
+    def leave(self, endpoint_name: str) -> None:
+        self._waits[endpoint_name] -= 1
+        if not self._waits[endpoint_name]:
+            del self._waits[endpoint_name]
+            self._described_at.pop(endpoint_name, None)
+            self._restless_until.pop(endpoint_name, None)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do *work* beside, until :meth:`close`."""
+        # Not in the context of whoever happens to ask first: Airflow keeps there whose log this is.
+        task = Context().run(asyncio.get_running_loop().create_task, work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def next_look(self, rest: Rest, *, every: float, gap: float, until: float) -> EndpointLook:
+        """
+        Look when it is worth it.
+
+        :param every: seconds between two looks where neither lists nor news spare them.
+        :param gap: the most seconds between two looks.
+        :param until: when to look in any case, on the loop's clock.
+        :raises ClientError, BotoCoreError: if the look failed.
+        """
+        request = self._request(rest, every=every, gap=gap, until=until)
+        requests = self._requests.setdefault(rest.endpoint_name, [])
+        requests.append(request)
+        if request.vigil.acts_at < self._wakes_at:
+            self._wake.set()
+        try:
+            return await asyncio.wait_for(request.look, max(0.0, until - _now()) + LONGEST_CALL)
+        except asyncio.TimeoutError:
+            raise errors.Unanswered(reason="no answer until the time was up") from None
+        finally:
+            if request in requests:
+                requests.remove(request)
+            if not requests and self._requests.get(rest.endpoint_name) is requests:
+                del self._requests[rest.endpoint_name]
+
+    def tell(self, endpoint_name: str) -> None:
+        """Take the news that something has changed: the endpoint is looked at, if anybody waits for it."""
+        if endpoint_name not in self._waits:
+            return
+        now = _now()
+        self._restless_until[endpoint_name] = now + RESTLESS_FOR
+        for request in self._requests.get(endpoint_name, ()):
+            request.vigil = replace(request.vigil, due=now, expected=None)
+        self._wake.set()
+
+    def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request:
+        now, name = _now(), rest.endpoint_name
+        is_calm = self.is_told and rest.expected and now >= self._restless_until.get(name, 0.0)
+        # The first look in the gap comes at another time for each, or they would all come together for ever.
+        described_at = self._described_at.setdefault(name, now - gap * _fraction(name))
+        vigil = Vigil(
+            name=name,
+            due=now + (gap if is_calm else rest.seconds),
+            every=gap if is_calm else every,
+            describe_by=min(described_at + gap, until),
+            expected=rest.expected,
+            modified_at=rest.modified_at,
+        )
+        return _Request(vigil, asyncio.get_running_loop().create_future())
+
+    # The rounds.
+
+    async def _run(self) -> None:
+        while True:
+            await self._sleep_until(next_at(request.vigil for request in self._open_requests()))
+            await self._play_round()
+
+    async def _sleep_until(self, when: float) -> None:
+        self._wakes_at = when
+        self._wake.clear()
+        pause = when - _now()
+        if pause > 0:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), min(pause, LISTS_FORGOTTEN_AFTER))
+        self._wakes_at = 0.0
+        await asyncio.sleep(BREATH)
+
+    async def _play_round(self) -> None:
+        try:
+            planned = self._plan()
+            self._describe(planned.describe)
+            self._describe(planned.spread, spacing=_spacing(len(planned.spread), planned.within))
+            for status in planned.lists:
+                await self._read_list(status)
+        except Exception:  # of one round; nobody's wait may hang on it
+            log.exception("A round of looks failed; the next one begins in a second")
+            await asyncio.sleep(1)
+
+    def _plan(self) -> Round:
+        now, lists = _now(), self._lists
+        if now >= lists.known_until:
+            lists.pages.clear()
+        vigils = [request.vigil for request in self._open_requests()]
+        return plan_round(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
+
+    def _open_requests(self) -> list[_Request]:
+        """Those whose endpoint is not being looked at."""
+        return [
+            request
+            for name, requests in self._requests.items()
+            if name not in self._under_way
+            for request in requests
+        ]
+
+    # Lists.
+
+    async def _read_list(self, status: EndpointStatus) -> None:
+        worth = len(self._spared_by(status))
+        try:
+            listed = await asyncio.wait_for(self._list(status, worth=worth), LONGEST_SWEEP)
+        except (ClientError, BotoCoreError, errors.UnexpectedAnswer, asyncio.TimeoutError) as error:
+            await self._list_failed(error, status)
+            return
+        if listed is not None:
+            self._spare(status, listed)
+
+    async def _list(self, status: EndpointStatus, *, worth: int) -> dict[str, Listed] | None:
+        """Read a whole list; None if it has turned out to cost more than it spares."""
+        lists, listed, pages = self._lists, dict[str, Listed](), 0
+        calls = await self._connection.calls()
+        if not lists.pages:
+            lists.known_until = _now() + LISTS_FORGOTTEN_AFTER
+        async for page in calls.listed(status):
+            pages += 1
+            lists.pages[status] = pages
+            listed.update((each.name, each) for each in page)
+            if pages > worth:
+                return None
+        return listed
+
+    def _spare(self, status: EndpointStatus, listed: dict[str, Listed]) -> None:
+        now, changed = _now(), set()
+        for request in self._spared_by(status):
+            if request.vigil.is_news(listed):
+                changed.add(request.vigil.name)
+            else:
+                request.vigil = _due(request.vigil, now + request.vigil.every)
+        self._describe(changed)
+
+    def _spared_by(self, status: EndpointStatus) -> list[_Request]:
+        """Those whose look this list may spare."""
+        return [
+            request
+            for request in self._open_requests()
+            if request.vigil.expected is not None and request.vigil.listed_in is status
+        ]
+
+    async def _list_failed(self, error: Exception, status: EndpointStatus) -> None:
+        if errors.is_refused(error):
+            await self._connection.refused()
+        if not (isinstance(error, ClientError) and errors.is_access_denied(error)):
+            # AWS is busy or away: the list is read again at the next beat, and no looks take its place.
+            for request in self._spared_by(status):
+                request.vigil = _due(request.vigil, _now() + request.vigil.every)
+            return
+        self._lists.barred_until = _now() + LISTS_FORGOTTEN_AFTER
+        if not self._lists.denial_told:
+            self._lists.denial_told = True
+            log.warning(
+                "Endpoints may not be listed, so each wait takes calls of its own; allow "
+                "sagemaker:ListEndpoints to spare most of them (%s)",
+                error,
+            )
+
+    # Looks.
+
+    def _describe(self, names: Collection[str], *, spacing: float = 0.0) -> None:
+        for number, name in enumerate(names):
+            self._under_way.add(name)
+            self.start(self._describe_one(name, after=number * spacing))
+
+    async def _describe_one(self, name: str, *, after: float) -> None:
+        look: EndpointLook | Exception
+        try:
+            if after:
+                await asyncio.sleep(after)
+            look = await self._look(name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this endpoint is told
+            look = error
+        finally:
+            self._under_way.discard(name)
+        self._described_at[name] = _now()
+        for request in self._requests.pop(name, ()):
+            if request.look.done():
+                continue
+            if isinstance(look, Exception):
+                request.look.set_exception(look)
+            else:
+                request.look.set_result(look)
+
+    async def _look(self, name: str) -> EndpointLook:
+        async with self._slots:
+            try:
+                calls = await self._connection.calls()
+                return await asyncio.wait_for(calls.look(name), LONGEST_CALL)
+            except asyncio.TimeoutError:
+                raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
+            except ClientError as error:
+                if not errors.is_refused(error):
+                    raise
+                await self._connection.refused()
+                raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _fraction(name: str) -> float:
+    """A number from 0 to 1, always the same for a name, and spread evenly over many."""
+    return zlib.crc32(name.encode()) / 2**32
+
+
+def _spacing(number: int, within: float) -> float:
+    return min(WIDEST_SPACING, within / number) if number > 1 else 0.0
+
+
+def _due(vigil: Vigil, due: float) -> Vigil:
+    # Not by replace(), which is slow enough to be felt with a thousand waits.
+    return Vigil(
+        name=vigil.name,
+        due=due,
+        every=vigil.every,
+        describe_by=vigil.describe_by,
+        expected=vigil.expected,
+        modified_at=vigil.modified_at,
+    )
