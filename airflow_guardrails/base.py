@@ -16,6 +16,7 @@ from airflow_guardrails.domain.follow import Following, Say, conclude, follow, o
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.hooks.driving import Result, Steps, drive
 from airflow_guardrails.killing import Kill
@@ -52,6 +53,8 @@ class RolloutTask(BaseOperator):
     on_rollback: OnRollback
     on_timeout: OnTimeout = "fail"
     kill_action: OnKill = "leave"
+    max_describe_gap: float = MAX_DESCRIBE_GAP
+    events_queue_url: str | None = None
     _kill: Kill | None = None
 
     @cached_property
@@ -105,6 +108,8 @@ class RolloutTask(BaseOperator):
             botocore_config=self.botocore_config,
             on_timeout=self.on_timeout,
             on_kill=self.kill_action,
+            max_describe_gap=self.max_describe_gap,
+            events_queue_url=self.events_queue_url,
         )
         timeout = timedelta(seconds=max(0.0, deadline - now)) + AIRFLOW_TIMEOUT_MARGIN
         if self.on_timeout == "abort":

@@ -14,6 +14,9 @@ from datetime import datetime
 
 from airflow_guardrails.domain.endpoint import IN_FLIGHT, EndpointStatus, Listed
 
+# Seconds that lists may spare an endpoint its look, unless somebody says otherwise.
+MAX_DESCRIBE_GAP = 300.0
+
 # An endpoint at rest that is to be updated shows here first.
 UNDER_WAY = EndpointStatus.UPDATING
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
+
 class RolloutCalls(Protocol):
     """The calls that following a rollout takes, on an event loop."""
 

@@ -29,6 +29,7 @@ from airflow_guardrails.aws.endpoint import (
     parse_endpoint_list,
     update_endpoint_request,
 )
+from airflow_guardrails.aws.events import endpoint_of_event, receive_request
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
 from airflow_guardrails.aws.metrics import requests_answered_request
 from airflow_guardrails.aws.model import from_marketplace
@@ -191,6 +192,10 @@ class GuardrailsHook(SharingHook):
             for transition in parse_alarm_history(page["AlarmHistoryItems"])
         )
 
+    @cached_property
+    def _sqs(self) -> SharingHook:
+        return self.sibling("sqs")
+
     @asynccontextmanager
     async def asynchronous(self) -> AsyncIterator[AsyncCalls]:
         """
@@ -231,6 +236,24 @@ class AsyncCalls:
         pages = client.get_paginator("list_endpoints").paginate(**list_endpoints_request(status))
         async for page in pages:
             yield parse_endpoint_list(page)
+
+    async def endpoints_in_events(self, queue_url: str) -> list[str]:
+        """
+        Wait for SageMaker's events in a queue, take them from it, and name the endpoints that they are about.
+
+        Messages that are no such events are left to whom they belong.
+        """
+        client = await self._client(self._hook._sqs)  # noqa: SLF001
+        answer = await client.receive_message(**receive_request(queue_url))
+        names = {
+            message["ReceiptHandle"]: name
+            for message in answer.get("Messages", ())
+            if (name := endpoint_of_event(message["Body"])) is not None
+        }
+        if names:
+            entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(names)]
+            await client.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+        return list(names.values())
 
     async def set_switch(self, switch: AbortSwitch, value: float) -> None:
         client = await self._cloudwatch()

@@ -26,6 +26,7 @@ from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.retaining import RetainedProperties
 from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators.intents import IntentStore
@@ -91,6 +92,10 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         through.
     :param allow_unguarded: ask for the update even though nothing could undo it: no alarm and no switch, no
         bake, or variants for which SageMaker goes all at once by itself (Inf1, Marketplace).
+    :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
+        of endpoints spare them; stages are seen that late, and a change that a list has missed.
+    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
+        endpoints, for deferred waits to be told instead of looking at each beat. (templated)
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -102,6 +107,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         "endpoint_config_name",
         "strategy",
         "alarms",
+        "events_queue_url",
         "aws_conn_id",
         "region_name",
         "verify",
@@ -133,6 +139,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         relaunch: bool = False,
         require_alarms_ok: bool = False,
         allow_unguarded: bool = False,
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
+        events_queue_url: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -142,6 +150,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         super().__init__(**kwargs)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("waiter_delay", waiter_delay)
+        check_seconds("max_describe_gap", max_describe_gap)
         check_choice("on_timeout", on_timeout, OnTimeout)
         check_choice("on_kill", on_kill, OnKill)
         check_choice("if_busy", if_busy, IfBusy)
@@ -168,6 +177,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.relaunch = relaunch
         self.require_alarms_ok = require_alarms_ok
         self.allow_unguarded = allow_unguarded
+        self.max_describe_gap = max_describe_gap
+        self.events_queue_url = events_queue_url
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

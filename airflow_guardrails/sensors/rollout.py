@@ -14,9 +14,15 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.base import OnRollback, RolloutTask, check_choice, check_seconds
+from airflow_guardrails.base import (
+    OnRollback,
+    RolloutTask,
+    check_choice,
+    check_seconds,
+)
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.triggers.memory import recall, remember
@@ -49,6 +55,10 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
     :param timeout: seconds after which the sensor gives up with ``RolloutTimedOut``.
     :param soft_fail: skip where the update did not start or did not end in time. A rollback is never skipped
         by it.
+    :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
+        of endpoints spare them; stages are seen that late, and a change that a list has missed.
+    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
+        endpoints, for deferred waits to be told instead of looking at each beat. (templated)
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -60,6 +70,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "endpoint_config_name",
         "previous_endpoint_config_name",
         "started_after",
+        "events_queue_url",
         "aws_conn_id",
         "region_name",
         "verify",
@@ -79,6 +90,8 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         poke_interval: timedelta | float = 30,
         soft_fail: bool = False,
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
+        events_queue_url: str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -89,6 +102,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("start_timeout", start_timeout)
+        check_seconds("max_describe_gap", max_describe_gap)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name
@@ -97,6 +111,8 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.deferrable = deferrable
         self.start_timeout = start_timeout
         self.skip_unfinished = soft_fail
+        self.max_describe_gap = max_describe_gap
+        self.events_queue_url = events_queue_url
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify

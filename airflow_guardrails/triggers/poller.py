@@ -73,8 +73,8 @@ class Poller:
         self._wake = asyncio.Event()
         self._wakes_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
-        # Whether news come from elsewhere, so that lists need no beat.
-        self.is_told = False
+        # Whether news come from elsewhere, so that lists need no beat; None: nobody has tried yet.
+        self.is_told: bool | None = None
         self.start(self._run())
 
     def join(self, endpoint_name: str) -> None:

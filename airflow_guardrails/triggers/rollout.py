@@ -18,6 +18,7 @@ from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.follow import Following, Say, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.killing import abort_if_failed
@@ -31,9 +32,6 @@ LONGEST_WAIT = timedelta(hours=9)
 # Airflow 3.3 marks a task failed in up to a third of the runs in which its trigger fires within about 6 s of
 # the deferral: the worker that deferred may still be waiting for its next heartbeat.
 FIRE_FLOOR = 8.0
-
-# Seconds.
-MAX_DESCRIBE_GAP = 300.0
 
 
 class SageMakerRolloutTrigger(BaseTrigger):
@@ -65,6 +63,8 @@ class SageMakerRolloutTrigger(BaseTrigger):
         is failed.
     :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
         most, a change is seen that a list has missed, and stages are.
+    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
+        endpoints; then they make the trigger look, and lists are read once in *max_describe_gap* only.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
@@ -95,6 +95,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         on_timeout: str = "fail",
         on_kill: str = "leave",
         max_describe_gap: float = MAX_DESCRIBE_GAP,
+        events_queue_url: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.endpoint_name = endpoint_name
@@ -113,6 +114,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
         self.on_timeout = on_timeout
         self.kill_action = on_kill  # on_kill is a method of every trigger
         self.max_describe_gap = max_describe_gap
+        self.events_queue_url = events_queue_url
         self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -132,6 +134,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
             "botocore_config",
             "on_timeout",
             "max_describe_gap",
+            "events_queue_url",
         )
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         arguments = {field: getattr(self, field) for field in fields}
@@ -175,9 +178,15 @@ class SageMakerRolloutTrigger(BaseTrigger):
             async with self._hook().asynchronous() as calls:
                 yield calls
             return
-        every, gap = self.waiter_delay, self.max_describe_gap
-        make_hook = partial(GuardrailsHook, **self._connection)
-        async with waiting(make_hook, self.endpoint_name, every=every, gap=gap, now=self.now) as wait:
+        together = waiting(
+            partial(GuardrailsHook, **self._connection),
+            self.endpoint_name,
+            every=self.waiter_delay,
+            gap=self.max_describe_gap,
+            events_queue_url=self.events_queue_url,
+            now=self.now,
+        )
+        async with together as wait:
             yield wait
 
     def _watch(self) -> Watch:

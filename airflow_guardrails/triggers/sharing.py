@@ -15,6 +15,7 @@ from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.follow import Rest
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers.connection import SharedConnection
+from airflow_guardrails.triggers.news import listen
 from airflow_guardrails.triggers.poller import Poller
 
 
@@ -72,18 +73,22 @@ class Wait:
 class _Shared:
     """A connection and its poller, and how many wait with them."""
 
-    def __init__(self, make_hook: Callable[[], GuardrailsHook]) -> None:
+    def __init__(self, make_hook: Callable[[], GuardrailsHook], events_queue_url: str | None) -> None:
         self.connection = SharedConnection(make_hook)
         self.poller = Poller(self.connection)
         self.waits = 0
+        if events_queue_url is not None:
+            self.poller.start(listen(events_queue_url, self.connection, self.poller))
 
     async def close(self) -> None:
         await self.poller.close()
         await self.connection.close()
 
 
+_Key = tuple[str, str | None]
+
 # By the loop, for clients belong to one: a triggerer has one, dag.test() makes one for each trigger.
-_BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+_BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -93,14 +98,15 @@ async def waiting(
     *,
     every: float,
     gap: float,
+    events_queue_url: str | None = None,
     now: Callable[[], float] = time.time,
 ) -> AsyncIterator[Wait]:
-    """Wait for an endpoint, together with all that wait by the same connection."""
+    """Wait for an endpoint, together with all that wait by the same connection and queue of events."""
     shared_by_key = _BY_LOOP.setdefault(asyncio.get_running_loop(), {})
-    key = make_hook().key
+    key = (make_hook().key, events_queue_url)
     shared = shared_by_key.get(key)
     if shared is None:
-        shared = shared_by_key[key] = _Shared(make_hook)
+        shared = shared_by_key[key] = _Shared(make_hook, events_queue_url)
     shared.waits += 1
     shared.poller.join(endpoint_name)
     try:

@@ -1,0 +1,51 @@
+"""News of endpoints from an SQS queue that an EventBridge rule fills: one long poll for all waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.triggers.connection import SharedConnection
+from airflow_guardrails.triggers.poller import Poller
+
+log = logging.getLogger(__name__)
+
+# Seconds between two tries at a queue that does not answer; lists have their beat meanwhile.
+TRY_AGAIN_AFTER = 30.0
+
+
+async def listen(queue_url: str, connection: SharedConnection, poller: Poller) -> None:
+    """Tell *poller* of each event, for ever; while the queue gives no answer, lists are relied on again."""
+    while True:
+        await _listen_once(queue_url, connection, poller)
+
+
+async def _listen_once(queue_url: str, connection: SharedConnection, poller: Poller) -> None:
+    try:
+        names = await (await connection.calls()).endpoints_in_events(queue_url)
+    except (ClientError, BotoCoreError) as error:
+        await _lost(queue_url, error, connection, poller)
+    except Exception:  # a bug here must cost no wait more than its news
+        log.exception("Events could not be read from %s", queue_url)
+        poller.is_told = False
+        await asyncio.sleep(TRY_AGAIN_AFTER)
+    else:
+        poller.is_told = True
+        for name in names:
+            poller.tell(name)
+
+
+async def _lost(queue_url: str, error: Exception, connection: SharedConnection, poller: Poller) -> None:
+    log.log(
+        logging.DEBUG if poller.is_told is False else logging.WARNING,  # it is said once
+        "No events come from %s, so endpoints are listed at each beat again: %s",
+        queue_url,
+        error,
+    )
+    poller.is_told = False
+    if errors.is_refused(error):
+        await connection.refused()
+    await asyncio.sleep(TRY_AGAIN_AFTER)
