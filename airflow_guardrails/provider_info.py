@@ -21,7 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "operators": [_modules("airflow_guardrails.operators.rollout", "airflow_guardrails.operators.abort")],
         "sensors": [_modules("airflow_guardrails.sensors.rollout")],
-        "hooks": [_modules("airflow_guardrails.hooks.guardrails")],
+        "hooks": [_modules("airflow_guardrails.hooks.guardrails", "airflow_guardrails.hooks.sessions")],
         "triggers": [_modules("airflow_guardrails.triggers.rollout")],
         "extra-links": [
             "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",

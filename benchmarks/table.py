@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Runs of the same differ by as much.
+# Two runs of the same differ by as much: a tenth, and for pauses some milliseconds in any case.
 NOISE = 0.1
+PAUSE_NOISE_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +20,8 @@ def at_most(part: int) -> Wanted:
     return Wanted(f"<= 1/{part}", lambda theirs, ours: ours * part <= theirs)
 
 
-def not_worse() -> Wanted:
-    return Wanted("not worse", lambda theirs, ours: ours <= theirs * (1 + NOISE))
+def not_worse(*, noise: float = 0) -> Wanted:
+    return Wanted("not worse", lambda theirs, ours: ours <= max(theirs * (1 + NOISE), theirs + noise))
 
 
 def below(limit: float) -> Wanted:

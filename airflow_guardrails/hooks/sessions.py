@@ -102,6 +102,7 @@ class SharingHook(AwsBaseHook):
     ) -> Any:
         if not deferrable:
             return super().get_client_type(region_name, config)
+        _parse(self.service_name)
         config = PATIENT.merge(config or self.config)
         return super().get_client_type(region_name, config, deferrable=True)
 
@@ -121,7 +122,7 @@ class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
 
 
 def asynchronous_session(session: Session) -> AioSession:
-    """Make aiobotocore's session of boto3's; its clients are then built without parsing anything."""
+    """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
     opened.set_config_variable("region", session.region_name)
@@ -129,9 +130,12 @@ def asynchronous_session(session: Session) -> AioSession:
         opened.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
-    for service in ("sagemaker", "cloudwatch"):
-        LOADER.load_service_model(service, "service-2")
-        LOADER.load_service_model(service, "endpoint-rule-set-1")
+    return opened
+
+
+def _parse(service: str) -> None:
+    """Parse here, in a thread, what aiobotocore would parse in the event loop when it builds a client."""
+    for name in ("service-2", "endpoint-rule-set-1"):
+        LOADER.load_service_model(service, name)
     for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
         LOADER.load_data(name)
-    return opened

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import zlib
 from collections import Counter
 from collections.abc import Collection, Coroutine
-from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -71,7 +71,8 @@ class Poller:
         self._lists = _Lists()
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._wake = asyncio.Event()
-        self._wakes_at = 0.0
+        self._wakes_at = math.inf
+        self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         # Whether news come from elsewhere, so that lists need no beat; None: nobody has tried yet.
         self.is_told: bool | None = None
@@ -95,6 +96,8 @@ class Poller:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -112,8 +115,7 @@ class Poller:
         request = self._request(rest, every=every, gap=gap, until=until)
         requests = self._requests.setdefault(rest.endpoint_name, [])
         requests.append(request)
-        if request.vigil.acts_at < self._wakes_at:
-            self._wake.set()
+        self._wake_at(request.vigil.acts_at)
         try:
             return await asyncio.wait_for(request.look, max(0.0, until - _now()) + LONGEST_CALL)
         except asyncio.TimeoutError:
@@ -132,7 +134,7 @@ class Poller:
         self._restless_until[endpoint_name] = now + RESTLESS_FOR
         for request in self._requests.get(endpoint_name, ()):
             request.vigil = replace(request.vigil, due=now, expected=None)
-        self._wake.set()
+        self._wake_at(now)
 
     def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request:
         now, name = _now(), rest.endpoint_name
@@ -153,18 +155,20 @@ class Poller:
 
     async def _run(self) -> None:
         while True:
-            await self._sleep_until(next_at(request.vigil for request in self._open_requests()))
+            await self._wake.wait()
+            self._wake.clear()
+            self._wakes_at = math.inf
             await self._play_round()
+            self._wake_at(next_at(request.vigil for request in self._open_requests()))
 
-    async def _sleep_until(self, when: float) -> None:
+    def _wake_at(self, when: float) -> None:
+        """Let a round begin then, if none does earlier."""
+        if when >= self._wakes_at:
+            return
         self._wakes_at = when
-        self._wake.clear()
-        pause = when - _now()
-        if pause > 0:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), min(pause, LISTS_FORGOTTEN_AFTER))
-        self._wakes_at = 0.0
-        await asyncio.sleep(BREATH)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(max(when, _now() + BREATH), self._wake.set)
 
     async def _play_round(self) -> None:
         try:
