@@ -134,8 +134,6 @@ def asynchronous_session(session: Session) -> AioSession:
 
 
 def _parse(service: str) -> None:
-    """Parse here, in a thread, what aiobotocore would parse in the event loop when it builds a client."""
-    for name in ("service-2", "endpoint-rule-set-1"):
-        LOADER.load_service_model(service, name)
-    for name in ("endpoints", "partitions", "sdk-default-configuration", "_retry"):
-        LOADER.load_data(name)
+    """Parse here, in a thread, most of what aiobotocore would parse in the event loop to build a client."""
+    LOADER.load_service_model(service, "service-2")
+    LOADER.load_service_model(service, "endpoint-rule-set-1")
