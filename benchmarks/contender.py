@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 from orders import Child
 
-HOUR = 3600.0
+# As long as a wait lasts at most: in that time, nobody looks for stages.
+NO_STAGE_BEATS = 9 * 3600.0
 
 # The part of a processor below which a process has nothing to do but its looks.
 IDLE = 0.25
@@ -20,12 +21,18 @@ class Contender:
     """A process full of one kind of trigger, and a fake for it alone."""
 
     def __init__(
-        self, name: str, waits: int, *, beat: float, stack: ExitStack, gap: float = HOUR, roles: int = 0
+        self,
+        name: str,
+        waits: int,
+        *,
+        beat: float,
+        stack: ExitStack,
+        gap: float = NO_STAGE_BEATS,
+        roles: int = 0,
     ) -> None:
         import arguments  # noqa: PLC0415 - it imports Airflow, whose home has to be set before
 
         self.name, self.waits, self.beat = name, waits, beat
-        self.pause_at_start = 0.0
         endpoints = arguments.endpoint_names(waits)
         self.fake = Child("fake_sagemaker.py")
         stack.callback(self.fake.close)
@@ -56,7 +63,6 @@ class Contender:
         while self.fake.ask("count")["unseen"] or self._busy():
             time.sleep(0.1)
         self.started = self.read()
-        self.pause_at_start = self.started["pause"]
         self.process.ask("watch_loop", on=False)
 
     def read(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def _figures(contender: Contender, before: Any, after: Any, *, news: tuple[float
         cpu_to_start=before["cpu"] - contender.before["cpu"] - per_second * starting,
         cpu_per_minute=per_second * 60,
         memory_per_wait=(after["memory"] - contender.before["memory"]) / MB / contender.waits,
-        pause_at_start=contender.pause_at_start * 1000,
+        pause_at_start=contender.started["pause"] * 1000,
         pause_later=contender.ended["pause"] * 1000,
         news=news,
     )

@@ -1,14 +1,14 @@
 """
 What it costs to wait for many rollouts in one process, beside the amazon provider's SageMakerTrigger.
 
-Run: ``python benchmarks/waits.py``, which takes 20 minutes; ``--quick`` takes 3, with a tenth of the waits
+Run: ``python benchmarks/waits.py``, which takes 20 minutes; ``--quick`` takes 5, with a tenth of the waits
 and of every time.
 
 Both triggers wait on an event loop of their own process for the same updates of a bare fake of SageMaker,
 which runs in a process for each; of each row, both are measured at the same time, only their starts are one
 after the other. What they import is imported before. All updates end well, and the lateness of the news is
-the time from then to the trigger's event. Besides the rows for stage beats, ours looks at endpoints without
-news only once an hour.
+the time from then to the trigger's event. Besides the rows for stage beats, ours is told not to look at
+endpoints without news for nine hours (``max_describe_gap``).
 
 CPU to start is what the time until a beat after the last first look costs beyond as much of the steady state.
 A pause is how much longer than it asked for a task had to sleep; while CPU is measured in the steady state,
@@ -136,7 +136,7 @@ class Benchmark:
         return title, rows
 
     def beats(self) -> tuple[str, list[Row]]:
-        """Looks at stages: what our default gap costs beyond a gap of an hour."""
+        """Looks at stages: what our default gap costs beyond one as long as a wait."""
         import arguments  # noqa: PLC0415 - it imports Airflow, whose home has to be set before
 
         gap = arguments.default_gap()
