@@ -8,6 +8,7 @@ botocore's description of SageMaker anew, which takes more than twenty megabytes
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from functools import cached_property
 from typing import Any
@@ -34,13 +35,16 @@ PATIENT = Config(
     max_pool_connections=20,
 )
 
-
+# Seconds between two tries to renew credentials that are still good.
 RETRY_REFRESH = 60.0
 
 
 class ThreadedCredentials(AioCredentials):  # type: ignore[misc]
     """
     boto3's credentials, of whatever kind, for an event loop.
+
+    boto3 begins to renew them a quarter of an hour before their end, and would try so at every call, in the
+    thread that calls. Here a thread does it, one for all who ask, and what is still good is used meanwhile.
 
     :param credentials: what a session of boto3 has resolved.
     """
@@ -49,25 +53,44 @@ class ThreadedCredentials(AioCredentials):  # type: ignore[misc]
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        self._refreshing = asyncio.Lock()
-        self._tried_at = -RETRY_REFRESH
+        self._known: ReadOnlyCredentials | None = None
+        self._refreshing: asyncio.Future[ReadOnlyCredentials] | None = None
+        self._tried_at = -math.inf
         self.method = credentials.method
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        if self._is_due():
-            async with self._refreshing:
-                if self._is_due():
-                    self._tried_at = time.monotonic()
-                    return await asyncio.to_thread(self._credentials.get_frozen_credentials)
-        return self._credentials.get_frozen_credentials()
+        if not self._needs_refresh():
+            self._known = self._credentials.get_frozen_credentials()
+        elif self._still_good() is None or time.monotonic() - self._tried_at >= RETRY_REFRESH:
+            self._known = await self._refreshed()
+        return self._known
 
-    def _is_due(self) -> bool:
-        credentials = self._credentials
-        if not isinstance(credentials, RefreshableCredentials) or not credentials.refresh_needed():
-            return False
-        # boto3 begins to refresh a quarter of an hour before the end, and goes on with what it has meanwhile.
-        lately = time.monotonic() - self._tried_at < RETRY_REFRESH
-        return not lately or credentials.refresh_needed(refresh_in=0)
+    async def _refreshed(self) -> ReadOnlyCredentials:
+        if self._refreshing is None or self._refreshing.done():
+            self._tried_at = time.monotonic()
+            work = asyncio.to_thread(self._credentials.get_frozen_credentials)
+            self._refreshing = asyncio.ensure_future(work)
+            self._refreshing.add_done_callback(_retrieve)
+        try:
+            # Whoever is cancelled must not take the others' refresh along.
+            return await asyncio.shield(self._refreshing)
+        except Exception:
+            good = self._still_good()
+            if good is None:
+                raise
+            return good  # boto3 has logged why
+
+    def _needs_refresh(self) -> bool:
+        return isinstance(self._credentials, RefreshableCredentials) and self._credentials.refresh_needed()
+
+    def _still_good(self) -> ReadOnlyCredentials | None:
+        return None if self._credentials.refresh_needed(refresh_in=0) else self._known
+
+
+def _retrieve(refreshing: asyncio.Future[ReadOnlyCredentials]) -> None:
+    """Take the error, or asyncio complains where all who asked have been cancelled."""
+    if not refreshing.cancelled():
+        refreshing.exception()
 
 
 class SharingHook(AwsBaseHook):

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 LOOK_UP_EVERY = 600.0
 LOOK_UP_REFUSED_EVERY = 30.0
 
+# Seconds that clients are kept after others have taken their place; no call lasts that long.
+KEPT_FOR = 300.0
+
 
 class SharedConnection:
     """
@@ -32,7 +35,10 @@ class SharedConnection:
         self._make_hook = make_hook
         self._calls: AsyncCalls | None = None
         self._stack = AsyncExitStack()
+        # Those from before, and when others took their place.
+        self._former: list[tuple[float, AsyncExitStack]] = []
         self._fingerprint = ""
+        self._was_found = False
         self._looked_up_at = 0.0
         self._opening = asyncio.Lock()
 
@@ -52,7 +58,10 @@ class SharedConnection:
                 await self._open_if_changed()
 
     async def close(self) -> None:
-        await self._stack.aclose()
+        stacks = [stack for _, stack in self._former] + [self._stack]
+        self._former.clear()
+        for stack in stacks:
+            await stack.aclose()
 
     async def _open_if_changed(self) -> None:
         self._looked_up_at = time.monotonic()
@@ -62,15 +71,28 @@ class SharedConnection:
         except Exception:  # whatever a secrets backend raises; the clients there are go on
             log.warning("Connection %s could not be looked up again", hook.aws_conn_id, exc_info=True)
             return
-        if fingerprint != self._fingerprint:
+        if self._was_found and not hook.conn_config:
+            # Airflow says the same of one that was removed and of a secrets backend that is away for a while;
+            # what it would have us use instead are boto3's own ways, to who knows which account.
+            log.warning("Connection %s is not found any more: its clients go on", hook.aws_conn_id)
+        elif fingerprint != self._fingerprint:
             log.info("Connection %s has changed: its clients are opened anew", hook.aws_conn_id)
             await self._open(hook)
 
     async def _open(self, hook: GuardrailsHook) -> None:
-        self._looked_up_at = time.monotonic()
+        now = self._looked_up_at = time.monotonic()
         self._fingerprint = await _fingerprint(hook)
-        # What the clients from before are still asked for is answered; all are closed at the end.
+        self._was_found = bool(hook.conn_config)
+        # What the clients from before are still asked for is answered.
+        self._former.append((now, self._stack))
+        self._stack = AsyncExitStack()
         self._calls = await self._stack.enter_async_context(hook.asynchronous())
+        await self._close_former(now - KEPT_FOR)
+
+    async def _close_former(self, before: float) -> None:
+        while self._former and self._former[0][0] <= before:
+            _, stack = self._former.pop(0)
+            await stack.aclose()
 
 
 async def _fingerprint(hook: GuardrailsHook) -> str:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +27,8 @@ from airflow_guardrails.domain.rounds import Round, Vigil, next_at, plan_round
 from airflow_guardrails.triggers.connection import SharedConnection
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 # Seconds.
 LONGEST_CALL = 60.0  # botocore's retries included
@@ -116,11 +118,12 @@ class Poller:
         requests = self._requests.setdefault(rest.endpoint_name, [])
         requests.append(request)
         self._wake_at(request.vigil.acts_at)
+        expiry = asyncio.get_running_loop().call_at(max(until, _now()) + LONGEST_CALL, _expire, request.look)
         try:
-            return await asyncio.wait_for(request.look, max(0.0, until - _now()) + LONGEST_CALL)
-        except asyncio.TimeoutError:
-            raise errors.Unanswered(reason="no answer until the time was up") from None
+            # Not by wait_for(), which before Python 3.12 may lose a cancellation.
+            return await request.look
         finally:
+            expiry.cancel()
             if request in requests:
                 requests.remove(request)
             if not requests and self._requests.get(rest.endpoint_name) is requests:
@@ -202,7 +205,7 @@ class Poller:
     async def _read_list(self, status: EndpointStatus) -> None:
         worth = len(self._spared_by(status))
         try:
-            listed = await asyncio.wait_for(self._list(status, worth=worth), LONGEST_SWEEP)
+            listed = await _within(LONGEST_SWEEP, self._list(status, worth=worth))
         except (ClientError, BotoCoreError, errors.UnexpectedAnswer, asyncio.TimeoutError) as error:
             await self._list_failed(error, status)
             return
@@ -287,7 +290,7 @@ class Poller:
         async with self._slots:
             try:
                 calls = await self._connection.calls()
-                return await asyncio.wait_for(calls.look(name), LONGEST_CALL)
+                return await _within(LONGEST_CALL, calls.look(name))
             except asyncio.TimeoutError:
                 raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
             except ClientError as error:
@@ -295,6 +298,29 @@ class Poller:
                     raise
                 await self._connection.refused()
                 raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+    """
+    Do as wait_for() does, and lose no cancellation before Python 3.12 either.
+
+    :raises asyncio.TimeoutError: if *work* has not ended by then.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            raise asyncio.TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+def _expire(look: asyncio.Future[EndpointLook]) -> None:
+    if not look.done():
+        look.set_exception(errors.Unanswered(reason="no answer until the time was up"))
 
 
 def _now() -> float:
