@@ -141,6 +141,8 @@ class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
         session = botocore.session.get_session()
         session.register_component("data_loader", LOADER)
         shared: Session = super()._create_basic_session({**session_kwargs, "botocore_session": session})
+        # Each session of boto3 adds where its own are.
+        LOADER.search_paths[:] = dict.fromkeys(LOADER.search_paths)
         return shared
 
 
