@@ -44,7 +44,7 @@ class Figures:
 
 
 def waits(count: int, scale: Scale, *, repeats: int = 1) -> dict[str, Figures]:
-    """Measure *count* waits from their start to their ends, which are spread over a beat."""
+    """Measure *count* waits from their start to their ends, which are spread over four beats."""
     with ExitStack() as stack:
         runs = [
             (Contender(name, count, beat=scale.beat, stack=stack), repeat)
@@ -57,7 +57,7 @@ def waits(count: int, scale: Scale, *, repeats: int = 1) -> dict[str, Figures]:
             if count == 1:
                 contender.end_after_look(scale.beat * (repeat + 0.5) / repeats)
             else:
-                contender.end(within=scale.beat)
+                contender.end(within=4 * scale.beat)
         figures = [_figures(contender, *window[contender], news=contender.news()) for contender in contenders]
     return {name: _median(figures[index::2]) for index, name in enumerate(NAMES)}
 

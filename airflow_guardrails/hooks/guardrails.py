@@ -39,7 +39,7 @@ from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Lis
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
-from airflow_guardrails.hooks.sessions import SharingHook
+from airflow_guardrails.hooks.sessions import SharingHook, building
 
 
 class GuardrailsHook(SharingHook):
@@ -284,7 +284,9 @@ class AsyncCalls:
         service = str(hook.client_type)
         async with self._opening:
             if service not in self._clients:
-                self._clients[service] = await self._stack.enter_async_context(await _connect(hook))
+                connecting = await _connect(hook)
+                async with building():
+                    self._clients[service] = await self._stack.enter_async_context(connecting)
             return self._clients[service]
 
 

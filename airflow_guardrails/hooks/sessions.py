@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -156,6 +158,33 @@ def asynchronous_session(session: Session) -> AioSession:
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
     return opened
+
+
+@asynccontextmanager
+async def building() -> AsyncIterator[None]:
+    """Build one client at a time, and let the loop's other tasks have a turn before the next."""
+    loop = asyncio.get_running_loop()
+    site = _SITES.setdefault(loop, _Site())
+    site.builders += 1
+    try:
+        async with site.lock:
+            yield
+            await asyncio.sleep(0)
+    finally:
+        site.builders -= 1
+        if not site.builders:
+            del _SITES[loop]
+
+
+class _Site:
+    """Where the clients of one event loop are built."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.builders = 0
+
+
+_SITES: dict[asyncio.AbstractEventLoop, _Site] = {}
 
 
 def _parse(service: str) -> None:

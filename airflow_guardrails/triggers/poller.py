@@ -37,6 +37,9 @@ BREATH = 0.05  # so that waits that begin together are planned together
 LISTS_FORGOTTEN_AFTER = 600.0  # what they cost, and that they may not be read
 RESTLESS_FOR = 60.0  # after news, for reads may lag behind them
 
+# Lists are read a little before the beat is over, for what they tell still has to be looked at.
+AHEAD = 0.9
+
 CALLS_AT_ONCE = 10
 # Where nothing spares a look, they are spread over the beat, but not thinner than this.
 WIDEST_SPACING = 0.1
@@ -203,14 +206,14 @@ class Poller:
     # Lists.
 
     async def _read_list(self, status: EndpointStatus) -> None:
-        worth = len(self._spared_by(status))
+        began, worth = _now(), len(self._spared_by(status))
         try:
             listed = await _within(LONGEST_SWEEP, self._list(status, worth=worth))
         except (ClientError, BotoCoreError, errors.UnexpectedAnswer, asyncio.TimeoutError) as error:
             await self._list_failed(error, status)
             return
         if listed is not None:
-            self._spare(status, listed)
+            self._spare(status, listed, as_of=began)
 
     async def _list(self, status: EndpointStatus, *, worth: int) -> dict[str, Listed] | None:
         """Read a whole list; None if it has turned out to cost more than it spares."""
@@ -226,13 +229,13 @@ class Poller:
                 return None
         return listed
 
-    def _spare(self, status: EndpointStatus, listed: dict[str, Listed]) -> None:
-        now, changed = _now(), set()
+    def _spare(self, status: EndpointStatus, listed: dict[str, Listed], *, as_of: float) -> None:
+        changed = set()
         for request in self._spared_by(status):
             if request.vigil.is_news(listed):
                 changed.add(request.vigil.name)
             else:
-                request.vigil = _due(request.vigil, now + request.vigil.every)
+                request.vigil = _due(request.vigil, as_of + AHEAD * request.vigil.every)
         self._describe(changed)
 
     def _spared_by(self, status: EndpointStatus) -> list[_Request]:

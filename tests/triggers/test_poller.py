@@ -141,7 +141,7 @@ def test_one_wait_costs_a_look_each_beat_and_reads_no_list():
 def test_a_thousand_waits_cost_ten_pages_each_beat_besides_the_looks_for_their_stages():
     account = fleet(1000)
     play(account, hours=1, gap=2 * HOUR)
-    beats = HOUR / 40  # ten pages take ten seconds here
+    beats = HOUR / (polling.AHEAD * 30)
     assert account.counted["ListEndpoints"] == pytest.approx(10 * beats, rel=0.05)
     # Each has its look once in the gap, at a time of its own.
     assert account.counted["DescribeEndpoint"] == pytest.approx(500, rel=0.1)
