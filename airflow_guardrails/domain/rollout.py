@@ -195,7 +195,7 @@ class Watch:
         Status that is no news, so that whoever sees it in a list need not look; None: look in any case.
         """
         look = self.last_look
-        if self.suspected or self.unanswered or self.outcome or isinstance(look, MissingEndpoint):
+        if self.suspected or self.outcome or isinstance(look, MissingEndpoint):
             return None
         if look is None:
             # It was in flight before the triggerer was restarted.

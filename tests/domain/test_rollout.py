@@ -581,6 +581,50 @@ def test_the_switch_may_be_thrown_only_where_it_hits_this_rollout(watch, last, m
     assert seeing(watch, last).may_abort is may
 
 
+# What no look is needed for
+
+
+@pytest.mark.parametrize(
+    ("watch", "looks", "expected"),
+    [
+        (launched(), [], None),
+        (replace(launched(), seen_in_flight=True), [], "Updating"),
+        (launched(), [flying(60)], "Updating"),
+        (launched(), [look(60, "SystemUpdating")], "SystemUpdating"),
+        (launched(), [look(60)], None),
+        (launched(), [flying(60), look(600)], None),
+        (launched(), [look(200, pending="v2")], None),
+        (launched(), [missing(200)], None),
+        (launched(), [flying(60), look(600, serves="v2")], None),
+        (onlooker(), [look(60)], "InService"),
+        (onlooker(grace=HOUR, launched_at=LAUNCH), [look(60)], None),
+        (onlooker(grace=HOUR, launched_at=LAUNCH), [look(121)], "InService"),
+    ],
+)
+def test_a_status_is_expected_only_where_seeing_it_in_a_list_would_tell_nothing(watch, looks, expected):
+    assert seeing(watch, *looks).expected == expected
+
+
+def test_a_look_that_was_not_answered_changes_nothing_about_what_is_expected():
+    assert replace(seeing(launched(), flying(60)), unanswered=True).expected is EndpointStatus.UPDATING
+
+
+@pytest.mark.parametrize(
+    ("watch", "looks", "seconds"),
+    [
+        (launched(), [], None),
+        (launched(), [flying(60)], None),
+        (launched(), [look(50)], 70),
+        (launched(), [look(130)], None),
+        (onlooker(grace=HOUR), [look(50)], 3600),
+        (onlooker(grace=HOUR), [look(50), look(80)], 3570),
+    ],
+)
+def test_time_alone_ends_a_watch_of_an_update_that_never_begins(watch, looks, seconds):
+    settles_in = seeing(watch, *looks).settles_in
+    assert settles_in == (None if seconds is None else timedelta(seconds=seconds))
+
+
 # Whatever is seen
 
 config_names = st.sampled_from(["v1", "v2", "v3", None])
