@@ -25,6 +25,6 @@ def endpoint_of_event(body: str) -> str | None:
     try:
         event = json.loads(body)
         name = event["detail"]["EndpointName"] if event["detail-type"] in ENDPOINT_EVENTS else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # whatever somebody may have put there
         return None
     return name if isinstance(name, str) else None

@@ -25,6 +25,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.loaders import Loader
 
+from airflow_guardrails.aws.events import LONG_POLL
+
 # botocore's descriptions of its services, parsed once for all sessions.
 LOADER = Loader()
 
@@ -129,6 +131,9 @@ class SharingHook(AwsBaseHook):
             return super().get_client_type(region_name, config)
         _parse(self.service_name)
         config = PATIENT.merge(config or self.config)
+        if self.service_name == "sqs" and config.read_timeout is not None:
+            # An answer that is late on purpose is not taken for none, however impatient a user is.
+            config = config.merge(Config(read_timeout=max(config.read_timeout, LONG_POLL + 5)))
         return super().get_client_type(region_name, config, deferrable=True)
 
     def _open_session(self, region_name: str | None) -> AioSession:

@@ -15,27 +15,27 @@ log = logging.getLogger(__name__)
 
 # Seconds between two tries at a queue that does not answer; lists have their beat meanwhile.
 TRY_AGAIN_AFTER = 30.0
+# Seconds after an answer that had nothing for us: what is somebody else's may come again at once.
+FOREIGN_PAUSE = 1.0
 
 
 async def listen(queue_url: str, connection: SharedConnection, poller: Poller) -> None:
     """Tell *poller* of each event, for ever; while the queue gives no answer, lists are relied on again."""
     while True:
-        await _listen_once(queue_url, connection, poller)
+        await _pause(await _listen_once(queue_url, connection, poller))
 
 
-async def _listen_once(queue_url: str, connection: SharedConnection, poller: Poller) -> None:
+async def _listen_once(queue_url: str, connection: SharedConnection, poller: Poller) -> float:
+    """Return how long not to ask again."""
     try:
         names = await (await connection.calls()).endpoints_in_events(queue_url)
-    except (ClientError, BotoCoreError) as error:
+    except Exception as error:  # noqa: BLE001 - a bug here must cost no wait more than its news
         await _lost(queue_url, error, connection, poller)
-    except Exception:  # a bug here must cost no wait more than its news
-        log.exception("Events could not be read from %s", queue_url)
-        poller.is_told = False
-        await asyncio.sleep(TRY_AGAIN_AFTER)
-    else:
-        poller.is_told = True
-        for name in names:
-            poller.tell(name)
+        return TRY_AGAIN_AFTER
+    poller.is_told = True
+    for name in names:
+        poller.tell(name)
+    return 0.0 if names else FOREIGN_PAUSE
 
 
 async def _lost(queue_url: str, error: Exception, connection: SharedConnection, poller: Poller) -> None:
@@ -44,8 +44,13 @@ async def _lost(queue_url: str, error: Exception, connection: SharedConnection, 
         "No events come from %s, so endpoints are listed at each beat again: %s",
         queue_url,
         error,
+        exc_info=not isinstance(error, (ClientError, BotoCoreError)),
     )
     poller.is_told = False
     if errors.is_refused(error):
         await connection.refused()
-    await asyncio.sleep(TRY_AGAIN_AFTER)
+
+
+async def _pause(seconds: float) -> None:
+    if seconds:
+        await asyncio.sleep(seconds)

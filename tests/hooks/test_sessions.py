@@ -23,6 +23,7 @@ from botocore.exceptions import (
 )
 
 from airflow_guardrails.aws.errors import is_passing
+from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.hooks import sessions
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.hooks.sessions import LOADER, PATIENT, ThreadedCredentials, asynchronous_session
@@ -438,6 +439,7 @@ async def test_a_client_that_all_share_is_patient_unless_told_otherwise(connect)
 
     assert retries == {"mode": "adaptive", "total_max_attempts": 4}
     assert times == [PATIENT.connect_timeout, PATIENT.read_timeout, PATIENT.max_pool_connections]
+    assert PATIENT.read_timeout > LONG_POLL
 
 
 @pytest.mark.parametrize("told_by", ["connection", "dict", "config"])
@@ -449,6 +451,16 @@ async def test_what_a_user_configures_goes_before_our_patience(connect, told_by)
 
     assert retries == told["retries"]
     assert times == [PATIENT.connect_timeout, 33, PATIENT.max_pool_connections]
+
+
+@pytest.mark.parametrize(("told", "queues"), [(5, LONG_POLL + 5), (60, 60)])
+async def test_a_long_poll_is_waited_for_however_impatient_a_user_is_with_others(connect, told, queues):
+    connect(config_kwargs={"read_timeout": told})
+    hook = GuardrailsHook()
+    async with hook.asynchronous() as calls:
+        clients = [await client_of(calls, each) for each in (hook, hook._sqs)]
+
+    assert [client.meta.config.read_timeout for client in clients] == [told, queues]
 
 
 async def test_a_user_who_allows_no_retries_gets_none(churn, connect):
