@@ -25,6 +25,7 @@ from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Lis
 from airflow_guardrails.domain.follow import Rest
 from airflow_guardrails.domain.rounds import Round, Vigil, next_at, plan_round
 from airflow_guardrails.triggers.connection import SharedConnection
+from airflow_guardrails.triggers.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class Poller:
         self._under_way: set[str] = set()
         self._lists = _Lists()
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._pace = Pace()
         self._wake = asyncio.Event()
         self._wakes_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
@@ -291,16 +293,21 @@ class Poller:
 
     async def _look(self, name: str) -> EndpointLook:
         async with self._slots:
+            await self._pace.keep()
             try:
                 calls = await self._connection.calls()
-                return await _within(LONGEST_CALL, calls.look(name))
+                look = await _within(LONGEST_CALL, calls.look(name))
             except asyncio.TimeoutError:
                 raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
             except ClientError as error:
+                if errors.is_throttled(error):
+                    self._pace.throttled()
                 if not errors.is_refused(error):
                     raise
                 await self._connection.refused()
                 raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
+            self._pace.answered()
+            return look
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:

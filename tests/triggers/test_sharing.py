@@ -183,3 +183,22 @@ async def test_where_listing_is_not_allowed_each_end_is_told_all_the_same(churn,
 
     assert {event["report"]["outcome"] for event in await asyncio.gather(*waiting)} == {"Succeeded"}
     assert churn.calls("ListEndpoints") == 1
+
+
+async def test_throttling_slows_all_waits_down_and_ends_none(churn, fleet):
+    client = churn.simulator.client
+    client.fault(
+        "ListEndpoints", kind="error", code="AccessDeniedException", message="no", status=400, times=None
+    )
+    client.set_knobs(describe_limit_per_second=2)
+    client.set_speed(1)
+    waiting = [asyncio.ensure_future(event_of(trigger(name, target))) for name, target in fleet.items()]
+    await asyncio.sleep(3)
+    wanted = len(fleet) * 3 / QUICK
+    assert churn.calls("DescribeEndpoint") < wanted / 4
+    assert not any(wait.done() for wait in waiting)
+
+    await asyncio.to_thread(client.set_knobs, describe_limit_per_second=None)
+    await asyncio.to_thread(churn.advance, hours=1)
+
+    assert {event["report"]["outcome"] for event in await asyncio.gather(*waiting)} == {"Succeeded"}
