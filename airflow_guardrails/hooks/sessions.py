@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.loaders import Loader
+from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.events import LONG_POLL
 
@@ -157,12 +159,21 @@ def asynchronous_session(session: Session) -> AioSession:
     """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
+    opened.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
     opened.set_config_variable("region", session.region_name)
     if session.profile_name != "default":
         opened.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
     return opened
+
+
+def parse_moment(value: Any) -> datetime:
+    """Read a time of an answer; botocore's way, by the local zone, takes most of the time of a long list."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, timezone.utc)
+    moment: datetime = parse_timestamp(value)
+    return moment
 
 
 @asynccontextmanager

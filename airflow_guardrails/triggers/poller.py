@@ -65,10 +65,15 @@ class _Lists:
 
 
 class Poller:
-    """All looks at endpoints by one connection; it runs until it is closed."""
+    """
+    All looks at endpoints by one connection; it runs until it is closed.
 
-    def __init__(self, connection: SharedConnection) -> None:
+    :param begins_after: seconds before its first round, so that many pollers do not keep step.
+    """
+
+    def __init__(self, connection: SharedConnection, *, begins_after: float = 0.0) -> None:
         self._connection = connection
+        self._begins_at = _now() + begins_after
         self._requests: dict[str, list[_Request]] = {}
         self._waits: Counter[str] = Counter()
         self._described_at: dict[str, float] = {}
@@ -176,7 +181,8 @@ class Poller:
         self._wakes_at = when
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_at(max(when, _now() + BREATH), self._wake.set)
+        when = max(when, self._begins_at, _now() + BREATH)
+        self._alarm = asyncio.get_running_loop().call_at(when, self._wake.set)
 
     async def _play_round(self) -> None:
         try:

@@ -73,9 +73,11 @@ class Wait:
 class _Shared:
     """A connection and its poller, and how many wait with them."""
 
-    def __init__(self, make_hook: Callable[[], GuardrailsHook], events_queue_url: str | None) -> None:
+    def __init__(
+        self, make_hook: Callable[[], GuardrailsHook], events_queue_url: str | None, *, begins_after: float
+    ) -> None:
         self.connection = SharedConnection(make_hook)
-        self.poller = Poller(self.connection)
+        self.poller = Poller(self.connection, begins_after=begins_after)
         self.waits = 0
         if events_queue_url is not None:
             self.poller.start(listen(events_queue_url, self.connection, self.poller))
@@ -84,6 +86,9 @@ class _Shared:
         await self.poller.close()
         await self.connection.close()
 
+
+# Seconds between the beats of two pollers, or the lists of all would be parsed in one turn of the loop.
+APART = 0.1
 
 _Key = tuple[str, str | None]
 
@@ -106,7 +111,9 @@ async def waiting(
     key = (make_hook().key, events_queue_url)
     shared = shared_by_key.get(key)
     if shared is None:
-        shared = shared_by_key[key] = _Shared(make_hook, events_queue_url)
+        begins_after = APART * len(shared_by_key)
+        shared = _Shared(make_hook, events_queue_url, begins_after=begins_after)
+        shared_by_key[key] = shared
     shared.waits += 1
     shared.poller.join(endpoint_name)
     try:
