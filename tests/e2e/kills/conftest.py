@@ -33,8 +33,29 @@ SETTINGS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     # So many that one which was killed is not missed.
-    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__PARALLELISM": "16",
 }
+
+# Read by each component as it starts. Workers are forked from the scheduler, and tasks from them: what it has
+# imported and read, none of hundreds of tasks has to import and read again.
+LOCAL_SETTINGS = """
+import functools
+
+import boto3
+from botocore import session
+
+import airflow.dag_processing.dagbag
+import airflow.providers.standard.decorators.python
+import airflow_guardrails.hooks.guardrails
+import airflow_guardrails.sensors.rollout
+import airflow_guardrails.triggers.rollout
+
+session.create_loader = functools.cache(session.create_loader)
+for service in ("sagemaker", "cloudwatch"):
+    boto3.client(service)
+
+__all__ = []
+"""
 
 
 class House(Airflow):
@@ -52,8 +73,25 @@ class House(Airflow):
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{TASK}"
         self._call(path, {"new_state": "failed"}, method="PATCH")
 
-    def restart_killed_triggerer(self) -> None:
+    def mapped_tasks(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """All there are so far, by their index."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/listMapped?order_by=map_index"
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._call(f"{path}&limit=100&offset={len(found)}")
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"]:
+                return found
+
+    def mapped_xcom(self, dag_id: str, run_id: str, task_id: str, key: str, map_index: int) -> Any:
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._call(f"{path}?map_index={map_index}&deserialize=true")["value"]
+
+    def kill_triggerer(self) -> None:
         self._processes.kill("airflow-triggerer")
+
+    def restart_killed_triggerer(self) -> None:
+        self.kill_triggerer()
         self.start_component("triggerer")
 
     @contextmanager
@@ -70,8 +108,26 @@ class House(Airflow):
     def end_second_triggerer(self) -> None:
         self._processes.kill(f"airflow-{SECOND}")
 
-    def check(self) -> None:
-        self._processes.check()
+    def until(
+        self,
+        so: Callable[[], bool],
+        what: str,
+        *,
+        instead: Callable[[], str],
+        patience: float = PATIENCE_SECONDS,
+        every: float = 0.2,
+    ) -> None:
+        """
+        Wait for *what*, for *patience* seconds, and look at it *every* so many.
+
+        :param instead: tells what there is where it does not come.
+        """
+        deadline = time.monotonic() + patience
+        while not so():
+            self._processes.check()
+            if time.monotonic() > deadline:
+                pytest.fail(f"No sign of {what} within {patience} s.\n{instead()}")
+            time.sleep(every)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,13 +244,7 @@ class Update:
         return process, worker
 
     def until(self, so: Callable[[], bool], what: str) -> None:
-        """Wait for *what*; where it does not come, tell what there is instead."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not so():
-            self.house.check()
-            if time.monotonic() > deadline:
-                pytest.fail(f"No sign of {what} within {PATIENCE_SECONDS} s.\n{self._all_there_is()}")
-            time.sleep(0.2)
+        self.house.until(so, what, instead=self._all_there_is)
 
     def _create_config(self, name: str) -> None:
         self.sagemaker.create_model(
@@ -234,7 +284,10 @@ def cloud(processes) -> Cloud:
 @pytest.fixture(scope="module")
 def house(processes, cloud, postgresql, tmp_path_factory) -> House:
     env = cloud.env() | SETTINGS | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgresql}
-    house = House(processes, home=tmp_path_factory.mktemp("airflow"), dags=DAGS, env=env)
+    home = tmp_path_factory.mktemp("airflow")
+    (home / "config").mkdir()
+    (home / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
+    house = House(processes, home=home, dags=DAGS, env=env)
     house.start()
     for where in ("in_triggerer", "in_worker"):
         house.wait_until_ready(f"update_{where}")
