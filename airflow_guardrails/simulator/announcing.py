@@ -130,7 +130,11 @@ def _pending(look: Description) -> dict[str, Any]:
     pending = look.get("PendingDeploymentSummary")
     if pending is None:
         return {}
-    told = {**pending, "StartTime": _plain(pending["StartTime"]), "ProductionVariants": _variants(pending)}
+    told = {
+        "EndpointConfigName": pending["EndpointConfigName"],
+        "StartTime": _plain(pending["StartTime"]),
+        "ProductionVariants": _variants(pending),
+    }
     return {"PendingDeploymentSummary": told}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_guardrails.simulator import shadows
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.errors import (
     EndpointConfigNotFound,
@@ -12,6 +13,7 @@ from airflow_guardrails.simulator.errors import (
     ModelNotFound,
     ValidationException,
 )
+from airflow_guardrails.simulator.fleets import variants_of
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
 from airflow_guardrails.simulator.resources import Kind, Model, Resource, Shelf
@@ -37,8 +39,9 @@ _NOT_FOUND = {
 class Catalogue:
     """*arn_prefix* ends before the kind of resource, as in ``arn:aws:sagemaker:eu-west-1:123456789012``."""
 
-    def __init__(self, *, arn_prefix: str, clock: Clock, knobs: Knobs) -> None:
+    def __init__(self, *, arn_prefix: str, account_id: str, clock: Clock, knobs: Knobs) -> None:
         self._arn_prefix = arn_prefix
+        self._account_id = account_id
         self._knobs = knobs
         self._models = Shelf(_MODEL, clock=clock, arn=self.arn)
         self._configs = Shelf(_CONFIG, clock=clock, arn=self.arn)
@@ -68,8 +71,10 @@ class Catalogue:
         return page(list(self._models.summaries()), request, kind="Model", key="Models")
 
     def create_endpoint_config(self, request: Request) -> Answer:
-        for variant in request["ProductionVariants"]:
+        for variant in variants_of(request):
             self._check_variant(variant)
+        if request.get("ShadowProductionVariants"):
+            shadows.check_config(request, self.model, knobs=self._knobs, own_account=self._account_id)
         return {"EndpointConfigArn": self._add(self._configs, request).arn}
 
     def describe_endpoint_config(self, request: Request) -> Answer:

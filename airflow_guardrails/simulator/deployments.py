@@ -21,8 +21,8 @@ _NO_CAPACITY = (
 
 
 class HealthChecks(Protocol):
-    def healthy(self, model: Model) -> bool:
-        """Would a container of *model* answer its ping?"""
+    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
+        """Would a container of *model* answer its ping? A shadow has containers of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,21 +65,21 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Gr
 
 def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
     """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
-    before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.variants}
-    count = fleet.total
-    for variant in fleet.variants:
+    before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
+    count = fleet.instances
+    for variant in fleet.deployed:
         wish = desired.get(variant.name, {})
         variant.desired = wish.get("DesiredInstanceCount", variant.desired)
         variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
     enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
     yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
-    starved = fleet.total > count and not ground.knobs.capacity_available
+    starved = fleet.instances > count and not ground.knobs.capacity_available
     if starved or ground.knobs.scaling_ends_in == "rollback":
         endpoint.begin("RollingBack", now=ground.clock.now())
-        for variant in fleet.variants:
+        for variant in fleet.deployed:
             variant.desired, variant.desired_weight = before[variant.name]
         yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
-    for variant in fleet.variants:
+    for variant in fleet.deployed:
         variant.active, variant.weight = variant.desired, variant.desired_weight
     endpoint.settle("InService", now=ground.clock.now())
 
@@ -97,8 +97,8 @@ def launch(fleet: Fleet, ground: Ground, *, watched: bool, instances: int | None
     yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
     if not ground.knobs.capacity_available:
         raise Undone(_NO_CAPACITY)
-    for variant in fleet.variants:
-        if not ground.containers.healthy(variant.model):
+    for variant in fleet.deployed:
+        if not ground.containers.healthy(variant.model, shadow=variant is fleet.shadow):
             yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
             raise Undone(_ping_failure(variant))
 
@@ -138,23 +138,23 @@ def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, gr
         endpoint.status = "RollingBack"
     enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     blue.activate_all()
-    for variant in green.variants:
-        variant.active = variant.desired = 0
+    green.vanish()
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     endpoint.serve(blue)
     endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=ground.rollback_reason(undone))
 
 
 def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
-    fleet.enter(status, [message(variant) for variant in fleet.variants], now=ground.clock.now())
+    fleet.enter(status, message, now=ground.clock.now())
 
 
 def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:
     counts = dict(zip(green.names, active, strict=True))
 
     def message(variant: Variant) -> str:
-        capacity = "full" if counts[variant.name] == variant.desired else "canary"
-        return f"{doing} on {capacity} capacity of {counts[variant.name]} instance(s)."
+        count = counts.get(variant.name, variant.desired)
+        capacity = "full" if count == variant.desired else "canary"
+        return f"{doing} on {capacity} capacity of {count} instance(s)."
 
     return message
 

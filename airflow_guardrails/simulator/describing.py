@@ -45,6 +45,7 @@ def present(**fields: Any) -> dict[str, Any]:
 def _serving(fleet: Fleet) -> dict[str, Any]:
     return {
         "ProductionVariants": [_variant(variant, fleet) for variant in fleet.variants],
+        "ShadowProductionVariants": [_variant(fleet.shadow, fleet)] if fleet.shadow else None,
         "DataCaptureConfig": _data_capture(fleet.config.get("DataCaptureConfig")),
         **{key: fleet.config.get(key) for key in _PASSED_ON},
     }
@@ -54,14 +55,16 @@ def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
     green = endpoint.green
     if green is None or not endpoint.in_flight:
         return None
-    return {
-        "EndpointConfigName": green.config_name,
-        "StartTime": green.launched_at,
-        "ProductionVariants": [
-            {**_variant(variant, green), **present(InstanceType=variant.instance_type)}
-            for variant in green.variants
-        ],
-    }
+    return present(
+        EndpointConfigName=green.config_name,
+        StartTime=green.launched_at,
+        ProductionVariants=[_pending_variant(variant, green) for variant in green.variants],
+        ShadowProductionVariants=[_pending_variant(green.shadow, green)] if green.shadow else None,
+    )
+
+
+def _pending_variant(variant: Variant, green: Fleet) -> dict[str, Any]:
+    return {**_variant(variant, green), **present(InstanceType=variant.instance_type)}
 
 
 def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:

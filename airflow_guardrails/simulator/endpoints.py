@@ -93,8 +93,8 @@ class Endpoint:
     def instances(self) -> int:
         """How many run at most: a rolling update adds a batch to blue, any other a whole green fleet."""
         if self.blue is None or self.green is None:
-            return sum(fleet.total for fleet in self.fleets)
-        return self.blue.total + min(self.green.total, self.extra_instances)
+            return sum(fleet.instances for fleet in self.fleets)
+        return self.blue.instances + min(self.green.instances, self.extra_instances)
 
     @property
     def green_share(self) -> float:

@@ -48,6 +48,13 @@ class EndpointFailed(ValidationException):
     """Only DeleteEndpoint is accepted on a failed endpoint; the sentence itself is not documented."""
 
 
+class ShadowRefused(ValidationException):
+    """A shadow variant where there can be none; the sentence itself is not documented."""
+
+    def __init__(self, told: str | None, reason: str) -> None:
+        super().__init__((told or "").replace("{reason}", reason))
+
+
 class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
     code = "ResourceLimitExceeded"
 

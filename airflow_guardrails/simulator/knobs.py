@@ -171,6 +171,32 @@ class Knobs:
         None, "Instances that one endpoint may have, both fleets counted; None is no limit.", kind=_COUNT
     )
 
+    shadow_sampling: str = _choice(
+        "ratio",
+        "share",
+        "all",
+        meaning="Copies a shadow gets: its weight by the production variant's, by both, or all.",
+    )
+    shadow_exclusions: str = _choice(
+        "reject",
+        "ignore",
+        meaning="What ShadowProductionVariants do where a feature is used that shadow tests exclude.",
+    )
+    shadow_refused_message: str | None = _knob(
+        "The shadow variant is invalid: {reason}.",
+        "What a shadow that cannot be is refused with; {reason} becomes why.",
+        kind=_TEXT,
+    )
+    shadow_weights: str = _choice(
+        "accept", "reject", meaning="What UpdateEndpointWeightsAndCapacities of a shadow variant does."
+    )
+    guarded_with_shadow: str = _choice(
+        "accept",
+        "all_at_once",
+        "reject",
+        meaning="What an update with a policy does when the old or the new configuration has a shadow.",
+    )
+
     serve_without_artefact: bool = _knob(
         True, "Whether a model that names no artefact is served, by its behaviour profile.", kind=_FLAG
     )

@@ -48,8 +48,9 @@ class Plan:
     rollback_batch: int | None = None
 
     def extra_instances(self, green: Fleet) -> int:
-        """How many run beside blue's at most: a batch, or all of *green*."""
-        return self.shifts[0].active[0] if self.rollback_batch else green.total
+        """How many run beside blue's at most: a batch, or all of *green*; a shadow is never in batches."""
+        batch = self.shifts[0].active[0] if self.rollback_batch else green.total
+        return batch + green.shadow_instances
 
     def without_bakes(self) -> Plan:
         shifts = tuple(replace(shift, bake_seconds=0) for shift in self.shifts)

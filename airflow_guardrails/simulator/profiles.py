@@ -45,14 +45,16 @@ class Fleet:
     endpoint_name: str
     variant_name: str
     endpoint_config_name: str
+    shadow: bool = False
 
 
 class Profiles:
     """The profiles by name of model or endpoint configuration; a configuration's outranks its model's."""
 
-    def __init__(self, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, clock: Clock, rng: random.Random, *, shadow_rng: random.Random) -> None:
         self._clock = clock
         self._rng = rng
+        self._shadow_rng = shadow_rng
         self._by_name: dict[str, Profile] = {}
         self._first_request: dict[Fleet, datetime] = {}
 
@@ -80,9 +82,13 @@ class Profiles:
             if fleet not in fleets:
                 del self._first_request[fleet]
 
-    def fails(self, profile: Profile) -> bool:
-        return self._rng.random() < profile.error_rate
+    def fails(self, profile: Profile, fleet: Fleet) -> bool:
+        return self._chance(fleet).random() < profile.error_rate
 
-    def latency(self, profile: Profile, seconds: float) -> float:
-        jitter = self._rng.random() * profile.latency_jitter_ms
+    def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
+        jitter = self._chance(fleet).random() * profile.latency_jitter_ms
         return seconds * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
+
+    def _chance(self, fleet: Fleet) -> random.Random:
+        # With one source for both, a shadow would change which of the production variant's requests fail.
+        return self._shadow_rng if fleet.shadow else self._rng

@@ -20,6 +20,8 @@ class Model:
     model_data_url: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
+    container_count: int = 1
+    multi_model: bool = False
 
     def from_marketplace(self, *, own_account: str) -> bool:
         """
@@ -45,6 +47,8 @@ class Model:
             model_data_url=first.get("ModelDataUrl") or source.get("S3Uri"),
             environment=first.get("Environment", {}),
             packages=tuple(c["ModelPackageName"] for c in containers if "ModelPackageName" in c),
+            container_count=len(containers),
+            multi_model=any(c.get("Mode") == "MultiModel" for c in containers),
         )
 
 

@@ -22,7 +22,7 @@ from airflow_guardrails.simulator.errors import (
     EndpointNotFound,
     ValidationException,
 )
-from airflow_guardrails.simulator.fleets import Fleet, Variant, launch
+from airflow_guardrails.simulator.fleets import Fleet, Variant, launch, variants_of
 from airflow_guardrails.simulator.guards import AlarmStates, Guards
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
@@ -57,7 +57,10 @@ class SageMaker:
         rng: random.Random | None = None,
     ) -> None:
         self.catalogue = Catalogue(
-            arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}", clock=clock, knobs=knobs
+            arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}",
+            account_id=account_id,
+            clock=clock,
+            knobs=knobs,
         )
         self._account_id = account_id
         self._clock = clock
@@ -79,7 +82,7 @@ class SageMaker:
         if twin := self._endpoints.get(name.lower()):
             raise AlreadyExists("endpoint", twin.arn)
         fleet = self._launch(request["EndpointConfigName"])
-        self._check_limits(fleet, fleet.total)
+        self._check_limits(fleet, fleet.instances)
         endpoint = Endpoint(
             name=name,
             arn=self.catalogue.arn("endpoint", name),
@@ -121,14 +124,15 @@ class SageMaker:
     def update_endpoint_weights_and_capacities(self, request: Request) -> Answer:
         endpoint, fleet = self._updatable(request["EndpointName"])
         desired = {wish["VariantName"]: wish for wish in request["DesiredWeightsAndCapacities"]}
-        if unknown := sorted(set(desired) - set(fleet.names)):
+        known = fleet.deployed if self._knobs.shadow_weights == "accept" else fleet.variants
+        if unknown := sorted(set(desired) - {variant.name for variant in known}):
             raise ValidationException(
                 f"The variant name(s) {unknown} are not present within endpoint configuration "
                 f'"{self.catalogue.arn("endpoint-config", fleet.config_name)}".'
             )
         more = sum(
             wish["DesiredInstanceCount"] - variant.desired
-            for variant in fleet.variants
+            for variant in fleet.deployed
             if "DesiredInstanceCount" in (wish := desired.get(variant.name, {}))
         )
         self._check_limits(fleet, more, endpoint)
@@ -147,7 +151,7 @@ class SageMaker:
 
     def routes(self, endpoint_name: str) -> list[Route]:
         """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
-        return routing.routes(self._find(endpoint_name))
+        return routing.routes(self._find(endpoint_name), self._knobs)
 
     def endpoint_names(self) -> list[str]:
         return sorted(endpoint.name for endpoint in self._endpoints.values())
@@ -238,8 +242,7 @@ class SageMaker:
         excluded: Sequence[str] = (),
     ) -> Fleet:
         config = self.catalogue.config(config_name)
-        names = {variant["ModelName"] for variant in config["ProductionVariants"]}
-        models = {name: self.catalogue.model(name) for name in names}
+        models = {spec["ModelName"]: self.catalogue.model(spec["ModelName"]) for spec in variants_of(config)}
         return launch(config, models, now=self._clock.now(), retained=retained, excluded=excluded)
 
     def _fleet(self, endpoint: Endpoint, config_name: str) -> Fleet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_guardrails.simulator.artefacts import Artefact, ArtefactNotFound, fetch
 from airflow_guardrails.simulator.container import Container, ContainerDied, LoadFailed
@@ -28,6 +28,12 @@ class Answer:
     seconds: float
 
 
+class _Key(NamedTuple):
+    model_name: str
+    url: str
+    shadow: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class _Deployed:
     artefact: Artefact
@@ -39,7 +45,8 @@ class Containers:
     Every model's process, started when it is first needed.
 
     At most eight run at once: the one asked longest ago ends when a ninth is needed, and returns when asked.
-    A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says.
+    A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says. A shadow's
+    process is its own, also where its model is the production variant's.
     """
 
     def __init__(self, *, account_id: str, region: str, knobs: Knobs, profiles: Profiles) -> None:
@@ -47,16 +54,16 @@ class Containers:
         self._region = region
         self._knobs = knobs
         self._profiles = profiles
-        self._deployed: OrderedDict[tuple[str, str], _Deployed] = OrderedDict()
+        self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
-    def healthy(self, model: Model) -> bool:
+    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
         """Whether a new instance would pass its ping: its artefact, as S3 has it now, can be loaded."""
         if self._profiles.never_healthy(model.name):
             return False
         if model.model_data_url is None:
             return self._knobs.serve_without_artefact
         try:
-            self._deploy(model, model.model_data_url)
+            self._deploy(model, _Key(model.name, model.model_data_url, shadow))
         except (ArtefactNotFound, LoadFailed, ContainerDied):
             return False
         return True
@@ -65,16 +72,16 @@ class Containers:
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], *, content_type: str, accept: str | None
     ) -> list[Answer]:
         """The answers to *bodies*, in their order, with the profile that holds for *fleet* now."""
-        said = self._ask(model, bodies, content_type, accept)
+        said = self._ask(fleet, model, bodies, content_type, accept)
         profile = self._profiles.of(fleet, model.name)
-        return [self._with_profile(profile, answer) for answer in said] if profile else said
+        return [self._with_profile(profile, fleet, answer) for answer in said] if profile else said
 
     def close(self) -> None:
         for deployed in self._deployed.values():
             _end(deployed)
 
     def _ask(
-        self, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
+        self, fleet: Fleet, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
     ) -> list[Answer]:
         if model.model_data_url is None:
             stand_in = Answer(
@@ -82,24 +89,24 @@ class Containers:
             )
             return [stand_in] * len(bodies)
         try:
-            container = self._running(model, model.model_data_url)
+            container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow))
             return _answers(container.answer(bodies, content_type=content_type, accept=accept))
         except (ArtefactNotFound, LoadFailed, ContainerDied) as error:
             failed = Answer(status=500, body=str(error).encode(), content_type="text/plain", seconds=0.0)
             return [failed] * len(bodies)
 
-    def _running(self, model: Model, url: str) -> Container:
-        deployed = self._deployed.get((model.name, url))
+    def _running(self, model: Model, key: _Key) -> Container:
+        deployed = self._deployed.get(key)
         if deployed is None:
-            return self._deploy(model, url)
-        return self._start(model, url, deployed.artefact)
+            return self._deploy(model, key)
+        return self._start(model, key, deployed.artefact)
 
-    def _deploy(self, model: Model, url: str) -> Container:
-        return self._start(model, url, fetch(url, account_id=self._account_id, region=self._region))
+    def _deploy(self, model: Model, key: _Key) -> Container:
+        return self._start(model, key, fetch(key.url, account_id=self._account_id, region=self._region))
 
-    def _start(self, model: Model, url: str, artefact: Artefact) -> Container:
-        deployed = self._deployed.setdefault((model.name, url), _Deployed(artefact=artefact))
-        self._deployed.move_to_end((model.name, url))
+    def _start(self, model: Model, key: _Key, artefact: Artefact) -> Container:
+        deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
+        self._deployed.move_to_end(key)
         if deployed.artefact.etag != artefact.etag:
             _end(deployed)
             deployed.artefact = artefact
@@ -114,9 +121,9 @@ class Containers:
         for deployed in running[: max(0, len(running) - _RUNNING_AT_MOST + 1)]:
             _end(deployed)
 
-    def _with_profile(self, profile: Profile, answer: Answer) -> Answer:
-        slowed = replace(answer, seconds=self._profiles.latency(profile, answer.seconds))
-        if not self._profiles.fails(profile):
+    def _with_profile(self, profile: Profile, fleet: Fleet, answer: Answer) -> Answer:
+        slowed = replace(answer, seconds=self._profiles.latency(profile, fleet, answer.seconds))
+        if not self._profiles.fails(profile, fleet):
             return slowed
         return replace(slowed, status=500, body=b"error by profile", content_type="text/plain")
 

@@ -30,7 +30,11 @@ class World:
         self.account_id = ACCOUNT_ID
         self.clock = simulation.clock
         self.knobs = simulation.knobs
-        self.profiles = Profiles(self.clock, simulation.rng(f"profiles {region}"))
+        self.profiles = Profiles(
+            self.clock,
+            simulation.rng(f"profiles {region}"),
+            shadow_rng=simulation.rng(f"shadow profiles {region}"),
+        )
         self.metrics = MetricStore(self.clock, self.knobs)
         self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
         self.containers = Containers(
@@ -52,7 +56,11 @@ class World:
             ),
             rng=simulation.rng(f"sagemaker {region}"),
         )
-        self.traffic = Traffic(self, simulation.rng(f"traffic {region}"))
+        self.traffic = Traffic(
+            self,
+            simulation.rng(f"traffic {region}"),
+            shadow_rng=simulation.rng(f"shadow traffic {region}"),
+        )
 
 
 class Simulation:

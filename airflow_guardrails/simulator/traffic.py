@@ -12,7 +12,7 @@ from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.clock import Timer
 from airflow_guardrails.simulator.profiles import Fleet
-from airflow_guardrails.simulator.routing import Route
+from airflow_guardrails.simulator.routing import Mirror, Route
 from airflow_guardrails.simulator.serving import Answer
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ class Traffic:
     Everything that reaches the endpoints of one region.
 
     Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
-    It leaves one value in each metric, under the variant and under the variant's fleet.
+    It leaves one value in each metric, under the variant and under the variant's fleet. Copies of some go to
+    the fleet's shadow, whose answers nobody gets; chance has a source of its own for them, so that every
+    answer is the same with and without a shadow.
     """
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, rng: random.Random, *, shadow_rng: random.Random) -> None:
         self._world = world
         self._rng = rng
+        self._shadow_rng = shadow_rng
         self._replays: dict[str, _Replay] = {}
 
     def invoke(
@@ -87,7 +90,13 @@ class Traffic:
             if not routes:
                 raise NoSuchVariant(target_variant)
         route = self._pick(routes, 1)[0]
-        return route, self._send(endpoint_name, route, [body], content_type, accept)[0]
+        answer = self._send(endpoint_name, route, [body], content_type, accept)[0]
+        if route.mirror:
+            # After the answer: a slow shadow must not keep the caller waiting.
+            self._world.clock.after(
+                0, lambda: self._mirror(endpoint_name, route, [body], content_type, accept)
+            )
+        return route, answer
 
     def replay(
         self,
@@ -142,10 +151,13 @@ class Traffic:
             its_own = [body for body, to in zip(bodies, picked, strict=True) if to is route]
             if its_own:
                 self._send(endpoint_name, route, its_own, replay.content_type, replay.accept)
+                self._mirror(endpoint_name, route, its_own, replay.content_type, replay.accept)
 
     def _routes(self, endpoint_name: str) -> list[Route]:
         routes = [route for route in self._world.sagemaker.routes(endpoint_name) if route.share > 0]
-        self._world.profiles.keep_only(endpoint_name, {_fleet(endpoint_name, route) for route in routes})
+        fleets = {_fleet(endpoint_name, route) for route in routes}
+        shadows = {_shadow(endpoint_name, route, route.mirror) for route in routes if route.mirror}
+        self._world.profiles.keep_only(endpoint_name, fleets | shadows)
         return routes
 
     def _pick(self, routes: list[Route], times: int) -> list[Route]:
@@ -161,30 +173,29 @@ class Traffic:
         self._record(fleet, route.instances, answers)
         return answers
 
+    def _mirror(
+        self, endpoint_name: str, route: Route, bodies: list[bytes], content_type: str, accept: str | None
+    ) -> None:
+        mirror = route.mirror
+        if mirror is None:
+            return
+        sampled = [body for body in bodies if self._shadow_rng.random() < mirror.sampling]
+        if sampled:
+            fleet = _shadow(endpoint_name, route, mirror)
+            answers = self._world.containers.answer(
+                fleet, mirror.model, sampled, content_type=content_type, accept=accept
+            )
+            self._record(fleet, mirror.instances, answers)
+
     def _record(self, fleet: Fleet, instances: int, answers: list[Answer]) -> None:
         variant = {"EndpointName": fleet.endpoint_name, "VariantName": fleet.variant_name}
         by_fleet = {**variant, "EndpointConfigName": fleet.endpoint_config_name}
-        for name, unit, values in self._measures(answers, instances):
+        chance = self._shadow_rng if fleet.shadow else self._rng
+        for name, unit, values in _measures(answers, instances, chance):
             for dimensions in (variant, by_fleet):
                 self._world.metrics.record(
                     _NAMESPACE, name, dimensions, values, at=self._world.clock.now(), unit=unit
                 )
-
-    def _measures(self, answers: list[Answer], instances: int) -> list[tuple[str, str, list[float]]]:
-        status = [answer.status for answer in answers]
-        return [
-            ("Invocations", "None", [1.0] * len(answers)),
-            ("InvocationsPerInstance", "None", [1.0 / max(1, instances)] * len(answers)),
-            ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
-            ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004
-            ("InvocationModelErrors", "None", [float(code != 200) for code in status]),  # noqa: PLR2004
-            ("ModelLatency", "Microseconds", [answer.seconds * 1e6 for answer in answers]),
-            (
-                "OverheadLatency",
-                "Microseconds",
-                [self._rng.uniform(*_OVERHEAD_MICROSECONDS) for _ in answers],
-            ),
-        ]
 
     def _endless(self, rows: list[bytes], *, shuffle: bool) -> Iterator[bytes]:
         while True:
@@ -193,9 +204,37 @@ class Traffic:
             yield from rows
 
 
+def _measures(
+    answers: list[Answer], instances: int, rng: random.Random
+) -> list[tuple[str, str, list[float]]]:
+    status = [answer.status for answer in answers]
+    return [
+        ("Invocations", "None", [1.0] * len(answers)),
+        ("InvocationsPerInstance", "None", [1.0 / max(1, instances)] * len(answers)),
+        ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
+        ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004
+        ("InvocationModelErrors", "None", [float(code != 200) for code in status]),  # noqa: PLR2004
+        ("ModelLatency", "Microseconds", [answer.seconds * 1e6 for answer in answers]),
+        (
+            "OverheadLatency",
+            "Microseconds",
+            [rng.uniform(*_OVERHEAD_MICROSECONDS) for _ in answers],
+        ),
+    ]
+
+
 def _fleet(endpoint_name: str, route: Route) -> Fleet:
     return Fleet(
         endpoint_name=endpoint_name,
         variant_name=route.variant_name,
         endpoint_config_name=route.endpoint_config_name,
+    )
+
+
+def _shadow(endpoint_name: str, route: Route, mirror: Mirror) -> Fleet:
+    return Fleet(
+        endpoint_name=endpoint_name,
+        variant_name=mirror.variant_name,
+        endpoint_config_name=route.endpoint_config_name,
+        shadow=True,
     )

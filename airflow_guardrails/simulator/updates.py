@@ -16,7 +16,7 @@ from airflow_guardrails.simulator.scaling import ScalableTargets
 def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[str, Variant]:
     if not request.get("RetainAllVariantProperties") or endpoint.blue is None:
         return {}
-    return {variant.name: variant for variant in endpoint.blue.variants}
+    return {variant.name: variant for variant in endpoint.blue.deployed}
 
 
 def excluded_properties(request: Mapping[str, Any]) -> list[str]:
@@ -58,8 +58,8 @@ def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) ->
 
 def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: ScalableTargets) -> None:
     """A variant that scales keeps its name and its instance type; the sentence itself is not documented."""
-    new = {variant.name: variant.instance_type for variant in green.variants}
-    changed = [old.name for old in blue.variants if new.get(old.name) != old.instance_type]
+    new = {variant.name: variant.instance_type for variant in green.deployed}
+    changed = [old.name for old in blue.deployed if new.get(old.name) != old.instance_type]
     if scaled := targets.among(endpoint.name, changed):
         raise ValidationException(
             f"The variant(s) {scaled} must be deregistered as scalable targets with Application Auto Scaling "
@@ -68,8 +68,15 @@ def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: Scalabl
 
 
 def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
-    has_policy = "BlueGreenUpdatePolicy" in config or "RollingUpdatePolicy" in config
-    if not has_policy or set(blue.names) == set(green.names):
+    if not {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} & config.keys():
+        return True
+    if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "reject":
+        raise ValidationException(
+            "Deployment guardrails are not supported for endpoints with a shadow variant."
+        )
+    if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "all_at_once":
+        return False
+    if set(blue.names) == set(green.names):
         return True
     if knobs.variant_names_differ == "all_at_once":
         return False

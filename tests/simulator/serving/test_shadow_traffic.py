@@ -1,0 +1,218 @@
+"""What a shadow variant is asked, what it leaves in CloudWatch, and that nobody else notices it."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+SHADOW = {"VariantName": "Candidate"}
+CONFIG = {"EndpointConfigName": "blue-shadow"}
+# Answers the how manyth request it is.
+COUNTING = """
+count = 0
+
+def model_fn(model_dir):
+    return None
+
+def input_fn(body, content_type):
+    return body
+
+def predict_fn(body, model):
+    global count
+    count += 1
+    return count
+
+def output_fn(count, accept):
+    return str(count), "text/csv"
+"""
+
+
+@pytest.fixture
+def with_shadow():
+    return serve_with_shadow
+
+
+def serve_with_shadow(shop, *, model=None, shadow_model=None, weights=(1.0, 1.0), same=False):
+    """An endpoint ``churn`` on ``blue-shadow``: model ``blue`` answers, model ``candidate`` is its shadow."""
+    for name, artefact in (("blue", model), ("candidate", shadow_model)):
+        shop.config(name, artefact)
+    names = ("blue", "blue" if same else "candidate")
+    production, shadow = (
+        {
+            "VariantName": variant,
+            "ModelName": name,
+            "InitialInstanceCount": 2,
+            "InstanceType": "ml.m5.large",
+            "InitialVariantWeight": weight,
+        }
+        for variant, name, weight in zip(("AllTraffic", "Candidate"), names, weights, strict=True)
+    )
+    shop.sagemaker.create_endpoint_config(
+        EndpointConfigName="blue-shadow", ProductionVariants=[production], ShadowProductionVariants=[shadow]
+    )
+    shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue-shadow")
+    shop.advance(minutes=6)
+
+
+def replayed(shop, *, per_minute=600, minutes=5):
+    shop.control.replay("churn", ["1,2", "3,4"], per_minute=per_minute)
+    shop.advance(minutes=minutes)
+    shop.control.stop_replay("churn")
+
+
+def test_equal_weights_copy_every_request_minute_by_minute(shop, with_shadow):
+    with_shadow(shop)
+
+    replayed(shop)
+
+    copied = shop.by_minute("Invocations", "Sum", **SHADOW)
+    assert sum(copied) == 3000
+    assert copied == shop.by_minute("Invocations", "Sum")
+    assert copied == shop.by_minute("Invocations", "Sum", **SHADOW, **CONFIG)
+
+
+def test_the_weight_of_the_shadow_by_the_production_variants_is_the_part_copied(shop, with_shadow):
+    with_shadow(shop, weights=(2.0, 0.5))
+
+    replayed(shop, minutes=10)
+
+    assert shop.total("Invocations") == 6000
+    assert 0.22 < shop.total("Invocations", **SHADOW) / 6000 < 0.28
+
+
+def test_a_shadow_heavier_than_production_gets_every_request_once(shop, with_shadow):
+    with_shadow(shop, weights=(1.0, 3.0))
+
+    replayed(shop)
+
+    assert shop.total("Invocations", **SHADOW) == shop.total("Invocations") == 3000
+
+
+@pytest.mark.parametrize(("sampling", "least", "most"), [("share", 0.16, 0.24), ("all", 1, 1)])
+def test_what_weights_mean_is_a_knob(shop, with_shadow, sampling, least, most):
+    shop.control.set_knobs(shadow_sampling=sampling)
+    with_shadow(shop, weights=(2.0, 0.5))
+
+    replayed(shop)
+
+    assert least <= shop.total("Invocations", **SHADOW) / 3000 <= most
+
+
+def test_a_shadow_has_the_metrics_of_a_production_variant(shop, with_shadow):
+    with_shadow(shop)
+    shop.control.profile("candidate", extra_latency_ms=30, error_rate=1.0)
+
+    replayed(shop, per_minute=60)
+
+    assert shop.total("InvocationsPerInstance", **SHADOW) == 150
+    assert set(shop.by_minute("ModelLatency", "Average", **SHADOW)) == {50_000}
+    assert 1_500 <= shop.by_minute("OverheadLatency", "p50", **SHADOW)[0] <= 4_000
+    for name in ("Invocation5XXErrors", "InvocationModelErrors"):
+        assert set(shop.by_minute(name, "Average", **SHADOW)) == {1}
+        assert set(shop.by_minute(name, "Average")) == {0}
+    assert shop.total("Invocation4XXErrors", **SHADOW) == 0
+    assert set(shop.by_minute("ModelLatency", "Average")) == {20_000}
+
+
+def test_a_callers_request_is_copied_too_once_it_is_answered(shop, with_shadow):
+    with_shadow(shop, model=shop.doubling(), shadow_model=shop.constant(7))
+
+    assert float(shop.ask("3,0")) == pytest.approx(6)
+    shop.advance(seconds=1)
+
+    assert shop.total("Invocations", **SHADOW) == 1
+    assert shop.total("InvocationModelErrors", **SHADOW) == 0
+
+
+def test_the_real_model_of_the_shadow_is_asked_and_its_errors_are_nobodys_but_its_own(shop, with_shadow):
+    with_shadow(shop, model=shop.constant(7), shadow_model=shop.doubling())
+
+    assert shop.ask(",1") == "7"  # a missing value, at which the shadow raises
+    assert shop.ask("3,0") == "7"
+    shop.advance(seconds=1)
+
+    assert shop.total("Invocation5XXErrors") == 0
+    assert shop.total("Invocation5XXErrors", **SHADOW) == 1
+    assert shop.total("Invocations", **SHADOW) == 2
+
+
+def test_a_shadow_whose_process_dies_leaves_the_answers_alone(shop, with_shadow):
+    deadly = shop.scripted(COUNTING.replace("count += 1", "import os; os._exit(1)"))
+    with_shadow(shop, model=shop.constant(7), shadow_model=deadly)
+
+    for _ in range(3):
+        assert shop.ask() == "7"
+        shop.advance(seconds=1)
+
+    assert shop.total("Invocation5XXErrors", **SHADOW) == 3
+    assert shop.total("Invocation5XXErrors") == 0
+
+
+def test_a_request_that_production_fails_is_copied_as_well(shop, with_shadow):
+    with_shadow(shop, model=shop.doubling(), shadow_model=shop.constant(7))
+
+    with pytest.raises(ClientError, match="ModelError"):
+        shop.ask(",1")
+    shop.advance(seconds=1)
+
+    assert shop.total("Invocation5XXErrors") == 1
+    assert (shop.total("Invocations", **SHADOW), shop.total("Invocation5XXErrors", **SHADOW)) == (1, 0)
+
+
+def test_a_shadow_of_the_same_model_has_a_process_of_its_own(shop, with_shadow):
+    with_shadow(shop, model=shop.scripted(COUNTING), same=True)
+
+    answers = []
+    for _ in range(3):
+        answers.append(shop.ask())
+        shop.advance(seconds=1)
+
+    assert answers == ["1", "2", "3"]
+    assert shop.total("Invocations", **SHADOW) == 3
+
+
+def test_the_same_requests_fail_with_and_without_a_shadow(shop_of_seed, with_shadow):
+    def errors(weight: float) -> list[float]:
+        with shop_of_seed(7) as shop:
+            with_shadow(shop, weights=(1.0, weight))
+            shop.control.profile("blue", error_rate=0.2, latency_jitter_ms=30)
+            shop.control.profile("candidate", error_rate=0.5, latency_jitter_ms=30)
+            replayed(shop, per_minute=120)
+            assert (shop.total("Invocations", **SHADOW) > 0) is (weight > 0)
+            return [
+                *shop.by_minute("Invocation5XXErrors", "Sum"),
+                *shop.by_minute("ModelLatency", "Average"),
+                *shop.by_minute("OverheadLatency", "Average"),
+            ]
+
+    assert errors(1.0) == errors(0.0)
+
+
+def test_a_shadow_cannot_be_asked_by_name(shop, with_shadow):
+    with_shadow(shop)
+
+    with pytest.raises(ClientError, match="Variant Candidate not found for Request"):
+        shop.ask(TargetVariant="Candidate")
+
+
+def test_the_minutes_of_a_shadows_profile_begin_with_its_first_request(shop, with_shadow):
+    with_shadow(shop)
+    shop.control.profile("candidate", error_rate=1.0, from_minute=3)
+
+    replayed(shop, per_minute=60, minutes=6)
+
+    wrong = shop.by_minute("Invocation5XXErrors", "Sum", **SHADOW)
+    assert wrong[:3] == [0, 0, 0]
+    assert wrong[3:6] == [55, 60, 60]
+
+
+def test_in_a_canary_a_shadow_gets_copies_of_its_own_fleets_requests(shop, with_shadow):
+    with_shadow(shop)
+    shop.config("green")
+    shop.canary("green", percent=50)
+
+    replayed(shop, per_minute=1200)
+
+    blue = shop.total("Invocations", EndpointConfigName="blue-shadow")
+    assert 0.4 < blue / 6000 < 0.6
+    assert shop.total("Invocations", **SHADOW) == blue
