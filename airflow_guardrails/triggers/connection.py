@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 from asgiref.sync import sync_to_async
 
+from airflow_guardrails.aws import errors
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 
 log = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 # How often a connection is looked up again, in seconds of the wall clock: always, and while AWS refuses it.
 LOOK_UP_EVERY = 600.0
 LOOK_UP_REFUSED_EVERY = 30.0
+
+# Seconds after which a connection that could not be opened is tried again.
+TRY_AGAIN_AFTER = 5.0
 
 # Seconds that clients are kept after others have taken their place; no call lasts that long.
 KEPT_FOR = 300.0
@@ -40,12 +44,19 @@ class SharedConnection:
         self._fingerprint = ""
         self._was_found = False
         self._looked_up_at = 0.0
+        self._not_before = 0.0
         self._opening = asyncio.Lock()
 
     async def calls(self) -> AsyncCalls:
+        """
+        Return the calls of the connection as it is now.
+
+        :raises aws.errors.Unanswered: if it cannot be opened. The task's worker has used it before, so that
+            is taken for something that passes.
+        """
         async with self._opening:
             if self._calls is None:
-                await self._open(self._make_hook())
+                await self._open_first()
             elif time.monotonic() - self._looked_up_at >= LOOK_UP_EVERY:
                 await self._open_if_changed()
             assert self._calls is not None
@@ -62,6 +73,18 @@ class SharedConnection:
         self._former.clear()
         for stack in stacks:
             await stack.aclose()
+
+    async def _open_first(self) -> None:
+        if time.monotonic() < self._not_before:
+            raise errors.Unanswered(reason="the connection could not be opened a moment ago")
+        try:
+            await self._open(self._make_hook())
+        except Exception as error:
+            # Of a thousand waits, one tries for all.
+            self._not_before = time.monotonic() + TRY_AGAIN_AFTER
+            log.warning("A connection could not be opened; it is tried again", exc_info=True)
+            reason = f"the connection could not be opened ({type(error).__name__})"
+            raise errors.Unanswered(reason=reason) from error
 
     async def _open_if_changed(self) -> None:
         self._looked_up_at = time.monotonic()

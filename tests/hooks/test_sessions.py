@@ -21,12 +21,19 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
 )
+from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import is_passing
 from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.hooks import sessions
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
-from airflow_guardrails.hooks.sessions import LOADER, PATIENT, ThreadedCredentials, asynchronous_session
+from airflow_guardrails.hooks.sessions import (
+    LOADER,
+    PATIENT,
+    ThreadedCredentials,
+    asynchronous_session,
+    parse_moment,
+)
 from airflow_guardrails.simulator.faults import Fault
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
@@ -558,3 +565,14 @@ def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
     assert facts(ours) == facts(theirs)
     assert facts(ours).kind is Session
     assert type(ours._cloudwatch.get_session()) is Session
+
+
+# Times of answers.
+
+
+@pytest.mark.parametrize(
+    "value", [1_772_445_600, 1_772_445_600.25, "2026-03-02T10:00:00Z", "Mon, 02 Mar 2026 10:00:00 GMT"]
+)
+def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
+    assert parse_moment(value) == parse_timestamp(value)
+    assert parse_moment(value).tzinfo is not None

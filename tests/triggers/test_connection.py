@@ -14,6 +14,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
 
+from airflow_guardrails.aws.errors import Unanswered, is_passing
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers import connection as connections
@@ -234,12 +235,19 @@ async def test_a_connection_that_was_never_there_is_used_when_somebody_makes_it(
     assert await key_of(await shared.calls()) == OLD
 
 
-async def test_a_first_look_up_that_fails_is_told_and_made_again(shared, looked_up):
+async def test_a_first_look_up_that_fails_passes_and_is_made_again_for_all_once_in_a_while(
+    shared, looked_up, clock, caplog
+):
     looked_up.error = RuntimeError("the vault is sealed")
-    with pytest.raises(RuntimeError, match="sealed"):
-        await shared.calls()
+    for _ in range(50):
+        with pytest.raises(Unanswered, match="could not be opened") as caught:
+            await shared.calls()
+        assert is_passing(caught.value)
+    assert looked_up.times == 1
+    assert "the vault is sealed" in caplog.text
 
     looked_up.error = None
+    clock.now += connections.TRY_AGAIN_AFTER
     assert await key_of(await shared.calls()) == OLD
 
 

@@ -414,3 +414,18 @@ def test_reads_that_lag_behind_the_news_are_looked_at_again_at_the_next_beat():
         return end
 
     assert warped(story()) <= 1035
+
+
+def test_a_poller_that_is_to_begin_later_does():
+    account = fleet(1)
+
+    async def story():
+        poller = Poller(account, begins_after=5.0)
+        wait = asyncio.ensure_future(wait_for_end(poller, "churn-0"))
+        await asyncio.sleep(10)
+        wait.cancel()
+        await asyncio.gather(wait, return_exceptions=True)
+        await poller.close()
+
+    warped(story())
+    assert account.looks_at == [5.0]
