@@ -88,8 +88,10 @@ def is_access_denied(error: ClientError) -> bool:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether AWS does not accept the credentials, whatever they may do."""
-    return isinstance(error, ClientError) and code_of(error) in _REFUSED
+    """Whether AWS does not accept the credentials, or gives none for a role, whatever they may do."""
+    if not isinstance(error, ClientError):
+        return False
+    return code_of(error) in _REFUSED or error.operation_name.startswith("AssumeRole")
 
 
 def is_passing(error: Exception) -> bool:

@@ -66,7 +66,7 @@ class SharedConnection:
         """AWS has refused the credentials: somebody may have changed the connection meanwhile."""
         async with self._opening:
             if time.monotonic() - self._looked_up_at >= LOOK_UP_REFUSED_EVERY:
-                await self._open_if_changed()
+                await self._open_if_changed(or_refused=True)
 
     async def close(self) -> None:
         stacks = [stack for _, stack in self._former] + [self._stack]
@@ -86,7 +86,7 @@ class SharedConnection:
             reason = f"the connection could not be opened ({type(error).__name__})"
             raise errors.Unanswered(reason=reason) from error
 
-    async def _open_if_changed(self) -> None:
+    async def _open_if_changed(self, *, or_refused: bool = False) -> None:
         self._looked_up_at = time.monotonic()
         hook = self._make_hook()
         try:
@@ -98,8 +98,10 @@ class SharedConnection:
             # Airflow says the same of one that was removed and of a secrets backend that is away for a while;
             # what it would have us use instead are boto3's own ways, to who knows which account.
             log.warning("Connection %s is not found any more: its clients go on", hook.aws_conn_id)
-        elif fingerprint != self._fingerprint:
-            log.info("Connection %s has changed: its clients are opened anew", hook.aws_conn_id)
+        elif or_refused or fingerprint != self._fingerprint:
+            # One that is refused may take its credentials from elsewhere, a file say, and they have changed.
+            why = "has changed" if fingerprint != self._fingerprint else "is refused"
+            log.info("Connection %s %s: its clients are opened anew", hook.aws_conn_id, why)
             await self._open(hook)
 
     async def _open(self, hook: GuardrailsHook) -> None:

@@ -48,10 +48,11 @@ WIDEST_SPACING = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """One wait's next look."""
+    """One wait's next look; *beat* is what it would keep if there were no news."""
 
     vigil: Vigil
     look: asyncio.Future[EndpointLook]
+    beat: float
 
 
 @dataclass(eq=False, slots=True)
@@ -86,9 +87,27 @@ class Poller:
         self._wakes_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        # Whether news come from elsewhere, so that lists need no beat; None: nobody has tried yet.
-        self.is_told: bool | None = None
+        self._is_told: bool | None = None
         self.start(self._run())
+
+    @property
+    def is_told(self) -> bool | None:
+        """Whether news come from elsewhere, so that lists need no beat; None: nobody has tried yet."""
+        return self._is_told
+
+    @is_told.setter
+    def is_told(self, told: bool) -> None:
+        was_told, self._is_told = self._is_told, told
+        if was_told and not told:
+            self._beat_again()
+
+    def _beat_again(self) -> None:
+        """Those that news have spared their beat rest no longer than that."""
+        now = _now()
+        for request in (request for requests in self._requests.values() for request in requests):
+            due = min(request.vigil.due, now + request.beat)
+            request.vigil = replace(request.vigil, due=due, every=request.beat)
+            self._wake_at(request.vigil.acts_at)
 
     def join(self, endpoint_name: str) -> None:
         self._waits[endpoint_name] += 1
@@ -162,7 +181,7 @@ class Poller:
             expected=rest.expected,
             modified_at=rest.modified_at,
         )
-        return _Request(vigil, asyncio.get_running_loop().create_future())
+        return _Request(vigil, asyncio.get_running_loop().create_future(), beat=every)
 
     # The rounds.
 
@@ -301,8 +320,7 @@ class Poller:
         async with self._slots:
             await self._pace.keep()
             try:
-                calls = await self._connection.calls()
-                look = await _within(LONGEST_CALL, calls.look(name))
+                look = await _within(LONGEST_CALL, self._ask(name))
             except asyncio.TimeoutError:
                 raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
             except ClientError as error:
@@ -314,6 +332,9 @@ class Poller:
                 raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
             self._pace.answered()
             return look
+
+    async def _ask(self, name: str) -> EndpointLook:
+        return await (await self._connection.calls()).look(name)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:

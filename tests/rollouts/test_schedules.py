@@ -13,7 +13,8 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from threading import Semaphore, Thread
@@ -40,7 +41,7 @@ from airflow_guardrails.exceptions import (
     RolloutError,
     UnexpectedAnswer,
 )
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator import constraints
@@ -557,26 +558,23 @@ class AsyncClient(Client):
 
         return SimpleNamespace(paginate=pages)
 
-    async def __aenter__(self):
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
 
 def hook_on(line: Line) -> GuardrailsHook:
     """The real hook, with the clients' place taken."""
 
-    async def connect() -> AsyncClient:
-        return AsyncClient(line)
+    @asynccontextmanager
+    async def asynchronous() -> AsyncIterator[AsyncCalls]:
+        async with AsyncExitStack() as stack:
+            calls = AsyncCalls(hook, stack)
+            calls._clients.update(dict.fromkeys(("sagemaker", "cloudwatch"), AsyncClient(line)))
+            yield calls
 
     hook = GuardrailsHook(aws_conn_id=None, region_name="us-east-1")
-    cloudwatch = SimpleNamespace(conn=Client(line), client_type="cloudwatch", get_async_conn=connect)
     vars(hook).update(
         conn=Client(line),
         _conn_without_retries=Client(line),
-        _cloudwatch=cloudwatch,
-        get_async_conn=connect,
+        _cloudwatch=SimpleNamespace(conn=Client(line), client_type="cloudwatch"),
+        asynchronous=asynchronous,
         _client=SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1", partition="aws")),
     )
     return hook

@@ -16,6 +16,7 @@ from airflow_guardrails.aws import events as events_of_aws
 from airflow_guardrails.hooks.guardrails import AsyncCalls
 from airflow_guardrails.simulator.faults import Fault
 from airflow_guardrails.triggers import news, sharing
+from airflow_guardrails.triggers import poller as polling
 from airflow_guardrails.triggers.connection import SharedConnection
 from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
@@ -411,3 +412,15 @@ async def test_credentials_that_the_queue_refuses_have_the_connection_looked_up(
     _, connection = await heard([failure("ExpiredToken"), failure("InvalidClientTokenId")], tries=3)
 
     assert connection.refused.await_count == 2
+
+
+async def test_a_queue_that_falls_silent_gives_those_who_rest_their_beat_again(
+    churn, updating, queue, wait, monkeypatch
+):
+    monkeypatch.setattr(polling, "RESTLESS_FOR", 0.0)
+    waiting = wait(waiter_delay=QUICK)
+    await at_rest()
+    queue.drop()
+    await advance(churn, hours=1)
+
+    assert await outcome(waiting) == "Succeeded"
