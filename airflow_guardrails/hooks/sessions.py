@@ -14,11 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from aiobotocore.credentials import AioCredentials
-from aiobotocore.session import AioSession
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from boto3.session import Session
@@ -28,6 +26,9 @@ from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.events import LONG_POLL
+
+if TYPE_CHECKING:
+    from aiobotocore.session import AioSession
 
 # botocore's descriptions of its services, parsed once for all sessions.
 LOADER = Loader()
@@ -45,7 +46,7 @@ PATIENT = Config(
 RETRY_REFRESH = 60.0
 
 
-class ThreadedCredentials(AioCredentials):  # type: ignore[misc]
+class ThreadedCredentials(Credentials):  # type: ignore[misc]
     """
     boto3's credentials, of whatever kind, for an event loop.
 
@@ -55,14 +56,17 @@ class ThreadedCredentials(AioCredentials):  # type: ignore[misc]
     :param credentials: what a session of boto3 has resolved.
     """
 
-    account_id = None
-
     def __init__(self, credentials: Credentials) -> None:
+        # What a client asks for is the frozen ones.
+        super().__init__("", "")
         self._credentials = credentials
         self._known: ReadOnlyCredentials | None = None
         self._refreshing: asyncio.Future[ReadOnlyCredentials] | None = None
         self._tried_at = -math.inf
         self.method = credentials.method
+
+    def get_account_id(self) -> None:
+        """No endpoint of the services used here depends on it."""
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
         if not self._needs_refresh():
@@ -157,6 +161,8 @@ class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
 
 def asynchronous_session(session: Session) -> AioSession:
     """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
+    from aiobotocore.session import AioSession  # noqa: PLC0415 - a worker does without
+
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
     opened.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
