@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
+
+from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator import shadows
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.errors import (
     EndpointConfigNotFound,
     EndpointNotFound,
+    ExperimentNotFound,
     ModelNotFound,
     ValidationException,
 )
@@ -29,6 +33,9 @@ _CONFIG = Kind(
     field="EndpointConfig",
     not_found=EndpointConfigNotFound,
 )
+# Of the 63 characters that a name may have, some are for a number.
+_LONGEST_STEM = 58
+_EXPERIMENT = "inference-experiment"
 _NOT_FOUND = {
     "endpoint": EndpointNotFound,
     _CONFIG.arn_word: EndpointConfigNotFound,
@@ -45,7 +52,7 @@ class Catalogue:
         self._knobs = knobs
         self._models = Shelf(_MODEL, clock=clock, arn=self.arn)
         self._configs = Shelf(_CONFIG, clock=clock, arn=self.arn)
-        self.tags = Tags(not_found)
+        self.tags = Tags(self._not_found)
 
     def arn(self, kind: str, name: str) -> str:
         return f"{self._arn_prefix}:{kind}/{name}"
@@ -56,6 +63,16 @@ class Catalogue:
     def config(self, name: str) -> Request:
         """An endpoint configuration that can be seen already, or EndpointConfigNotFound."""
         return self._configs.find(name, visible_after=self._knobs.config_visible_after_seconds).request
+
+    def keep_config(self, config: Request) -> None:
+        """Add an endpoint configuration of SageMaker's own making."""
+        self._configs.add(config)
+
+    def free_config_name(self, wanted: str) -> str:
+        """A name that no endpoint configuration has: *wanted* or its beginning, numbered where taken."""
+        wanted = wanted[:_LONGEST_STEM].rstrip("-")
+        numbered = (f"{wanted}-{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([wanted], numbered) if name not in self._configs)
 
     def create_model(self, request: Request) -> Answer:
         Model.from_request(request)
@@ -89,6 +106,11 @@ class Catalogue:
         rows = list(self._configs.summaries())
         return page(rows, request, kind="EndpointConfig", key="EndpointConfigs")
 
+    def _not_found(self, arn: str) -> ServiceException:
+        if kind_of(arn) == _EXPERIMENT:
+            return ExperimentNotFound(self._knobs, arn=arn)
+        return _NOT_FOUND[kind_of(arn)](arn)
+
     def _check_variant(self, variant: Mapping[str, Any]) -> None:
         if "ModelName" not in variant:
             raise ValidationException(
@@ -106,14 +128,10 @@ class Catalogue:
         return {}
 
 
-def not_found(arn: str) -> ValidationException:
-    return _NOT_FOUND[kind_of(arn)](arn)
-
-
 def kind_of(arn: str) -> str:
     return arn.rsplit(":", maxsplit=1)[-1].partition("/")[0]
 
 
 def is_ours(arn: str) -> bool:
     """Whether the resource is kept here and not by moto."""
-    return kind_of(arn) in _NOT_FOUND
+    return kind_of(arn) in {_EXPERIMENT, *_NOT_FOUND}

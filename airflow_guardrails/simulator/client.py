@@ -150,6 +150,32 @@ class SimulatorClient:
             endpoint_config_name=endpoint_config_name,
         )
 
+    def script_experiment(
+        self,
+        name: str,
+        *,
+        status: str,
+        reason: str | None = None,
+        after_seconds: float = 0,
+        keep_shadow: bool = False,
+    ) -> None:
+        """
+        End the inference experiment *name*, there or yet to be created, so long after its creation.
+
+        :param status: ``Completed`` or ``Cancelled``.
+        :param reason: its StatusReason.
+        :param keep_shadow: whether the endpoint stays as it is then; else the shadow is taken down first.
+        """
+        self.post(
+            "experiments/script-ending",
+            region=self.region,
+            name=name,
+            status=status,
+            reason=reason,
+            after_seconds=after_seconds,
+            keep_shadow=keep_shadow,
+        )
+
     def system_update(self, endpoint_name: str, seconds: float) -> None:
         """Put the endpoint into SystemUpdating for *seconds*."""
         self.post("endpoints/system-update", region=self.region, endpoint_name=endpoint_name, seconds=seconds)

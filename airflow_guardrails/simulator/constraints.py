@@ -51,6 +51,8 @@ def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
     elif shape.type_name == "list":
         for number, item in enumerate(value, start=1):
             yield from _violations(shape.member, item, f"{path}.{number}.member")
+    elif shape.type_name == "map":
+        yield from _map_violations(shape, value, path)
 
 
 def _member_violations(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -60,6 +62,13 @@ def _member_violations(shape: Any, value: Mapping[str, Any], path: str) -> Itera
             yield from _violations(member, value[name], at)
         elif name in shape.required_members:
             yield violation(None, at, "Member must not be null")
+
+
+def _map_violations(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
+    for kind, member, items in (("keys", shape.key, value.keys()), ("value", shape.value, value.values())):
+        for item in items:
+            if rules := list(_broken_rules(member, item)):
+                yield violation(value, path, f"Map {kind} must satisfy constraint: [{', '.join(rules)}]")
 
 
 def _broken_rules(shape: Any, value: Any) -> Iterator[str]:

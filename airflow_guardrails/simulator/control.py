@@ -49,6 +49,7 @@ class Control:
             ("POST", "endpoints/script-ending"): self._script_ending,
             ("POST", "endpoints/system-update"): self._system_update,
             ("POST", "endpoints/vanish"): self._vanish,
+            ("POST", "experiments/script-ending"): self._script_experiment,
             ("POST", "alarms/state"): self._alarm_state,
         }
 
@@ -116,6 +117,10 @@ class Control:
 
     def _script_ending(self, *, region: str, endpoint_name: str, **details: Any) -> dict[str, Any]:
         self._world(region).sagemaker.script_ending(endpoint_name, **details)
+        return {}
+
+    def _script_experiment(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:
+        self._world(region).sagemaker.experiments.script_ending(name, **details)
         return {}
 
     def _system_update(self, *, region: str, endpoint_name: str, seconds: float) -> dict[str, Any]:

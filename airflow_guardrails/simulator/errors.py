@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from moto.core.exceptions import ServiceException
+
+if TYPE_CHECKING:
+    from airflow_guardrails.simulator.knobs import Knobs
 
 
 class ValidationException(ServiceException):  # type: ignore[misc]
@@ -52,7 +57,46 @@ class ShadowRefused(ValidationException):
     """A shadow variant where there can be none; the sentence itself is not documented."""
 
     def __init__(self, told: str | None, reason: str) -> None:
-        super().__init__((told or "").replace("{reason}", reason))
+        super().__init__(_filled(told, reason=reason))
+
+
+class EndpointInExperiment(ValidationException):
+    """Not documented at all, sentence included."""
+
+    def __init__(self, knobs: Knobs, *, arn: str, experiment: str) -> None:
+        super().__init__(_filled(knobs.endpoint_in_experiment_message, arn=arn, experiment=experiment))
+
+
+class ExperimentInvalid(ValidationException):
+    """What an inference experiment cannot be like; no sentence of these is documented."""
+
+    def __init__(self, knobs: Knobs, reason: str) -> None:
+        super().__init__(_filled(knobs.experiment_invalid_message, reason=reason))
+
+
+class ExperimentInUse(ServiceException):  # type: ignore[misc]
+    """Its name is taken, or its endpoint by another experiment."""
+
+    code = "ResourceInUse"
+
+    def __init__(self, knobs: Knobs, *, name: str, endpoint: str) -> None:
+        super().__init__(_filled(knobs.experiment_in_use_message, name=name, endpoint=endpoint))
+
+
+class ExperimentConflict(ServiceException):  # type: ignore[misc]
+    """The call does not go with the experiment's status."""
+
+    code = "ConflictException"
+
+    def __init__(self, knobs: Knobs, *, arn: str, status: str, action: str) -> None:
+        super().__init__(_filled(knobs.experiment_conflict_message, arn=arn, status=status, action=action))
+
+
+class ExperimentNotFound(ServiceException):  # type: ignore[misc]
+    code = "ResourceNotFound"
+
+    def __init__(self, knobs: Knobs, *, arn: str) -> None:
+        super().__init__(_filled(knobs.experiment_missing_message, arn=arn))
 
 
 class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
@@ -70,3 +114,11 @@ class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
 class ThrottlingException(ServiceException):  # type: ignore[misc]
     code = "ThrottlingException"
     message = "Rate exceeded"
+
+
+def _filled(told: str | None, **values: str) -> str:
+    """A sentence that nobody has published, as a knob has it; not a format string, which may be anything."""
+    text = told or ""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text

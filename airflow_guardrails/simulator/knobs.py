@@ -197,6 +197,81 @@ class Knobs:
         meaning="What an update with a policy does when the old or the new configuration has a shadow.",
     )
 
+    experiment_step_seconds: float = _knob(
+        30.0, "How long an experiment is Creating, Updating, or Stopping where its endpoint stays as it is."
+    )
+    experiment_least_seconds: float = _knob(3600.0, "How long an experiment must be scheduled for at least.")
+    experiment_too_long: str = _choice(
+        "reject", "clamp", meaning="What a schedule of more than 30 days does; an early start always clamps."
+    )
+    experiment_past_start: str = _choice(
+        "now", "reject", meaning="What a StartTime in the past does: it means now, or it is refused."
+    )
+    experiment_missing_endpoint: str = _choice(
+        "reject",
+        "cancelled",
+        meaning="What an experiment on an endpoint that does not exist comes to.",
+    )
+    experiment_production_differs: str = _choice(
+        "reject",
+        "ignore",
+        meaning="What another model of the production variant does than the one it runs.",
+    )
+    experiment_config_name: str | None = _knob(
+        "{endpoint}-{experiment}",
+        "Names the configuration made for an experiment; {endpoint} and {experiment} become their names.",
+        kind=_TEXT,
+    )
+    experiment_end_config: str = _choice(
+        "original",
+        "new",
+        meaning="Whether an endpoint returns to its configuration of before, or to one that is like it.",
+    )
+    experiment_stop_state: str = _choice(
+        "Cancelled", "Completed", meaning="How a stopped experiment ends when DesiredState does not say."
+    )
+    experiment_keeps_shadow: str = _choice(
+        "accept", "reject", meaning="What stopping with Retain for both variants does."
+    )
+    promote_without_desired: str = _choice(
+        "accept", "reject", meaning="What Promote without the shadow in DesiredModelVariants does."
+    )
+    change_during_experiment: str = _choice(
+        "reject",
+        "accept",
+        meaning="What UpdateEndpoint and DeleteEndpoint do while an experiment has the endpoint.",
+    )
+    endpoint_in_experiment_message: str | None = _knob(
+        'Cannot change endpoint "{arn}" while inference experiment {experiment} runs on it.',
+        "What they are refused with; {arn} and {experiment} become the endpoint's ARN and the name.",
+        kind=_TEXT,
+    )
+    experiment_in_use_message: str | None = _knob(
+        "Inference experiment {name} exists already, or endpoint {endpoint} has another one.",
+        "What a taken name or endpoint is refused with; {name} and {endpoint} become theirs.",
+        kind=_TEXT,
+    )
+    experiment_conflict_message: str | None = _knob(
+        'Inference experiment "{arn}" cannot be {action} while it is {status}.',
+        "What a call in the wrong status is refused with; {arn}, {action} and {status} become what they say.",
+        kind=_TEXT,
+    )
+    experiment_missing_message: str | None = _knob(
+        'Could not find inference experiment "{arn}".',
+        "What is said of an experiment that does not exist; {arn} becomes its ARN.",
+        kind=_TEXT,
+    )
+    experiment_invalid_message: str | None = _knob(
+        "The inference experiment is invalid: {reason}.",
+        "What a request that cannot be carried out is refused with; {reason} becomes why.",
+        kind=_TEXT,
+    )
+    experiment_failed_reason: str | None = _knob(
+        "The update of the endpoint failed.",
+        "StatusReason of an experiment whose endpoint says nothing of what went wrong.",
+        kind=_TEXT,
+    )
+
     serve_without_artefact: bool = _knob(
         True, "Whether a model that names no artefact is served, by its behaviour profile.", kind=_FLAG
     )

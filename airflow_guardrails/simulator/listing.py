@@ -47,11 +47,12 @@ def _wanted(row: Summary, request: Mapping[str, Any], kind: str) -> bool:
 
 
 def _in_time(row: Summary, request: Mapping[str, Any], field: str) -> bool:
-    after, before = _moment(request.get(f"{field}After")), _moment(request.get(f"{field}Before"))
+    after, before = moment(request.get(f"{field}After")), moment(request.get(f"{field}Before"))
     return (after is None or row[field] >= after) and (before is None or row[field] < before)
 
 
-def _moment(value: Any) -> datetime | None:
+def moment(value: Any) -> datetime | None:
+    """A time from a request: epoch seconds on the wire; without a zone it is UTC."""
     if value is None:
         return None
     when = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), timezone.utc)

@@ -57,6 +57,12 @@ class Plan:
         return replace(self, shifts=shifts, termination_wait=0)
 
 
+def all_at_once(green: Fleet) -> Plan:
+    """SageMaker's own default: one shift, no bake, no alarms."""
+    full = tuple(variant.desired for variant in green.variants)
+    return Plan(shifts=(Shift(active=full, bake_seconds=0),))
+
+
 def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs: Knobs) -> Plan:
     """
     The plan of *config* for *green*, by its final instance counts.
@@ -66,7 +72,7 @@ def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs
     """
     full = tuple(variant.desired for variant in green.variants)
     if not guarded:
-        return Plan(shifts=(Shift(active=full, bake_seconds=0),))
+        return all_at_once(green)
     plan = _plan(config, green, full, knobs)
     return plan if plan.alarms or knobs.bakes_without_alarms else plan.without_bakes()
 

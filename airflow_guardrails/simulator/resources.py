@@ -81,6 +81,9 @@ class Shelf:
         self._arn = arn
         self._resources: dict[str, Resource] = {}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._resources
+
     def add(self, request: Mapping[str, Any]) -> Resource:
         name = request[f"{self.kind.field}Name"]
         arn = self._arn(self.kind.arn_word, name)

@@ -22,12 +22,14 @@ from airflow_guardrails.simulator.errors import (
     EndpointNotFound,
     ValidationException,
 )
+from airflow_guardrails.simulator.experiment_lives import Lives
+from airflow_guardrails.simulator.experiments import Experiments
 from airflow_guardrails.simulator.fleets import Fleet, Variant, launch, variants_of
 from airflow_guardrails.simulator.guards import AlarmStates, Guards
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
 from airflow_guardrails.simulator.looking import Looks
-from airflow_guardrails.simulator.plans import Plan, alarm_names
+from airflow_guardrails.simulator.plans import Plan, alarm_names, all_at_once
 from airflow_guardrails.simulator.resources import Model
 from airflow_guardrails.simulator.rolling import roll
 from airflow_guardrails.simulator.routing import Route
@@ -76,6 +78,12 @@ class SageMaker:
         self._departures = Departures(
             clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
         )
+        self._lives = Lives(
+            hosting=self, catalogue=self.catalogue, clock=clock, knobs=knobs, account_id=account_id
+        )
+        self.experiments = Experiments(
+            lives=self._lives, hosting=self, catalogue=self.catalogue, clock=clock, knobs=knobs
+        )
 
     def create_endpoint(self, request: Request) -> Answer:
         name = request["EndpointName"]
@@ -106,6 +114,7 @@ class SageMaker:
 
     def update_endpoint(self, request: Request) -> Answer:
         endpoint, blue = self._updatable(request["EndpointName"])
+        self._lives.check_change(endpoint)
         self.catalogue.config(endpoint.config_name)
         green = self._launch(
             request["EndpointConfigName"],
@@ -116,8 +125,9 @@ class SageMaker:
         config = updates.deployment_config(endpoint, request, self._knobs)
         self._guards.check(alarm_names(config))
         plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
-        self._check_limits(green, plan.extra_instances(green), endpoint)
-        self._begin_update(endpoint, blue, green, plan)
+        extra = plan.extra_instances(green)
+        self._check_limits(green, extra, endpoint)
+        self._begin_update(endpoint, blue, green, plan, extra)
         endpoint.last_deployment_config = config or endpoint.last_deployment_config
         return {"EndpointArn": endpoint.arn}
 
@@ -144,6 +154,7 @@ class SageMaker:
         endpoint = self._find(request["EndpointName"])
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
+        self._lives.check_change(endpoint)
         endpoint.begin("Deleting", now=self._clock.now())
         steps = deployments.delete(endpoint, self._ground, gone=lambda: self._forget(endpoint))
         self._departures.start(endpoint, steps)
@@ -194,10 +205,26 @@ class SageMaker:
             endpoint.flight.cancel()
         self._forget(endpoint)
 
-    def _begin_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan) -> None:
+    def endpoint(self, name: str) -> Endpoint | None:
+        found = self._endpoints.get(name.lower())
+        return found if found and found.name == name else None
+
+    def check_room(self, fleet: Fleet, wanted: int, endpoint: Endpoint) -> None:
+        self._check_limits(fleet, wanted, endpoint)
+
+    def swap(self, endpoint: Endpoint, green: Fleet) -> None:
+        """Update all at once, for an inference experiment: only what *green* has more needs room."""
+        assert endpoint.blue
+        extra = max(green.instances - endpoint.blue.instances, 0)
+        self._check_limits(green, extra, endpoint)
+        self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra)
+
+    def _begin_update(
+        self, endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, extra_instances: int
+    ) -> None:
         stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
         endpoint.history.freeze(stale_until, describe(endpoint))
-        endpoint.green, endpoint.extra_instances = green, plan.extra_instances(green)
+        endpoint.green, endpoint.extra_instances = green, extra_instances
         endpoint.begin("Updating", now=self._clock.now())
         watched = self._guards.watched(plan.alarms)
         deploy = roll if plan.rollback_batch else deployments.update
@@ -205,8 +232,8 @@ class SageMaker:
         self._departures.start(endpoint, steps, alarms=watched, max_seconds=plan.max_seconds)
 
     def _find(self, name: str) -> Endpoint:
-        endpoint = self._endpoints.get(name.lower())
-        if endpoint is None or endpoint.name != name:
+        endpoint = self.endpoint(name)
+        if endpoint is None:
             raise EndpointNotFound(self.catalogue.arn("endpoint", name))
         return endpoint
 
@@ -264,6 +291,7 @@ class SageMaker:
         if look and self._announcements.heard:
             self._announce(endpoint, look)
         endpoint.history.record(self._clock.now(), look)
+        self._lives.endpoint_changed(endpoint)
 
     def _announce(self, endpoint: Endpoint, look: Answer) -> None:
         guarded = not updates.is_excluded(endpoint.fleets, own_account=self._account_id)

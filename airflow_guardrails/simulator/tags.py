@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from airflow_guardrails.simulator.errors import ValidationException
+from moto.core.exceptions import ServiceException
+
 from airflow_guardrails.simulator.listing import cut
 
 _PAGE = 50
 
 
 class Tags:
-    def __init__(self, not_found: Callable[[str], ValidationException]) -> None:
+    def __init__(self, not_found: Callable[[str], ServiceException]) -> None:
         self._by_arn: dict[str, dict[str, str]] = {}
         self._not_found = not_found
 

@@ -1,4 +1,8 @@
-"""Models, endpoint configurations and endpoints on moto's wire; the rest of SageMaker is moto's own."""
+"""
+Models, endpoint configurations, endpoints and inference experiments on moto's wire.
+
+The rest of SageMaker is moto's own.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_guardrails.simulator import constraints
 from airflow_guardrails.simulator.catalogue import Catalogue, is_ours
+from airflow_guardrails.simulator.experiments import Experiments
 from airflow_guardrails.simulator.sagemaker import SageMaker
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -63,6 +68,27 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
     def list_endpoints(self) -> ActionResult:
         return self._answer(self._sagemaker.list_endpoints)
 
+    def create_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.create_inference_experiment)
+
+    def describe_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.describe_inference_experiment)
+
+    def update_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.update_inference_experiment)
+
+    def start_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.start_inference_experiment)
+
+    def stop_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.stop_inference_experiment)
+
+    def delete_inference_experiment(self) -> ActionResult:
+        return self._answer(self._experiments.delete_inference_experiment)
+
+    def list_inference_experiments(self) -> ActionResult:
+        return self._answer(self._experiments.list_inference_experiments)
+
     def add_tags(self) -> ActionResult:
         return self._answer(self._catalogue.tags.add) if self._is_ours() else super().add_tags()
 
@@ -88,6 +114,10 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
     @property
     def _catalogue(self) -> Catalogue:
         return self._sagemaker.catalogue
+
+    @property
+    def _experiments(self) -> Experiments:
+        return self._sagemaker.experiments
 
     def _is_ours(self) -> bool:
         return is_ours(self._get_param("ResourceArn") or "")
