@@ -162,5 +162,5 @@ def _status_of(name: str, experiment: Experiment) -> str:
 
 
 def _shadow(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    (shadow,) = request["ShadowModeConfig"]["ShadowModelVariants"]
-    return dict(shadow)
+    shadow: Mapping[str, Any] = request["ShadowModeConfig"]["ShadowModelVariants"][0]
+    return shadow

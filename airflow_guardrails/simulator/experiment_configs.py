@@ -67,10 +67,12 @@ def without_experiment(
         production, retained = [as_spec(experiment.model_variants[kept])], {kept: blue.shadow}
     if kept in outcome.desired:
         production, retained = [as_spec(outcome.desired[kept])], {}
-        models[production[0]["ModelName"]] = catalogue.model(production[0]["ModelName"])
     config = {**experiment.original, "ProductionVariants": production}
     if outcome.shadow == "Retain":
-        config["ShadowProductionVariants"] = blue.config["ShadowProductionVariants"]
+        (spec,) = blue.config["ShadowProductionVariants"]
+        desired = outcome.desired.get(experiment.shadow_name)
+        config["ShadowProductionVariants"] = [{**spec, **(as_spec(desired) if desired else {})}]
+    models |= {v["ModelName"]: catalogue.model(v["ModelName"]) for v in outcome.desired.values()}
     if config != experiment.original or knobs.experiment_end_config == "new":
         config["EndpointConfigName"] = catalogue.free_config_name(own_name(experiment, knobs))
         catalogue.keep_config(config)

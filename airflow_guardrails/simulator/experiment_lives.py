@@ -203,6 +203,11 @@ class Lives:
 
     def _end(self, experiment: Experiment, outcome: Outcome) -> None:
         experiment.end(outcome, now=self._clock.now())
+        self.forget(experiment)
+
+    def forget(self, experiment: Experiment) -> None:
+        """Let nothing happen to it any more."""
+        experiment.timer.cancel()
         if self._by_endpoint.get(experiment.endpoint_name) is experiment:
             del self._by_endpoint[experiment.endpoint_name]
 

@@ -233,6 +233,9 @@ class Knobs:
     experiment_keeps_shadow: str = _choice(
         "accept", "reject", meaning="What stopping with Retain for both variants does."
     )
+    experiment_delete_created: str = _choice(
+        "reject", "accept", meaning="What deleting an experiment does that waits for its start."
+    )
     promote_without_desired: str = _choice(
         "accept", "reject", meaning="What Promote without the shadow in DesiredModelVariants does."
     )

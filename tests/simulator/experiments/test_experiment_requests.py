@@ -449,6 +449,16 @@ def test_production_may_be_kept_with_another_capacity(at):
     assert lab.churn()["ProductionVariants"][0]["CurrentInstanceCount"] == 6
 
 
+def test_a_shadow_may_be_retained_with_another_capacity(at):
+    lab = at("Running")
+
+    lab.stop(lab.RETAIN, DesiredModelVariants=[lab.variant(instances=1)])
+    lab.advance(minutes=10)
+
+    assert lab.serving() == ("InService", "churn-trial-2", ["live", "candidate"])
+    assert lab.churn()["ShadowProductionVariants"][0]["CurrentInstanceCount"] == 1
+
+
 def test_a_variant_without_an_action_is_kept_or_gives_way(lab):
     lab.run()
     lab.stop({"candidate": "Promote"})
@@ -543,6 +553,18 @@ def test_experiments_are_filtered_and_sorted(lab):
     ]
     assert row["StatusReason"] == "enough"
     assert "CompletionTime" in row
+
+
+def test_whether_one_that_waits_for_its_start_can_be_deleted_is_a_knob(at):
+    lab = at("Created")
+    lab.control.set_knobs(experiment_delete_created="accept")
+
+    lab.delete()
+
+    assert lab.sagemaker.list_inference_experiments()["InferenceExperiments"] == []
+    lab.advance(hours=2)
+    assert lab.serving() == ("InService", "blue", ["live"])
+    lab.create("other")
 
 
 def test_an_experiment_has_tags_until_it_is_deleted(lab):
