@@ -21,6 +21,7 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
 )
+from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import is_passing
@@ -576,3 +577,22 @@ def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
 def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
     assert parse_moment(value) == parse_timestamp(value)
     assert parse_moment(value).tzinfo is not None
+
+
+@pytest.mark.parametrize("service", ["sagemaker", "cloudwatch", "sqs"])
+def test_a_description_of_a_service_lacks_nothing_but_its_prose(service):
+    def without_prose(node):
+        if isinstance(node, dict):
+            return {
+                key: without_prose(value)
+                for key, value in node.items()
+                if key != "documentation" or not isinstance(value, str)
+            }
+        return [without_prose(each) for each in node] if isinstance(node, list) else node
+
+    plain = Loader().load_service_model(service, "service-2")
+    assert LOADER.load_service_model(service, "service-2") == without_prose(plain)
+
+
+def test_what_botocore_does_not_describe_is_not_found():
+    assert LOADER.file_loader.load_file("/nowhere/sagemaker") is None
