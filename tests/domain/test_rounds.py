@@ -132,7 +132,7 @@ vigils = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(
     waits=st.lists(vigils, max_size=12),
     pages=st.dictionaries(st.sampled_from([UPDATING, SYSTEM]), st.integers(1, 5)),
