@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
 
 from airflow_guardrails.aws.abort_switch import drift, publish_request, put_switch_request, switch_definition
 from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
 
 SWITCH = AbortSwitch(endpoint_name="churn")
 DEFINITION = switch_definition(SWITCH)
-
-
-@pytest.fixture(scope="module")
-def cloudwatch():
-    return ServiceModel(Loader().load_service_model("cloudwatch", "service-2"), "cloudwatch")
-
-
-@pytest.fixture
-def refused(cloudwatch):
-    """What botocore has against a request, empty if nothing."""
-
-    def report(operation, request):
-        shape = cloudwatch.operation_model(operation).input_shape
-        return ParamValidator().validate(request, shape).generate_report()
-
-    return report
 
 
 @pytest.mark.parametrize("endpoint_name", ["a", "a" * 63])

@@ -6,9 +6,6 @@ import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
 
 from airflow_guardrails.aws.alarms import (
     ALARM_TYPES,
@@ -23,22 +20,6 @@ from airflow_guardrails.domain.alarms import Alarm, AlarmRule, AlarmState, Alarm
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
 CROSSED = "Threshold Crossed: 1 datapoint [0.3] was greater than the threshold (0.05)."
-
-
-@pytest.fixture(scope="session")
-def cloudwatch():
-    return ServiceModel(Loader().load_service_model("cloudwatch", "service-2"), "cloudwatch")
-
-
-@pytest.fixture
-def refused(cloudwatch):
-    """What botocore has against a request, empty if nothing."""
-
-    def report(operation, request):
-        shape = cloudwatch.operation_model(operation).input_shape
-        return ParamValidator().validate(request, shape).generate_report()
-
-    return report
 
 
 def described(name="errors", **members):

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+
+from tests.simulator.refusing import refusal
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 NAME = "trial"
@@ -17,6 +18,8 @@ KEEP = MappingProxyType({"live": "Retain", "candidate": "Remove"})
 
 class Lab:
     """Short words over boto3; nothing here knows the simulator's inside."""
+
+    refusal = staticmethod(refusal)
 
     KEEP = KEEP
     PROMOTE = MappingProxyType({"live": "Remove", "candidate": "Promote"})
@@ -153,13 +156,6 @@ class Lab:
 
     def advance(self, **duration: float) -> None:
         self.control.clock.advance(**duration)
-
-    def refusal(self, call, *args: Any, **kwargs: Any) -> tuple[str, str]:
-        """Code and message of the error that a call must end in."""
-        with pytest.raises(ClientError) as caught:
-            call(*args, **kwargs)
-        error = caught.value.response["Error"]
-        return error["Code"], error["Message"]
 
 
 @pytest.fixture

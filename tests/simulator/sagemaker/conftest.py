@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+
+from tests.simulator.refusing import refusal
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 VARIANT = "AllTraffic"
@@ -13,6 +14,8 @@ VARIANT = "AllTraffic"
 
 class Bench:
     """Short words over boto3, for one endpoint; nothing here knows the simulator's inside."""
+
+    refusal = staticmethod(refusal)
 
     def __init__(self, simulator, aws) -> None:
         self.simulator = simulator
@@ -112,13 +115,6 @@ class Bench:
 
     def turn(self, name: str, state: str) -> None:
         self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="the test says so")
-
-    def refusal(self, call, *args: Any, **kwargs: Any) -> tuple[str, str]:
-        """Code and message of the error that a call must end in."""
-        with pytest.raises(ClientError) as caught:
-            call(*args, **kwargs)
-        error = caught.value.response["Error"]
-        return error["Code"], error["Message"]
 
 
 @pytest.fixture
