@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.base import OnRollback, RolloutTask, check_duration, check_seconds
+from airflow_guardrails.base import OnRollback, RolloutTask
+from airflow_guardrails.connected import check_duration, check_seconds
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN, AbortSwitch, why_not_abort
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint

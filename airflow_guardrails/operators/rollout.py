@@ -10,15 +10,8 @@ from typing import Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
-from airflow_guardrails.base import (
-    OnKill,
-    OnRollback,
-    OnTimeout,
-    RolloutTask,
-    check_choice,
-    check_duration,
-    check_seconds,
-)
+from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
+from airflow_guardrails.connected import check_choice, check_duration, check_seconds
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.deadline import longest_rollout
 from airflow_guardrails.domain.errors import GuardrailsValueError

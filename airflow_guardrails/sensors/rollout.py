@@ -14,12 +14,8 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.base import (
-    OnRollback,
-    RolloutTask,
-    check_choice,
-    check_seconds,
-)
+from airflow_guardrails.base import OnRollback, RolloutTask
+from airflow_guardrails.connected import check_choice, check_seconds
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP

@@ -22,16 +22,13 @@ from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.killing import abort_if_failed
+from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import publish_report
 from airflow_guardrails.triggers.memory import Memory, recall
 from airflow_guardrails.triggers.sharing import Wait, waiting
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
-
-# Airflow 3.3 marks a task failed in up to a third of the runs in which its trigger fires within about 6 s of
-# the deferral: the worker that deferred may still be waiting for its next heartbeat.
-FIRE_FLOOR = 8.0
 
 
 class SageMakerRolloutTrigger(BaseTrigger):

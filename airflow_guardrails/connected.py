@@ -1,0 +1,97 @@
+"""What every task of this package has: a connection to AWS, a clock, and a place to leave what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.exceptions import InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+Result = TypeVar("Result")
+
+# Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out.
+AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=2)
+
+
+class ConnectedTask(BaseOperator):
+    """Base of all operators and sensors of this package."""
+
+    # Time comes in here, so that a rehearsal can bring its own.
+    sleep: Callable[[float], object] = staticmethod(time.sleep)
+    now: Callable[[], float] = staticmethod(time.time)
+
+    aws_conn_id: str | None
+    region_name: str | None
+    verify: bool | str | None
+    botocore_config: dict[str, Any] | None
+
+    @cached_property
+    def hook(self) -> GuardrailsHook:
+        from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
+
+        return GuardrailsHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
+        )
+
+    def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
+        if self.do_xcom_push and (task_instance := context.get("ti")) is not None:
+            task_instance.xcom_push(key=key, value=value)
+
+    def push_endpoint_links(
+        self, context: Mapping[str, Any], endpoint_name: str, *, alarms: Iterable[str] = ()
+    ) -> None:
+        facts = link_facts(
+            region_name=self.hook.conn_region_name,
+            partition=self.hook.conn_partition,
+            endpoint_name=endpoint_name,
+            alarms=alarms,
+        )
+        self.push(context, FACTS_KEY, facts)
+
+    def translated(self, call: Callable[[], Result]) -> Result:
+        """Give errors of the lower layers their public names."""
+        try:
+            return call()
+        except errors.UnexpectedAnswer as error:
+            raise UnexpectedAnswer(str(error)) from error
+
+
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """:raises InvalidArgument: if *value* is none of the ``Literal`` *choices*."""
+    if value not in get_args(choices):
+        known = ", ".join(repr(choice) for choice in get_args(choices))
+        raise InvalidArgument(f"{name} must be one of {known} (got {value!r})")
+
+
+def check_seconds(name: str, value: float) -> None:
+    """:raises InvalidArgument: if *value* is not a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise InvalidArgument(f"{name} must be a number of seconds greater than 0 (got {value!r})")
+
+
+def check_duration(name: str, value: timedelta | None) -> None:
+    """:raises InvalidArgument: if *value* is neither None nor a positive timedelta."""
+    if value is not None and not (isinstance(value, timedelta) and value > timedelta(0)):
+        raise InvalidArgument(f"{name} must be a timedelta greater than 0 (got {value!r})")
+
+
+def fire_floor() -> float:
+    """Seconds before which a trigger may not fire; follows the heartbeat that makes it necessary."""
+    from airflow_guardrails.triggers.firing import FIRE_FLOOR  # noqa: PLC0415
+
+    heartbeat = float(conf.get("workers", "min_heartbeat_interval", fallback="5"))
+    return min(FIRE_FLOOR, heartbeat + 3)

@@ -1,0 +1,1 @@
+"""What operators and sensor of shadow tests have in common."""
