@@ -23,14 +23,26 @@ GuardrailsError                   root of all of them
  NothingToAbort          no       no update of the endpoint is in flight
  AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
  UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
- RolloutError                     the rollout ended, and not well; ``.report`` has the whole story
-  EndpointRolledBack     no       back on its former configuration; a retry would repeat the update
-  RollbackFailed         no       update and rollback failed: the endpoint serves a mix
-  RolloutFailed          no       the endpoint is Failed, OutOfService, being deleted, or gone
-  RolloutSuperseded      no       somebody else's configuration is served, or on its way
-  RolloutNotStarted      no       the update was never seen in flight
-  AbortTooLate           no       the update ended in service before the abort could act
-  RolloutTimedOut        yes      it still ran when our time was up; a retry goes on watching
+ ModelNotFound           no       no model of this name in this region and account
+ ShadowTestRefused       no       the endpoint can have no such shadow test; nothing was asked for
+ ShadowTestDiffers       no       a test of this task's name exists, and is not what the task wants
+ ReportedError                    something ended, and not well; ``.report`` has the whole story
+  RolloutError                    a rollout; the report is that of XCom ``rollout_report``
+   EndpointRolledBack    no       back on its former configuration; a retry would repeat the update
+   RollbackFailed        no       update and rollback failed: the endpoint serves a mix
+   RolloutFailed         no       the endpoint is Failed, OutOfService, being deleted, or gone
+   RolloutSuperseded     no       somebody else's configuration is served, or on its way
+   RolloutNotStarted     no       the update was never seen in flight
+   AbortTooLate          no       the update ended in service before the abort could act
+   RolloutTimedOut       yes      it still ran when our time was up; a retry goes on watching
+  ShadowTestError                 the wait for a shadow test; the report is XCom ``shadow_test_report``
+   ShadowTestCancelled   no       it was cancelled, by somebody or by an error; ``StatusReason`` says
+   ShadowTestNotFound    no       no shadow test of this name in this region and account
+   ShadowTestTooShort    no       it is over, and a variant has had fewer requests than wanted
+   ShadowTestTimedOut    yes      it was not there yet when our time was up; a retry goes on watching
+   ShadowTestNotStopped  no       it is over, but the endpoint does not serve what was to be left
+  CandidateRejected      no       the judge found the candidate worse; the report is its verdict
+  CandidateUndecided     no       the judge could not tell; the report says what it lacked
 =======================  =======  ===========================================================================
 """
 
@@ -128,8 +140,8 @@ class UnexpectedAnswer(GuardrailsError, AirflowFailException):
     """SageMaker said a word this version does not know."""
 
 
-class RolloutError(GuardrailsError):
-    """A rollout ended without its target in service; *report* says how, as in XCom ``rollout_report``."""
+class ReportedError(GuardrailsError):
+    """An error with a *report*, as it is in XCom."""
 
     def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
         # Both in args, so that the error survives pickling.
@@ -139,6 +151,10 @@ class RolloutError(GuardrailsError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class RolloutError(ReportedError):
+    """A rollout ended without its target in service; *report* says how, as in XCom ``rollout_report``."""
 
 
 class EndpointRolledBack(RolloutError, AirflowFailException):
@@ -167,6 +183,60 @@ class AbortTooLate(RolloutError, AirflowFailException):
 
 class RolloutTimedOut(RolloutError):
     """The rollout outlasted ``max_wait``; it was left running."""
+
+
+class ShadowTestRefused(GuardrailsError, AirflowFailException):
+    """SageMaker's rules keep the endpoint from having this shadow test."""
+
+
+class ShadowTestDiffers(GuardrailsError, AirflowFailException):
+    """There is a test of the name that this task gives, with other content: somebody has changed it."""
+
+
+class ModelNotFound(GuardrailsError, AirflowFailException):
+    """SageMaker has no model of this name, in this region and account."""
+
+
+class ShadowTestError(ReportedError):
+    """
+    A wait for a shadow test ended without what was waited for; *report* is as in XCom ``shadow_test_report``.
+    """
+
+
+class ShadowTestCancelled(ShadowTestError, AirflowFailException):
+    """It was stopped by somebody, or an error ended it: SageMaker has one word for both."""
+
+
+class ShadowTestNotFound(ShadowTestError, AirflowFailException):
+    """SageMaker has no shadow test of this name."""
+
+
+class ShadowTestTooShort(ShadowTestError, AirflowFailException):
+    """It is over, and has seen fewer requests than wanted."""
+
+
+class ShadowTestTimedOut(ShadowTestError):
+    """It was not yet where it was to be; it was left as it was."""
+
+
+class ShadowTestNotStopped(ShadowTestError, AirflowFailException):
+    """It is over, but its endpoint does not serve what the stop was to leave there."""
+
+
+class CandidateRejected(ReportedError, AirflowFailException):
+    """The judge found the candidate worse than production by more than it may be; *report* is the verdict."""
+
+
+class CandidateUndecided(ReportedError, AirflowFailException):
+    """The judge could tell neither way; *report*, its verdict, says what was missing."""
+
+
+ERROR_BY_ENDING: Mapping[str, type[ShadowTestError]] = {
+    "Cancelled": ShadowTestCancelled,
+    "NotFound": ShadowTestNotFound,
+    "TooFewRequests": ShadowTestTooShort,
+    "TimedOut": ShadowTestTimedOut,
+}
 
 
 ERROR_BY_OUTCOME: Mapping[str, type[RolloutError]] = {

@@ -11,7 +11,14 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_guardrails import exceptions
 from airflow_guardrails.domain.rollout import Outcome
-from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, GuardrailsError, RolloutError
+from airflow_guardrails.domain.shadow_watch import Ending
+from airflow_guardrails.exceptions import (
+    ERROR_BY_ENDING,
+    ERROR_BY_OUTCOME,
+    GuardrailsError,
+    ReportedError,
+    RolloutError,
+)
 
 ROW = re.compile(r"(?P<depth> *)(?P<name>[A-Z]\w+) +(?P<retried>yes|no)? +(?P<means>\S.*)")
 REPORT = {"outcome": "RolledBack", "stages": [{"stage": "Baking", "instances": 1}], "guarded": True}
@@ -34,7 +41,7 @@ ERRORS = {
     for name, error in vars(exceptions).items()
     if isinstance(error, type) and issubclass(error, GuardrailsError)
 }
-ENDINGS = sorted(name for name, error in ERRORS.items() if issubclass(error, RolloutError))
+ENDINGS = sorted(name for name, error in ERRORS.items() if issubclass(error, ReportedError))
 
 
 def test_the_table_has_every_error_once_and_no_other():
@@ -47,7 +54,8 @@ def test_airflow_retries_exactly_what_the_table_says(name, retried):
 
 
 def test_only_the_roots_leave_open_whether_they_are_retried():
-    assert [name for name, retried, _ in TABLE if not retried] == ["GuardrailsError", "RolloutError"]
+    roots = {"GuardrailsError", "ReportedError", "RolloutError", "ShadowTestError"}
+    assert {name for name, retried, _ in TABLE if not retried} == roots
 
 
 @pytest.mark.parametrize(("name", "base"), [(row[0], row[2]) for row in TABLE])
@@ -58,6 +66,11 @@ def test_an_error_can_be_caught_by_what_it_stands_under(name, base):
 def test_every_outcome_but_success_has_an_error_of_its_own():
     assert set(ERROR_BY_OUTCOME) == {outcome.value for outcome in Outcome} - {"Succeeded"}
     assert len(set(ERROR_BY_OUTCOME.values())) == len(ERROR_BY_OUTCOME)
+
+
+def test_every_ending_of_a_shadow_test_but_success_has_an_error_of_its_own():
+    assert set(ERROR_BY_ENDING) == {ending.value for ending in Ending} - {"Reached"}
+    assert len(set(ERROR_BY_ENDING.values())) == len(ERROR_BY_ENDING)
 
 
 @pytest.mark.parametrize("through", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
