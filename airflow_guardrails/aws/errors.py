@@ -67,6 +67,20 @@ def is_missing_endpoint(error: ClientError) -> bool:
     return _says(error, 'Could not find endpoint "')
 
 
+def is_missing_experiment(error: ClientError) -> bool:
+    return code_of(error) in {"ResourceNotFound", "ResourceNotFoundException"}
+
+
+def is_in_use(error: ClientError) -> bool:
+    """Whether the name, or the endpoint, of an inference experiment is taken."""
+    return code_of(error) in {"ResourceInUse", "ResourceInUseException"}
+
+
+def is_conflict(error: ClientError) -> bool:
+    """Whether an inference experiment is in a state that does not take this change."""
+    return code_of(error) == "ConflictException"
+
+
 def is_missing_endpoint_config(error: ClientError) -> bool:
     return _says(error, "Could not find endpoint configuration")
 

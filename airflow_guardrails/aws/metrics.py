@@ -8,6 +8,8 @@ from typing import Any
 
 _MOST_DATAPOINTS = 1440
 _MINUTE = 60
+# CloudWatch keeps minutes for 15 days; older data is there in steps of five.
+_FIVE_MINUTES = 300
 
 
 def requests_answered_request(
@@ -23,13 +25,31 @@ def requests_answered_request(
         "VariantName": variant_name,
         "EndpointConfigName": endpoint_config_name,
     }
-    minutes = max(1.0, (end - start).total_seconds() / _MINUTE)
+    return _requests_answered(dimensions, start=start, end=end)
+
+
+def requests_had_request(
+    *, endpoint_name: str, variant_name: str, start: datetime, end: datetime
+) -> dict[str, Any]:
+    """Ask GetMetricStatistics for the requests that a variant had, whichever configuration it was in."""
+    dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
+    return _requests_answered(dimensions, start=start, end=end)
+
+
+def _requests_answered(dimensions: dict[str, str], *, start: datetime, end: datetime) -> dict[str, Any]:
     return {
         "Namespace": "AWS/SageMaker",
         "MetricName": "Invocations",
         "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
         "StartTime": start,
         "EndTime": end,
-        "Period": _MINUTE * ceil((minutes + 1) / _MOST_DATAPOINTS),
+        "Period": _period(start, end),
         "Statistics": ["Sum"],
     }
+
+
+def _period(start: datetime, end: datetime) -> int:
+    """Seconds that CloudWatch accepts, so that the answer holds all of the time in one page."""
+    minutes = max(1.0, (end - start).total_seconds() / _MINUTE)
+    shortest = _MINUTE * ceil((minutes + 1) / _MOST_DATAPOINTS)
+    return shortest if shortest == _MINUTE else _FIVE_MINUTES * ceil(shortest / _FIVE_MINUTES)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_guardrails.domain.shadow_hosts import ModelFacts
+
 
 def from_marketplace(model: Mapping[str, Any], *, account_id: str) -> bool:
     """
@@ -13,18 +15,30 @@ def from_marketplace(model: Mapping[str, Any], *, account_id: str) -> bool:
     A package shared from another account's model registry has a version; that is how the two are told apart
     here. No document of AWS says so.
     """
-    containers = [
-        *([model["PrimaryContainer"]] if model.get("PrimaryContainer") else []),
-        *model.get("Containers", ()),
-    ]
     return any(
         _foreign_without_version(container.get("ModelPackageName", ""), account_id)
-        for container in containers
+        for container in _containers(model)
+    )
+
+
+def parse_model(model: Mapping[str, Any], *, account_id: str) -> ModelFacts:
+    """Read an answer of DescribeModel, as far as it decides about shadow tests."""
+    containers = _containers(model)
+    return ModelFacts(
+        name=model["ModelName"],
+        containers=len(containers),
+        multi_model=any(container.get("Mode") == "MultiModel" for container in containers),
+        marketplace=from_marketplace(model, account_id=account_id),
     )
 
 
 def account_of(arn: str) -> str:
     return arn.split(":")[4]
+
+
+def _containers(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    primary = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else []
+    return [*primary, *model.get("Containers", ())]
 
 
 def _foreign_without_version(package: str, account_id: str) -> bool:

@@ -18,6 +18,7 @@ from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_bet
 from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus
+from airflow_guardrails.domain.experiment import ExperimentStatus
 from airflow_guardrails.domain.narration import narrate_stage
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.rollout import Outcome, StageChange, Watch
@@ -66,18 +67,18 @@ class Rest:
     """
     Wants to go on when the next look is worth it.
 
-    That is after *seconds* of the wall clock or, while a list of endpoints shows this one as *expected* and
-    not changed since *modified_at*, later; but not after *until*.
+    That is after *seconds* of the wall clock or, while a list shows what is waited for as *expected* and not
+    changed since *modified_at*, later; but not after *until*.
 
+    :param name: of the endpoint, or of the shadow test.
     :param until: seconds since the epoch.
-    :param expected: status in which the endpoint may be listed without that being news; ``None``: look in any
-        case.
+    :param expected: status in which it may be listed without that being news; ``None``: look in any case.
     """
 
-    endpoint_name: str
+    name: str
     seconds: float
     until: float
-    expected: EndpointStatus | None = None
+    expected: EndpointStatus | ExperimentStatus | None = None
     modified_at: datetime | None = None
 
 
@@ -139,7 +140,7 @@ def _rest(watch: Watch, pause: float, following: Following) -> Rest:
         until = min(until, following.now() + settles_in.total_seconds())
     look = watch.last_look
     return Rest(
-        endpoint_name=watch.rollout.endpoint_name,
+        name=watch.rollout.endpoint_name,
         seconds=pause,
         until=until,
         expected=watch.expected,

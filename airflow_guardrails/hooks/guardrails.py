@@ -30,15 +30,31 @@ from airflow_guardrails.aws.endpoint import (
     update_endpoint_request,
 )
 from airflow_guardrails.aws.events import endpoint_of_event, receive_request
+from airflow_guardrails.aws.experiment import (
+    create_experiment_request,
+    list_experiments_request,
+    missing_experiment,
+    parse_experiment,
+    parse_experiment_list,
+    stop_experiment_request,
+)
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
-from airflow_guardrails.aws.metrics import requests_answered_request
-from airflow_guardrails.aws.model import from_marketplace
+from airflow_guardrails.aws.metrics import requests_answered_request, requests_had_request
+from airflow_guardrails.aws.model import from_marketplace, parse_model
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
+from airflow_guardrails.domain.experiment import (
+    Experiment,
+    ExperimentLook,
+    ExperimentStatus,
+    ListedExperiment,
+)
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
+from airflow_guardrails.domain.shadow_hosts import ModelFacts
+from airflow_guardrails.domain.shadow_stop import Action
 from airflow_guardrails.hooks.sessions import SharingHook, building
 
 
@@ -160,7 +176,48 @@ class GuardrailsHook(SharingHook):
             end=end,
         )
         answer = self._cloudwatch.conn.get_metric_statistics(**request)
-        return float(sum(point["Sum"] for point in answer["Datapoints"]))
+        return _sum(answer)
+
+    def look_at_experiment(self, name: str) -> ExperimentLook:
+        """
+        Describe the inference experiment; that there is none is an answer too.
+
+        :raises aws.errors.UnexpectedAnswer: if SageMaker says a status this version does not know.
+        """
+        try:
+            return parse_experiment(self.conn.describe_inference_experiment(Name=name))
+        except ClientError as error:
+            return _missing_experiment_or_raise(name, error)
+
+    def create_experiment(self, **wanted: Any) -> None:
+        """
+        Ask for an inference experiment, once; *wanted* is as for ``aws.experiment``.
+
+        botocore does not retry it: a second try would meet the first one and be refused as in use.
+        """
+        self._conn_without_retries.create_inference_experiment(**create_experiment_request(**wanted))
+
+    def stop_experiment(self, experiment: Experiment, action: Action, *, state: str, reason: str) -> None:
+        """Ask for its end, once; *state* is ``Completed`` or ``Cancelled``."""
+        request = stop_experiment_request(experiment, action, state=state, reason=reason)
+        self._conn_without_retries.stop_inference_experiment(**request)
+
+    def model(self, name: str, *, account_id: str) -> ModelFacts | None:
+        """Describe the model; ``None`` if there is none."""
+        try:
+            return parse_model(self.conn.describe_model(ModelName=name), account_id=account_id)
+        except ClientError as error:
+            if errors.is_missing_model(error):
+                return None
+            raise
+
+    def requests_had(
+        self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
+    ) -> dict[str, float]:
+        """Count the requests that variants of the endpoint had, by name."""
+        span: dict[str, Any] = {"endpoint_name": endpoint_name, "start": start, "end": end}
+        ask = self._cloudwatch.conn.get_metric_statistics
+        return {name: _sum(ask(**requests_had_request(variant_name=name, **span))) for name in variant_names}
 
     def switch_drift(self, switch: AbortSwitch) -> list[str] | None:
         """Say how the switch's alarm differs from what it must be; ``None`` if there is no such alarm."""
@@ -237,6 +294,36 @@ class AsyncCalls:
         async for page in pages:
             yield parse_endpoint_list(page)
 
+    async def look_at_experiment(self, name: str) -> ExperimentLook:
+        client = await self._client(self._hook)
+        try:
+            return parse_experiment(await client.describe_inference_experiment(Name=name))
+        except ClientError as error:
+            return _missing_experiment_or_raise(name, error)
+
+    async def listed_experiments(self, status: ExperimentStatus) -> AsyncIterator[list[ListedExperiment]]:
+        """Yield, page by page, all inference experiments in *status*, as far as the list knows."""
+        client = await self._client(self._hook)
+        pages = client.get_paginator("list_inference_experiments")
+        async for page in pages.paginate(**list_experiments_request(status)):
+            yield parse_experiment_list(page)
+
+    async def requests_had(
+        self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
+    ) -> dict[str, float]:
+        span: dict[str, Any] = {"endpoint_name": endpoint_name, "start": start, "end": end}
+        ask = (await self._cloudwatch()).get_metric_statistics
+        return {
+            name: _sum(await ask(**requests_had_request(variant_name=name, **span))) for name in variant_names
+        }
+
+    async def stop_experiment(
+        self, experiment: Experiment, action: Action, *, state: str, reason: str
+    ) -> None:
+        client = await self._client(self._hook)
+        request = stop_experiment_request(experiment, action, state=state, reason=reason)
+        await client.stop_inference_experiment(**request)
+
     async def endpoints_in_events(self, queue_url: str) -> list[str]:
         """
         Wait for SageMaker's events in a queue, take them from it, and name the endpoints that they are about.
@@ -292,6 +379,16 @@ class AsyncCalls:
 
 async def _connect(hook: SharingHook) -> Any:
     return await hook.get_async_conn()  # type: ignore[no-untyped-call]
+
+
+def _sum(statistics: dict[str, Any]) -> float:
+    return float(sum(point["Sum"] for point in statistics["Datapoints"]))
+
+
+def _missing_experiment_or_raise(name: str, error: ClientError) -> ExperimentLook:
+    if errors.is_missing_experiment(error):
+        return missing_experiment(name, error.response)
+    raise error
 
 
 def _missing_or_raise(endpoint_name: str, error: ClientError) -> EndpointLook:

@@ -144,7 +144,7 @@ class Poller:
         :raises ClientError, BotoCoreError: if the look failed.
         """
         request = self._request(rest, every=every, gap=gap, until=until)
-        requests = self._requests.setdefault(rest.endpoint_name, [])
+        requests = self._requests.setdefault(rest.name, [])
         requests.append(request)
         self._wake_at(request.vigil.acts_at)
         expiry = asyncio.get_running_loop().call_at(max(until, _now()) + LONGEST_CALL, _expire, request.look)
@@ -155,8 +155,8 @@ class Poller:
             expiry.cancel()
             if request in requests:
                 requests.remove(request)
-            if not requests and self._requests.get(rest.endpoint_name) is requests:
-                del self._requests[rest.endpoint_name]
+            if not requests and self._requests.get(rest.name) is requests:
+                del self._requests[rest.name]
 
     def tell(self, endpoint_name: str) -> None:
         """Take the news that something has changed: the endpoint is looked at, if anybody waits for it."""
@@ -169,7 +169,7 @@ class Poller:
         self._wake_at(now)
 
     def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request:
-        now, name = _now(), rest.endpoint_name
+        now, name = _now(), rest.name
         is_calm = self.is_told and rest.expected and now >= self._restless_until.get(name, 0.0)
         # The first look in the gap comes at another time for each, or they would all come together for ever.
         described_at = self._described_at.setdefault(name, now - gap * _fraction(name))
@@ -178,7 +178,7 @@ class Poller:
             due=now + (gap if is_calm else rest.seconds),
             every=gap if is_calm else every,
             describe_by=min(described_at + gap, until),
-            expected=rest.expected,
+            expected=rest.expected,  # type: ignore[arg-type]
             modified_at=rest.modified_at,
         )
         return _Request(vigil, asyncio.get_running_loop().create_future(), beat=every)

@@ -27,7 +27,7 @@ START, END = (
 )
 SWITCH = AbortSwitch(endpoint_name="churn")
 LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
-REST = Rest(endpoint_name="churn", seconds=40.0, until=1e9)
+REST = Rest(name="churn", seconds=40.0, until=1e9)
 ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")

@@ -89,7 +89,7 @@ async def wait_for_end(poller, name, *, every=30.0, gap=300.0, until=10 * HOUR, 
     pause = 0.0
     try:
         while True:
-            rest = Rest(endpoint_name=name, seconds=pause, until=0.0, expected=expected, modified_at=TEN)
+            rest = Rest(name=name, seconds=pause, until=0.0, expected=expected, modified_at=TEN)
             try:
                 look = await poller.next_look(rest, every=every, gap=gap, until=until)
             except Exception as error:
@@ -214,7 +214,7 @@ def test_an_endpoint_that_waits_for_its_update_is_looked_at_when_a_list_shows_it
 
         async def begin(name):
             poller.join(name)
-            rest = Rest(endpoint_name=name, seconds=30.0, until=0.0, expected=IN_SERVICE)
+            rest = Rest(name=name, seconds=30.0, until=0.0, expected=IN_SERVICE)
             look = await poller.next_look(rest, every=30.0, gap=10 * HOUR, until=20 * HOUR)
             poller.leave(name)
             return look.status, now()
@@ -238,7 +238,7 @@ def test_at_the_deadline_there_is_a_look_whatever_lists_show():
         poller.join("churn-3")
         poller._described_at["churn-3"] = 0.0
         others = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
-        rest = Rest(endpoint_name="churn-3", seconds=30.0, until=0.0, expected=UPDATING)
+        rest = Rest(name="churn-3", seconds=30.0, until=0.0, expected=UPDATING)
         look = await poller.next_look(rest, every=30.0, gap=10 * HOUR, until=1000.0)
         seen = now()
         for task in others:
@@ -317,7 +317,7 @@ def test_credentials_that_are_refused_are_looked_up_and_end_no_wait():
         poller = Poller(account)
         with pytest.raises(Unanswered, match="credentials are refused"):
             await poller.next_look(
-                Rest(endpoint_name="churn-0", seconds=0.0, until=0.0), every=30, gap=300, until=HOUR
+                Rest(name="churn-0", seconds=0.0, until=0.0), every=30, gap=300, until=HOUR
             )
         await poller.close()
 

@@ -1,0 +1,135 @@
+"""
+What a wait for a shadow test has seen so far, and when it is over.
+
+SageMaker never moves a test back from Completed or Cancelled, so one look at those is enough; only that there
+is no such test needs a second one, for reads may lag behind its creation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+
+from airflow_guardrails.domain.experiment import (
+    Experiment,
+    ExperimentLook,
+    ExperimentStatus,
+    Phase,
+)
+
+
+class Until(str, Enum):
+    """What is waited for. ``ENDED`` takes either way of ending."""
+
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    ENDED = "Ended"
+
+
+class Ending(str, Enum):
+    """How a wait ended."""
+
+    REACHED = "Reached"
+    CANCELLED = "Cancelled"
+    NOT_FOUND = "NotFound"
+    # Over, and a variant has had fewer requests than wanted.
+    TOO_FEW_REQUESTS = "TooFewRequests"
+    TIMED_OUT = "TimedOut"
+
+
+# A test that has run and is over has been running.
+_REACHED_IN = {
+    Until.RUNNING: frozenset({Phase.RUNNING, Phase.COMPLETED}),
+    Until.COMPLETED: frozenset({Phase.COMPLETED}),
+    Until.ENDED: frozenset({Phase.COMPLETED, Phase.CANCELLED}),
+}
+
+GRACE = timedelta(seconds=120)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowWatch:
+    """
+    A wait for the shadow test *name*; :meth:`after` gives the next one.
+
+    :param min_requests: instead of *until*, wait until each variant has had so many requests.
+    :param requests: those that each variant has had, by name, as far as they were counted.
+    :param counted: whether *requests* are as of the last look.
+    """
+
+    name: str
+    until: Until = Until.COMPLETED
+    min_requests: int | None = None
+    adopted: bool = False
+    warnings: tuple[str, ...] = ()
+    look: Experiment | None = None
+    missing_since: datetime | None = None
+    requests: Mapping[str, float] | None = None
+    counted: bool = False
+    unanswered: bool = False
+    ending: Ending | None = None
+
+    def after(self, look: ExperimentLook) -> ShadowWatch:
+        if isinstance(look, Experiment):
+            return _judged(replace(self, look=look, missing_since=None, counted=False))
+        since = self.missing_since or look.seen_at
+        gone = look.seen_at - since >= GRACE
+        return replace(self, missing_since=since, ending=Ending.NOT_FOUND if gone else None)
+
+    def having(self, requests: Mapping[str, float]) -> ShadowWatch:
+        """Take what has been counted since the last look."""
+        return _judged(replace(self, requests=requests, counted=True))
+
+    def give_up(self) -> ShadowWatch:
+        return replace(self, ending=Ending.TIMED_OUT)
+
+    @property
+    def is_to_count(self) -> bool:
+        """Whether the requests decide, and are not known for this look."""
+        if self.min_requests is None or self.counted or self.look is None:
+            return False
+        return self.look.phase in {Phase.RUNNING, Phase.CHANGING, Phase.STOPPING, Phase.COMPLETED}
+
+    @property
+    def expected(self) -> ExperimentStatus | None:
+        """
+        A status in which the test may be listed without that being news; None if a look is worth it anyway.
+        """
+        if self.look is None or self.missing_since or self.min_requests is not None:
+            return None
+        return None if self.look.phase.over else self.look.status
+
+    @property
+    def has_enough(self) -> bool:
+        return bool(self.requests) and self.fewest >= (self.min_requests or 0)
+
+    @property
+    def fewest(self) -> float:
+        """The requests of the variant that has had fewer."""
+        return min((self.requests or {"": 0.0}).values())
+
+
+def _judged(watch: ShadowWatch) -> ShadowWatch:
+    assert watch.look is not None
+    phase = watch.look.phase
+    return replace(
+        watch, ending=_by_requests(watch, phase) if watch.min_requests else _by_phase(watch, phase)
+    )
+
+
+def _by_phase(watch: ShadowWatch, phase: Phase) -> Ending | None:
+    if phase in _REACHED_IN[watch.until]:
+        return Ending.REACHED
+    return Ending.CANCELLED if phase is Phase.CANCELLED else None
+
+
+def _by_requests(watch: ShadowWatch, phase: Phase) -> Ending | None:
+    if phase is Phase.CANCELLED:
+        return Ending.CANCELLED
+    if not watch.counted:
+        return None
+    if watch.has_enough:
+        return Ending.REACHED
+    return Ending.TOO_FEW_REQUESTS if phase is Phase.COMPLETED else None
