@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -17,7 +18,7 @@ from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, UnexpectedAnswer
 from airflow_guardrails.hooks.driving import Result, Steps, drive
-from airflow_guardrails.killing import Kill
+from airflow_guardrails.killing import Kill, abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
 
@@ -44,7 +45,8 @@ class RolloutTask(ConnectedTask):
 
     def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
         if self.kill_action == "abort":
-            self._kill = Kill(self.hook, watch.rollout, task_instance=context.get("ti"), log=self.log)
+            stop = partial(abort_rollout, self.hook, watch.rollout, self.log)
+            self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
         following = Following(every=every, deadline=deadline, now=self.now, on_timeout=self.on_timeout)
         _, report = self._drive(follow(watch, following))
         return report

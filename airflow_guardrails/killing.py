@@ -1,5 +1,5 @@
 """
-Aborting a rollout whose task was killed by a person, and by nobody else.
+Stopping what a task has begun when a person has killed the task, and nobody else.
 
 Airflow calls ``on_kill`` also when a task is cleared, a worker evicted or a triggerer has lost its triggers.
 So what Airflow says of the task instance decides: only ``failed`` is somebody's wish to stop.
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.rollout import Rollout
+from airflow_guardrails.domain.shadow_stop import Action
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
-    from airflow_guardrails.hooks.driving import RolloutCalls
+    from airflow_guardrails.hooks.driving import RolloutCalls, ShadowCalls
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 # A killed worker has about 5 s before SIGKILL.
@@ -29,13 +31,14 @@ class Kill:
 
     ``on_kill`` runs inside a signal handler, wherever the task happens to be; it only sets *asked*. The wait
     notices between two slices of its sleep, and acts there.
+
+    :param stop: what a person's wish is to bring about.
     """
 
-    def __init__(self, hook: GuardrailsHook, rollout: Rollout, *, task_instance: Any, log: Any) -> None:
+    def __init__(self, stop: Callable[[], None], *, task_instance: Any, log: Any) -> None:
         self.asked = False
         self._done = False
-        self._hook = hook
-        self._rollout = rollout
+        self._stop = stop
         self._task_instance = task_instance
         self._log = log
 
@@ -45,15 +48,8 @@ class Kill:
             seconds -= SLICE_SECONDS
             if self.asked and not self._done:
                 self._done = True
-                self._act()
-
-    def _act(self) -> None:
-        if not _is_a_wish(self._state(), "Killed", self._log):
-            return
-        look = self._hook.look(self._rollout.endpoint_name)
-        if _would_hit(look, self._rollout, self._log):
-            self._hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
-            self._log.warning(_THROWN)
+                if _is_a_wish(self._state(), "Killed", self._log):
+                    self._stop()
 
     def _state(self) -> str | None:
         task_instance = self._task_instance
@@ -61,6 +57,21 @@ class Kill:
             return None
         states = task_instance.get_task_states(**_query(task_instance))
         return _only_state(states, task_instance.run_id)
+
+
+def abort_rollout(hook: GuardrailsHook, rollout: Rollout, log: Any) -> None:
+    """Throw the abort switch, if that hits this rollout and nothing else."""
+    look = hook.look(rollout.endpoint_name)
+    if _would_hit(look, rollout, log):
+        hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
+        log.warning(_THROWN)
+
+
+def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:
+    """Stop the shadow test, if it is not over; production stays as it is."""
+    if look := _under_way(hook.look_at_experiment(name), log):
+        hook.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
+        log.warning(_STOPPED, name)
 
 
 async def abort_if_failed(rollout: Rollout, calls: RolloutCalls, task_instance: Any, log: Any) -> None:
@@ -73,13 +84,24 @@ async def abort_if_failed(rollout: Rollout, calls: RolloutCalls, task_instance: 
         log.warning(_THROWN)
 
 
+async def stop_if_failed(name: str, calls: ShadowCalls, task_instance: Any, log: Any) -> None:
+    """Do as :func:`stop_test` does, from a trigger."""
+    if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
+        return
+    if look := _under_way(await calls.look_at_experiment(name), log):
+        await calls.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
+        log.warning(_STOPPED, name)
+
+
+_KILLED = "The Airflow task that made this test was marked failed"
+_STOPPED = "The task was marked failed: shadow test %s is being stopped, and production stays as it is"
 _THROWN = "The task was marked failed: the abort switch is thrown, and acts at the next bake"
 
 
 def _is_a_wish(state: str | None, what_happened: str, log: Any) -> bool:
     if state == "failed":
         return True
-    log.info("%s, and Airflow says this task is %s: the rollout is left alone", what_happened, state)
+    log.info("%s, and Airflow says this task is %s: nothing is stopped", what_happened, state)
     return False
 
 
@@ -88,6 +110,13 @@ def _would_hit(look: EndpointLook, rollout: Rollout, log: Any) -> bool:
     if refusal is not None:
         log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
     return refusal is None
+
+
+def _under_way(look: ExperimentLook, log: Any) -> Experiment | None:
+    if isinstance(look, Experiment) and not look.phase.over:
+        return look
+    log.info("The task was marked failed, and its shadow test is over already")
+    return None
 
 
 async def _state_async(task_instance: Any) -> str | None:

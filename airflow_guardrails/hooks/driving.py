@@ -12,6 +12,7 @@ from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
@@ -23,6 +24,7 @@ from airflow_guardrails.domain.follow import (
     Say,
     SetSwitch,
 )
+from airflow_guardrails.domain.shadow_stop import Action
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -41,6 +43,20 @@ class RolloutCalls(Protocol):
     async def alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]: ...
+
+
+class ShadowCalls(Protocol):
+    """The calls that following a shadow test takes, on an event loop."""
+
+    async def look_at_experiment(self, name: str) -> ExperimentLook: ...
+
+    async def requests_had(
+        self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
+    ) -> dict[str, float]: ...
+
+    async def stop_experiment(
+        self, experiment: Experiment, action: Action, *, state: str, reason: str
+    ) -> None: ...
 
 
 Result = TypeVar("Result")

@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.e2e
 
-LEFT_ALONE = "the rollout is left alone"
+LEFT_ALONE = "nothing is stopped"
 WHERE = pytest.mark.parametrize("where", ["in_triggerer", "in_worker"])
 
 
