@@ -1,1 +1,119 @@
-"""What operators and sensor of shadow tests have in common."""
+"""What operators and sensor of shadow tests have in common: a test to follow, and an honest end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Literal, NoReturn
+
+from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, ConnectedTask, fire_floor
+from airflow_guardrails.domain.follow import Following, Say
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow_follow import follow_test, observe_test
+from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
+from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
+from airflow_guardrails.exceptions import ERROR_BY_ENDING, UnexpectedAnswer
+from airflow_guardrails.hooks.driving import Result, Steps, drive
+from airflow_guardrails.killing import Kill, stop_test
+
+OnKillTest = Literal["leave", "stop"]
+
+REPORT_KEY = "shadow_test_report"
+
+# SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
+CHANGING = timedelta(hours=1)
+
+
+class ShadowTestTask(ConnectedTask):
+    """Base of the tasks that wait for a shadow test."""
+
+    kill_action: OnKillTest = "leave"
+    max_describe_gap: float = MAX_DESCRIBE_GAP
+    _kill: Kill | None = None
+
+    def observe_test(self, watch: ShadowWatch) -> ShadowWatch:
+        return self._drive(observe_test(watch))
+
+    def follow_test(
+        self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float, deadline: float
+    ) -> ShadowWatch:
+        if self.kill_action == "stop":
+            stop = partial(stop_test, self.hook, watch.name, self.log)
+            self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
+        return self._drive(follow_test(watch, Following(every=every, deadline=deadline, now=self.now)))
+
+    def on_kill(self) -> None:
+        if self._kill is not None:
+            self._kill.asked = True
+
+    def defer_test(self, watch: ShadowWatch, *, every: float, deadline: float) -> NoReturn:
+        """
+        Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
+        """
+        from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
+
+        trigger = SageMakerShadowTestTrigger(
+            name=watch.name,
+            until=watch.until.value,
+            min_invocations=watch.min_requests,
+            adopted=watch.adopted,
+            warnings=list(watch.warnings),
+            waiter_delay=every,
+            deadline=deadline,
+            fire_floor=fire_floor(),
+            on_kill=self.kill_action,
+            max_describe_gap=self.max_describe_gap,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        timeout = timedelta(seconds=max(0.0, deadline - self.now())) + AIRFLOW_TIMEOUT_MARGIN
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+
+    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
+        """Take the trigger's event; called by Airflow when the trigger has fired."""
+        return self.end_test(context, report_of(event))
+
+    def conclude_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowReport:
+        return self.end_test(context, shadow_test_report(watch))
+
+    def end_test(self, context: Mapping[str, Any], report: ShadowReport) -> ShadowReport:
+        """
+        Leave the report as XCom, then return it where what was waited for is there.
+
+        Airflow keeps no return value of a task that raises, so the report is pushed before.
+        """
+        self.push(context, REPORT_KEY, report)
+        ending, sentence = Ending(report["ending"]), narrate_ending(report)
+        if ending is not Ending.REACHED:
+            raise ERROR_BY_ENDING[ending.value](sentence, report)
+        self.log.info(sentence)
+        return report
+
+    def _drive(self, steps: Steps[Result]) -> Result:
+        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
+
+    def _sleep(self, seconds: float) -> None:
+        if self._kill is None:
+            self.sleep(seconds)
+        else:
+            self._kill.sleep(seconds, self.sleep)
+
+    def _say(self, news: Say) -> None:
+        self.log.info(news.sentence)
+
+
+def report_of(event: Any) -> ShadowReport:
+    """
+    Read the trigger's event.
+
+    :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
+    """
+    if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
+        raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
+    if event.get("error"):
+        raise UnexpectedAnswer(f"The shadow test could not be watched to its end: {event['error']}")
+    report: ShadowReport = event["report"]
+    return report

@@ -115,6 +115,7 @@ def parse_experiment(answer: Answer) -> Experiment:
         production_name=mode["SourceModelVariantName"],
         shadow_name=shadows[0]["ShadowModelVariantName"],
         sampling_percentage=shadows[0]["SamplingPercentage"],
+        created_at=answer.get("CreationTime"),
         starts_at=schedule.get("StartTime"),
         ends_at=schedule.get("EndTime"),
         completed_at=answer.get("CompletionTime"),

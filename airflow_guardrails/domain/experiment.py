@@ -93,6 +93,7 @@ class Experiment:
     production_name: str
     shadow_name: str
     sampling_percentage: int
+    created_at: datetime | None = None
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     completed_at: datetime | None = None

@@ -34,46 +34,68 @@ def shadow_test_report(watch: ShadowWatch) -> ShadowReport:
         "shadow": _variant(look.shadow if look else None),
         "sampling_percentage": look.sampling_percentage if look else None,
         "data_storage_uri": look.storage.uri if look and look.storage else None,
+        "min_requests": watch.min_requests,
         "requests": dict(watch.requests) if watch.requests is not None else None,
         "adopted": watch.adopted,
         "warnings": list(watch.warnings),
     }
 
 
-def narrate_ending(watch: ShadowWatch) -> str:
+def narrate_ending(report: ShadowReport) -> str:
     """Say how the wait ended, and what to do about it."""
-    look, name = watch.look, f"Shadow test {watch.name}"
-    status = look.status.value if look else "not to be seen"
-    reason = look.reason if look and look.reason else "SageMaker gives no reason"
-    if watch.ending is Ending.REACHED:
-        return f"{name} is {status}{_with_requests(watch)}"
-    if watch.ending is Ending.CANCELLED:
-        return (
-            f"{name} was cancelled: {reason}{_endpoint_reason(watch)}. Its shadow is gone, or going; clear "
-            "this task to begin another test once the reason is mended"
-        )
-    if watch.ending is Ending.NOT_FOUND:
-        return f"There is no shadow test {watch.name}: correct name, region_name or aws_conn_id"
-    if watch.ending is Ending.TOO_FEW_REQUESTS:
-        return (
-            f"{name} is over, and its variants have had {_counts(watch)} requests < {watch.min_requests} "
-            "each: let it run longer, or ask for fewer"
-        )
-    return f"{name} was still {status} when the time was up{_with_requests(watch)}; it is left as it is"
+    return _SENTENCES[Ending(report["ending"])](report)
 
 
-def _with_requests(watch: ShadowWatch) -> str:
-    return f", with {_counts(watch)} requests" if watch.requests is not None else ""
+def _reached(report: ShadowReport) -> str:
+    return f"{_named(report)} is {report['status']}{_with_requests(report)}"
 
 
-def _counts(watch: ShadowWatch) -> str:
-    counts = watch.requests or {}
+def _cancelled(report: ShadowReport) -> str:
+    said = report["endpoint_failure_reason"]
+    of_the_endpoint = f"; of the endpoint SageMaker says: {said}" if said else ""
+    reason = report["reason"] or "SageMaker gives no reason"
+    return (
+        f"{_named(report)} was cancelled: {reason}{of_the_endpoint}. Its shadow is gone, or going; where "
+        "this task made it, clear the task to begin another once the reason is mended"
+    )
+
+
+def _not_found(report: ShadowReport) -> str:
+    return f"There is no shadow test {report['name']}: correct name, region_name or aws_conn_id"
+
+
+def _too_few(report: ShadowReport) -> str:
+    return (
+        f"{_named(report)} is over, and its variants have had {_counts(report)} requests < "
+        f"{report['min_requests']} each: let it run longer, or ask for fewer"
+    )
+
+
+def _timed_out(report: ShadowReport) -> str:
+    status, requests = report["status"] or "not to be seen", _with_requests(report)
+    return f"{_named(report)} was still {status} when the time was up{requests}; it is left as it is"
+
+
+_SENTENCES = {
+    Ending.REACHED: _reached,
+    Ending.CANCELLED: _cancelled,
+    Ending.NOT_FOUND: _not_found,
+    Ending.TOO_FEW_REQUESTS: _too_few,
+    Ending.TIMED_OUT: _timed_out,
+}
+
+
+def _named(report: ShadowReport) -> str:
+    return f"Shadow test {report['name']}"
+
+
+def _with_requests(report: ShadowReport) -> str:
+    return f", with {_counts(report)} requests" if report["requests"] else ""
+
+
+def _counts(report: ShadowReport) -> str:
+    counts = report["requests"] or {}
     return " and ".join(f"{count:g} ({name})" for name, count in counts.items()) or "no"
-
-
-def _endpoint_reason(watch: ShadowWatch) -> str:
-    said = watch.look.endpoint_failure_reason if watch.look else None
-    return f"; of the endpoint SageMaker says: {said}" if said else ""
 
 
 def _variant(variant: ModelVariant | None) -> dict[str, Any] | None:

@@ -53,6 +53,11 @@ class Schedule:
         if self.starts_at is not None and self.ends_at is not None:
             _check_length("the time from start_time to end_time", self.ends_at - self.starts_at)
 
+    @property
+    def longest(self) -> timedelta:
+        """How long it can take from now to the end of the test, at most."""
+        return (self.duration or LONGEST) if self.starts_at is None and self.ends_at is None else 12 * LONGEST
+
     def at(self, now: datetime) -> tuple[datetime | None, datetime]:
         """
         Return when a test that is created *now* starts, if not at once, and when it ends.

@@ -1,0 +1,117 @@
+"""End a shadow test, and leave the endpoint as somebody wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
+
+from airflow_guardrails.connected import check_choice, check_duration, check_seconds
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow_report import ShadowReport
+from airflow_guardrails.domain.shadow_stop import Action
+from airflow_guardrails.domain.shadow_watch import ShadowWatch, Until
+from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.operators.shadow_stopping import Stopping
+from airflow_guardrails.shadow_base import CHANGING, ShadowTestTask
+
+StopAction = Literal["keep_production", "promote", "keep_both"]
+
+
+class SageMakerStopShadowTestOperator(ShadowTestTask):
+    """
+    End a shadow test early, and wait until its endpoint is InService again.
+
+    ``keep_production``, the default, leaves the endpoint as it was before the test. A model that has done
+    well is then best brought into service by
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, step by step and under
+    alarms. ``promote`` is SageMaker's own way: it swaps the fleets at once, no alarm can undo it, and the
+    variant that serves has the shadow's name from then on, which alarms, autoscaling and later guarded
+    updates do not know.
+
+    A test that is over is not stopped again, and that is no error, unless it was ended otherwise than asked
+    here (:class:`~airflow_guardrails.exceptions.ShadowTestNotStopped`).
+
+    :param name: name of the test, as SageMaker knows it. (templated)
+    :param action: ``"keep_production"``, ``"promote"`` or ``"keep_both"``. (templated)
+    :param reason: why, for people: SageMaker keeps it as the test's ``StatusReason``. (templated)
+    :param deferrable: whether to wait in the triggerer instead of a worker slot.
+    :param waiter_delay: seconds between two looks.
+    :param max_wait: how long to wait for the end.
+    :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
+        tests spare them.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
+
+    template_fields: Sequence[str] = ("name", "action", "reason", "aws_conn_id", "region_name", "verify")
+    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    ui_color = "#dfe3f2"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        action: StopAction = "keep_production",
+        reason: str = "Stopped by an Airflow task",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        waiter_delay: float = 30,
+        max_wait: timedelta = CHANGING,
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_seconds("waiter_delay", waiter_delay)
+        check_seconds("max_describe_gap", max_describe_gap)
+        check_duration("max_wait", max_wait)
+        self.name = name
+        self.action = action
+        self.reason = reason
+        self.deferrable = deferrable
+        self.waiter_delay = waiter_delay
+        self.max_wait = max_wait
+        self.max_describe_gap = max_describe_gap
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def execute(self, context: Any) -> ShadowReport:
+        check_choice("action", self.action, StopAction)
+        deadline = self.now() + self.max_wait.total_seconds()
+        watch = self.translated(
+            lambda: self._stopping(deadline).ask(ShadowWatch(name=self.name, until=Until.ENDED))
+        )
+        if watch.look is not None:
+            self.push_endpoint_links(context, watch.look.endpoint_name)
+        if watch.ending is None and self.deferrable:
+            self.defer_test(watch, every=self.waiter_delay, deadline=deadline)
+        if watch.ending is None:
+            watch = self.follow_test(context, watch, every=self.waiter_delay, deadline=deadline)
+        return self.conclude_test(context, watch)
+
+    def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
+        ended = super().end_test(context, report)
+        deadline = self.now() + self.max_wait.total_seconds()
+        self.translated(lambda: self._stopping(deadline).settle(ended))
+        return ended
+
+    def _stopping(self, deadline: float) -> Stopping:
+        return Stopping(
+            action=Action(self.action),
+            reason=self.reason,
+            hook=self.hook,
+            log=self.log,
+            sleep=self.sleep,
+            now=self.now,
+            pause=self.waiter_delay,
+            deadline=deadline,
+        )
