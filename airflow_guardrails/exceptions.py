@@ -24,7 +24,10 @@ GuardrailsError                   root of all of them
  AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
  UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
  ModelNotFound           no       no model of this name in this region and account
+ EndpointConfigDiffers   no       a configuration of this task's name exists, and is not what the task wants
+ EndpointConfigRejected  no       SageMaker refused the configuration; nothing was changed
  ShadowTestRefused       no       the endpoint can have no such shadow test; nothing was asked for
+  ShadowVariantExists    no       it has a shadow already, and not this task's; nothing was asked for
  ShadowTestDiffers       no       a test of this task's name exists, and is not what the task wants
  ReportedError                    something ended, and not well; ``.report`` has the whole story
   RolloutError                    a rollout; the report is that of XCom ``rollout_report``
@@ -187,6 +190,18 @@ class RolloutTimedOut(RolloutError):
 
 class ShadowTestRefused(GuardrailsError, AirflowFailException):
     """SageMaker's rules keep the endpoint from having this shadow test."""
+
+
+class ShadowVariantExists(ShadowTestRefused):
+    """An endpoint has one shadow variant at most."""
+
+
+class EndpointConfigDiffers(GuardrailsError, AirflowFailException):
+    """There is a configuration of the name that this task gives, with other content."""
+
+
+class EndpointConfigRejected(GuardrailsError, AirflowFailException):
+    """SageMaker refused the endpoint configuration, with its own words."""
 
 
 class ShadowTestDiffers(GuardrailsError, AirflowFailException):

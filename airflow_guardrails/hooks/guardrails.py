@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import cached_property
@@ -45,6 +45,7 @@ from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
 from airflow_guardrails.domain.experiment import (
+    PHASE_BY_STATUS,
     Experiment,
     ExperimentLook,
     ExperimentStatus,
@@ -117,6 +118,17 @@ class GuardrailsHook(SharingHook):
             raise
         return answer
 
+    def create_endpoint_config(self, request: dict[str, Any]) -> None:
+        """
+        Ask for an endpoint configuration, once.
+
+        botocore does not retry it: a second try would meet the first one and be refused as existing.
+        """
+        self._conn_without_retries.create_endpoint_config(**request)
+
+    def delete_endpoint_config(self, name: str) -> None:
+        self.conn.delete_endpoint_config(EndpointConfigName=name)
+
     def from_marketplace(self, model_names: Iterable[str], *, account_id: str) -> bool:
         """Say whether any of the models is AWS Marketplace's; a model that is gone is not."""
         return any(self._from_marketplace(name, account_id) for name in model_names)
@@ -129,10 +141,16 @@ class GuardrailsHook(SharingHook):
                 return False
             raise
 
+    def tags(self, arn: str) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in self._tags(arn)}
+
     def intent(self, arn: str) -> Intent | None:
         """Read the intent that the tags of an endpoint configuration hold."""
-        pages = self.conn.get_paginator("list_tags").paginate(ResourceArn=arn)
-        return parse_intent(tag for page in pages for tag in page["Tags"])
+        return parse_intent(self._tags(arn))
+
+    def _tags(self, arn: str) -> Iterator[dict[str, str]]:
+        for page in self.conn.get_paginator("list_tags").paginate(ResourceArn=arn):
+            yield from page["Tags"]
 
     def write_intent(self, arn: str, intent: Intent) -> None:
         self.conn.add_tags(ResourceArn=arn, Tags=intent_tags(intent))
@@ -188,6 +206,14 @@ class GuardrailsHook(SharingHook):
             return parse_experiment(self.conn.describe_inference_experiment(Name=name))
         except ClientError as error:
             return _missing_experiment_or_raise(name, error)
+
+    def experiments_under_way(self) -> list[ListedExperiment]:
+        """List the inference experiments that are not over, those that wait for their start included."""
+        pages = self.conn.get_paginator("list_inference_experiments").paginate(
+            PaginationConfig={"PageSize": 100}
+        )
+        listed = [experiment for page in pages for experiment in parse_experiment_list(page)]
+        return [experiment for experiment in listed if not PHASE_BY_STATUS[experiment.status].over]
 
     def create_experiment(self, **wanted: Any) -> None:
         """
