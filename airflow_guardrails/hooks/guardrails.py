@@ -39,6 +39,7 @@ from airflow_guardrails.aws.experiment import (
     stop_experiment_request,
 )
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
+from airflow_guardrails.aws.metric_data import metric_data_requests, parse_metric_data
 from airflow_guardrails.aws.metrics import requests_answered_request, requests_had_request
 from airflow_guardrails.aws.model import from_marketplace, parse_model
 from airflow_guardrails.domain.abort_switch import AbortSwitch
@@ -53,6 +54,7 @@ from airflow_guardrails.domain.experiment import (
 )
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.intent import Intent
+from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
 from airflow_guardrails.domain.shadow_hosts import ModelFacts
 from airflow_guardrails.domain.shadow_stop import Action
@@ -244,6 +246,16 @@ class GuardrailsHook(SharingHook):
         span: dict[str, Any] = {"endpoint_name": endpoint_name, "start": start, "end": end}
         ask = self._cloudwatch.conn.get_metric_statistics
         return {name: _sum(ask(**requests_had_request(variant_name=name, **span))) for name in variant_names}
+
+    def metric_series(
+        self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
+    ) -> dict[MetricQuery, dict[datetime, float]]:
+        """Return each statistic by the beginning of its period of so many seconds, from *start* to *end*."""
+        pages = self._cloudwatch.conn.get_paginator("get_metric_data")
+        series = {}
+        for some, request in metric_data_requests(queries, start=start, end=end, period=period):
+            series.update(parse_metric_data(pages.paginate(**request), some))
+        return series
 
     def switch_drift(self, switch: AbortSwitch) -> list[str] | None:
         """Say how the switch's alarm differs from what it must be; ``None`` if there is no such alarm."""
