@@ -27,14 +27,17 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
-def check(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any) -> tuple[Finding, ...]:
+def check(
+    wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any, target: EndpointConfig | None = None
+) -> tuple[Finding, ...]:
     """
     Return what was found and does not stop the update; each warning is logged.
 
+    :param target: the configuration to update to, where it is known already or yet to be made.
     :raises EndpointConfigNotFound: if there is no configuration to update to.
     :raises PreflightFailed: if anything found stops the update; the text shows all of it.
     """
-    findings = preflight(gather(wishes, look, hook=hook))
+    findings = preflight(gather(wishes, look, hook=hook, target=target))
     for finding in findings:
         log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
     if any(finding.stops for finding in findings):
@@ -42,8 +45,10 @@ def check(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any) -> 
     return findings
 
 
-def gather(wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook) -> Facts:
-    target = _config(wishes.target, hook)
+def gather(
+    wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, target: EndpointConfig | None = None
+) -> Facts:
+    target = target or _config(wishes.target, hook)
     if target is None:
         raise EndpointConfigNotFound(
             f"Endpoint configuration {wishes.target} does not exist in {hook.conn_region_name}: create it "

@@ -60,6 +60,13 @@ class IntentStore:
         self._earlier = own or tagged
         return own
 
+    def target_made(self, config: dict[str, Any]) -> None:
+        """Go on with the target's configuration, which was not there when this began."""
+        if self.config is None:
+            self.config = config
+            # A new one holds no intent: this tells whether the next try could read one.
+            self._earlier = self._tagged() if self.owner is not None else None
+
     def write(self, look: Endpoint) -> Intent:
         """
         Write down that this task instance is about to update the endpoint it has just seen as in *look*.

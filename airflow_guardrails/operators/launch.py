@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
+from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.findings import Finding
 from airflow_guardrails.domain.launching import Move, next_move
-from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Outcome, Rollout, Watch
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected
 from airflow_guardrails.operators.aftermath import Aftermath
 from airflow_guardrails.operators.checks import check
@@ -32,9 +33,30 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
+class TargetMaker(Protocol):
+    """
+    Makes the target of a launch from what the endpoint serves; *warnings* are for the report.
+    """
+
+    warnings: list[str]
+
+    def needless(self, look: Endpoint) -> bool:
+        """Whether what serves is as it is wanted, so that no update is due."""
+
+    def plan(self, look: Endpoint, *, existing: dict[str, Any] | None) -> EndpointConfig:
+        """
+        Say what the target will be, or is where it exists, or raise what is in the way; change nothing.
+        """
+
+    def make(self) -> dict[str, Any]:
+        """Make what was planned, unless it exists; return DescribeEndpointConfig's answer."""
+
+
 class Launch:
     """
     One launch; :meth:`run` returns the watch over an update that was asked for, adopted, or is over already.
+
+    :param maker: makes the target, where it is not there before.
     """
 
     def __init__(
@@ -47,6 +69,7 @@ class Launch:
         sleep: Callable[[float], object],
         now: Callable[[], float],
         waiter_delay: float,
+        maker: TargetMaker | None = None,
     ) -> None:
         self.wishes = wishes
         self.hook = hook
@@ -55,6 +78,7 @@ class Launch:
         self.sleep = sleep
         self.now = now
         self.waiter_delay = waiter_delay
+        self.maker = maker
         # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
         # one.
         self.own = intents.own()
@@ -65,7 +89,9 @@ class Launch:
         look = self._look_until_free()
         move = self._next_move(look)
         if move is Move.LAUNCH and isinstance(look, Endpoint):
-            self.findings = check(self.wishes, look, hook=self.hook, log=self.log)
+            if self.maker is not None and self.maker.needless(look):
+                return self._as_it_is(look)
+            self._check(look)
             try:
                 look, move = self._prepare(look)
             except Exception:
@@ -74,7 +100,7 @@ class Launch:
             if move is Move.LAUNCH and isinstance(look, Endpoint):
                 return self._ask(look)
             self.intents.withdraw()
-        aftermath = Aftermath(self.wishes, hook=self.hook, warnings=self.intents.warnings)
+        aftermath = Aftermath(self.wishes, hook=self.hook, warnings=self._warnings)
         return aftermath.of(move, look, self.own)
 
     def _look(self) -> EndpointLook:
@@ -111,6 +137,14 @@ class Launch:
 
     # Before the update is asked for.
 
+    def _check(self, look: Endpoint) -> None:
+        """Hold the update against what is known; a target is made only once nothing stands in the way."""
+        maker = self.maker
+        planned = maker.plan(look, existing=self.intents.config) if maker else None
+        self.findings = check(self.wishes, look, hook=self.hook, log=self.log, target=planned)
+        if maker is not None:
+            self.intents.target_made(maker.make())
+
     def _prepare(self, look: Endpoint) -> tuple[EndpointLook, Move]:
         """Write the intent, ready the switch and look again: meanwhile somebody else may have been here."""
         intent = self.intents.write(look)
@@ -120,7 +154,17 @@ class Launch:
         move = self._next_move(again)
         if move is Move.LAUNCH and isinstance(again, Endpoint) and intent.changed_since(again):
             self.intents.write(again)
+        if move is Move.LAUNCH and isinstance(again, Endpoint):
+            self._check_base(again, made_from=look)
         return again, move
+
+    def _check_base(self, look: Endpoint, *, made_from: Endpoint) -> None:
+        """Undo nobody's update: a target made from what served before would."""
+        if self.maker is not None and look.endpoint_config_name != made_from.endpoint_config_name:
+            raise EndpointBusy(
+                f"Endpoint {look.name} has come to serve {look.endpoint_config_name} while this task made "
+                f"{self.wishes.target} from {made_from.endpoint_config_name}; nothing was asked for"
+            )
 
     # The one call that changes what is served.
 
@@ -165,5 +209,16 @@ class Launch:
             f"{self.wishes.target} is in flight: {error}"
         ) from error
 
+    def _as_it_is(self, look: Endpoint) -> Watch:
+        """Report an endpoint that needs no update: what it serves is the target, and was before."""
+        assert look.endpoint_config_name is not None
+        rollout = self.wishes.rollout(previous=None)
+        rollout = replace(rollout, target=look.endpoint_config_name, adopted="foreign", guardrails=None)
+        return replace(self._watch(rollout), stages_complete=False, last_look=look, outcome=Outcome.SUCCEEDED)
+
     def _watch(self, rollout: Rollout) -> Watch:
-        return Watch(rollout=rollout, warnings=tuple(self.intents.warnings), findings=self.findings)
+        return Watch(rollout=rollout, warnings=self._warnings, findings=self.findings)
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        return (*self.intents.warnings, *(self.maker.warnings if self.maker else ()))

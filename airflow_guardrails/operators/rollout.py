@@ -23,7 +23,7 @@ from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators.intents import IntentStore
-from airflow_guardrails.operators.launch import Launch
+from airflow_guardrails.operators.launch import Launch, TargetMaker
 from airflow_guardrails.operators.wishes import Wishes
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.triggers.live import REPORT_KEY
@@ -240,12 +240,17 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             sleep=self.sleep,
             now=self.now,
             waiter_delay=self.waiter_delay,
+            maker=self._maker(),
         )
         try:
             return self.translated(launch.run)
         except PreflightFailed as failure:
             self.push(context, REPORT_KEY, failure.report)
             raise
+
+    def _maker(self) -> TargetMaker | None:
+        """Return what makes the target; None where it has to be there before."""
+        return None
 
     def _still_to_abort(self, watch: Watch) -> bool:
         """Whether the time was up before this try began, and the switch is to be thrown for that."""
