@@ -1,4 +1,6 @@
-"""Drive what ``domain.follow`` wants: make its calls through a hook and send it the answers."""
+"""
+Drive what ``domain.follow`` and ``domain.shadow_follow`` want: make their calls and send them the answers.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_access_denied, is_passing
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
@@ -16,7 +18,6 @@ from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
-    Ask,
     Look,
     NoAnswer,
     Pause,
@@ -24,6 +25,7 @@ from airflow_guardrails.domain.follow import (
     Say,
     SetSwitch,
 )
+from airflow_guardrails.domain.shadow_follow import CountRequests, LookAtExperiment, ShadowAsk
 from airflow_guardrails.domain.shadow_stop import Action
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class ShadowCalls(Protocol):
 
 
 Result = TypeVar("Result")
-Steps = Generator[Ask, Any, Result]
+# A rollout's steps are some of these, too: they ask for less.
+Steps = Generator[ShadowAsk, Any, Result]
 
 
 def drive(
@@ -83,7 +86,7 @@ def drive(
 
 async def drive_async(
     steps: Steps[Result],
-    calls: RolloutCalls,
+    calls: RolloutCalls | ShadowCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
     say: Callable[[Say], Awaitable[object]],
@@ -92,6 +95,7 @@ async def drive_async(
     """
     Follow *steps* to their end, on an event loop.
 
+    :param calls: those that *steps* ask for.
     :param rest: goes on when the next look is worth it; default: after the seconds that it is to take.
     """
     answer: Any = None
@@ -104,30 +108,24 @@ async def drive_async(
         answer = await _answer_async(ask, calls, sleep=sleep, say=say, rest=rest)
 
 
-def _answer(  # noqa: PLR0911 - one return for each ask
-    ask: Ask, hook: GuardrailsHook, *, sleep: Callable[[float], object], say: Callable[[Say], object]
+def _answer(
+    ask: ShadowAsk, hook: GuardrailsHook, *, sleep: Callable[[float], object], say: Callable[[Say], object]
 ) -> Any:
     try:
         match ask:
-            case Look(endpoint_name):
-                return hook.look(endpoint_name)
-            case AlarmStates(names):
-                return hook.alarms(names)
-            case AlarmHistory(names, start, end):
-                return hook.alarm_history(names, start=start, end=end)
-            case SetSwitch(switch, value):
-                return hook.set_switch(switch, value)
             case Pause(seconds) | Rest(seconds=seconds):
                 return sleep(seconds) if seconds else None
             case Say():
                 return say(ask)
+            case _:
+                return _call(ask, hook)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
         return no_answer_or_raise(ask, error)
 
 
-async def _answer_async(  # noqa: PLR0911 - one return for each ask
-    ask: Ask,
-    calls: RolloutCalls,
+async def _answer_async(
+    ask: ShadowAsk,
+    calls: RolloutCalls | ShadowCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
     say: Callable[[Say], Awaitable[object]],
@@ -135,28 +133,48 @@ async def _answer_async(  # noqa: PLR0911 - one return for each ask
 ) -> Any:
     try:
         match ask:
-            case Look(endpoint_name):
-                return await calls.look(endpoint_name)
-            case AlarmStates(names):
-                return await calls.alarms(names)
-            case AlarmHistory(names, start, end):
-                return await calls.alarm_history(names, start=start, end=end)
-            case SetSwitch(switch, value):
-                return await calls.set_switch(switch, value)
             case Rest() if rest is not None:
                 return await rest(ask)
             case Pause(seconds) | Rest(seconds=seconds):
                 return await sleep(seconds) if seconds else None
             case Say():
                 return await say(ask)
+            case _:
+                return await _call(ask, calls)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
         return no_answer_or_raise(ask, error)
 
 
-def no_answer_or_raise(ask: Ask, error: Exception) -> NoAnswer:
+_Question = Look | AlarmStates | AlarmHistory | SetSwitch | LookAtExperiment | CountRequests
+
+
+def _call(ask: _Question, calls: Any) -> Any:
+    """Make the call; what it returns is the answer, or to be awaited, as the *calls* are."""
+    match ask:
+        case Look(endpoint_name):
+            return calls.look(endpoint_name)
+        case LookAtExperiment(name):
+            return calls.look_at_experiment(name)
+        case AlarmStates(names):
+            return calls.alarms(names)
+        case AlarmHistory(names, start, end):
+            return calls.alarm_history(names, start=start, end=end)
+        case SetSwitch(switch, value):
+            return calls.set_switch(switch, value)
+        case CountRequests(endpoint_name, names, start, end):
+            return calls.requests_had(endpoint_name, names, start=start, end=end)
+
+
+def no_answer_or_raise(ask: ShadowAsk, error: Exception) -> NoAnswer:
     """
-    A look that will never be answered ends the watch; alarms only explain, so any failure there is told.
+    Tell what is worth asking again.
+
+    A look that will never be answered ends the watch. Alarms only explain, so any failure there is told.
+    Requests are counted only where their number decides: whoever may not count them would wait for nothing,
+    so that ends the watch, too; whatever else fails there is asked again at the next look.
     """
-    if isinstance(ask, Look) and not is_passing(error):
+    if isinstance(ask, Look | LookAtExperiment) and not is_passing(error):
+        raise error
+    if isinstance(ask, CountRequests) and isinstance(error, ClientError) and is_access_denied(error):
         raise error
     return NoAnswer(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Whatever a rollout asks for is asked of the hook, and answered the same way sync and async."""
+"""Whatever a rollout or a shadow test asks for is asked of the hook, and answered the same way sync and async."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from airflow_guardrails.domain.follow import (
     Say,
     SetSwitch,
 )
+from airflow_guardrails.domain.shadow_follow import CountRequests, LookAtExperiment
 from airflow_guardrails.hooks.driving import drive, drive_async
 
 START, END = (
@@ -29,8 +30,12 @@ SWITCH = AbortSwitch(endpoint_name="churn")
 LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
 REST = Rest(name="churn", seconds=40.0, until=1e9)
 ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]
+LOOK_AT_TEST = LookAtExperiment("trial")
+COUNT = CountRequests("churn", ("live", "candidate"), START, END)
+LOOKS = [LOOK, LOOK_AT_TEST]
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")
+EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "Any")
 
 
 class Calls:
@@ -47,6 +52,12 @@ class Calls:
 
     def look(self, name):
         return self.answer("look", name)
+
+    def look_at_experiment(self, name):
+        return self.answer("look_at_experiment", name)
+
+    def requests_had(self, endpoint_name, names, *, start, end):
+        return self.answer("requests_had", endpoint_name, names, start, end)
 
     def alarms(self, names):
         return self.answer("alarms", names)
@@ -99,9 +110,11 @@ def asking(*asks):
 
 async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
     calls = Calls()
-    answers = await driven(asking(LOOK, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
+    answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
     assert answers == [
         ("look", "churn"),
+        ("look_at_experiment", "trial"),
+        ("requests_had", "churn", ("live", "candidate"), START, END),
         ("alarms", ("errors",)),
         ("alarm_history", ("errors",), START, END),
         ("set_switch", SWITCH, RESET),
@@ -116,22 +129,24 @@ async def test_steps_that_ask_for_nothing_end_with_their_value(driven):
     assert await driven(asking(), Calls()) == []
 
 
+@pytest.mark.parametrize("ask", LOOKS, ids=lambda ask: type(ask).__name__)
 @pytest.mark.parametrize(
     "error", [THROTTLED, ReadTimeoutError(endpoint_url="https://x")], ids=lambda error: type(error).__name__
 )
-async def test_a_look_that_may_be_answered_later_is_no_answer(driven, error):
-    (answer,) = await driven(asking(LOOK), Calls(error))
+async def test_a_look_that_may_be_answered_later_is_no_answer(driven, ask, error):
+    (answer,) = await driven(asking(ask), Calls(error))
     assert answer == NoAnswer(f"{type(error).__name__}: {error}")
 
 
+@pytest.mark.parametrize("ask", LOOKS, ids=lambda ask: type(ask).__name__)
 @pytest.mark.parametrize(
     "error",
     [DENIED, NoCredentialsError(), UnexpectedAnswer("a new status")],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, error):
+async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, ask, error):
     with pytest.raises(type(error)) as raised:
-        await driven(asking(LOOK), Calls(error))
+        await driven(asking(ask), Calls(error))
     assert raised.value is error
 
 
@@ -144,6 +159,21 @@ async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, error):
 async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
     (answer,) = await driven(asking(ask), Calls(error))
     assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [THROTTLED, EXPIRED, NoCredentialsError(), ReadTimeoutError(endpoint_url="https://x")],
+    ids=["throttled", "expired", "no credentials", "no answer in time"],
+)
+async def test_requests_that_cannot_be_counted_now_are_no_answer(driven, error):
+    (answer,) = await driven(asking(COUNT), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+async def test_requests_that_may_not_be_counted_end_the_watch(driven):
+    with pytest.raises(ClientError, match="not authorized"):
+        await driven(asking(COUNT), Calls(DENIED))
 
 
 async def test_a_bug_is_not_taken_for_silence(driven):
