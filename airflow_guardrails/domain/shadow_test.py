@@ -16,6 +16,8 @@ SHORTEST = timedelta(hours=1)
 # CreateInferenceExperiment, Schedule: 7 days unless told otherwise, 30 days at most.
 USUAL = timedelta(days=7)
 LONGEST = timedelta(days=30)
+# A request is on its way for a moment, and SageMaker counts from when it has it.
+_ON_ITS_WAY = timedelta(seconds=30)
 
 _LEAST_PERCENT, _MOST_PERCENT = 1, 100
 
@@ -66,7 +68,7 @@ class Schedule:
         """
         starts = self.starts_at if self.starts_at and self.starts_at > now else None
         begins = starts or now
-        ends = self.ends_at or begins + (self.duration or USUAL)
+        ends = self.ends_at or begins + min((self.duration or USUAL) + _ON_ITS_WAY, LONGEST)
         _check_length(f"the time from {begins.isoformat()} to end_time", ends - begins)
         return starts, ends
 

@@ -1,0 +1,64 @@
+"""A second model for the endpoint ``churn``, and the operators that try it, in simulated time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
+from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+
+ROLE = "arn:aws:iam::123456789012:role/experiments"
+
+
+@pytest.fixture
+def candidate(lab):
+    """The endpoint, and a model ``churn-candidate`` beside the one that serves."""
+    return lab
+
+
+@pytest.fixture
+def create(candidate, simulated_sleep):
+    """Build a task that tries ``churn-candidate`` for two hours."""
+
+    def build(**changes: Any) -> SageMakerCreateShadowTestOperator:
+        arguments = {
+            "task_id": "shadow",
+            "name": "churn-trial",
+            "endpoint_name": "churn",
+            "role_arn": ROLE,
+            "shadow_model_name": "churn-candidate",
+            "duration": timedelta(hours=2),
+        }
+        operator = SageMakerCreateShadowTestOperator(**{**arguments, **changes})
+        return in_simulated_time(operator, candidate, simulated_sleep)
+
+    return build
+
+
+@pytest.fixture
+def stop(candidate, simulated_sleep):
+    def build(name: str, **changes: Any) -> SageMakerStopShadowTestOperator:
+        operator = SageMakerStopShadowTestOperator(**{"task_id": "stop", "name": name, **changes})
+        return in_simulated_time(operator, candidate, simulated_sleep)
+
+    return build
+
+
+def in_simulated_time(operator: Any, churn: Any, sleep: Any) -> Any:
+    operator.sleep = sleep
+    operator.now = lambda: churn.simulator.client.now().timestamp()
+    return operator
+
+
+@pytest.fixture
+def experiment(candidate):
+    """Look at an experiment by boto3."""
+
+    def look(name: str) -> dict[str, Any]:
+        answer: dict[str, Any] = candidate.sagemaker.describe_inference_experiment(Name=name)
+        return answer
+
+    return look
