@@ -1,0 +1,164 @@
+"""Endpoint configurations derived from a live one, with a shadow variant and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isclose
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
+from airflow_guardrails.domain.endpoint import Variant
+from airflow_guardrails.domain.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
+
+Config = Mapping[str, Any]
+Request = dict[str, Any]
+
+_PRODUCTION, _SHADOW = "ProductionVariants", "ShadowProductionVariants"
+_COUNT, _WEIGHT = "InitialInstanceCount", "InitialVariantWeight"
+# DescribeEndpointConfig says these of a configuration, and CreateEndpointConfig does not take them. All else
+# is carried over, what AWS adds tomorrow too.
+_ONLY_DESCRIBED = frozenset({"EndpointConfigArn", "CreationTime", "ResponseMetadata"})
+_NOT_COMPARED = _ONLY_DESCRIBED | {"EndpointConfigName", "Tags", _PRODUCTION, _SHADOW}
+# Capacity that was reserved for production is left to it; a shadow has one instance type.
+_NOT_FOR_A_SHADOW = frozenset({"CapacityReservationConfig", "InstancePools"})
+_OF_AN_INSTANCE_TYPE = frozenset({"AcceleratorType", "InferenceAmiVersion"})
+# Weights are single precision on the wire.
+_WEIGHT_TOLERANCE = 1e-5
+
+_OURS, _AWS = "airflow-guardrails:", "aws:"
+DERIVED_FROM = f"{_OURS}derived-from"
+
+
+def without_shadow(live: Config, *, name: str, variants: Iterable[Variant]) -> Request:
+    """
+    Ask for a configuration like *live*, the one in service, without its shadow.
+
+    :param live: DescribeEndpointConfig's answer.
+    :param variants: the production variants as they are scaled and weighted now.
+    """
+    kept = {key: value for key, value in live.items() if key not in _ONLY_DESCRIBED and value is not None}
+    kept.pop(_SHADOW, None)
+    scaled = {variant.name: variant for variant in variants}
+    production = [_as_live(spec, scaled.get(spec["VariantName"])) for spec in live[_PRODUCTION]]
+    return {**kept, "EndpointConfigName": name, _PRODUCTION: production}
+
+
+def with_shadow(live: Config, shadow: ShadowVariant, *, name: str, variants: Iterable[Variant]) -> Request:
+    """Ask for a configuration like *live*, which has one production variant, with *shadow* beside that."""
+    request = without_shadow(live, name=name, variants=variants)
+    (production,) = request[_PRODUCTION]
+    return {**request, _SHADOW: [_beside(production, shadow)]}
+
+
+def differences(found: Config, wanted: Config, *, shadow_count: int | None = None) -> tuple[str, ...]:
+    """
+    Say in what *found*, of DescribeEndpointConfig, differs from *wanted*, of the functions above.
+
+    Instance counts and weights follow production, which may have changed in between. So only their ratio
+    counts, which is the sampling, and the *shadow_count* that was asked for.
+    """
+    return tuple(
+        f"{path} is {had!r} instead of {asked!r}"
+        for path, had, asked in (
+            *_pairs(found, wanted, "", leave_out=_NOT_COMPARED),
+            *_variant_pairs(found, wanted, _PRODUCTION),
+            *_shadow_pairs(found, wanted, shadow_count),
+        )
+        if had != asked
+    )
+
+
+def with_tags(request: Request, tags: Mapping[str, str], *, derived_from: str) -> Request:
+    """Carry *tags* of the live configuration over, but for AWS's own and ours, and say where it is from."""
+    kept = {key: value for key, value in tags.items() if not key.startswith((_AWS, _OURS))}
+    told = {**kept, DERIVED_FROM: derived_from}
+    return {**request, "Tags": [{"Key": key, "Value": value} for key, value in told.items()]}
+
+
+def without_tags(request: Request) -> Request:
+    return {key: value for key, value in request.items() if key != "Tags"}
+
+
+def planned_config(request: Request, *, arn: str) -> EndpointConfig:
+    """Read the request as the configuration that it makes; *arn* is another's of the same account."""
+    return parse_endpoint_config({**request, "EndpointConfigArn": arn})
+
+
+def is_derived(tags: Mapping[str, str]) -> bool:
+    """Whether the configuration with these tags was derived from another one by this package."""
+    return DERIVED_FROM in tags
+
+
+def is_taken(error: ClientError) -> bool:
+    """Whether there is an endpoint configuration of that name already."""
+    beginning = "Cannot create already existing endpoint configuration"
+    return errors.code_of(error) == "ValidationException" and errors.text_of(error).startswith(beginning)
+
+
+def _as_live(spec: Config, variant: Variant | None) -> Request:
+    """Take count and weight of now; none is scaled in to 0 instances by being created with so many."""
+    now: Request = {}
+    if variant is not None and variant.desired_instances and _COUNT in spec:
+        now[_COUNT] = variant.desired_instances
+    if variant is not None and variant.desired_weight is not None:
+        now[_WEIGHT] = variant.desired_weight
+    return {**spec, **now}
+
+
+def _beside(production: Config, shadow: ShadowVariant) -> Request:
+    own_type = _instance_type(production)
+    another = shadow.instance_type not in {None, own_type}
+    left_out = _NOT_FOR_A_SHADOW | (_OF_AN_INSTANCE_TYPE if another else frozenset())
+    return {
+        **{key: value for key, value in production.items() if key not in left_out},
+        "VariantName": shadow.name,
+        "ModelName": shadow.model_name,
+        "InstanceType": shadow.instance_type or own_type,
+        _COUNT: shadow.instance_count or production.get(_COUNT, 1),
+        _WEIGHT: shadow.weight(production.get(_WEIGHT, 1.0)),
+    }
+
+
+def _instance_type(spec: Config) -> str | None:
+    pools = spec.get("InstancePools") or [{}]
+    kind: str | None = spec.get("InstanceType") or pools[0].get("InstanceType")
+    return kind
+
+
+Pair = tuple[str, Any, Any]
+
+
+def _pairs(found: Config, wanted: Config, path: str, *, leave_out: Iterable[str]) -> Iterator[Pair]:
+    for key in sorted({*found, *wanted} - set(leave_out)):
+        yield f"{path}{key}", found.get(key), wanted.get(key)
+
+
+def _variant_pairs(found: Config, wanted: Config, kind: str) -> Iterator[Pair]:
+    had, asked = _by_name(found, kind), _by_name(wanted, kind)
+    yield kind, sorted(had), sorted(asked)
+    for name in sorted({*had} & {*asked}):
+        yield from _pairs(had[name], asked[name], f"{name}.", leave_out=(_COUNT, _WEIGHT))
+
+
+def _shadow_pairs(found: Config, wanted: Config, count: int | None) -> Iterator[Pair]:
+    yield from _variant_pairs(found, wanted, _SHADOW)
+    for name in sorted({*_by_name(found, _SHADOW)} & {*_by_name(wanted, _SHADOW)}):
+        if count is not None:
+            yield f"{name}.{_COUNT}", _by_name(found, _SHADOW)[name].get(_COUNT), count
+        had, asked = _sampling(found, name), _sampling(wanted, name)
+        if not isclose(had, asked, rel_tol=_WEIGHT_TOLERANCE):
+            yield f"{name}'s part of the requests", had, asked
+
+
+def _sampling(config: Config, shadow_name: str) -> float:
+    (production,) = config[_PRODUCTION]
+    shadow = _by_name(config, _SHADOW)[shadow_name]
+    return float(shadow.get(_WEIGHT, 1.0) / production.get(_WEIGHT, 1.0))
+
+
+def _by_name(config: Config, kind: str) -> dict[str, Config]:
+    return {spec["VariantName"]: spec for spec in config.get(kind) or ()}
