@@ -19,7 +19,13 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["aws"],
             }
         ],
-        "operators": [_modules("airflow_guardrails.operators.rollout", "airflow_guardrails.operators.abort")],
+        "operators": [
+            _modules(
+                "airflow_guardrails.operators.rollout",
+                "airflow_guardrails.operators.abort",
+                "airflow_guardrails.operators.shadow_variant",
+            )
+        ],
         "sensors": [_modules("airflow_guardrails.sensors.rollout")],
         "hooks": [_modules("airflow_guardrails.hooks.guardrails", "airflow_guardrails.hooks.sessions")],
         "triggers": [_modules("airflow_guardrails.triggers.rollout")],
