@@ -1,8 +1,9 @@
 """
-Which endpoints to describe and which lists to read, so that many waits together cost little.
+What to describe and which lists to read, so that many waits together cost little.
 
-A list shows a hundred endpoints in one call, and no configuration: it only tells whose look is worth a call
-of its own. What it costs to read is known from the time before, so both ways are priced each round.
+A list shows a hundred endpoints, or shadow tests, in one call, and little of each: it only tells whose look
+is worth a call of its own. What it costs to read is known from the time before, so both ways are priced each
+round.
 """
 
 from __future__ import annotations
@@ -13,12 +14,38 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_guardrails.domain.endpoint import IN_FLIGHT, EndpointStatus, Listed
+from airflow_guardrails.domain.experiment import PHASE_BY_STATUS, ExperimentStatus, ListedExperiment
 
-# Seconds that lists may spare an endpoint its look, unless somebody says otherwise.
+# Seconds that lists may spare what is waited for its look, unless somebody says otherwise.
 MAX_DESCRIBE_GAP = 300.0
 
-# An endpoint at rest that is to be updated shows here first.
-UNDER_WAY = EndpointStatus.UPDATING
+Status = EndpointStatus | ExperimentStatus
+Line = Listed | ListedExperiment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """
+    Which list tells of a thing in which status.
+
+    :param in_flight: statuses that the thing leaves by itself: it is in their list until it does.
+    :param under_way: where a thing in any other status shows first once something happens to it.
+    """
+
+    in_flight: frozenset[Status]
+    under_way: Status
+
+    def telling_of(self, expected: Status | None) -> Status:
+        return self.under_way if expected is None or expected not in self.in_flight else expected
+
+
+LISTS_OF_ENDPOINTS = Lists(in_flight=frozenset(IN_FLIGHT), under_way=EndpointStatus.UPDATING)
+
+# One that is over stays so, and nothing waits for it any more.
+LISTS_OF_EXPERIMENTS = Lists(
+    in_flight=frozenset(status for status, phase in PHASE_BY_STATUS.items() if not phase.over),
+    under_way=ExperimentStatus.RUNNING,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,20 +57,17 @@ class Vigil:
     :param every: beat of the wait; a list may be read that much earlier, together with others.
     :param describe_by: when to look whatever lists show.
     :param expected: status that is no news; ``None``: look when due, whatever lists show.
-    :param modified_at: the endpoint's LastModifiedTime at the last look; a later one is news.
+    :param listed_in: whose list may spare the look.
+    :param modified_at: LastModifiedTime at the last look; a later one is news.
     """
 
     name: str
     due: float
     every: float
     describe_by: float
-    expected: EndpointStatus | None = None
+    listed_in: Status
+    expected: Status | None = None
     modified_at: datetime | None = None
-
-    @property
-    def listed_in(self) -> EndpointStatus:
-        """The list that may spare the look."""
-        return self.expected if self.expected in IN_FLIGHT else UNDER_WAY
 
     @property
     def acts_at(self) -> float:
@@ -52,10 +76,10 @@ class Vigil:
     def must_be_described(self, now: float) -> bool:
         return now >= self.describe_by or (self.expected is None and now >= self.due)
 
-    def is_news(self, listed: Mapping[str, Listed]) -> bool:
-        """Whether the list :attr:`listed_in` tells of a change."""
+    def is_news(self, listed: Mapping[str, Line]) -> bool:
+        """Whether the list of those *listed_in* tells of a change."""
         found = listed.get(self.name)
-        if self.expected not in IN_FLIGHT:
+        if self.expected is not self.listed_in:
             return found is not None
         if found is None:
             return True
@@ -67,19 +91,19 @@ class Round:
     """
     What to do now.
 
-    :param describe: names of endpoints to describe at once.
-    :param spread: names of endpoints to describe too, evenly over *within* seconds.
+    :param describe: names of what to describe at once.
+    :param spread: names of what to describe too, evenly over *within* seconds.
     :param lists: statuses whose lists to read.
     """
 
     describe: frozenset[str] = frozenset()
     spread: frozenset[str] = frozenset()
     within: float = 0.0
-    lists: frozenset[EndpointStatus] = frozenset()
+    lists: frozenset[Status] = frozenset()
 
 
 def plan_round(
-    vigils: Collection[Vigil], *, pages: Mapping[EndpointStatus, int], may_list: bool, now: float
+    vigils: Collection[Vigil], *, pages: Mapping[Status, int], may_list: bool, now: float
 ) -> Round:
     """
     Choose the cheaper way to see to all that is due, counted in calls.

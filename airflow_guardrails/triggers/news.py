@@ -8,6 +8,7 @@ import logging
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.triggers.connection import SharedConnection
 from airflow_guardrails.triggers.poller import Poller
 
@@ -19,13 +20,13 @@ TRY_AGAIN_AFTER = 30.0
 FOREIGN_PAUSE = 1.0
 
 
-async def listen(queue_url: str, connection: SharedConnection, poller: Poller) -> None:
+async def listen(queue_url: str, connection: SharedConnection, poller: Poller[EndpointLook]) -> None:
     """Tell *poller* of each event, for ever; while the queue gives no answer, lists are relied on again."""
     while True:
         await _pause(await _listen_once(queue_url, connection, poller))
 
 
-async def _listen_once(queue_url: str, connection: SharedConnection, poller: Poller) -> float:
+async def _listen_once(queue_url: str, connection: SharedConnection, poller: Poller[EndpointLook]) -> float:
     """Return how long not to ask again."""
     try:
         names = await (await connection.calls()).endpoints_in_events(queue_url)
@@ -38,7 +39,9 @@ async def _listen_once(queue_url: str, connection: SharedConnection, poller: Pol
     return 0.0 if names else FOREIGN_PAUSE
 
 
-async def _lost(queue_url: str, error: Exception, connection: SharedConnection, poller: Poller) -> None:
+async def _lost(
+    queue_url: str, error: Exception, connection: SharedConnection, poller: Poller[EndpointLook]
+) -> None:
     log.log(
         logging.DEBUG if poller.is_told is False else logging.WARNING,  # it is said once
         "No events come from %s, so endpoints are listed at each beat again: %s",

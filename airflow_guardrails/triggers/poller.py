@@ -1,5 +1,5 @@
 """
-Looks at endpoints for all waits of one connection in one process.
+Looks at endpoints, or at shadow tests, for all waits of one connection in one process.
 
 A wait asks for its next look and gets it when it is worth a call: where a list shows a change, where there is
 news from elsewhere, or at the latest after the longest gap it allows. What is looked at when is planned in
@@ -16,15 +16,15 @@ from collections import Counter
 from collections.abc import Collection, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
 from airflow_guardrails.domain.follow import Rest
-from airflow_guardrails.domain.rounds import Round, Vigil, next_at, plan_round
+from airflow_guardrails.domain.rounds import Line, Round, Status, Vigil, next_at, plan_round
 from airflow_guardrails.triggers.connection import SharedConnection
+from airflow_guardrails.triggers.kinds import Kind, Seen
 from airflow_guardrails.triggers.pace import Pace
 
 log = logging.getLogger(__name__)
@@ -47,35 +47,36 @@ WIDEST_SPACING = 0.1
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
+class _Request(Generic[Seen]):
     """One wait's next look; *beat* is what it would keep if there were no news."""
 
     vigil: Vigil
-    look: asyncio.Future[EndpointLook]
+    look: asyncio.Future[Seen]
     beat: float
 
 
 @dataclass(eq=False, slots=True)
 class _Lists:
-    """What is known of ListEndpoints."""
+    """What is known of reading them."""
 
-    pages: dict[EndpointStatus, int] = field(default_factory=dict)
+    pages: dict[Status, int] = field(default_factory=dict)
     known_until: float = 0.0
     barred_until: float = 0.0
     denial_told: bool = False
 
 
-class Poller:
+class Poller(Generic[Seen]):
     """
-    All looks at endpoints by one connection; it runs until it is closed.
+    All looks at things of one kind by one connection; it runs until it is closed.
 
     :param begins_after: seconds before its first round, so that many pollers do not keep step.
     """
 
-    def __init__(self, connection: SharedConnection, *, begins_after: float = 0.0) -> None:
+    def __init__(self, connection: SharedConnection, kind: Kind[Seen], *, begins_after: float = 0.0) -> None:
         self._connection = connection
+        self._kind = kind
         self._begins_at = _now() + begins_after
-        self._requests: dict[str, list[_Request]] = {}
+        self._requests: dict[str, list[_Request[Seen]]] = {}
         self._waits: Counter[str] = Counter()
         self._described_at: dict[str, float] = {}
         self._restless_until: dict[str, float] = {}
@@ -109,15 +110,15 @@ class Poller:
             request.vigil = replace(request.vigil, due=due, every=request.beat)
             self._wake_at(request.vigil.acts_at)
 
-    def join(self, endpoint_name: str) -> None:
-        self._waits[endpoint_name] += 1
+    def join(self, name: str) -> None:
+        self._waits[name] += 1
 
-    def leave(self, endpoint_name: str) -> None:
-        self._waits[endpoint_name] -= 1
-        if not self._waits[endpoint_name]:
-            del self._waits[endpoint_name]
-            self._described_at.pop(endpoint_name, None)
-            self._restless_until.pop(endpoint_name, None)
+    def leave(self, name: str) -> None:
+        self._waits[name] -= 1
+        if not self._waits[name]:
+            del self._waits[name]
+            self._described_at.pop(name, None)
+            self._restless_until.pop(name, None)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Do *work* beside, until :meth:`close`."""
@@ -134,7 +135,7 @@ class Poller:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def next_look(self, rest: Rest, *, every: float, gap: float, until: float) -> EndpointLook:
+    async def next_look(self, rest: Rest, *, every: float, gap: float, until: float) -> Seen:
         """
         Look when it is worth it.
 
@@ -158,17 +159,17 @@ class Poller:
             if not requests and self._requests.get(rest.name) is requests:
                 del self._requests[rest.name]
 
-    def tell(self, endpoint_name: str) -> None:
-        """Take the news that something has changed: the endpoint is looked at, if anybody waits for it."""
-        if endpoint_name not in self._waits:
+    def tell(self, name: str) -> None:
+        """Take the news that something has changed: it is looked at, if anybody waits for it."""
+        if name not in self._waits:
             return
         now = _now()
-        self._restless_until[endpoint_name] = now + RESTLESS_FOR
-        for request in self._requests.get(endpoint_name, ()):
+        self._restless_until[name] = now + RESTLESS_FOR
+        for request in self._requests.get(name, ()):
             request.vigil = replace(request.vigil, due=now, expected=None)
         self._wake_at(now)
 
-    def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request:
+    def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request[Seen]:
         now, name = _now(), rest.name
         is_calm = self.is_told and rest.expected and now >= self._restless_until.get(name, 0.0)
         # The first look in the gap comes at another time for each, or they would all come together for ever.
@@ -178,7 +179,8 @@ class Poller:
             due=now + (gap if is_calm else rest.seconds),
             every=gap if is_calm else every,
             describe_by=min(described_at + gap, until),
-            expected=rest.expected,  # type: ignore[arg-type]
+            expected=rest.expected,
+            listed_in=self._kind.lists.telling_of(rest.expected),
             modified_at=rest.modified_at,
         )
         return _Request(vigil, asyncio.get_running_loop().create_future(), beat=every)
@@ -221,8 +223,8 @@ class Poller:
         vigils = [request.vigil for request in self._open_requests()]
         return plan_round(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
 
-    def _open_requests(self) -> list[_Request]:
-        """Those whose endpoint is not being looked at."""
+    def _open_requests(self) -> list[_Request[Seen]]:
+        """Those for what is not being looked at."""
         return [
             request
             for name, requests in self._requests.items()
@@ -232,7 +234,7 @@ class Poller:
 
     # Lists.
 
-    async def _read_list(self, status: EndpointStatus) -> None:
+    async def _read_list(self, status: Status) -> None:
         began, worth = _now(), len(self._spared_by(status))
         try:
             listed = await _within(LONGEST_SWEEP, self._list(status, worth=worth))
@@ -242,13 +244,13 @@ class Poller:
         if listed is not None:
             self._spare(status, listed, as_of=began)
 
-    async def _list(self, status: EndpointStatus, *, worth: int) -> dict[str, Listed] | None:
+    async def _list(self, status: Status, *, worth: int) -> dict[str, Line] | None:
         """Read a whole list; None if it has turned out to cost more than it spares."""
-        lists, listed, pages = self._lists, dict[str, Listed](), 0
+        lists, listed, pages = self._lists, dict[str, Line](), 0
         calls = await self._connection.calls()
         if not lists.pages:
             lists.known_until = _now() + LISTS_FORGOTTEN_AFTER
-        async for page in calls.listed(status):
+        async for page in self._kind.listed(calls, status):
             pages += 1
             lists.pages[status] = pages
             listed.update((each.name, each) for each in page)
@@ -256,7 +258,7 @@ class Poller:
                 return None
         return listed
 
-    def _spare(self, status: EndpointStatus, listed: dict[str, Listed], *, as_of: float) -> None:
+    def _spare(self, status: Status, listed: dict[str, Line], *, as_of: float) -> None:
         changed = set()
         for request in self._spared_by(status):
             if request.vigil.is_news(listed):
@@ -265,7 +267,7 @@ class Poller:
                 request.vigil = _due(request.vigil, as_of + AHEAD * request.vigil.every)
         self._describe(changed)
 
-    def _spared_by(self, status: EndpointStatus) -> list[_Request]:
+    def _spared_by(self, status: Status) -> list[_Request[Seen]]:
         """Those whose look this list may spare."""
         return [
             request
@@ -273,7 +275,7 @@ class Poller:
             if request.vigil.expected is not None and request.vigil.listed_in is status
         ]
 
-    async def _list_failed(self, error: Exception, status: EndpointStatus) -> None:
+    async def _list_failed(self, error: Exception, status: Status) -> None:
         if errors.is_refused(error):
             await self._connection.refused()
         if not (isinstance(error, ClientError) and errors.is_access_denied(error)):
@@ -285,8 +287,10 @@ class Poller:
         if not self._lists.denial_told:
             self._lists.denial_told = True
             log.warning(
-                "Endpoints may not be listed, so each wait takes calls of its own; allow "
-                "sagemaker:ListEndpoints to spare most of them (%s)",
+                "%s may not be listed, so each wait takes calls of its own; allow %s to spare most of them "
+                "(%s)",
+                self._kind.name,
+                self._kind.permission,
                 error,
             )
 
@@ -298,12 +302,12 @@ class Poller:
             self.start(self._describe_one(name, after=number * spacing))
 
     async def _describe_one(self, name: str, *, after: float) -> None:
-        look: EndpointLook | Exception
+        look: Seen | Exception
         try:
             if after:
                 await asyncio.sleep(after)
             look = await self._look(name)
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this endpoint is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this is told
             look = error
         finally:
             self._under_way.discard(name)
@@ -316,7 +320,7 @@ class Poller:
             else:
                 request.look.set_result(look)
 
-    async def _look(self, name: str) -> EndpointLook:
+    async def _look(self, name: str) -> Seen:
         async with self._slots:
             await self._pace.keep()
             try:
@@ -333,8 +337,8 @@ class Poller:
             self._pace.answered()
             return look
 
-    async def _ask(self, name: str) -> EndpointLook:
-        return await (await self._connection.calls()).look(name)
+    async def _ask(self, name: str) -> Seen:
+        return await self._kind.look(await self._connection.calls(), name)
 
 
 async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
@@ -355,7 +359,7 @@ async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
             await asyncio.wait({task})
 
 
-def _expire(look: asyncio.Future[EndpointLook]) -> None:
+def _expire(look: asyncio.Future[Any]) -> None:
     if not look.done():
         look.set_exception(errors.Unanswered(reason="no answer until the time was up"))
 
@@ -381,5 +385,6 @@ def _due(vigil: Vigil, due: float) -> Vigil:
         every=vigil.every,
         describe_by=vigil.describe_by,
         expected=vigil.expected,
+        listed_in=vigil.listed_in,
         modified_at=vigil.modified_at,
     )

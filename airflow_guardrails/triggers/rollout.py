@@ -25,7 +25,8 @@ from airflow_guardrails.killing import abort_if_failed
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import publish_report
 from airflow_guardrails.triggers.memory import Memory, recall
-from airflow_guardrails.triggers.sharing import Wait, waiting
+from airflow_guardrails.triggers.sharing import waiting
+from airflow_guardrails.triggers.waits import EndpointWait
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
@@ -163,7 +164,7 @@ class SageMakerRolloutTrigger(BaseTrigger):
             every=self.waiter_delay, deadline=self._deadline(), now=self.now, on_timeout=self.on_timeout
         )
         async with self._calls() as calls:
-            rest = calls.rest if isinstance(calls, Wait) else None
+            rest = calls.rest if isinstance(calls, EndpointWait) else None
             _, report = await drive_async(
                 follow(self._watch(), following), calls, sleep=self.sleep, say=self._say, rest=rest
             )
@@ -176,8 +177,9 @@ class SageMakerRolloutTrigger(BaseTrigger):
                 yield calls
             return
         together = waiting(
-            partial(GuardrailsHook, **self._connection),
+            EndpointWait,
             self.endpoint_name,
+            partial(GuardrailsHook, **self._connection),
             every=self.waiter_delay,
             gap=self.max_describe_gap,
             events_queue_url=self.events_queue_url,

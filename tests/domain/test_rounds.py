@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_guardrails.domain.endpoint import EndpointStatus, Listed
-from airflow_guardrails.domain.rounds import Round, Vigil, next_at, plan_round
+from airflow_guardrails.domain.experiment import ExperimentStatus, ListedExperiment
+from airflow_guardrails.domain.rounds import (
+    LISTS_OF_ENDPOINTS,
+    LISTS_OF_EXPERIMENTS,
+    Round,
+    Vigil,
+    next_at,
+    plan_round,
+)
 
 UPDATING, IN_SERVICE = EndpointStatus.UPDATING, EndpointStatus.IN_SERVICE
 SYSTEM = EndpointStatus.SYSTEM_UPDATING
@@ -19,7 +27,8 @@ TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 def vigil(name="churn", **changes):
     known = {"due": 100.0, "every": 30.0, "describe_by": 1000.0, "expected": UPDATING}
-    return Vigil(name=name, **{**known, **changes})
+    known |= changes
+    return Vigil(name=name, **{"listed_in": LISTS_OF_ENDPOINTS.telling_of(known["expected"]), **known})
 
 
 def many(number, **changes):
@@ -119,11 +128,24 @@ def test_a_list_tells_of_a_change(wait, seen, news):
     assert wait.is_news(seen) is news
 
 
+@pytest.mark.parametrize("status", ExperimentStatus)
+def test_a_shadow_test_is_in_the_list_of_its_status_until_that_changes(status):
+    listed_in = LISTS_OF_EXPERIMENTS.telling_of(status)
+    wait = vigil(expected=status, listed_in=listed_in, modified_at=TEN)
+    if status in {ExperimentStatus.COMPLETED, ExperimentStatus.CANCELLED}:
+        assert listed_in is ExperimentStatus.RUNNING  # nothing waits for those, and no list tells of them
+        return
+    assert listed_in is status
+    assert not wait.is_news({"churn": ListedExperiment("churn", status, TEN)})
+    assert wait.is_news({"churn": ListedExperiment("churn", status, TEN + timedelta(minutes=1))})
+    assert wait.is_news({})
+
+
 # Whatever waits there are.
 
 
 vigils = st.builds(
-    Vigil,
+    vigil,
     name=st.sampled_from("abcdefgh"),
     due=st.sampled_from([50.0, 100.0, 110.0, 200.0]),
     every=st.sampled_from([5.0, 30.0]),

@@ -1,4 +1,4 @@
-"""Whatever a rollout or a shadow test asks for is asked of the hook, and answered the same way sync and async."""
+"""Whatever a rollout or a shadow test asks for is asked of the hook, and answered alike sync and async."""
 
 from __future__ import annotations
 

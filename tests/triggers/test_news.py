@@ -18,6 +18,7 @@ from airflow_guardrails.simulator.faults import Fault
 from airflow_guardrails.triggers import news, sharing
 from airflow_guardrails.triggers import poller as polling
 from airflow_guardrails.triggers.connection import SharedConnection
+from airflow_guardrails.triggers.kinds import ENDPOINTS
 from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
@@ -137,7 +138,8 @@ async def until(condition, *arguments):
 
 def the_poller():
     (shared,) = sharing._BY_LOOP[asyncio.get_running_loop()].values()
-    return shared.poller
+    (polled,) = shared.by_beat.values()
+    return polled.poller
 
 
 async def at_rest(*, waits=1, told=True):
@@ -381,7 +383,7 @@ async def heard(answers, *, tries):
     calls.endpoints_in_events.side_effect = answer
     connection = create_autospec(SharedConnection, instance=True)
     connection.calls.return_value = calls
-    poller = Poller(connection)
+    poller = Poller(connection, ENDPOINTS)
     poller.start(news.listen("https://sqs.example/rollouts", connection, poller))
     try:
         await asyncio.wait_for(over.wait(), A_MOMENT)

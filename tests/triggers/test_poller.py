@@ -15,6 +15,7 @@ from airflow_guardrails.aws.errors import Unanswered, is_passing
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, Listed
 from airflow_guardrails.domain.follow import Rest
 from airflow_guardrails.triggers import poller as polling
+from airflow_guardrails.triggers.kinds import ENDPOINTS
 from airflow_guardrails.triggers.poller import Poller
 from tests.triggers.warped import warped
 
@@ -107,7 +108,7 @@ def play(account, *, hours=0.0, names=None, told=None, **waits):
     """Let waits for all endpoints run; the time each end was seen at, or the error of the wait."""
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         poller.is_told = told
         tasks = [
             asyncio.ensure_future(wait_for_end(poller, name, **waits)) for name in names or account.endpoints
@@ -210,7 +211,7 @@ def test_an_endpoint_that_waits_for_its_update_is_looked_at_when_a_list_shows_it
     account._status = lambda _, at: UPDATING if at >= 1000 else IN_SERVICE
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
 
         async def begin(name):
             poller.join(name)
@@ -234,7 +235,7 @@ def test_at_the_deadline_there_is_a_look_whatever_lists_show():
     account = fleet(20)
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         poller.join("churn-3")
         poller._described_at["churn-3"] = 0.0
         others = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
@@ -286,7 +287,7 @@ def test_looks_that_are_throttled_for_an_hour_end_no_wait():
         account.failing.clear()
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         waits = [wait_for_end(poller, name) for name in account.endpoints]
         *ends, _ = await asyncio.gather(*waits, recovers())
         await poller.close()
@@ -314,7 +315,7 @@ def test_credentials_that_are_refused_are_looked_up_and_end_no_wait():
     account = fleet(2, failing={"DescribeEndpoint": failure("ExpiredTokenException")})
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         with pytest.raises(Unanswered, match="credentials are refused"):
             await poller.next_look(
                 Rest(name="churn-0", seconds=0.0, until=0.0), every=30, gap=300, until=HOUR
@@ -356,7 +357,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind_and_the_others_alone():
     account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         waits = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
         await asyncio.sleep(100)
         waits[3].cancel()
@@ -378,7 +379,7 @@ def end_told_of(account, *names):
     """When the end of churn-0 was seen, where there are news of *names* after a thousand seconds."""
 
     async def story():
-        poller = Poller(account)
+        poller = Poller(account, ENDPOINTS)
         poller.is_told = True
         wait = asyncio.ensure_future(wait_for_end(poller, "churn-0", gap=HOUR))
         await asyncio.sleep(1000)
@@ -416,7 +417,7 @@ def test_a_poller_that_is_to_begin_later_does():
     account = fleet(1)
 
     async def story():
-        poller = Poller(account, begins_after=5.0)
+        poller = Poller(account, ENDPOINTS, begins_after=5.0)
         wait = asyncio.ensure_future(wait_for_end(poller, "churn-0"))
         await asyncio.sleep(10)
         wait.cancel()
