@@ -65,7 +65,7 @@ def differences(found: Config, wanted: Config, *, shadow_count: int | None = Non
         f"{path} is {had!r} instead of {asked!r}"
         for path, had, asked in (
             *_pairs(found, wanted, "", leave_out=_NOT_COMPARED),
-            *_variant_pairs(found, wanted, _PRODUCTION),
+            *_variant_pairs(found, wanted),
             *_shadow_pairs(found, wanted, shadow_count),
         )
         if had != asked
@@ -137,21 +137,25 @@ def _pairs(found: Config, wanted: Config, path: str, *, leave_out: Iterable[str]
         yield f"{path}{key}", found.get(key), wanted.get(key)
 
 
-def _variant_pairs(found: Config, wanted: Config, kind: str) -> Iterator[Pair]:
-    had, asked = _by_name(found, kind), _by_name(wanted, kind)
-    yield kind, sorted(had), sorted(asked)
+def _variant_pairs(found: Config, wanted: Config) -> Iterator[Pair]:
+    had, asked = _by_name(found, _PRODUCTION), _by_name(wanted, _PRODUCTION)
+    yield _PRODUCTION, sorted(had), sorted(asked)
     for name in sorted({*had} & {*asked}):
         yield from _pairs(had[name], asked[name], f"{name}.", leave_out=(_COUNT, _WEIGHT))
 
 
 def _shadow_pairs(found: Config, wanted: Config, count: int | None) -> Iterator[Pair]:
-    yield from _variant_pairs(found, wanted, _SHADOW)
-    for name in sorted({*_by_name(found, _SHADOW)} & {*_by_name(wanted, _SHADOW)}):
+    had, asked = _by_name(found, _SHADOW), _by_name(wanted, _SHADOW)
+    yield _SHADOW, sorted(had), sorted(asked)
+    for name in sorted({*had} & {*asked}):
+        # Production's settings have been described before; the shadow's may have defaults of SageMaker's.
+        defaults = had[name].keys() - asked[name].keys()
+        yield from _pairs(had[name], asked[name], f"{name}.", leave_out={*defaults, _COUNT, _WEIGHT})
         if count is not None:
-            yield f"{name}.{_COUNT}", _by_name(found, _SHADOW)[name].get(_COUNT), count
-        had, asked = _sampling(found, name), _sampling(wanted, name)
-        if not isclose(had, asked, rel_tol=_WEIGHT_TOLERANCE):
-            yield f"{name}'s part of the requests", had, asked
+            yield f"{name}.{_COUNT}", had[name].get(_COUNT), count
+        copied, to_copy = _sampling(found, name), _sampling(wanted, name)
+        if not isclose(copied, to_copy, rel_tol=_WEIGHT_TOLERANCE):
+            yield f"{name}'s part of the requests", copied, to_copy
 
 
 def _sampling(config: Config, shadow_name: str) -> float:
