@@ -12,12 +12,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.aws.abort_switch import publish_request
@@ -29,6 +27,7 @@ from airflow_guardrails.simulator.metric_publishing import put_metric_data
 from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import Canary
+from tests.crashing import Crash, Died, Moment, Wire, listen_to_hooks
 
 # Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
@@ -55,64 +54,6 @@ CALLS = {
     "retried after is aborted": (*LOOK_BACK, *FIND_TRACES, *FIND_CAUSE, RESET_SWITCH),
     "retried after leaves no trace": (*LOOK_BACK, *FIND_TRACES),
 }
-
-
-class Died(BaseException):
-    """The process is gone; no except clause and nobody's clean-up stands in its way."""
-
-
-class Moment(Enum):
-    """When a process dies at a call."""
-
-    UNSENT = "before it is sent"
-    UNANSWERED = "carried out, and not answered"
-    ANSWERED = "right after the answer"
-
-
-@dataclass(frozen=True)
-class Crash:
-    """A process dies at its call number *at*."""
-
-    at: int
-    moment: Moment
-
-
-@dataclass
-class Wire:
-    """Listens to botocore's events of every client that a hook makes, and lets the process die there."""
-
-    calls: list[str] = field(default_factory=list)
-    accepted: list[str] = field(default_factory=list)
-    crash: Crash | None = None
-    dying: bool = False
-    clients: dict[Any, Any] = field(default_factory=dict)
-
-    def begin(self, crash: Crash | None) -> None:
-        self.calls, self.crash, self.dying = [], crash, False
-
-    def listen(self, client: Any) -> None:
-        client.meta.events.register_first("provide-client-params", self.go_on)
-        client.meta.events.register("before-send", self._sending)
-        client.meta.events.register_first("after-call", self._carried_out)
-
-    def go_on(self, **_: Any) -> None:
-        if self.dying:
-            raise Died
-
-    def _sending(self, *, event_name: str, **_: Any) -> None:
-        self.calls.append(event_name.rpartition(".")[2])
-        if self._dies(Moment.UNSENT):
-            raise Died
-
-    def _carried_out(self, *, http_response: Any, model: Any, **_: Any) -> None:
-        if model.name == "UpdateEndpoint" and http_response.status_code == 200:
-            self.accepted.append(model.name)
-        if self._dies(Moment.UNANSWERED):
-            raise Died
-        self.dying = self.dying or self._dies(Moment.ANSWERED)
-
-    def _dies(self, moment: Moment) -> bool:
-        return self.crash == Crash(len(self.calls) - 1, moment)
 
 
 @dataclass(frozen=True)
@@ -317,17 +258,7 @@ def account(shared_models):
         }
         connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
-        make = AwsBaseHook.get_client_type
-
-        def listened_to(hook, region_name=None, config=None, **rest):
-            # Clients keep nothing between two calls, and making one takes longer than a try.
-            key = (hook.client_type, config is None)
-            if key not in wire.clients:
-                wire.clients[key] = make(hook, region_name, config, **rest)
-                wire.listen(wire.clients[key])
-            return wire.clients[key]
-
-        patch.setattr(AwsBaseHook, "get_client_type", listened_to)
+        listen_to_hooks(wire, patch)
         account = Account(running=running, wire=wire)
         account.world.sagemaker.catalogue.create_model(
             {

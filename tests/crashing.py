@@ -1,0 +1,86 @@
+"""A process that dies at a call to AWS: before it is sent, carried out unanswered, or after the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import pytest
+
+# What changes an endpoint or a shadow test, and may be accepted once.
+CHANGING = frozenset({"UpdateEndpoint", "CreateInferenceExperiment", "StopInferenceExperiment"})
+
+
+class Died(BaseException):
+    """The process is gone; no except clause and nobody's clean-up stands in its way."""
+
+
+class Moment(Enum):
+    """When a process dies at a call."""
+
+    UNSENT = "before it is sent"
+    UNANSWERED = "carried out, and not answered"
+    ANSWERED = "right after the answer"
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A process dies at its call number *at*."""
+
+    at: int
+    moment: Moment
+
+
+@dataclass
+class Wire:
+    """Listens to botocore's events of every client that a hook makes, and lets the process die there."""
+
+    calls: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
+    crash: Crash | None = None
+    dying: bool = False
+    clients: dict[Any, Any] = field(default_factory=dict)
+
+    def begin(self, crash: Crash | None) -> None:
+        self.calls, self.crash, self.dying = [], crash, False
+
+    def listen(self, client: Any) -> None:
+        client.meta.events.register_first("provide-client-params", self.go_on)
+        client.meta.events.register("before-send", self._sending)
+        client.meta.events.register_first("after-call", self._carried_out)
+
+    def go_on(self, **_: Any) -> None:
+        if self.dying:
+            raise Died
+
+    def _sending(self, *, event_name: str, **_: Any) -> None:
+        self.calls.append(event_name.rpartition(".")[2])
+        if self._dies(Moment.UNSENT):
+            raise Died
+
+    def _carried_out(self, *, http_response: Any, model: Any, **_: Any) -> None:
+        if model.name in CHANGING and http_response.status_code == 200:
+            self.accepted.append(model.name)
+        if self._dies(Moment.UNANSWERED):
+            raise Died
+        self.dying = self.dying or self._dies(Moment.ANSWERED)
+
+    def _dies(self, moment: Moment) -> bool:
+        return self.crash == Crash(len(self.calls) - 1, moment)
+
+
+def listen_to_hooks(wire: Wire, patch: pytest.MonkeyPatch) -> None:
+    """Let *wire* hear each client that a hook makes; clients are kept, for making one takes long."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook  # noqa: PLC0415
+
+    make = AwsBaseHook.get_client_type
+
+    def listened_to(hook, region_name=None, config=None, **rest):
+        key = (hook.client_type, config is None)
+        if key not in wire.clients:
+            wire.clients[key] = make(hook, region_name, config, **rest)
+            wire.listen(wire.clients[key])
+        return wire.clients[key]
+
+    patch.setattr(AwsBaseHook, "get_client_type", listened_to)
