@@ -62,19 +62,23 @@ def observe_test(watch: ShadowWatch) -> ShadowSteps:
     if seen.look and (watch.look is None or watch.look.status is not seen.look.status):
         yield Say(_standing(seen.look), shadow_test_report(seen))
     if seen.is_to_count and seen.look:
-        seen = yield from _count(seen, seen.look)
+        return (yield from _count(seen, seen.look))
     return replace(seen, unanswered=False) if seen.unanswered else seen
 
 
 def _count(watch: ShadowWatch, look: Experiment) -> ShadowSteps:
-    if look.starts_at is None:
-        return watch
     names = (look.production_name, look.shadow_name)
-    end = look.completed_at or look.seen_at
-    counted = yield CountRequests(look.endpoint_name, names, look.starts_at, end)
+    start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
+    if start is None:
+        counted: Any = NoAnswer("SageMaker does not say when the test has begun")
+    elif start >= end:
+        # Before its start a test has had none, and CloudWatch takes no such span.
+        counted = dict.fromkeys(names, 0.0)
+    else:
+        counted = yield CountRequests(look.endpoint_name, names, start, end)
     if isinstance(counted, NoAnswer):
         return (yield from _unanswered(watch, counted))
-    return watch.having(counted)
+    return replace(watch.having(counted), unanswered=False)
 
 
 def _unanswered(watch: ShadowWatch, answer: NoAnswer) -> ShadowSteps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.experiment import ModelVariant
+from airflow_guardrails.domain.experiment import ExperimentStatus, ModelVariant
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
 
 SCHEMA_VERSION = 1
@@ -54,6 +54,8 @@ def _cancelled(report: ShadowReport) -> str:
     said = report["endpoint_failure_reason"]
     of_the_endpoint = f"; of the endpoint SageMaker says: {said}" if said else ""
     reason = report["reason"] or "SageMaker gives no reason"
+    if report["status"] == ExperimentStatus.COMPLETED.value:
+        return f"{_named(report)} was stopped before it began: {reason}"
     return (
         f"{_named(report)} was cancelled: {reason}{of_the_endpoint}. Its shadow is gone, or going; where "
         "this task made it, clear the task to begin another once the reason is mended"
@@ -61,6 +63,8 @@ def _cancelled(report: ShadowReport) -> str:
 
 
 def _not_found(report: ShadowReport) -> str:
+    if report["status"]:
+        return f"{_named(report)} is gone: it was {report['status']}, and somebody has deleted it"
     return f"There is no shadow test {report['name']}: correct name, region_name or aws_conn_id"
 
 

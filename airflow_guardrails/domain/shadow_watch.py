@@ -1,8 +1,9 @@
 """
 What a wait for a shadow test has seen so far, and when it is over.
 
-SageMaker never moves a test back from Completed or Cancelled, so one look at those is enough; only that there
-is no such test needs a second one, for reads may lag behind its creation.
+SageMaker never moves a test back from Completed or Cancelled, so one look at those is enough. That there is
+no such test needs a second one, for reads may lag behind its creation, and that it has had too few requests
+waits for CloudWatch's last minutes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.experiment import (
-    Experiment,
-    ExperimentLook,
-    ExperimentStatus,
-    Phase,
-)
+from airflow_guardrails.domain.experiment import Experiment, ExperimentLook, ExperimentStatus, Phase
+from airflow_guardrails.domain.shadow_test import LONGEST
 
 
 class Until(str, Enum):
@@ -47,6 +44,12 @@ _REACHED_IN = {
 }
 
 GRACE = timedelta(seconds=120)
+
+# A test runs for 30 days at most; a day is for its coming and going.
+LONGEST_WAIT = LONGEST + timedelta(days=1)
+
+# How late CloudWatch may show the last requests; AWS documents no bound.
+METRICS_SETTLE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,12 @@ class ShadowWatch:
         return None if self.look.phase.over else self.look.status
 
     @property
+    def is_settled(self) -> bool:
+        """Whether CloudWatch shows all requests of a test that is over."""
+        over_at = (self.look.completed_at or self.look.last_modified_at) if self.look else None
+        return over_at is None or (self.look is not None and self.look.seen_at - over_at >= METRICS_SETTLE)
+
+    @property
     def has_enough(self) -> bool:
         return bool(self.requests) and self.fewest >= (self.min_requests or 0)
 
@@ -113,10 +122,17 @@ class ShadowWatch:
 
 def _judged(watch: ShadowWatch) -> ShadowWatch:
     assert watch.look is not None
-    phase = watch.look.phase
+    phase = _phase_of(watch.look)
     return replace(
         watch, ending=_by_requests(watch, phase) if watch.min_requests else _by_phase(watch, phase)
     )
+
+
+def _phase_of(look: Experiment) -> Phase:
+    """A test that was stopped before it began has completed nothing, whatever it is called."""
+    over_at, starts_at = look.completed_at, look.starts_at
+    began = over_at is None or starts_at is None or starts_at <= over_at
+    return Phase.CANCELLED if look.phase is Phase.COMPLETED and not began else look.phase
 
 
 def _by_phase(watch: ShadowWatch, phase: Phase) -> Ending | None:
@@ -132,4 +148,4 @@ def _by_requests(watch: ShadowWatch, phase: Phase) -> Ending | None:
         return None
     if watch.has_enough:
         return Ending.REACHED
-    return Ending.TOO_FEW_REQUESTS if phase is Phase.COMPLETED else None
+    return Ending.TOO_FEW_REQUESTS if phase is Phase.COMPLETED and watch.is_settled else None
