@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.model import account_of
 from airflow_guardrails.aws.shadow_variant import with_shadow, without_shadow
-from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.shadow_hosts import ModelFacts, refusals
 from airflow_guardrails.domain.shadow_variant import ShadowVariant
@@ -93,7 +93,9 @@ class WithoutShadow(DerivedConfig):
     """What is in service, without its shadow."""
 
     def needless(self, look: Endpoint) -> bool:
-        if parse_endpoint_config(self.live(look)).shadow_variants:
+        # After a failed rollback what serves is a mix, whatever the configuration in service says.
+        mixed = look.status is not EndpointStatus.IN_SERVICE
+        if mixed or parse_endpoint_config(self.live(look)).shadow_variants:
             return False
         self.log.info("Endpoint %s has no shadow variant (%s): done", look.name, look.endpoint_config_name)
         return True

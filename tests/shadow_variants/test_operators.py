@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import (
     EndpointBusy,
@@ -147,6 +149,34 @@ def test_a_shadow_can_be_waited_for_in_the_triggerer(hosting, add_shadow, contex
 
 def pending(hosting):
     return hosting.describe()["PendingDeploymentSummary"]["EndpointConfigName"]
+
+
+def test_the_shadow_gets_its_part_of_the_requests(hosting, add_shadow, context):
+    add_shadow(sampling_percentage=20).execute(context)
+
+    hosting.simulator.client.replay("churn", ["1,2,3"], per_minute=600)
+    hosting.advance(minutes=10)
+
+    production, shadow = requests_of(hosting, "AllTraffic"), requests_of(hosting, "shadow")
+    assert production > 5000
+    assert shadow / production == pytest.approx(0.2, abs=0.03)
+
+
+def requests_of(hosting, variant_name):
+    now = hosting.simulator.client.now()
+    statistics = hosting.cloudwatch.get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[
+            {"Name": "EndpointName", "Value": "churn"},
+            {"Name": "VariantName", "Value": variant_name},
+        ],
+        StartTime=now - timedelta(minutes=15),
+        EndTime=now + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return sum(point["Sum"] for point in statistics["Datapoints"])
 
 
 # A retry.
@@ -586,6 +616,21 @@ def test_where_there_is_no_shadow_nothing_is_done_and_all_is_well(
     assert hosting.calls("UpdateEndpoint") == 0
 
 
+def test_a_mix_that_a_failed_rollback_left_is_not_taken_for_an_endpoint_without_a_shadow(
+    hosting, remove_shadow, context
+):
+    hosting.simulator.client.script_ending("churn", status="UpdateRollbackFailed")
+    hosting.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+    hosting.advance(minutes=10)
+    assert hosting.describe()["EndpointStatus"] == "UpdateRollbackFailed"
+
+    report = remove_shadow().execute(context)
+
+    assert report["outcome"] == "Succeeded"
+    assert report["endpoint_config_name"].startswith("churn-plain-")
+    assert hosting.describe()["EndpointStatus"] == "InService"
+
+
 def test_a_removal_again_does_nothing(hosting, add_shadow, remove_shadow, names, context):
     add_shadow().execute(context)
     first = remove_shadow().execute(context)
@@ -687,6 +732,22 @@ def test_templates_and_default_arguments_reach_the_tasks():
     assert (add.endpoint_name, add.shadow_model_name) == ("churn", "m-2026-03-02")
     assert add._shadow().sampling_percentage == 30
     assert (remove.aws_conn_id, remove.waiter_delay) == ("prod", 5)
+
+
+def test_both_tasks_can_be_mapped_and_stored():
+    with DAG("trial", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        SageMakerAddShadowVariantOperator.partial(
+            task_id="add", shadow_model_name="candidate", alarms=["errors"]
+        ).expand(endpoint_name=["churn", "fraud"])
+        SageMakerRemoveShadowVariantOperator.partial(task_id="remove", delete_config=True).expand(
+            endpoint_name=["churn", "fraud"]
+        )
+
+    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+
+    assert stored.get_task("add").partial_kwargs["shadow_model_name"] == "candidate"
+    assert stored.get_task("remove").is_mapped
+    assert "SageMaker endpoint" in stored.get_task("remove").operator_extra_link_dict
 
 
 def test_the_endpoint_and_every_alarm_have_a_link(add_shadow):
