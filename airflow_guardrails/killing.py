@@ -7,12 +7,16 @@ So what Airflow says of the task instance decides: only ``failed`` is somebody's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws.errors import is_conflict
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
-from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
+from airflow_guardrails.domain.experiment import Experiment, ExperimentLook, Phase
 from airflow_guardrails.domain.rollout import Rollout
 from airflow_guardrails.domain.shadow_stop import Action
 
@@ -70,8 +74,8 @@ def abort_rollout(hook: GuardrailsHook, rollout: Rollout, log: Any) -> None:
 def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:
     """Stop the shadow test, if it is not over; production stays as it is."""
     if look := _under_way(hook.look_at_experiment(name), log):
-        hook.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
-        log.warning(_STOPPED, name)
+        with _saying_whether_it_stops(look, log):
+            hook.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
 
 
 async def abort_if_failed(rollout: Rollout, calls: RolloutCalls, task_instance: Any, log: Any) -> None:
@@ -89,12 +93,15 @@ async def stop_if_failed(name: str, calls: ShadowCalls, task_instance: Any, log:
     if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
         return
     if look := _under_way(await calls.look_at_experiment(name), log):
-        await calls.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
-        log.warning(_STOPPED, name)
+        with _saying_whether_it_stops(look, log):
+            await calls.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
 
 
 _KILLED = "The Airflow task that made this test was marked failed"
 _STOPPED = "The task was marked failed: shadow test %s is being stopped, and production stays as it is"
+_GOES_ON = (
+    "The task was marked failed, but shadow test %s, which is %s, takes no stop now: stop it by hand (%s)"
+)
 _THROWN = "The task was marked failed: the abort switch is thrown, and acts at the next bake"
 
 
@@ -113,10 +120,23 @@ def _would_hit(look: EndpointLook, rollout: Rollout, log: Any) -> bool:
 
 
 def _under_way(look: ExperimentLook, log: Any) -> Experiment | None:
-    if isinstance(look, Experiment) and not look.phase.over:
+    if isinstance(look, Experiment) and not (look.phase.over or look.phase is Phase.STOPPING):
         return look
-    log.info("The task was marked failed, and its shadow test is over already")
+    log.info("The task was marked failed, and its shadow test is over already, or stopping")
     return None
+
+
+@contextmanager
+def _saying_whether_it_stops(look: Experiment, log: Any) -> Iterator[None]:
+    """A test that is being created, started or updated takes no stop, and a kill has no time to wait."""
+    try:
+        yield
+    except ClientError as error:
+        if not is_conflict(error):
+            raise
+        log.warning(_GOES_ON, look.name, look.status.value, error)
+    else:
+        log.warning(_STOPPED, look.name)
 
 
 async def _state_async(task_instance: Any) -> str | None:

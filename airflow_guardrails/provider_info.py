@@ -26,9 +26,11 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_guardrails.operators.shadow_variant",
             )
         ],
-        "sensors": [_modules("airflow_guardrails.sensors.rollout")],
+        "sensors": [_modules("airflow_guardrails.sensors.rollout", "airflow_guardrails.sensors.shadow_test")],
         "hooks": [_modules("airflow_guardrails.hooks.guardrails", "airflow_guardrails.hooks.sessions")],
-        "triggers": [_modules("airflow_guardrails.triggers.rollout")],
+        "triggers": [
+            _modules("airflow_guardrails.triggers.rollout", "airflow_guardrails.triggers.shadow_test")
+        ],
         "extra-links": [
             "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",
             "airflow_guardrails.links.sagemaker.CloudWatchAlarmLink",

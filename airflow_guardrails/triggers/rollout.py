@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError
-
-from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.follow import Following, Say, follow
+from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.killing import abort_if_failed
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
-from airflow_guardrails.triggers.live import publish_report
+from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import Memory, recall
 from airflow_guardrails.triggers.sharing import waiting
 from airflow_guardrails.triggers.waits import EndpointWait
+from airflow_guardrails.triggers.watching import WatchingTrigger
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
 
 
-class SageMakerRolloutTrigger(BaseTrigger):
+class SageMakerRolloutTrigger(WatchingTrigger):
     """
     Fire once, when the update of an endpoint to a configuration has ended, with the report of how.
 
@@ -69,10 +62,18 @@ class SageMakerRolloutTrigger(BaseTrigger):
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
-    # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
-    shares = True
-    sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
-    now: Callable[[], float] = staticmethod(time.time)
+    own_fields = (
+        "endpoint_name",
+        "endpoint_config_name",
+        "previous_endpoint_config_name",
+        "start_timeout",
+        "memory",
+        "deferred_at",
+        "on_timeout",
+        "events_queue_url",
+    )
+    longest_wait = LONGEST_WAIT
+    report_key = REPORT_KEY
 
     def __init__(
         self,
@@ -95,91 +96,57 @@ class SageMakerRolloutTrigger(BaseTrigger):
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         events_queue_url: str | None = None,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(
+            waiter_delay=waiter_delay,
+            deadline=deadline,
+            fire_floor=fire_floor,
+            aws_conn_id=aws_conn_id,
+            region_name=region_name,
+            verify=verify,
+            botocore_config=botocore_config,
+            on_kill=on_kill,
+            max_describe_gap=max_describe_gap,
+        )
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name
-        self.waiter_delay = waiter_delay
         self.start_timeout = start_timeout
-        self.deadline = deadline
         self.memory = memory
-        self.fire_floor = fire_floor
         self.deferred_at = deferred_at
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
         self.on_timeout = on_timeout
-        self.kill_action = on_kill  # on_kill is a method of every trigger
-        self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
-        self._fired = False
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        fields = (
-            "endpoint_name",
-            "endpoint_config_name",
-            "previous_endpoint_config_name",
-            "waiter_delay",
-            "start_timeout",
-            "deadline",
-            "memory",
-            "fire_floor",
-            "deferred_at",
-            "aws_conn_id",
-            "region_name",
-            "verify",
-            "botocore_config",
-            "on_timeout",
-            "max_describe_gap",
-            "events_queue_url",
-        )
-        path = f"{type(self).__module__}.{type(self).__qualname__}"
-        arguments = {field: getattr(self, field) for field in fields}
-        return path, {**arguments, "on_kill": self.kill_action}
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        started = time.monotonic()
-        event = await self._watch_to_the_end()
-        if self.trigger_id is not None:  # in a triggerer
-            await self.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
-        self._fired = True
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
-        if self.kill_action != "abort" or self._fired:
+        if self.kill_action != "abort" or self.fired:
             return
         async with self._calls() as calls:
             await abort_if_failed(self._watch().rollout, calls, self.task_instance, self.log)
 
-    async def _watch_to_the_end(self) -> dict[str, Any]:
-        try:
-            return {"report": await self._report(), "error": None}
-        except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-            return {"report": None, "error": f"{type(error).__name__}: {error}"}
-
-    async def _report(self) -> Report:
+    async def watch_to_its_report(self) -> Report:
         following = Following(
-            every=self.waiter_delay, deadline=self._deadline(), now=self.now, on_timeout=self.on_timeout
+            every=self.waiter_delay,
+            deadline=self.absolute_deadline,
+            now=self.now,
+            on_timeout=self.on_timeout,
         )
         async with self._calls() as calls:
             rest = calls.rest if isinstance(calls, EndpointWait) else None
             _, report = await drive_async(
-                follow(self._watch(), following), calls, sleep=self.sleep, say=self._say, rest=rest
+                follow(self._watch(), following), calls, sleep=self.sleep, say=self.say, rest=rest
             )
         return report
 
     @asynccontextmanager
     async def _calls(self) -> AsyncIterator[RolloutCalls]:
         if not self.shares:
-            async with self._hook().asynchronous() as calls:
+            async with self.make_hook().asynchronous() as calls:
                 yield calls
             return
         together = waiting(
             EndpointWait,
             self.endpoint_name,
-            partial(GuardrailsHook, **self._connection),
+            self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
             events_queue_url=self.events_queue_url,
@@ -203,22 +170,3 @@ class SageMakerRolloutTrigger(BaseTrigger):
     def _was_away(self) -> bool:
         """Whether this run begins so late after the deferral that stages may have passed unseen."""
         return self.deferred_at is not None and self.now() - self.deferred_at > self.waiter_delay + 60
-
-    def _deadline(self) -> float:
-        return self.now() + LONGEST_WAIT.total_seconds() if self.deadline is None else self.deadline
-
-    def _hook(self) -> GuardrailsHook:
-        return GuardrailsHook(**self._connection)
-
-    @property
-    def _connection(self) -> dict[str, Any]:
-        return {
-            "aws_conn_id": self.aws_conn_id,
-            "region_name": self.region_name,
-            "verify": self.verify,
-            "config": self.botocore_config,
-        }
-
-    async def _say(self, news: Say) -> None:
-        self.log.info(news.sentence)
-        await publish_report(self.task_instance, news.report)

@@ -1,0 +1,161 @@
+"""Wait for a shadow test that something else created, and tell how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseOperatorLink,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_guardrails.connected import check_choice, check_seconds
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow_report import ShadowReport
+from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
+from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.shadow_base import ShadowTestTask
+
+WaitUntil = Literal["Running", "Completed"]
+
+LOOK_AGAIN_AFTER = 15.0
+
+
+class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
+    """
+    Wait until a shadow test runs, or is over, or has had enough requests.
+
+    A test that was cancelled, by somebody or by an error, fails the sensor with what SageMaker says of it; so
+    does one that does not exist. The report is the return value and XCom ``shadow_test_report``.
+
+    Deferrable is the best choice for what takes days; a rescheduled sensor needs no memory, and costs a
+    worker's start at every look.
+
+    :param name: of the shadow test, which SageMaker knows as an inference experiment. (templated)
+    :param until: ``"Running"``, which a test that has run and is over has reached, too, or ``"Completed"``.
+    :param min_invocations: instead, wait until production and shadow have each had so many requests, however
+        long that takes. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Counting
+        them takes ``cloudwatch:GetMetricStatistics``.
+    :param deferrable: whether to wait in the triggerer instead of a worker slot.
+    :param poke_interval: seconds between two looks.
+    :param timeout: seconds after which the sensor gives up with ``ShadowTestTimedOut``, and leaves the test
+        as it is. Default: 31 days, for a test may take 30.
+    :param soft_fail: skip where the test was not there in time or has had too few requests. A cancelled test
+        is never skipped by it.
+    :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
+        tests spare them; so late, at most, a change is seen that a list has missed.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
+
+    template_fields: Sequence[str] = ("name", "aws_conn_id", "region_name", "verify")
+    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    ui_color = "#d7ecd9"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        until: WaitUntil = "Completed",
+        min_invocations: int | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 60,
+        timeout: timedelta | float = LONGEST_WAIT,
+        soft_fail: bool = False,
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Airflow's own soft_fail skips on every failure, a cancelled test included; so it is not told.
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        check_choice("until", until, WaitUntil)
+        check_seconds("max_describe_gap", max_describe_gap)
+        _check_min_invocations(min_invocations, until)
+        self.name = name
+        self.until = until
+        self.min_invocations = min_invocations
+        self.deferrable = deferrable
+        self.skip_unfinished = soft_fail
+        self.max_describe_gap = max_describe_gap
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self._watch: ShadowWatch | None = None
+        self._refuse_what_hides_a_cancelled_test()
+
+    def execute(self, context: Any) -> Any:
+        if self.deferrable:
+            return self._look_or_defer(context)
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout:
+            # Airflow knows since when it pokes, also in reschedule mode; what was last seen is told of.
+            watch = self._watch or self._begun()
+            return self.conclude_test(context, watch.give_up())
+
+    def poke(self, context: Any) -> bool | PokeReturnValue:
+        report = self._look(context)
+        return PokeReturnValue(is_done=True, xcom_value=report) if report else False
+
+    def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
+        try:
+            return super().end_test(context, report)
+        except (ShadowTestTimedOut, ShadowTestTooShort) as error:
+            if self.skip_unfinished:
+                raise AirflowSkipException(str(error)) from error
+            raise
+
+    def _look_or_defer(self, context: Any) -> ShadowReport:
+        deadline = self.now() + self.timeout
+        report = self._look(context)
+        if report is None:
+            assert self._watch is not None
+            self.defer_test(self._watch, every=self.poke_interval, deadline=deadline)
+        return report
+
+    def _look(self, context: Any) -> ShadowReport | None:
+        before = self._watch or self._begun()
+        watch = self.observe_test(before)
+        while self.reschedule and watch.missing_since and not (watch.ending or watch.unanswered):
+            # The next sensor would not know since when it is missing.
+            self.sleep(LOOK_AGAIN_AFTER)
+            watch = self.observe_test(watch)
+        self._watch = watch
+        if watch.look is not None and before.look is None:
+            self.push_endpoint_links(context, watch.look.endpoint_name)
+        return self.conclude_test(context, watch) if watch.ending else None
+
+    def _begun(self) -> ShadowWatch:
+        return ShadowWatch(name=self.name, until=Until(self.until), min_requests=self.min_invocations)
+
+    def _refuse_what_hides_a_cancelled_test(self) -> None:
+        for flag in ("silent_fail", "never_fail"):
+            if getattr(self, flag):
+                raise InvalidArgument(
+                    f"{flag} must not be set (got True): it would hide a cancelled shadow test. Use a "
+                    "trigger_rule downstream to go on after one"
+                )
+
+
+def _check_min_invocations(value: Any, until: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidArgument(f"min_invocations must be a whole number of at least 1 (got {value!r})")
+    if until != Until.COMPLETED.value:
+        raise InvalidArgument(
+            f"until must be left out where min_invocations is given (got {until!r}): the requests decide"
+        )

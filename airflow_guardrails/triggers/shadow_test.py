@@ -1,0 +1,131 @@
+"""Waits for a shadow test, in the triggerer or on any event loop."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from airflow_guardrails.domain.follow import Following
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow_follow import follow_test
+from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
+from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.hooks.driving import ShadowCalls, drive_async
+from airflow_guardrails.killing import stop_if_failed
+from airflow_guardrails.triggers.firing import FIRE_FLOOR
+from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
+from airflow_guardrails.triggers.sharing import waiting
+from airflow_guardrails.triggers.waits import ExperimentWait
+from airflow_guardrails.triggers.watching import WatchingTrigger
+
+
+class SageMakerShadowTestTrigger(WatchingTrigger):
+    """
+    Fire once, when a shadow test is where it is waited for, or will never be there, with the report of how.
+
+    The event is a dict: ``report`` (see ``shadow_test_report``), and ``error`` with the reason in words where
+    the watch itself could not go on; exactly one of them is set. It changes nothing in AWS, unless its task
+    is killed, so two copies of the trigger do no harm.
+
+    Outside a triggerer: ``event = await anext(trigger.run())``.
+
+    :param name: of the shadow test, which SageMaker knows as an inference experiment.
+    :param until: ``"Running"``, ``"Completed"``, or ``"Ended"``, which takes either way of ending.
+    :param min_invocations: instead, wait until each variant has had so many requests; a look then takes two
+        calls of CloudWatch more, and no list spares it.
+    :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
+        that use the same connection look together.
+    :param deadline: seconds since the epoch at which to give up, default 31 days from now. A restarted
+        triggerer keeps it.
+    :param adopted: whether the task found the test instead of making it; for the report.
+    :param warnings: of the task so far; for the report.
+    :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
+    :param on_kill: ``"leave"`` it alone when the task is killed, or ``"stop"`` it, keeping production, if
+        Airflow says the task is failed. Only for a test that this very task has made.
+    :param max_describe_gap: the most seconds that lists may spare the test its own look; so late, at most, a
+        change is seen that a list has missed.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
+    :param region_name: AWS region; default: the connection's.
+    :param verify: whether, or with which certificates, TLS is verified.
+    :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
+    """
+
+    own_fields = ("name", "until", "min_invocations", "adopted", "warnings")
+    longest_wait = LONGEST_WAIT
+    report_key = SHADOW_TEST_REPORT_KEY
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        until: str = Until.COMPLETED.value,
+        min_invocations: int | None = None,
+        waiter_delay: float = 60,
+        deadline: float | None = None,
+        adopted: bool = False,
+        warnings: Sequence[str] = (),
+        fire_floor: float = FIRE_FLOOR,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        on_kill: str = "leave",
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
+    ) -> None:
+        super().__init__(
+            waiter_delay=waiter_delay,
+            deadline=deadline,
+            fire_floor=fire_floor,
+            aws_conn_id=aws_conn_id,
+            region_name=region_name,
+            verify=verify,
+            botocore_config=botocore_config,
+            on_kill=on_kill,
+            max_describe_gap=max_describe_gap,
+        )
+        self.name = name
+        self.until = until
+        self.min_invocations = min_invocations
+        self.adopted = adopted
+        self.warnings = list(warnings)
+
+    async def on_kill(self) -> None:
+        """Stop the test if the task was marked failed; Airflow calls this in other cases too."""
+        if self.kill_action != "stop" or self.fired:
+            return
+        async with self._calls() as calls:
+            await stop_if_failed(self.name, calls, self.task_instance, self.log)
+
+    async def watch_to_its_report(self) -> ShadowReport:
+        watch = ShadowWatch(
+            name=self.name,
+            until=Until(self.until),
+            min_requests=self.min_invocations,
+            adopted=self.adopted,
+            warnings=tuple(self.warnings),
+        )
+        following = Following(every=self.waiter_delay, deadline=self.absolute_deadline, now=self.now)
+        async with self._calls() as calls:
+            rest = calls.rest if isinstance(calls, ExperimentWait) else None
+            ended = await drive_async(
+                follow_test(watch, following), calls, sleep=self.sleep, say=self.say, rest=rest
+            )
+        return shadow_test_report(ended)
+
+    @asynccontextmanager
+    async def _calls(self) -> AsyncIterator[ShadowCalls]:
+        if not self.shares:
+            async with self.make_hook().asynchronous() as calls:
+                yield calls
+            return
+        together = waiting(
+            ExperimentWait,
+            self.name,
+            self.make_hook,
+            every=self.waiter_delay,
+            gap=self.max_describe_gap,
+            now=self.now,
+        )
+        async with together as wait:
+            yield wait
