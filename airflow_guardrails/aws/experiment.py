@@ -34,15 +34,16 @@ def create_experiment_request(
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Ask for *test* with the shadow as *production* is, unless the author wants it otherwise."""
-    schedule = {"StartTime": starts_at, "EndTime": ends_at}
+    wanted, schedule = test.shadow, {"StartTime": starts_at, "EndTime": ends_at}
     shadow = {
-        "ModelName": test.shadow_model_name,
-        "VariantName": test.shadow_variant_name,
+        "ModelName": wanted.model_name,
+        "VariantName": wanted.name,
         "InfrastructureConfig": _infrastructure(
-            test.instance_type or production.instance_type or "", test.instance_count or production.instances
+            wanted.instance_type or production.instance_type or "",
+            wanted.instance_count or production.instances,
         ),
     }
-    mode = {"ShadowModelVariantName": shadow["VariantName"], "SamplingPercentage": test.sampling_percentage}
+    mode = {"ShadowModelVariantName": wanted.name, "SamplingPercentage": wanted.sampling_percentage}
     request: dict[str, Any] = {
         "Name": name,
         "Type": "ShadowMode",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 
 class ExperimentStatus(str, Enum):
@@ -72,6 +73,11 @@ class CaptureStorage:
     kms_key: str | None = None
     csv_content_types: tuple[str, ...] = ()
     json_content_types: tuple[str, ...] = ()
+
+    @property
+    def content(self) -> list[Any]:
+        """All of it, for JSON."""
+        return [self.uri, self.kms_key, list(self.csv_content_types), list(self.json_content_types)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

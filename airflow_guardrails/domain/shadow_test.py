@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import CaptureStorage, Experiment
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
 from airflow_guardrails.domain.words import duration_in_words
 
 # "Amazon SageMaker, Create a shadow test": at least an hour, which the API itself does not check.
@@ -18,8 +19,6 @@ USUAL = timedelta(days=7)
 LONGEST = timedelta(days=30)
 # A request is on its way for a moment, and SageMaker counts from when it has it.
 _ON_ITS_WAY = timedelta(seconds=30)
-
-_LEAST_PERCENT, _MOST_PERCENT = 1, 100
 
 
 class InvalidShadowTest(GuardrailsValueError):
@@ -81,34 +80,18 @@ class ShadowTest:
     """
     What is tried, on which endpoint, with how much of its traffic.
 
-    :param sampling_percentage: of the requests to production, how many the shadow gets too; 1 to 100.
-    :param instance_type: of the shadow; default: production's.
-    :param instance_count: of the shadow; default: production's as it is scaled when the test is created.
     :param storage: where requests and answers are kept; default: nowhere.
-    :raises InvalidShadowTest: if a value is out of SageMaker's bounds.
+    :raises InvalidShadowTest: if *storage* is not in S3.
     """
 
     endpoint_name: str
     role_arn: str
-    shadow_model_name: str
-    shadow_variant_name: str = "shadow"
-    sampling_percentage: int = 100
+    shadow: ShadowVariant
     schedule: Schedule = Schedule()
-    instance_type: str | None = None
-    instance_count: int | None = None
     storage: CaptureStorage | None = None
     volume_kms_key: str | None = None
 
     def __post_init__(self) -> None:
-        percent = self.sampling_percentage
-        if not _is_whole(percent) or not _LEAST_PERCENT <= percent <= _MOST_PERCENT:
-            raise InvalidShadowTest(
-                f"sampling_percentage must be a whole number from 1 to 100 (got {percent!r})"
-            )
-        if self.instance_count is not None and not (_is_whole(self.instance_count) and self.instance_count):
-            raise InvalidShadowTest(
-                f"instance_count must be a whole number of at least 1 (got {self.instance_count!r})"
-            )
         if self.storage is not None and not self.storage.uri.startswith("s3://"):
             raise InvalidShadowTest(f"data_storage_uri must begin with s3:// (got {self.storage.uri!r})")
 
@@ -121,20 +104,11 @@ class ShadowTest:
         """
         schedule, storage = self.schedule, self.storage
         return {
+            **self.shadow.content,
             "endpoint_name": self.endpoint_name,
             "role_arn": self.role_arn,
-            "model": [self.shadow_variant_name, self.shadow_model_name],
-            "instances": [self.instance_type, self.instance_count],
-            "sampling_percentage": self.sampling_percentage,
             "schedule": [str(schedule.starts_at), str(schedule.ends_at), str(schedule.duration)],
-            "storage": [
-                storage.uri,
-                storage.kms_key,
-                *storage.csv_content_types,
-                *storage.json_content_types,
-            ]
-            if storage
-            else None,
+            "storage": storage.content if storage else None,
             "volume_kms_key": self.volume_kms_key,
         }
 
@@ -143,21 +117,21 @@ class ShadowTest:
         return tuple(self._differences(experiment))
 
     def _differences(self, experiment: Experiment) -> Iterator[str]:
-        shadow = experiment.shadow
-        wanted = {
+        wanted, found = self.shadow, experiment.shadow
+        pairs = {
             "endpoint_name": (self.endpoint_name, experiment.endpoint_name),
             "role_arn": (self.role_arn, experiment.role_arn),
-            "shadow_variant_name": (self.shadow_variant_name, experiment.shadow_name),
-            "shadow_model_name": (self.shadow_model_name, shadow.model_name if shadow else None),
-            "sampling_percentage": (self.sampling_percentage, experiment.sampling_percentage),
+            "shadow_variant_name": (wanted.name, experiment.shadow_name),
+            "shadow_model_name": (wanted.model_name, found.model_name if found else None),
+            "sampling_percentage": (wanted.sampling_percentage, experiment.sampling_percentage),
             "data_storage_uri": (_place(self.storage), _place(experiment.storage)),
             "volume_kms_key": (self.volume_kms_key, experiment.volume_kms_key),
         }
-        if shadow and self.instance_type:
-            wanted["instance_type"] = (self.instance_type, shadow.instance_type)
-        if shadow and self.instance_count:
-            wanted["instance_count"] = (self.instance_count, shadow.instances)
-        for name, (here, there) in wanted.items():
+        if found and wanted.instance_type:
+            pairs["instance_type"] = (wanted.instance_type, found.instance_type)
+        if found and wanted.instance_count:
+            pairs["instance_count"] = (wanted.instance_count, found.instances)
+        for name, (here, there) in pairs.items():
             if here != there:
                 yield f"{name} {there!r} instead of {here!r}"
 
@@ -177,10 +151,6 @@ def length_warning(schedule: Schedule, now: datetime) -> str | None:
 def _check_length(name: str, length: timedelta) -> None:
     if not timedelta(0) < length <= LONGEST:
         raise InvalidShadowTest(f"{name} must be more than 0 and at most 30 days (got {length})")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _place(storage: CaptureStorage | None) -> str | None:

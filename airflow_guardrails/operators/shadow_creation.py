@@ -96,8 +96,8 @@ class Creation:
     def _create(self, name: str) -> Made | None:
         endpoint, production = find_production(
             self.test.endpoint_name,
-            shadow_model_name=self.test.shadow_model_name,
-            shadow_instance_type=self.test.instance_type,
+            shadow_model_name=self.test.shadow.model_name,
+            shadow_instance_type=self.test.shadow.instance_type,
             hook=self.hook,
         )
         starts_at, ends_at = self._schedule(endpoint.seen_at)
@@ -128,10 +128,8 @@ class Creation:
             raise InvalidArgument(str(error)) from error
 
     def _says(self, production: Production) -> str:
-        return (
-            f"model {self.test.shadow_model_name} gets {self.test.sampling_percentage} % of the requests to "
-            f"{production.model_name} ({production.variant_name})"
-        )
+        shadow, source = self.test.shadow, f"{production.model_name} ({production.variant_name})"
+        return f"model {shadow.model_name} gets {shadow.sampling_percentage} % of the requests to {source}"
 
     def _after_refusal(self, name: str, error: Exception) -> Made | None:
         """Tell a refusal from an answer that got lost on its way: then the test may well be there."""

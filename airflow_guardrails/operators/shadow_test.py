@@ -15,6 +15,7 @@ from airflow_guardrails.domain.experiment import CaptureStorage, Experiment
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
 from airflow_guardrails.domain.shadow_test import Schedule, ShadowTest
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch, Until
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
@@ -216,16 +217,18 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             return ShadowTest(
                 endpoint_name=self.endpoint_name,
                 role_arn=self.role_arn,
-                shadow_model_name=self.shadow_model_name,
-                shadow_variant_name=self.shadow_variant_name,
-                sampling_percentage=_whole(self.sampling_percentage),
+                shadow=ShadowVariant(
+                    model_name=self.shadow_model_name,
+                    name=self.shadow_variant_name,
+                    sampling_percentage=_whole(self.sampling_percentage),
+                    instance_type=self.instance_type,
+                    instance_count=self.instance_count,
+                ),
                 schedule=Schedule(
                     starts_at=_moment("start_time", self.start_time),
                     ends_at=_moment("end_time", self.end_time),
                     duration=self.duration,
                 ),
-                instance_type=self.instance_type,
-                instance_count=self.instance_count,
                 storage=self._storage(),
                 volume_kms_key=self.volume_kms_key,
             )
