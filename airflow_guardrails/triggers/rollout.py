@@ -14,12 +14,12 @@ from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
 from airflow_guardrails.killing import abort_if_failed
+from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import Memory, recall
 from airflow_guardrails.triggers.sharing import waiting
 from airflow_guardrails.triggers.waits import EndpointWait
-from airflow_guardrails.triggers.watching import WatchingTrigger
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)

@@ -13,11 +13,11 @@ from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_re
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
 from airflow_guardrails.hooks.driving import ShadowCalls, drive_async
 from airflow_guardrails.killing import stop_if_failed
+from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.triggers.sharing import waiting
 from airflow_guardrails.triggers.waits import ExperimentWait
-from airflow_guardrails.triggers.watching import WatchingTrigger
 
 
 class SageMakerShadowTestTrigger(WatchingTrigger):
