@@ -8,13 +8,17 @@ from datetime import datetime, timedelta
 
 from airflow_guardrails.simulator.clock import Clock
 
+_NOT_NEGATIVE = ("latency_ms", "latency_factor", "extra_latency_ms", "latency_jitter_ms", "from_minute")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """
     How requests to one model, or to one fleet, differ from what the model itself does.
 
-    :param latency_factor: multiplies the model's own latency.
+    :param latency_ms: the latency of every answer, whatever the model took; None leaves it its own, which is
+        measured and so differs from run to run.
+    :param latency_factor: multiplies that latency.
     :param extra_latency_ms: added to it.
     :param latency_jitter_ms: a further random delay, uniform from 0 to this.
     :param error_rate: the share of requests answered with HTTP 500, 0 to 1.
@@ -23,6 +27,7 @@ class Profile:
     :raises ValueError: when a value is out of its range.
     """
 
+    latency_ms: float | None = None
     latency_factor: float = 1.0
     extra_latency_ms: float = 0.0
     latency_jitter_ms: float = 0.0
@@ -33,9 +38,10 @@ class Profile:
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate <= 1:
             raise ValueError(f"error_rate must be between 0 and 1 (got {self.error_rate})")
-        for name in ("latency_factor", "extra_latency_ms", "latency_jitter_ms", "from_minute"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative (got {getattr(self, name)})")
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative (got {value})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +93,8 @@ class Profiles:
 
     def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
         jitter = self._chance(fleet).random() * profile.latency_jitter_ms
-        return seconds * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
+        own = seconds if profile.latency_ms is None else profile.latency_ms / 1000
+        return own * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
 
     def _chance(self, fleet: Fleet) -> random.Random:
         # With one source for both, a shadow would change which of the production variant's requests fail.

@@ -187,6 +187,18 @@ def test_a_profile_slows_and_fails_requests_of_its_model(shop):
     assert 0.4 < shop.by_minute("Invocation5XXErrors", "Average")[1] < 0.6
 
 
+def test_a_profile_sets_the_latency_of_real_code_and_leaves_its_answers_alone(shop):
+    shop.serve("blue", shop.doubling())
+    shop.control.profile("blue", latency_ms=80, latency_factor=2, extra_latency_ms=5)
+    shop.control.replay("churn", ["1,2", "x,2"], per_minute=60, shuffle=False)
+    shop.advance(minutes=3)
+
+    assert set(shop.by_minute("ModelLatency", "Minimum")) == {165_000}
+    assert set(shop.by_minute("ModelLatency", "Maximum")) == {165_000}
+    assert shop.by_minute("Invocation4XXErrors", "Sum")[1] == 30  # rows that the model cannot read
+    assert float(shop.ask("3,0")) == pytest.approx(6)
+
+
 def test_jitter_spreads_latency_so_that_percentiles_differ(shop):
     shop.serve("blue")
     shop.control.profile("blue", latency_jitter_ms=100)
@@ -263,6 +275,7 @@ def test_a_model_said_never_to_be_healthy_rolls_its_update_back(shop):
     [
         ({"error_rate": 1.5}, "error_rate must be between 0 and 1"),
         ({"extra_latency_ms": -1}, "extra_latency_ms must not be negative"),
+        ({"latency_ms": -1}, "latency_ms must not be negative"),
         ({"slowness": 1}, "slowness"),
     ],
 )
