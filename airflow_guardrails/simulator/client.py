@@ -89,9 +89,9 @@ class SimulatorClient:
         """
         Lay a behaviour over the model or endpoint configuration *name*, in place of the one before.
 
-        :param behaviour: any of latency_ms (in place of what the model takes), latency_factor, extra_latency_ms,
-            latency_jitter_ms, error_rate, from_minute (minutes since the fleet's first request) and
-            never_healthy (for a model).
+        :param behaviour: any of latency_ms (in place of what the model takes), latency_factor,
+            extra_latency_ms, latency_jitter_ms, error_rate, from_minute (minutes since the fleet's first
+            request), never_healthy (for a model), cpu_percent, memory_percent and disk_percent.
         """
         self.post("profiles", region=self.region, name=name, **behaviour)
 

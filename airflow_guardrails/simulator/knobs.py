@@ -55,6 +55,9 @@ class Knobs:
     metric_delay_seconds: float = _knob(
         0.0, "How long after its time a datapoint becomes visible to queries and alarms."
     )
+    instance_metrics_by_config: bool = _knob(
+        False, "Whether instance metrics are there by EndpointConfigName too.", kind=_FLAG
+    )
     event_delay_seconds: float = _knob(0.0, "How long after a change its EventBridge events arrive.")
     event_duplicate_probability: float = _knob(
         0.0, "How often an EventBridge event is sent twice, under two ids.", kind=_PROBABILITY

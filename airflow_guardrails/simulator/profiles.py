@@ -8,7 +8,15 @@ from datetime import datetime, timedelta
 
 from airflow_guardrails.simulator.clock import Clock
 
-_NOT_NEGATIVE = ("latency_ms", "latency_factor", "extra_latency_ms", "latency_jitter_ms", "from_minute")
+_NOT_NEGATIVE = (
+    "latency_ms",
+    "latency_factor",
+    "extra_latency_ms",
+    "latency_jitter_ms",
+    "from_minute",
+    "cpu_percent",
+)
+_PERCENT = ("memory_percent", "disk_percent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +32,9 @@ class Profile:
     :param error_rate: the share of requests answered with HTTP 500, 0 to 1.
     :param from_minute: minutes since the fleet's first request before which nothing of this holds.
     :param never_healthy: whether the container never passes its ping.
+    :param cpu_percent: what its instances report as CPUUtilization: above 100 where they have several cores.
+    :param memory_percent: as MemoryUtilization, 0 to 100.
+    :param disk_percent: as DiskUtilization, 0 to 100.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -34,6 +45,9 @@ class Profile:
     error_rate: float = 0.0
     from_minute: float = 0.0
     never_healthy: bool = False
+    cpu_percent: float = 25.0
+    memory_percent: float = 40.0
+    disk_percent: float = 15.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate <= 1:
@@ -42,6 +56,9 @@ class Profile:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise ValueError(f"{name} must not be negative (got {value})")
+        for name in _PERCENT:
+            if not 0 <= getattr(self, name) <= 100:  # noqa: PLR2004
+                raise ValueError(f"{name} must be between 0 and 100 (got {getattr(self, name)})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +93,12 @@ class Profiles:
 
     def of(self, fleet: Fleet, model_name: str) -> Profile | None:
         """What holds for a request to *fleet* now, None when nothing does."""
-        since = self._first_request.setdefault(fleet, self._clock.now())
+        self._first_request.setdefault(fleet, self._clock.now())
+        return self.standing(fleet, model_name)
+
+    def standing(self, fleet: Fleet, model_name: str) -> Profile | None:
+        """What holds for *fleet* now; until its first request, only what holds from minute 0."""
+        since = self._first_request.get(fleet, self._clock.now())
         profile = self._by_name.get(fleet.endpoint_config_name) or self._by_name.get(model_name)
         if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
             return profile

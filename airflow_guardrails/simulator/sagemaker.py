@@ -164,6 +164,10 @@ class SageMaker:
         """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
         return routing.routes(self._find(endpoint_name), self._knobs)
 
+    def serving(self) -> list[Endpoint]:
+        """The endpoints that take requests."""
+        return [endpoint for endpoint in self._endpoints.values() if endpoint.serving]
+
     def endpoint_names(self) -> list[str]:
         return sorted(endpoint.name for endpoint in self._endpoints.values())
 

@@ -10,6 +10,7 @@ from airflow_guardrails.simulator.alarms import Alarms
 from airflow_guardrails.simulator.announcing import Announcements, EventBus, NoEventBus
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.faults import Faults
+from airflow_guardrails.simulator.instance_metrics import InstanceMetrics
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.metrics import MetricStore
 from airflow_guardrails.simulator.profiles import Profiles
@@ -61,6 +62,7 @@ class World:
             simulation.rng(f"traffic {region}"),
             shadow_rng=simulation.rng(f"shadow traffic {region}"),
         )
+        self.instance_metrics = InstanceMetrics(self)
 
 
 class Simulation:

@@ -164,7 +164,9 @@ class Shop:
     def total(self, metric: str, **dimensions: str) -> float:
         return sum(self.by_minute(metric, "Sum", **dimensions))
 
-    def by_minute(self, metric: str, statistic: str, **dimensions: str) -> list[float]:
+    def by_minute(
+        self, metric: str, statistic: str, *, namespace: str = "AWS/SageMaker", **dimensions: str
+    ) -> list[float]:
         """Statistic of a metric of ``churn`` in each minute that has any, since an hour ago."""
         dimensions = {"EndpointName": "churn", "VariantName": "AllTraffic", **dimensions}
         now = self.control.now()
@@ -172,7 +174,7 @@ class Shop:
             "Id": "m",
             "MetricStat": {
                 "Metric": {
-                    "Namespace": "AWS/SageMaker",
+                    "Namespace": namespace,
                     "MetricName": metric,
                     "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
                 },
@@ -201,6 +203,22 @@ def packed():
         return tar_gz(name, joblib_file.getvalue())
 
     return pack
+
+
+@pytest.fixture
+def variants() -> dict[str, Any]:
+    """``AllTraffic`` of model ``blue``, and its shadow ``Candidate`` of model ``candidate``."""
+    production, shadow = (
+        {
+            "VariantName": variant,
+            "ModelName": model,
+            "InitialInstanceCount": 2,
+            "InstanceType": "ml.m5.large",
+            "InitialVariantWeight": 1.0,
+        }
+        for variant, model in (("AllTraffic", "blue"), ("Candidate", "candidate"))
+    )
+    return {"ProductionVariants": [production], "ShadowProductionVariants": [shadow]}
 
 
 @pytest.fixture
