@@ -1,0 +1,200 @@
+"""What may become worse under a candidate, and by how much."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from enum import Enum
+from math import isfinite
+from typing import Any
+
+from airflow_guardrails.domain.errors import GuardrailsValueError
+
+# SageMaker publishes these as 0 or 1 for each request: their sum counts, their average is a rate.
+ERROR_METRICS = frozenset(
+    {"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"}
+)
+
+_STATS = ("Average", "Sum", "Minimum", "Maximum")
+_LEAST_PERCENTILE, _MOST_PERCENTILE = 0.1, 99.9
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+
+
+class InvalidRule(GuardrailsValueError):
+    """A rule for a metric says nothing that could be judged."""
+
+
+class Direction(str, Enum):
+    """Which way is worse."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+
+
+class OnMissing(str, Enum):
+    """What a rule without enough data is: undecided, a failure, or only told."""
+
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRule:
+    """
+    One metric in which the candidate must not be worse than production by more than a margin.
+
+    ``Sum`` counts events and is judged as their rate: the share of requests that had one. So is the average
+    of SageMaker's error metrics, which is that rate already. All else is judged by its mean over the minutes.
+
+    :param metric: name of the metric, as CloudWatch knows it.
+    :param stat: ``Average``, ``Sum``, ``Minimum``, ``Maximum`` or a percentile, ``p0.1`` to ``p99.9``.
+    :param margin: how much worse is still accepted: ``"10%"`` of production's, or a plain number in the
+        metric's own unit (ModelLatency: microseconds), for rates a share of the requests (0.005 is half a
+        percentage point). Default: 0.005 for SageMaker's error metrics, ``"10%"`` for all others.
+    :param direction: which way is worse, ``"increase"`` or ``"decrease"``.
+    :param critical: whether harm to it is to be found sooner: of the chance of a false alarm, which all rules
+        share, it gets three parts where another gets one.
+    :param on_missing: without enough data the rule is ``"inconclusive"``, a ``"fail"``, or told and then
+        left out (``"ignore"``); it never passes.
+    :param min_requests: requests that each side must have had.
+    :param min_minutes: minutes in which both sides must have data.
+    :param namespace: the metric's namespace.
+    :param dimensions: dimensions of the metric beside ``EndpointName`` and ``VariantName``.
+    :raises InvalidRule: with the name of the argument, the rule and the value.
+    """
+
+    metric: str
+    _: KW_ONLY
+    stat: str = "Average"
+    margin: float | str | None = None
+    direction: Direction | str = Direction.INCREASE
+    critical: bool = False
+    on_missing: OnMissing | str = OnMissing.INCONCLUSIVE
+    min_requests: int = 100
+    min_minutes: int = 5
+    namespace: str = "AWS/SageMaker"
+    dimensions: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        _check_text("metric", self.metric)
+        _check_text("namespace", self.namespace)
+        if self.margin is None:
+            object.__setattr__(self, "margin", 0.005 if self.metric in ERROR_METRICS else "10%")
+        _check_stat(self.metric, self.stat)
+        object.__setattr__(self, "direction", _choice("direction", self.direction, Direction))
+        object.__setattr__(self, "on_missing", _choice("on_missing", self.on_missing, OnMissing))
+        _check_margin(self)
+        if not isinstance(self.critical, bool):
+            raise InvalidRule(f"critical must be True or False (got {self.critical!r})", field="critical")
+        _check_count("min_requests", self.min_requests)
+        _check_count("min_minutes", self.min_minutes)
+        object.__setattr__(self, "dimensions", _checked_dimensions(self.dimensions))
+
+    @property
+    def relative(self) -> bool:
+        """Whether the margin is relative to what production does."""
+        return isinstance(self.margin, str)
+
+    @property
+    def allowed(self) -> float:
+        """The margin as a number: a fraction of production's, or in the metric's unit."""
+        return _as_number(self.margin)
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts events among requests."""
+        return self.stat == "Sum" or self.metric in ERROR_METRICS
+
+    @property
+    def quantile(self) -> float | None:
+        """The share of requests below the percentile."""
+        match = _PERCENTILE.fullmatch(self.stat)
+        return float(match[1]) / 100 if match else None
+
+    @property
+    def worse_is_more(self) -> bool:
+        return self.direction is Direction.INCREASE
+
+
+def _as_number(margin: float | str | None) -> float:
+    match = _PERCENT.fullmatch(margin) if isinstance(margin, str) else None
+    if match:
+        return float(match[1]) / 100
+    if isinstance(margin, (int, float)) and not isinstance(margin, bool) and isfinite(margin):
+        return float(margin)
+    raise InvalidRule(
+        f'margin must be a number, or a string of a number and a percent sign like "10%" (got {margin!r})',
+        field="margin",
+    )
+
+
+def _check_margin(rule: MetricRule) -> None:
+    allowed = _as_number(rule.margin)
+    if allowed < 0:
+        raise InvalidRule(
+            f"margin must be at least 0, whichever direction is worse (got {rule.margin!r})", field="margin"
+        )
+    if allowed >= 1 and rule.relative and not rule.worse_is_more:
+        raise InvalidRule(
+            f"margin must be below 100% where a decrease is worse: all is gone then (got {rule.margin!r})",
+            field="margin",
+        )
+    if allowed >= 1 and rule.metric in ERROR_METRICS and not rule.relative:
+        raise InvalidRule(
+            f"margin must be below 1 for {rule.metric}: it is a share of the requests, so half a percentage "
+            f"point is 0.005 (got {rule.margin!r})",
+            field="margin",
+        )
+
+
+def _check_stat(metric: str, stat: str) -> None:
+    match = _PERCENTILE.fullmatch(stat) if isinstance(stat, str) else None
+    if stat not in _STATS and not (match and _LEAST_PERCENTILE <= float(match[1]) <= _MOST_PERCENTILE):
+        raise InvalidRule(
+            f"stat must be one of {', '.join(_STATS)} or a percentile from p0.1 to p99.9 (got {stat!r})",
+            field="stat",
+        )
+    if metric in ERROR_METRICS and stat not in {"Sum", "Average"}:
+        raise InvalidRule(
+            f"stat must be Sum or Average for {metric}, which is 0 or 1 for each request (got {stat!r})",
+            field="stat",
+        )
+
+
+def _choice(name: str, value: Any, words: type[Enum]) -> Enum:
+    try:
+        return words(value)
+    except ValueError:
+        known = ", ".join(repr(word.value) for word in words)
+        raise InvalidRule(f"{name} must be one of {known} (got {value!r})", field=name) from None
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRule(f"{name} must be a name (got {value!r})", field=name)
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRule(f"{name} must be a whole number of at least 1 (got {value!r})", field=name)
+
+
+def _checked_dimensions(given: Any) -> dict[str, str]:
+    texts = isinstance(given, Mapping) and all(
+        isinstance(text, str) for pair in given.items() for text in pair
+    )
+    if not texts:
+        raise InvalidRule(f"dimensions must map names to values (got {given!r})", field="dimensions")
+    return dict(given)
+
+
+DEFAULT_RULES: tuple[MetricRule, ...] = (
+    MetricRule("ModelLatency", stat="Average", margin="10%"),
+    MetricRule("ModelLatency", stat="p90", margin="10%"),
+    MetricRule("Invocation5XXErrors", stat="Sum", margin=0.002),
+    MetricRule("InvocationModelErrors", stat="Sum", margin=0.002),
+    MetricRule("Invocation4XXErrors", stat="Sum", margin=0.005),
+)
