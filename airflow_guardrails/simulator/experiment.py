@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_guardrails.simulator.clock import Timer
 from airflow_guardrails.simulator.describing import present
-from airflow_guardrails.simulator.endpoints import Endpoint
+from airflow_guardrails.simulator.endpoints import Endpoint, History
 from airflow_guardrails.simulator.experiment_schedule import Schedule
 
 TERMINAL = frozenset({"Completed", "Cancelled"})
@@ -61,6 +61,7 @@ class Experiment:
     outcome: Outcome | None = None
     then: Callable[[Experiment], None] | None = None
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
+    history: History = field(init=False, default_factory=History)
     modified_at: datetime = field(init=False)
     production_status: str = field(init=False, default="InService")
     shadow_status: str = field(init=False, default="Creating")
@@ -144,6 +145,20 @@ def summarize(experiment: Experiment) -> dict[str, Any]:
         LastModifiedTime=experiment.modified_at,
         RoleArn=experiment.request["RoleArn"],
     )
+
+
+SUMMARY_FIELDS = (
+    "Name",
+    "Type",
+    "Schedule",
+    "Status",
+    "StatusReason",
+    "Description",
+    "CreationTime",
+    "CompletionTime",
+    "LastModifiedTime",
+    "RoleArn",
+)
 
 
 def _metadata(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:

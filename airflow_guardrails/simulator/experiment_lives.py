@@ -19,7 +19,7 @@ from airflow_guardrails.simulator.errors import (
     EndpointNotFound,
     ExperimentInUse,
 )
-from airflow_guardrails.simulator.experiment import Experiment, Outcome
+from airflow_guardrails.simulator.experiment import Experiment, Outcome, describe
 from airflow_guardrails.simulator.fleets import Fleet
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.shadows import check_features
@@ -64,7 +64,12 @@ class Lives:
 
     def begin(self, experiment: Experiment) -> None:
         self._by_endpoint[experiment.endpoint_name] = experiment
+        self._note(experiment)
         self.later(experiment, self.ready)
+
+    def enter(self, experiment: Experiment, status: str) -> None:
+        experiment.enter(status, now=self._clock.now())
+        self._note(experiment)
 
     def check_change(self, endpoint: Endpoint) -> None:
         """Raise EndpointInExperiment where an experiment does not let its endpoint be changed."""
@@ -77,6 +82,7 @@ class Lives:
         experiment = self._by_endpoint.get(endpoint.name)
         if experiment is None:
             return
+        self._note(experiment)
         if self._hosting.endpoint(endpoint.name) is not endpoint:
             if experiment.touches_endpoint:
                 self._fail(experiment, EndpointNotFound(endpoint.arn).message)
@@ -109,14 +115,14 @@ class Lives:
         experiment.timer = self._clock.after(self._knobs.experiment_step_seconds, lambda: then(experiment))
 
     def ready(self, experiment: Experiment) -> None:
-        experiment.enter("Created", now=self._clock.now())
+        self.enter(experiment, "Created")
         if experiment.schedule.start <= self._clock.now():
             self.start(experiment)
         else:
             experiment.timer = self._clock.at(experiment.schedule.start, lambda: self.start(experiment))
 
     def start(self, experiment: Experiment) -> None:
-        experiment.enter("Starting", now=self._clock.now())
+        self.enter(experiment, "Starting")
         self._when_at_rest(experiment, self._bring_up)
 
     def sample(self, experiment: Experiment) -> None:
@@ -127,11 +133,16 @@ class Lives:
 
     def conclude(self, experiment: Experiment, outcome: Outcome) -> None:
         experiment.outcome = outcome
-        experiment.enter("Stopping", now=self._clock.now())
+        self.enter(experiment, "Stopping")
         if experiment.touches_endpoint and not outcome.changes_nothing:
             self._when_at_rest(experiment, self._take_down)
         else:
             self.later(experiment, self._finish)
+
+    def _note(self, experiment: Experiment) -> None:
+        """Remember how it looks now, for reads that lag."""
+        look = describe(experiment, self._hosting.endpoint(experiment.endpoint_name))
+        experiment.history.record(self._clock.now(), look)
 
     def _bring_up(self, experiment: Experiment) -> None:
         try:
@@ -155,7 +166,7 @@ class Lives:
             self._fail(experiment, endpoint.failure_reason if endpoint else None)
 
     def _run(self, experiment: Experiment) -> None:
-        experiment.enter("Running", now=self._clock.now())
+        self.enter(experiment, "Running")
         done = Outcome(status="Completed")
         experiment.timer = self._clock.at(experiment.schedule.end, lambda: self.conclude(experiment, done))
 
@@ -203,6 +214,7 @@ class Lives:
 
     def _end(self, experiment: Experiment, outcome: Outcome) -> None:
         experiment.end(outcome, now=self._clock.now())
+        self._note(experiment)
         self.forget(experiment)
 
     def forget(self, experiment: Experiment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 
 from airflow_guardrails.simulator import experiment_requests as requests
@@ -13,27 +14,37 @@ from airflow_guardrails.simulator.experiment import (
     TERMINAL,
     Experiment,
     Outcome,
-    describe,
-    summarize,
 )
 from airflow_guardrails.simulator.experiment_lives import Hosting, Lives
+from airflow_guardrails.simulator.experiment_looks import ExperimentLooks
 from airflow_guardrails.simulator.experiment_schedule import changed_schedule, new_schedule
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.listing import page
+
+_GONE_REMEMBERED = 1000
 
 
 class Experiments:
     """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
 
     def __init__(
-        self, *, lives: Lives, hosting: Hosting, catalogue: Catalogue, clock: Clock, knobs: Knobs
+        self,
+        *,
+        lives: Lives,
+        looks: ExperimentLooks,
+        hosting: Hosting,
+        catalogue: Catalogue,
+        clock: Clock,
+        knobs: Knobs,
     ) -> None:
         self._lives = lives
+        self._looks = looks
         self._hosting = hosting
         self._catalogue = catalogue
         self._clock = clock
         self._knobs = knobs
         self._experiments: dict[str, Experiment] = {}
+        self._gone: deque[Experiment] = deque(maxlen=_GONE_REMEMBERED)
         self._scripts: dict[str, tuple[float, Outcome]] = {}
 
     def create_inference_experiment(self, request: Request) -> Answer:
@@ -58,10 +69,10 @@ class Experiments:
 
     def describe_inference_experiment(self, request: Request) -> Answer:
         experiment = self._find(request["Name"])
-        return describe(experiment, self._hosting.endpoint(experiment.endpoint_name))
+        return self._looks.describe(experiment, self._hosting.endpoint(experiment.endpoint_name))
 
     def list_inference_experiments(self, request: Request) -> Answer:
-        rows = [summarize(experiment) for experiment in self._experiments.values()]
+        rows = self._looks.summaries(self._experiments.values(), self._gone)
         return page(rows, request, kind="", key="InferenceExperiments")
 
     def update_inference_experiment(self, request: Request) -> Answer:
@@ -77,22 +88,28 @@ class Experiments:
         )
         if running:
             requests.model_variants(merged, self._knobs)
+            variants = experiment.model_variants
         else:
-            experiment.model_variants = self._lives.model_variants(merged)
+            variants = self._lives.model_variants(merged)
+        self._freeze(experiment)
+        experiment.model_variants = variants
         experiment.request, experiment.schedule = merged, schedule
-        experiment.enter("Updating", now=self._clock.now())
+        self._lives.enter(experiment, "Updating")
         self._lives.later(experiment, self._lives.sample if running else self._lives.ready)
         return {"InferenceExperimentArn": experiment.arn}
 
     def start_inference_experiment(self, request: Request) -> Answer:
         experiment = self._find_in({"Created"}, request["Name"], "started")
+        self._freeze(experiment)
         experiment.schedule = experiment.schedule.started(self._clock.now())
         self._lives.start(experiment)
         return {"InferenceExperimentArn": experiment.arn}
 
     def stop_inference_experiment(self, request: Request) -> Answer:
         experiment = self._find_in(CHANGEABLE, request["Name"], "stopped")
-        self._lives.conclude(experiment, requests.outcome(experiment, request, self._knobs))
+        outcome = requests.outcome(experiment, request, self._knobs)
+        self._freeze(experiment)
+        self._lives.conclude(experiment, outcome)
         return {"InferenceExperimentArn": experiment.arn}
 
     def delete_inference_experiment(self, request: Request) -> Answer:
@@ -101,6 +118,8 @@ class Experiments:
         experiment = self._find_in(TERMINAL | waiting, request["Name"], "deleted")
         self._lives.forget(experiment)
         del self._experiments[experiment.name]
+        self._gone.append(experiment)
+        experiment.history.record(self._clock.now(), None)
         self._catalogue.tags.forget(experiment.arn)
         return {"InferenceExperimentArn": experiment.arn}
 
@@ -131,10 +150,14 @@ class Experiments:
         else:
             self._lives.write_down(experiment, after_seconds, outcome)
 
+    def _freeze(self, experiment: Experiment) -> None:
+        self._looks.freeze(experiment, self._hosting.endpoint(experiment.endpoint_name))
+
     def _find(self, name: str) -> Experiment:
-        if name not in self._experiments:
+        experiment = self._experiments.get(name)
+        if experiment is None or not self._looks.visible(experiment):
             raise ExperimentNotFound(self._knobs, arn=self._catalogue.arn("inference-experiment", name))
-        return self._experiments[name]
+        return experiment
 
     def _find_in(self, statuses: Collection[str], name: str, what: str) -> Experiment:
         experiment = self._find(name)

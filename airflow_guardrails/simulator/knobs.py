@@ -203,6 +203,19 @@ class Knobs:
     experiment_step_seconds: float = _knob(
         30.0, "How long an experiment is Creating, Updating, or Stopping where its endpoint stays as it is."
     )
+    experiment_visible_after_seconds: float = _knob(0.0, "How long a new experiment cannot be found.")
+    experiment_describe_lag_seconds: float = _knob(
+        0.0,
+        "How long DescribeInferenceExperiment answers the state before an experiment was updated, started or "
+        "stopped.",
+    )
+    experiment_stale_read_probability: float = _knob(
+        0.0,
+        "How often DescribeInferenceExperiment answers the state of some seconds ago.",
+        kind=_PROBABILITY,
+    )
+    experiment_stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
+    experiment_list_lag_seconds: float = _knob(0.0, "How far ListInferenceExperiments is behind.")
     experiment_least_seconds: float = _knob(3600.0, "How long an experiment must be scheduled for at least.")
     experiment_too_long: str = _choice(
         "reject", "clamp", meaning="What a schedule of more than 30 days does; an early start always clamps."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.describing import SUMMARY_FIELDS, describe, summarize
-from airflow_guardrails.simulator.endpoints import Description, Endpoint
+from airflow_guardrails.simulator.endpoints import Description, Endpoint, History
 from airflow_guardrails.simulator.errors import ThrottlingException
 from airflow_guardrails.simulator.knobs import Knobs
 
@@ -36,15 +36,37 @@ class Looks:
         self._asked.append(now)
 
     def describe(self, endpoint: Endpoint) -> Description:
-        now = self._clock.now()
-        look = endpoint.history.frozen(now)
-        if not look and self._rng.random() < self._knobs.stale_read_probability:
-            look = endpoint.history.as_of(now - timedelta(seconds=self._knobs.stale_read_seconds))
+        look = older(
+            endpoint.history,
+            now=self._clock.now(),
+            rng=self._rng,
+            probability=self._knobs.stale_read_probability,
+            seconds=self._knobs.stale_read_seconds,
+        )
         return look or describe(endpoint)
 
     def summaries(self, endpoints: Iterable[Endpoint], gone: Iterable[Endpoint]) -> list[dict[str, Any]]:
         if not self._knobs.list_lag_seconds:
             return [summarize(endpoint) for endpoint in endpoints]
         then = self._clock.now() - timedelta(seconds=self._knobs.list_lag_seconds)
-        looks = [endpoint.history.as_of(then) for endpoint in (*endpoints, *gone)]
-        return [{name: look[name] for name in SUMMARY_FIELDS} for look in looks if look]
+        return as_listed([endpoint.history for endpoint in (*endpoints, *gone)], then, SUMMARY_FIELDS)
+
+
+def older(
+    history: History, *, now: datetime, rng: random.Random, probability: float, seconds: float
+) -> Description | None:
+    """
+    What a read that lags answers in place of the present: while it is frozen always that, else *seconds* ago.
+
+    None where it does not lag.
+    """
+    look = history.frozen(now)
+    if not look and rng.random() < probability:
+        look = history.as_of(now - timedelta(seconds=seconds))
+    return look
+
+
+def as_listed(histories: Iterable[History], then: datetime, fields: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of a list that is as old as *then*, with those of *fields* that were there."""
+    looks = [history.as_of(then) for history in histories]
+    return [{name: look[name] for name in fields if name in look} for look in looks if look]

@@ -23,6 +23,7 @@ from airflow_guardrails.simulator.errors import (
     ValidationException,
 )
 from airflow_guardrails.simulator.experiment_lives import Lives
+from airflow_guardrails.simulator.experiment_looks import ExperimentLooks
 from airflow_guardrails.simulator.experiments import Experiments
 from airflow_guardrails.simulator.fleets import Fleet, Variant, launch, variants_of
 from airflow_guardrails.simulator.guards import AlarmStates, Guards
@@ -57,6 +58,7 @@ class SageMaker:
         containers: HealthChecks,
         announcements: Announcements,
         rng: random.Random | None = None,
+        experiments_rng: random.Random | None = None,
     ) -> None:
         self.catalogue = Catalogue(
             arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}",
@@ -71,8 +73,7 @@ class SageMaker:
         self._guards = Guards(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
-        rng = rng or random.Random(0)  # noqa: S311 - nothing secret
-        self._looks = Looks(clock=clock, knobs=knobs, rng=rng)
+        self._looks = Looks(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
         self._endpoints: dict[str, Endpoint] = {}
         self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
         self._departures = Departures(
@@ -82,7 +83,16 @@ class SageMaker:
             hosting=self, catalogue=self.catalogue, clock=clock, knobs=knobs, account_id=account_id
         )
         self.experiments = Experiments(
-            lives=self._lives, hosting=self, catalogue=self.catalogue, clock=clock, knobs=knobs
+            lives=self._lives,
+            looks=ExperimentLooks(
+                clock=clock,
+                knobs=knobs,
+                rng=experiments_rng or random.Random(0),  # noqa: S311 - the same
+            ),
+            hosting=self,
+            catalogue=self.catalogue,
+            clock=clock,
+            knobs=knobs,
         )
 
     def create_endpoint(self, request: Request) -> Answer:

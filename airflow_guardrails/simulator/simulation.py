@@ -56,6 +56,7 @@ class World:
                 bus=lambda: simulation.event_bus,
             ),
             rng=simulation.rng(f"sagemaker {region}"),
+            experiments_rng=simulation.rng(f"experiments {region}"),
         )
         self.traffic = Traffic(
             self,
