@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def refusals(
     config: EndpointConfig,
     models: Sequence[ModelFacts],
     *,
-    shadow_instance_type: str | None,
+    shadow: ShadowVariant,
 ) -> tuple[str, ...]:
     """
     Say what keeps the endpoint from having a shadow, each with its rule; nothing where it can have one.
@@ -56,7 +57,8 @@ def refusals(
     """
     return (
         *_of_the_endpoint(endpoint, config),
-        *_of_the_variants(config, shadow_instance_type),
+        *_of_the_variants(config, shadow),
+        *_of_the_weights(endpoint, config),
         *(reason for model in models for reason in _of_the_model(model)),
     )
 
@@ -74,19 +76,31 @@ def _of_the_endpoint(endpoint: Endpoint, config: EndpointConfig) -> Iterator[str
         yield "asynchronous inference takes no shadow (the configuration has an AsyncInferenceConfig)"
 
 
-def _of_the_variants(config: EndpointConfig, shadow_instance_type: str | None) -> Iterator[str]:
+def _of_the_variants(config: EndpointConfig, shadow: ShadowVariant) -> Iterator[str]:
     for variant in config.variants:
+        if variant.name == shadow.name:
+            yield f"the shadow must be named otherwise than production (both are {variant.name})"
+        if variant.model_name is None:
+            yield f"inference components take no shadow (variant {variant.name} has no model of its own)"
         if variant.serverless:
             yield f"serverless inference takes no shadow (variant {variant.name} is serverless)"
         for kind in variant.instance_types:
             yield from _of_the_instances(kind, variant.name)
-        if len(variant.instance_types) != 1 and not variant.serverless and shadow_instance_type is None:
+        if len(variant.instance_types) != 1 and not variant.serverless and shadow.instance_type is None:
             yield (
                 f"instance_type must be given where production has none or several (variant {variant.name} "
                 f"has {', '.join(variant.instance_types) or 'none'})"
             )
-    if shadow_instance_type is not None:
-        yield from _of_the_instances(shadow_instance_type, "of the shadow")
+    if shadow.instance_type is not None:
+        yield from _of_the_instances(shadow.instance_type, "of the shadow")
+
+
+def _of_the_weights(endpoint: Endpoint, config: EndpointConfig) -> Iterator[str]:
+    weights = {variant.name: variant.desired_weight for variant in endpoint.variants}
+    for variant in config.variants:
+        live = weights.get(variant.name)
+        if (variant.initial_weight if live is None else live) == 0:
+            yield f"production's weight must be above 0, for the shadow's is a part of it ({variant.name})"
 
 
 def _of_the_instances(kind: str, variant: str) -> Iterator[str]:

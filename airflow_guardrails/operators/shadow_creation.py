@@ -64,6 +64,7 @@ class Creation:
     pause: float
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def run(self) -> Made:
         name = guarded_name(self.prefix, self.context, self.test.content)
@@ -95,15 +96,12 @@ class Creation:
 
     def _create(self, name: str) -> Made | None:
         endpoint, production = find_production(
-            self.test.endpoint_name,
-            shadow_model_name=self.test.shadow.model_name,
-            shadow_instance_type=self.test.shadow.instance_type,
-            hook=self.hook,
+            self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self._warn
         )
         starts_at, ends_at = self._schedule(endpoint.seen_at)
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:
-            self.log.warning(warning)
+            self._warn(warning)
         self.log.info(
             "Creating shadow test %s on endpoint %s: %s", name, endpoint.name, self._says(production)
         )
@@ -119,7 +117,11 @@ class Creation:
             )
         except (ClientError, BotoCoreError) as error:
             return self._after_refusal(name, error)
-        return Made(name=name, adopted=False, warnings=(warning,) if warning else ())
+        return Made(name=name, adopted=False, warnings=tuple(self.warnings))
+
+    def _warn(self, warning: str) -> None:
+        self.log.warning(warning)
+        self.warnings.append(warning)
 
     def _schedule(self, now: datetime) -> tuple[datetime | None, datetime]:
         try:

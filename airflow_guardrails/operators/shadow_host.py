@@ -2,39 +2,80 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.model import account_of
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.shadow_hosts import ModelFacts, Production, production_of, refusals
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
 from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, ModelNotFound, ShadowTestRefused
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
+Warn = Callable[[str], None]
+
 
 def find_production(
-    endpoint_name: str, *, shadow_model_name: str, shadow_instance_type: str | None, hook: GuardrailsHook
+    endpoint_name: str, *, shadow: ShadowVariant, hook: GuardrailsHook, warn: Warn
 ) -> tuple[Endpoint, Production]:
     """
     Return the endpoint as it is now, and the variant that the shadow is to be compared with.
 
     :raises EndpointNotFound: if there is no such endpoint.
-    :raises ModelNotFound: if there is no model for the shadow.
     :raises EndpointBusy: if the endpoint is being changed.
-    :raises ShadowTestRefused: if the endpoint can have no shadow; the text says all that is in the way.
+    :raises ModelNotFound: if there is no model for the shadow.
+    :raises ShadowTestRefused: if the endpoint can have no such shadow.
     """
     endpoint = _endpoint(endpoint_name, hook)
     config = _config(endpoint, hook)
-    models = _models(config, shadow_model_name, hook)
-    reasons = refusals(endpoint, config, models, shadow_instance_type=shadow_instance_type)
-    if reasons:
-        listed = "\n".join(f"- {reason}" for reason in reasons)
-        raise ShadowTestRefused(f"Endpoint {endpoint_name} can have no such shadow test:\n{listed}")
+    refuse(endpoint, config, models_of(config, shadow.model_name, hook=hook, warn=warn), shadow=shadow)
     return endpoint, production_of(endpoint, config)
+
+
+def refuse(
+    endpoint: Endpoint, config: EndpointConfig, models: Sequence[ModelFacts], *, shadow: ShadowVariant
+) -> None:
+    """:raises ShadowTestRefused: if it can have no such shadow; the text says all that is in the way."""
+    if reasons := refusals(endpoint, config, models, shadow=shadow):
+        listed = "\n".join(f"- {reason}" for reason in reasons)
+        raise ShadowTestRefused(f"Endpoint {endpoint.name} can have no such shadow:\n{listed}")
+
+
+def models_of(
+    config: EndpointConfig, shadow_model_name: str, *, hook: GuardrailsHook, warn: Warn
+) -> list[ModelFacts]:
+    """
+    Describe the models of *config* and of the shadow; those of production may be gone.
+
+    Without permission to look at models (sagemaker:DescribeModel), SageMaker itself will judge.
+
+    :raises ModelNotFound: if there is no model for the shadow.
+    """
+    names = {shadow_model_name, *(each.model_name for each in config.variants if each.model_name)}
+    account_id = account_of(config.arn)
+    try:
+        found = {
+            name: hook.model(name, account_id=account_id) for name in sorted(names | {shadow_model_name})
+        }
+    except ClientError as error:
+        if not errors.is_access_denied(error):
+            raise
+        warn("The models are not known beforehand (sagemaker:DescribeModel)")
+        return []
+    if found[shadow_model_name] is None:
+        raise ModelNotFound(
+            f"Model {shadow_model_name} does not exist in {hook.conn_region_name}: create it before this "
+            "task, or correct shadow_model_name"
+        )
+    return [model for model in found.values() if model is not None]
 
 
 def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
@@ -60,16 +101,3 @@ def _config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig:
             "been deleted: update the endpoint to one that is there"
         )
     return parse_endpoint_config(answer)
-
-
-def _models(config: EndpointConfig, shadow_model_name: str, hook: GuardrailsHook) -> list[ModelFacts]:
-    account_id = account_of(config.arn)
-    shadow = hook.model(shadow_model_name, account_id=account_id)
-    if shadow is None:
-        raise ModelNotFound(
-            f"Model {shadow_model_name} does not exist in {hook.conn_region_name}: create it before this "
-            "task, or correct shadow_model_name"
-        )
-    names = {variant.model_name for variant in config.variants if variant.model_name} - {shadow_model_name}
-    serving = [hook.model(name, account_id=account_id) for name in sorted(names)]
-    return [shadow, *(model for model in serving if model is not None)]

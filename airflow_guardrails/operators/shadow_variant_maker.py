@@ -166,6 +166,9 @@ class DerivedConfig(ABC):
         """Go on without what is not permitted; any other error is raised."""
         if not errors.is_access_denied(error):
             raise error
+        self.warn(warning)
+
+    def warn(self, warning: str) -> None:
         self.log.warning(warning)
         self.warnings.append(warning)
 

@@ -10,6 +10,7 @@ import pytest
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus, Variant
 from airflow_guardrails.domain.endpoint_config import EndpointConfig, VariantConfig
 from airflow_guardrails.domain.shadow_hosts import ModelFacts, production_of, refusals
+from airflow_guardrails.domain.shadow_variant import ShadowVariant
 
 LIVE = VariantConfig(name="live", model_name="churn-1", instance_types=("ml.m5.large",), initial_instances=4)
 CONFIG = EndpointConfig(name="blue", arn="arn", variants=(LIVE,))
@@ -20,11 +21,12 @@ ENDPOINT = Endpoint(
     endpoint_config_name="blue",
     variants=(Variant(name="live", instances=3, desired_instances=3),),
 )
+SHADOW = ShadowVariant(model_name="churn-2")
 MODEL = ModelFacts(name="churn-2")
 
 
-def why_not(*, endpoint=ENDPOINT, config=CONFIG, models=(MODEL,), shadow_instance_type=None):
-    return refusals(endpoint, config, models, shadow_instance_type=shadow_instance_type)
+def why_not(*, endpoint=ENDPOINT, config=CONFIG, models=(MODEL,), shadow=SHADOW):
+    return refusals(endpoint, config, models, shadow=shadow)
 
 
 def with_variants(**changes):
@@ -45,11 +47,14 @@ def test_an_endpoint_with_one_variant_can_have_a_shadow():
         ({"config": replace(CONFIG, asynchronous=True)}, "asynchronous inference"),
         ({"config": with_variants(serverless=True, instance_types=())}, "serverless inference"),
         ({"config": with_variants(instance_types=("ml.inf1.xlarge",))}, "Inf1"),
-        ({"shadow_instance_type": "ml.inf1.xlarge"}, "Inf1"),
+        ({"shadow": replace(SHADOW, instance_type="ml.inf1.xlarge")}, "Inf1"),
         (
             {"config": with_variants(instance_types=("ml.m5.large", "ml.c5.large"))},
             "instance_type must be given",
         ),
+        ({"shadow": replace(SHADOW, name="live")}, "named otherwise"),
+        ({"config": with_variants(model_name=None)}, "inference components"),
+        ({"config": with_variants(initial_weight=0.0)}, "weight must be above 0"),
         ({"models": (replace(MODEL, marketplace=True),)}, "Marketplace"),
         ({"models": (replace(MODEL, multi_model=True),)}, "multi-model"),
         ({"models": (replace(MODEL, containers=2),)}, "multi-container"),
@@ -70,7 +75,7 @@ def test_everything_in_the_way_is_told_at_once():
 def test_several_kinds_of_instances_are_no_matter_where_the_shadow_has_its_own():
     config = with_variants(instance_types=("ml.m5.large", "ml.c5.large"))
 
-    assert why_not(config=config, shadow_instance_type="ml.m5.large") == ()
+    assert why_not(config=config, shadow=replace(SHADOW, instance_type="ml.m5.large")) == ()
 
 
 def test_production_is_as_it_is_scaled_now():
