@@ -8,7 +8,10 @@ import pytest
 from airflow.sdk.execution_time.comms import GetTaskStates, SetXCom, TaskStatesResult
 
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT
+from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.triggers import sharing
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
+from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
 
 
@@ -357,3 +360,76 @@ async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(lab, tri
 
     assert one == other
     assert lab.calls("StopInferenceExperiment") == 0
+
+
+# Together with others, in wall time.
+
+QUICK = 0.05
+
+
+@pytest.fixture
+def waiting(lab):
+    """Waits for tests on four endpoints of their own, and for an update of ``churn``, all under way."""
+    for number in range(4):
+        lab.sagemaker.create_endpoint(EndpointName=f"churn-{number}", EndpointConfigName="churn-v1")
+    lab.advance(minutes=10)
+    for number in range(4):
+        lab.create(f"trial-{number}", EndpointName=f"churn-{number}")
+        lab.script("Cancelled" if number % 2 else "Completed", name=f"trial-{number}", after_seconds=3600)
+    lab.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+
+    def begin():
+        tests = [
+            SageMakerShadowTestTrigger(name=f"trial-{number}", waiter_delay=QUICK) for number in range(4)
+        ]
+        update = SageMakerRolloutTrigger(
+            endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=QUICK
+        )
+        return [asyncio.ensure_future(only_event(each)) for each in (*tests, update)]
+
+    return begin
+
+
+async def called(lab, operation, times):
+    while await asyncio.to_thread(lab.calls, operation) < times:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(QUICK)
+
+
+async def test_waits_of_all_kinds_share_a_connection_and_each_tells_its_own_end(lab, waiting, monkeypatch):
+    looked_up = []
+    get_connection = GuardrailsHook.get_connection
+
+    def look_up(conn_id):
+        looked_up.append(conn_id)
+        return get_connection(conn_id)
+
+    monkeypatch.setattr(GuardrailsHook, "get_connection", staticmethod(look_up))
+    tasks = waiting()
+    await called(lab, "ListInferenceExperiments", 3)
+    (shared,) = sharing._BY_LOOP[asyncio.get_running_loop()].values()
+    assert {kind.name for kind, _ in shared.by_beat} == {"Endpoints", "Shadow tests"}
+    await asyncio.to_thread(lab.advance, hours=2)
+
+    *tests, update = [event["report"] for event in await asyncio.gather(*tasks)]
+
+    assert [report["ending"] for report in tests] == ["Reached", "Cancelled"] * 2
+    assert update["outcome"] == "Succeeded"
+    assert looked_up == ["aws_default"]
+    assert not any(sharing._BY_LOOP.values())
+
+
+async def test_the_last_of_a_kind_leaves_the_connection_to_the_others(lab, waiting):
+    *tests, update = waiting()
+    await called(lab, "ListInferenceExperiments", 1)
+    for task in tests:
+        task.cancel()
+    await asyncio.gather(*tests, return_exceptions=True)
+
+    (shared,) = sharing._BY_LOOP[asyncio.get_running_loop()].values()
+    assert [kind.name for kind, _ in shared.by_beat] == ["Endpoints"]
+    looks = lab.calls("DescribeInferenceExperiment")
+    await asyncio.to_thread(lab.advance, hours=2)
+    assert (await update)["report"]["outcome"] == "Succeeded"
+    assert lab.calls("DescribeInferenceExperiment") == looks
+    assert not any(sharing._BY_LOOP.values())
+    assert asyncio.all_tasks() == {asyncio.current_task()}
