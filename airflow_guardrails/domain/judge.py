@@ -1,51 +1,154 @@
-"""Judge a candidate by what it did beside production, minute by minute."""
+"""
+Judge a candidate by what it did beside production, minute by minute.
+
+Whatever is missing is settled first. Then each metric has an interval for how much worse the candidate is,
+and the interval is compared with the rule's margin: wholly beyond it is Fail, wholly within is Pass, else
+nothing can be said yet. The intervals hold at every look, so a trial may be judged each minute and stopped at
+any of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.judge_evidence import Evidence, InvalidEvidence, Pairs, Series, pairs_of
+from airflow_guardrails.domain.judge_exposure import exposure_reason
+from airflow_guardrails.domain.judge_margins import measured_reason, share_reason
+from airflow_guardrails.domain.judge_missing import lacking, missing_reason
 from airflow_guardrails.domain.judge_verdict import Label, Reason, Verdict, combine
 from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.statistics_counts import difference_interval, ratio_of_rates_interval
+from airflow_guardrails.domain.statistics_means import Interval, ratio_interval
+from airflow_guardrails.domain.statistics_shares import share_interval
 
-__all__ = ["Evidence", "Label", "Reason", "Series", "Verdict", "combine", "judge", "judge_share"]
+__all__ = [
+    "Evidence",
+    "InvalidEvidence",
+    "Label",
+    "Reason",
+    "Series",
+    "Verdict",
+    "combine",
+    "judge",
+    "judge_share",
+]
+
+NO_WARM_UP = timedelta(0)
+
+# Parts of the chance of a false alarm that a critical rule gets for each of another's.
+CRITICAL_PARTS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One metric on both sides: a value for each minute that has one."""
-
-    control: Mapping[datetime, float]
-    candidate: Mapping[datetime, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+def judge(
+    evidence: Evidence,
+    rules: Sequence[MetricRule] = DEFAULT_RULES,
+    *,
+    alpha: float = 0.05,
+    warm_up: timedelta = NO_WARM_UP,
+) -> Verdict:
     """
-    What is known of a trial.
+    Judge the candidate by each of *rules*.
 
-    :param requests: requests per minute.
-    :param metrics: what CloudWatch has for each rule.
-    :param expected_share: requests that the candidate should get for each of production's.
-    :param minutes: how long the trial ran; default: as far as the requests reach.
-    :param paired: whether the candidate got copies of production's requests.
+    :param alpha: above 0 and below 0.5. The chance that a candidate which is worse in nothing by more than
+        its margin ever fails, over all rules and looks together; also the chance that one which is worse in
+        something by more than its margin ever passes.
+    :param warm_up: how long after its first request the candidate is not judged.
+    :raises GuardrailsValueError: if *alpha* or *warm_up* is outside of its range.
     """
-
-    requests: Series
-    metrics: Mapping[MetricRule, Series] = field(default_factory=dict)
-    expected_share: float = 1.0
-    minutes: int | None = None
-    paired: bool = True
-
-
-def judge(evidence: Evidence, rules: Sequence[MetricRule] = DEFAULT_RULES, *, alpha: float = 0.05) -> Verdict:
-    """Judge the candidate by each of *rules*."""
-    raise NotImplementedError
+    _check_alpha(alpha)
+    if warm_up < NO_WARM_UP:
+        raise GuardrailsValueError(f"warm_up must be at least 0 (got {warm_up!r})", field="warm_up")
+    evidence = evidence.after(warm_up)
+    exposure = exposure_reason(evidence)
+    reasons = [
+        _judge_rule(evidence, rule, _parts(rule, rules, alpha), alpha) for rule in dict.fromkeys(rules)
+    ]
+    if exposure.label is not Label.PASS:
+        reasons = [_without_exposure(reason) for reason in reasons]
+    # Where nothing was asked, the right share of requests alone is no proof.
+    return combine([exposure, *reasons]) if reasons else combine([replace(exposure, ignored=True)])
 
 
 def judge_share(
     name: str, hits: int, trials: int, *, limit: float, min_trials: int, alpha: float = 0.05
 ) -> Reason:
-    """Judge the share of *hits* among *trials* against *limit*."""
-    raise NotImplementedError
+    """
+    Judge the share of *hits* among *trials*, such as answers that differ, against the *limit* it may have.
+
+    :param limit: from 0 to 1.
+    :param min_trials: fewer decide nothing.
+    :param alpha: the chance that the verdict is ever wrong.
+    :raises GuardrailsValueError: if a number is outside of its range.
+    """
+    _check_alpha(alpha)
+    if not 0 <= hits <= trials:
+        raise GuardrailsValueError(
+            f"hits must be from 0 to trials (got {hits!r} of {trials!r})", field="hits"
+        )
+    if not 0 <= limit <= 1:
+        raise GuardrailsValueError(f"limit must be a share from 0 to 1 (got {limit!r})", field="limit")
+    interval = share_interval(hits, trials, alpha=alpha)
+    return share_reason(name, hits, trials, interval, limit=limit, min_trials=min_trials)
+
+
+def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
+    pairs = pairs_of(evidence, rule)
+    gap = lacking(evidence, rule, pairs) or _nothing_to_relate_to(rule, pairs)
+    if gap:
+        return missing_reason(rule, *gap)
+    low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
+    interval = _interval(rule, pairs, alpha_low=low, alpha_high=high)
+    return measured_reason(rule, pairs, interval, ran=evidence.ran)
+
+
+def _interval(rule: MetricRule, pairs: Pairs, *, alpha_low: float, alpha_high: float) -> Interval:
+    if rule.counted:
+        minutes = pairs.minutes(as_rate=rule.stat != "Sum")
+        bound = ratio_of_rates_interval if rule.relative else difference_interval
+        interval = bound(minutes, alpha_low=alpha_low, alpha_high=alpha_high)
+    else:
+        interval = _interval_of_means(rule, pairs, alpha_low=alpha_low, alpha_high=alpha_high)
+    if not rule.relative:
+        return interval
+    return replace(interval, measured=interval.measured - 1, low=interval.low - 1, high=interval.high - 1)
+
+
+def _interval_of_means(rule: MetricRule, pairs: Pairs, *, alpha_low: float, alpha_high: float) -> Interval:
+    weights = pairs.weights()
+    control = [weight * value for weight, value in zip(weights, pairs.control, strict=True)]
+    candidate = [weight * value for weight, value in zip(weights, pairs.candidate, strict=True)]
+    if rule.relative:
+        return ratio_interval(candidate, control, alpha_low=alpha_low, alpha_high=alpha_high)
+    apart = [one - other for one, other in zip(candidate, control, strict=True)]
+    return ratio_interval(apart, weights, alpha_low=alpha_low, alpha_high=alpha_high)
+
+
+def _nothing_to_relate_to(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    if rule.counted or not rule.relative or sum(pairs.control) > 0:
+        return None
+    return "production's is 0 or less, which has no percentage", "a margin that is a plain number"
+
+
+def _parts(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:
+    """Divide *alpha* among the rules (Bonferroni's inequality, weighted)."""
+    parts = {one: CRITICAL_PARTS if one.critical else 1 for one in rules}
+    return alpha * parts[rule] / sum(parts.values())
+
+
+def _without_exposure(reason: Reason) -> Reason:
+    if reason.label is not Label.PASS:
+        return reason
+    return replace(
+        reason,
+        label=Label.INCONCLUSIVE,
+        text=f"{reason.text}; but the candidate did not get its share of the requests",
+        missing="its share of the requests",
+    )
+
+
+def _check_alpha(alpha: float) -> None:
+    if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
+        raise GuardrailsValueError(f"alpha must be above 0 and below 0.5 (got {alpha!r})", field="alpha")

@@ -1,0 +1,177 @@
+"""What a judge is given, and the minutes of it in which both sides can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import inf, isfinite
+
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.statistics_counts import Minute
+
+Points = Mapping[datetime, float]
+
+# Percentiles of few requests lie elsewhere than those of many, unless both sides have as few.
+_BEYOND_ALIKE, _BEYOND_UNLIKE = 1, 5
+_ALIKE = 0.1
+
+
+class InvalidEvidence(GuardrailsValueError):
+    """What was measured contradicts what these words mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One metric on both sides: a value for each minute that has one."""
+
+    control: Points
+    candidate: Points
+
+    def __post_init__(self) -> None:
+        values = (*self.control.values(), *self.candidate.values())
+        odd = next((value for value in values if not isfinite(value)), None)
+        if odd is not None:
+            raise InvalidEvidence(f"a series must consist of finite numbers (got {odd!r})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """
+    What is known of a trial.
+
+    :param requests: requests per minute.
+    :param metrics: what CloudWatch has for each rule; a rule that is not here has no data.
+    :param expected_share: requests that the candidate should get for each of production's.
+    :param minutes: how long the trial ran; default: as far as the requests reach.
+    :param paired: whether the candidate got copies of production's requests, rather than requests of its own.
+    """
+
+    requests: Series
+    metrics: Mapping[MetricRule, Series] = field(default_factory=dict)
+    expected_share: float = 1.0
+    minutes: int | None = None
+    paired: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.expected_share, bool) or not 0 < self.expected_share < inf:
+            raise InvalidEvidence(
+                f"expected_share must be above 0: the candidate's requests for each of production's "
+                f"(got {self.expected_share!r})"
+            )
+        if self.paired and self.expected_share > 1:
+            raise InvalidEvidence(
+                f"expected_share must be at most 1 for copies of requests (got {self.expected_share!r})"
+            )
+        if any(
+            count < 0 for side in (self.requests.control, self.requests.candidate) for count in side.values()
+        ):
+            raise InvalidEvidence("requests must not be negative")
+
+    @property
+    def ran(self) -> int:
+        """Minutes that the trial ran, at least 1."""
+        if self.minutes is not None:
+            return max(self.minutes, 1)
+        moments = [*self.requests.control, *self.requests.candidate]
+        return int((max(moments) - min(moments)).total_seconds() // 60) + 1 if moments else 1
+
+    def busy(self) -> list[datetime]:
+        """Name the minutes in which both sides had requests."""
+        control, candidate = self.requests.control, self.requests.candidate
+        return sorted(
+            moment for moment, count in control.items() if count > 0 and candidate.get(moment, 0) > 0
+        )
+
+    def after(self, warm_up: timedelta) -> Evidence:
+        """Leave out the minutes of *warm_up* from the candidate's first request on, and all before."""
+        served = [moment for moment, count in self.requests.candidate.items() if count > 0]
+        if not served or not warm_up:
+            return self
+        begin = min(served) + warm_up
+        first = min((*self.requests.control, *served))
+        gone = int((begin - first).total_seconds() // 60)
+        return replace(
+            self,
+            requests=_from(self.requests, begin),
+            metrics={rule: _from(series, begin) for rule, series in self.metrics.items()},
+            minutes=None if self.minutes is None else max(self.minutes - gone, 1),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The minutes of one metric that both sides have, and requests of each side in them."""
+
+    control: list[float]
+    candidate: list[float]
+    control_requests: list[float]
+    candidate_requests: list[float]
+
+    def __len__(self) -> int:
+        return len(self.control)
+
+    def weights(self) -> list[float]:
+        """Weigh each minute by what its requests tell of a difference: n m / (n + m), on average about 1."""
+        both = zip(self.control_requests, self.candidate_requests, strict=True)
+        raw = [one * other / (one + other) for one, other in both]
+        mean = sum(raw) / len(raw)
+        return [weight / mean for weight in raw]
+
+    def minutes(self, *, as_rate: bool) -> list[Minute]:
+        """Count events; *as_rate*: what is given is their share of the requests."""
+        rows = zip(self.control, self.candidate, self.control_requests, self.candidate_requests, strict=True)
+        return [
+            Minute(
+                control=control * (requests if as_rate else 1),
+                candidate=candidate * (served if as_rate else 1),
+                control_requests=requests,
+                candidate_requests=served,
+            )
+            for control, candidate, requests, served in rows
+        ]
+
+
+def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
+    """Take the minutes that *rule* can be judged by."""
+    series = evidence.metrics.get(rule)
+    requests = evidence.requests
+    moments = (
+        []
+        if series is None
+        else [
+            moment
+            for moment in evidence.busy()
+            if moment in series.control
+            and moment in series.candidate
+            and enough_for(rule.quantile, requests.control[moment], requests.candidate[moment])
+        ]
+    )
+    return Pairs(
+        control=[series.control[moment] for moment in moments] if series else [],
+        candidate=[series.candidate[moment] for moment in moments] if series else [],
+        control_requests=[requests.control[moment] for moment in moments],
+        candidate_requests=[requests.candidate[moment] for moment in moments],
+    )
+
+
+def enough_for(quantile: float | None, control: float, candidate: float) -> bool:
+    """Say whether a minute's percentile can be compared: enough requests lie beyond it."""
+    if quantile is None:
+        return True
+    alike = abs(control - candidate) <= _ALIKE * max(control, candidate)
+    return min(control, candidate) >= requests_needed(quantile, alike=alike)
+
+
+def requests_needed(quantile: float, *, alike: bool) -> float:
+    """Requests per minute and side that a percentile takes, where both sides have *alike* many or not."""
+    beyond = _BEYOND_ALIKE if alike else _BEYOND_UNLIKE
+    return round(beyond / min(quantile, 1 - quantile), 6)
+
+
+def _from(series: Series, begin: datetime) -> Series:
+    return Series(
+        control={moment: value for moment, value in series.control.items() if moment >= begin},
+        candidate={moment: value for moment, value in series.candidate.items() if moment >= begin},
+    )

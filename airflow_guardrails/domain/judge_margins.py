@@ -1,0 +1,130 @@
+"""From an interval and a margin to an answer that shows its arithmetic."""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+
+from airflow_guardrails.domain.judge_evidence import Pairs
+from airflow_guardrails.domain.judge_verdict import Label, Reason
+from airflow_guardrails.domain.judge_words import (
+    difference_in_words,
+    interval_in_words,
+    minutes_in_words,
+    unit_of,
+)
+from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, Interval
+
+# What lies so near to its limit will not be told from it in any trial.
+_NEVER = 100.0
+
+
+def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: int) -> Reason:
+    """
+    Compare *interval* with the margin of *rule*: wholly beyond, wholly within, or neither.
+
+    :param ran: minutes that the trial ran.
+    """
+    limit = rule.allowed if rule.worse_is_more else -rule.allowed
+    label = label_of(interval, limit, worse_is_more=rule.worse_is_more)
+    unit = unit_of(rule)
+    sign = _SIGNS[label, rule.worse_is_more]
+    text = (
+        f"{rule.metric} {rule.stat}: {difference_in_words(interval.measured, unit)} {sign} limit "
+        f"{difference_in_words(limit, unit)} ({interval_in_words(interval.low, interval.high, unit)}, "
+        f"{len(pairs)} minutes)"
+    )
+    return Reason(
+        metric=rule.metric,
+        stat=rule.stat,
+        label=label,
+        measured=interval.measured,
+        low=interval.low,
+        high=interval.high,
+        limit=limit,
+        text=text,
+        missing=_missing(rule, interval, limit, ran) if label is Label.INCONCLUSIVE else None,
+    )
+
+
+def label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
+    above, below = interval.low > limit, interval.high < limit
+    if not above and not below:
+        return Label.INCONCLUSIVE
+    return Label.FAIL if above is worse_is_more else Label.PASS
+
+
+def share_reason(
+    name: str, hits: int, trials: int, interval: Interval, *, limit: float, min_trials: int
+) -> Reason:
+    """Compare the share of *hits* with its *limit*; before *min_trials* nothing is decided."""
+    label = label_of(interval, limit, worse_is_more=True)
+    missing = None
+    if trials < min_trials:
+        label = Label.INCONCLUSIVE
+    if label is Label.INCONCLUSIVE:
+        missing = _more_pairs(interval, trials, limit, min_trials)
+    measured = f"{hits:,} of {trials:,} ({interval.measured:.2%})" if trials else "none"
+    return Reason(
+        metric=name,
+        stat="Share",
+        label=label,
+        measured=interval.measured if trials else None,
+        low=interval.low,
+        high=interval.high,
+        limit=limit,
+        text=f"{name}: {measured} {_SIGNS[label, True]} limit {limit:.2%} "
+        f"(interval {interval.low:.2%} to {interval.high:.2%})",
+        missing=missing,
+    )
+
+
+# Label and whether more is worse.
+_SIGNS = {
+    (Label.FAIL, True): ">",
+    (Label.PASS, True): "<",
+    (Label.FAIL, False): "<",
+    (Label.PASS, False): ">",
+    (Label.INCONCLUSIVE, True): "not told from",
+    (Label.INCONCLUSIVE, False): "not told from",
+}
+
+
+def _missing(rule: MetricRule, interval: Interval, limit: float, ran: int) -> str:
+    if interval.low == -inf and interval.high == inf and not rule.counted:
+        return _more_blocks(interval, ran)
+    times = _times_longer(interval, limit)
+    if times is None:
+        near = difference_in_words(interval.measured, unit_of(rule))
+        return f"a larger margin, or a difference less near to it than {near}"
+    return (
+        f"about {minutes_in_words(ran * (times - 1))} more at this traffic, if the difference stays as it is"
+    )
+
+
+def _more_blocks(interval: Interval, ran: int) -> str:
+    blocks = f"{LEAST_BLOCKS} blocks of {minutes_in_words(interval.length)} that resemble each other little"
+    more = LEAST_BLOCKS * interval.length - ran
+    if more <= 0:
+        return f"more than {blocks}"
+    return f"{blocks}: about {minutes_in_words(more)} more"
+
+
+def _times_longer(interval: Interval, limit: float) -> float | None:
+    """Say how many times as much data would tell the measured from *limit*: widths shrink by the root."""
+    gap = abs(interval.measured - limit)
+    end = interval.low if interval.measured > limit else interval.high
+    if not isfinite(end) or not isfinite(gap):
+        return 2.0
+    times = (abs(interval.measured - end) / gap) ** 2 if gap > 0 else inf
+    return max(times, 1.1) if times <= _NEVER else None
+
+
+def _more_pairs(interval: Interval, trials: int, limit: float, min_trials: int) -> str:
+    needed = max(min_trials, 1)
+    if trials >= min_trials:
+        times = _times_longer(interval, limit)
+        if times is None:
+            return f"a limit less near to {interval.measured:.2%}"
+        needed = round(trials * times)
+    return f"about {needed - trials:,} more pairs"

@@ -1,0 +1,107 @@
+"""What a rule lacks before anything can be computed: it is settled first, and is never a pass."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from airflow_guardrails.domain.judge_evidence import Evidence, Pairs, requests_needed
+from airflow_guardrails.domain.judge_verdict import Label, Reason
+from airflow_guardrails.domain.judge_words import minutes_in_words
+from airflow_guardrails.domain.metric_rules import MetricRule, OnMissing
+
+# CloudWatch has a datum for each minute with requests; a metric that lacks more of them lacks data.
+LEAST_COVERAGE = 0.8
+
+
+def lacking(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    """Say what there is too little of, and what a decision would take; ``None``: nothing is lacking."""
+    return (
+        _no_requests(evidence)
+        or _no_data(evidence, rule)
+        or _too_few_requests(evidence, rule)
+        or _too_thin(evidence, rule)
+        or _gaps(evidence, rule)
+        or _too_short(evidence, rule, pairs)
+    )
+
+
+def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
+    return Reason(
+        metric=rule.metric,
+        stat=rule.stat,
+        label=Label.FAIL if rule.on_missing is OnMissing.FAIL else Label.INCONCLUSIVE,
+        measured=None,
+        low=None,
+        high=None,
+        limit=rule.allowed if rule.worse_is_more else -rule.allowed,
+        text=f"{rule.metric} {rule.stat}: {text}",
+        missing=missing,
+        ignored=rule.on_missing is OnMissing.IGNORE,
+    )
+
+
+def _no_requests(evidence: Evidence) -> tuple[str, str] | None:
+    if evidence.busy():
+        return None
+    return "there is no minute in which both sides had requests", "requests to both sides"
+
+
+def _no_data(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+    series = evidence.metrics.get(rule)
+    sides = {
+        "production": bool(series and any(moment in series.control for moment in evidence.busy())),
+        "the candidate": bool(series and any(moment in series.candidate for moment in evidence.busy())),
+    }
+    without = [side for side, has in sides.items() if not has]
+    if not without:
+        return None
+    names = " and ".join(without)
+    return f"no data for {names}, though there were requests", f"{rule.metric} of {names}"
+
+
+def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+    requests = evidence.requests
+    least = min(sum(requests.control.values()), sum(requests.candidate.values()))
+    if least >= rule.min_requests:
+        return None
+    wait = evidence.ran * (rule.min_requests / least - 1)
+    more = f"{rule.min_requests - least:,.0f} more requests to each side, about {minutes_in_words(wait)}"
+    return f"too few requests ({least:,.0f} < {rule.min_requests})", more
+
+
+def _too_thin(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+    if rule.quantile is None:
+        return None
+    control, candidate = evidence.requests.control, evidence.requests.candidate
+    ns = sorted(min(control[moment], candidate[moment]) for moment in evidence.busy())
+    needed = requests_needed(rule.quantile, alike=evidence.expected_share == 1 and evidence.paired)
+    usual = ns[len(ns) // 2]
+    if usual >= needed:
+        return None
+    return (
+        f"too few requests a minute for it (usually {usual:,.0f} < {needed:.0f} on one side)",
+        f"{ceil(needed)} requests a minute to each side, or a rule for a mean",
+    )
+
+
+def _gaps(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+    series, busy = evidence.metrics[rule], evidence.busy()
+    there = sum(1 for moment in busy if moment in series.control and moment in series.candidate)
+    if there >= LEAST_COVERAGE * len(busy):
+        return None
+    part = f"{there / len(busy):.0%} < {LEAST_COVERAGE:.0%}"
+    return (
+        f"only {there} of {len(busy)} minutes with requests have data ({part})",
+        f"{rule.metric} of both sides for the same minutes",
+    )
+
+
+def _too_short(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    if len(pairs) >= rule.min_minutes:
+        return None
+    share = max(len(pairs), 1) / evidence.ran
+    wait = (rule.min_minutes - len(pairs)) / min(share, 1)
+    return (
+        f"too few minutes with data on both sides ({len(pairs)} < {rule.min_minutes})",
+        f"{rule.min_minutes - len(pairs)} more minutes with requests, about {minutes_in_words(wait)}",
+    )

@@ -1,0 +1,169 @@
+"""
+How much more often something happens on one side than on the other, with an interval that holds at every
+look.
+
+An event falls on the candidate with the chance that its share of the requests gives it, if both sides are
+alike, however often events happen, and however that changes from minute to minute. A bet on a larger share
+that can only win by chance then is an e-process: it reaches one over alpha with a chance of alpha at most,
+over all looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import exp, inf, log
+
+from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, Interval, in_blocks
+
+# How many times as often events happen on the candidate's side, and how much is bet on that. Never once on
+# production's side (inf) is the case of a model that fails where none failed before.
+MORE = ((1.1, 0.08), (1.3, 0.1), (1.6, 0.1), (2.2, 0.12), (3.5, 0.12), (8.0, 0.08), (inf, 0.4))
+LESS = ((0.9, 0.08), (0.75, 0.1), (0.6, 0.1), (0.45, 0.12), (0.28, 0.12), (0.12, 0.08), (0.0, 0.4))
+
+# Events may come in bursts that last some minutes.
+BURSTS = (1, 2, 5, 10)
+
+_HALVINGS = 60
+_FAR = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minute:
+    """Events and requests of a minute."""
+
+    control: float
+    candidate: float
+    control_requests: float
+    candidate_requests: float
+
+
+def difference_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_high: float) -> Interval:
+    """
+    Bound how much larger the candidate's rate is: events for each request, from -1 to 1.
+
+    :param minutes: those in which both sides had requests.
+    :param alpha_low: the chance that the low end is ever above the truth, above 0 and below 1.
+    :param alpha_high: the chance that the high end is ever below it.
+    """
+    burst = burst_size(minutes)
+    more, less = _bets(minutes, MORE, ratio=1.0), _bets(minutes, LESS, ratio=1.0)
+    low = _crossing(lambda at: _wealth(more, at, burst) < -log(alpha_low), -1.0, 1.0)
+    high = _crossing(lambda at: _wealth(less, at, burst) >= -log(alpha_high), -1.0, 1.0)
+    control, candidate = rates(minutes)
+    measured = candidate - control
+    events = sum(minute.control + minute.candidate for minute in minutes)
+    return Interval(
+        measured=measured, low=min(low, measured), high=max(high, measured), pieces=events / burst
+    )
+
+
+def ratio_of_rates_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_high: float) -> Interval:
+    """Bound how many times as large the candidate's rate is; as :func:`difference_interval`."""
+    burst = burst_size(minutes)
+
+    def wealth(at: float, grid: Sequence[tuple[float, float]]) -> float:
+        return _wealth(_bets(minutes, grid, ratio=exp(at)), 0.0, burst)
+
+    far = log(_FAR)
+    low = exp(_crossing(lambda at: wealth(at, MORE) < -log(alpha_low), -far, far))
+    high = exp(_crossing(lambda at: wealth(at, LESS) >= -log(alpha_high), -far, far))
+    control, candidate = rates(minutes)
+    measured = candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
+    low, high = (low if low > 1 / _FAR * 2 else 0.0), (high if high < _FAR / 2 else inf)
+    events = sum(minute.control + minute.candidate for minute in minutes)
+    return Interval(
+        measured=measured, low=min(low, measured), high=max(high, measured), pieces=events / burst
+    )
+
+
+def rates(minutes: Sequence[Minute]) -> tuple[float, float]:
+    """Give both sides' events for each request, production's first."""
+    control = sum(minute.control for minute in minutes) / sum(minute.control_requests for minute in minutes)
+    candidate = sum(minute.candidate for minute in minutes)
+    return control, candidate / sum(minute.candidate_requests for minute in minutes)
+
+
+def burst_size(minutes: Sequence[Minute]) -> float:
+    """
+    Estimate how many events come as one: how often a Poisson count's variance the difference's is, at least
+    1.
+
+    Of successive differences (von Neumann, "Distribution of the ratio of the mean square successive
+    difference to the variance", Annals of Mathematical Statistics 12, 1941), so that a rate which changes
+    once is no burst; and of blocks, so that a burst of minutes is one. What happens on both sides at once
+    cancels.
+    """
+    share = sum(m.candidate_requests for m in minutes) / sum(m.control_requests for m in minutes)
+    events = sum(m.candidate + share * share * m.control for m in minutes)
+    if events == 0:
+        return 1.0
+    apart = [m.candidate - share * m.control for m in minutes]
+    lengths = [length for length in BURSTS if length == 1 or len(apart) >= length * LEAST_BLOCKS]
+    return max(1.0, *(_variation(in_blocks(apart, length)) / events for length in lengths))
+
+
+def _variation(values: Sequence[float]) -> float:
+    """Half the squares of successive differences, as if there had been nothing before and after."""
+    return sum((one - other) ** 2 for one, other in pairwise((0.0, *values, 0.0))) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bet:
+    """The logarithm of what one bet has won, as a straight line over the difference it is made against."""
+
+    weight: float
+    won: float
+    slope: float
+
+
+def _bets(minutes: Sequence[Minute], grid: Sequence[tuple[float, float]], *, ratio: float) -> list[_Bet]:
+    return [_bet(minutes, more, weight, ratio=ratio) for more, weight in grid]
+
+
+def _bet(minutes: Sequence[Minute], more: float, weight: float, *, ratio: float) -> _Bet:
+    """
+    Bet that events are *more* times as frequent on the candidate's side as *ratio* times production's rate.
+
+    With y requests of the candidate for each x of production's, and c and b events, a stake s in (-1, x / y)
+    makes (1 + s)^c (1 - s y / x)^b exp(-s y d), which has a mean of at most 1 if events are Poisson's, or of
+    0 and 1, and the candidate's rate is at most production's plus d (for s < 0: at least). For d = 0 it is
+    the likelihood ratio of the split of c + b, given their total: Lindon and Malek, "Anytime-valid inference
+    for multinomial count data", NeurIPS 2022, on inhomogeneous Poisson processes. The mixture over s is
+    theirs and Robbins's, "Statistical methods related to the law of the iterated logarithm", Annals of
+    Mathematical Statistics 41, 1970.
+    """
+    won, slope = 0.0, 0.0
+    for minute in minutes:
+        share = ratio * minute.candidate_requests / minute.control_requests
+        stake = 1 / share if more == inf else (more - 1) / (1 + more * share)
+        won += minute.candidate * _log(1 + stake) + minute.control * _log(1 - stake * share)
+        slope += stake * minute.candidate_requests
+    return _Bet(weight=weight, won=won, slope=slope)
+
+
+def _log(value: float) -> float:
+    # Whole minus whole may leave a rounding, where all is lost.
+    return log(value) if value > 1e-12 else -_FAR  # noqa: PLR2004
+
+
+def _wealth(bets: Sequence[_Bet], difference: float, burst: float) -> float:
+    """
+    Give the logarithm of the mixture's value against *difference*.
+
+    Bursts of s events are worth one: the s-th root keeps the mean at most 1, for (1 + s)^(c / s) is convex.
+    """
+    logs = [(bet.won - difference * bet.slope) / burst + log(bet.weight) for bet in bets]
+    most = max(logs)
+    return most + log(sum(exp(one - most) for one in logs))
+
+
+def _crossing(within: Callable[[float], bool], low: float, high: float) -> float:
+    """Find where *within* begins to hold; it holds at *high*, or nothing is known there."""
+    if within(low):
+        return low
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if within(middle) else (middle, high)
+    return (low + high) / 2
