@@ -1,0 +1,160 @@
+"""Answers read by a rule into rows of label, score and rest."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from airflow_guardrails.domain.predictions.paths import Path
+from airflow_guardrails.domain.predictions.records import Form, Row, Rows
+from airflow_guardrails.domain.predictions.rule import PredictionRule
+
+Read: TypeAlias = "Callable[[Form, str | bytes], Rows]"
+
+# Longer text is kept as its digest: equal if the text is, small, and nobody can read it.
+LONGEST_TEXT = 32
+DEEPEST = 40
+_UNREADABLE = (ValueError, LookupError, RecursionError, OverflowError, csv.Error)
+
+_parse_json = json.JSONDecoder().decode
+
+
+def answer_reader(rule: PredictionRule) -> Read:
+    """A function that reads an answer by *rule* into its rows; ``None`` is one that cannot be read by it."""
+    read: Read
+    if rule.is_default:
+        read = _read_whole
+    elif isinstance(rule.label, int) or isinstance(rule.score, int):
+        read = _column_reader(rule)
+    else:
+        read = _path_reader(rule)
+
+    def read_or_none(form: Form, output: str | bytes) -> Rows:
+        try:
+            return read(form, output)
+        except _UNREADABLE:
+            return None
+
+    return read_or_none
+
+
+def _path_reader(rule: PredictionRule) -> Read:
+    label = Path(str(rule.label), field="label") if rule.label is not None else None
+    score = Path(str(rule.score), field="score") if rule.score is not None else None
+
+    def rows(answer: Any) -> list[Row]:
+        if score is None:
+            return [(_label(each), None, None) for each in label.find_all(answer)]  # type: ignore[union-attr]
+        if label is None:
+            return [(None, _score(each), None) for each in score.find_all(answer)]
+        found = zip(label.find_all(answer), score.find_all(answer), strict=True)
+        return [(_label(one), _score(other), None) for one, other in found]
+
+    def read(form: Form, output: str | bytes) -> Rows:
+        if form is Form.JSON:
+            return rows(_parse_json(output))  # type: ignore[arg-type]
+        if form is Form.JSON_LINES:
+            return [row for line in _lines(output) for row in rows(_parse_json(line))]
+        return None
+
+    return read
+
+
+def _column_reader(rule: PredictionRule) -> Read:
+    label, score = rule.label, rule.score
+
+    def row(cells: list[str]) -> Row:
+        return (
+            None if label is None else cells[int(label)].strip(),
+            None if score is None else float(cells[int(score)]),
+            None,
+        )
+
+    def read(form: Form, output: str | bytes) -> Rows:
+        if form not in {Form.CSV, Form.TEXT}:
+            return None
+        return [row(_cells(line)) for line in _lines(output)]
+
+    return read
+
+
+def _read_whole(form: Form, output: str | bytes) -> list[Row]:
+    if form is Form.JSON:
+        answer = _parse_json(output)  # type: ignore[arg-type]
+        return [_whole(each) for each in answer] if isinstance(answer, list) else [_whole(answer)]
+    if form is Form.JSON_LINES:
+        return [_whole(_parse_json(line)) for line in _lines(output)]
+    if form is Form.CSV:
+        return [_whole_cells(_cells(line)) for line in _lines(output)]
+    return [_whole(_number_or_text(output) if isinstance(output, str) else _digest(output))]
+
+
+def _whole(value: Any) -> Row:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return None, float(value), None
+    return None, None, _kept(value)
+
+
+def _whole_cells(cells: list[str]) -> Row:
+    values = [_number_or_text(cell) for cell in cells]
+    return _whole(values[0] if len(values) == 1 else values)
+
+
+def _kept(value: Any, depth: int = 0) -> Any:
+    """*value* without its long texts; a number stays one, so that it can be compared as one."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else _digest(value.encode(errors="surrogatepass"))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if depth > DEEPEST:
+        raise ValueError("nested too deeply")
+    if isinstance(value, list):
+        return [_kept(each, depth + 1) for each in value]
+    if isinstance(value, dict):
+        return {_kept(key): _kept(each, depth + 1) for key, each in value.items()}
+    return value
+
+
+def _label(value: Any) -> str:
+    """A label as text: 1, 1.0 and "1" are one class."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    else:
+        text = json.dumps(value, sort_keys=True)
+    return text
+
+
+def _score(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"no number: {value!r}")  # noqa: TRY004 - it is the answer that is at fault
+    return float(value)
+
+
+def _number_or_text(text: str) -> float | str:
+    text = text.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    # "nan" and "infinity" may be words: only digits are numbers here.
+    return number if math.isfinite(number) and "_" not in text else text
+
+
+def _lines(output: str | bytes) -> list[str]:
+    if isinstance(output, bytes):
+        raise ValueError("no text")  # noqa: TRY004 - it is the answer that is at fault
+    return [line for line in output.splitlines() if line.strip()]
+
+
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line])) if '"' in line else line.split(",")
+
+
+def _digest(data: bytes) -> str:
+    return "blake2b:" + hashlib.blake2b(data, digest_size=12).hexdigest()
