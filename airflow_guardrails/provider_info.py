@@ -23,7 +23,11 @@ def get_provider_info() -> dict[str, Any]:
             _modules(
                 "airflow_guardrails.operators.rollout",
                 "airflow_guardrails.operators.abort",
+                "airflow_guardrails.operators.shadow_test",
+                "airflow_guardrails.operators.stop_shadow_test",
                 "airflow_guardrails.operators.shadow_variant",
+                "airflow_guardrails.operators.judge",
+                "airflow_guardrails.operators.predictions",
             )
         ],
         "sensors": [_modules("airflow_guardrails.sensors.rollout", "airflow_guardrails.sensors.shadow_test")],

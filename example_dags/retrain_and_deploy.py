@@ -5,98 +5,29 @@ Train, evaluate, register and deploy: the last step is where production breaks. 
 fleet goes live, SageMaker watches two alarms for ten minutes, and only then shifts the rest. If one goes off,
 SageMaker goes back by itself, and ``guarded_update`` fails and says which alarm it was.
 
-To run it on your account, change the params: an endpoint that exists, a bucket, SageMaker's execution role
-(with ``cloudwatch:DescribeAlarms`` on the alarms) and a serving image with the scikit-learn that trains here.
+The tasks before it, and what to change for your account, are in ``tumour_tasks.py``.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
-from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.operators.sagemaker import (
-    SageMakerEndpointConfigOperator,
-    SageMakerModelOperator,
+from airflow.sdk import dag
+from tumour_tasks import (
+    AWS_CONN_ID,
+    ERROR_ALARM,
+    LATENCY_ALARM,
+    PARAMS,
+    VERSION,
+    create_endpoint_config,
+    create_model,
+    put_alarms,
+    trained_and_evaluated,
 )
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk import Param, dag, task
 
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-
-AWS_CONN_ID = "aws_default"
-VARIANT = "main"
-# Model and endpoint configuration are named alike, anew in each run; a retry of a task finds the same name.
-VERSION = "{{ params.endpoint_name }}-{{ dag_run.run_after.strftime('%Y%m%d-%H%M%S') }}"
-ERROR_ALARM = "{{ params.endpoint_name }}-errors"
-LATENCY_ALARM = "{{ params.endpoint_name }}-green-latency"
-
-
-@task
-def train(candidate: str, bucket: str, key: str) -> str:
-    """Fit the candidate and put its artefact where SageMaker will read it."""
-    import tumour_model
-
-    model = tumour_model.train(candidate, tumour_model.complete(tumour_model.training_rows()))
-    S3Hook(AWS_CONN_ID).load_bytes(tumour_model.pack(model), key=key, bucket_name=bucket, replace=True)
-    return f"s3://{bucket}/{key}"
-
-
-@task
-def evaluate(artefact: str, minimum_accuracy: str) -> str:
-    """Let the artefact through only if it is good enough on rows that it has not seen."""
-    import tumour_model
-
-    bucket, key = S3Hook.parse_s3_url(artefact)
-    model = tumour_model.unpack(S3Hook(AWS_CONN_ID).get_key(key, bucket).get()["Body"].read())
-    measured = tumour_model.accuracy(model, tumour_model.complete(tumour_model.held_out_rows()))
-    if measured < float(minimum_accuracy):
-        raise AirflowFailException(
-            f"held-out accuracy ({measured:.3f}) < minimum_accuracy ({minimum_accuracy})"
-        )
-    print(f"held-out accuracy ({measured:.3f}) >= minimum_accuracy ({minimum_accuracy})")
-    return artefact
-
-
-@task
-def put_alarms(endpoint_name: str, endpoint_config_name: str, error_alarm: str, latency_alarm: str) -> None:
-    """
-    Say what must not happen while the new fleet takes over.
-
-    While it does, both fleets share endpoint and variant: only the dimension EndpointConfigName tells them
-    apart. The error alarm sees what clients see, both fleets together: with a quarter of the traffic, a new
-    fleet that fails every tenth request reads 2.5 %. The latency alarm sees the new fleet alone, so each
-    version turns it to itself.
-    """
-    variant = {"EndpointName": endpoint_name, "VariantName": VARIANT}
-    green = variant | {"EndpointConfigName": endpoint_config_name}
-    client = AwsBaseHook(AWS_CONN_ID, client_type="cloudwatch").conn
-    put_alarm(client, error_alarm, "Invocation5XXErrors", variant, Statistic="Average", Threshold=0.01)
-    microseconds = 250_000
-    put_alarm(client, latency_alarm, "ModelLatency", green, ExtendedStatistic="p90", Threshold=microseconds)
-    # A changed alarm keeps its state until it is evaluated again, and this one still speaks of another fleet.
-    unknown = {
-        "StateValue": "INSUFFICIENT_DATA",
-        "StateReason": f"Watches {endpoint_config_name} from now on",
-    }
-    client.set_alarm_state(AlarmName=latency_alarm, **unknown)
-
-
-def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], **rule: Any) -> None:
-    client.put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SageMaker",
-        MetricName=metric,
-        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-        ComparisonOperator="GreaterThanThreshold",
-        Period=60,
-        EvaluationPeriods=2,
-        TreatMissingData="notBreaching",
-        **rule,
-    )
 
 
 @dag(
@@ -105,54 +36,14 @@ def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], *
     catchup=False,
     # Two updates of one endpoint would meet.
     max_active_runs=1,
-    params={
-        "endpoint_name": "tumours",
-        "bucket": "tumour-models",
-        "role": "arn:aws:iam::123456789012:role/SageMakerExecution",
-        "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/scikit-learn-serving:latest",
-        "instance_type": "ml.m5.large",
-        "candidate": Param("gradient-boosting", enum=["gradient-boosting", "logistic-regression"]),
-        "minimum_accuracy": 0.94,
-    },
+    params=PARAMS,
     tags=["example", "sagemaker"],
     doc_md=__doc__,
 )
 def retrain_and_deploy() -> None:
-    artefact = evaluate(
-        train("{{ params.candidate }}", "{{ params.bucket }}", key=f"{VERSION}/model.tar.gz"),
-        "{{ params.minimum_accuracy }}",
-    )
-    model = SageMakerModelOperator(
-        task_id="create_model",
-        aws_conn_id=AWS_CONN_ID,
-        config={
-            "ModelName": VERSION,
-            "ExecutionRoleArn": "{{ params.role }}",
-            "PrimaryContainer": {
-                "Image": "{{ params.image }}",
-                "ModelDataUrl": artefact,
-                "Environment": {
-                    "SAGEMAKER_PROGRAM": "inference.py",
-                    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-                },
-            },
-        },
-    )
-    endpoint_config = SageMakerEndpointConfigOperator(
-        task_id="create_endpoint_config",
-        aws_conn_id=AWS_CONN_ID,
-        config={
-            "EndpointConfigName": VERSION,
-            "ProductionVariants": [
-                {
-                    "VariantName": VARIANT,
-                    "ModelName": VERSION,
-                    "InstanceType": "{{ params.instance_type }}",
-                    "InitialInstanceCount": 4,
-                }
-            ],
-        },
-    )
+    artefact = trained_and_evaluated()
+    model, endpoint_config = create_model(artefact), create_endpoint_config()
+    alarms = put_alarms("{{ params.endpoint_name }}", VERSION, ERROR_ALARM, LATENCY_ALARM)
     guarded_update = SageMakerGuardedUpdateOperator(
         task_id="guarded_update",
         aws_conn_id=AWS_CONN_ID,
@@ -167,7 +58,6 @@ def retrain_and_deploy() -> None:
         retries=2,
         retry_delay=timedelta(minutes=1),
     )
-    alarms = put_alarms("{{ params.endpoint_name }}", VERSION, ERROR_ALARM, LATENCY_ALARM)
     artefact >> [model, alarms]
     model >> endpoint_config
     [endpoint_config, alarms] >> guarded_update

@@ -15,17 +15,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from airflow_guardrails.demo.acts import Act, Ending
 from airflow_guardrails.demo.cloud import sheltered
 from airflow_guardrails.demo.errors import DemoError
 from airflow_guardrails.demo.folder import claimed
 from airflow_guardrails.demo.processes import Processes
-from airflow_guardrails.demo.reading import WIDTH, readable
+from airflow_guardrails.demo.promises import differences
+from airflow_guardrails.demo.reading import WIDTH, readable, verdict_in_words
 from airflow_guardrails.demo.scene import Scene, set_up
-from airflow_guardrails.demo.story import Ending, Story, differences
+from airflow_guardrails.demo.story import Story
 
 INTRODUCTION = """\
-A DAG retrains a model, evaluates it and updates a live endpoint: a canary of a quarter of the fleet for
-ten minutes, watched by two alarms, then the rest. It runs twice, on a real Airflow; AWS is simulated.
+Two DAGs retrain a model, evaluate it and update a live endpoint: a canary of a quarter of the fleet for ten
+minutes, watched by two alarms, then the rest. One of them tries the model in the shadow of the live one
+before, and has it judged. Three runs, on a real Airflow; AWS is simulated.
 """
 ROOT = Path(__file__).parents[2]
 Say = Callable[[str], None]
@@ -73,22 +76,28 @@ def _perform(processes: Processes, options: argparse.Namespace, say: Say) -> boo
 
 
 def _print_reports(ending: Ending) -> None:
-    for title, act in (("The good model", ending.good), ("The bad model", ending.bad)):
-        print(f"\n{title} ({act.candidate}): DAG run {act.state}")
-        print(f"  offline   accuracy {act.accuracy:.3f} on held-out rows, those with gaps left out")
-        print(
-            f"  live      {act.requests} requests went to the new fleet, {act.failed_requests} of them failed"
-        )
-        print(readable(act.report))
-        if act.error:
-            print("  the task  " + textwrap.fill(act.error, WIDTH - 12).replace("\n", "\n" + " " * 12))
+    _print_act("The good model", ending.good)
+    _print_act("The bad model", ending.bad)
+    _print_act("The wrong model", ending.wrong)
     answers = ending.answers
     print("\nThe endpoint afterwards, asked through InvokeEndpoint")
-    print(f"  serving   {ending.bad.serving}")
+    print(f"  serving   {ending.wrong.serving}")
     print(
         f"  answers   as the good model's in {answers.as_old_model} of {answers.rows} cases where they differ"
     )
     print(f"  gaps      a row with a measurement missing is answered: {answers.to_incomplete_row}")
+
+
+def _print_act(title: str, act: Act) -> None:
+    print(f"\n{title} ({act.candidate}): run of {act.dag_id} {act.state}")
+    print(f"  offline   accuracy {act.accuracy:.3f} on held-out rows, those with gaps left out")
+    if act.verdict:
+        print(verdict_in_words(act.verdict))
+    print(f"  live      {act.requests} requests went to the new fleet, {act.failed_requests} of them failed")
+    if act.report:
+        print(readable(act.report))
+    if act.error:
+        print("  the task  " + textwrap.fill(act.error, WIDTH - 12).replace("\n", "\n" + " " * 12))
 
 
 def _print_verdict(wrong: Sequence[str]) -> None:
@@ -96,13 +105,15 @@ def _print_verdict(wrong: Sequence[str]) -> None:
         print("\nNOT as it should be:")
         print("\n".join(f"  {line}" for line in wrong))
     else:
-        print("\nAs it should be: the good model serves; the bad one was rolled back, and its run says so.")
+        print("\nAs it should be: the good model serves, the bad one was rolled back, and no client ever")
+        print("got an answer of the wrong one.")
 
 
 def _stay(scene: Scene, ending: Ending, processes: Processes) -> None:
-    print(f"\nLook around at {scene.airflow.url} (no password); the task that tells how the update ended:")
+    print(f"\nLook around at {scene.airflow.url} (no password); the task that tells how it ended:")
     print(f"  good  {ending.good.page}")
     print(f"  bad   {ending.bad.page}")
+    print(f"  wrong {ending.wrong.page}")
     print(f"The simulated AWS listens at {scene.cloud.url}. Ctrl-C ends everything.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:
@@ -122,7 +133,7 @@ def _narrator() -> Say:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_guardrails.demo", description=__doc__)
-    parser.add_argument("--ui", action="store_true", help="stay up after both runs, until Ctrl-C")
+    parser.add_argument("--ui", action="store_true", help="stay up after the runs, until Ctrl-C")
     parser.add_argument("--summary", type=Path, help="write what happened there, as JSON")
     parser.add_argument(
         "--home", type=Path, default=Path(".demo"), help="folder for everything; emptied first (%(default)s)"

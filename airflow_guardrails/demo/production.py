@@ -71,14 +71,18 @@ class Production:
 
     def requests_to(self, version: str, *, since: datetime) -> tuple[int, int]:
         """How many requests went to the fleet of *version* since then, and how many of them failed."""
+        return self._requests({"VariantName": VARIANT, "EndpointConfigName": version}, since)
+
+    def errors_of_clients(self, *, since: datetime) -> int:
+        """How many requests that clients sent have failed since then, whichever fleet had them."""
+        return self._requests({"VariantName": VARIANT}, since)[1]
+
+    def _requests(self, dimensions: dict[str, str], since: datetime) -> tuple[int, int]:
+        of_ours = {"EndpointName": ENDPOINT} | dimensions
         statistics = self._cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName="Invocation5XXErrors",
-            Dimensions=[
-                {"Name": "EndpointName", "Value": ENDPOINT},
-                {"Name": "VariantName", "Value": VARIANT},
-                {"Name": "EndpointConfigName", "Value": version},
-            ],
+            Dimensions=[{"Name": name, "Value": value} for name, value in of_ours.items()],
             StartTime=since,
             EndTime=self.now(),
             Period=60,

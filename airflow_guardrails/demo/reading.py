@@ -1,4 +1,4 @@
-"""A rollout's report as a person reads it."""
+"""Reports and verdicts as a person reads them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ def stage_in_words(stage: Report) -> str:
     if stage["stage"] != "Deleting":
         return f"{stage['stage']}: {serving}"
     return f"Deleting: {f'the old fleet; {serving}' if stage['instances'] else 'the new fleet'}"
+
+
+def shadow_test_in_words(report: Report) -> str:
+    """Where a shadow test stands, by its report."""
+    counts = report["requests"] or {}
+    requests = ", ".join(f"{count:.0f} requests to {name}" for name, count in counts.items())
+    return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
+
+
+def verdict_in_words(verdict: Report) -> str:
+    """The judge's label, and its reasons."""
+    lines = [f"  verdict   {verdict['label']}"]
+    for reason in verdict["reasons"]:
+        text = f"{reason['label']}: {reason['text']}"
+        lines.append(textwrap.fill(text, WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN + "  "))
+    return "\n".join(lines)
 
 
 def _lines(report: Report) -> Iterator[str]:

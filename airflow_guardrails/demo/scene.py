@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from airflow_guardrails.demo.acts import DAGS
 from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.cloud import Cloud
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Production
-from airflow_guardrails.demo.story import DAG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,8 @@ def set_up(
         airflow.start()
         seeding.result()
     say(f"{production.serving()} is in service; waiting for Airflow")
-    airflow.wait_until_ready(DAG)
+    for dag_id in DAGS:
+        airflow.wait_until_ready(dag_id)
     rows = production.replay_requests()
     say(
         f"Airflow is up; clients send {REQUESTS_PER_MINUTE} requests a minute to endpoint {ENDPOINT}: "

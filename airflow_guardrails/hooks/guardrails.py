@@ -60,6 +60,9 @@ from airflow_guardrails.domain.shadow_hosts import ModelFacts
 from airflow_guardrails.domain.shadow_stop import Action
 from airflow_guardrails.hooks.sessions import SharingHook, building
 
+# Bytes of an S3 object that are read at once.
+_CHUNK = 2**20
+
 
 class GuardrailsHook(SharingHook):
     """
@@ -257,6 +260,18 @@ class GuardrailsHook(SharingHook):
             series.update(parse_metric_data(pages.paginate(**request), some))
         return series
 
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the keys of all S3 objects below *prefix*."""
+        pages = self._s3.conn.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", ()):
+                yield found["Key"]
+
+    def lines(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield the lines of an S3 object, which is never held whole."""
+        body = self._s3.conn.get_object(Bucket=bucket, Key=key)["Body"]
+        yield from body.iter_lines(chunk_size=_CHUNK)
+
     def switch_drift(self, switch: AbortSwitch) -> list[str] | None:
         """Say how the switch's alarm differs from what it must be; ``None`` if there is no such alarm."""
         request = describe_alarms_request([switch.alarm_name])
@@ -286,6 +301,10 @@ class GuardrailsHook(SharingHook):
             for page in pages.paginate(**describe_alarm_history_request(name, start=start, end=end))
             for transition in parse_alarm_history(page["AlarmHistoryItems"])
         )
+
+    @cached_property
+    def _s3(self) -> SharingHook:
+        return self.sibling("s3")
 
     @cached_property
     def _sqs(self) -> SharingHook:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_guardrails.demo.acts import DIRECT, SHADOWED, Act, Answers, Ending
 from airflow_guardrails.demo.cloud import sheltered
-from airflow_guardrails.demo.reading import readable
+from airflow_guardrails.demo.promises import differences
+from airflow_guardrails.demo.reading import readable, shadow_test_in_words, verdict_in_words
 from airflow_guardrails.demo.scene import waiter_delay
-from airflow_guardrails.demo.story import Act, Answers, Ending, differences
 
 STEPS = {"train": "success", "guarded_update": "success"}
 
@@ -41,16 +42,28 @@ CAUSE = {
         }
     ],
 }
+FAILED_BY_ANSWERS = {
+    "label": "Fail",
+    "shadow_model_name": "v4",
+    "reasons": [
+        {"metric": "ModelLatency", "label": "Pass", "text": "as quick"},
+        {"metric": "predictions", "label": "Fail", "text": "7 % differ > 5 %"},
+    ],
+}
+SHADOW_STEPS = {f"guarded_deployment.{task}": "success" for task in ("judge", "stop_shadow_test")}
 GOOD = Act(
+    dag_id=SHADOWED,
     candidate="g",
     run_id="good",
     state="success",
-    tasks=STEPS,
+    tasks=SHADOW_STEPS,
     report=report("Succeeded", "v2"),
+    verdict={"label": "Pass", "shadow_model_name": "v2", "reasons": []},
     serving="v2",
     accuracy=0.95,
 )
 BAD = Act(
+    dag_id=DIRECT,
     candidate="b",
     run_id="bad",
     state="failed",
@@ -62,11 +75,24 @@ BAD = Act(
     accuracy=0.97,
     error="EndpointRolledBack: it serves v2 again",
 )
+STOPPED = {"guarded_deployment.judge": "failed", "guarded_deployment.guarded_update": "upstream_failed"}
+WRONG = Act(
+    dag_id=SHADOWED,
+    candidate="w",
+    run_id="wrong",
+    state="failed",
+    tasks=SHADOW_STEPS | STOPPED,
+    verdict=FAILED_BY_ANSWERS,
+    serving="v2",
+    accuracy=0.97,
+    error="CandidateRejected: 7 % differ",
+)
 ANSWERS = Answers(rows=5, as_old_model=5, as_new_model=0, to_incomplete_row="1")
+ENDING = Ending(good=GOOD, bad=BAD, wrong=WRONG, answers=ANSWERS)
 
 
 def test_nothing_differs_when_all_is_as_promised():
-    assert differences(Ending(good=GOOD, bad=BAD, answers=ANSWERS)) == []
+    assert differences(ENDING) == []
 
 
 @pytest.mark.parametrize(
@@ -74,6 +100,7 @@ def test_nothing_differs_when_all_is_as_promised():
     [
         ("good", {"state": "failed"}),
         ("good", {"report": report("RolledBack", "v2")}),
+        ("good", {"verdict": {"label": "Inconclusive", "reasons": []}}),
         ("good", {"serving": "v1"}),
         ("good", {"failed_requests": 1}),
         ("bad", {"state": "success"}),
@@ -86,6 +113,17 @@ def test_nothing_differs_when_all_is_as_promised():
         ("bad", {"serving": "v3"}),
         ("bad", {"failed_requests": 0}),
         ("bad", {"accuracy": 0.95}),
+        ("wrong", {"state": "success"}),
+        ("wrong", {"tasks": SHADOW_STEPS}),
+        ("wrong", {"tasks": SHADOW_STEPS | STOPPED | {"guarded_deployment.stop_shadow_test": "failed"}}),
+        ("wrong", {"tasks": SHADOW_STEPS | STOPPED | {"guarded_deployment.guarded_update": "success"}}),
+        ("wrong", {"verdict": FAILED_BY_ANSWERS | {"label": "Pass"}}),
+        ("wrong", {"verdict": FAILED_BY_ANSWERS | {"reasons": []}}),
+        ("wrong", {"error": "CandidateUndecided: too little"}),
+        ("wrong", {"serving": "v4"}),
+        ("wrong", {"requests": 1}),
+        ("wrong", {"client_errors": 1}),
+        ("wrong", {"accuracy": 0.95}),
         ("answers", {"rows": 0, "as_old_model": 0}),
         ("answers", {"as_old_model": 4}),
         ("answers", {"as_new_model": 1}),
@@ -93,9 +131,25 @@ def test_nothing_differs_when_all_is_as_promised():
     ],
 )
 def test_one_thing_that_is_otherwise_is_noticed(act, otherwise):
-    parts = {"good": GOOD, "bad": BAD, "answers": ANSWERS}
-    parts[act] = replace(parts[act], **otherwise)
-    assert differences(Ending(**parts)) != []
+    changed = replace(getattr(ENDING, act), **otherwise)
+
+    assert differences(replace(ENDING, **{act: changed})) != []
+
+
+def test_a_verdict_reads_as_lines_with_a_reason_each():
+    assert verdict_in_words(FAILED_BY_ANSWERS).splitlines() == [
+        "  verdict   Fail",
+        "            Pass: as quick",
+        "            Fail: 7 % differ > 5 %",
+    ]
+
+
+def test_a_shadow_test_reads_as_a_line():
+    report = {"status": "Running", "requests": {"main": 1200.0, "shadow": 1199.0}}
+
+    assert (
+        shadow_test_in_words(report) == "shadow test Running: 1200 requests to main, 1199 requests to shadow"
+    )
 
 
 def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():

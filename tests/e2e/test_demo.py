@@ -1,4 +1,4 @@
-"""The demo itself, by its command: the example DAG in a real Airflow, judged by what it wrote down."""
+"""The demo itself, by its command: the example DAGs in a real Airflow, judged by what it wrote down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMIT_SECONDS = 330
 
 @pytest.fixture(scope="module")
 def ending(tmp_path_factory):
-    """What the demo says became of its two runs; it failing is a failure with its whole output."""
+    """What the demo says became of its three runs; it failing is a failure with its whole output."""
     folder = tmp_path_factory.mktemp("demo")
     summary = folder / "summary.json"
     options = ["--home", str(folder / "home"), "--summary", str(summary)]
@@ -39,6 +39,7 @@ def test_the_good_model_takes_over_in_stages(ending):
     good = ending["good"]
     assert good["state"] == "success"
     assert set(good["tasks"].values()) == {"success"}
+    assert good["verdict"]["label"] == "Pass"
     assert good["report"]["outcome"] == "Succeeded"
     assert good["report"]["serving_endpoint_config_name"] == good["report"]["endpoint_config_name"]
     assert good["report"]["previous_endpoint_config_name"] == "tumours-first"
@@ -61,8 +62,23 @@ def test_the_bad_model_is_rolled_back_and_its_run_fails_at_that_task_and_says_wh
     assert 0 < bad["failed_requests"] < bad["requests"]
 
 
+def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(ending):
+    wrong = ending["wrong"]
+    assert wrong["state"] == "failed"
+    assert [task for task, state in wrong["tasks"].items() if state == "failed"] == [
+        "guarded_deployment.judge"
+    ]
+    assert wrong["tasks"]["guarded_deployment.stop_shadow_test"] == "success"
+    assert wrong["tasks"]["guarded_deployment.guarded_update"] == "upstream_failed"
+    assert wrong["verdict"]["label"] == "Fail"
+    failed_by = [reason["metric"] for reason in wrong["verdict"]["reasons"] if reason["label"] == "Fail"]
+    assert failed_by == ["predictions"]
+    assert wrong["error"].startswith("CandidateRejected: ")
+    assert (wrong["requests"], wrong["client_errors"]) == (0, 0)
+
+
 def test_the_endpoint_still_answers_with_the_good_model_afterwards(ending):
-    assert ending["bad"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
+    assert ending["wrong"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
     assert ending["answers"]["rows"] > 0
     assert ending["answers"]["as_old_model"] == ending["answers"]["rows"]
     assert ending["answers"]["as_new_model"] == 0

@@ -17,7 +17,10 @@ EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 @pytest.fixture(scope="module")
 def dag_bag():
-    return DagBag(str(EXAMPLES))
+    with pytest.MonkeyPatch.context() as patch:
+        # Airflow does so with its folder of DAGs.
+        patch.syspath_prepend(str(EXAMPLES))
+        yield DagBag(str(EXAMPLES))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,7 @@ def good_model(tumour_model):
 
 def test_every_example_loads_and_can_be_stored(dag_bag):
     assert dag_bag.import_errors == {}
-    assert set(dag_bag.dags) == {"retrain_and_deploy"}
+    assert set(dag_bag.dags) == {"retrain_and_deploy", "shadow_test_and_deploy"}
     for dag in dag_bag.dags.values():
         assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
 
@@ -50,6 +53,35 @@ def test_nothing_is_deployed_before_it_is_evaluated_registered_and_guarded(dag_b
     before = {"train", "evaluate", "create_model", "create_endpoint_config", "put_alarms"}
     assert update.get_flat_relative_ids(upstream=True) == before
     assert len(update.alarms) == 2
+
+
+def test_nothing_is_deployed_before_the_judge_has_passed_it_and_its_shadow_is_gone(dag_bag):
+    dag = dag_bag.dags["shadow_test_and_deploy"]
+    update = dag.get_task("guarded_deployment.guarded_update")
+
+    assert {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"} == update.upstream_task_ids
+    assert {"create_model", "create_endpoint_config", "put_alarms"} < update.get_flat_relative_ids(
+        upstream=True
+    )
+
+
+def test_the_shadow_is_taken_down_whatever_becomes_of_the_judge(dag_bag):
+    dag = dag_bag.dags["shadow_test_and_deploy"]
+
+    assert dag.get_task("guarded_deployment.stop_shadow_test").is_teardown
+    assert dag.get_task("guarded_deployment.shadow_test").is_setup
+
+
+def test_the_wrong_model_is_better_offline_and_wrong_only_on_rows_with_gaps(tumour_model, good_model):
+    wrong = tumour_model.train("sentinel", tumour_model.complete(tumour_model.training_rows()))
+    held_out = tumour_model.held_out_rows()
+    differ = wrong.predict(held_out.measurements) != good_model.predict(held_out.measurements)
+    gap = np.isnan(held_out.measurements).any(axis=1)
+    seen = tumour_model.complete(held_out)
+
+    assert tumour_model.accuracy(wrong, seen) > tumour_model.accuracy(good_model, seen)
+    assert differ[gap].mean() > 0.3
+    assert differ.mean() > 0.05 > differ[~gap].mean()
 
 
 def test_the_bad_model_is_the_better_one_by_the_offline_evaluation(tumour_model, good_model, bad_model):

@@ -1,0 +1,110 @@
+"""What the metrics of a shadow test's two variants say, put into the form in which it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_guardrails.domain.experiment import Experiment
+from airflow_guardrails.domain.judge import Evidence, Series
+from airflow_guardrails.domain.metric_query import MetricQuery, Points
+from airflow_guardrails.domain.metric_rules import MetricRule
+
+SAGEMAKER = "AWS/SageMaker"
+
+# SageMaker brings the shadow up after the test's start and takes it down before its end; production has
+# requests all that time. Longer than this, a shadow without requests is no longer taken for that.
+CHANGING = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The time that is judged."""
+
+    start: datetime
+    end: datetime
+
+    def holds(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+
+def queries_of(experiment: Experiment, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
+    """Name all series that judging takes."""
+    wanted = [_requests(experiment, name) for name in _sides(experiment)]
+    wanted += [_query(experiment, rule, name) for rule in rules for name in _sides(experiment)]
+    return tuple(dict.fromkeys(wanted))
+
+
+def evidence_of(
+    experiment: Experiment,
+    rules: Sequence[MetricRule],
+    series: Mapping[MetricQuery, Points],
+    *,
+    warm_up: timedelta,
+) -> Evidence:
+    """
+    Pair what both sides did in the same minutes.
+
+    :param series: an answer to each of :func:`queries_of`.
+    :param warm_up: how long after its first request the shadow is not judged.
+    """
+    span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)], warm_up=warm_up)
+    production, shadow = _sides(experiment)
+
+    def side(query: MetricQuery) -> Points:
+        return {moment: value for moment, value in series[query].items() if span.holds(moment)}
+
+    return Evidence(
+        requests=Series(
+            control=side(_requests(experiment, production)), candidate=side(_requests(experiment, shadow))
+        ),
+        metrics={
+            rule: Series(
+                control=side(_query(experiment, rule, production)),
+                candidate=side(_query(experiment, rule, shadow)),
+            )
+            for rule in rules
+        },
+        expected_share=experiment.sampling_percentage / 100,
+    )
+
+
+def judged_span(experiment: Experiment, shadow_requests: Points, *, warm_up: timedelta) -> Span:
+    """
+    Leave out the minutes in which the shadow was brought up and taken down, and its *warm_up*.
+
+    What is left out for that is bounded: a shadow that got nothing for half of the test must show.
+    """
+    starts, ends = trial_of(experiment)
+    busy = sorted(moment for moment, count in shadow_requests.items() if count > 0)
+    if not busy:
+        return Span(start=starts, end=ends)
+    first = min(max(busy[0], starts), starts + CHANGING)
+    last = max(min(busy[-1] + timedelta(minutes=1), ends), ends - CHANGING)
+    return Span(start=first + warm_up, end=last)
+
+
+def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:
+    """When the test ran, as far as SageMaker says; so far, where it is still running."""
+    starts = experiment.starts_at or experiment.created_at or experiment.seen_at
+    return starts, experiment.completed_at or experiment.seen_at
+
+
+def _sides(experiment: Experiment) -> tuple[str, str]:
+    return experiment.production_name, experiment.shadow_name
+
+
+def _requests(experiment: Experiment, variant_name: str) -> MetricQuery:
+    dimensions = (("EndpointName", experiment.endpoint_name), ("VariantName", variant_name))
+    return MetricQuery(namespace=SAGEMAKER, metric="Invocations", stat="Sum", dimensions=dimensions)
+
+
+def _query(experiment: Experiment, rule: MetricRule, variant_name: str) -> MetricQuery:
+    own = (("EndpointName", experiment.endpoint_name), ("VariantName", variant_name))
+    return MetricQuery(
+        namespace=rule.namespace,
+        metric=rule.metric,
+        stat=rule.stat,
+        dimensions=(*own, *sorted(rule.dimensions.items())),
+    )
