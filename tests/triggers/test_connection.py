@@ -314,7 +314,7 @@ async def test_a_wait_whose_credentials_are_refused_goes_on_when_the_connection_
     trigger = SageMakerRolloutTrigger(
         endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=0.05, max_describe_gap=0.05
     )
-    trigger._say = partial(say, said)
+    trigger.say = partial(say, said)
     waiting = asyncio.create_task(first_event(trigger))
     before = looked_up.times
     while looked_up.times < before + 3:
