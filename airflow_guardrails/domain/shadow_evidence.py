@@ -37,19 +37,14 @@ def queries_of(experiment: Experiment, rules: Sequence[MetricRule]) -> tuple[Met
 
 
 def evidence_of(
-    experiment: Experiment,
-    rules: Sequence[MetricRule],
-    series: Mapping[MetricQuery, Points],
-    *,
-    warm_up: timedelta,
+    experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> Evidence:
     """
     Pair what both sides did in the same minutes.
 
     :param series: an answer to each of :func:`queries_of`.
-    :param warm_up: how long after its first request the shadow is not judged.
     """
-    span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)], warm_up=warm_up)
+    span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)])
     production, shadow = _sides(experiment)
 
     def side(query: MetricQuery) -> Points:
@@ -70,9 +65,9 @@ def evidence_of(
     )
 
 
-def judged_span(experiment: Experiment, shadow_requests: Points, *, warm_up: timedelta) -> Span:
+def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:
     """
-    Leave out the minutes in which the shadow was brought up and taken down, and its *warm_up*.
+    Leave out the minutes in which the shadow was brought up and taken down.
 
     What is left out for that is bounded: a shadow that got nothing for half of the test must show.
     """
@@ -82,7 +77,7 @@ def judged_span(experiment: Experiment, shadow_requests: Points, *, warm_up: tim
         return Span(start=starts, end=ends)
     first = min(max(busy[0], starts), starts + CHANGING)
     last = max(min(busy[-1] + timedelta(minutes=1), ends), ends - CHANGING)
-    return Span(start=first + warm_up, end=last)
+    return Span(start=first, end=last)
 
 
 def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:

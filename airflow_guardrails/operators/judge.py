@@ -156,8 +156,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         series = self.hook.metric_series(
             queries_of(experiment, rules), start=starts, end=max(ends, starts), period=period
         )
-        evidence = evidence_of(experiment, rules, series, warm_up=self.warm_up)
-        return judge(evidence, rules, alpha=self.alpha)
+        return judge(evidence_of(experiment, rules, series), rules, alpha=self.alpha, warm_up=self.warm_up)
 
     def _compared(self, experiment: Experiment, rule: PredictionRule | None) -> Comparison | None:
         if self.comparison:
