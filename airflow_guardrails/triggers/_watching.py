@@ -100,8 +100,12 @@ class WatchingTrigger(BaseTrigger):
     def absolute_deadline(self) -> float:
         return self.now() + self.longest_wait.total_seconds() if self.deadline is None else self.deadline
 
+    def _hook(self) -> GuardrailsHook:
+        return self.make_hook()
+
     @property
     def make_hook(self) -> Callable[[], GuardrailsHook]:
+        """Makes a hook of the connection, and knows nothing of this trigger: it may outlive it."""
         return partial(
             GuardrailsHook,
             aws_conn_id=self.aws_conn_id,

@@ -140,7 +140,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
     @asynccontextmanager
     async def _calls(self) -> AsyncIterator[RolloutCalls]:
         if not self.shares:
-            async with self.make_hook().asynchronous() as calls:
+            async with self._hook().asynchronous() as calls:
                 yield calls
             return
         together = waiting(

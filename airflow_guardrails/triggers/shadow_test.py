@@ -116,7 +116,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
     @asynccontextmanager
     async def _calls(self) -> AsyncIterator[ShadowCalls]:
         if not self.shares:
-            async with self.make_hook().asynchronous() as calls:
+            async with self._hook().asynchronous() as calls:
                 yield calls
             return
         together = waiting(
