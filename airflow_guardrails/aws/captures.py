@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from airflow_guardrails.domain.predictions.records import SECOND, Captured, Form
@@ -22,7 +23,16 @@ _KEY = re.compile(
 _HOUR = "%Y/%m/%d/%H"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND_DIGITS = 6
-_MOST_MINUTES = 4096
+_MOST_SECONDS = 8192
+
+_NOTHING: Mapping[str, Any] = {}
+# The first word that a content type contains.
+_FORM_BY_WORD = {
+    "jsonl": Form.JSON_LINES,
+    "ndjson": Form.JSON_LINES,
+    "json": Form.JSON,
+    "csv": Form.CSV,
+}
 
 _parse_json = json.JSONDecoder().raw_decode
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
@@ -71,8 +81,8 @@ def captured(lines: Iterable[bytes | str], *, with_inputs: bool = False) -> Iter
     :param with_inputs: keep the text of inputs too, for examples that show them
     """
     for line in lines:
-        if line and not line.isspace():
-            yield parse_capture(line, with_input=with_inputs)
+        if content := line.strip():
+            yield parse_capture(content, with_input=with_inputs)
 
 
 def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | None:
@@ -82,84 +92,86 @@ def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | 
     A request needs its time. Ids, input and output may be missing.
     """
     try:
-        content, _ = _parse_json(line.decode() if isinstance(line, bytes) else line)
+        text = line.decode() if isinstance(line, bytes) else line
+        content, end = _parse_json(text)
         metadata, data = content["eventMetadata"], content["captureData"]
-        sent = (data.get("endpointInput") or {}).get("data")
-        form, output = _output(data.get("endpointOutput") or {})
+        sent = (data.get("endpointInput") or _NOTHING).get("data")
+        form, output = _output(data.get("endpointOutput") or _NOTHING)
+        if end != len(text):
+            return None  # something follows, and it may be a request too
         return Captured(
             _microseconds(metadata["inferenceTime"]),
-            _text(metadata.get("inferenceId")),
-            _text(metadata.get("eventId")),
-            _digest(sent) if isinstance(sent, str) and sent else b"",
+            _id(metadata, "inferenceId"),
+            _id(metadata, "eventId"),
+            blake2b(sent.encode(errors="surrogatepass"), digest_size=12).digest() if sent else b"",
             form,
             output,
-            sent if with_input and isinstance(sent, str) else "",
+            sent if sent and with_input else "",
         )
     except _BROKEN:
         return None
 
 
 def _output(written: Mapping[str, Any]) -> tuple[Form, str | bytes | None]:
-    data, content_type = written.get("data"), written.get("observedContentType")
-    if not isinstance(data, str):
+    data: str | None = written.get("data")
+    if data is None:
         return Form.TEXT, None
-    encoding = written.get("encoding")
-    if encoding == "JSON":
-        return (_form(content_type) if _is_json_lines(content_type) else Form.JSON), data
-    if encoding == "CSV":
-        return Form.CSV, data
+    if type(data) is not str:
+        raise TypeError("data is always text")
+    form = _form_of(written.get("encoding"), written.get("observedContentType"))
+    if form is None:
+        return _decoded(base64.b64decode(data, validate=True), written.get("observedContentType"))
+    return form, data
+
+
+@lru_cache(maxsize=256)
+def _form_of(encoding: str, content_type: str | None) -> Form | None:
+    """What text is written in; ``None`` for what is BASE64."""
     if encoding == "BASE64":
-        return _decoded(base64.b64decode(data, validate=True), content_type)
+        return None
+    if encoding == "CSV":
+        return Form.CSV
+    if encoding == "JSON":
+        return Form.JSON_LINES if _said_form(content_type) is Form.JSON_LINES else Form.JSON
     raise ValueError(f"unknown encoding {encoding!r}")
 
 
-def _decoded(data: bytes, content_type: object) -> tuple[Form, str | bytes]:
+def _decoded(data: bytes, content_type: str | None) -> tuple[Form, str | bytes]:
     try:
-        return _form(content_type), data.decode()
+        return _said_form(content_type), data.decode()
     except UnicodeDecodeError:
         return Form.BYTES, data
 
 
-def _form(content_type: object) -> Form:
-    if _is_json_lines(content_type):
-        return Form.JSON_LINES
-    word = str(content_type or "").lower()
-    if "json" in word:
-        return Form.JSON
-    return Form.CSV if "csv" in word else Form.TEXT
+def _said_form(content_type: str | None) -> Form:
+    said = (content_type or "").lower()
+    return next((form for word, form in _FORM_BY_WORD.items() if word in said), Form.TEXT)
 
 
-def _is_json_lines(content_type: object) -> bool:
-    word = str(content_type or "").lower()
-    return "jsonlines" in word or "ndjson" in word or "json-lines" in word or "x-jsonl" in word
+def _id(metadata: Mapping[str, Any], name: str) -> str:
+    found = metadata.get(name)
+    return found if type(found) is str else ""
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).digest()
-
-
-_minutes: dict[str, int] = {}
+_seconds: dict[str, int] = {}
 
 
 def _microseconds(text: str) -> int:
     """A time such as ``2026-03-02T10:00:59Z``, with or without fractions, as microseconds since 1970."""
+    at = _seconds.get(text)
+    if at is not None:
+        return at
     if text[-1] != "Z":
         return _since_1970(datetime.fromisoformat(text))
-    minute = text[:17]
-    at = _minutes.get(minute)
-    if at is None:
-        at = _since_1970(datetime.fromisoformat(minute + "00+00:00"))
-        # Records of an hour share sixty of these.
-        if len(_minutes) >= _MOST_MINUTES:
-            _minutes.clear()
-        _minutes[minute] = at
-    seconds, _, fraction = text[17:-1].partition(".")
-    at += int(seconds) * SECOND
-    return at + int(fraction[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")) if fraction else at
+    second, _, fraction = text[:-1].partition(".")
+    if fraction:
+        digits = fraction[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
+        return _microseconds(f"{second}Z") + int(digits)
+    # An hour has 3600 of these, and a million requests may share them.
+    if len(_seconds) >= _MOST_SECONDS:
+        _seconds.clear()
+    at = _seconds[text] = _since_1970(datetime.fromisoformat(f"{second}+00:00"))
+    return at
 
 
 def _since_1970(moment: datetime) -> int:

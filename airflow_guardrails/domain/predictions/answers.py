@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from airflow_guardrails.domain.predictions.paths import Path
+from airflow_guardrails.domain.predictions.paths import Path, finder, rows_finder
 from airflow_guardrails.domain.predictions.records import Form, Row, Rows
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
@@ -18,9 +18,9 @@ Read: TypeAlias = "Callable[[Form, str | bytes], Rows]"
 # Longer text is kept as its digest: equal if the text is, small, and nobody can read it.
 LONGEST_TEXT = 32
 DEEPEST = 40
-_UNREADABLE = (ValueError, LookupError, RecursionError, OverflowError, csv.Error)
+_UNREADABLE = (ValueError, LookupError, TypeError, RecursionError, OverflowError, csv.Error)
 
-_parse_json = json.JSONDecoder().decode
+_DECODER = json.JSONDecoder()
 
 
 def answer_reader(rule: PredictionRule) -> Read:
@@ -43,22 +43,34 @@ def answer_reader(rule: PredictionRule) -> Read:
 
 
 def _path_reader(rule: PredictionRule) -> Read:
-    label = Path(str(rule.label), field="label") if rule.label is not None else None
-    score = Path(str(rule.score), field="score") if rule.score is not None else None
+    paths = {
+        field: Path(place, field=field)
+        for field, place in (("label", rule.label), ("score", rule.score))
+        if isinstance(place, str)
+    }
+    # Both go through the same rows: the rule has seen to it.
+    find_rows = rows_finder(next(iter(paths.values())))
+    find_label, find_score = (
+        finder(paths[field].in_row) if field in paths else None for field in ("label", "score")
+    )
 
-    def rows(answer: Any) -> list[Row]:
-        if score is None:
-            return [(_label(each), None, None) for each in label.find_all(answer)]  # type: ignore[union-attr]
-        if label is None:
-            return [(None, _score(each), None) for each in score.find_all(answer)]
-        found = zip(label.find_all(answer), score.find_all(answer), strict=True)
-        return [(_label(one), _score(other), None) for one, other in found]
+    def row(found: Any) -> Row:
+        label = score = None
+        if find_label is not None:
+            label = find_label(found)
+            if type(label) is not str:
+                label = _label(label)
+        if find_score is not None:
+            score = find_score(found)
+            if type(score) is not float:
+                score = _score(score)
+        return label, score, None
 
     def read(form: Form, output: str | bytes) -> Rows:
         if form is Form.JSON:
-            return rows(_parse_json(output))  # type: ignore[arg-type]
+            return [row(found) for found in find_rows(_parse_json(output))]
         if form is Form.JSON_LINES:
-            return [row for line in _lines(output) for row in rows(_parse_json(line))]
+            return [row(found) for line in _lines(output) for found in find_rows(_parse_json(line))]
         return None
 
     return read
@@ -84,7 +96,7 @@ def _column_reader(rule: PredictionRule) -> Read:
 
 def _read_whole(form: Form, output: str | bytes) -> list[Row]:
     if form is Form.JSON:
-        answer = _parse_json(output)  # type: ignore[arg-type]
+        answer = _parse_json(output)
         return [_whole(each) for each in answer] if isinstance(answer, list) else [_whole(answer)]
     if form is Form.JSON_LINES:
         return [_whole(_parse_json(line)) for line in _lines(output)]
@@ -121,13 +133,9 @@ def _kept(value: Any, depth: int = 0) -> Any:
 
 def _label(value: Any) -> str:
     """A label as text: 1, 1.0 and "1" are one class."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, float) and value.is_integer():
-        text = str(int(value))
-    else:
-        text = json.dumps(value, sort_keys=True)
-    return text
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value, sort_keys=True)
 
 
 def _score(value: Any) -> float:
@@ -158,3 +166,12 @@ def _cells(line: str) -> list[str]:
 
 def _digest(data: bytes) -> str:
     return "blake2b:" + hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def _parse_json(text: Any) -> Any:
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except ValueError:
+        end = -1
+    # What raw_decode does not know is white space around the value; it is a third quicker without.
+    return value if end == len(text) else _DECODER.decode(text)

@@ -17,9 +17,6 @@ from airflow_guardrails.domain.predictions.rule import DEFAULT_RULE, PredictionR
 from airflow_guardrails.domain.predictions.settling import microseconds
 from airflow_guardrails.domain.predictions.tally import Tally
 
-# Characters of an answer that take about as much memory as a small record does.
-_WEIGHT = 256
-
 
 def compare(
     production: Iterable[Captured | None],
@@ -49,8 +46,8 @@ def compare(
     within = microseconds(rule.within)
     with closing(Join(tally, within=within, cell=_hour, lose=edges.offer, folder=workdir)) as join:
         intake = _Intake(tally, rule, with_payloads=with_payloads)
-        intake.take(production, Side.PRODUCTION, join.add)
-        intake.take(shadow, Side.SHADOW, join.add)
+        intake.take(production, Side.PRODUCTION, join.adder(Side.PRODUCTION))
+        intake.take(shadow, Side.SHADOW, join.adder(Side.SHADOW))
         join.run()
     return Comparison.from_tally(
         tally, rule=rule, edges=edges.kept(), first_at=intake.first_at, last_at=intake.last_at
@@ -67,9 +64,7 @@ class _Intake:
         self.first_at: int | None = None
         self.last_at: int | None = None
 
-    def take(
-        self, stream: Iterable[Captured | None], side: Side, add: Callable[[Side, Record, int], None]
-    ) -> None:
+    def take(self, stream: Iterable[Captured | None], side: Side, add: Callable[[Record], None]) -> None:
         read, with_payloads = self._read, self._with_payloads
         records = broken = no_output = 0
         first, last = self.first_at, self.last_at
@@ -87,8 +82,7 @@ class _Intake:
                 no_output += 1
                 continue
             shown = (cut(sent), cut(str(output))) if with_payloads else None
-            record = (at, inference_id, event_id, digest, read(form, output), shown)
-            add(side, record, 1 + len(output) // _WEIGHT)
+            add((at, inference_id, event_id, digest, read(form, output), shown))
         self.first_at, self.last_at = first, last
         self._counts[of_side(side, RECORDS)] += records
         self._counts[lost(side, Lost.BROKEN)] += broken

@@ -7,7 +7,7 @@ to the next stage. Records meet only within one *cell* of time, so that hours ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,6 +30,9 @@ LONGEST_CHAIN = 100_000
 
 Cell: TypeAlias = "Callable[[int], int]"
 Lose: TypeAlias = "Callable[[Side, Record], None]"
+_Firsts: TypeAlias = "dict[tuple[int, object], Record]"
+
+_ID_AT = {JoinKey.INFERENCE_ID: 1, JoinKey.EVENT_ID: 2}
 
 
 class Join:
@@ -44,79 +47,84 @@ class Join:
         self, tally: Tally, *, within: int, cell: Cell, lose: Lose, folder: Path | None = None
     ) -> None:
         self._tally, self._within, self._cell, self._lose = tally, within, cell, lose
-        self._by_id = {
-            (key, side): Spill(folder) for key in (JoinKey.INFERENCE_ID, JoinKey.EVENT_ID) for side in Side
-        }
-        self._by_time = Spill(folder)
+        self._by_inference_id = Spill(lambda record: hash(record[1]) % BUCKETS, folder=folder)
+        self._by_event_id = Spill(lambda record: hash(record[2]) % BUCKETS, folder=folder)
+        self._by_time = Spill(lambda record: record[0] // SLICE, folder=folder)
 
     def close(self) -> None:
-        for spill in (*self._by_id.values(), self._by_time):
+        for spill in (self._by_inference_id, self._by_event_id, self._by_time):
             spill.close()
 
-    def add(self, side: Side, record: Record, weight: int = 1) -> None:
-        """Take a *record*, which takes as much memory as *weight* small ones."""
-        if record[1]:
-            bucket = hash((self._cell(record[0]), record[1])) % BUCKETS
-            self._by_id[JoinKey.INFERENCE_ID, side].add(bucket, record, weight)
-        else:
-            self._to_event_id(side, record, weight)
+    def adder(self, side: Side) -> Callable[[Record], None]:
+        """A function that takes a record of *side*."""
+        by_inference_id, by_event_id = self._by_inference_id.adder(side), self._after_inference_id(side)
+
+        def add(record: Record) -> None:
+            (by_inference_id if record[1] else by_event_id)(record)
+
+        return add
 
     def run(self) -> None:
-        self._join_by_id(JoinKey.INFERENCE_ID, at=1, onwards=self._to_event_id)
-        self._join_by_id(JoinKey.EVENT_ID, at=2, onwards=self._to_time)
-        self._join_by_input()
-
-    def _to_event_id(self, side: Side, record: Record, weight: int = 1) -> None:
-        if record[2]:
-            bucket = hash((self._cell(record[0]), record[2])) % BUCKETS
-            self._by_id[JoinKey.EVENT_ID, side].add(bucket, record, weight)
-        else:
-            self._to_time(side, record, weight)
-
-    def _to_time(self, side: Side, record: Record, weight: int = 1) -> None:
-        if record[3]:
-            self._by_time.add(record[0] // SLICE, (side is Side.SHADOW, record), weight)
-        else:
-            self._lose(side, record)
-
-    def _join_by_id(self, key: JoinKey, *, at: int, onwards: Lose) -> None:
-        spills = [self._by_id[key, side] for side in (Side.PRODUCTION, Side.SHADOW)]
-        for bucket in {each for spill in spills for each in spill.buckets()}:
-            production, shadow = (
-                self._firsts(side, spill.take(bucket), at=at)
-                for side, spill in zip(Side, spills, strict=True)
-            )
-            common = production.keys() & shadow.keys()
-            self._tally.count_pairs(key, ((production[each], shadow[each]) for each in common))
-            for side, records in ((Side.PRODUCTION, production), (Side.SHADOW, shadow)):
-                for each in records.keys() - common:
-                    onwards(side, records[each])
-
-    def _firsts(self, side: Side, records: Iterator[Record], *, at: int) -> dict[tuple[int, object], Record]:
-        firsts: dict[tuple[int, object], Record] = {}
-        cell, dropped = self._cell, 0
-        for record in records:
-            key = (cell(record[0]), record[at])
-            first = firsts.setdefault(key, record)
-            if first is not record:
-                dropped += 1
-                firsts[key] = min(first, record, key=total_order)
-        self._tally.counts[lost(side, Lost.DUPLICATE)] += dropped
-        return firsts
-
-    def _join_by_input(self) -> None:
+        self._join_by_id(self._by_inference_id, JoinKey.INFERENCE_ID, onwards=self._after_inference_id)
+        self._join_by_id(self._by_event_id, JoinKey.EVENT_ID, onwards=self._after_event_id)
         for chain in self._chains():
             pairs, left = pair_nearest(chain, within=self._within)
             self._tally.count_pairs(JoinKey.INPUT, pairs)
             for side, record in left:
                 self._lose(side, record)
 
+    def _after_inference_id(self, side: Side) -> Callable[[Record], None]:
+        by_event_id, after_event_id = self._by_event_id.adder(side), self._after_event_id(side)
+
+        def add(record: Record) -> None:
+            (by_event_id if record[2] else after_event_id)(record)
+
+        return add
+
+    def _after_event_id(self, side: Side) -> Callable[[Record], None]:
+        by_time = self._by_time.adder(side)
+
+        def add(record: Record) -> None:
+            if record[3]:
+                by_time(record)
+            else:
+                self._lose(side, record)
+
+        return add
+
+    def _join_by_id(
+        self, spill: Spill, key: JoinKey, *, onwards: Callable[[Side], Callable[[Record], None]]
+    ) -> None:
+        for _, *records in spill.take_all():
+            firsts = [
+                self._firsts(side, each, at=_ID_AT[key]) for side, each in zip(Side, records, strict=True)
+            ]
+            production, shadow = firsts
+            common = production.keys() & shadow.keys()
+            self._tally.count_pairs(key, ((production[each], shadow[each]) for each in common))
+            for side, first in zip(Side, firsts, strict=True):
+                hand_on = onwards(side)
+                for each in first.keys() - common:
+                    hand_on(first[each])
+
+    def _firsts(self, side: Side, records: list[Record], *, at: int) -> _Firsts:
+        """The records by cell and id, the earliest of each."""
+        cell = self._cell
+        firsts: _Firsts = {}
+        for record in records:
+            key = (cell(record[0]), record[at])
+            first = firsts.setdefault(key, record)
+            if first is not record:
+                firsts[key] = min(first, record, key=total_order)
+        self._tally.counts[lost(side, Lost.DUPLICATE)] += len(records) - len(firsts)
+        return firsts
+
     def _chains(self) -> Iterator[list[Sided]]:
         """Records of one input and cell with no pause longer than *within*: none pairs with any outside."""
         open_: dict[bytes, list[Sided]] = {}
-        for bucket in self._by_time.buckets():
+        for bucket, production, shadow in self._by_time.take_all():
             yield from self._closed(open_, before=bucket * SLICE)
-            for side, record in _in_order(self._by_time.take(bucket)):
+            for side, record in _in_order(production, shadow):
                 chain = open_.get(record[3])
                 if chain is not None and self._goes_on(chain, record):
                     chain.append((side, record))
@@ -136,6 +144,8 @@ class Join:
             yield open_.pop(digest)
 
 
-def _in_order(marked: Iterable[tuple[bool, Record]]) -> list[Sided]:
-    ordered = sorted(marked, key=lambda each: (each[1][0], each[0], *each[1][1:4]))
-    return [(Side.SHADOW if is_shadow else Side.PRODUCTION, record) for is_shadow, record in ordered]
+def _in_order(production: list[Record], shadow: list[Record]) -> list[Sided]:
+    sided = [
+        (side, each) for side, records in zip(Side, (production, shadow), strict=True) for each in records
+    ]
+    return sorted(sided, key=lambda each: (each[1][0], each[0].value, *each[1][1:4]))

@@ -8,7 +8,8 @@ be there. Names with dots or brackets in them cannot be written.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
@@ -26,47 +27,46 @@ class Path:
     :raises InvalidPredictionRule: if the text is no path
     """
 
-    __slots__ = ("_head", "_tail", "text")
+    __slots__ = ("in_row", "rows")
 
     def __init__(self, text: str, *, field: str) -> None:
-        self.text = text
         head, every, tail = text.removeprefix("$").partition(EVERY)
-        self._head = _steps(head, of=text, field=field)
-        self._tail = _steps(tail, of=text, field=field) if every else None
-        if not (self._head or every):
+        steps = _steps(head, of=text, field=field)
+        self.rows: Steps | None = steps if every else None
+        self.in_row = _steps(tail, of=text, field=field) if every else steps
+        if not (steps or every):
             raise _no_path(text, "it names nothing", field=field)
 
-    @property
-    def of_rows(self) -> bool:
-        return self._tail is not None
 
-    @property
-    def rows(self) -> Steps:
-        """The steps to the list of rows."""
-        return self._head
+def finder(steps: Steps) -> Callable[[Any], Any]:
+    """A function that finds what stands at *steps*; it raises LookupError or TypeError if that is nothing."""
+    if len(steps) == 1 and isinstance(steps[0], str):
+        return itemgetter(steps[0])
 
-    def find_all(self, answer: Any) -> list[Any]:
-        """
-        What stands there, once for each row.
+    def find(value: Any) -> Any:
+        for step in steps:
+            # Text has indices too, and no place for a path to lead into.
+            if isinstance(step, int) and not isinstance(value, list):
+                raise LookupError(step)  # noqa: TRY004 - it is the answer that is at fault
+            value = value[step]
+        return value
 
-        :raises LookupError: if it is not there, in one of the rows at least
-        """
-        found = _walk(answer, self._head)
-        if self._tail is None:
-            return [found]
+    return find
+
+
+def rows_finder(path: Path) -> Callable[[Any], list[Any]]:
+    """A function that finds the rows of an answer, which without ``[*]`` is its own only row."""
+    if path.rows is None:
+        return lambda answer: [answer]
+    find = finder(path.rows)
+
+    def rows(answer: Any) -> list[Any]:
+        found = find(answer)
         if not isinstance(found, list):
-            raise LookupError(self.text)  # noqa: TRY004 - it is the answer that is at fault
-        return [_walk(row, self._tail) for row in found]
+            raise LookupError(EVERY)  # noqa: TRY004 - it is the answer that is at fault
+        return found
 
-
-def _walk(value: Any, steps: Steps) -> Any:
-    step: Any
-    for step in steps:
-        # Text has indices too; there, as in a dict without the name, it is simply not.
-        if not isinstance(value, list if isinstance(step, int) else dict):
-            raise LookupError(step)  # noqa: TRY004 - it is the answer that is at fault
-        value = value[step]
-    return value
+    return rows
 
 
 def _steps(text: str, *, of: str, field: str) -> Steps:
@@ -84,8 +84,3 @@ def _steps(text: str, *, of: str, field: str) -> Steps:
 def _no_path(text: str, because: str, *, field: str) -> InvalidPredictionRule:
     rule = f"PredictionRule.{field} must be a path such as predictions[0].score or predictions[*].label"
     return InvalidPredictionRule(f"{rule}, with at most one [*] (got {text!r}): {because}", field=field)
-
-
-def same_rows(paths: Sequence[Path]) -> bool:
-    """Whether all *paths* go through the same list of rows, or none through any."""
-    return len({path.rows if path.of_rows else None for path in paths}) <= 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
-from airflow_guardrails.domain.predictions.paths import Path, same_rows
+from airflow_guardrails.domain.predictions.paths import Path
 
 # Where nothing is said: numbers that two machines may well write differently are the same.
 TINY = 1e-9
@@ -121,8 +121,10 @@ class PredictionRule:
             raise _broken("score", "written as label is", self.score, because)
         if self.label == self.score:
             raise _broken("score", "another place than label's", self.score, "one of the two is enough")
-        paths = [Path(place, field="score") for place in (self.label, self.score) if isinstance(place, str)]
-        if not same_rows(paths):
+        rows = {
+            Path(place, field="score").rows for place in (self.label, self.score) if isinstance(place, str)
+        }
+        if len(rows) > 1:
             because = f"label is {self.label!r}, and each row needs one of each"
             raise _broken("score", "a path through the same rows as label's", self.score, because)
 

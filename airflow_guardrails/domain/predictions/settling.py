@@ -22,8 +22,9 @@ def join_edges(texts: Iterable[str], rule: PredictionRule) -> Tally:
         tally.counts[lost(side, Lost.ONLY)] += 1
 
     with closing(Join(tally, within=microseconds(rule.within), cell=boundary, lose=lose)) as join:
+        add = {side: join.adder(side) for side in Side}
         for side, record in read(texts):
-            join.add(side, record)
+            add[side](record)
         join.run()
     return tally
 

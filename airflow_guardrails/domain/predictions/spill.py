@@ -5,59 +5,71 @@ from __future__ import annotations
 import marshal
 import tempfile
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Some tens of megabytes as Python objects.
-MOST_IN_MEMORY = 32_768
+from airflow_guardrails.domain.predictions.records import Record, Side
+
+MOST_BYTES_IN_MEMORY = 16 * 2**20
+_OBJECT = 64  # bytes that Python spends on bytes, beside what they hold
 
 
 class Spill:
     """
-    Buckets of plain tuples, which are read once, bucket by bucket, after all were added.
+    Buckets of records of both sides, which are read once, bucket by bucket, after all were added.
 
-    At most *most_in_memory* of them are in memory while they are added; the others are in a temporary file in
-    *folder*, which has no name and is gone when the process is, however it ends.
+    *bucket_of* tells the bucket of a record. Records are held as marshal writes them: a fifth of their size
+    as objects, and nothing for Python's garbage collector to walk through. At most MOST_BYTES_IN_MEMORY of
+    them are in memory; the others are in a temporary file in *folder*, which has no name and is gone when the
+    process is, however it ends.
     """
 
-    def __init__(self, folder: Path | None = None, *, most_in_memory: int | None = None) -> None:
+    def __init__(self, bucket_of: Callable[[Record], int], *, folder: Path | None = None) -> None:
+        self._bucket_of = bucket_of
         self._folder = folder
-        self._most = most_in_memory or MOST_IN_MEMORY
-        self._room = self._most
-        self._waiting: defaultdict[Any, list[Any]] = defaultdict(list)
-        self._written: defaultdict[Any, list[tuple[int, int]]] = defaultdict(list)
+        self._room = MOST_BYTES_IN_MEMORY
+        self._waiting: dict[Side, defaultdict[int, list[bytes]]] = {side: defaultdict(list) for side in Side}
+        self._written: defaultdict[tuple[Side, int], list[tuple[int, int]]] = defaultdict(list)
         self._file: Any = None
 
     def close(self) -> None:
-        self._waiting.clear()
         if self._file is not None:
             self._file.close()
 
-    def add(self, bucket: Hashable, record: Any, weight: int = 1) -> None:
-        """Keep *record*, a tuple of what marshal writes; it takes as much memory as *weight* small ones."""
-        self._waiting[bucket].append(record)
-        self._room -= weight
-        if self._room <= 0:
-            self._write()
+    def adder(self, side: Side) -> Callable[[Record], None]:
+        """A function that adds a record of *side*."""
+        waiting, bucket_of, dumps = self._waiting[side], self._bucket_of, marshal.dumps
 
-    def buckets(self) -> list[Any]:
-        return sorted({*self._waiting, *self._written})
+        def add(record: Record) -> None:
+            written = dumps(record)
+            waiting[bucket_of(record)].append(written)
+            self._room -= len(written) + _OBJECT
+            if self._room <= 0:
+                self._write()
 
-    def take(self, bucket: Hashable) -> Iterator[Any]:
-        """All records of *bucket*, in no order that means anything."""
-        for offset, size in self._written.pop(bucket, ()):
+        return add
+
+    def take_all(self) -> Iterator[tuple[int, list[Record], list[Record]]]:
+        """Each bucket, in order, with production's and shadow's records, whose order means nothing."""
+        waiting = [bucket for buckets in self._waiting.values() for bucket in buckets]
+        for bucket in sorted({*waiting, *(bucket for _, bucket in self._written)}):
+            yield bucket, self._take(Side.PRODUCTION, bucket), self._take(Side.SHADOW, bucket)
+
+    def _take(self, side: Side, bucket: int) -> list[Record]:
+        written = self._waiting[side].pop(bucket, [])
+        for offset, size in self._written.pop((side, bucket), ()):
             self._file.seek(offset)
             # Our own bytes, from a file that nobody else can open.
-            yield from marshal.loads(self._file.read(size))  # noqa: S302
-        yield from self._waiting.pop(bucket, ())
+            written += marshal.loads(self._file.read(size))  # noqa: S302
+        return list(map(marshal.loads, written))
 
     def _write(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - it lives as long as this
-        write, tell = self._file.write, self._file.tell
-        for bucket, records in self._waiting.items():
-            offset = tell()
-            self._written[bucket].append((offset, write(marshal.dumps(records))))
-        self._waiting.clear()
-        self._room = self._most
+        for side, buckets in self._waiting.items():
+            for bucket, written in buckets.items():
+                offset = self._file.tell()
+                self._written[side, bucket].append((offset, self._file.write(marshal.dumps(written))))
+            buckets.clear()
+        self._room = MOST_BYTES_IN_MEMORY

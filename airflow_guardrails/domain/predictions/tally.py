@@ -48,14 +48,21 @@ class Tally:
 
     def count_pairs(self, key: JoinKey, pairs: Iterable[tuple[Record, Record]]) -> None:
         """Compare the answers of each pair, production's record first."""
-        joined = 0
+        joined = compared = rows = 0
         for production, shadow in pairs:
             joined += 1
             verdicts = self._compare(production[4], shadow[4])
             if verdicts is None:
-                self.counts[INCOMPARABLE] += 1
-            else:
-                self._count(verdicts, production, shadow)
+                continue
+            compared += 1
+            rows += verdicts.rows
+            self._measure(verdicts)
+            if verdicts.kind is not None:
+                self._disagreement(verdicts, production, shadow)
+            if self._labelled and verdicts.rows:
+                self._count_labels(production, shadow)
+        for name, number in ((PAIRS, compared), (ROWS, rows), (INCOMPARABLE, joined - compared)):
+            self.counts[name] += number
         self.counts[joined_by(key)] += joined
 
     @property
@@ -71,18 +78,11 @@ class Tally:
     def examples(self) -> tuple[Example, ...]:
         return worst(self._examples)
 
-    def _count(self, verdicts: Verdicts, production: Record, shadow: Record) -> None:
-        kind, rows, _, _, differences, not_finite = verdicts
-        self.counts[PAIRS] += 1
-        self.counts[ROWS] += rows
-        self._not_finite += not_finite
-        self._differences += differences
+    def _measure(self, verdicts: Verdicts) -> None:
+        self._differences += verdicts.differences
+        self._not_finite += verdicts.not_finite
         if len(self._differences) >= BATCH:
             self._settle_differences()
-        if kind is not None:
-            self._disagreement(verdicts, production, shadow)
-        if self._labelled and rows:
-            self._count_labels(production, shadow)
 
     def _count_labels(self, production: Record, shadow: Record) -> None:
         for (label, *_), (other, *_) in zip(production[4] or (), shadow[4] or (), strict=True):
