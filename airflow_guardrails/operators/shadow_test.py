@@ -24,6 +24,9 @@ from airflow_guardrails.shadow_base import CHANGING, REPORT_KEY, OnKillTest, Sha
 
 WaitUntil = Literal["Running", "Completed"]
 
+# Of the XCom that ``create.output["name"]`` reads.
+NAME_KEY = "name"
+
 
 class SageMakerCreateShadowTestOperator(ShadowTestTask):
     """
@@ -38,9 +41,9 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     cancelled is over: a task that is run again begins another one, with the next number behind its name. A
     test of that name that somebody has changed is :class:`~airflow_guardrails.exceptions.ShadowTestDiffers`.
 
-    The return value, and XCom ``shadow_test_report``, is the report; its ``name`` is the name that SageMaker
-    knows the test by, for what comes after: ``name="{{ ti.xcom_pull('shadow')['name'] }}"``, or
-    ``create.output["name"]``.
+    The return value, and XCom ``shadow_test_report``, is the report. Its ``name``, which XCom ``name`` has as
+    soon as the test is made, is the name that SageMaker knows the test by, for the tasks that come after:
+    ``name=create.output["name"]``.
 
     While the test runs the endpoint has a configuration of SageMaker's own, and takes no guarded update.
 
@@ -193,6 +196,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             tags=self.tags or {},
         )
         made = self.translated(creation.run)
+        self.push(context, NAME_KEY, made.name)
         watch = ShadowWatch(
             name=made.name,
             until=Until(self.wait_until or "Running"),

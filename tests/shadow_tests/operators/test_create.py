@@ -72,7 +72,11 @@ def test_without_a_wait_the_task_ends_once_the_test_is_accepted(create, context,
 
     assert report["status"] == "Creating"
     assert report["ending"] is None
-    assert task_instance.xcoms["shadow_test_report"] == report
+    assert task_instance.xcoms == {
+        "console_links": task_instance.xcoms["console_links"],
+        "name": report["name"],
+        "shadow_test_report": report,
+    }
 
 
 def test_waiting_until_it_runs_ends_when_it_runs(create, context, experiment):
@@ -104,12 +108,12 @@ def test_a_test_that_an_error_ends_fails_the_task_with_the_reason(create, contex
     assert task_instance.xcoms["shadow_test_report"]["ending"] == "Cancelled"
 
 
-def test_a_deferrable_wait_leaves_the_worker(create, context):
+def test_a_deferrable_wait_leaves_the_worker_and_the_name(create, context, task_instance):
     with pytest.raises(TaskDeferred) as deferred:
         create(wait_until="Completed", deferrable=True).execute(context)
 
     trigger = deferred.value.trigger
-    assert trigger.name.startswith("churn-trial-")
+    assert task_instance.xcoms["name"] == trigger.name
     # Two hours, the hour that a slow end may take, and the margin before Airflow's own time-out.
     assert timedelta(hours=3) < deferred.value.timeout <= timedelta(hours=3, minutes=10)
 
