@@ -107,6 +107,7 @@ class SimulatorClient:
         content_type: str = "text/csv",
         accept: str | None = None,
         shuffle: bool = True,
+        inference_ids: bool = False,
     ) -> None:
         """
         Send each of *rows* as a request, over and over, *per_minute* of them in a simulated minute.
@@ -114,6 +115,7 @@ class SimulatorClient:
         It replaces the endpoint's replay of before; while the endpoint serves nothing, nothing is sent.
 
         :param shuffle: whether the order of the rows is drawn from the simulator's seed, anew in every round.
+        :param inference_ids: whether each request carries an InferenceId, another one every time.
         """
         texts = [row.decode() if isinstance(row, bytes) else row for row in rows]
         self.post(
@@ -125,6 +127,7 @@ class SimulatorClient:
             content_type=content_type,
             accept=accept,
             shuffle=shuffle,
+            inference_ids=inference_ids,
         )
 
     def stop_replay(self, endpoint_name: str) -> int:

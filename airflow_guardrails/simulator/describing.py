@@ -99,7 +99,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
 def _data_capture(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if config is None:
         return None
-    enabled = config.get("EnableCapture", False)
+    enabled = config.get("EnableCapture", True)
     return {
         "EnableCapture": enabled,
         "CaptureStatus": "Started" if enabled else "Stopped",

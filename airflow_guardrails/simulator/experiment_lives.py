@@ -9,6 +9,7 @@ from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator import experiment_configs as configs
 from airflow_guardrails.simulator import experiment_requests as requests
+from airflow_guardrails.simulator.capture_files import CaptureFiles
 from airflow_guardrails.simulator.catalogue import Catalogue, Request
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.endpoints import Endpoint
@@ -48,10 +49,18 @@ class Lives:
     """
 
     def __init__(
-        self, *, hosting: Hosting, catalogue: Catalogue, clock: Clock, knobs: Knobs, account_id: str
+        self,
+        *,
+        hosting: Hosting,
+        catalogue: Catalogue,
+        captured: CaptureFiles,
+        clock: Clock,
+        knobs: Knobs,
+        account_id: str,
     ) -> None:
         self._hosting = hosting
         self._catalogue = catalogue
+        self._captured = captured
         self._clock = clock
         self._knobs = knobs
         self._account_id = account_id
@@ -67,14 +76,19 @@ class Lives:
         self._note(experiment)
         self.later(experiment, self.ready)
 
+    def on(self, endpoint: Endpoint) -> Experiment | None:
+        """The experiment that has changed *endpoint* and is not over."""
+        experiment = self._by_endpoint.get(endpoint.name)
+        return experiment if experiment and experiment.touches_endpoint else None
+
     def enter(self, experiment: Experiment, status: str) -> None:
         experiment.enter(status, now=self._clock.now())
         self._note(experiment)
 
     def check_change(self, endpoint: Endpoint) -> None:
         """Raise EndpointInExperiment where an experiment does not let its endpoint be changed."""
-        experiment = self._by_endpoint.get(endpoint.name)
-        if experiment and experiment.touches_endpoint and self._knobs.change_during_experiment == "reject":
+        experiment = self.on(endpoint)
+        if experiment and self._knobs.change_during_experiment == "reject":
             raise EndpointInExperiment(self._knobs, arn=endpoint.arn, experiment=experiment.name)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
@@ -216,6 +230,7 @@ class Lives:
         experiment.end(outcome, now=self._clock.now())
         self._note(experiment)
         self.forget(experiment)
+        self._captured.finish(experiment.endpoint_name, experiment=experiment.name)
 
     def forget(self, experiment: Experiment) -> None:
         """Let nothing happen to it any more."""

@@ -55,6 +55,38 @@ class Knobs:
     metric_delay_seconds: float = _knob(
         0.0, "How long after its time a datapoint becomes visible to queries and alarms."
     )
+    capture_delay_seconds: float = _knob(
+        120.0, "How long after its last minute a file of captured records is stored."
+    )
+    capture_file_seconds: float = _knob(
+        120.0, "How much time a file of captured records holds at most; never more than one hour's."
+    )
+    capture_at_end: str = _choice(
+        "stored",
+        "late",
+        "lost",
+        meaning="What becomes of records not stored yet when their experiment ends or their endpoint goes.",
+    )
+    capture_event_id: str = _choice(
+        "own",
+        "shared",
+        meaning="Whether a shadow's record has an eventId of its own, or that of production's record.",
+    )
+    capture_invocation_source: bool = _knob(
+        True,
+        "Whether eventMetadata of a shadow's record says invocationSource: ShadowExperiment.",
+        kind=_FLAG,
+    )
+    capture_experiment_level: bool = _knob(
+        False,
+        "Whether the name of the experiment stands before that of the endpoint in the key.",
+        kind=_FLAG,
+    )
+    capture_order: str = _choice("by_time", "shuffled", meaning="The order of the records within a file.")
+    capture_loss_probability: float = _knob(0.0, "How often a record is never stored.", kind=_PROBABILITY)
+    capture_duplicate_probability: float = _knob(
+        0.0, "How often a record is stored twice.", kind=_PROBABILITY
+    )
     instance_metrics_by_config: bool = _knob(
         False, "Whether instance metrics are there by EndpointConfigName too.", kind=_FLAG
     )

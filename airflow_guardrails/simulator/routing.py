@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from airflow_guardrails.simulator.capture_rules import CaptureRule, rules_of
 from airflow_guardrails.simulator.endpoints import Endpoint
+from airflow_guardrails.simulator.experiment import Experiment
 from airflow_guardrails.simulator.fleets import Fleet, Variant
 from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.resources import Model
@@ -21,6 +23,7 @@ class Route:
     share: float
     instances: int
     mirror: Mirror | None = None
+    captures: tuple[CaptureRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,22 +36,25 @@ class Mirror:
     instances: int
 
 
-def routes(endpoint: Endpoint, knobs: Knobs) -> list[Route]:
+def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = None) -> list[Route]:
     """
     Green's share is its active instances of all it is to have, blue has the rest; weights divide each.
 
     Empty while nothing serves. A fleet's shadow gets copies of what this fleet is asked, and of no other's.
+    What *experiment* captures, it captures of the fleet that it brought up.
     """
     if not endpoint.serving or endpoint.blue is None:
         return []
-    found = [*_of_fleet(endpoint.blue, 1 - endpoint.green_share, knobs)]
+    found = [*_of_fleet(endpoint.blue, 1 - endpoint.green_share, knobs, experiment)]
     if endpoint.green:
-        found += _of_fleet(endpoint.green, endpoint.green_share, knobs)
+        found += _of_fleet(endpoint.green, endpoint.green_share, knobs, experiment)
     whole = sum(route.share for route in found)
     return [replace(route, share=route.share / whole) for route in found if route.share > 0]
 
 
-def _of_fleet(fleet: Fleet, share: float, knobs: Knobs) -> Iterator[Route]:
+def _of_fleet(fleet: Fleet, share: float, knobs: Knobs, experiment: Experiment | None) -> Iterator[Route]:
+    its_own = experiment if experiment and experiment.config_name == fleet.config_name else None
+    captures = rules_of(fleet.config, its_own)
     weights = sum(variant.weight for variant in fleet.variants) or 1.0
     for variant in fleet.variants:
         yield Route(
@@ -58,6 +64,7 @@ def _of_fleet(fleet: Fleet, share: float, knobs: Knobs) -> Iterator[Route]:
             share=share * variant.weight / weights,
             instances=max(variant.active, 1),
             mirror=_mirror(fleet.shadow, variant, knobs) if fleet.shadow else None,
+            captures=captures,
         )
 
 

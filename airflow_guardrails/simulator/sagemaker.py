@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from airflow_guardrails.simulator import constraints, deployments, limits, routing, updates
 from airflow_guardrails.simulator.announcing import Announcements
+from airflow_guardrails.simulator.capture_files import CaptureFiles
 from airflow_guardrails.simulator.catalogue import Answer, Catalogue, Request
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.departures import Departures
@@ -57,6 +58,7 @@ class SageMaker:
         alarms: AlarmStates,
         containers: HealthChecks,
         announcements: Announcements,
+        captured: CaptureFiles,
         rng: random.Random | None = None,
         experiments_rng: random.Random | None = None,
     ) -> None:
@@ -70,6 +72,7 @@ class SageMaker:
         self._clock = clock
         self._knobs = knobs
         self._announcements = announcements
+        self._captured = captured
         self._guards = Guards(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
@@ -80,7 +83,12 @@ class SageMaker:
             clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
         )
         self._lives = Lives(
-            hosting=self, catalogue=self.catalogue, clock=clock, knobs=knobs, account_id=account_id
+            hosting=self,
+            catalogue=self.catalogue,
+            captured=captured,
+            clock=clock,
+            knobs=knobs,
+            account_id=account_id,
         )
         self.experiments = Experiments(
             lives=self._lives,
@@ -172,7 +180,8 @@ class SageMaker:
 
     def routes(self, endpoint_name: str) -> list[Route]:
         """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
-        return routing.routes(self._find(endpoint_name), self._knobs)
+        endpoint = self._find(endpoint_name)
+        return routing.routes(endpoint, self._knobs, self._lives.on(endpoint))
 
     def serving(self) -> list[Endpoint]:
         """The endpoints that take requests."""
@@ -319,6 +328,7 @@ class SageMaker:
     def _forget(self, endpoint: Endpoint) -> None:
         del self._endpoints[endpoint.name.lower()]
         self._gone.append(endpoint)
+        self._captured.finish(endpoint.name)
         self.catalogue.tags.forget(endpoint.arn)
         self._record(endpoint)
 

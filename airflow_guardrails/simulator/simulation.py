@@ -8,6 +8,9 @@ from collections import Counter
 
 from airflow_guardrails.simulator.alarms import Alarms
 from airflow_guardrails.simulator.announcing import Announcements, EventBus, NoEventBus
+from airflow_guardrails.simulator.capture_files import CaptureFiles
+from airflow_guardrails.simulator.capture_store import CaptureStore
+from airflow_guardrails.simulator.captures import Captures
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.faults import Faults
 from airflow_guardrails.simulator.instance_metrics import InstanceMetrics
@@ -41,6 +44,19 @@ class World:
         self.containers = Containers(
             account_id=self.account_id, region=region, knobs=self.knobs, profiles=self.profiles
         )
+        files = CaptureFiles(
+            clock=self.clock,
+            knobs=self.knobs,
+            rng=simulation.rng(f"capture files {region}"),
+            store=CaptureStore(account_id=self.account_id, region=region, clock=self.clock).put,
+        )
+        self.captures = Captures(
+            clock=self.clock,
+            knobs=self.knobs,
+            files=files,
+            rng=simulation.rng(f"captures {region}"),
+            shadow_rng=simulation.rng(f"shadow captures {region}"),
+        )
         self.sagemaker = SageMaker(
             region=region,
             account_id=self.account_id,
@@ -55,6 +71,7 @@ class World:
                 rng=simulation.rng(f"events {region}"),
                 bus=lambda: simulation.event_bus,
             ),
+            captured=files,
             rng=simulation.rng(f"sagemaker {region}"),
             experiments_rng=simulation.rng(f"experiments {region}"),
         )
@@ -62,6 +79,7 @@ class World:
             self,
             simulation.rng(f"traffic {region}"),
             shadow_rng=simulation.rng(f"shadow traffic {region}"),
+            event_rng=simulation.rng(f"events of requests {region}"),
         )
         self.instance_metrics = InstanceMetrics(self)
 

@@ -1,46 +1,24 @@
-"""Requests to endpoints, replayed or by a caller, and the metrics they leave."""
+"""Requests to endpoints, replayed or by a caller: who answers them, and what that leaves behind."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import ServiceException
 
-from airflow_guardrails.simulator.clock import Timer
+from airflow_guardrails.simulator import request_metrics
+from airflow_guardrails.simulator.asking import Asked, Batch
 from airflow_guardrails.simulator.profiles import Fleet
+from airflow_guardrails.simulator.replays import MOST_PER_MINUTE, TICK_SECONDS, Replay, endless
+from airflow_guardrails.simulator.resources import Model
 from airflow_guardrails.simulator.routing import Mirror, Route
 from airflow_guardrails.simulator.serving import Answer
 
 if TYPE_CHECKING:
     from airflow_guardrails.simulator.simulation import World
-
-TICK_SECONDS = 5
-"""A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
-
-_MOST_PER_MINUTE = 60_000
-_NAMESPACE = "AWS/SageMaker"
-_OVERHEAD_MICROSECONDS = (1_500.0, 4_000.0)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Replay:
-    per_minute: float
-    content_type: str
-    accept: str | None
-    rows: Iterator[bytes]
-    sent: int = 0
-    owed: float = 0.0
-    timer: Timer = field(default_factory=lambda: Timer(lambda: None))
-
-    def due(self) -> list[bytes]:
-        self.owed += self.per_minute * TICK_SECONDS / 60
-        whole = int(self.owed)
-        self.owed -= whole
-        return list(islice(self.rows, whole))
 
 
 class NoSuchVariant(LookupError):
@@ -56,16 +34,20 @@ class Traffic:
     Everything that reaches the endpoints of one region.
 
     Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
-    It leaves one value in each metric, under the variant and under the variant's fleet. Copies of some go to
-    the fleet's shadow, whose answers nobody gets; chance has a source of its own for them, so that every
-    answer is the same with and without a shadow.
+    It leaves one value in each metric, and a record where it is captured. Copies of some go to the fleet's
+    shadow, whose answers nobody gets; chance has a source of its own for them, so that every answer is the
+    same with and without a shadow.
     """
 
-    def __init__(self, world: World, rng: random.Random, *, shadow_rng: random.Random) -> None:
+    def __init__(
+        self, world: World, rng: random.Random, *, shadow_rng: random.Random, event_rng: random.Random
+    ) -> None:
         self._world = world
         self._rng = rng
         self._shadow_rng = shadow_rng
-        self._replays: dict[str, _Replay] = {}
+        self._event_rng = event_rng
+        self._numbers = count(1)
+        self._replays: dict[str, Replay] = {}
 
     def invoke(
         self,
@@ -75,6 +57,7 @@ class Traffic:
         content_type: str,
         accept: str | None = None,
         target_variant: str | None = None,
+        inference_id: str | None = None,
     ) -> tuple[Route, Answer]:
         """
         One request; says which fleet took it.
@@ -90,12 +73,12 @@ class Traffic:
             if not routes:
                 raise NoSuchVariant(target_variant)
         route = self._pick(routes, 1)[0]
-        answer = self._send(endpoint_name, route, [body], content_type, accept)[0]
+        asked = self._asked([(body, inference_id)])
+        batch = Batch(endpoint_name=endpoint_name, content_type=content_type, accept=accept, asked=asked)
+        answer = self._send(route, batch)[0]
         if route.mirror:
             # After the answer: a slow shadow must not keep the caller waiting.
-            self._world.clock.after(
-                0, lambda: self._mirror(endpoint_name, route, [body], content_type, accept)
-            )
+            self._world.clock.after(0, lambda: self._mirror(route, batch))
         return route, answer
 
     def replay(
@@ -107,18 +90,24 @@ class Traffic:
         content_type: str = "text/csv",
         accept: str | None = None,
         shuffle: bool = True,
+        inference_ids: bool = False,
     ) -> None:
-        """Send *rows* over and over, in place of the endpoint's replay of before; raises ValueError."""
+        """
+        Send *rows* over and over, in place of the endpoint's replay of before; raises ValueError.
+
+        With *inference_ids* each request has one that no other replayed request of the region has.
+        """
         if not rows:
             raise ValueError("rows must hold at least one request")
-        if not 0 < per_minute <= _MOST_PER_MINUTE:
-            raise ValueError(f"per_minute must be above 0 and at most {_MOST_PER_MINUTE} (got {per_minute})")
+        if not 0 < per_minute <= MOST_PER_MINUTE:
+            raise ValueError(f"per_minute must be above 0 and at most {MOST_PER_MINUTE} (got {per_minute})")
         self.stop_replay(endpoint_name)
-        replay = _Replay(
+        replay = Replay(
             per_minute=per_minute,
             content_type=content_type,
             accept=accept,
-            rows=self._endless([row.encode() for row in rows], shuffle=shuffle),
+            rows=endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
+            ids=(f"replayed-{number}" for number in self._numbers) if inference_ids else None,
         )
         replay.timer = self._world.clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
         self._replays[endpoint_name] = replay
@@ -137,21 +126,30 @@ class Traffic:
             for name, replay in self._replays.items()
         }
 
-    def _tick(self, endpoint_name: str, replay: _Replay) -> None:
+    def _tick(self, endpoint_name: str, replay: Replay) -> None:
         try:
             routes = self._routes(endpoint_name)
         except ServiceException:  # the endpoint is gone; it may come back
             return
         if not routes:
             return
-        bodies = replay.due()
-        replay.sent += len(bodies)
-        picked = self._pick(routes, len(bodies))
+        batch = Batch(
+            endpoint_name=endpoint_name,
+            content_type=replay.content_type,
+            accept=replay.accept,
+            asked=self._asked(replay.due()),
+        )
+        picked = self._pick(routes, len(batch.asked))
         for route in routes:
-            its_own = [body for body, to in zip(bodies, picked, strict=True) if to is route]
-            if its_own:
-                self._send(endpoint_name, route, its_own, replay.content_type, replay.accept)
-                self._mirror(endpoint_name, route, its_own, replay.content_type, replay.accept)
+            its_own = batch.only(one for one, to in zip(batch.asked, picked, strict=True) if to is route)
+            if its_own.asked:
+                self._send(route, its_own)
+                self._mirror(route, its_own)
+
+    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[Asked, ...]:
+        return tuple(
+            Asked(body, self._event_rng.getrandbits(128), inference_id) for body, inference_id in requests
+        )
 
     def _routes(self, endpoint_name: str) -> list[Route]:
         routes = [route for route in self._world.sagemaker.routes(endpoint_name) if route.share > 0]
@@ -163,64 +161,29 @@ class Traffic:
     def _pick(self, routes: list[Route], times: int) -> list[Route]:
         return self._rng.choices(routes, weights=[route.share for route in routes], k=times)
 
-    def _send(
-        self, endpoint_name: str, route: Route, bodies: list[bytes], content_type: str, accept: str | None
-    ) -> list[Answer]:
-        fleet = _fleet(endpoint_name, route)
-        answers = self._world.containers.answer(
-            fleet, route.model, bodies, content_type=content_type, accept=accept
-        )
-        self._record(fleet, route.instances, answers)
-        return answers
+    def _send(self, route: Route, batch: Batch) -> list[Answer]:
+        fleet = _fleet(batch.endpoint_name, route)
+        return self._ask(fleet, route, route.model, batch, instances=route.instances)
 
-    def _mirror(
-        self, endpoint_name: str, route: Route, bodies: list[bytes], content_type: str, accept: str | None
-    ) -> None:
+    def _mirror(self, route: Route, batch: Batch) -> None:
         mirror = route.mirror
         if mirror is None:
             return
-        sampled = [body for body in bodies if self._shadow_rng.random() < mirror.sampling]
-        if sampled:
-            fleet = _shadow(endpoint_name, route, mirror)
-            answers = self._world.containers.answer(
-                fleet, mirror.model, sampled, content_type=content_type, accept=accept
-            )
-            self._record(fleet, mirror.instances, answers)
+        sampled = batch.only(one for one in batch.asked if self._shadow_rng.random() < mirror.sampling)
+        if sampled.asked:
+            fleet = _shadow(batch.endpoint_name, route, mirror)
+            self._ask(fleet, route, mirror.model, sampled, instances=mirror.instances)
 
-    def _record(self, fleet: Fleet, instances: int, answers: list[Answer]) -> None:
-        variant = {"EndpointName": fleet.endpoint_name, "VariantName": fleet.variant_name}
-        by_fleet = {**variant, "EndpointConfigName": fleet.endpoint_config_name}
+    def _ask(self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int) -> list[Answer]:
+        world = self._world
+        answers = world.containers.answer(
+            fleet, model, batch.bodies, content_type=batch.content_type, accept=batch.accept
+        )
         chance = self._shadow_rng if fleet.shadow else self._rng
-        for name, unit, values in _measures(answers, instances, chance):
-            for dimensions in (variant, by_fleet):
-                self._world.metrics.record(
-                    _NAMESPACE, name, dimensions, values, at=self._world.clock.now(), unit=unit
-                )
-
-    def _endless(self, rows: list[bytes], *, shuffle: bool) -> Iterator[bytes]:
-        while True:
-            if shuffle:
-                self._rng.shuffle(rows)
-            yield from rows
-
-
-def _measures(
-    answers: list[Answer], instances: int, rng: random.Random
-) -> list[tuple[str, str, list[float]]]:
-    status = [answer.status for answer in answers]
-    return [
-        ("Invocations", "None", [1.0] * len(answers)),
-        ("InvocationsPerInstance", "None", [1.0 / max(1, instances)] * len(answers)),
-        ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
-        ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004
-        ("InvocationModelErrors", "None", [float(code != 200) for code in status]),  # noqa: PLR2004
-        ("ModelLatency", "Microseconds", [answer.seconds * 1e6 for answer in answers]),
-        (
-            "OverheadLatency",
-            "Microseconds",
-            [rng.uniform(*_OVERHEAD_MICROSECONDS) for _ in answers],
-        ),
-    ]
+        now = world.clock.now()
+        request_metrics.record(world.metrics, fleet, answers, instances=instances, at=now, rng=chance)
+        world.captures.record(fleet, route.captures, batch, answers)
+        return answers
 
 
 def _fleet(endpoint_name: str, route: Route) -> Fleet:

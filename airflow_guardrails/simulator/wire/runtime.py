@@ -63,6 +63,7 @@ class RuntimeWire(SageMakerRuntimeResponse):  # type: ignore[misc]
                 content_type=self._get_param("ContentType") or _DEFAULT_CONTENT_TYPE,
                 accept=self._get_param("Accept"),
                 target_variant=variant,
+                inference_id=self._get_param("InferenceId"),
             )
         except (EndpointNotFound, NothingServes):
             # It says the same of an endpoint that is still being created.

@@ -30,6 +30,7 @@ class Lab:
         self.sagemaker = aws("sagemaker")
         self.runtime = aws("sagemaker-runtime")
         self.cloudwatch = aws("cloudwatch")
+        self.s3 = aws("s3")
         for model in ("churn-1", "churn-2"):
             self.model(model)
         self.config("blue")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -107,6 +108,7 @@ class Shop:
         *,
         url: str | None = None,
         model_name: str | None = None,
+        capture: dict[str, Any] | None = None,
         **container: Any,
     ) -> None:
         """A configuration of four instances and a model of the same name, by default one without artefact."""
@@ -123,7 +125,8 @@ class Shop:
             "InitialInstanceCount": 4,
             "InstanceType": "ml.m5.large",
         }
-        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        more = {"DataCaptureConfig": capture} if capture else {}
+        self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
 
     def serve(self, config: str, model: Any = None, **container: Any) -> None:
         """An endpoint ``churn`` in service on a new configuration."""
@@ -219,6 +222,25 @@ def variants() -> dict[str, Any]:
         for variant, model in (("AllTraffic", "blue"), ("Candidate", "candidate"))
     )
     return {"ProductionVariants": [production], "ShadowProductionVariants": [shadow]}
+
+
+@pytest.fixture
+def capture(shop):
+    """``capture(percent=20)`` is a DataCaptureConfig to ``s3://captures/live``, a bucket that is there."""
+
+    def config(
+        *, percent: int = 100, modes: Sequence[str] = ("Input", "Output"), **more: Any
+    ) -> dict[str, Any]:
+        return {
+            "InitialSamplingPercentage": percent,
+            "DestinationS3Uri": "s3://captures/live",
+            "CaptureOptions": [{"CaptureMode": mode} for mode in modes],
+            "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
+            **more,
+        }
+
+    shop.s3.create_bucket(Bucket="captures")
+    return config
 
 
 @pytest.fixture

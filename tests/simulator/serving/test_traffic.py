@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_guardrails.simulator.client import SimulatorError
+from tests.simulator.captured import inputs, records
 
 BLUE = {"EndpointConfigName": "blue"}
 GREEN = {"EndpointConfigName": "green"}
@@ -134,17 +135,22 @@ def test_a_stopped_replay_sends_nothing_more_and_a_second_one_replaces_the_first
     assert shop.total("Invocations") == 120
 
 
-def test_rows_come_in_their_order_or_in_one_drawn_from_the_seed(simulator):
-    traffic = simulator.simulation.world("us-east-1").traffic
-    rows = [b"%d" % n for n in range(20)]
+def test_rows_come_in_their_order_or_in_one_drawn_from_the_seed(shop, capture):
+    shop.serve("blue", capture=capture())
+    rows = [str(number) for number in range(20)]
 
     def first_round(*, shuffle):
-        endless = traffic._endless(list(rows), shuffle=shuffle)
-        return [next(endless) for _ in rows]
+        sent = len(records(shop.s3))
+        shop.control.replay("churn", rows, per_minute=240, shuffle=shuffle)
+        shop.advance(seconds=5)
+        shop.control.stop_replay("churn")
+        shop.advance(minutes=10)
+        return inputs(records(shop.s3))[sent:]
 
     assert first_round(shuffle=False) == rows
-    assert first_round(shuffle=True) != rows
-    assert sorted(first_round(shuffle=True)) == sorted(rows)
+    shuffled = first_round(shuffle=True)
+    assert shuffled != rows
+    assert sorted(shuffled) == sorted(rows)
 
 
 def test_the_same_seed_gives_the_same_traffic_and_another_one_another(shop_of_seed):

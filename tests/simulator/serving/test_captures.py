@@ -1,0 +1,422 @@
+"""
+Captured requests and answers in S3, of a DataCaptureConfig.
+
+Line numbers are those of the fact sheet's checklist.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timedelta, timezone
+from random import Random
+
+import pytest
+from botocore.exceptions import ClientError
+
+from airflow_guardrails.simulator.capture_files import CaptureFiles, Folder
+from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.knobs import Knobs
+from tests.simulator.captured import inputs, inputs_by_id, keys, metadata, outputs, records, times
+
+LIVE, SHADOW = "/churn/AllTraffic/", "/churn/Candidate/"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+JSON_TOO = {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}
+# What is answered longer ago than this is in S3.
+LATE = timedelta(minutes=5)
+
+
+@pytest.fixture
+def with_shadow(shop, variants, capture):
+    """Serves ``both``, which captures: models ``blue`` and its shadow ``candidate``."""
+
+    def serve(*, weight: float = 1.0, model=None, shadow_model=None, **more):
+        shop.config("blue", model)
+        shop.config("candidate", shadow_model)
+        variants["ShadowProductionVariants"][0]["InitialVariantWeight"] = weight
+        shop.sagemaker.create_endpoint_config(
+            EndpointConfigName="both", DataCaptureConfig=capture(**more), **variants
+        )
+        shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
+        shop.advance(minutes=6)
+
+    return serve
+
+
+def replayed(shop, rows=("1,2", "3,4"), *, per_minute=60, minutes=3, **more):
+    shop.control.replay("churn", [*rows], per_minute=per_minute, inference_ids=True, **more)
+    shop.advance(minutes=minutes)
+    shop.control.stop_replay("churn")
+    shop.advance(seconds=LATE.total_seconds())
+
+
+def test_a_record_holds_the_request_the_answer_and_the_callers_id(shop, capture):
+    """Line 57."""
+    shop.serve("blue", shop.doubling(), capture=capture(CaptureContentTypeHeader=JSON_TOO))
+    asked_at = shop.control.now()
+    shop.ask("3,0", InferenceId="order-7", Accept="application/json")
+    shop.ask("4,0")
+    shop.advance(minutes=5)
+
+    first, second = records(shop.s3, within=LIVE)
+
+    assert re.fullmatch(UUID, first["eventMetadata"].pop("eventId"))
+    assert json.loads(first["captureData"]["endpointOutput"].pop("data"))["predictions"] == pytest.approx([6])
+    assert first == {
+        "captureData": {
+            "endpointInput": {
+                "observedContentType": "text/csv",
+                "mode": "INPUT",
+                "data": "3,0",
+                "encoding": "CSV",
+            },
+            "endpointOutput": {
+                "observedContentType": "application/json",
+                "mode": "OUTPUT",
+                "encoding": "JSON",
+            },
+        },
+        "eventMetadata": {"inferenceId": "order-7", "inferenceTime": f"{asked_at:%Y-%m-%dT%H:%M:%SZ}"},
+        "eventVersion": "0",
+    }
+    assert set(second["eventMetadata"]) == {"eventId", "inferenceTime"}
+
+
+def test_files_are_named_for_endpoint_variant_hour_and_minute_and_span_no_hour(shop, capture):
+    """Line 57."""
+    shop.control.set_knobs(capture_file_seconds=420)
+    shop.serve("blue", capture=capture())
+    shop.advance(minutes=46)  # 10:52
+    replayed(shop, per_minute=12, minutes=14)
+    shop.advance(minutes=10)
+
+    found = keys(shop.s3)
+
+    pattern = re.compile(rf"live/churn/AllTraffic/(2026/03/02/1[01])/(\d\d)-(\d\d)-\d{{3}}-{UUID}\.jsonl")
+    named = [pattern.fullmatch(key) for key in found]
+    assert all(named)
+    # Multiples of seven minutes from the full hour, which is a border too.
+    assert [(match[1][-2:], match[2]) for match in named] == [
+        ("10", "52"),
+        ("10", "56"),
+        ("11", "00"),
+    ]
+    for key, match in zip(found, named, strict=True):
+        of_file = times(records(shop.s3, within=key))
+        assert {time[:13].replace("-", "/").replace("T", "/") for time in of_file} == {match[1]}
+        assert of_file[0][14:19] == f"{match[2]}:{match[3]}"
+        assert of_file == sorted(of_file)
+
+
+def test_records_are_minutes_late_and_their_files_are_as_old_as_they_look(shop, capture):
+    """Line 57."""
+    shop.control.set_knobs(capture_delay_seconds=180, capture_file_seconds=60)
+    shop.serve("blue", capture=capture())
+    shop.advance(seconds=20)
+    shop.ask()
+
+    shop.advance(seconds=219)
+    assert keys(shop.s3) == []
+    shop.advance(seconds=1)
+
+    assert len(records(shop.s3)) == 1
+    (stored,) = shop.s3.list_objects_v2(Bucket="captures")["Contents"]
+    assert stored["LastModified"] == shop.control.now()
+
+
+def test_replayed_requests_are_captured_each_once_and_numbered_if_asked_for(shop, capture):
+    shop.serve("blue", capture=capture())
+    for _ in range(2):
+        replayed(shop, minutes=2)
+    found = records(shop.s3)
+
+    assert len(found) == len(inputs_by_id(found)) == len(set(metadata(found, "eventId"))) == 240
+    shop.control.replay("churn", ["1,2"], per_minute=60)
+    shop.advance(minutes=6)
+    assert set(metadata(records(shop.s3)[240:], "inferenceId")) == {None}
+
+
+def test_what_fails_is_not_captured(shop, capture):
+    shop.serve("blue", shop.doubling(), capture=capture())
+
+    replayed(shop, ("1,2", "3,", "no number"))  # a missing value is a 500, a text a 400
+
+    assert shop.total("Invocations") == 180
+    assert len(records(shop.s3)) == 60
+    assert set(inputs(records(shop.s3))) == {"1,2"}
+    shop.control.profile("blue", error_rate=1)
+    with pytest.raises(ClientError, match="ModelError"):
+        shop.ask()
+    shop.advance(minutes=5)
+    assert len(records(shop.s3)) == 60
+
+
+@pytest.mark.parametrize(("percent", "least", "most"), [(0, 0, 0), (30, 150, 210), (100, 600, 600)])
+def test_a_percentage_of_the_requests_is_captured(shop, capture, percent, least, most):
+    shop.serve("blue", capture=capture(percent=percent))
+
+    replayed(shop, per_minute=200)
+
+    assert least <= len(records(shop.s3)) <= most
+
+
+@pytest.mark.parametrize(
+    ("modes", "sides"),
+    [
+        (["Input"], ["endpointInput"]),
+        (["Output"], ["endpointOutput"]),
+        (["InputAndOutput"], ["endpointInput", "endpointOutput"]),
+    ],
+)
+def test_the_options_say_which_side_is_captured(shop, capture, modes, sides):
+    shop.serve("blue", capture=capture(modes=modes))
+    shop.ask()
+    shop.advance(minutes=5)
+
+    (record,) = records(shop.s3)
+
+    assert list(record["captureData"]) == sides
+
+
+@pytest.mark.parametrize(
+    ("header", "content_type", "data", "encoding"),
+    [
+        (JSON_TOO, "text/csv", "a,ü", "CSV"),
+        (JSON_TOO, "text/csv; charset=utf-8", "a,ü", "CSV"),
+        (JSON_TOO, "application/json", "a,ü", "JSON"),
+        (JSON_TOO, "application/jsonlines", "YSzDvA==", "BASE64"),
+        ({"JsonContentTypes": ["application/jsonlines"]}, "application/jsonlines", "a,ü", "JSON"),
+        ({"JsonContentTypes": ["application/json"]}, "text/csv", "YSzDvA==", "BASE64"),
+        (None, "text/csv", "YSzDvA==", "BASE64"),
+    ],
+)
+def test_a_content_type_that_is_not_listed_is_captured_in_base64(
+    shop, capture, header, content_type, data, encoding
+):
+    config = capture(CaptureContentTypeHeader=header) if header else capture()
+    if header is None:
+        del config["CaptureContentTypeHeader"]
+    shop.serve("blue", capture=config)
+    shop.ask("a,ü".encode(), content_type=content_type)
+    shop.advance(minutes=5)
+
+    (record,) = records(shop.s3)
+
+    side = record["captureData"]["endpointInput"]
+    assert (side["observedContentType"], side["data"], side["encoding"]) == (content_type, data, encoding)
+
+
+def test_capturing_is_on_unless_it_is_said_to_be_off(shop, capture):
+    shop.serve("blue", capture=capture(EnableCapture=False))
+    shop.ask()
+    shop.advance(minutes=5)
+    assert keys(shop.s3) == []
+
+    shop.config("green", capture=capture())
+    shop.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="green")
+    shop.advance(minutes=10)
+    shop.ask()
+    shop.advance(minutes=5)
+
+    assert shop.sagemaker.describe_endpoint(EndpointName="churn")["DataCaptureConfig"]["EnableCapture"]
+    assert len(records(shop.s3)) == 1
+
+
+def test_in_an_update_a_fleet_captures_what_its_own_configuration_says(shop, capture):
+    shop.serve("blue")
+    shop.config("green", capture=capture())
+    shop.canary("green", percent=50)
+
+    replayed(shop, per_minute=120)
+
+    green = shop.total("Invocations", EndpointConfigName="green")
+    assert 0 < green < shop.total("Invocations")
+    assert len(records(shop.s3, within=LIVE)) == green
+
+
+def test_a_shadow_has_a_folder_of_its_own_with_its_own_answers(shop, with_shadow):
+    """Line 57."""
+    with_shadow(model=shop.constant(1), shadow_model=shop.constant(2))
+
+    replayed(shop, [f"{number},0" for number in range(50)])
+
+    live, shadow = records(shop.s3, within=LIVE), records(shop.s3, within=SHADOW)
+    assert len(live) == len(shadow) == 180
+    assert inputs_by_id(live) == inputs_by_id(shadow)
+    assert (set(outputs(live)), set(outputs(shadow))) == ({"1"}, {"2"})
+    assert times(live) == times(shadow)
+
+
+def test_what_a_shadow_gets_of_the_traffic_are_the_very_requests_of_production(shop, with_shadow):
+    with_shadow(weight=0.3)
+
+    replayed(shop, [f"{number},0" for number in range(50)], per_minute=240)
+
+    live = inputs_by_id(records(shop.s3, within=LIVE))
+    shadow = inputs_by_id(records(shop.s3, within=SHADOW))
+    assert len(live) == 720
+    assert 0.2 < len(shadow) / len(live) < 0.4
+    assert shadow.items() < live.items()
+
+
+def test_sampling_for_a_shadow_and_for_capturing_are_apart(shop, with_shadow):
+    with_shadow(weight=0.5, percent=50)
+
+    replayed(shop, [f"{number},0" for number in range(50)], per_minute=400)
+
+    live = inputs_by_id(records(shop.s3, within=LIVE))
+    shadow = inputs_by_id(records(shop.s3, within=SHADOW))
+    both = live.keys() & shadow.keys()
+    assert 0.4 < len(live) / 1200 < 0.6
+    assert 0.2 < len(shadow) / 1200 < 0.3
+    assert 0.08 < len(both) / 1200 < 0.17
+    assert {live[name] for name in both} == {shadow[name] for name in both}
+
+
+def test_an_invoked_request_is_captured_of_both_and_of_the_shadow_where_production_fails(shop, with_shadow):
+    with_shadow(model=shop.doubling(), shadow_model=shop.constant(7))
+    shop.ask("3,0", InferenceId="one")
+    with pytest.raises(ClientError, match="ModelError"):
+        shop.ask(",1", InferenceId="two")
+
+    shop.advance(minutes=5)
+
+    assert inputs_by_id(records(shop.s3, within=LIVE)) == {"one": "3,0"}
+    assert inputs_by_id(records(shop.s3, within=SHADOW)) == {"one": "3,0", "two": ",1"}
+
+
+@pytest.mark.parametrize(("knob", "shared"), [("own", 0), ("shared", 180)])
+def test_whether_a_shadows_record_has_productions_event_id_is_a_knob(shop, with_shadow, knob, shared):
+    shop.control.set_knobs(capture_event_id=knob)
+    with_shadow()
+    replayed(shop)
+
+    live = metadata(records(shop.s3, within=LIVE), "eventId")
+    shadow = metadata(records(shop.s3, within=SHADOW), "eventId")
+
+    assert len(set(live)) == len(set(shadow)) == 180
+    assert len({*live} & {*shadow}) == shared
+
+
+@pytest.mark.parametrize(("told", "source"), [(True, "ShadowExperiment"), (False, None)])
+def test_whether_a_shadows_record_says_so_is_a_knob(shop, with_shadow, told, source):
+    shop.control.set_knobs(capture_invocation_source=told)
+    with_shadow()
+    replayed(shop)
+
+    assert set(metadata(records(shop.s3, within=LIVE), "invocationSource")) == {None}
+    assert set(metadata(records(shop.s3, within=SHADOW), "invocationSource")) == {source}
+
+
+def test_what_is_captured_of_production_is_the_same_with_and_without_a_shadow(shop_of_seed, variants):
+    def captured(weight: float) -> list[str]:
+        variants["ShadowProductionVariants"][0]["InitialVariantWeight"] = weight
+        with shop_of_seed(7) as shop:
+            shop.s3.create_bucket(Bucket="captures")
+            shop.config("blue")
+            shop.config("candidate")
+            shop.sagemaker.create_endpoint_config(
+                EndpointConfigName="both",
+                DataCaptureConfig={
+                    "InitialSamplingPercentage": 50,
+                    "DestinationS3Uri": "s3://captures",
+                    "CaptureOptions": [{"CaptureMode": "Input"}],
+                },
+                **variants,
+            )
+            shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
+            shop.advance(minutes=6)
+            replayed(shop)
+            assert bool(keys(shop.s3, within="churn/Candidate/")) is (weight > 0)
+            return metadata(records(shop.s3, within="churn/AllTraffic/"), "eventId")
+
+    assert captured(1.0) == captured(0.0)
+
+
+def test_records_may_be_lost(shop, capture):
+    shop.control.set_knobs(capture_loss_probability=0.2)
+    shop.serve("blue", capture=capture())
+
+    replayed(shop, per_minute=200)
+
+    assert 440 < len(records(shop.s3)) < 520
+
+
+def test_records_may_come_twice(shop, capture):
+    shop.control.set_knobs(capture_duplicate_probability=0.2)
+    shop.serve("blue", capture=capture())
+
+    replayed(shop, per_minute=200)
+
+    found = records(shop.s3)
+    assert 680 < len(found) < 760
+    assert len({json.dumps(record) for record in found}) == 600
+
+
+def test_records_may_be_out_of_order_within_their_file(shop, capture):
+    shop.control.set_knobs(capture_order="shuffled")
+    shop.serve("blue", capture=capture())
+
+    replayed(shop)
+
+    found = times(records(shop.s3))
+    assert found != sorted(found)
+    assert len(inputs_by_id(records(shop.s3))) == 180
+
+
+@pytest.mark.parametrize("destination", ["s3://nowhere/live", "https://captures/live"])
+def test_without_a_bucket_to_go_to_records_are_lost_and_traffic_goes_on(shop, capture, caplog, destination):
+    shop.serve("blue", capture=capture(DestinationS3Uri=destination))
+
+    for _ in range(2):
+        replayed(shop, minutes=6)
+
+    assert shop.total("Invocations") == 720
+    assert shop.total("InvocationModelErrors") == 0
+    said = [record.message for record in caplog.records if "is lost" in record.message]
+    assert len(said) == 1
+    assert destination in said[0]
+
+
+def test_a_bucket_that_comes_later_gets_what_is_captured_from_then_on(shop, capture):
+    shop.serve("blue", capture=capture(DestinationS3Uri="s3://later"))
+    replayed(shop)
+    shop.s3.create_bucket(Bucket="later")
+
+    replayed(shop)
+
+    assert len(records(shop.s3, bucket="later")) == 180
+    assert keys(shop.s3, bucket="later")[0].startswith("churn/AllTraffic/2026/")
+
+
+@pytest.mark.parametrize(
+    ("at_end", "at_once", "afterwards"), [("stored", 60, 60), ("late", 0, 60), ("lost", 0, 0)]
+)
+def test_what_is_left_when_an_endpoint_goes(shop, capture, at_end, at_once, afterwards):
+    shop.control.set_knobs(capture_at_end=at_end, capture_delay_seconds=300, deleting_seconds=10)
+    shop.serve("blue", capture=capture())
+    shop.control.replay("churn", ["1,2"], per_minute=60)
+    shop.advance(minutes=1)
+    shop.sagemaker.delete_endpoint(EndpointName="churn")
+
+    shop.advance(seconds=10)
+    assert len(records(shop.s3)) == at_once
+    shop.advance(minutes=10)
+
+    assert len(records(shop.s3)) == afterwards
+
+
+def test_no_more_is_kept_than_is_not_due_yet_however_long_it_goes_on():
+    stored: list[bytes] = []
+    clock = Clock(start=datetime(2026, 3, 2, 10, tzinfo=timezone.utc))
+    knobs = Knobs(capture_file_seconds=120, capture_delay_seconds=120)
+    files = CaptureFiles(clock=clock, knobs=knobs, rng=Random(0), store=lambda *what: stored.append(what[2]))
+    folder = Folder("s3://captures", "churn", "AllTraffic", None)
+    kept = []
+    for _ in range(2 * 24 * 60):
+        files.add(folder, ["record"] * 10)
+        clock.advance(60)
+        kept.append(files.waiting)
+
+    assert max(kept) <= 40
+    assert len(stored) == 24 * 60 - 1
