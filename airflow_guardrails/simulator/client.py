@@ -87,7 +87,8 @@ class SimulatorClient:
 
     def profile(self, name: str, **behaviour: Any) -> None:
         """
-        Lay a behaviour over the model or endpoint configuration *name*, in place of the one before.
+        Lay a behaviour over the model or endpoint configuration *name*, in place of the one before; ``"*"``
+        stands for every model that has none of its own.
 
         :param behaviour: any of latency_ms (in place of what the model takes), latency_factor,
             extra_latency_ms, latency_jitter_ms, error_rate, from_minute (minutes since the fleet's first

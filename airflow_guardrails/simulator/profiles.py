@@ -19,6 +19,10 @@ _NOT_NEGATIVE = (
 _PERCENT = ("memory_percent", "disk_percent")
 
 
+# In place of a model's name.
+EVERY_MODEL = "*"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """
@@ -72,7 +76,10 @@ class Fleet:
 
 
 class Profiles:
-    """The profiles by name of model or endpoint configuration; a configuration's outranks its model's."""
+    """
+    The profiles by name of model or endpoint configuration; a configuration's outranks its model's, and that
+    of every model is the last.
+    """
 
     def __init__(self, clock: Clock, rng: random.Random, *, shadow_rng: random.Random) -> None:
         self._clock = clock
@@ -99,7 +106,8 @@ class Profiles:
     def standing(self, fleet: Fleet, model_name: str) -> Profile | None:
         """What holds for *fleet* now; until its first request, only what holds from minute 0."""
         since = self._first_request.get(fleet, self._clock.now())
-        profile = self._by_name.get(fleet.endpoint_config_name) or self._by_name.get(model_name)
+        names = (fleet.endpoint_config_name, model_name, EVERY_MODEL)
+        profile = next((self._by_name[name] for name in names if name in self._by_name), None)
         if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
             return profile
         return None

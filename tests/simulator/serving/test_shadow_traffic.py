@@ -126,6 +126,17 @@ def test_a_real_model_that_is_slower_by_its_profile_shows_in_the_shadows_latency
     assert shop.total("InvocationModelErrors", **SHADOW) == 0
 
 
+def test_what_every_model_does_is_outranked_by_a_profile_of_its_own(shop, with_shadow):
+    with_shadow(shop, model=shop.doubling(), shadow_model=shop.doubling())
+    shop.control.profile("*", latency_ms=40)
+    shop.control.profile("candidate", latency_ms=55)
+
+    replayed(shop, per_minute=120, minutes=3)
+
+    assert set(shop.by_minute("ModelLatency", "p90")) == {40_000}
+    assert set(shop.by_minute("ModelLatency", "p90", **SHADOW)) == {55_000}
+
+
 def test_a_callers_request_is_copied_too_once_it_is_answered(shop, with_shadow):
     with_shadow(shop, model=shop.doubling(), shadow_model=shop.constant(7))
 
