@@ -68,8 +68,9 @@ def judge(
     ]
     if exposure.label is not Label.PASS:
         reasons = [_without_exposure(reason) for reason in reasons]
-    # Where nothing was asked, the right share of requests alone is no proof.
-    return combine([exposure, *reasons]) if reasons else combine([replace(exposure, ignored=True)])
+    # Where nothing else counts, the right share of requests alone proves nothing.
+    exposure = replace(exposure, ignored=all(reason.ignored for reason in reasons))
+    return combine([exposure, *reasons])
 
 
 def judge_share(

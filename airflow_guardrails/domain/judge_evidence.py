@@ -160,8 +160,13 @@ def enough_for(quantile: float | None, control: float, candidate: float) -> bool
     """Say whether a minute's percentile can be compared: enough requests lie beyond it."""
     if quantile is None:
         return True
-    alike = abs(control - candidate) <= _ALIKE * max(control, candidate)
-    return min(control, candidate) >= requests_needed(quantile, alike=alike)
+    needed = requests_needed(quantile, alike=alike(control, candidate))
+    return min(control, candidate) >= needed
+
+
+def alike(control: float, candidate: float) -> bool:
+    """Say whether both sides had about as many requests, so that their percentiles are off by the same."""
+    return abs(control - candidate) <= _ALIKE * max(control, candidate)
 
 
 def requests_needed(quantile: float, *, alike: bool) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from airflow_guardrails.domain.judge_evidence import Evidence, Pairs, requests_needed
+from airflow_guardrails.domain.judge_evidence import Evidence, Pairs, alike, enough_for, requests_needed
 from airflow_guardrails.domain.judge_verdict import Label, Reason
 from airflow_guardrails.domain.judge_words import minutes_in_words
 from airflow_guardrails.domain.metric_rules import MetricRule, OnMissing
@@ -73,14 +73,16 @@ def _too_thin(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
     if rule.quantile is None:
         return None
     control, candidate = evidence.requests.control, evidence.requests.candidate
-    ns = sorted(min(control[moment], candidate[moment]) for moment in evidence.busy())
-    needed = requests_needed(rule.quantile, alike=evidence.expected_share == 1 and evidence.paired)
-    usual = ns[len(ns) // 2]
-    if usual >= needed:
+    busy = sorted(evidence.busy(), key=lambda moment: min(control[moment], candidate[moment]))
+    enough = [moment for moment in busy if enough_for(rule.quantile, control[moment], candidate[moment])]
+    if len(enough) * 2 > len(busy):
         return None
+    usual = busy[len(busy) // 2]
+    sides = control[usual], candidate[usual]
+    needed = ceil(requests_needed(rule.quantile, alike=alike(*sides)))
     return (
-        f"too few requests a minute for it (usually {usual:,.0f} < {needed:.0f} on one side)",
-        f"{ceil(needed)} requests a minute to each side, or a rule for a mean",
+        f"too few requests a minute for it (usually {min(sides):,.0f} < {needed} on one side)",
+        f"{needed} requests a minute to each side, or a rule for a mean",
     )
 
 

@@ -105,8 +105,9 @@ def burst_size(minutes: Sequence[Minute]) -> float:
 
 
 def _variation(values: Sequence[float]) -> float:
-    """Half the squares of successive differences, as if there had been nothing before and after."""
-    return sum((one - other) ** 2 for one, other in pairwise((0.0, *values, 0.0))) / 2
+    """Half the squares of successive differences, as if the mean had been before and after."""
+    mean = sum(values) / len(values)
+    return sum((one - other) ** 2 for one, other in pairwise((mean, *values, mean))) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, sqrt
 
-# The interval is narrowest where there are about as many blocks as the logarithm of one over alpha twice
-# over.
+# Variance of the prior on the mean, in variances of a block; near 1 the interval is narrow for few blocks.
 PRIOR = 1.0
 
 LEAST_BLOCKS = 6
 
 LENGTHS = (1, 2, 3, 5, 10, 15, 20, 30, 60)
+
+# Standard deviations by which an autocorrelation is taken for larger than it was found: the benchmark's
+# autoregressive rows keep alpha by it.
+CAUTION = 1.5
+MOST = 0.95
 
 # Blocks alike by more than this are put together further.
 MOST_LIKENESS = 0.25
@@ -100,11 +104,12 @@ def cautious_likeness(values: Sequence[float]) -> float:
     Estimate how much each value resembles the one before: the autocorrelation at lag 1, from 0 to 0.95.
 
     The estimate of a short series is too low by (1 + 3 rho) / n (Kendall, "Note on bias in the estimation of
-    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n); both are put on top.
+    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n); the first is put on top, and
+    :data:`CAUTION` times the second.
     """
     count = len(values)
     if count < 3:  # noqa: PLR2004 - a lag of one needs three
-        return 0.95
+        return MOST
     mean = sum(values) / count
     rest = [value - mean for value in values]
     spread = sum(value * value for value in rest)
@@ -112,8 +117,8 @@ def cautious_likeness(values: Sequence[float]) -> float:
     if spread <= 1e-18 * sum(value * value for value in values):
         return 0.0
     found = sum(one * other for one, other in pairwise(rest)) / spread
-    found = min(found + (1 + 3 * max(found, 0.0)) / count, 0.95)
-    return min(max(found + sqrt((1 - found * found) / count), 0.0), 0.95)
+    found = min(found + (1 + 3 * max(found, 0.0)) / count, MOST)
+    return min(max(found + CAUTION * sqrt((1 - found * found) / count), 0.0), MOST)
 
 
 def block_length(likeness: float) -> int:

@@ -1,0 +1,68 @@
+"""Evidence in a line: what both sides did, minute by minute."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from itertools import cycle, islice
+
+import pytest
+
+from airflow_guardrails.domain.judge import Evidence, Series
+
+TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+
+# A mean of 0, a deviation of 1, and no minute that resembles the one before.
+UNREST = (0.3, -1.2, 1.4, -0.1, -0.9, 1.1, 0.6, -1.5, 0.8, -0.5, 1.2, -1.2)
+
+
+def series(control, candidate):
+    def side(values):
+        return {
+            TEN + timedelta(minutes=minute): float(value)
+            for minute, value in enumerate(values)
+            if value is not None
+        }
+
+    return Series(control=side(control), candidate=side(candidate))
+
+
+@pytest.fixture
+def pair():
+    """A series of both sides from a list of values for each; ``None``: no datum."""
+    return series
+
+
+@pytest.fixture
+def trial():
+    """Evidence of so many minutes; requests a minute of either side, and series by rule."""
+
+    def make(metrics=None, *, minutes=60, control=100, candidate=100, **facts):
+        return Evidence(
+            requests=series([control] * minutes, [candidate] * minutes), metrics=metrics or {}, **facts
+        )
+
+    return make
+
+
+@pytest.fixture
+def latencies():
+    """Latency of both sides, the candidate's that many times production's."""
+
+    def make(times=1.0, *, minutes=60, spread=0.02):
+        unrest = list(islice(cycle(UNREST), minutes))
+        control = [100_000 * (1 + spread * one) for one in unrest]
+        candidate = [100_000 * times * (1 + spread * one) for one in (*unrest[5:], *unrest[:5])]
+        return series(control, candidate)
+
+    return make
+
+
+@pytest.fixture
+def errors():
+    """So many errors a minute on each side, one number or one for each minute."""
+
+    def make(control=0, candidate=0, *, minutes=60):
+        sides = [side if isinstance(side, list) else [side] * minutes for side in (control, candidate)]
+        return series(*sides)
+
+    return make
