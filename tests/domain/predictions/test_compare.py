@@ -88,17 +88,9 @@ def test_many_equal_inputs_are_joined_one_to_one(captured):
 
 
 def test_requests_are_joined_by_input_wherever_a_slice_of_time_ends(captured):
-    production = [captured(1, sent=f"in{at}", at=at) for at in range(0, 120, 5)]
-    shadow = [captured(1, sent=f"in{at}", at=at + 4) for at in range(0, 120, 5)]
+    production = [captured(1, sent=f"in{at}", at=at) for at in range(0, 120, 4)]
+    shadow = [captured(1, sent=f"in{at}", at=at + 4) for at in range(0, 120, 4)]
     assert compare(production, shadow).pairs == len(production)
-
-
-def test_requests_of_one_moment_are_joined_the_same_way_in_any_order(captured):
-    production = [captured(answer, sent="in") for answer in (1, 2, 3)]
-    shadow = [captured(answer, sent="in") for answer in (3, 1, 2)]
-    there = compare(production, shadow)
-    assert there == compare(production[::-1], shadow[::-1])
-    assert there.pairs == 3
 
 
 @pytest.mark.parametrize("key", ["inference_id", "event_id"])
@@ -162,14 +154,6 @@ def test_the_largest_differences_come_first_among_examples(requests):
     comparison = compare(requests([0.0] * 300), requests(shadow))
     assert [each["difference"] for each in comparison.examples] == [
         number / 1000 for number in range(299, 279, -1)
-    ]
-
-
-def test_examples_that_are_equally_bad_are_the_first_by_id(requests):
-    production, shadow = requests([0] * 300), requests([1] * 300)
-    comparison = compare(production[::-1], shadow[::-1])
-    assert [each["production"]["inference_id"] for each in comparison.examples] == [
-        each["production"]["inference_id"] for each in compare(production, shadow).examples
     ]
 
 

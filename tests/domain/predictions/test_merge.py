@@ -14,7 +14,6 @@ from airflow_guardrails.domain.predictions import (
     InvalidComparison,
     PredictionRule,
     compare,
-    edges,
     merge,
 )
 from airflow_guardrails.domain.predictions.records import HOUR, SECOND, Captured, Form
@@ -146,17 +145,6 @@ def test_within_its_hour_a_request_is_joined_first(captured):
     production = [captured(1, at=3599.9, sent="in"), captured(2, at=3600.4, sent="in")]
     comparison = compare(production, [captured(2, at=3600.1, sent="in")])
     assert (comparison.settled().pairs, comparison.disagreements) == (1, 0)
-
-
-def test_what_is_carried_does_not_depend_on_the_order_of_records(captured, monkeypatch):
-    """A record that does not fit must not give way to a shorter one from farther off."""
-    monkeypatch.setattr(edges, "_PRUNE_AT", 10)
-    long, short = "x" * 1200, "x"
-    near = [captured(1, at=number, event_id=f"{number}{long}") for number in range(10)]
-    far = [captured(1, at=20 + number, event_id=f"{number}{short}") for number in range(10)]
-    carried = compare(near + far, []).edges
-    assert carried == compare(far + near, []).edges == compare(far[:5] + near[::-1] + far[5:], []).edges
-    assert all(long in text for text in carried)
 
 
 def test_what_is_too_much_to_carry_is_counted(captured):
