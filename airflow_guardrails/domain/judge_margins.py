@@ -13,7 +13,7 @@ from airflow_guardrails.domain.judge_words import (
     unit_of,
 )
 from airflow_guardrails.domain.metric_rules import MetricRule
-from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, Interval
+from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, LEAST_MINUTES, Interval
 
 # What lies so near to its limit will not be told from it in any trial.
 _NEVER = 100.0
@@ -104,7 +104,7 @@ def _missing(rule: MetricRule, interval: Interval, limit: float, ran: int) -> st
 
 def _more_blocks(interval: Interval, ran: int) -> str:
     blocks = f"{LEAST_BLOCKS} blocks of {minutes_in_words(interval.length)} that resemble each other little"
-    more = LEAST_BLOCKS * interval.length - ran
+    more = max(LEAST_BLOCKS * interval.length, LEAST_MINUTES) - ran
     if more <= 0:
         return f"more than {blocks}"
     return f"{blocks}: about {minutes_in_words(more)} more"

@@ -120,7 +120,24 @@ class _Bet:
 
 
 def _bets(minutes: Sequence[Minute], grid: Sequence[tuple[float, float]], *, ratio: float) -> list[_Bet]:
-    return [_bet(minutes, more, weight, ratio=ratio) for more, weight in grid]
+    groups = _by_share(minutes)
+    return [_bet(groups, more, weight, ratio=ratio) for more, weight in grid]
+
+
+def _by_share(minutes: Sequence[Minute]) -> list[Minute]:
+    """Put together the minutes in which requests were divided alike: a bet is the same on them."""
+    groups: dict[float, list[Minute]] = {}
+    for minute in minutes:
+        groups.setdefault(minute.candidate_requests / minute.control_requests, []).append(minute)
+    return [
+        Minute(
+            control=sum(minute.control for minute in group),
+            candidate=sum(minute.candidate for minute in group),
+            control_requests=sum(minute.control_requests for minute in group),
+            candidate_requests=sum(minute.candidate_requests for minute in group),
+        )
+        for group in groups.values()
+    ]
 
 
 def _bet(minutes: Sequence[Minute], more: float, weight: float, *, ratio: float) -> _Bet:

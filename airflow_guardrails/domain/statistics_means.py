@@ -18,11 +18,11 @@ PRIOR = 1.0
 
 LEAST_BLOCKS = 6
 
+# How much minutes resemble each other cannot be told from fewer.
+LEAST_MINUTES = 12
+
 LENGTHS = (1, 2, 3, 5, 10, 15, 20, 30, 60)
 
-# Standard deviations by which an autocorrelation is taken for larger than it was found: the benchmark's
-# autoregressive rows keep alpha by it.
-CAUTION = 1.5
 MOST = 0.95
 
 # Blocks alike by more than this are put together further.
@@ -68,7 +68,7 @@ def ratio_interval(
     length = block_length(likeness)
     tops, bottoms = in_blocks(numerators, length), in_blocks(denominators, length)
     blocks = len(tops)
-    if blocks < LEAST_BLOCKS:
+    if blocks < LEAST_BLOCKS or len(rest) < LEAST_MINUTES:
         return Interval(measured=ratio, low=-inf, high=inf, pieces=blocks, length=length)
     wider = widening(likeness, length, blocks)
     low, _ = _fieller(tops, bottoms, t_bound(blocks, alpha=alpha_low) ** 2 * wider / blocks)
@@ -104,8 +104,8 @@ def cautious_likeness(values: Sequence[float]) -> float:
     Estimate how much each value resembles the one before: the autocorrelation at lag 1, from 0 to 0.95.
 
     The estimate of a short series is too low by (1 + 3 rho) / n (Kendall, "Note on bias in the estimation of
-    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n); the first is put on top, and
-    :data:`CAUTION` times the second.
+    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n). Both are put on top: by that the
+    benchmark's autoregressive series raise no more false alarms than alpha.
     """
     count = len(values)
     if count < 3:  # noqa: PLR2004 - a lag of one needs three
@@ -118,7 +118,7 @@ def cautious_likeness(values: Sequence[float]) -> float:
         return 0.0
     found = sum(one * other for one, other in pairwise(rest)) / spread
     found = min(found + (1 + 3 * max(found, 0.0)) / count, MOST)
-    return min(max(found + CAUTION * sqrt((1 - found * found) / count), 0.0), MOST)
+    return min(max(found + sqrt((1 - found * found) / count), 0.0), MOST)
 
 
 def block_length(likeness: float) -> int:

@@ -19,7 +19,7 @@ def test_the_shift_is_the_median_of_all_differences():
 
 
 def test_the_interval_is_that_of_mann_and_whitney():
-    """Half of 400 pairs less 2.326 x 36.9 and a half is 113; 1 + 2 + ... + 15 = 120 differences are at most 5."""
+    """Half of 400 pairs less 2.326 x 36.9 and a half is 113; 1 + ... + 15 = 120 differences are at most 5."""
     shift = shift_of([float(value) for value in range(1, 21)], [float(value) for value in range(11, 31)])
 
     assert shift.estimate == 10

@@ -1,0 +1,33 @@
+"""How sure a share of runs is: Clopper and Pearson's interval."""
+
+from __future__ import annotations
+
+from math import comb
+
+_HALVINGS = 50
+
+
+def at_least(hits: int, runs: int, *, alpha: float) -> float:
+    """Give the share below which *hits* or more of *runs* would have a chance of less than *alpha*."""
+    if hits == 0:
+        return 0.0
+    return _solve(lambda share: 1 - _up_to(hits - 1, runs, share) < alpha)
+
+
+def at_most(hits: int, runs: int, *, alpha: float) -> float:
+    """Give the share above which *hits* or fewer of *runs* would have a chance of less than *alpha*."""
+    if hits == runs:
+        return 1.0
+    return _solve(lambda share: _up_to(hits, runs, share) >= alpha)
+
+
+def _solve(below) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return low
+
+
+def _up_to(hits: int, runs: int, share: float) -> float:
+    return sum(comb(runs, count) * share**count * (1 - share) ** (runs - count) for count in range(hits + 1))

@@ -1,0 +1,72 @@
+"""At which minute a judge first fails a candidate, and whether it ever passed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from airflow_guardrails.domain.judge import Evidence, Label, Series, Verdict, judge
+from airflow_guardrails.domain.judge_kayenta import judge_kayenta
+from calibration.rows import Row, Trials
+from calibration.series import moments
+
+ALPHA = 0.05
+
+Judge = Callable[[Evidence, tuple], Verdict]  # type: ignore[type-arg]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of looking again and again: the minute of the first Fail, and of a first Pass."""
+
+    failed: int | None
+    passed: int | None
+
+
+def ours(evidence: Evidence, rules: tuple) -> Verdict:  # type: ignore[type-arg]
+    return judge(evidence, rules, alpha=ALPHA)
+
+
+def kayenta(evidence: Evidence, rules: tuple) -> Verdict:  # type: ignore[type-arg]
+    return judge_kayenta(evidence, rules)
+
+
+def our_looks(row: Row) -> Iterable[int]:
+    """Every minute; of six hours every sixth."""
+    every = max(1, row.minutes // 60)
+    return range(5 * every, row.minutes + 1, every)
+
+
+def kayentas_looks(row: Row) -> Iterable[int]:
+    """Eleven over a growing window, as its canary stage does."""
+    every = row.minutes // 12
+    return range(2 * every, row.minutes + 1, every)
+
+
+def course(judge_it: Judge, row: Row, trials: Trials, looks: Iterable[int]) -> Course:
+    passed = None
+    for minutes in looks:
+        label = judge_it(evidence_at(row, trials, minutes), tuple(trials)).label
+        if label is Label.FAIL:
+            return Course(minutes, passed)
+        if label is Label.PASS and passed is None:
+            passed = minutes
+    return Course(None, passed)
+
+
+def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
+    """What is there after so many minutes."""
+    at = moments(minutes)
+    first = next(iter(trials.values()))
+
+    def series(control: list[float], candidate: list[float]) -> Series:
+        return Series(
+            control=dict(zip(at, control, strict=False)), candidate=dict(zip(at, candidate, strict=False))
+        )
+
+    return Evidence(
+        requests=series(first.control_requests, first.candidate_requests),
+        metrics={rule: series(trial.control, trial.candidate) for rule, trial in trials.items()},
+        expected_share=row.share,
+        paired=row.paired,
+    )

@@ -1,0 +1,162 @@
+"""The cases in which both judges are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from random import Random
+
+from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
+from calibration.series import (
+    Noise,
+    Traffic,
+    Trial,
+    autoregressive,
+    divided,
+    errors,
+    heavy_tailed,
+    independent,
+    latencies,
+    shared_bursts,
+    skewed,
+    sparse,
+    steady,
+)
+
+Trials = dict[MetricRule, Trial]
+Maker = Callable[[Random, int], Trials]
+
+# Whether it is worse at all: the question that Kayenta's judge puts.
+SLOWER = MetricRule("ModelLatency", margin="0%")
+FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
+
+SLOWER_BY = MetricRule("ModelLatency", margin="10%")
+FAILING_BY = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.005)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One kind of series.
+
+    :param unharmed: a candidate that is as bad as its rule lets it be, and no worse.
+    :param harmed: candidates that are worse than that, by name.
+    :param share: requests of the candidate for each of production's.
+    :param holds: whether the judge promises to hold alpha here.
+    """
+
+    name: str
+    unharmed: Maker
+    harmed: dict[str, Maker] = field(default_factory=dict)
+    minutes: int = 60
+    share: float = 1.0
+    paired: bool = True
+    holds: bool = True
+
+
+def only(rule: MetricRule, make: Callable[[Random, int], Trial]) -> Maker:
+    return lambda random, count: {rule: make(random, count)}
+
+
+COPIES = steady(100)
+
+
+def latency_row(
+    name: str,
+    noise: Noise,
+    *,
+    traffic: Traffic = COPIES,
+    rule: MetricRule = SLOWER,
+    effects: tuple[int, ...] = (10, 20),
+    at: float = 0.0,
+    daily: float = 0.0,
+    spread: float = 0.1,
+) -> Row:
+    make = partial(latencies, noise, traffic, daily=daily, spread=spread)
+    harmed = {f"+{percent} %": only(rule, make(effect=percent / 100)) for percent in effects}
+    return Row(f"latency, {name}", only(rule, make(effect=at)), harmed)
+
+
+def error_row(
+    name: str,
+    rate: float,
+    times: tuple[int, ...],
+    *,
+    traffic: Traffic = COPIES,
+    burst: int = 1,
+    lasting: int = 1,
+) -> Row:
+    make = partial(errors, traffic=traffic, burst=burst, lasting=lasting)
+    harmed = {f"x {many}": only(FAILING, make(rate, rate * many)) for many in times}
+    return Row(f"errors, {name}", only(FAILING, make(rate, rate)), harmed)
+
+
+def live(row: Row, share: float) -> Row:
+    return replace(row, share=share / (1 - share), paired=False)
+
+
+def everything(effect: float, rate: float) -> Maker:
+    """Series for each of the default rules; percentiles are the mean's minutes with noise of their own."""
+
+    def make(random: Random, count: int) -> Trials:
+        slow = latencies(independent, COPIES, effect=effect)
+        failing = errors(0.002, rate, COPIES)
+        return {rule: (failing if rule.counted else slow)(random, count) for rule in DEFAULT_RULES}
+
+    return make
+
+
+ROWS = (
+    latency_row("independent", independent),
+    latency_row("AR(1) 0.3", autoregressive(0.3)),
+    latency_row("AR(1) 0.6", autoregressive(0.6)),
+    latency_row("AR(1) 0.8", autoregressive(0.8)),
+    replace(latency_row("AR(1) 0.8, 6 h", autoregressive(0.8)), minutes=360),
+    replace(latency_row("wave of a day, +-30 %, 6 h", independent, daily=0.3), minutes=360),
+    latency_row("heavy tails (t, 3)", heavy_tailed),
+    latency_row("skewed (lognormal), twice the noise", skewed, spread=0.2),
+    latency_row("at a margin of 10 %", independent, rule=SLOWER_BY, at=0.1, effects=(20, 30)),
+    live(latency_row("live, 5 % of the requests", independent, traffic=divided(100, 0.05)), 0.05),
+    live(latency_row("live, 50 % of the requests", independent, traffic=divided(100, 0.5)), 0.5),
+    live(
+        latency_row("live, 10 %, traffic in bursts", independent, traffic=divided(100, 0.1, bursts=True)), 0.1
+    ),
+    Row(
+        "errors, none in production",
+        only(FAILING, errors(0, 0, COPIES)),
+        {
+            "1-2 in one minute of six": only(FAILING, sparse(COPIES)),
+            "0.5 %": only(FAILING, errors(0, 0.005, COPIES)),
+        },
+    ),
+    error_row("sparse, 0.2 %", 0.002, (3, 10)),
+    error_row("2 %", 0.02, (2, 3)),
+    Row(
+        "errors, at a margin of 0.5 points",
+        only(FAILING_BY, errors(0.002, 0.007, COPIES)),
+        {
+            "+1 point": only(FAILING_BY, errors(0.002, 0.012, COPIES)),
+            "+2 points": only(FAILING_BY, errors(0.002, 0.022, COPIES)),
+        },
+    ),
+    live(error_row("live, 5 % of the requests, 1 %", 0.01, (3, 10), traffic=divided(100, 0.05)), 0.05),
+    live(error_row("live, 50 % of the requests, 1 %", 0.01, (3, 10), traffic=divided(100, 0.5)), 0.5),
+    live(
+        error_row(
+            "live, 10 %, traffic in bursts, 1 %", 0.01, (3, 10), traffic=divided(100, 0.1, bursts=True)
+        ),
+        0.1,
+    ),
+    error_row("bursts of 8 in a minute, 1 %", 0.01, (3, 10), burst=8),
+    Row("errors, bursts over 4 minutes on both sides at once", only(FAILING, shared_bursts(0.01, COPIES))),
+    replace(
+        error_row("bursts of 8 over 4 minutes, one side each, 1 %", 0.01, (3, 10), burst=8, lasting=4),
+        holds=False,
+    ),
+    Row(
+        "all default rules",
+        everything(0.0, 0.002),
+        {"latency +20 %": everything(0.2, 0.002), "errors x 10": everything(0.0, 0.02)},
+    ),
+)
