@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink
 
 from airflow_guardrails.connected import ConnectedTask, check_choice
+from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment, Phase
 from airflow_guardrails.domain.judge import Label, Verdict, combine, judge
 from airflow_guardrails.domain.metric_query import finest_period
@@ -160,7 +162,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
 
     def _compared(self, experiment: Experiment, rule: PredictionRule | None) -> Comparison | None:
         if self.comparison:
-            return Comparison.from_dict(self.comparison)
+            return _read(self.comparison, rule)
         if not self.compare_predictions or experiment.storage is None:
             return None
         return compare_all(experiment, rule or PredictionRule(), hook=self.hook, log=self.log)
@@ -205,3 +207,21 @@ _WISHES: dict[Label, tuple[str, type[ReportedError]]] = {
     Label.FAIL: ("on_fail", CandidateRejected),
     Label.INCONCLUSIVE: ("on_inconclusive", CandidateUndecided),
 }
+
+
+def _read(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
+    """:raises InvalidArgument: if the answers were compared otherwise than they are to be judged."""
+    try:
+        comparison = Comparison.from_dict(written)
+    except GuardrailsValueError as error:
+        raise InvalidArgument(f"comparison cannot be read: {error}") from error
+    if rule is not None:
+        as_compared = replace(
+            comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs
+        )
+        if as_compared != rule:
+            raise InvalidArgument(
+                f"comparison was compared by another rule than predictions says (got {comparison.rule} for "
+                f"{rule}): give both tasks the same"
+            )
+    return comparison
