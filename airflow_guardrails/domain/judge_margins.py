@@ -18,6 +18,8 @@ from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, LEAST_MINUT
 # What lies so near to its limit will not be told from it in any trial.
 _NEVER = 100.0
 
+_ROUNDING = 1e-9
+
 
 def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: int) -> Reason:
     """
@@ -48,7 +50,8 @@ def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: 
 
 
 def label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
-    above, below = interval.low > limit, interval.high < limit
+    rounding = _ROUNDING * max(1.0, abs(limit))
+    above, below = interval.low > limit + rounding, interval.high < limit - rounding
     if not above and not below:
         return Label.INCONCLUSIVE
     return Label.FAIL if above is worse_is_more else Label.PASS

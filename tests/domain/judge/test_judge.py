@@ -155,6 +155,14 @@ def test_reasons_show_their_arithmetic(trial, latencies):
     assert verdict.describe() == f"Fail: {text}"
 
 
+def test_what_is_at_its_margin_to_the_digit_is_not_told_from_it(trial, pair):
+    control = [100_000.0 + 300 * (minute % 7) for minute in range(60)]
+
+    verdict = judge(trial({LATENCY: pair(control, [1.1 * value for value in control])}), [LATENCY])
+
+    assert verdict.label is Label.INCONCLUSIVE
+
+
 def test_what_is_not_told_says_what_would_tell_it(trial, latencies):
     near = judge(trial({LATENCY: latencies(1.09, spread=0.1)}), [LATENCY])
     short = judge(trial({LATENCY: latencies(minutes=5)}, minutes=5), [LATENCY])
