@@ -129,6 +129,27 @@ def test_a_retry_finds_the_test_and_makes_no_other(create, context, candidate):
     assert candidate.calls(CREATE) == 1
 
 
+@pytest.mark.parametrize(
+    "lag",
+    [{"experiment_visible_after_seconds": 90}, {"experiment_describe_lag_seconds": 90}],
+    ids=["not found yet", "shown as it was"],
+)
+def test_a_retry_is_not_fooled_by_reads_that_lag(create, context, candidate, lag):
+    candidate.simulator.client.set_knobs(**lag)
+    create().execute(context)
+
+    again = create(wait_until="Running").execute(context)
+
+    assert (again["status"], again["adopted"]) == ("Running", True)
+    assert len(candidate.sagemaker.list_inference_experiments()["InferenceExperiments"]) == 1
+
+
+def test_a_test_that_is_not_to_be_seen_yet_is_waited_for(create, context, candidate):
+    candidate.simulator.client.set_knobs(experiment_visible_after_seconds=90)
+
+    assert create(wait_until="Running").execute(context)["status"] == "Running"
+
+
 def test_a_retry_after_the_end_takes_the_test_for_what_it_is(create, context, candidate):
     create(wait_until="Completed").execute(context)
 
