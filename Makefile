@@ -11,8 +11,8 @@ ARGS ?=
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo         a good model rolled out and a bad one rolled back, by a real Airflow; needs no AWS"
-	@echo "make ui           the same, then stays up so that you can look at both runs in the Airflow UI"
+	@echo "make demo         a good model rolled out, a bad one rolled back, a wrong one stopped, by a real Airflow; no AWS"
+	@echo "make ui           the same, then stays up so that you can look at the runs in the Airflow UI"
 	@echo "make test         all tests but those of make e2e"
 	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"

@@ -16,10 +16,9 @@ from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
 from airflow_guardrails.exceptions import ERROR_BY_ENDING, UnexpectedAnswer
 from airflow_guardrails.hooks.driving import Result, Steps, drive
 from airflow_guardrails.killing import Kill, stop_test
+from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 
 OnKillTest = Literal["leave", "stop"]
-
-REPORT_KEY = "shadow_test_report"
 
 # SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
 CHANGING = timedelta(hours=1)
@@ -85,7 +84,7 @@ class ShadowTestTask(ConnectedTask):
 
         Airflow keeps no return value of a task that raises, so the report is pushed before.
         """
-        self.push(context, REPORT_KEY, report)
+        self.push(context, SHADOW_TEST_REPORT_KEY, report)
         ending, sentence = Ending(report["ending"]), narrate_ending(report)
         if ending is not Ending.REACHED:
             raise ERROR_BY_ENDING[ending.value](sentence, report)

@@ -20,7 +20,8 @@ from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch, Until
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators.shadow_creation import Creation
-from airflow_guardrails.shadow_base import CHANGING, REPORT_KEY, OnKillTest, ShadowTestTask
+from airflow_guardrails.shadow_base import CHANGING, OnKillTest, ShadowTestTask
+from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 
 WaitUntil = Literal["Running", "Completed"]
 
@@ -206,7 +207,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         watch = self.observe_test(watch)
         if self.wait_until is None and watch.ending in {None, Ending.REACHED}:
             report = shadow_test_report(replace(watch, ending=None))
-            self.push(context, REPORT_KEY, report)
+            self.push(context, SHADOW_TEST_REPORT_KEY, report)
             return report
         if watch.ending is not None:
             return self.conclude_test(context, watch)
