@@ -99,11 +99,12 @@ def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | 
         form, output = _output(data.get("endpointOutput") or _NOTHING)
         if end != len(text):
             return None  # something follows, and it may be a request too
+        inference_id, event_id = metadata.get("inferenceId"), metadata.get("eventId")
         return Captured(
             _microseconds(metadata["inferenceTime"]),
-            _id(metadata, "inferenceId"),
-            _id(metadata, "eventId"),
-            blake2b(sent.encode(errors="surrogatepass"), digest_size=12).digest() if sent else b"",
+            inference_id if type(inference_id) is str else "",
+            event_id if type(event_id) is str else "",
+            blake2b(sent.encode("utf-8", "surrogatepass"), digest_size=12).digest() if sent else b"",
             form,
             output,
             sent if sent and with_input else "",
@@ -146,11 +147,6 @@ def _decoded(data: bytes, content_type: str | None) -> tuple[Form, str | bytes]:
 def _said_form(content_type: str | None) -> Form:
     said = (content_type or "").lower()
     return next((form for word, form in _FORM_BY_WORD.items() if word in said), Form.TEXT)
-
-
-def _id(metadata: Mapping[str, Any], name: str) -> str:
-    found = metadata.get(name)
-    return found if type(found) is str else ""
 
 
 _seconds: dict[str, int] = {}

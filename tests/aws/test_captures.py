@@ -190,15 +190,16 @@ def test_inputs_are_shown_only_when_payloads_are_asked_for():
 
 
 def test_memory_does_not_grow_with_what_is_compared(monkeypatch):
-    """Ten megabytes go through the room of half a one."""
+    """Fifteen megabytes go through the room of half a one."""
     monkeypatch.setattr(spill, "MOST_BYTES_IN_MEMORY", 500_000)
-    pairs, template = 4000, line("[" + "0.125, " * 200 + "1]", encoding="JSON", inferenceId="i?")
+    answer = json.dumps({"score": 1, "note": "x" * 2000})
+    pairs, template = 3000, line(answer, encoding="JSON", inferenceId="i?")
     size = 2 * pairs * len(template)
 
     def lines():
         return (template.replace("i?", f"i{number}") for number in range(pairs))
 
-    rule = PredictionRule(score="[200]")
+    rule = PredictionRule(score="score")
     tracemalloc.start()
     try:
         comparison = compare_captures(lines(), lines(), rule)

@@ -1,0 +1,35 @@
+"""Compare the files of a folder with this package, and tell what it took."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from join_files import files_of
+from join_telling import tell
+
+from airflow_guardrails.aws.capture_comparison import compare_captures
+from airflow_guardrails.domain.predictions import PredictionRule
+
+
+def lines(folder: Path, side: str) -> Iterator[bytes]:
+    return itertools.chain.from_iterable(path.open("rb") for path in files_of(folder, side))
+
+
+def compare(folder: Path) -> dict[str, float]:
+    rule = PredictionRule(label="predictions[*].label", score="predictions[*].score")
+    comparison = compare_captures(lines(folder, "production"), lines(folder, "shadow"), rule, workdir=folder)
+    summary = comparison.summary()
+    difference = summary["score_difference"]
+    return {
+        "pairs": summary["pairs"],
+        "disagreements": summary["disagreements"],
+        "mean": difference["mean"],
+        "median": difference["quantiles"]["0.5"],
+    }
+
+
+if __name__ == "__main__":
+    tell(lambda: compare(Path(sys.argv[1])))

@@ -1,0 +1,44 @@
+"""docs/predictions.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from airflow_guardrails.domain.predictions import PredictionRule, classes, edges, examples, joining, spill
+from airflow_guardrails.domain.predictions.agreement import Disagreement
+from airflow_guardrails.domain.predictions.answers import LONGEST_TEXT
+from airflow_guardrails.domain.predictions.counts import Lost
+from airflow_guardrails.domain.predictions.records import SECOND
+
+TEXT = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text()
+
+
+def first_column(title):
+    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_every_argument_and_every_kind_is_told_in_its_order():
+    arguments = [each.name for each in fields(PredictionRule)]
+    assert first_column("What is compared") == arguments + [kind.value for kind in Disagreement]
+
+
+def test_every_reason_is_told():
+    assert first_column("How requests are joined") == [reason.value for reason in Lost]
+
+
+def test_the_limits_are_those_in_force():
+    assert (edges.EDGE, spill.MOST_BYTES_IN_MEMORY) == (60 * SECOND, 16 * 2**20)
+    for limit, text in (
+        (edges.MOST_CHARACTERS, "{:,} characters for each side"),
+        (edges.LONGEST_CARRIED, "longer than {:,} characters"),
+        (classes.MOST_LABELS, "at most {} labels"),
+        (classes.LONGEST_LABEL, "longer than {} characters, are the last row"),
+        (examples.MOST_EXAMPLES, "the {} worst"),
+        (examples.LONGEST_SHOWN, "first {} characters"),
+        (joining.BUCKETS, "into {} buckets"),
+        (LONGEST_TEXT, "more than {} characters is a digest"),
+    ):
+        assert text.format(limit) in TEXT.replace("\n", " "), text
