@@ -11,7 +11,7 @@ from join_files import files_of
 from join_telling import tell
 
 from airflow_guardrails.aws.capture_comparison import compare_captures
-from airflow_guardrails.domain.predictions import PredictionRule
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 
 def lines(folder: Path, side: str) -> Iterator[bytes]:

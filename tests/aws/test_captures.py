@@ -18,8 +18,9 @@ from airflow_guardrails.aws.captures import (
     parse_capture,
     parse_capture_key,
 )
-from airflow_guardrails.domain.predictions import PredictionRule, spill
+from airflow_guardrails.domain.predictions import spill
 from airflow_guardrails.domain.predictions.records import SECOND, Form
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 TEN = datetime(2026, 3, 2, 10, tzinfo=timezone.utc)
 WANTED = CaptureKey(endpoint_name="churn", variant_name="shadow", hour=TEN)

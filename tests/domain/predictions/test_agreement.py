@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_guardrails.domain.predictions import PredictionRule
 from airflow_guardrails.domain.predictions.agreement import Comparer, Disagreement
 from airflow_guardrails.domain.predictions.answers import answer_reader
 from airflow_guardrails.domain.predictions.records import Form
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 LABELLED = PredictionRule(label="y", score="s")
 NAN, INF = float("nan"), float("inf")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_guardrails.domain.predictions import PredictionRule
 from airflow_guardrails.domain.predictions.answers import answer_reader
 from airflow_guardrails.domain.predictions.records import Form
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 BOTH = PredictionRule(label="predictions[*].label", score="predictions[*].score")
 BATCH = '{"predictions": [{"label": "a", "score": 0.5}, {"label": "b", "score": 2}]}'

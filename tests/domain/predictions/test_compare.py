@@ -7,8 +7,10 @@ import random
 
 import pytest
 
-from airflow_guardrails.domain.predictions import PredictionRule, compare, spill
+from airflow_guardrails.domain.predictions import spill
+from airflow_guardrails.domain.predictions.compare import compare
 from airflow_guardrails.domain.predictions.records import Form
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 
 def joined_by(comparison):

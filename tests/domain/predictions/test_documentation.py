@@ -6,11 +6,12 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from airflow_guardrails.domain.predictions import PredictionRule, classes, edges, examples, joining, spill
+from airflow_guardrails.domain.predictions import classes, edges, examples, joining, spill
 from airflow_guardrails.domain.predictions.agreement import Disagreement
 from airflow_guardrails.domain.predictions.answers import LONGEST_TEXT
 from airflow_guardrails.domain.predictions.counts import Lost
 from airflow_guardrails.domain.predictions.records import SECOND
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 TEXT = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text()
 

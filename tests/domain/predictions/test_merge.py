@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_guardrails.domain.predictions import (
-    Comparison,
-    InvalidComparison,
-    PredictionRule,
-    compare,
-    merge,
-)
+from airflow_guardrails.domain.predictions.compare import compare
+from airflow_guardrails.domain.predictions.comparison import Comparison, merge
+from airflow_guardrails.domain.predictions.errors import InvalidComparison
 from airflow_guardrails.domain.predictions.records import HOUR, SECOND, Captured, Form
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 TEN = int(datetime(2026, 3, 2, 10, tzinfo=timezone.utc).timestamp()) * SECOND
 RULE = PredictionRule(label="y", score="s", absolute_tolerance=0.1)

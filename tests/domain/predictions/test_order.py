@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_guardrails.domain.predictions import PredictionRule, edges
+from airflow_guardrails.domain.predictions import edges
 from airflow_guardrails.domain.predictions.nearest import pair_nearest
 from airflow_guardrails.domain.predictions.records import HOUR, SECOND, JoinKey, Side
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.domain.predictions.tally import Tally
 
 TEN = 491_000 * HOUR

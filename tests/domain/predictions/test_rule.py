@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.domain.predictions import InvalidPredictionRule, PredictionRule
+from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 REFUSED = [
     ({"label": "a..b"}, "label must be a path .* '..b' cannot be read"),
