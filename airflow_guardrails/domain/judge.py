@@ -97,7 +97,7 @@ def judge_share(
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = lacking(evidence, rule, pairs) or _nothing_to_relate_to(rule, pairs)
+    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
     low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
@@ -127,10 +127,12 @@ def _interval_of_means(rule: MetricRule, pairs: Pairs, *, alpha_low: float, alph
     return ratio_interval(apart, weights, alpha_low=alpha_low, alpha_high=alpha_high)
 
 
-def _nothing_to_relate_to(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
-    if rule.counted or not rule.relative or sum(pairs.control) > 0:
-        return None
-    return "production's is 0 or less, which has no percentage", "a margin that is a plain number"
+def _without_sense(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    if rule.counted and min(*pairs.control, *pairs.candidate) < 0:
+        return "a negative number of events", "a rule for the average"
+    if not rule.counted and rule.relative and sum(pairs.control) <= 0:
+        return "production's is 0 or less, which has no percentage", "a margin that is a plain number"
+    return None
 
 
 def _parts(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:

@@ -16,7 +16,7 @@ ERROR_METRICS = frozenset(
     {"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"}
 )
 
-_STATS = ("Average", "Sum", "Minimum", "Maximum")
+_STATS = ("Average", "Sum")
 _LEAST_PERCENTILE, _MOST_PERCENTILE = 0.1, 99.9
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -50,7 +50,8 @@ class MetricRule:
     of SageMaker's error metrics, which is that rate already. All else is judged by its mean over the minutes.
 
     :param metric: name of the metric, as CloudWatch knows it.
-    :param stat: ``Average``, ``Sum``, ``Minimum``, ``Maximum`` or a percentile, ``p0.1`` to ``p99.9``.
+    :param stat: ``Average``, ``Sum`` or a percentile, ``p0.1`` to ``p99.9``. A maximum is none: it grows with
+        the number of requests.
     :param margin: how much worse is still accepted: ``"10%"`` of production's, or a plain number in the
         metric's own unit (ModelLatency: microseconds), for rates a share of the requests (0.005 is half a
         percentage point). Default: 0.005 for SageMaker's error metrics, ``"10%"`` for all others.
@@ -154,7 +155,7 @@ def _check_stat(metric: str, stat: str) -> None:
     match = _PERCENTILE.fullmatch(stat) if isinstance(stat, str) else None
     if stat not in _STATS and not (match and _LEAST_PERCENTILE <= float(match[1]) <= _MOST_PERCENTILE):
         raise InvalidRule(
-            f"stat must be one of {', '.join(_STATS)} or a percentile from p0.1 to p99.9 (got {stat!r})",
+            f"stat must be {', '.join(_STATS)} or a percentile from p0.1 to p99.9 (got {stat!r})",
             field="stat",
         )
     if metric in ERROR_METRICS and stat not in {"Sum", "Average"}:

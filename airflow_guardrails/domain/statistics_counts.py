@@ -19,8 +19,26 @@ from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, Interval, i
 
 # How many times as often events happen on the candidate's side, and how much is bet on that. Never once on
 # production's side (inf) is the case of a model that fails where none failed before.
-MORE = ((1.1, 0.08), (1.3, 0.1), (1.6, 0.1), (2.2, 0.12), (3.5, 0.12), (8.0, 0.08), (inf, 0.4))
-LESS = ((0.9, 0.08), (0.75, 0.1), (0.6, 0.1), (0.45, 0.12), (0.28, 0.12), (0.12, 0.08), (0.0, 0.4))
+MORE = (
+    (1.02, 0.04),
+    (1.1, 0.08),
+    (1.3, 0.1),
+    (1.6, 0.1),
+    (2.2, 0.12),
+    (3.5, 0.1),
+    (8.0, 0.06),
+    (inf, 0.4),
+)
+LESS = (
+    (0.98, 0.04),
+    (0.9, 0.08),
+    (0.75, 0.1),
+    (0.6, 0.1),
+    (0.45, 0.12),
+    (0.28, 0.1),
+    (0.12, 0.06),
+    (0.0, 0.4),
+)
 
 # Events may come in bursts that last some minutes.
 BURSTS = (1, 2, 5, 10)
@@ -41,7 +59,7 @@ class Minute:
 
 def difference_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_high: float) -> Interval:
     """
-    Bound how much larger the candidate's rate is: events for each request, from -1 to 1.
+    Bound how much larger the candidate's rate is: events for each request.
 
     :param minutes: those in which both sides had requests.
     :param alpha_low: the chance that the low end is ever above the truth, above 0 and below 1.
@@ -49,9 +67,11 @@ def difference_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_hi
     """
     burst = burst_size(minutes)
     more, less = _bets(minutes, MORE, ratio=1.0), _bets(minutes, LESS, ratio=1.0)
-    low = _crossing(lambda at: _wealth(more, at, burst) < -log(alpha_low), -1.0, 1.0)
-    high = _crossing(lambda at: _wealth(less, at, burst) >= -log(alpha_high), -1.0, 1.0)
     control, candidate = rates(minutes)
+    # A request has one error at most; of other events it may have many.
+    reach = 1.0 if max(control, candidate) <= 1 else 10 * (control + candidate)
+    low = _crossing(lambda at: _wealth(more, at, burst) < -log(alpha_low), -reach, reach)
+    high = _crossing(lambda at: _wealth(less, at, burst) >= -log(alpha_high), -reach, reach)
     measured = candidate - control
     events = sum(minute.control + minute.candidate for minute in minutes)
     return Interval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import comb
 
 _HALVINGS = 50
@@ -21,7 +22,7 @@ def at_most(hits: int, runs: int, *, alpha: float) -> float:
     return _solve(lambda share: _up_to(hits, runs, share) >= alpha)
 
 
-def _solve(below) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _solve(below: Callable[[float], bool]) -> float:
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

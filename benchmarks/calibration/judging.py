@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from airflow_guardrails.domain.judge import Evidence, Label, Series, Verdict, judge
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
+from airflow_guardrails.domain.metric_rules import MetricRule
 from calibration.rows import Row, Trials
 from calibration.series import moments
 
 ALPHA = 0.05
 
-Judge = Callable[[Evidence, tuple], Verdict]  # type: ignore[type-arg]
+Rules = tuple[MetricRule, ...]
+Judge = Callable[[Evidence, Rules], Verdict]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,11 @@ class Course:
     passed: int | None
 
 
-def ours(evidence: Evidence, rules: tuple) -> Verdict:  # type: ignore[type-arg]
+def ours(evidence: Evidence, rules: Rules) -> Verdict:
     return judge(evidence, rules, alpha=ALPHA)
 
 
-def kayenta(evidence: Evidence, rules: tuple) -> Verdict:  # type: ignore[type-arg]
+def kayenta(evidence: Evidence, rules: Rules) -> Verdict:
     return judge_kayenta(evidence, rules)
 
 

@@ -30,6 +30,7 @@ Maker = Callable[[Random, int], Trials]
 # Whether it is worse at all: the question that Kayenta's judge puts.
 SLOWER = MetricRule("ModelLatency", margin="0%")
 FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
+FAILING_LATE = replace(FAILING, min_minutes=30)
 
 SLOWER_BY = MetricRule("ModelLatency", margin="10%")
 FAILING_BY = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.005)
@@ -84,12 +85,13 @@ def error_row(
     times: tuple[int, ...],
     *,
     traffic: Traffic = COPIES,
+    rule: MetricRule = FAILING,
     burst: int = 1,
     lasting: int = 1,
 ) -> Row:
     make = partial(errors, traffic=traffic, burst=burst, lasting=lasting)
-    harmed = {f"x {many}": only(FAILING, make(rate, rate * many)) for many in times}
-    return Row(f"errors, {name}", only(FAILING, make(rate, rate)), harmed)
+    harmed = {f"x {many}": only(rule, make(rate, rate * many)) for many in times}
+    return Row(f"errors, {name}", only(rule, make(rate, rate)), harmed)
 
 
 def live(row: Row, share: float) -> Row:
@@ -154,6 +156,7 @@ ROWS = (
         error_row("bursts of 8 over 4 minutes, one side each, 1 %", 0.01, (3, 10), burst=8, lasting=4),
         holds=False,
     ),
+    error_row("the same, min_minutes=30", 0.01, (3, 10), rule=FAILING_LATE, burst=8, lasting=4),
     Row(
         "all default rules",
         everything(0.0, 0.002),

@@ -93,6 +93,18 @@ def test_errors_relative_to_productions_are_judged_by_the_ratio(trial, errors):
     assert labels == [Label.PASS, Label.INCONCLUSIVE, Label.FAIL]
 
 
+def test_a_request_may_have_many_events_of_another_kind(trial, errors):
+    rule = MetricRule("Rows", stat="Sum", margin=1.0)
+    rows = [3000 + 40 * (minute * 7 % 11) for minute in range(60)]
+
+    labels = [
+        judge(trial({rule: errors(rows, [times * number for number in rows])}), [rule]).label
+        for times in (1, 1.2)
+    ]
+
+    assert labels == [Label.PASS, Label.FAIL]
+
+
 def test_a_candidate_that_fails_every_request_is_found_in_minutes(trial, errors):
     evidence = trial({ERRORS: errors(0, 100, minutes=5)}, minutes=5)
 

@@ -92,6 +92,16 @@ def test_a_percentage_of_nothing_is_refused(trial, pair):
     assert missing == "a margin that is a plain number"
 
 
+def test_events_are_not_counted_below_nothing(trial, pair):
+    rule = MetricRule("Refunds", stat="Sum", margin=0.1)
+
+    label, text, missing = told(trial({rule: pair([1] * 60, [1] * 59 + [-1])}), rule)
+
+    assert label is Label.INCONCLUSIVE
+    assert "a negative number of events" in text
+    assert missing == "a rule for the average"
+
+
 def test_a_rule_says_what_missing_data_is(trial, latencies):
     def label(word):
         missing = MetricRule("Score", on_missing=word)

@@ -23,7 +23,8 @@ from airflow_guardrails.domain.metric_rules import (
     [
         ({"metric": ""}, r"metric must be a name \(got ''\)"),
         ({"metric": None}, "metric must be a name"),
-        ({"stat": "average"}, r"stat must be one of Average, Sum, Minimum, Maximum .*\(got 'average'\)"),
+        ({"stat": "average"}, r"stat must be Average, Sum or a percentile .*\(got 'average'\)"),
+        ({"stat": "Maximum"}, "stat must be Average, Sum or a percentile"),
         ({"stat": "p100"}, "percentile from p0.1 to p99.9"),
         ({"stat": "p0.01"}, "percentile from p0.1 to p99.9"),
         ({"stat": 90}, r"got 90\)"),
