@@ -85,7 +85,7 @@ class RolloutTask(ConnectedTask):
             events_queue_url=self.events_queue_url,
         )
         timeout = timedelta(seconds=max(0.0, deadline - now)) + AIRFLOW_TIMEOUT_MARGIN
-        if self.on_timeout == "abort":
+        if self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort):
             timeout += ABORTING
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 

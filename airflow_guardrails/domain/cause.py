@@ -11,6 +11,7 @@ from airflow_guardrails.domain.alarms import AlarmTransition
 class CauseKind(str, Enum):
     ALARM = "alarm"
     ABORT = "abort"
+    JUDGE = "judge"
     TIMEOUT = "timeout"
     HEALTH_CHECK = "health_check"
     CAPACITY = "capacity"
@@ -19,10 +20,11 @@ class CauseKind(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What undid a rollout; *alarms* are those in ALARM while it ran."""
+    """What undid a rollout; *alarms* are those in ALARM while it ran, *reasons* those of a judge."""
 
     kind: CauseKind
     alarms: tuple[AlarmTransition, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 # Parts of FailureReason texts seen in public reports. They name a cause; they never decide an outcome.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow_guardrails.domain.alarms import Alarm
+from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.endpoint import Endpoint, Variant
 from airflow_guardrails.domain.endpoint_config import EndpointConfig, VariantConfig
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -27,6 +29,9 @@ class Facts:
     :param switch: name of the abort switch's alarm, if it is among them; whoever readies it judges it.
     :param marketplace: whether a container of either configuration is from AWS Marketplace.
     :param max_wait: how long the task would wait for the end, if there is a limit.
+    :param analysis: how the fleets are to be compared, if they are.
+    :param traffic: requests of the last hour by variant, where they are to be compared.
+    :param traffic_unread: why nobody could say how many there were.
     """
 
     endpoint: Endpoint
@@ -40,6 +45,9 @@ class Facts:
     max_wait: timedelta | None = None
     require_alarms_ok: bool = False
     allow_unguarded: bool = False
+    analysis: CanaryAnalysis | None = None
+    traffic: Mapping[str, float] = field(default_factory=dict)
+    traffic_unread: str | None = None
 
     @property
     def users_alarms(self) -> tuple[Alarm, ...]:

@@ -30,9 +30,15 @@ alarm_diluted          warning  the old fleet's traffic keeps it from going off 
 count_retained         warning  the live instance count overrides the configuration's
 weight_retained        warning  the live weight overrides the configuration's
 extra_instances        warning  two fleets at once exceed SageMaker's default quota
+analysis_no_switch     error    without the abort switch an analysis cannot undo the update
+analysis_no_bake       error    the two fleets never have traffic together for any time
+analysis_bake_short    error    the bakes are over before the rules can say anything
+analysis_traffic_low   error +  too few requests for the rules, at the traffic of the last hour
+analysis_unreadable    warning  the traffic of the last hour cannot be read
+analysis_by_instances  warning  instance metrics may not be told apart by fleet
 ====================== ======== ======================================================================
 
-``*``: a warning with ``allow_unguarded``.
+``*``: a warning with ``allow_unguarded``. ``+``: a warning where the analysis undoes nothing for that.
 """
 
 from __future__ import annotations
@@ -75,6 +81,12 @@ class Code(str, Enum):
     COUNT_RETAINED = "count_retained"
     WEIGHT_RETAINED = "weight_retained"
     EXTRA_INSTANCES = "extra_instances"
+    ANALYSIS_NO_SWITCH = "analysis_no_switch"
+    ANALYSIS_NO_BAKE = "analysis_no_bake"
+    ANALYSIS_BAKE_SHORT = "analysis_bake_short"
+    ANALYSIS_TRAFFIC_LOW = "analysis_traffic_low"
+    ANALYSIS_UNREADABLE = "analysis_unreadable"
+    ANALYSIS_BY_INSTANCES = "analysis_by_instances"
 
 
 # Each of these means that nothing can undo the update, whatever its alarms say.

@@ -9,95 +9,47 @@ sync and async, follow a rollout by the same lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, RESET, THROWN
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_between
+from airflow_guardrails.domain.analysis_follow import analyse, longest_pause
+from airflow_guardrails.domain.asks import (
+    AlarmHistory,
+    AlarmStates,
+    Ask,
+    Look,
+    MetricSeries,
+    NoAnswer,
+    Pause,
+    Rest,
+    Say,
+    SetSwitch,
+)
 from airflow_guardrails.domain.cause import Cause, CauseKind, find_cause
 from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.endpoint import Endpoint, EndpointStatus
-from airflow_guardrails.domain.experiment import ExperimentStatus
+from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.narration import narrate_stage
 from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.rollout import Outcome, StageChange, Watch
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Wants an ``Endpoint`` or a ``MissingEndpoint``, or ``NoAnswer``."""
-
-    endpoint_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmStates:
-    """Wants a tuple of ``Alarm``, of those that exist, or ``NoAnswer``."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmHistory:
-    """Wants a tuple of ``AlarmTransition``, or ``NoAnswer``."""
-
-    names: tuple[str, ...]
-    start: datetime
-    end: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SetSwitch:
-    """Wants the abort switch to be thrown or reset; the answer is ``NoAnswer`` where that failed."""
-
-    switch: AbortSwitch
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wants to go on after that many seconds of the wall clock."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
-    """
-    Wants to go on when the next look is worth it.
-
-    That is after *seconds* of the wall clock or, while a list shows what is waited for as *expected* and not
-    changed since *modified_at*, later; but not after *until*.
-
-    :param name: of the endpoint, or of the shadow test.
-    :param until: seconds since the epoch.
-    :param expected: status in which it may be listed without that being news; ``None``: look in any case.
-    """
-
-    name: str
-    seconds: float
-    until: float
-    expected: EndpointStatus | ExperimentStatus | None = None
-    modified_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Wants a sentence to be logged; *report* is how far the rollout is."""
-
-    sentence: str
-    report: Report = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """AWS was asked and could not say: throttled, unreachable, not permitted."""
-
-    reason: str
-
-
-Ask = Look | AlarmStates | AlarmHistory | SetSwitch | Pause | Rest | Say
+__all__ = [
+    "AlarmHistory",
+    "AlarmStates",
+    "Ask",
+    "Following",
+    "Look",
+    "MetricSeries",
+    "NoAnswer",
+    "Pause",
+    "Rest",
+    "Say",
+    "SetSwitch",
+    "conclude",
+    "follow",
+    "observe",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +77,24 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
     while True:
         yield _rest(watch, pause, following)
         watch = yield from observe(watch)
+        if watch.is_analysed:
+            watch, following = yield from _analysed(watch, following)
         if watch.outcome is None and following.now() >= following.deadline:
             watch = watch.give_up()
         if watch.outcome is Outcome.TIMED_OUT and following.on_timeout == "abort" and not watch.timed_out:
             watch, following = yield from _abort(watch, following)
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
-        pause = max(0.0, min(following.every, following.deadline - following.now()))
+        pause = max(0.0, min(following.every, longest_pause(watch), following.deadline - following.now()))
+
+
+def _analysed(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Following]]:
+    watch = yield from analyse(watch)
+    if watch.analysis is None or watch.analysis.acted_at is None:
+        return watch, following
+    # Its rollback is waited for, however little time was left.
+    deadline = max(following.deadline, following.now() + ABORTING.total_seconds())
+    return watch, replace(following, deadline=deadline)
 
 
 def _rest(watch: Watch, pause: float, following: Following) -> Rest:
@@ -224,7 +187,10 @@ def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]
 
 def _cause(watch: Watch, tripped: tuple[AlarmTransition, ...], reason: str | None) -> Cause:
     thrown_for = CauseKind.TIMEOUT if watch.timed_out else CauseKind.ABORT
-    return find_cause(tripped, reason, switch=watch.switch.alarm_name, thrown_for=thrown_for)
+    if analysis := (watch.analysis if watch.analysis and watch.analysis.acted_at else None):
+        thrown_for = CauseKind.JUDGE
+    cause = find_cause(tripped, reason, switch=watch.switch.alarm_name, thrown_for=thrown_for)
+    return replace(cause, reasons=analysis.because) if analysis and cause.kind is thrown_for else cause
 
 
 def _known(answer: Any) -> tuple[Any, ...]:

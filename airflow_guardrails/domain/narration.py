@@ -116,12 +116,17 @@ def _update(report: dict[str, Any]) -> str:
 
 def _why(report: dict[str, Any]) -> str:
     cause, reason = report["cause"], report["failure_reason"]
-    parts = [_alarm(alarm) for alarm in (cause or {}).get("alarms", ())]
+    parts = [_judged(cause["reasons"])] if cause and cause.get("reasons") else []
+    parts += [_alarm(alarm) for alarm in (cause or {}).get("alarms", ())]
     if cause and not parts:
         parts.append(f"Cause: {cause['kind'].replace('_', ' ')}.")
     if reason:
         parts.append(f"SageMaker says: {reason}")
     return " ".join(parts)
+
+
+def _judged(reasons: Sequence[str]) -> str:
+    return f"The analysis had it undone: {'; '.join(reasons)}."
 
 
 def _alarm(alarm: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from airflow_guardrails.domain import preflight_alarms, preflight_fleets, preflight_guards
+from airflow_guardrails.domain import preflight_alarms, preflight_analysis, preflight_fleets, preflight_guards
 from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Finding
 
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     *preflight_guards.CHECKS,
     *preflight_fleets.CHECKS,
     *preflight_alarms.CHECKS,
+    *preflight_analysis.CHECKS,
 )
 
 

@@ -10,7 +10,7 @@ from airflow_guardrails.domain.alarms import AlarmTransition
 from airflow_guardrails.domain.cause import Cause
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.findings import UNGUARDING
-from airflow_guardrails.domain.rollout import StageChange, Watch
+from airflow_guardrails.domain.rollout import Outcome, StageChange, Watch
 
 SCHEMA_VERSION = 1
 
@@ -42,9 +42,10 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
         "findings": [finding.as_dict() for finding in watch.findings],
-        "warnings": [*watch.warnings, *warnings],
+        "warnings": [*watch.warnings, *warnings, *_analysis_warnings(watch)],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
+        "analysis": watch.analysis.as_dict() if watch.analysis else None,
     }
 
 
@@ -58,6 +59,12 @@ def _unguarded_because(watch: Watch) -> str | None:
     return "the update was not seen with its alarms, so nobody here knows whether it had any"
 
 
+def _analysis_warnings(watch: Watch) -> tuple[str, ...]:
+    if watch.analysis is None:
+        return ()
+    return watch.analysis.warnings(succeeded=watch.outcome is Outcome.SUCCEEDED)
+
+
 def _stage(change: StageChange) -> dict[str, Any]:
     return {
         "stage": change.stage.value,
@@ -68,7 +75,8 @@ def _stage(change: StageChange) -> dict[str, Any]:
 
 
 def _cause(cause: Cause) -> dict[str, Any]:
-    return {"kind": cause.kind.value, "alarms": [_alarm(alarm) for alarm in cause.alarms]}
+    told: dict[str, Any] = {"kind": cause.kind.value, "alarms": [_alarm(alarm) for alarm in cause.alarms]}
+    return {**told, "reasons": list(cause.reasons)} if cause.reasons else told
 
 
 def _alarm(alarm: AlarmTransition) -> dict[str, Any]:

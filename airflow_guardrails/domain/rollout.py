@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch, why_not_guarded, why_not_in_flight
+from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.findings import Finding
@@ -118,6 +119,7 @@ class Watch:
     Everything remembered of a rollout between two looks.
 
     A value: :meth:`after` gives the next one. *suspected* is an outcome seen once and not yet confirmed.
+    *analysis* is there where the new fleet is compared with the old one.
     """
 
     rollout: Rollout
@@ -133,6 +135,7 @@ class Watch:
     unanswered: bool = False
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    analysis: Analysis | None = None
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> Watch:
@@ -154,12 +157,14 @@ class Watch:
 
     def aborting(self) -> Watch:
         """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
+        return replace(self.outlasting_a_rollback(), timed_out=True, outcome=None)
+
+    def outlasting_a_rollback(self) -> Watch:
         limit = self.rollout.max_wait
         if limit is not None:
             # A retry may come, and throw it, long after the time was up.
             limit = max(limit, self._lasted()) + ABORTING
-        rollout = replace(self.rollout, max_wait=limit)
-        return replace(self, rollout=rollout, timed_out=True, outcome=None)
+        return replace(self, rollout=replace(self.rollout, max_wait=limit))
 
     def noting(self, warning: str) -> Watch:
         return replace(self, warnings=(*self.warnings, warning))
@@ -175,6 +180,14 @@ class Watch:
         if self.outcome is None or self.outcome is Outcome.TIMED_OUT or look is None:
             return False
         return isinstance(look, MissingEndpoint) or not look.changing
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether the analysis, if there is one, may still have something to say or to do."""
+        if self.analysis is None or self.analysis.over or self.timed_out or self.outcome:
+            return False
+        # What was seen before SageMaker fell silent may be over.
+        return not self.unanswered
 
     @property
     def may_abort(self) -> bool:
@@ -196,6 +209,9 @@ class Watch:
         """
         look = self.last_look
         if self.suspected or self.outcome or isinstance(look, MissingEndpoint):
+            return None
+        if self.analysis is not None and not self.analysis.over and not self.timed_out:
+            # A list shows no stages, and what it compares begins with one.
             return None
         if look is None:
             # It was in flight before the triggerer was restarted.

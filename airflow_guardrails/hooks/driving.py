@@ -4,7 +4,7 @@ Drive what ``domain.follow`` and ``domain.shadow_follow`` want: make their calls
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,12 +19,14 @@ from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
     Look,
+    MetricSeries,
     NoAnswer,
     Pause,
     Rest,
     Say,
     SetSwitch,
 )
+from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.shadow_follow import CountRequests, LookAtExperiment, ShadowAsk
 from airflow_guardrails.domain.shadow_stop import Action
 
@@ -45,6 +47,10 @@ class RolloutCalls(Protocol):
     async def alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]: ...
+
+    async def metric_series(
+        self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
+    ) -> dict[MetricQuery, dict[datetime, float]]: ...
 
 
 class ShadowCalls(Protocol):
@@ -145,31 +151,38 @@ async def _answer_async(
         return no_answer_or_raise(ask, error)
 
 
-_Question = Look | AlarmStates | AlarmHistory | SetSwitch | LookAtExperiment | CountRequests
+_MINUTE = 60
+
+_Question = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | LookAtExperiment | CountRequests
 
 
 def _call(ask: _Question, calls: Any) -> Any:
     """Make the call; what it returns is the answer, or to be awaited, as the *calls* are."""
+    made: Any
     match ask:
         case Look(endpoint_name):
-            return calls.look(endpoint_name)
+            made = calls.look(endpoint_name)
         case LookAtExperiment(name):
-            return calls.look_at_experiment(name)
+            made = calls.look_at_experiment(name)
         case AlarmStates(names):
-            return calls.alarms(names)
+            made = calls.alarms(names)
         case AlarmHistory(names, start, end):
-            return calls.alarm_history(names, start=start, end=end)
+            made = calls.alarm_history(names, start=start, end=end)
+        case MetricSeries(queries, start, end):
+            made = calls.metric_series(queries, start=start, end=end, period=_MINUTE)
         case SetSwitch(switch, value):
-            return calls.set_switch(switch, value)
+            made = calls.set_switch(switch, value)
         case CountRequests(endpoint_name, names, start, end):
-            return calls.requests_had(endpoint_name, names, start=start, end=end)
+            made = calls.requests_had(endpoint_name, names, start=start, end=end)
+    return made
 
 
 def no_answer_or_raise(ask: ShadowAsk, error: Exception) -> NoAnswer:
     """
     Tell what is worth asking again.
 
-    A look that will never be answered ends the watch. Alarms only explain, so any failure there is told.
+    A look that will never be answered ends the watch. Alarms only explain, so any failure there is told;
+    and so it is where metrics are asked for, as no answer is one that a judge of them knows.
     Requests are counted only where their number decides: whoever may not count them would wait for nothing,
     so that ends the watch, too; whatever else fails there is asked again at the next look.
     """

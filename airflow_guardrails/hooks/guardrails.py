@@ -421,6 +421,17 @@ class AsyncCalls:
             ]
         )
 
+    async def metric_series(
+        self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
+    ) -> dict[MetricQuery, dict[datetime, float]]:
+        """Return each statistic by the beginning of its period of so many seconds, from *start* to *end*."""
+        paginator = (await self._cloudwatch()).get_paginator("get_metric_data")
+        series = {}
+        for some, request in metric_data_requests(queries, start=start, end=end, period=period):
+            pages = [page async for page in paginator.paginate(**request)]
+            series.update(parse_metric_data(pages, some))
+        return series
+
     async def _cloudwatch(self) -> Any:
         return await self._client(self._hook._cloudwatch)  # noqa: SLF001 - one class in two halves
 

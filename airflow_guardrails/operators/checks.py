@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.model import account_of
 from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.analysis_evidence import published_until, requests_of
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.facts import Facts
@@ -25,6 +27,8 @@ from airflow_guardrails.operators.wishes import Wishes
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+_AN_HOUR = timedelta(hours=1)
 
 
 def check(
@@ -57,6 +61,7 @@ def gather(
     serving = _config(look.endpoint_config_name, hook) if look.endpoint_config_name else None
     switch = AbortSwitch(endpoint_name=wishes.endpoint_name).alarm_name
     names = [name for name in wishes.guardrails.alarms if name != switch]
+    traffic, unread = _traffic(look, hook) if wishes.analysis else ({}, None)
     return Facts(
         endpoint=look,
         serving=serving,
@@ -69,6 +74,9 @@ def gather(
         max_wait=wishes.max_wait,
         require_alarms_ok=wishes.require_alarms_ok,
         allow_unguarded=wishes.allow_unguarded,
+        analysis=wishes.analysis,
+        traffic=traffic,
+        traffic_unread=unread,
     )
 
 
@@ -88,9 +96,23 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
         raise
 
 
+def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], str | None]:
+    """Count the requests of the last hour by variant, or say why nobody can: that stops no update."""
+    # Whatever it has served: a configuration may have come into service a minute ago.
+    by_variant = {variant.name: requests_of(look.name, variant.name) for variant in look.variants}
+    end = published_until(look.seen_at)
+    queries = tuple(by_variant.values())
+    try:
+        series = hook.metric_series(queries, start=end - _AN_HOUR, end=end, period=60)
+    except (ClientError, BotoCoreError) as error:
+        return {}, f"{type(error).__name__}: {error}"
+    return {name: sum(series[query].values()) for name, query in by_variant.items()}, None
+
+
 def _failure(wishes: Wishes, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
-    watch = Watch(rollout=wishes.rollout(previous=look.endpoint_config_name), findings=findings)
+    rollout = wishes.rollout(previous=look.endpoint_config_name)
+    watch = wishes.analysed(Watch(rollout=rollout, findings=findings))
     lines = "\n".join(f"- {finding}" for finding in findings)
     return (AlarmNotFound if missing else PreflightFailed)(
         f"The update of {wishes.endpoint_name} to {wishes.target} was not asked for. Found:\n{lines}",

@@ -22,9 +22,11 @@ from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
+from airflow_guardrails.operators.built import built
 from airflow_guardrails.operators.intents import IntentStore
 from airflow_guardrails.operators.launch import Launch, TargetMaker
 from airflow_guardrails.operators.wishes import Wishes
+from airflow_guardrails.rules import CanaryAnalysis
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.triggers.live import REPORT_KEY
 
@@ -85,6 +87,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         through.
     :param allow_unguarded: ask for the update even though nothing could undo it: no alarm and no switch, no
         bake, or variants for which SageMaker goes all at once by itself (Inf1, Marketplace).
+    :param analysis: compare the new fleet with the old one while it bakes, and throw the abort switch if it
+        is worse: a :class:`~airflow_guardrails.rules.CanaryAnalysis`, or a dict of its arguments.
+        ``docs/analysis.md`` says how.
     :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
@@ -132,6 +137,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         relaunch: bool = False,
         require_alarms_ok: bool = False,
         allow_unguarded: bool = False,
+        analysis: CanaryAnalysis | Mapping[str, Any] | None = None,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         events_queue_url: str | None = None,
         aws_conn_id: str | None = "aws_default",
@@ -150,6 +156,10 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         check_choice("if_already_live", if_already_live, IfAlreadyLive)
         check_duration("max_wait", max_wait)
         check_duration("busy_timeout", busy_timeout)
+        if analysis is not None and not wait_for_completion:
+            raise InvalidArgument(
+                "wait_for_completion must be True with an analysis (got False): it is done while one waits"
+            )
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.strategy = strategy
@@ -170,6 +180,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.relaunch = relaunch
         self.require_alarms_ok = require_alarms_ok
         self.allow_unguarded = allow_unguarded
+        self.analysis = None if analysis is None else built(CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
         self.aws_conn_id = aws_conn_id
@@ -230,6 +241,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             relaunch=self.relaunch,
             require_alarms_ok=self.require_alarms_ok,
             allow_unguarded=self.allow_unguarded,
+            analysis=self.analysis,
             max_wait=self.max_wait or longest_rollout(guardrails),
         )
         launch = Launch(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from airflow_guardrails.domain.analysis import CanaryAnalysis
+from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.retaining import RetainedProperties
-from airflow_guardrails.domain.rollout import Rollout
+from airflow_guardrails.domain.rollout import Rollout, Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Wishes:
     require_alarms_ok: bool = False
     allow_unguarded: bool = False
     max_wait: timedelta
+    analysis: CanaryAnalysis | None = None
 
     def rollout(self, *, previous: str | None) -> Rollout:
         return Rollout(
@@ -35,3 +38,7 @@ class Wishes:
             guardrails=self.guardrails,
             max_wait=self.max_wait,
         )
+
+    def analysed(self, watch: Watch) -> Watch:
+        """Add the analysis to a watch, if one is wanted."""
+        return watch if self.analysis is None else replace(watch, analysis=Analysis(wish=self.analysis))

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
+from airflow_guardrails.domain.analysis import CanaryAnalysis
+from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, Stage
 from airflow_guardrails.domain.findings import Code, Finding, Severity
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -15,7 +17,12 @@ Memory = dict[str, Any]
 
 
 def remember(watch: Watch) -> Memory:
-    """Write down a watch that has no outcome yet; its last look is not kept, a new one is taken first."""
+    """
+    Write down a watch that has no outcome yet.
+
+    Its last look is not kept, a new one is taken first; nor is what an analysis has found: it judges anew
+    from all that there is.
+    """
     rollout = watch.rollout
     return {
         "rollout": {
@@ -40,6 +47,7 @@ def remember(watch: Watch) -> Memory:
         "warnings": list(watch.warnings),
         "findings": [finding.as_dict() for finding in watch.findings],
         "suspected": watch.suspected.value if watch.suspected else None,
+        "analysis": watch.analysis.wish.as_dict() if watch.analysis else None,
     }
 
 
@@ -57,7 +65,12 @@ def recall(memory: Memory) -> Watch:
         warnings=tuple(memory["warnings"]),
         findings=tuple(_recall_finding(finding) for finding in memory["findings"]),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
+        analysis=_recall_analysis(memory.get("analysis")),
     )
+
+
+def _recall_analysis(memory: Memory | None) -> Analysis | None:
+    return Analysis(wish=CanaryAnalysis(**memory)) if memory else None
 
 
 def _recall_finding(memory: Memory) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
@@ -12,6 +12,7 @@ from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.follow import Rest
+from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.shadow_stop import Action
 from airflow_guardrails.hooks.guardrails import AsyncCalls
 from airflow_guardrails.triggers.connection import SharedConnection
@@ -82,6 +83,11 @@ class EndpointWait(Wait[EndpointLook]):
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]:
         return await (await self._calls()).alarm_history(names, start=start, end=end)
+
+    async def metric_series(
+        self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
+    ) -> dict[MetricQuery, dict[datetime, float]]:
+        return await (await self._calls()).metric_series(queries, start=start, end=end, period=period)
 
 
 class ExperimentWait(Wait[ExperimentLook]):

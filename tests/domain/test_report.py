@@ -41,6 +41,7 @@ KEYS = {
     "warnings",
     "failure_reason",
     "cause",
+    "analysis",
 }
 
 NOTHING_KNOWN = Watch(rollout=Rollout(endpoint_name="churn", target="v2"))
@@ -125,6 +126,7 @@ def test_the_whole_story_of_a_rollback():
                 }
             ],
         },
+        "analysis": None,
     }
 
 
@@ -140,6 +142,7 @@ def test_the_whole_story_of_a_rollback():
         "adopted",
         "failure_reason",
         "cause",
+        "analysis",
     ],
 )
 def test_what_is_not_known_is_null(key):

@@ -9,9 +9,13 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_guardrails.domain.analysis import CanaryAnalysis, OnInconclusive
+from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.metric_rules import Direction, OnMissing
 from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.rules import MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.triggers.memory import recall, remember
 
@@ -43,7 +47,9 @@ def spans():
 
 def every_field(kind, **chosen):
     """Values of *kind* with no field left at its default, those added later included."""
-    return st.builds(kind, **{field.name: chosen.get(field.name, ...) for field in fields(kind)})
+    return st.builds(
+        kind, **{field.name: chosen.get(field.name, ...) for field in fields(kind) if field.init}
+    )
 
 
 def rollouts():
@@ -64,8 +70,34 @@ def watches():
         started_at=st.none() | moments(),
         last_look=st.none() | st.just(MissingEndpoint(name="churn", seen_at=TEN)),
         stages=st.lists(every_field(StageChange, at=moments()), max_size=4).map(tuple),
+        analysis=st.none() | analyses(),
         outcome=st.none(),
     )
+
+
+def analyses():
+    """Analyses in the middle of it, of every wish that can be written down."""
+    rules = every_field(
+        MetricRule,
+        metric=st.sampled_from(["ModelLatency", "Invocation5XXErrors"]),
+        stat=st.sampled_from(["Sum", "Average"]),
+        direction=st.sampled_from(Direction),
+        on_missing=st.sampled_from(OnMissing),
+        margin=st.none() | st.sampled_from(["10%", 0.005]),
+        min_requests=st.integers(1, 10_000),
+        min_minutes=st.integers(1, 60),
+        namespace=st.sampled_from(["AWS/SageMaker", "Ours"]),
+        dimensions=st.dictionaries(st.text(), st.text(), max_size=2),
+    )
+    wishes = every_field(
+        CanaryAnalysis,
+        rules=st.lists(rules, min_size=1, max_size=3),
+        every=st.timedeltas(timedelta(seconds=10), timedelta(hours=1)),
+        warm_up=spans(),
+        alpha=st.floats(0.001, 0.499),
+        on_inconclusive=st.sampled_from(OnInconclusive),
+    )
+    return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
 
 
 def through_json(watch):
@@ -73,8 +105,10 @@ def through_json(watch):
 
 
 @given(watch=watches())
-def test_a_watch_is_recalled_as_it_was_but_for_its_last_look(watch):
-    assert through_json(watch) == replace(watch, last_look=None)
+def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
+    # An analysis judges anew from all that there is.
+    anew = Analysis(wish=watch.analysis.wish) if watch.analysis else None
+    assert through_json(watch) == replace(watch, last_look=None, analysis=anew)
 
 
 @given(watch=watches())
