@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from math import ceil
 
 from airflow_guardrails.domain.judge_evidence import Evidence, Pairs, alike, enough_for, requests_needed
@@ -15,12 +16,13 @@ LEAST_COVERAGE = 0.8
 
 def lacking(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     """Say what there is too little of, and what a decision would take; ``None``: nothing is lacking."""
+    busy = evidence.busy()
     return (
-        _no_requests(evidence)
-        or _no_data(evidence, rule)
+        _no_requests(busy)
+        or _no_data(evidence, rule, busy)
         or _too_few_requests(evidence, rule)
-        or _too_thin(evidence, rule)
-        or _gaps(evidence, rule)
+        or _too_thin(evidence, rule, busy)
+        or _gaps(evidence, rule, busy)
         or _too_short(evidence, rule, pairs)
     )
 
@@ -40,17 +42,17 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
     )
 
 
-def _no_requests(evidence: Evidence) -> tuple[str, str] | None:
-    if evidence.busy():
+def _no_requests(busy: list[datetime]) -> tuple[str, str] | None:
+    if busy:
         return None
     return "there is no minute in which both sides had requests", "requests to both sides"
 
 
-def _no_data(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+def _no_data(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
     series = evidence.metrics.get(rule)
     sides = {
-        "production": bool(series and any(moment in series.control for moment in evidence.busy())),
-        "the candidate": bool(series and any(moment in series.candidate for moment in evidence.busy())),
+        "production": bool(series and any(moment in series.control for moment in busy)),
+        "the candidate": bool(series and any(moment in series.candidate for moment in busy)),
     }
     without = [side for side, has in sides.items() if not has]
     if not without:
@@ -69,15 +71,15 @@ def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] |
     return f"too few requests ({least:,.0f} < {rule.min_requests})", more
 
 
-def _too_thin(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+def _too_thin(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
     if rule.quantile is None:
         return None
     control, candidate = evidence.requests.control, evidence.requests.candidate
-    busy = sorted(evidence.busy(), key=lambda moment: min(control[moment], candidate[moment]))
+    by_requests = sorted(busy, key=lambda moment: min(control[moment], candidate[moment]))
     enough = [moment for moment in busy if enough_for(rule.quantile, control[moment], candidate[moment])]
     if len(enough) * 2 > len(busy):
         return None
-    usual = busy[len(busy) // 2]
+    usual = by_requests[len(busy) // 2]
     sides = control[usual], candidate[usual]
     needed = ceil(requests_needed(rule.quantile, alike=alike(*sides)))
     return (
@@ -86,8 +88,8 @@ def _too_thin(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
     )
 
 
-def _gaps(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
-    series, busy = evidence.metrics[rule], evidence.busy()
+def _gaps(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
+    series = evidence.metrics[rule]
     there = sum(1 for moment in busy if moment in series.control and moment in series.candidate)
     if there >= LEAST_COVERAGE * len(busy):
         return None

@@ -30,7 +30,7 @@ def test_the_numbers_are_those_in_force():
 
     assert f"must have had ({rule.min_requests})" in TEXT
     assert f"must have data ({rule.min_minutes})" in TEXT
-    assert f"fewer than {LEAST_COVERAGE:.0%} of the minutes" in TEXT
+    assert f"fewer than {LEAST_COVERAGE * 100:g} % of the minutes" in TEXT
     assert f"blocks, of {LENGTHS[0]} to {LENGTHS[-1]} minutes" in TEXT
     assert f"at most {MOST_LIKENESS}" in TEXT
     assert "from block to block: {}, {} and {} minutes".format(*BURSTS[1:]) in TEXT
