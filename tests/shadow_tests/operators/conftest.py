@@ -31,6 +31,7 @@ def create(candidate, simulated_sleep):
             "role_arn": ROLE,
             "shadow_model_name": "churn-candidate",
             "duration": timedelta(hours=2),
+            "waiter_delay": 300,
         }
         operator = SageMakerCreateShadowTestOperator(**{**arguments, **changes})
         return in_simulated_time(operator, candidate, simulated_sleep)
@@ -41,7 +42,8 @@ def create(candidate, simulated_sleep):
 @pytest.fixture
 def stop(candidate, simulated_sleep):
     def build(name: str, **changes: Any) -> SageMakerStopShadowTestOperator:
-        operator = SageMakerStopShadowTestOperator(**{"task_id": "stop", "name": name, **changes})
+        arguments = {"task_id": "stop", "name": name, "waiter_delay": 300}
+        operator = SageMakerStopShadowTestOperator(**{**arguments, **changes})
         return in_simulated_time(operator, candidate, simulated_sleep)
 
     return build
