@@ -13,7 +13,7 @@ from airflow_guardrails.domain.predictions.counts import Lost
 from airflow_guardrails.domain.predictions.records import SECOND
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
-TEXT = (Path(__file__).parents[3] / "docs" / "predictions.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "predictions.md").read_text()
 
 
 def first_column(title):
