@@ -132,7 +132,7 @@ def _exposed(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     text = f"{got:,.0f} of the new fleet beside {beside:,.0f} of the old one, in {minutes} minutes"
     if not minutes:
         text = f"no minute in which both fleets had requests (new {got:,.0f}, old {beside:,.0f})"
-    first = replace(first, text=f"Invocations: {text}")
+    first = replace(first, text=f"Invocations: {text}", measured=None, limit=None)
     if not minutes or all(reason.ignored for reason in others):
         first = replace(first, label=Label.INCONCLUSIVE, missing="data of both fleets for the same minutes")
     return first, *others

@@ -13,6 +13,7 @@ from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.judge_evidence import requests_needed
 from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.preflight_guards import inf1, marketplace, variant_names
 from airflow_guardrails.domain.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.words import count_in_words, duration_in_words
 
@@ -36,7 +37,12 @@ def bakes(facts: Facts) -> Iterator[Finding]:
     analysis, strategy = facts.analysis, facts.guardrails.strategy
     if analysis is None:
         return
-    if not _compared(strategy, analysis, facts).shares:
+    # Without allow_unguarded they stop the update themselves.
+    ignored = [*inf1(facts), *marketplace(facts), *variant_names(facts)] if facts.allow_unguarded else []
+    if ignored:
+        text = f"there is nothing to compare without bakes, and {ignored[0].text}"
+        yield error(Code.ANALYSIS_NO_BAKE, text, fix=f"{ignored[0].fix}, or leave the analysis out")
+    elif not _compared(strategy, analysis, facts).shares:
         name = strategy.name if strategy else "all at once, SageMaker's default,"
         text = f"{name} has no bake in which both fleets have traffic, so there is nothing to compare"
         fix = "use Canary, Linear or Rolling with a bake, or leave the analysis out"

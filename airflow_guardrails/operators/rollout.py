@@ -13,6 +13,7 @@ from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.connected import check_choice, check_duration, check_seconds
 from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.deadline import longest_rollout
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
@@ -26,7 +27,6 @@ from airflow_guardrails.operators.built import built
 from airflow_guardrails.operators.intents import IntentStore
 from airflow_guardrails.operators.launch import Launch, TargetMaker
 from airflow_guardrails.operators.wishes import Wishes
-from airflow_guardrails.rules import CanaryAnalysis
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.triggers.live import REPORT_KEY
 

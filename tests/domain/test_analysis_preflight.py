@@ -91,6 +91,14 @@ def test_there_must_be_a_bake_in_which_both_fleets_have_traffic(strategy):
     assert found(given)[0].stops
 
 
+def test_where_sagemaker_ignores_the_bakes_there_is_none_even_if_that_is_accepted():
+    accepted = analysed(marketplace=True, allow_unguarded=True)
+
+    assert codes(accepted) == [Code.ANALYSIS_NO_BAKE]
+    assert "AWS Marketplace" in found(accepted)[0].text
+    assert codes(replace(accepted, allow_unguarded=False)) == []
+
+
 # 5 minutes of data, after 2 of warm-up, before 4 of CloudWatch and 2 of the switch.
 @pytest.mark.parametrize(
     ("strategy", "enough"),

@@ -14,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling
@@ -45,7 +46,7 @@ def behave(churn, config: str, **behaviour: float) -> None:
 
 @pytest.fixture
 def update(guarded_update):
-    return partial(guarded_update, strategy=CANARY, analysis=ANALYSIS)
+    return partial(guarded_update, strategy=CANARY, analysis=ANALYSIS, waiter_delay=60)
 
 
 # The same by whoever waits.
@@ -110,11 +111,8 @@ def test_a_slower_configuration_is_rolled_back_and_the_error_says_why(
     assert busy.simulator.client.alarm_state(SWITCH) == "OK"
 
 
-@FOLLOWERS
-def test_one_as_good_as_production_passes_and_comes_into_service(
-    busy, update, context, simulated_sleep, follower
-):
-    report = follower(update(), context, simulated_sleep)
+def test_one_as_good_as_production_passes_and_comes_into_service(busy, update, context, simulated_sleep):
+    report = deferred(update(), context, simulated_sleep)
 
     assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
     assert report["analysis"]["passed_at"] < report["ended_at"]
@@ -149,22 +147,20 @@ def stopping_traffic(busy, operator):
     return operator
 
 
-@FOLLOWERS
-def test_without_traffic_it_goes_on_if_that_is_wished(busy, update, context, simulated_sleep, follower):
+def test_without_traffic_it_goes_on_if_that_is_wished(busy, update, context):
     busy.simulator.client.stop_replay("churn")
     goes_on = update(analysis=replace(ANALYSIS, on_inconclusive="continue"))
 
-    report = follower(goes_on, context, simulated_sleep)
+    report = goes_on.execute(context)
 
     assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Inconclusive")
     assert "without a Pass of the analysis" in report["warnings"][-1]
 
 
-@FOLLOWERS
-def test_an_observer_says_what_it_would_have_done(busy, update, context, simulated_sleep, follower):
+def test_an_observer_says_what_it_would_have_done(busy, update, context):
     behave(busy, "churn-v2", latency_ms=24)
 
-    report = follower(update(analysis=replace(ANALYSIS, observe_only=True)), context, simulated_sleep)
+    report = update(analysis=replace(ANALYSIS, observe_only=True)).execute(context)
 
     analysis = report["analysis"]
     assert (report["outcome"], analysis["label"], analysis["acted"]) == ("Succeeded", "Fail", False)
@@ -270,6 +266,42 @@ def test_a_retry_judges_on_by_all_that_there_is_since_the_start(busy, update, co
     assert busy.calls("UpdateEndpoint") == 1
 
 
+async def test_triggers_that_share_their_looks_judge_too(busy, update, context):
+    """The beat of the shared poller is real here; time passes by a minute at each of its looks."""
+    behave(busy, "churn-v2", latency_ms=24)
+    with pytest.raises(TaskDeferred) as deferred_to:
+        await asyncio.to_thread(update(deferrable=True).execute, context)
+    trigger = deferred_to.value.trigger
+    trigger.waiter_delay = 0.02
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.to_thread(busy.advance, seconds=seconds)
+
+    trigger.sleep = sleep
+    await asyncio.to_thread(busy.advance, minutes=18)
+    fired_once = asyncio.ensure_future(anext(trigger.run()))
+    while not fired_once.done():
+        looks = busy.calls("DescribeEndpoint")
+        await asyncio.to_thread(busy.advance, minutes=1)
+        while busy.calls("DescribeEndpoint") == looks and not fired_once.done():  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.02)
+
+    assert fired_once.result().payload["report"]["cause"]["kind"] == "judge"
+
+
+def test_the_triggerer_gets_the_time_that_a_rollback_takes(busy, update, guarded_update, context):
+    def timeout_of(operator) -> float:
+        with pytest.raises(TaskDeferred) as deferred_to:
+            operator.execute(context)
+        return deferred_to.value.timeout.total_seconds()
+
+    analysed = timeout_of(update(deferrable=True))
+    busy.advance(hours=2)
+    back = guarded_update(strategy=CANARY, endpoint_config_name="churn-v1", deferrable=True)
+
+    assert analysed - timeout_of(back) == pytest.approx(ABORTING.total_seconds(), abs=60)
+
+
 def test_a_restarted_triggerer_judges_on(busy, update, context, simulated_sleep):
     behave(busy, "churn-v2", latency_ms=24)
     trigger = deferral(update(deferrable=True), context)
@@ -347,10 +379,3 @@ def test_without_permission_to_read_metrics_it_is_a_warning(busy, update, contex
     (finding,) = [finding for finding in report["findings"] if finding["code"] == "analysis_unreadable"]
     assert "not authorized to perform: cloudwatch:GetMetricData" in finding["text"]
     assert report["outcome"] == "Succeeded"
-
-
-def test_without_an_analysis_no_metric_is_read(busy, guarded_update, context):
-    report = guarded_update(strategy=CANARY).execute(context)
-
-    assert (report["outcome"], report["analysis"]) == ("Succeeded", None)
-    assert busy.calls("GetMetricData") == 0
