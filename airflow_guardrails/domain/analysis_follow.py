@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from airflow_guardrails.domain.analysis_evidence import Trial, judge_trial, publ
 from airflow_guardrails.domain.analysis_schedule import Bake, last_chance
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.asks import Ask, MetricSeries, NoAnswer, Pause, Say, SetSwitch
-from airflow_guardrails.domain.endpoint import Endpoint, Stage
-from airflow_guardrails.domain.judge_verdict import Verdict
+from airflow_guardrails.domain.endpoint import Endpoint, Stage, Variant
+from airflow_guardrails.domain.judge_verdict import Label, Verdict
 from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Watch
 
@@ -48,20 +48,49 @@ def longest_pause(watch: Watch) -> float:
     return max(1.0, every.total_seconds())
 
 
+def judged_at(watch: Watch, thrown_at: datetime) -> Steps:
+    """
+    Say what the judge had to say when somebody threw the switch: this very analysis, perhaps.
+
+    Whoever did it may have been restarted since, and it keeps nothing that could be lost.
+    """
+    look, analysis = watch.last_look, watch.analysis
+    trial = _trial(watch, look.variants) if isinstance(look, Endpoint) else None
+    ours = watch.rollout.launched_at is not None
+    if trial is None or analysis is None or analysis.over or not (ours and analysis.wish.may_abort):
+        return watch
+    rules = analysis.wish.rules_under_way
+    answer = yield MetricSeries(trial.queries(rules), trial.start, published_until(thrown_at))
+    if isinstance(answer, NoAnswer):
+        return watch
+    judged = analysis.judged(judge_trial(trial, answer, analysis.wish, rules), thrown_at)
+    if judged.label is Label.FAIL:
+        judged = replace(judged, acted_at=thrown_at, refused=None)
+    elif analysis.looks:
+        return watch
+    return replace(watch, analysis=judged)
+
+
 def trial_of(watch: Watch) -> Trial | None:
     """Tell the two fleets; ``None`` while there are no two of them with traffic, or nobody knows."""
-    look, previous = watch.last_look, watch.rollout.previous
-    start = watch.started_at or watch.rollout.launched_at
-    if not (watch.is_analysed and isinstance(look, Endpoint) and look.pending and previous and start):
+    look = watch.last_look
+    if not (watch.is_analysed and isinstance(look, Endpoint) and look.pending and look.changing):
         return None
-    if look.pending_config_name != watch.rollout.target or not look.changing:
+    if look.pending_config_name != watch.rollout.target:
         return None
     if look.current_stage is None or look.current_stage.stage not in _WITH_TRAFFIC:
         return None
+    return _trial(watch, look.pending.variants)
+
+
+def _trial(watch: Watch, variants: Iterable[Variant]) -> Trial | None:
+    previous, start = watch.rollout.previous, watch.started_at or watch.rollout.launched_at
+    if previous is None or start is None:
+        return None
     return Trial(
-        endpoint_name=look.name,
+        endpoint_name=watch.rollout.endpoint_name,
         # A variant of weight 0 is not meant to get any request.
-        variants=tuple(variant.name for variant in look.pending.variants if variant.desired_weight != 0),
+        variants=tuple(variant.name for variant in variants if variant.desired_weight != 0),
         previous=previous,
         target=watch.rollout.target,
         start=start,

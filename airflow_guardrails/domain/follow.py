@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, RESET, THROWN
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition, tripped_between
-from airflow_guardrails.domain.analysis_follow import analyse, longest_pause
+from airflow_guardrails.domain.analysis_follow import analyse, judged_at, longest_pause
 from airflow_guardrails.domain.asks import (
     AlarmHistory,
     AlarmStates,
@@ -127,12 +127,22 @@ def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
 def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
     """Find out why, while the alarms' history is fresh, and write the report."""
     cause, warnings = (yield from _investigate(watch)) if watch.outcome in _UNDONE else (None, ())
+    if cause is not None and cause.kind is CauseKind.ABORT:
+        watch, cause = yield from _thrown(watch, cause)
     if watch.switch.alarm_name in watch.alarms and watch.at_rest:
         # Whoever sees the end resets the switch, so that no later update trips over it.
         reset = yield SetSwitch(watch.switch, RESET)
         if isinstance(reset, NoAnswer):
             warnings = (*warnings, f"The abort switch could not be reset ({reset.reason})")
     return rollout_report(watch, cause=cause, warnings=warnings)
+
+
+def _thrown(watch: Watch, cause: Cause) -> Generator[Ask, Any, tuple[Watch, Cause]]:
+    """Tell an abort by the analysis of this task, before it was restarted, from one by somebody else."""
+    watch = yield from judged_at(watch, cause.alarms[0].at)
+    if watch.analysis is None or watch.analysis.acted_at is None:
+        return watch, cause
+    return watch, replace(cause, kind=CauseKind.JUDGE, reasons=watch.analysis.because)
 
 
 _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILED})

@@ -175,6 +175,7 @@ def in_service(seconds, serves):
         seen_at=at(seconds),
         endpoint_config_name=serves,
         last_modified_at=at(seconds - 5),
+        variants=(Variant(name="All", instances=4, desired_instances=4),),
     )
 
 
@@ -247,6 +248,60 @@ def test_the_rollback_is_waited_for_however_little_time_was_left():
 
     assert report["outcome"] == "Succeeded"
     assert update.wall < 1000 + ABORTING.total_seconds()
+
+
+# Whoever has thrown it may have been restarted since.
+
+
+def thrown_before(update, watched, *, at_second=ALL_ON - 120):
+    """Begin to watch when the switch was thrown already, and the endpoint rolled back."""
+    update.wall = update.thrown_at = at_second
+    update.wall += 300
+    return update.follow(replace(watched, seen_in_flight=True, started_at=at(1)))
+
+
+def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_thrown():
+    update = Update(errors=0.3)
+
+    report = thrown_before(update, watch())
+
+    assert report["cause"]["kind"] == "judge"
+    assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
+    assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
+    (asked,) = update.of(MetricSeries)
+    assert asked.end < at(update.thrown_at)
+
+
+@pytest.mark.parametrize("update", [Update(), Update(requests=0), Update(errors=0.3, silent=THROTTLED)])
+def test_a_switch_that_the_judge_had_no_reason_to_throw_was_an_abort(update):
+    report = thrown_before(update, watch())
+
+    assert report["cause"]["kind"] == "abort"
+    assert not report["analysis"]["acted"]
+
+
+@pytest.mark.parametrize(
+    "watched", [watch(OBSERVE), watch(launched_at=None, adopted="foreign")], ids=["observer", "foreign"]
+)
+def test_who_could_not_have_thrown_it_did_not(watched):
+    assert thrown_before(Update(errors=0.3), watched)["cause"]["kind"] == "abort"
+
+
+def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
+    update = Update()
+    answer = update.answer
+
+    def by_a_person(ask):
+        if update.thrown_at is None and update.wall > TRAFFIC_ON + 240:
+            update.thrown_at = update.wall
+        return answer(ask)
+
+    update.answer = by_a_person
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "abort")
+    assert not report["analysis"]["acted"]
 
 
 # The switch that cannot be thrown.

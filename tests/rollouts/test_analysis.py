@@ -266,6 +266,27 @@ def test_a_retry_judges_on_by_all_that_there_is_since_the_start(busy, update, co
     assert busy.calls("UpdateEndpoint") == 1
 
 
+def test_a_retry_that_finds_the_rollback_over_tells_why_it_was(busy, update, context, simulated_sleep):
+    behave(busy, "churn-v2", latency_ms=24)
+    first = update()
+
+    def sleep(seconds: float) -> None:
+        simulated_sleep(seconds)
+        if seconds < 60 and busy.simulator.client.alarm_state(SWITCH) == "ALARM":
+            busy.advance(minutes=10)
+            raise Died
+
+    first.sleep = sleep
+    with pytest.raises(Died):
+        first.execute(context)
+
+    with pytest.raises(EndpointRolledBack, match="ModelLatency Average") as caught:
+        update().execute(context)
+
+    assert caught.value.report["cause"]["kind"] == "judge"
+    assert busy.calls("UpdateEndpoint") == 1
+
+
 async def test_triggers_that_share_their_looks_judge_too(busy, update, context):
     """The beat of the shared poller is real here; time passes by a minute at each of its looks."""
     behave(busy, "churn-v2", latency_ms=24)
