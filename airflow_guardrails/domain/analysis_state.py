@@ -90,7 +90,11 @@ class Analysis:
         return f"{label}: {'; '.join(self.because)}"
 
     def warnings(self, *, succeeded: bool) -> tuple[str, ...]:
-        """Say what a reader of the report has to know. :param succeeded: whether the target serves."""
+        """
+        Say what a reader of the report has to know.
+
+        :param succeeded: whether the target has come into service.
+        """
         if self.refused:
             return (f"The analysis would abort the rollout ({self.why_in_words()}), but {self.refused}",)
         if not succeeded:
