@@ -119,11 +119,12 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         rules, prediction_rule = self._rules(), self._prediction_rule()
         experiment = self.translated(self._experiment)
         self.push_endpoint_links(context, experiment.endpoint_name)
-        verdict = self._judge_metrics(experiment, rules)
+        # Answers count as one rule more: what may go wrong is divided among all.
+        part = self.alpha / (len(rules) + 1) if prediction_rule else 0.0
+        reasons = list(self._judge_metrics(experiment, rules, alpha=self.alpha - part).reasons)
         comparison = self._compared(experiment, prediction_rule)
-        reasons = list(verdict.reasons)
         if prediction_rule is not None:
-            reasons.append(prediction_reason(comparison, prediction_rule, alpha=self.alpha))
+            reasons.append(prediction_reason(comparison, prediction_rule, alpha=part))
         verdict = combine(reasons)
         report = self._report(experiment, verdict, comparison)
         self.push(context, VERDICT_KEY, report)
@@ -150,7 +151,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             )
         return look
 
-    def _judge_metrics(self, experiment: Experiment, rules: Sequence[MetricRule]) -> Verdict:
+    def _judge_metrics(self, experiment: Experiment, rules: Sequence[MetricRule], *, alpha: float) -> Verdict:
         starts, ends = trial_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
@@ -158,7 +159,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         series = self.hook.metric_series(
             queries_of(experiment, rules), start=starts, end=max(ends, starts), period=period
         )
-        return judge(evidence_of(experiment, rules, series), rules, alpha=self.alpha, warm_up=self.warm_up)
+        return judge(evidence_of(experiment, rules, series), rules, alpha=alpha, warm_up=self.warm_up)
 
     def _compared(self, experiment: Experiment, rule: PredictionRule | None) -> Comparison | None:
         if self.comparison:
