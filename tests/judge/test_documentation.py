@@ -14,7 +14,7 @@ from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.statistics_counts import BURSTS, MORE
 from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, LEAST_MINUTES, LENGTHS, MOST_LIKENESS
 
-TEXT = " ".join((Path(__file__).parents[3] / "docs" / "judge.md").read_text().split())
+TEXT = " ".join((Path(__file__).parents[2] / "docs" / "judge.md").read_text().split())
 
 
 def test_every_argument_of_a_rule_is_told():
