@@ -14,8 +14,8 @@ from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
+from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
 
