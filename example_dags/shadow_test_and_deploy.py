@@ -27,7 +27,7 @@ from tumour_tasks import (
     trained_and_evaluated,
 )
 
-from airflow_guardrails.rules import PredictionRule
+from airflow_guardrails.rules import CanaryAnalysis, MetricRule, PredictionRule
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
 
@@ -57,13 +57,18 @@ def shadow_test_and_deploy() -> None:
         data_storage_uri="s3://{{ params.bucket }}/captures",
         # Two models that are both good differ on a few rows; one row in twenty is too many.
         predictions=PredictionRule(max_disagreement=0.05),
-        strategy=Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5)),
+        strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
         alarms=[ERROR_ALARM, LATENCY_ALARM],
         # A minute suits AWS; in a simulator an hour passes in no time.
         waiter_delay=int(os.environ.get("ROLLOUT_WAITER_DELAY", "60")),
         aws_conn_id=AWS_CONN_ID,
-        # A retry finds its own update and goes on watching it. A rollback is never tried again.
-        update_arguments={"retries": 2, "retry_delay": timedelta(minutes=1)},
+        update_arguments={
+            # Once more compared, on what clients ask it themselves.
+            "analysis": CanaryAnalysis(rules=[MetricRule("ModelLatency", margin="10%")]),
+            # A retry finds its own update and goes on watching it. A rollback is never tried again.
+            "retries": 2,
+            "retry_delay": timedelta(minutes=1),
+        },
     )
     artefact >> [model, alarms]
     model >> endpoint_config

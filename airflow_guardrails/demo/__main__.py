@@ -26,9 +26,9 @@ from airflow_guardrails.demo.scene import Scene, set_up
 from airflow_guardrails.demo.story import Story
 
 INTRODUCTION = """\
-Two DAGs retrain a model, evaluate it and update a live endpoint: a canary of a quarter of the fleet for ten
-minutes, watched by two alarms, then the rest. One of them tries the model in the shadow of the live one
-before, and has it judged. Three runs, on a real Airflow; AWS is simulated.
+Three DAGs retrain a model, evaluate it and update a live endpoint: a canary of a quarter of the fleet,
+watched by two alarms, then the rest. One tries the model in the shadow of the live one before and has it
+judged, one compares both fleets while the canary bakes. Five runs, on a real Airflow; AWS is simulated.
 """
 ROOT = Path(__file__).parents[2]
 Say = Callable[[str], None]
@@ -79,9 +79,11 @@ def _print_reports(ending: Ending) -> None:
     _print_act("The good model", ending.good)
     _print_act("The bad model", ending.bad)
     _print_act("The wrong model", ending.wrong)
+    _print_act("The slow model", ending.slow)
+    _print_act("The model that nobody asked", ending.unasked)
     answers = ending.answers
     print("\nThe endpoint afterwards, asked through InvokeEndpoint")
-    print(f"  serving   {ending.wrong.serving}")
+    print(f"  serving   {ending.unasked.serving}")
     print(
         f"  answers   as the good model's in {answers.as_old_model} of {answers.rows} cases where they differ"
     )
@@ -105,8 +107,8 @@ def _print_verdict(wrong: Sequence[str]) -> None:
         print("\nNOT as it should be:")
         print("\n".join(f"  {line}" for line in wrong))
     else:
-        print("\nAs it should be: the good model serves, the bad one was rolled back, and no client ever")
-        print("got an answer of the wrong one.")
+        print("\nAs it should be: the good model serves; the bad one, the slow one and the one that nobody")
+        print("asked were rolled back; no client ever got an answer of the wrong one.")
 
 
 def _stay(scene: Scene, ending: Ending, processes: Processes) -> None:
@@ -114,6 +116,7 @@ def _stay(scene: Scene, ending: Ending, processes: Processes) -> None:
     print(f"  good  {ending.good.page}")
     print(f"  bad   {ending.bad.page}")
     print(f"  wrong {ending.wrong.page}")
+    print(f"  slow  {ending.slow.page}")
     print(f"The simulated AWS listens at {scene.cloud.url}. Ctrl-C ends everything.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -1,4 +1,4 @@
-"""The demo's three acts, each a run of one of the example DAGs, as seen from outside."""
+"""The demo's acts, each a run of one of the example DAGs, as seen from outside."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from airflow_guardrails.demo.reading import Report
 
 DIRECT = "retrain_and_deploy"
 SHADOWED = "shadow_test_and_deploy"
-DAGS = (DIRECT, SHADOWED)
+COMPARED = "retrain_and_compare"
+DAGS = (DIRECT, SHADOWED, COMPARED)
 
 GROUP = "guarded_deployment."
 UPDATE, JUDGE, OBSERVE, STOP = "guarded_update", "judge", "observe", "stop_shadow_test"
@@ -20,6 +21,7 @@ class Act:
     """
     One run of a DAG.
 
+    With *latency_ms* its model takes that long; where it is *silent*, no client asks once its update begins.
     *report* is the rollout's, *verdict* the judge's; empty where the run did not come to that. *requests* are
     those that clients sent to the new fleet, *failed_requests* those of them that failed; *client_errors* are
     all that clients got from the endpoint meanwhile.
@@ -28,6 +30,8 @@ class Act:
     dag_id: str
     candidate: str
     run_id: str
+    latency_ms: float | None = None
+    silent: bool = False
     state: str = ""
     tasks: dict[str, str | None] = field(default_factory=dict)
     report: Report = field(default_factory=dict)
@@ -47,7 +51,7 @@ class Act:
 
     def task(self, name: str) -> str:
         """The id of a task of the deployment, which is in a group where there is a shadow test."""
-        return name if self.dag_id == DIRECT else GROUP + name
+        return GROUP + name if self.dag_id == SHADOWED else name
 
     def in_state(self, state: str) -> list[str]:
         return sorted(task.removeprefix(GROUP) for task, has in self.tasks.items() if has == state)
@@ -70,4 +74,6 @@ class Ending:
     good: Act
     bad: Act
     wrong: Act
+    slow: Act
+    unasked: Act
     answers: Answers

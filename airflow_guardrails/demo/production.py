@@ -52,6 +52,14 @@ class Production:
         self._cloud.control.replay(ENDPOINT, rows=rows, per_minute=REQUESTS_PER_MINUTE)
         return len(rows)
 
+    def stop_requests(self) -> None:
+        self._cloud.control.stop_replay(ENDPOINT)
+
+    def slow_down_newest_model(self, latency_ms: float) -> None:
+        newest = self._sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending", MaxResults=1)
+        name = newest["Models"][0]["ModelName"]
+        self._cloud.control.profile(name, latency_ms=latency_ms, latency_jitter_ms=10)
+
     def serving(self) -> str:
         described = self._sagemaker.describe_endpoint(EndpointName=ENDPOINT)
         return f"{described['EndpointConfigName']}"

@@ -31,9 +31,9 @@ def shadow_test_in_words(report: Report) -> str:
     return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
 
 
-def verdict_in_words(verdict: Report) -> str:
+def verdict_in_words(verdict: Report, *, title: str = "verdict") -> str:
     """The judge's label, and its reasons."""
-    lines = [f"  verdict   {verdict['label']}"]
+    lines = [f"  {title:<9} {verdict['label']}"]
     for reason in verdict["reasons"]:
         text = f"{reason['label']}: {reason['text']}"
         lines.append(textwrap.fill(text, WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN + "  "))
@@ -49,6 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"  took      {_took(report)}"
     for number, stage in enumerate(report["stages"]):
         yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {stage_in_words(stage)}"
+    if report.get("analysis"):
+        yield verdict_in_words(report["analysis"], title="compared")
     yield from _cause(report)
     for warning in report["warnings"]:
         yield f"  warning   {warning}"

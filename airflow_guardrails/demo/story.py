@@ -1,4 +1,4 @@
-"""Plays the demo's three acts: a good model, one that fails under live traffic, and one that is wrong."""
+"""Plays the demo's acts: a good model, one that fails, one that is wrong, one that is slow, one unasked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from airflow_guardrails.demo.acts import DIRECT, JUDGE, OBSERVE, SHADOWED, UPDATE, Act, Answers, Ending
+from airflow_guardrails.demo.acts import (
+    COMPARED,
+    DIRECT,
+    JUDGE,
+    OBSERVE,
+    SHADOWED,
+    UPDATE,
+    Act,
+    Answers,
+    Ending,
+)
 from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.errors import DemoError
 from airflow_guardrails.demo.production import Production
@@ -44,13 +54,23 @@ class Story:
         self._say("run 3: with a shadow test one that answers everything, and rows with gaps wrongly")
         wrong = self._play(Act(dag_id=SHADOWED, candidate="sentinel", run_id="wrong-model"))
         answers = self._question(old=good.version, new=wrong.version)
-        return Ending(good=good, bad=bad, wrong=wrong, answers=answers)
+        self._say("run 4: compared while it bakes, a model that takes a fifth longer, far below every alarm")
+        slow = self._play(
+            Act(dag_id=COMPARED, candidate="gradient-boosting", run_id="slow-model", latency_ms=25)
+        )
+        self._say("run 5: the same DAG and a sound model, but clients fall silent: nothing can be compared")
+        unasked = self._play(
+            Act(dag_id=COMPARED, candidate="gradient-boosting", run_id="unasked-model", silent=True)
+        )
+        return Ending(good=good, bad=bad, wrong=wrong, slow=slow, unasked=unasked, answers=answers)
 
     def _play(self, act: Act) -> Act:
         since = self._production.now()
         self._airflow.trigger(act.dag_id, act.run_id, {"candidate": act.candidate})
-        onlooker = Onlooker(self._airflow, act, self._say)
+        onlooker = Onlooker(self._airflow, self._production, act, self._say)
         act.state = self._airflow.follow(act.dag_id, act.run_id, timeout=self._timeout, each=onlooker.look)
+        if act.silent:
+            self._production.replay_requests()
         act.tasks = self._airflow.task_states(act.dag_id, act.run_id)
         act.report = self._xcom(act, UPDATE, "rollout_report") or {}
         act.verdict = self._xcom(act, JUDGE, "verdict") or {}
@@ -95,10 +115,13 @@ class Story:
 
 
 class Onlooker:
-    """Says what has changed in a run since the last look."""
+    """Says what has changed in a run since the last look, and does to production what the act is about."""
 
-    def __init__(self, airflow: Airflow, act: Act, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, airflow: Airflow, production: Production, act: Act, say: Callable[[str], None]
+    ) -> None:
         self._airflow = airflow
+        self._production = production
         self._act = act
         self._say = say
         self._tasks: dict[str, str | None] = {}
@@ -112,10 +135,18 @@ class Onlooker:
             self._say_test()
         if tasks.get(act.task(UPDATE)) in ("deferred", "success", "failed"):
             self._say_stages()
+        self._interfere(tasks)
         for task, state in tasks.items():
             if state in _SAID and state != self._tasks.get(task):
                 self._say(f"  {task}: {_SAID[state]}")
         self._tasks = tasks
+
+    def _interfere(self, tasks: dict[str, str | None]) -> None:
+        act, before = self._act, self._tasks
+        if act.latency_ms and tasks.get("create_model") == "success" != before.get("create_model"):
+            self._production.slow_down_newest_model(act.latency_ms)
+        if act.silent and tasks.get(UPDATE) == "deferred" != before.get(UPDATE):
+            self._production.stop_requests()
 
     def _say_test(self) -> None:
         report = self._xcom(OBSERVE, "shadow_test_report")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_guardrails.demo.acts import DIRECT, SHADOWED, Act, Answers, Ending
+from airflow_guardrails.demo.acts import COMPARED, DIRECT, SHADOWED, Act, Answers, Ending
 from airflow_guardrails.demo.cloud import sheltered
 from airflow_guardrails.demo.promises import differences
 from airflow_guardrails.demo.reading import readable, shadow_test_in_words, verdict_in_words
@@ -57,7 +57,7 @@ GOOD = Act(
     run_id="good",
     state="success",
     tasks=SHADOW_STEPS,
-    report=report("Succeeded", "v2"),
+    report=report("Succeeded", "v2", analysis={"label": "Pass", "reasons": []}),
     verdict={"label": "Pass", "shadow_model_name": "v2", "reasons": []},
     serving="v2",
     accuracy=0.95,
@@ -87,8 +87,30 @@ WRONG = Act(
     accuracy=0.97,
     error="CandidateRejected: 7 % differ",
 )
+SLOWER = {
+    "label": "Fail",
+    "reasons": [{"metric": "ModelLatency", "label": "Fail", "text": "+20 % > +10 %"}],
+}
+SLOW = Act(
+    dag_id=COMPARED,
+    candidate="g",
+    run_id="slow",
+    state="failed",
+    report=report("RolledBack", "v5", cause={"kind": "judge", "alarms": []}, analysis=SLOWER),
+    serving="v2",
+    error="EndpointRolledBack: +20 %",
+)
+UNTOLD = {"label": "Inconclusive", "reasons": []}
+UNASKED = Act(
+    dag_id=COMPARED,
+    candidate="g",
+    run_id="unasked",
+    state="failed",
+    report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=UNTOLD),
+    serving="v2",
+)
 ANSWERS = Answers(rows=5, as_old_model=5, as_new_model=0, to_incomplete_row="1")
-ENDING = Ending(good=GOOD, bad=BAD, wrong=WRONG, answers=ANSWERS)
+ENDING = Ending(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, unasked=UNASKED, answers=ANSWERS)
 
 
 def test_nothing_differs_when_all_is_as_promised():
@@ -124,6 +146,17 @@ def test_nothing_differs_when_all_is_as_promised():
         ("wrong", {"requests": 1}),
         ("wrong", {"client_errors": 1}),
         ("wrong", {"accuracy": 0.95}),
+        ("good", {"report": report("Succeeded", "v2", analysis=UNTOLD)}),
+        ("good", {"report": report("Succeeded", "v2")}),
+        ("slow", {"report": report("Succeeded", "v5", analysis=SLOWER)}),
+        ("slow", {"report": report("RolledBack", "v5", cause=CAUSE, analysis=SLOWER)}),
+        ("slow", {"report": report("RolledBack", "v5", cause={"kind": "judge"}, analysis=UNTOLD)}),
+        ("slow", {"error": "RolloutTimedOut: still at it"}),
+        ("slow", {"serving": "v5"}),
+        ("unasked", {"report": report("Succeeded", "v6", analysis=UNTOLD)}),
+        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "unknown"}, analysis=UNTOLD)}),
+        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "judge"}, analysis=SLOWER)}),
+        ("unasked", {"serving": "v6"}),
         ("answers", {"rows": 0, "as_old_model": 0}),
         ("answers", {"as_old_model": 4}),
         ("answers", {"as_new_model": 1}),

@@ -12,12 +12,12 @@ from airflow_guardrails.demo.reaper import members
 
 pytestmark = pytest.mark.e2e
 
-LIMIT_SECONDS = 330
+LIMIT_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
 def ending(tmp_path_factory):
-    """What the demo says became of its three runs; it failing is a failure with its whole output."""
+    """What the demo says became of its five runs; it failing is a failure with its whole output."""
     folder = tmp_path_factory.mktemp("demo")
     summary = folder / "summary.json"
     options = ["--home", str(folder / "home"), "--summary", str(summary)]
@@ -77,8 +77,30 @@ def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(endin
     assert (wrong["requests"], wrong["client_errors"]) == (0, 0)
 
 
+def test_the_slow_model_is_undone_by_comparison_alone(ending):
+    report = ending["slow"]["report"]
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert report["analysis"]["label"] == "Fail"
+    assert report["analysis"]["acted"] is True
+    assert ending["slow"]["error"].startswith("EndpointRolledBack: ")
+    assert "ModelLatency" in ending["slow"]["error"]
+    assert ending["slow"]["failed_requests"] == 0
+
+
+def test_an_equal_model_passes_the_comparison(ending):
+    assert ending["good"]["report"]["analysis"]["label"] == "Pass"
+    assert ending["good"]["report"]["analysis"]["acted"] is False
+
+
+def test_a_model_that_nobody_asked_is_not_brought_in(ending):
+    report = ending["unasked"]["report"]
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert report["analysis"]["label"] == "Inconclusive"
+    assert report["serving_endpoint_config_name"] == ending["good"]["report"]["endpoint_config_name"]
+
+
 def test_the_endpoint_still_answers_with_the_good_model_afterwards(ending):
-    assert ending["wrong"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
+    assert ending["unasked"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
     assert ending["answers"]["rows"] > 0
     assert ending["answers"]["as_old_model"] == ending["answers"]["rows"]
     assert ending["answers"]["as_new_model"] == 0

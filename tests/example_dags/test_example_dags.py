@@ -43,13 +43,14 @@ def good_model(tumour_model):
 
 def test_every_example_loads_and_can_be_stored(dag_bag):
     assert dag_bag.import_errors == {}
-    assert set(dag_bag.dags) == {"retrain_and_deploy", "shadow_test_and_deploy"}
+    assert set(dag_bag.dags) == {"retrain_and_compare", "retrain_and_deploy", "shadow_test_and_deploy"}
     for dag in dag_bag.dags.values():
         assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
 
 
-def test_nothing_is_deployed_before_it_is_evaluated_registered_and_guarded(dag_bag):
-    update = dag_bag.dags["retrain_and_deploy"].get_task("guarded_update")
+@pytest.mark.parametrize("dag_id", ["retrain_and_compare", "retrain_and_deploy"])
+def test_nothing_is_deployed_before_it_is_evaluated_registered_and_guarded(dag_bag, dag_id):
+    update = dag_bag.dags[dag_id].get_task("guarded_update")
     before = {"train", "evaluate", "create_model", "create_endpoint_config", "put_alarms"}
     assert update.get_flat_relative_ids(upstream=True) == before
     assert len(update.alarms) == 2
