@@ -7,7 +7,7 @@ READY_E2E := $(VENV)/.ready-e2e
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test e2e soak check clean constraints
+.PHONY: help demo ui test e2e soak calibrate check clean constraints
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test         all tests but those of make e2e"
 	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
+	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
 	@echo "make clean        remove everything that these made"
 	@echo "make constraints  bring constraints.txt in line with pyproject.toml"
@@ -37,6 +38,9 @@ soak: SCHEDULES ?= 10000
 soak: SEED ?= $(shell date +%s)
 soak: $(READY)
 	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/rollouts/test_schedules.py $(ARGS)
+
+calibrate: $(READY)
+	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.aws.errors import Unanswered
 from airflow_guardrails.domain.metric_query import MetricQuery
 
 # GetMetricData, MetricDataQueries.
 _MOST_QUERIES = 500
+
+# MetricDataResult, StatusCode: "PartialData" goes on on the next page.
+_UNREAD = frozenset({"InternalError", "Forbidden"})
 
 Answer = Mapping[str, Any]
 
@@ -27,11 +31,17 @@ def metric_data_requests(
 def parse_metric_data(
     pages: Iterable[Answer], queries: Sequence[MetricQuery]
 ) -> dict[MetricQuery, dict[datetime, float]]:
-    """Put together the pages of one request; a query without data has an empty series."""
+    """
+    Put together the pages of one request; a query without data has an empty series.
+
+    :raises Unanswered: if CloudWatch could not read one of them, which is not that it has no data.
+    """
     series: dict[MetricQuery, dict[datetime, float]] = {query: {} for query in queries}
     for page in pages:
         for result in page["MetricDataResults"]:
             query = queries[int(result["Id"].removeprefix("q"))]
+            if result.get("StatusCode") in _UNREAD:
+                raise Unanswered(reason=f"CloudWatch could not read {query.metric}: {result['StatusCode']}")
             series[query].update(zip(result["Timestamps"], result["Values"], strict=True))
     return series
 
