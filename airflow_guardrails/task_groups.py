@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
+from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
@@ -34,6 +35,7 @@ def guarded_deployment(
     metrics: Sequence[MetricRule | Mapping[str, Any]] | None = None,
     predictions: PredictionRule | Mapping[str, Any] | None = None,
     warm_up: timedelta = timedelta(minutes=5),
+    judge_early: bool = False,
     on_inconclusive: OnVerdict = "fail",
     deferrable: bool = True,
     waiter_delay: float = 60,
@@ -74,6 +76,8 @@ def guarded_deployment(
     :param metrics: rules of the judge for metrics.
     :param predictions: rule of the judge for answers; needs *data_storage_uri*.
     :param warm_up: how long after its first request the shadow is not judged.
+    :param judge_early: judge from the start on, again and again, until the verdict is Pass or Fail; instead
+        of waiting for *min_invocations* or the end of the test.
     :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
         goes on to the update.
     :param deferrable: whether waits are in the triggerer instead of worker slots.
@@ -86,7 +90,13 @@ def guarded_deployment(
         (:class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`).
     :param update_arguments: more arguments of ``guarded_update``
         (:class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`).
+    :raises InvalidArgument: if *judge_early* and *min_invocations* are both given.
     """
+    if judge_early and min_invocations is not None:
+        raise InvalidArgument(
+            f"min_invocations must be left out with judge_early (got {min_invocations!r}): the judge says "
+            "when it has seen enough"
+        )
     connection: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name}
     waiting: dict[str, Any] = {**connection, "deferrable": deferrable}
     with TaskGroup(group_id=group_id) as group:
@@ -106,6 +116,7 @@ def guarded_deployment(
         observe = SageMakerShadowTestSensor(
             task_id="observe",
             name=name,
+            until="Running" if judge_early else "Completed",
             min_invocations=min_invocations,
             poke_interval=waiter_delay,
             timeout=(duration + timedelta(hours=2)).total_seconds(),
@@ -118,7 +129,8 @@ def guarded_deployment(
             predictions=predictions,
             warm_up=warm_up,
             on_inconclusive=on_inconclusive,
-            **{**connection, **(judge_arguments or {})},
+            until_decided=judge_early,
+            **{**waiting, **(judge_arguments or {})},
         )
         stop = SageMakerStopShadowTestOperator(
             task_id="stop_shadow_test",

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
-from airflow_guardrails.connected import ConnectedTask, check_choice
-from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.connected import ConnectedTask, check_choice, check_seconds, fire_floor
 from airflow_guardrails.domain.experiment import Experiment, Phase
-from airflow_guardrails.domain.judge import Label, Verdict, combine, judge
-from airflow_guardrails.domain.metric_query import finest_period
-from airflow_guardrails.domain.prediction_verdict import prediction_reason
-from airflow_guardrails.domain.predictions.comparison import Comparison
-from airflow_guardrails.domain.shadow_evidence import evidence_of, queries_of, trial_of
+from airflow_guardrails.domain.judge import Label, Verdict
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
@@ -27,15 +21,12 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators.built import built
-from airflow_guardrails.operators.captures import compare_all
+from airflow_guardrails.operators.judging import Judging, verdict_report
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
 
 OnVerdict = Literal["fail", "skip", "return"]
 
 VERDICT_KEY = "verdict"
-
-# CloudWatch publishes a minute's metrics some minutes late; no document says how many.
-METRICS_LAG = timedelta(minutes=3)
 
 
 class SageMakerJudgeShadowTestOperator(ConnectedTask):
@@ -65,6 +56,11 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     :param on_fail: what the verdict Fail does to the task: ``"fail"`` it without retries, ``"skip"`` it
         and what depends on it, or ``"return"`` the verdict for the DAG to decide.
     :param on_inconclusive: the same for the verdict Inconclusive.
+    :param until_decided: whether a test that is still running is judged again and again, until the verdict is
+        Pass or Fail or the test is over. The judge may look as often as it likes without erring more often;
+        kept answers are read once the metrics pass.
+    :param deferrable: whether to wait for the next look in the triggerer instead of a worker slot.
+    :param waiter_delay: seconds between two looks.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -88,6 +84,9 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         alpha: float = 0.05,
         on_fail: OnVerdict = "fail",
         on_inconclusive: OnVerdict = "fail",
+        until_decided: bool = False,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        waiter_delay: float = 300,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
@@ -97,6 +96,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         super().__init__(**kwargs)
         check_choice("on_fail", on_fail, OnVerdict)
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
+        check_seconds("waiter_delay", waiter_delay)
         if not isinstance(warm_up, timedelta) or warm_up < timedelta(0):
             raise InvalidArgument(f"warm_up must be a timedelta of at least 0 (got {warm_up!r})")
         if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
@@ -110,27 +110,55 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.alpha = alpha
         self.on_fail = on_fail
         self.on_inconclusive = on_inconclusive
+        self.until_decided = until_decided
+        self.deferrable = deferrable
+        self.waiter_delay = waiter_delay
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> dict[str, Any]:
-        rules, prediction_rule = self._rules(), self._prediction_rule()
-        experiment = self.translated(self._experiment)
-        self.push_endpoint_links(context, experiment.endpoint_name)
-        # Answers count as one rule more: what may go wrong is divided among all.
-        part = self.alpha / (len(rules) + 1) if prediction_rule else 0.0
-        reasons = list(self._judge_metrics(experiment, rules, alpha=self.alpha - part).reasons)
-        comparison = self._compared(experiment, prediction_rule)
-        if prediction_rule is not None:
-            reasons.append(prediction_reason(comparison, prediction_rule, alpha=part))
-        verdict = combine(reasons)
-        report = self._report(experiment, verdict, comparison)
+        judging = self._judging()
+        while True:
+            experiment = self.translated(self._experiment)
+            self.push_endpoint_links(context, experiment.endpoint_name)
+            may_wait = self.until_decided and not experiment.phase.over
+            verdict, comparison = judging.judge(experiment, is_last=not may_wait)
+            if not may_wait or verdict.label is not Label.INCONCLUSIVE:
+                break
+            self.log.info("Not decided yet: %s", verdict.describe())
+            if self.deferrable:
+                self._come_back()
+            self.sleep(self.waiter_delay)
+        report = verdict_report(experiment, verdict, comparison)
         self.push(context, VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
         return self._end(verdict, report)
+
+    def execute_again(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: ARG002
+        """Judge anew; called by Airflow when it is time."""
+        return self.execute(context)
+
+    def _come_back(self) -> NoReturn:
+        """Leave the worker: all that is known is in AWS, so the next look begins from nothing."""
+        from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
+
+        pause = timedelta(seconds=max(self.waiter_delay, fire_floor()))
+        self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
+
+    def _judging(self) -> Judging:
+        return Judging(
+            metrics=self._rules(),
+            predictions=self._prediction_rule(),
+            merged=self.comparison,
+            compares=self.compare_predictions,
+            warm_up=self.warm_up,
+            alpha=self.alpha,
+            hook=self.hook,
+            log=self.log,
+        )
 
     def _rules(self) -> tuple[MetricRule, ...]:
         if self.metrics is None:
@@ -150,39 +178,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
                 "it has seen until then is no trial"
             )
         return look
-
-    def _judge_metrics(self, experiment: Experiment, rules: Sequence[MetricRule], *, alpha: float) -> Verdict:
-        starts, ends = trial_of(experiment)
-        # A minute that is over may not be published yet; one side of it alone would be a difference.
-        ends = min(ends, experiment.seen_at - METRICS_LAG)
-        period = finest_period(starts, experiment.seen_at)
-        series = self.hook.metric_series(
-            queries_of(experiment, rules), start=starts, end=max(ends, starts), period=period
-        )
-        return judge(evidence_of(experiment, rules, series), rules, alpha=alpha, warm_up=self.warm_up)
-
-    def _compared(self, experiment: Experiment, rule: PredictionRule | None) -> Comparison | None:
-        if self.comparison:
-            return _read(self.comparison, rule)
-        if not self.compare_predictions or experiment.storage is None:
-            return None
-        return compare_all(experiment, rule or PredictionRule(), hook=self.hook, log=self.log)
-
-    def _report(
-        self, experiment: Experiment, verdict: Verdict, comparison: Comparison | None
-    ) -> dict[str, Any]:
-        starts, ends = trial_of(experiment)
-        return {
-            "schema_version": 1,
-            "name": experiment.name,
-            "endpoint_name": experiment.endpoint_name,
-            "production_model_name": experiment.production.model_name if experiment.production else None,
-            "shadow_model_name": experiment.shadow.model_name if experiment.shadow else None,
-            "starts_at": starts.isoformat(),
-            "ends_at": ends.isoformat(),
-            **verdict.as_dict(),
-            "predictions": comparison.summary() if comparison is not None else None,
-        }
 
     def _end(self, verdict: Verdict, report: dict[str, Any]) -> dict[str, Any]:
         sentence = f"{report['shadow_model_name']} in the shadow of {report['production_model_name']}: "
@@ -208,21 +203,3 @@ _WISHES: dict[Label, tuple[str, type[ReportedError]]] = {
     Label.FAIL: ("on_fail", CandidateRejected),
     Label.INCONCLUSIVE: ("on_inconclusive", CandidateUndecided),
 }
-
-
-def _read(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
-    """:raises InvalidArgument: if the answers were compared otherwise than they are to be judged."""
-    try:
-        comparison = Comparison.from_dict(written)
-    except GuardrailsValueError as error:
-        raise InvalidArgument(f"comparison cannot be read: {error}") from error
-    if rule is not None:
-        as_compared = replace(
-            comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs
-        )
-        if as_compared != rule:
-            raise InvalidArgument(
-                f"comparison was compared by another rule than predictions says (got {comparison.rule} for "
-                f"{rule}): give both tasks the same"
-            )
-    return comparison

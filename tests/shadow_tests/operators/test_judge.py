@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.sdk.timezone import utcnow
 
 from airflow_guardrails.exceptions import (
     CandidateRejected,
@@ -17,6 +18,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.rules import MetricRule
+from tests.conftest import START
 from tests.shadow_tests.operators.conftest import in_simulated_time
 
 
@@ -31,10 +33,15 @@ def judge(lab, simulated_sleep):
 
 @pytest.fixture
 def trial(lab):
-    """Run the test ``trial`` for an hour of traffic; profiles say how the two models behave."""
+    """Run the test ``trial``, for an hour unless told otherwise; profiles say how the two models behave."""
 
     def run(
-        *, candidate: dict[str, float] | None = None, per_minute: float = 60, percent: int = 100, **more: Any
+        *,
+        candidate: dict[str, float] | None = None,
+        per_minute: float = 60,
+        percent: int = 100,
+        minutes: float = 60,
+        **more: Any,
     ):
         control = lab.simulator.client
         control.profile("churn", latency_ms=20, latency_jitter_ms=10)
@@ -43,7 +50,7 @@ def trial(lab):
         mode["ShadowModelVariants"][0]["SamplingPercentage"] = percent
         lab.replay(per_minute=per_minute)
         lab.run(ShadowModeConfig=mode, **more)
-        lab.advance(hours=1)
+        lab.advance(minutes=minutes)
         return lab
 
     return run
@@ -152,6 +159,46 @@ def test_an_inconclusive_verdict_can_be_returned(judge, trial, context):
     trial(per_minute=0.0001)
 
     assert judge(on_inconclusive="return").execute(context)["label"] == "Inconclusive"
+
+
+@pytest.mark.parametrize(("latency_ms", "label"), [(30, "Fail"), (20, "Pass")])
+def test_a_test_that_is_judged_until_it_is_decided_need_not_run_to_its_end(
+    judge, trial, context, lab, latency_ms, label
+):
+    trial(candidate={"latency_ms": latency_ms}, minutes=1, end=timedelta(hours=12))
+
+    report = judge(until_decided=True, on_fail="return").execute(context)
+
+    assert report["label"] == label
+    assert lab.status() == "Running"
+    assert lab.simulator.client.now() - START < timedelta(hours=2)
+
+
+def test_what_is_never_decided_ends_with_the_test(judge, trial, context, lab):
+    trial(per_minute=0.0001, minutes=1, end=timedelta(hours=2))
+
+    with pytest.raises(CandidateUndecided):
+        judge(until_decided=True).execute(context)
+
+    assert lab.status() == "Completed"
+
+
+def test_between_two_looks_a_deferrable_judge_leaves_the_worker(judge, trial, context):
+    trial(minutes=1, end=timedelta(hours=12))
+
+    with pytest.raises(TaskDeferred) as deferred:
+        judge(until_decided=True, deferrable=True).execute(context)
+
+    assert deferred.value.method_name == "execute_again"
+    assert deferred.value.trigger.moment - utcnow() > timedelta(minutes=4)
+
+
+def test_a_judge_that_comes_back_judges_anew(judge, trial, context):
+    trial()
+
+    report = judge(until_decided=True, deferrable=True).execute_again(context, event={"any": "thing"})
+
+    assert report["label"] == "Pass"
 
 
 def test_rules_are_the_authors_own_objects_or_dicts(judge, trial, context):

@@ -1,0 +1,115 @@
+"""What a verdict on a shadow test is made of: the metrics of both variants, and their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.experiment import Experiment
+from airflow_guardrails.domain.judge import Label, Verdict, combine, judge
+from airflow_guardrails.domain.metric_query import finest_period
+from airflow_guardrails.domain.prediction_verdict import prediction_reason
+from airflow_guardrails.domain.predictions.comparison import Comparison
+from airflow_guardrails.domain.shadow_evidence import evidence_of, queries_of, trial_of
+from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.operators.captures import compare_all
+from airflow_guardrails.rules import MetricRule, PredictionRule
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+# CloudWatch publishes a minute's metrics some minutes late; no document says how many.
+METRICS_LAG = timedelta(minutes=3)
+
+
+@dataclass(kw_only=True)
+class Judging:
+    """
+    How a shadow test is judged.
+
+    :param predictions: rule for the answers; None: they are compared, and decide nothing.
+    :param merged: the comparison that other tasks have made; None: it is made here.
+    :param compares: whether answers are looked at at all.
+    """
+
+    metrics: Sequence[MetricRule]
+    predictions: PredictionRule | None
+    merged: Mapping[str, Any] | None
+    compares: bool
+    warm_up: timedelta
+    alpha: float
+    hook: GuardrailsHook
+    log: Any
+
+    def judge(self, experiment: Experiment, *, is_last: bool = True) -> tuple[Verdict, Comparison | None]:
+        """
+        Judge what there is; where this is not the last look, answers are read only if they may decide.
+        """
+        # Answers count as one rule more: what may go wrong is divided among all.
+        part = self.alpha / (len(self.metrics) + 1) if self.predictions else 0.0
+        verdict = self._judge_metrics(experiment, alpha=self.alpha - part)
+        if not is_last and verdict.label is not Label.PASS:
+            return verdict, None
+        comparison = self._compared(experiment)
+        if self.predictions is None:
+            return verdict, comparison
+        answers = prediction_reason(comparison, self.predictions, alpha=part)
+        return combine([*verdict.reasons, answers]), comparison
+
+    def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
+        starts, ends = trial_of(experiment)
+        # A minute that is over may not be published yet; one side of it alone would be a difference.
+        ends = min(ends, experiment.seen_at - METRICS_LAG)
+        series = self.hook.metric_series(
+            queries_of(experiment, self.metrics),
+            start=starts,
+            end=max(ends, starts),
+            period=finest_period(starts, experiment.seen_at),
+        )
+        evidence = evidence_of(experiment, self.metrics, series)
+        return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
+
+    def _compared(self, experiment: Experiment) -> Comparison | None:
+        if self.merged:
+            return _read(self.merged, self.predictions)
+        if not self.compares or experiment.storage is None:
+            return None
+        return compare_all(experiment, self.predictions or PredictionRule(), hook=self.hook, log=self.log)
+
+
+def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Comparison | None) -> dict[str, Any]:
+    """Write the verdict down, with what it is about."""
+    starts, ends = trial_of(experiment)
+    return {
+        "schema_version": 1,
+        "name": experiment.name,
+        "endpoint_name": experiment.endpoint_name,
+        "production_model_name": experiment.production.model_name if experiment.production else None,
+        "shadow_model_name": experiment.shadow.model_name if experiment.shadow else None,
+        "starts_at": starts.isoformat(),
+        "ends_at": ends.isoformat(),
+        **verdict.as_dict(),
+        "predictions": comparison.summary() if comparison is not None else None,
+    }
+
+
+def _read(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
+    """:raises InvalidArgument: if the answers were compared otherwise than they are to be judged."""
+    try:
+        comparison = Comparison.from_dict(written)
+    except GuardrailsValueError as error:
+        raise InvalidArgument(f"comparison cannot be read: {error}") from error
+    if rule is not None:
+        as_compared = replace(
+            comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs
+        )
+        if as_compared != rule:
+            raise InvalidArgument(
+                f"comparison was compared by another rule than predictions says (got {comparison.rule} for "
+                f"{rule}): give both tasks the same"
+            )
+    return comparison

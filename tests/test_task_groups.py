@@ -1,0 +1,78 @@
+"""The group of tasks that a DAG author puts behind training and evaluation."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.sdk import DAG
+
+from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.strategies import Canary
+from airflow_guardrails.task_groups import guarded_deployment
+
+
+@pytest.fixture
+def dag():
+    with DAG("deploy", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), schedule=None) as dag:
+        yield dag
+
+
+def deployment(**changes):
+    arguments = {
+        "endpoint_name": "churn",
+        "model_name": "churn-2",
+        "endpoint_config_name": "churn-2",
+        "role_arn": "arn:aws:iam::123456789012:role/sagemaker",
+        "strategy": Canary(percent=25, bake=timedelta(minutes=10)),
+    }
+    return guarded_deployment(**{**arguments, **changes})
+
+
+def test_what_comes_before_the_group_comes_before_its_first_task(dag):
+    BaseOperator(task_id="evaluate") >> deployment()
+
+    assert dag.get_task("evaluate").downstream_task_ids == {"guarded_deployment.shadow_test"}
+
+
+def test_what_comes_after_the_group_waits_for_the_update(dag):
+    deployment() >> BaseOperator(task_id="announce")
+
+    assert dag.get_task("announce").upstream_task_ids == {"guarded_deployment.guarded_update"}
+
+
+def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
+    deployment()
+
+    update = dag.get_task("guarded_deployment.guarded_update")
+    assert update.upstream_task_ids == {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"}
+    assert update.trigger_rule == "all_success"
+
+
+def test_the_shadow_is_taken_down_whatever_happens_once_it_is_made(dag):
+    deployment()
+
+    assert dag.get_task("guarded_deployment.shadow_test").is_setup
+    assert dag.get_task("guarded_deployment.stop_shadow_test").is_teardown
+
+
+def test_a_dag_may_have_two_groups_and_say_more_to_each_task(dag):
+    deployment(group_id="one", update_arguments={"retries": 3}, judge_arguments={"alpha": 0.01})
+    deployment(group_id="two", endpoint_name="fraud", shadow_test_arguments={"instance_count": 1})
+
+    assert dag.get_task("one.guarded_update").retries == 3
+    assert dag.get_task("one.judge").alpha == 0.01
+    assert dag.get_task("two.shadow_test").instance_count == 1
+
+
+def test_an_early_judge_begins_as_soon_as_the_test_runs(dag):
+    deployment(judge_early=True)
+
+    assert dag.get_task("guarded_deployment.observe").until == "Running"
+    assert dag.get_task("guarded_deployment.judge").until_decided is True
+
+
+def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
+    with pytest.raises(InvalidArgument, match="min_invocations must be left out"):
+        deployment(judge_early=True, min_invocations=1000)
