@@ -7,13 +7,14 @@ READY_E2E := $(VENV)/.ready-e2e
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test e2e soak calibrate check clean constraints
+.PHONY: help demo ui test proofs e2e soak calibrate check clean constraints
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo         a good model rolled out, a bad one rolled back, a wrong one stopped, by a real Airflow; no AWS"
 	@echo "make ui           the same, then stays up so that you can look at the runs in the Airflow UI"
-	@echo "make test         all tests but those of make e2e"
+	@echo "make test         all tests but those of make proofs and make e2e"
+	@echo "make proofs       what goes through all cases: a crash at every call and a retry, flags by outcomes by modes"
 	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
@@ -28,7 +29,10 @@ ui: $(READY)
 	@$(BIN)/python -m airflow_guardrails.demo --ui $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 -m "not e2e" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not e2e and not proof" $(ARGS)
+
+proofs: $(READY)
+	@$(BIN)/python -m pytest -n 2 -m proof $(ARGS)
 
 e2e: $(READY_E2E)
 	@.ci/install-postgresql || true

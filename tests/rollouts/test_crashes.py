@@ -29,6 +29,8 @@ from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import Canary
 from tests.crashing import Crash, Died, Moment, Wire, listen_to_hooks
 
+pytestmark = pytest.mark.proof
+
 # Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=5))

@@ -337,6 +337,7 @@ async def deferred(sensor, context, simulated_sleep, now):
     return sensor.execute_complete(context, event=event)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("mode", ["poke", "reschedule", "deferrable"])
 @pytest.mark.parametrize(
     ("outcome", "soft_fail", "on_rollback"),

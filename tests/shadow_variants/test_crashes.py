@@ -24,6 +24,8 @@ from tests.rollouts.test_crashes import Account, Crash, Died, End, Moment, TaskS
 
 account = guarded_update.account
 
+pytestmark = pytest.mark.proof
+
 # Each call is crashed at, and retried after. A new one belongs here once it is clear that a crash there is
 # harmless; if it changes anything, what a retry makes of it half done.
 LOOK = ("DescribeEndpointConfig", "DescribeEndpoint", "DescribeEndpointConfig", "ListInferenceExperiments")

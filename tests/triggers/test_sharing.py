@@ -185,6 +185,7 @@ async def test_where_listing_is_not_allowed_each_end_is_told_all_the_same(churn,
     assert churn.calls("ListEndpoints") == 1
 
 
+@pytest.mark.proof
 async def test_throttling_slows_all_waits_down_and_ends_none(churn, fleet):
     client = churn.simulator.client
     client.fault(

@@ -25,6 +25,8 @@ from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.simulation import Simulation
 from tests.crashing import Crash, Died, Moment, Wire, listen_to_hooks
 
+pytestmark = pytest.mark.proof
+
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 ROLE = "arn:aws:iam::123456789012:role/experiments"
 

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_guardrails.domain.experiment import ModelVariant
 from airflow_guardrails.domain.shadow_stop import Action, why_not_carried_out
-from tests.domain.test_shadow_test import experiment
+from tests.shadow_tests.domain.test_shadow_test import experiment
 
 
 def ended(production, shadow):
