@@ -24,6 +24,7 @@ from airflow_guardrails.operators.built import built
 from airflow_guardrails.operators.judging import Judging, verdict_report
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
 
+JudgeName = Literal["intervals", "kayenta"]
 OnVerdict = Literal["fail", "skip", "return"]
 
 VERDICT_KEY = "verdict"
@@ -53,6 +54,8 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     :param warm_up: how long after its first request the shadow is not judged.
     :param alpha: the chance that a model as good as production is found worse, over all metrics together;
         above 0 and below 0.5.
+    :param judge: ``"intervals"``, or ``"kayenta"`` for those who come from Spinnaker: metrics are then judged
+        as its judge does, with its constants and weaknesses (``docs/judge.md``); *alpha* is for answers only.
     :param on_fail: what the verdict Fail does to the task: ``"fail"`` it without retries, ``"skip"`` it
         and what depends on it, or ``"return"`` the verdict for the DAG to decide.
     :param on_inconclusive: the same for the verdict Inconclusive.
@@ -82,6 +85,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         compare_predictions: bool = True,
         warm_up: timedelta = timedelta(minutes=5),
         alpha: float = 0.05,
+        judge: JudgeName = "intervals",
         on_fail: OnVerdict = "fail",
         on_inconclusive: OnVerdict = "fail",
         until_decided: bool = False,
@@ -94,6 +98,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("judge", judge, JudgeName)
         check_choice("on_fail", on_fail, OnVerdict)
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
         check_seconds("waiter_delay", waiter_delay)
@@ -101,6 +106,11 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             raise InvalidArgument(f"warm_up must be a timedelta of at least 0 (got {warm_up!r})")
         if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
             raise InvalidArgument(f"alpha must be above 0 and below 0.5 (got {alpha!r})")
+        if judge == "kayenta" and until_decided:
+            raise InvalidArgument(
+                "until_decided must be False with judge='kayenta' (got True): each look would raise its share "
+                "of false alarms anew"
+            )
         self.name = name
         self.metrics = metrics
         self.predictions = predictions
@@ -108,6 +118,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.compare_predictions = compare_predictions
         self.warm_up = warm_up
         self.alpha = alpha
+        self.judge = judge
         self.on_fail = on_fail
         self.on_inconclusive = on_inconclusive
         self.until_decided = until_decided
@@ -156,6 +167,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             compares=self.compare_predictions,
             warm_up=self.warm_up,
             alpha=self.alpha,
+            by_kayenta=self.judge == "kayenta",
             hook=self.hook,
             log=self.log,
         )

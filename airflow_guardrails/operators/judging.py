@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.judge import Label, Verdict, combine, judge
+from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_query import finest_period
 from airflow_guardrails.domain.prediction_verdict import prediction_reason
 from airflow_guardrails.domain.predictions.comparison import Comparison
@@ -31,6 +32,7 @@ class Judging:
     """
     How a shadow test is judged.
 
+    :param by_kayenta: whether metrics are judged as Kayenta does.
     :param predictions: rule for the answers; None: they are compared, and decide nothing.
     :param merged: the comparison that other tasks have made; None: it is made here.
     :param compares: whether answers are looked at at all.
@@ -42,6 +44,7 @@ class Judging:
     compares: bool
     warm_up: timedelta
     alpha: float
+    by_kayenta: bool
     hook: GuardrailsHook
     log: Any
 
@@ -71,6 +74,8 @@ class Judging:
             period=finest_period(starts, experiment.seen_at),
         )
         evidence = evidence_of(experiment, self.metrics, series)
+        if self.by_kayenta:
+            return judge_kayenta(evidence.after(self.warm_up), self.metrics)
         return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
 
     def _compared(self, experiment: Experiment) -> Comparison | None:
