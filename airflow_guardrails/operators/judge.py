@@ -108,8 +108,8 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             raise InvalidArgument(f"alpha must be above 0 and below 0.5 (got {alpha!r})")
         if judge == "kayenta" and until_decided:
             raise InvalidArgument(
-                "until_decided must be False with judge='kayenta' (got True): each look would raise its share "
-                "of false alarms anew"
+                "until_decided must be False with judge='kayenta' (got True): each look would raise its "
+                "share of false alarms anew"
             )
         self.name = name
         self.metrics = metrics
