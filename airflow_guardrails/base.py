@@ -9,25 +9,27 @@ from typing import Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, ConnectedTask, fire_floor
+from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
 from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.follow import Following, Say, conclude, follow, observe
+from airflow_guardrails.domain.follow import Following, conclude, follow, observe
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, UnexpectedAnswer
-from airflow_guardrails.hooks.driving import Result, Steps, drive
-from airflow_guardrails.killing import Kill, abort_rollout
+from airflow_guardrails.exceptions import ERROR_BY_OUTCOME
+from airflow_guardrails.killing import abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
+from airflow_guardrails.watching import WatchingTask, report_of
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
 OnKill = Literal["leave", "abort"]
 
+_UNWATCHED = "The rollout could not be watched to its end, so nothing is known of its outcome"
 
-class RolloutTask(ConnectedTask):
+
+class RolloutTask(WatchingTask):
     """
     Base of operators and sensor: follows a rollout, and changes nothing in AWS but the abort switch.
     """
@@ -38,7 +40,6 @@ class RolloutTask(ConnectedTask):
     kill_action: OnKill = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
     events_queue_url: str | None = None
-    _kill: Kill | None = None
 
     def observe(self, watch: Watch) -> Watch:
         return self._drive(observe(watch))
@@ -46,14 +47,10 @@ class RolloutTask(ConnectedTask):
     def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
         if self.kill_action == "abort":
             stop = partial(abort_rollout, self.hook, watch.rollout, self.log)
-            self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
+            self._stop_if_killed(context, stop)
         following = Following(every=every, deadline=deadline, now=self.now, on_timeout=self.on_timeout)
         _, report = self._drive(follow(watch, following))
         return report
-
-    def on_kill(self) -> None:
-        if self._kill is not None:
-            self._kill.asked = True
 
     def conclude(self, watch: Watch) -> Report:
         return self._drive(conclude(watch))
@@ -91,7 +88,7 @@ class RolloutTask(ConnectedTask):
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
         """Take the trigger's event; called by Airflow when the trigger has fired."""
-        return self.end(context, report_of(event))
+        return self.end(context, report_of(event, unwatched=_UNWATCHED))
 
     def end(self, context: Mapping[str, Any], report: Report) -> Report:
         """
@@ -116,32 +113,3 @@ class RolloutTask(ConnectedTask):
         if self.on_rollback == "skip":
             raise AirflowSkipException(sentence)
         return report
-
-    def _drive(self, steps: Steps[Result]) -> Result:
-        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
-
-    def _sleep(self, seconds: float) -> None:
-        if self._kill is None:
-            self.sleep(seconds)
-        else:
-            self._kill.sleep(seconds, self.sleep)
-
-    def _say(self, news: Say) -> None:
-        self.log.info(news.sentence)
-
-
-def report_of(event: Any) -> Report:
-    """
-    Read the trigger's event.
-
-    :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
-    """
-    if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
-        raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
-    if event.get("error"):
-        raise UnexpectedAnswer(
-            "The rollout could not be watched to its end, so nothing is known of its outcome: "
-            f"{event['error']}"
-        )
-    report: Report = event["report"]
-    return report

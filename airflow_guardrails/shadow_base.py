@@ -7,29 +7,30 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, NoReturn
 
-from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, ConnectedTask, fire_floor
-from airflow_guardrails.domain.follow import Following, Say
+from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
+from airflow_guardrails.domain.follow import Following
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_follow import follow_test, observe_test
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
-from airflow_guardrails.exceptions import ERROR_BY_ENDING, UnexpectedAnswer
-from airflow_guardrails.hooks.driving import Result, Steps, drive
-from airflow_guardrails.killing import Kill, stop_test
+from airflow_guardrails.exceptions import ERROR_BY_ENDING
+from airflow_guardrails.killing import stop_test
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
+from airflow_guardrails.watching import WatchingTask, report_of
 
 OnKillTest = Literal["leave", "stop"]
 
 # SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
 CHANGING = timedelta(hours=1)
 
+_UNWATCHED = "The shadow test could not be watched to its end"
 
-class ShadowTestTask(ConnectedTask):
+
+class ShadowTestTask(WatchingTask):
     """Base of the tasks that wait for a shadow test."""
 
     kill_action: OnKillTest = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
-    _kill: Kill | None = None
 
     def observe_test(self, watch: ShadowWatch) -> ShadowWatch:
         return self._drive(observe_test(watch))
@@ -39,12 +40,8 @@ class ShadowTestTask(ConnectedTask):
     ) -> ShadowWatch:
         if self.kill_action == "stop":
             stop = partial(stop_test, self.hook, watch.name, self.log)
-            self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
+            self._stop_if_killed(context, stop)
         return self._drive(follow_test(watch, Following(every=every, deadline=deadline, now=self.now)))
-
-    def on_kill(self) -> None:
-        if self._kill is not None:
-            self._kill.asked = True
 
     def defer_test(self, watch: ShadowWatch, *, every: float, deadline: float) -> NoReturn:
         """
@@ -73,7 +70,7 @@ class ShadowTestTask(ConnectedTask):
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
         """Take the trigger's event; called by Airflow when the trigger has fired."""
-        return self.end_test(context, report_of(event))
+        return self.end_test(context, report_of(event, unwatched=_UNWATCHED))
 
     def conclude_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowReport:
         return self.end_test(context, shadow_test_report(watch))
@@ -90,29 +87,3 @@ class ShadowTestTask(ConnectedTask):
             raise ERROR_BY_ENDING[ending.value](sentence, report)
         self.log.info(sentence)
         return report
-
-    def _drive(self, steps: Steps[Result]) -> Result:
-        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
-
-    def _sleep(self, seconds: float) -> None:
-        if self._kill is None:
-            self.sleep(seconds)
-        else:
-            self._kill.sleep(seconds, self.sleep)
-
-    def _say(self, news: Say) -> None:
-        self.log.info(news.sentence)
-
-
-def report_of(event: Any) -> ShadowReport:
-    """
-    Read the trigger's event.
-
-    :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
-    """
-    if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
-        raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
-    if event.get("error"):
-        raise UnexpectedAnswer(f"The shadow test could not be watched to its end: {event['error']}")
-    report: ShadowReport = event["report"]
-    return report
