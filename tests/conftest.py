@@ -52,14 +52,18 @@ def simulator(monkeypatch, shared_models):
     from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
 
     with serve(Simulation(clock=Clock(start=START))) as running:
-        extra = {
-            "endpoint_url": running.url,
-            "region_name": "us-east-1",
-            "config_kwargs": {"retries": {"total_max_attempts": 1}},
-        }
-        connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
         yield running
+
+
+def connection_to(url: str) -> str:
+    """Write down a connection of Airflow's to the simulator at *url*, without retries."""
+    extra = {
+        "endpoint_url": url,
+        "region_name": "us-east-1",
+        "config_kwargs": {"retries": {"total_max_attempts": 1}},
+    }
+    return json.dumps({"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra})
 
 
 @dataclass

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import pytest
+
+from tests.conftest import connection_to
 
 # What changes an endpoint or a shadow test, and may be accepted once.
 CHANGING = frozenset({"UpdateEndpoint", "CreateInferenceExperiment", "StopInferenceExperiment"})
@@ -84,3 +89,17 @@ def listen_to_hooks(wire: Wire, patch: pytest.MonkeyPatch) -> None:
         return wire.clients[key]
 
     patch.setattr(AwsBaseHook, "get_client_type", listened_to)
+
+
+@contextmanager
+def crashable_simulator(start: datetime) -> Iterator[tuple[Any, Wire]]:
+    """Serve a simulator that Airflow's connection aws_default leads to, and hear what is asked of it."""
+    from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
+    from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
+    from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
+
+    wire = Wire()
+    with serve(Simulation(clock=Clock(start=start))) as running, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
+        listen_to_hooks(wire, patch)
+        yield running, wire

@@ -22,12 +22,9 @@ from airflow_guardrails.aws.abort_switch import publish_request
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.exceptions import GuardrailsError, LaunchUnknown, RolloutError
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
-from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.metric_publishing import put_metric_data
-from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import Canary
-from tests.crashing import Crash, Died, Moment, Wire, listen_to_hooks
+from tests.crashing import Crash, Died, Moment, Wire, crashable_simulator
 
 pytestmark = pytest.mark.proof
 
@@ -251,16 +248,7 @@ def _task_instance() -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def account(shared_models):
-    wire = Wire()
-    with serve(Simulation(clock=Clock(start=START))) as running, pytest.MonkeyPatch.context() as patch:
-        extra = {
-            "endpoint_url": running.url,
-            "region_name": "us-east-1",
-            "config_kwargs": {"retries": {"total_max_attempts": 1}},
-        }
-        connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
-        listen_to_hooks(wire, patch)
+    with crashable_simulator(START) as (running, wire):
         account = Account(running=running, wire=wire)
         account.world.sagemaker.catalogue.create_model(
             {

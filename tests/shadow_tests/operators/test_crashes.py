@@ -9,7 +9,6 @@ adds it think about where it stands.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -20,10 +19,7 @@ import pytest
 
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
-from tests.crashing import Crash, Died, Moment, Wire, listen_to_hooks
+from tests.crashing import Crash, Died, Moment, Wire, crashable_simulator
 
 pytestmark = pytest.mark.proof
 
@@ -148,16 +144,7 @@ def _forget(**_: Any) -> None:
 
 @pytest.fixture(scope="module")
 def account(shared_models):
-    wire = Wire()
-    with serve(Simulation(clock=Clock(start=START))) as running, pytest.MonkeyPatch.context() as patch:
-        extra = {
-            "endpoint_url": running.url,
-            "region_name": "us-east-1",
-            "config_kwargs": {"retries": {"total_max_attempts": 1}},
-        }
-        connection = {"conn_type": "aws", "login": "testing", "password": "testing", "extra": extra}
-        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
-        listen_to_hooks(wire, patch)
+    with crashable_simulator(START) as (running, wire):
         account = Account(running=running, wire=wire)
         for model in ("churn", "candidate"):
             account.world.sagemaker.catalogue.create_model(
