@@ -11,7 +11,6 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
 from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.follow import Following, conclude, follow, observe
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
@@ -42,9 +41,13 @@ class RolloutTask(WatchingTask):
     events_queue_url: str | None = None
 
     def observe(self, watch: Watch) -> Watch:
+        from airflow_guardrails.domain.follow import observe  # noqa: PLC0415
+
         return self._drive(observe(watch))
 
     def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
+        from airflow_guardrails.domain.follow import Following, follow  # noqa: PLC0415
+
         if self.kill_action == "abort":
             stop = partial(abort_rollout, self.hook, watch.rollout, self.log)
             self._stop_if_killed(context, stop)
@@ -53,6 +56,8 @@ class RolloutTask(WatchingTask):
         return report
 
     def conclude(self, watch: Watch) -> Report:
+        from airflow_guardrails.domain.follow import conclude  # noqa: PLC0415
+
         return self._drive(conclude(watch))
 
     def defer_watch(self, watch: Watch, *, every: float, deadline: float) -> NoReturn:

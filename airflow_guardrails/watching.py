@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.connected import ConnectedTask
-from airflow_guardrails.domain.follow import Say
 from airflow_guardrails.exceptions import UnexpectedAnswer
-from airflow_guardrails.hooks.driving import Result, Steps, drive
 from airflow_guardrails.killing import Kill
+
+if TYPE_CHECKING:
+    # How to follow something is imported by the task that does: a DAG file need not pay for it.
+    from airflow_guardrails.domain.follow import Say
+    from airflow_guardrails.hooks.driving import Result, Steps
 
 
 class WatchingTask(ConnectedTask):
@@ -26,6 +29,8 @@ class WatchingTask(ConnectedTask):
         self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
 
     def _drive(self, steps: Steps[Result]) -> Result:
+        from airflow_guardrails.hooks.driving import drive  # noqa: PLC0415
+
         return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
 
     def _sleep(self, seconds: float) -> None:
