@@ -14,7 +14,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.judge_evidence import Evidence, InvalidEvidence, Pairs, Series, pairs_of
+from airflow_guardrails.domain.judge_evidence import (
+    HISTORY,
+    Evidence,
+    History,
+    InvalidEvidence,
+    Pairs,
+    Series,
+    pairs_of,
+)
 from airflow_guardrails.domain.judge_exposure import exposure_reason
 from airflow_guardrails.domain.judge_margins import measured_reason, share_reason
 from airflow_guardrails.domain.judge_missing import lacking, missing_reason
@@ -25,7 +33,9 @@ from airflow_guardrails.domain.statistics_means import Interval, ratio_interval
 from airflow_guardrails.domain.statistics_shares import share_interval
 
 __all__ = [
+    "HISTORY",
     "Evidence",
+    "History",
     "InvalidEvidence",
     "Label",
     "Reason",

@@ -13,6 +13,9 @@ from airflow_guardrails.domain.statistics_counts import Minute
 
 Points = Mapping[datetime, float]
 
+# How much of production's past is worth reading: the judge learns from it how its minutes behave.
+HISTORY = timedelta(hours=6)
+
 # Percentiles of few requests lie elsewhere than those of many, unless both sides have as few.
 _BEYOND_ALIKE, _BEYOND_UNLIKE = 1, 5
 _ALIKE = 0.1
@@ -37,6 +40,22 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """
+    What production alone did before the trial, minute by minute.
+
+    Nothing in it is compared. It tells how much minutes resemble each other, and how errors come in bursts:
+    what a trial has to find out by itself else, which takes time that a bake does not have.
+
+    :param requests: requests per minute.
+    :param metrics: values per minute for each rule; a rule that is not here has none.
+    """
+
+    requests: Points = field(default_factory=dict)
+    metrics: Mapping[MetricRule, Points] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
     What is known of a trial.
@@ -46,6 +65,7 @@ class Evidence:
     :param expected_share: requests that the candidate should get for each of production's.
     :param minutes: how long the trial ran; default: as far as the requests reach.
     :param paired: whether the candidate got copies of production's requests, rather than requests of its own.
+    :param history: what production did in up to :data:`HISTORY` before the trial.
     """
 
     requests: Series
@@ -53,6 +73,7 @@ class Evidence:
     expected_share: float = 1.0
     minutes: int | None = None
     paired: bool = True
+    history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
         if isinstance(self.expected_share, bool) or not 0 < self.expected_share < inf:
