@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_guardrails.domain.experiment import Experiment
-from airflow_guardrails.domain.judge import Evidence, Series
-from airflow_guardrails.domain.metric_query import MetricQuery, Points
+from airflow_guardrails.domain.judge import HISTORY, Evidence, History, Series
+from airflow_guardrails.domain.metric_query import MetricQuery, Points, finest_period
 from airflow_guardrails.domain.metric_rules import MetricRule
 
 SAGEMAKER = "AWS/SageMaker"
@@ -16,6 +16,8 @@ SAGEMAKER = "AWS/SageMaker"
 # SageMaker brings the shadow up after the test's start and takes it down before its end; production has
 # requests all that time. Longer than this, a shadow without requests is no longer taken for that.
 CHANGING = timedelta(minutes=30)
+
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,9 @@ def evidence_of(
     experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> Evidence:
     """
-    Pair what both sides did in the same minutes.
+    Pair what both sides did in the same minutes, and keep apart what production did before.
 
-    :param series: an answer to each of :func:`queries_of`.
+    :param series: an answer to each of :func:`queries_of`, from :func:`read_from` on.
     """
     span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)])
     production, shadow = _sides(experiment)
@@ -62,7 +64,19 @@ def evidence_of(
             for rule in rules
         },
         expected_share=experiment.sampling_percentage / 100,
+        history=_history(experiment, rules, series),
     )
+
+
+def read_from(experiment: Experiment) -> datetime:
+    """
+    Say from when on series are to be read: :data:`HISTORY` before the trial, or its start.
+
+    Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at all.
+    """
+    starts, _ = trial_of(experiment)
+    kept = timedelta(seconds=finest_period(starts - HISTORY, experiment.seen_at)) == _MINUTE
+    return starts - HISTORY if kept else starts
 
 
 def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:
@@ -72,10 +86,11 @@ def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:
     What is left out for that is bounded: a shadow that got nothing for half of the test must show.
     """
     starts, ends = trial_of(experiment)
-    busy = sorted(moment for moment, count in shadow_requests.items() if count > 0)
+    # A shadow of an earlier test may have had the same name.
+    busy = sorted(moment for moment, count in shadow_requests.items() if count > 0 and moment >= starts)
     if not busy:
         return Span(start=starts, end=ends)
-    first = min(max(busy[0], starts), starts + CHANGING)
+    first = min(busy[0], starts + CHANGING)
     last = max(min(busy[-1] + timedelta(minutes=1), ends), ends - CHANGING)
     return Span(start=first, end=last)
 
@@ -84,6 +99,23 @@ def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:
     """When the test ran, as far as SageMaker says; so far, where it is still running."""
     starts = experiment.starts_at or experiment.created_at or experiment.seen_at
     return starts, experiment.completed_at or experiment.seen_at
+
+
+def _history(
+    experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
+) -> History:
+    begin, (starts, _) = read_from(experiment), trial_of(experiment)
+    production = experiment.production_name
+
+    def past(query: MetricQuery) -> Points:
+        points = series[query].items()
+        return {moment: value for moment, value in points if begin <= moment <= starts - _MINUTE}
+
+    metrics = {rule: past(_query(experiment, rule, production)) for rule in rules}
+    return History(
+        requests=past(_requests(experiment, production)),
+        metrics={rule: points for rule, points in metrics.items() if points},
+    )
 
 
 def _sides(experiment: Experiment) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
-from airflow_guardrails.domain.judge import Label, Verdict, combine, judge
+from airflow_guardrails.domain.judge import Evidence, Label, Verdict, combine, judge
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_query import finest_period
 from airflow_guardrails.domain.prediction_verdict import prediction_reason
 from airflow_guardrails.domain.predictions.comparison import Comparison
-from airflow_guardrails.domain.shadow_evidence import evidence_of, queries_of, trial_of
+from airflow_guardrails.domain.shadow_evidence import evidence_of, queries_of, read_from, trial_of
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.captures import compare_all
 from airflow_guardrails.rules import MetricRule, PredictionRule
@@ -63,17 +63,21 @@ class Judging:
         answers = prediction_reason(comparison, self.predictions, alpha=part)
         return combine([*verdict.reasons, answers]), comparison
 
-    def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
+    def evidence(self, experiment: Experiment) -> Evidence:
+        """Read what both variants did so far, and production before the test."""
         starts, ends = trial_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
         series = self.hook.metric_series(
             queries_of(experiment, self.metrics),
-            start=starts,
+            start=read_from(experiment),
             end=max(ends, starts),
             period=finest_period(starts, experiment.seen_at),
         )
-        evidence = evidence_of(experiment, self.metrics, series)
+        return evidence_of(experiment, self.metrics, series)
+
+    def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
+        evidence = self.evidence(experiment)
         if self.by_kayenta:
             return judge_kayenta(evidence.after(self.warm_up), self.metrics)
         return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)

@@ -9,6 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 from airflow.sdk.timezone import utcnow
 
+from airflow_guardrails.domain.judge import History
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
@@ -99,6 +100,36 @@ def test_without_traffic_nothing_passes(judge, trial, context):
 
     with pytest.raises(CandidateUndecided):
         judge().execute(context)
+
+
+def test_what_production_did_before_the_test_is_read_with_it(judge, trial, lab):
+    lab.replay(per_minute=60)
+    lab.advance(hours=8)
+    begin = lab.simulator.client.now()
+    trial()
+
+    operator = judge()
+    experiment = operator.hook.look_at_experiment("trial")
+    evidence = operator._judging().evidence(experiment)
+
+    history = evidence.history
+    minutes = [begin - timedelta(minutes=after) for after in range(360, 0, -1)]
+    assert experiment.starts_at == begin
+    assert sorted(history.requests) == minutes
+    assert set(history.requests.values()) == {60}
+    assert {rule.metric for rule in history.metrics} >= {"ModelLatency", "Invocation5XXErrors"}
+    assert all(sorted(points) == minutes for points in history.metrics.values())
+    compared = [evidence.requests, *evidence.metrics.values()]
+    assert all(min((*side.control, *side.candidate)) >= begin for side in compared)
+
+
+def test_an_endpoint_without_a_past_has_no_history(judge, trial):
+    trial()
+
+    operator = judge()
+    evidence = operator._judging().evidence(operator.hook.look_at_experiment("trial"))
+
+    assert evidence.history == History()
 
 
 def test_a_shadow_that_gets_a_part_of_the_requests_is_held_to_that_part(judge, trial, context):
