@@ -7,13 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from airflow_guardrails.domain.analysis import METRICS_LAG, CanaryAnalysis
-from airflow_guardrails.domain.judge import Evidence, Label, Reason, Series, Verdict, combine, judge
-from airflow_guardrails.domain.metric_query import MetricQuery, Points
+from airflow_guardrails.domain.judge import (
+    HISTORY,
+    Evidence,
+    History,
+    Label,
+    Reason,
+    Series,
+    Verdict,
+    combine,
+    judge,
+)
+from airflow_guardrails.domain.metric_query import MetricQuery, Points, finest_period
 from airflow_guardrails.domain.metric_rules import MetricRule
 
 SAGEMAKER = "AWS/SageMaker"
 # Minutes of the answer, by query.
 Answer = Mapping[MetricQuery, Points]
+
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +43,16 @@ class Trial:
     previous: str
     target: str
     start: datetime
+
+    def reads_from(self, now: datetime) -> datetime:
+        """
+        Say from when on series are to be read: :data:`HISTORY` before the update, or its start.
+
+        Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at
+        all.
+        """
+        before = self.start - HISTORY
+        return before if finest_period(before, now) == finest_period(self.start, now) else self.start
 
     def queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
         """Name all series that judging takes."""
@@ -55,6 +77,20 @@ class Trial:
             control=_since(self.start, answer.get(old, {})), candidate=_since(self.start, answer.get(new, {}))
         )
 
+    def history(self, variant: str, answer: Answer, rules: Sequence[MetricRule]) -> History:
+        """Take what the old fleet did before the update; nothing of it is compared."""
+
+        def past(query: MetricQuery) -> Points:
+            first, last = self.start - HISTORY, self.start - _MINUTE
+            points = answer.get(query, {})
+            return {moment: value for moment, value in points.items() if first <= moment <= last}
+
+        metrics = {rule: past(self.metric(rule, variant, self.previous)) for rule in rules}
+        return History(
+            requests=past(self.requests(variant, self.previous)),
+            metrics={rule: points for rule, points in metrics.items() if points},
+        )
+
 
 def requests_of(endpoint_name: str, variant: str, config: str | None = None) -> MetricQuery:
     """Name the requests that a fleet gets, or a variant whatever configuration it is of."""
@@ -71,7 +107,7 @@ def judge_trial(trial: Trial, answer: Answer, wish: CanaryAnalysis, rules: Seque
     """
     Judge every variant by itself; Fail by any, Pass by all.
 
-    :param answer: to ``trial.queries(rules)``.
+    :param answer: to ``trial.queries(rules)``, from ``trial.reads_from(now)`` on.
     """
     several = len(trial.variants) > 1
     reasons: list[Reason] = []
@@ -88,7 +124,7 @@ def evidence_of(
     trial: Trial, variant: str, answer: Answer, rules: Sequence[MetricRule], *, warm_up: timedelta
 ) -> Evidence:
     """
-    Pair the fleets minute by minute, as far as both had requests.
+    Pair the fleets minute by minute, as far as both had requests, and keep apart what the old one did before.
 
     SageMaker sends each request to either fleet by chance, so both get the same kind of requests. In which
     proportion is undocumented (instances of both fleets, or a percentage of the fleet), and changes with each
@@ -121,6 +157,7 @@ def evidence_of(
         },
         expected_share=got / beside if busy else 1.0,
         paired=False,
+        history=trial.history(variant, answer, rules),
     )
 
 

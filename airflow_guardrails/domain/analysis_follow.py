@@ -55,12 +55,15 @@ def judged_at(watch: Watch, thrown_at: datetime) -> Steps:
     Whoever did it may have been restarted since, and it keeps nothing that could be lost.
     """
     look, analysis = watch.last_look, watch.analysis
-    trial = _trial(watch, look.variants) if isinstance(look, Endpoint) else None
-    ours = watch.rollout.launched_at is not None
+    if not isinstance(look, Endpoint):
+        return watch
+    trial, ours = _trial(watch, look.variants), watch.rollout.launched_at is not None
     if trial is None or analysis is None or analysis.over or not (ours and analysis.wish.may_abort):
         return watch
     rules = analysis.wish.rules_under_way
-    answer = yield MetricSeries(trial.queries(rules), trial.start, published_until(thrown_at))
+    answer = yield MetricSeries(
+        trial.queries(rules), trial.reads_from(look.seen_at), published_until(thrown_at)
+    )
     if isinstance(answer, NoAnswer):
         return watch
     judged = analysis.judged(judge_trial(trial, answer, analysis.wish, rules), thrown_at)
@@ -123,7 +126,7 @@ def _judge(watch: Watch, analysis: Analysis, trial: Trial, now: datetime, *, las
     until = published_until(now)
     if until <= trial.start:
         return watch
-    answer = yield MetricSeries(trial.queries(rules), trial.start, until)
+    answer = yield MetricSeries(trial.queries(rules), trial.reads_from(now), until)
     if isinstance(answer, NoAnswer):
         silent = replace(watch, analysis=analysis.without_answer(answer.reason, now))
         if not analysis.unanswered:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_evidence import Trial, evidence_of, judge_trial, published_until
+from airflow_guardrails.domain.judge_evidence import HISTORY, History
 from airflow_guardrails.domain.judge_verdict import Label
 from airflow_guardrails.domain.metric_rules import MetricRule
 
@@ -44,6 +46,12 @@ def answer(of=None, *, slower=1.0, old=100, new=40, variant="All"):
         of.metric(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
         of.metric(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
     }
+
+
+def with_past(given, *, hours=8, value=7.0):
+    """Let both configurations have served before, up to the minute in which the update began."""
+    before = {MINUTES[0] - timedelta(minutes=number): value for number in range(60 * hours)}
+    return {query: {**points, **before} for query, points in given.items()}
 
 
 def judged(given, *, wish=NOW, of=None):
@@ -89,14 +97,49 @@ def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
 
 
 def test_minutes_before_the_update_are_none_of_it():
-    given = answer()
-    before = dict.fromkeys([MINUTES[0] - timedelta(minutes=number) for number in range(60)], 40.0)
-    for query in given:
-        given[query] = {**before, **given[query]}
+    rules, no_warm_up = [LATENCY, ERRORS], timedelta(0)
 
-    evidence = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0))
+    evidence = evidence_of(trial(), "All", with_past(answer()), rules, warm_up=no_warm_up)
 
     assert min(evidence.requests.control) == MINUTES[5]
+    assert replace(evidence, history=History()) == evidence_of(
+        trial(), "All", {query: late(points) for query, points in answer().items()}, rules, warm_up=no_warm_up
+    )
+
+
+def late(points):
+    return {moment: value for moment, value in points.items() if moment > MINUTES[0]}
+
+
+def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
+    given = with_past(answer())
+    given[trial().metric(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
+
+    history = evidence_of(trial(), "All", given, [LATENCY, ERRORS], warm_up=timedelta(minutes=2)).history
+
+    before = {MINUTES[0] - timedelta(minutes=number): 7.0 for number in range(1, 360)}
+    assert history == History(requests=before, metrics={LATENCY: before, ERRORS: before})
+
+
+def test_each_variant_has_a_past_of_its_own():
+    both = trial("Main", "Side")
+    given = {**with_past(answer(both, variant="Main")), **with_past(answer(both, variant="Side"), value=3.0)}
+
+    past = evidence_of(both, "Side", given, [LATENCY], warm_up=timedelta(0)).history
+
+    assert set(past.requests.values()) == {3.0}
+
+
+def test_a_configuration_without_a_past_has_no_history():
+    assert evidence_of(trial(), "All", answer(), [LATENCY], warm_up=timedelta(0)).history == History()
+
+
+def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
+    kept = timedelta(days=15)
+
+    assert trial().reads_from(MINUTES[9]) == START - HISTORY
+    assert trial().reads_from(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
+    assert trial().reads_from(START + kept - HISTORY) == START
 
 
 def test_the_minute_in_which_it_begins_is_not_counted():

@@ -34,6 +34,7 @@ from airflow_guardrails.domain.follow import (
     follow,
 )
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.judge_evidence import HISTORY
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.rollout import Rollout, Watch
@@ -64,11 +65,13 @@ class Update:
     """
     Plays an update by its schedule; what throws the switch within a bake is rolled back by the next look.
 
-    *errors* is the part of the new fleet's requests that fail.
+    *errors* is the part of the new fleet's requests that fail; *lived*: for how long both configurations have
+    served before, and failed in everything.
     """
 
     errors: float = 0.0
     requests: float = 400.0
+    lived: float = 0.0
     silent: NoAnswer | None = None
     deaf: bool = False
     switch: object = None
@@ -128,8 +131,9 @@ class Update:
         new = dict(query.dimensions)["EndpointConfigName"] == "v2"
         first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
         value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
-        minutes = [LAUNCH + timedelta(seconds=second) for second in range(first, last, 60)]
-        return {minute: value for minute in minutes if self.requests and ask.start <= minute < ask.end}
+        served = {at(second): value for second in range(first, last, 60) if self.requests}
+        before = {at(-second): 400.0 for second in range(60, int(self.lived), 60)}
+        return {m: value for m, value in {**before, **served}.items() if ask.start <= m < ask.end}
 
     def of(self, kind):
         return [ask for ask in self.asked if isinstance(ask, kind)]
@@ -269,6 +273,7 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(MetricSeries)
+    assert asked.start == at(1) - HISTORY
     assert asked.end < at(update.thrown_at)
 
 
@@ -359,6 +364,15 @@ def test_a_pass_lets_it_come_into_service():
     assert (report["outcome"], update.switched, report["warnings"]) == ("Succeeded", [RESET], [])
     assert report["analysis"]["label"] == "Pass"
     assert TRAFFIC_ON < moment(report, "passed_at") < ALL_ON
+
+
+def test_what_either_configuration_did_before_the_update_is_not_held_against_it():
+    update = Update(lived=8 * 3600)
+    report = update.follow(watch())
+
+    first, *_ = report["analysis"]["reasons"]
+    assert "in 20 minutes" in first["text"]
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
 
 
 def test_a_pass_stays_said_though_a_later_look_is_undecided():
@@ -510,7 +524,7 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(MetricSeries)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert all(ask.start == at(1) for ask in update.of(MetricSeries))
+    assert {ask.start for ask in update.of(MetricSeries)} == {at(1) - HISTORY}
     assert min(ends) >= at(TRAFFIC_ON - 240)
 
 
