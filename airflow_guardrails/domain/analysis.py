@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from enum import Enum
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule, OnMissing
@@ -20,7 +20,7 @@ METRICS_LAG = timedelta(minutes=3)
 # it, of which nobody knows how often it comes.
 ACTING = timedelta(seconds=60)
 
-LEAST_EVERY = timedelta(seconds=10)
+_Word = TypeVar("_Word", bound=Enum)
 
 
 class InvalidAnalysis(GuardrailsValueError):
@@ -32,6 +32,19 @@ class OnInconclusive(str, Enum):
 
     HOLD = "hold"
     CONTINUE = "continue"
+
+
+class JudgedBy(str, Enum):
+    """By which judge fleets are compared."""
+
+    INTERVALS = "intervals"
+    KAYENTA = "kayenta"
+
+
+# Each look of Kayenta's judge raises its share of false alarms anew; by how much is measured for looks five
+# minutes apart (docs/judge.md).
+_LEAST_EVERY = {JudgedBy.INTERVALS: timedelta(seconds=10), JudgedBy.KAYENTA: timedelta(minutes=5)}
+_USUAL_EVERY = {**_LEAST_EVERY, JudgedBy.INTERVALS: timedelta(seconds=60)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,29 +59,39 @@ class CanaryAnalysis:
     :param rules: what may become worse, and by how much:
         :class:`~airflow_guardrails.rules.MetricRule` or dicts of their arguments, at least one. Several
         variants are judged by the same rules, each by itself.
-    :param every: time between two looks at the metrics, at least 10 s; or seconds.
+    :param every: time between two looks at the metrics, at least 10 s, or seconds; default: 60 s. With
+        ``judge="kayenta"`` at least 5 min, which is its default.
     :param warm_up: how long after its first request the new fleet is not judged; or seconds.
     :param alpha: the chance that a configuration as good as the old one is found worse, over all rules,
         variants and looks together; above 0 and below 0.5.
     :param observe_only: whether the report only says what would have been done, and when.
     :param on_inconclusive: what is done when the last bake is about to end and the judge has never said Pass:
         ``"hold"`` throws the switch, since SageMaker cannot be held, ``"continue"`` lets the update go on.
+    :param judge: ``"intervals"``, or ``"kayenta"`` for those who come from Spinnaker. Its judge does not keep
+        to *alpha*: each look raises its share of false alarms, most of all where minutes resemble each other.
+        It passes whatever it cannot tell, so only its last word before the end counts, and it sees no errors
+        where production has none (``docs/analysis.md``).
     :raises InvalidAnalysis: with the name of the argument, the rule and the value
     :raises InvalidRule: if one of the rules is none
     """
 
     rules: Sequence[MetricRule] = DEFAULT_RULES
-    every: timedelta = timedelta(seconds=60)
+    # Its default depends on the judge, and is set below.
+    every: timedelta = None  # type: ignore[assignment]
     warm_up: timedelta = timedelta(minutes=2)
     alpha: float = 0.05
     observe_only: bool = False
     on_inconclusive: OnInconclusive | str = OnInconclusive.HOLD
+    judge: JudgedBy | str = JudgedBy.INTERVALS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", _rules(self.rules))
-        object.__setattr__(self, "every", _duration("every", self.every, least=LEAST_EVERY))
+        object.__setattr__(self, "judge", _word("judge", self.judge, JudgedBy))
+        object.__setattr__(self, "every", _every(self.every, JudgedBy(self.judge)))
         object.__setattr__(self, "warm_up", _duration("warm_up", self.warm_up, least=timedelta(0)))
-        object.__setattr__(self, "on_inconclusive", _wish(self.on_inconclusive))
+        object.__setattr__(
+            self, "on_inconclusive", _word("on_inconclusive", self.on_inconclusive, OnInconclusive)
+        )
         _check_alpha(self.alpha)
         if not isinstance(self.observe_only, bool):
             raise InvalidAnalysis(
@@ -82,6 +105,14 @@ class CanaryAnalysis:
     @property
     def may_abort(self) -> bool:
         return not self.observe_only
+
+    @property
+    def by_kayenta(self) -> bool:
+        return self.judge is JudgedBy.KAYENTA
+
+    @property
+    def looks_as_often_as_it_may(self) -> bool:
+        return self.every == _LEAST_EVERY[JudgedBy(self.judge)]
 
     @property
     def last_call(self) -> timedelta:
@@ -102,6 +133,7 @@ class CanaryAnalysis:
             "alpha": self.alpha,
             "observe_only": self.observe_only,
             "on_inconclusive": OnInconclusive(self.on_inconclusive).value,
+            "judge": JudgedBy(self.judge).value,
         }
 
 
@@ -131,23 +163,28 @@ def _rule(given: Any) -> MetricRule:
         ) from error
 
 
-def _duration(name: str, given: Any, *, least: timedelta) -> timedelta:
+def _every(given: Any, judge: JudgedBy) -> timedelta:
+    of = "" if judge is JudgedBy.INTERVALS else f" with judge={judge.value!r}, or left out"
+    return _duration(
+        "every", _USUAL_EVERY[judge] if given is None else given, least=_LEAST_EVERY[judge], of=of
+    )
+
+
+def _duration(name: str, given: Any, *, least: timedelta, of: str = "") -> timedelta:
     number = isinstance(given, (int, float)) and not isinstance(given, bool) and isfinite(given)
     duration = timedelta(seconds=given) if number else given
     if not isinstance(duration, timedelta) or duration < least:
-        rule = f"a timedelta, or seconds, of at least {least.total_seconds():g} s"
+        rule = f"a timedelta, or seconds, of at least {least.total_seconds():g} s{of}"
         raise InvalidAnalysis(f"{name} must be {rule} (got {given!r})", field=name)
     return duration
 
 
-def _wish(given: Any) -> OnInconclusive:
+def _word(name: str, given: Any, words: type[_Word]) -> _Word:
     try:
-        return OnInconclusive(given)
+        return words(given)
     except ValueError:
-        known = " or ".join(repr(word.value) for word in OnInconclusive)
-        raise InvalidAnalysis(
-            f"on_inconclusive must be {known} (got {given!r})", field="on_inconclusive"
-        ) from None
+        known = " or ".join(repr(word.value) for word in words)
+        raise InvalidAnalysis(f"{name} must be {known} (got {given!r})", field=name) from None
 
 
 def _check_alpha(alpha: Any) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
+from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_evidence import Trial, judge_trial, published_until
 from airflow_guardrails.domain.analysis_schedule import Bake, last_chance
 from airflow_guardrails.domain.analysis_state import Analysis
@@ -135,7 +136,7 @@ def _judge(watch: Watch, analysis: Analysis, trial: Trial, now: datetime, *, las
     verdict = judge_trial(trial, answer, wish, rules)
     judged = replace(watch, analysis=analysis.judged(verdict, now))
     if verdict.label is not analysis.label:
-        yield Say(_sentence(verdict), rollout_report(judged))
+        yield Say(_sentence(verdict, wish), rollout_report(judged))
     return judged
 
 
@@ -169,5 +170,6 @@ def _refused(watch: Watch, analysis: Analysis, why: str) -> Steps:
     return refused
 
 
-def _sentence(verdict: Verdict) -> str:
-    return f"The new fleet beside the old one: {verdict.describe()}"
+def _sentence(verdict: Verdict, wish: CanaryAnalysis) -> str:
+    by = ", by Kayenta's judge" if wish.by_kayenta else ""
+    return f"The new fleet beside the old one{by}: {verdict.describe()}"

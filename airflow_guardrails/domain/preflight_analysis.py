@@ -52,7 +52,7 @@ def bakes(facts: Facts) -> Iterator[Finding]:
             f"the rules need {count_in_words(needed, 'minute')} with data, and the bakes leave "
             f"{_minutes(strategy, analysis, facts):.3g}: {_less(analysis)}"
         )
-        fix = f"{_shortest(facts, analysis)}; or shorten warm_up, every or min_minutes"
+        fix = f"{_shortest(facts, analysis)}; or shorten {_shortened(analysis)}"
         yield error(Code.ANALYSIS_BAKE_SHORT, text, fix=fix)
 
 
@@ -128,6 +128,10 @@ def _less(analysis: CanaryAnalysis) -> str:
     return f"less {', '.join(parts)}"
 
 
+def _shortened(analysis: CanaryAnalysis) -> str:
+    return "warm_up or min_minutes" if analysis.looks_as_often_as_it_may else "warm_up, every or min_minutes"
+
+
 # What a strategy leaves to judge by.
 
 
@@ -151,11 +155,13 @@ def _requests_needed(analysis: CanaryAnalysis) -> int:
 
 
 def _minutes_needed(analysis: CanaryAnalysis) -> int:
-    return max(_minutes_of(rule) for rule in analysis.rules)
+    return max(_minutes_of(rule, analysis) for rule in analysis.rules)
 
 
-def _minutes_of(rule: MetricRule) -> int:
-    return rule.min_minutes if rule.counted else max(rule.min_minutes, MINUTES_FOR_A_MEAN)
+def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis) -> int:
+    # Kayenta's judge has an interval for however few minutes.
+    few = rule.counted or analysis.by_kayenta
+    return rule.min_minutes if few else max(rule.min_minutes, MINUTES_FOR_A_MEAN)
 
 
 def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts) -> float:

@@ -103,12 +103,12 @@ def test_minutes_before_the_update_are_none_of_it():
 
     assert min(evidence.requests.control) == MINUTES[5]
     assert replace(evidence, history=History()) == evidence_of(
-        trial(), "All", {query: late(points) for query, points in answer().items()}, rules, warm_up=no_warm_up
+        trial(), "All", answer_of_the_update(), rules, warm_up=no_warm_up
     )
 
 
-def late(points):
-    return {moment: value for moment, value in points.items() if moment > MINUTES[0]}
+def answer_of_the_update():
+    return {query: {m: v for m, v in points.items() if m >= START} for query, points in answer().items()}
 
 
 def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
@@ -194,6 +194,43 @@ def test_a_variant_without_data_keeps_the_others_from_passing():
     both = trial("Main", "Side")
 
     assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
+
+
+# By Kayenta's judge.
+
+BY_KAYENTA = replace(NOW, judge="kayenta", every=timedelta(minutes=5))
+
+
+def test_kayentas_judge_speaks_if_it_is_asked_for():
+    by_intervals, by_kayenta = judged(answer(slower=1.2)), judged(answer(slower=1.2), wish=BY_KAYENTA)
+
+    assert by_intervals.label is by_kayenta.label is Label.FAIL
+    assert ["Mann-Whitney" in reason.text for reason in by_intervals.reasons] == [False] * 3
+    assert ["Mann-Whitney" in reason.text for reason in by_kayenta.reasons] == [False, True, True]
+    assert by_kayenta.reasons[0].text == by_intervals.reasons[0].text
+
+
+def test_kayentas_judge_leaves_out_the_warm_up_once():
+    given, latency = answer(), trial().metric(LATENCY, "All", "v2")
+    given[latency] |= dict.fromkeys(MINUTES[5:15], 60_000)
+
+    warm = judged(given, wish=replace(BY_KAYENTA, warm_up=timedelta(minutes=10)))
+
+    assert warm.label is Label.PASS
+    assert "in 25 minutes" in warm.reasons[0].text
+    assert "25 minutes; Mann-Whitney" in warm.reasons[1].text
+
+
+def test_kayentas_judge_passes_what_it_cannot_tell_but_nothing_without_data():
+    few = {query: {m: v for m, v in points.items() if m < MINUTES[10]} for query, points in answer().items()}
+
+    assert judged(few).label is Label.INCONCLUSIVE
+    assert judged(few, wish=BY_KAYENTA).label is Label.PASS
+    assert judged({}, wish=BY_KAYENTA).label is Label.INCONCLUSIVE
+
+
+def test_kayentas_judge_takes_nothing_of_the_past():
+    assert judged(with_past(answer()), wish=BY_KAYENTA) == judged(answer_of_the_update(), wish=BY_KAYENTA)
 
 
 def test_minutes_are_taken_once_both_sides_of_them_are_published():

@@ -153,6 +153,19 @@ def test_a_mean_takes_longer_than_its_fewest_minutes(rule, minutes_needed):
     assert f"the rules need {minutes_needed} minutes with data" in found(given)[0].text
 
 
+def test_kayentas_judge_takes_fewer_minutes_of_a_mean_and_more_time_to_act():
+    by_kayenta = CanaryAnalysis(rules=[LATENCY], judge="kayenta")
+
+    (finding,) = found(analysed(by_kayenta, Canary(percent=50, bake=minutes(16))))
+
+    assert finding.text == (
+        "the rules need 5 minutes with data, and the bakes leave 4: "
+        "less 2 min of warm_up, 4 min for CloudWatch, 6 min for the switch to act"
+    )
+    assert finding.fix == "bake for 17 min at least; or shorten warm_up or min_minutes"
+    assert found(analysed(by_kayenta, Canary(percent=50, bake=minutes(17)))) == []
+
+
 def test_where_no_bake_is_long_enough_that_is_said():
     patient = CanaryAnalysis(rules=[ERRORS], warm_up=minutes(60))
 

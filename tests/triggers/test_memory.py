@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_guardrails.domain.analysis import CanaryAnalysis, OnInconclusive
+from airflow_guardrails.domain.analysis import CanaryAnalysis, JudgedBy, OnInconclusive
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -92,10 +92,11 @@ def analyses():
     wishes = every_field(
         CanaryAnalysis,
         rules=st.lists(rules, min_size=1, max_size=3),
-        every=st.timedeltas(timedelta(seconds=10), timedelta(hours=1)),
+        every=st.timedeltas(timedelta(minutes=5), timedelta(hours=1)),
         warm_up=spans(),
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
+        judge=st.sampled_from(JudgedBy),
     )
     return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
 
