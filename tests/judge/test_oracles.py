@@ -1,9 +1,16 @@
-"""The judge's formulas, which need nothing but Python, held against SciPy's."""
+"""
+The judge's formulas, which need nothing but Python, held against SciPy's, savvi's and gbstats'.
+
+The last two are not installed beside Airflow: ``benchmarks/oracles.py`` asks them, and keeps what they said.
+"""
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 import random
+from pathlib import Path
 
 import pytest
 from scipy import integrate, stats
@@ -12,6 +19,8 @@ from airflow_guardrails.domain.judge_kayenta import CONFIDENCE, shift_of
 from airflow_guardrails.domain.statistics_means import PRIOR, t_bound
 from airflow_guardrails.domain.statistics_shares import share_interval
 
+HERE = Path(__file__).parent
+BENCHMARKS = HERE.parents[1] / "benchmarks"
 HITS_OF_TRIALS = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456, 20_750)]
 
 
@@ -74,3 +83,31 @@ def rejected_at(control: list[float], candidate: list[float], shift: float) -> b
     moved = [value - shift for value in candidate]
     found = stats.mannwhitneyu(moved, control, method="asymptotic", use_continuity=True)
     return bool(found.pvalue < 1 - CONFIDENCE)
+
+
+@pytest.fixture(scope="module")
+def oracles():
+    """The benchmark that asks them, which is a script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module("oracles")
+
+
+@pytest.fixture(params=["savvi", "gbstats"])
+def golden(request):
+    """What one of them said."""
+    return json.loads((HERE / f"golden_{request.param}.json").read_text())
+
+
+def test_formulas_agree_with_what_an_oracle_said(oracles, golden):
+    rows = oracles.compared(golden)
+
+    assert [row.line() for row in rows if not row.agrees] == []
+    assert len(rows) >= len(golden["figures"]) > 0
+
+
+def test_an_oracle_was_asked_all_that_is_asked_now(oracles, golden):
+    name, _ = golden["oracle"].split()
+    asked = [[entry["kind"], entry["case"]] for entry in golden["figures"]]
+
+    assert asked == json.loads(json.dumps(oracles.CASES[name]))

@@ -1,0 +1,183 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = []
+# ///
+"""
+How the judge's formulas agree with those of savvi and gbstats, which are not installed beside Airflow.
+
+Run: ``python benchmarks/oracles.py`` (seconds; ``--write`` to bring ``tests/judge/golden_*.json`` up to date,
+the figures which every run of the tests holds the formulas against). uv installs each oracle into an
+environment of its own, in the versions that ``oracle_*.py`` name. Exits with 1 where one does not agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+# Where uv runs this, nothing is installed; what is compared needs nothing but Python.
+sys.path.insert(0, str(ROOT))
+
+from airflow_guardrails.domain.statistics_means import PRIOR, t_bound  # noqa: E402
+from airflow_guardrails.domain.statistics_shares import share_interval  # noqa: E402
+
+GOLDEN = ROOT / "tests" / "judge"
+
+Case = Mapping[str, Any]
+
+# As exact is what is in a formula, and what savvi has by a solver.
+EXACT, SOLVED = 1e-5, 1e-3
+
+SHARES = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456, 20_750)]
+
+CASES: dict[str, list[tuple[str, Case]]] = {
+    "savvi": [
+        *(
+            ("share_odds", {"hits": hits, "trials": trials, "share": share})
+            for hits, trials, share in [(1, 40, 0.2), (7, 100, 0.01), (50, 100, 0.3), (466, 21_400, 0.03)]
+        ),
+        *(
+            ("share_ends", {"hits": hits, "trials": trials, "alpha": alpha})
+            for (hits, trials), alpha in product(SHARES, (0.05, 0.01))
+        ),
+        *(
+            ("t_odds", {"t": t, "count": count, "prior": PRIOR})
+            for t, count in [(9.0, 6), (5.0, 12), (4.0, 30), (3.5, 60), (4.0, 360)]
+        ),
+    ],
+    "gbstats": [
+        ("reach", {"pairs": pairs, "alpha": alpha, "prior": PRIOR})
+        for pairs, alpha in product((20, 60, 200, 1000, 10_000), (0.05, 0.01))
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A number of ours beside an oracle's, and from where to where their ratio may be."""
+
+    what: str
+    ours: float
+    theirs: float
+    least: float
+    most: float
+
+    @property
+    def agrees(self) -> bool:
+        return self.least <= self.ours / self.theirs <= self.most
+
+    def line(self) -> str:
+        span = f"{self.least:g} to {self.most:g}"
+        numbers = f"{self.ours:12.6g} {self.theirs:12.6g} {self.ours / self.theirs:9.6f}"
+        return f"{self.what:58} {numbers}  {span}{'' if self.agrees else '  NOT'}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="into tests/judge/golden_*.json")
+    options = parser.parse_args()
+    agree = True
+    for name, cases in CASES.items():
+        golden = ask(name, cases)
+        print(f"\n{golden['oracle']:58} {'ours':>12} {'theirs':>12} {'ratio':>9}  may be")
+        for row in compared(golden):
+            print(row.line())
+            agree = agree and row.agrees
+        if options.write:
+            (GOLDEN / f"golden_{name}.json").write_text(written(golden))
+    return int(not agree)
+
+
+def ask(name: str, cases: Sequence[tuple[str, Case]]) -> dict[str, Any]:
+    """Let an oracle work out *cases*, in its own environment."""
+    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    uv = os.environ.get("UV") or shutil.which("uv", path=beside)
+    if uv is None:
+        raise SystemExit("uv is needed: pip install uv")
+    done = subprocess.run(  # noqa: S603 - our own code
+        [uv, "run", "--quiet", "--script", str(Path(__file__).with_name(f"oracle_{name}.py"))],
+        input=json.dumps(cases),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    figures = [
+        {"kind": kind, "case": case, "figure": figure}
+        for (kind, case), figure in zip(cases, answer["figures"], strict=True)
+    ]
+    return {"oracle": answer["oracle"], "made_by": "python benchmarks/oracles.py --write", "figures": figures}
+
+
+def written(golden: Mapping[str, Any]) -> str:
+    """Write a line for each figure, so that a change of one is one line's."""
+    head = [f'  "{key}": {json.dumps(golden[key])},' for key in ("oracle", "made_by")]
+    figures = ",\n".join(f"    {json.dumps(figure, allow_nan=False)}" for figure in golden["figures"])
+    return "\n".join(["{", *head, f'  "figures": [\n{figures}\n  ]', "}", ""])
+
+
+def compared(golden: Mapping[str, Any]) -> list[Row]:
+    """Put ours beside all of an oracle's figures."""
+    return [
+        row for entry in golden["figures"] for row in KINDS[entry["kind"]](entry["figure"], **entry["case"])
+    ]
+
+
+def share_odds(odds: float, hits: int, trials: int, share: float) -> list[Row]:
+    """Where the mixture is worth so much, there an interval with one over that as alpha must end."""
+    interval = share_interval(hits, trials, alpha=1 / odds)
+    end = interval.low if share < hits / trials else interval.high
+    return [Row(f"{hits} of {trials}: end of the interval at 1/{odds:.3g}", end, share, 1 - EXACT, 1 + EXACT)]
+
+
+def share_ends(ends: list[float], hits: int, trials: int, alpha: float) -> list[Row]:
+    interval = share_interval(hits, trials, alpha=alpha)
+    rows = zip(("low", "high"), (interval.low, interval.high), ends, strict=True)
+    return [
+        Row(f"{hits} of {trials}: {which} end at {alpha}", ours, theirs, 1 - SOLVED, 1 + SOLVED)
+        for which, ours, theirs in rows
+    ]
+
+
+def t_odds(odds: float, t: float, count: int, prior: float) -> list[Row]:
+    """Ours is one-sided: it ends at 1 / (2 alpha), and on top the part of the prior on the wrong side."""
+    check_current(prior, PRIOR)
+    alpha = 1 / (2 * (odds - 1 / sqrt(1 + count * prior)))
+    what = f"t of {count} values that is worth {odds:.4g}"
+    return [Row(what, t_bound(count, alpha=alpha), t, 1 - EXACT, 1 + EXACT)]
+
+
+def reach(theirs: float, pairs: int, alpha: float, prior: float) -> list[Row]:
+    """Ours knows that the deviation is estimated, so it is wider: the less so, the more pairs there are."""
+    check_current(prior, PRIOR)
+    # Half of the chance on either side.
+    ours = t_bound(pairs, alpha=alpha / 2)
+    what = f"{pairs} pairs: standard errors to either side at {alpha}"
+    return [Row(what, ours, theirs, 1.0, 1 + 5 / pairs)]
+
+
+def check_current(asked: object, now: object) -> None:
+    if asked != now:
+        raise SystemExit(f"ours was {asked} and is {now} by now: python benchmarks/oracles.py --write")
+
+
+KINDS: dict[str, Callable[..., list[Row]]] = {
+    "share_odds": share_odds,
+    "share_ends": share_ends,
+    "t_odds": t_odds,
+    "reach": reach,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
