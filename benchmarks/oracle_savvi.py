@@ -27,6 +27,9 @@ import numpy as np
 from savvi.linear_regression import log_bf
 from savvi.multinomial import Multinomial
 
+# So strong a prior on one point is a bet on that point.
+SURE = 1e9
+
 
 def share_odds(hits: int, trials: int, share: float) -> float:
     """Say how much likelier the hits are with Jeffreys's prior on the share than with *share*."""
@@ -38,6 +41,14 @@ def share_ends(hits: int, trials: int, alpha: float) -> list[float]:
     test = Multinomial(alpha, np.array([0.5, 0.5]), k=1)
     test.update(np.array([hits, trials - hits]))
     return [float(end) for end in test.calculate_conf_int()[0]]
+
+
+def bet_odds(counts: list[int], requests: list[int], times: float) -> float:
+    """Say how much likelier events split so if they are *times* as frequent in the second than if alike."""
+    first, second = requests
+    null = [first / (first + second), second / (first + second)]
+    weights = [first, times * second]
+    return _odds(null, [SURE * weight / sum(weights) for weight in weights], counts)
 
 
 def t_odds(t: float, count: int, prior: float) -> float:
@@ -59,6 +70,7 @@ def _odds(null: list[float], prior: list[float], counts: list[int]) -> float:
 KINDS: dict[str, Any] = {
     "share_odds": share_odds,
     "share_ends": share_ends,
+    "bet_odds": bet_odds,
     "t_odds": t_odds,
 }
 

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import sqrt
+from math import exp, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 # Where uv runs this, nothing is installed; what is compared needs nothing but Python.
 sys.path.insert(0, str(ROOT))
 
+from airflow_guardrails.domain import statistics_counts as counting  # noqa: E402
 from airflow_guardrails.domain.statistics_means import PRIOR, t_bound  # noqa: E402
 from airflow_guardrails.domain.statistics_shares import share_interval  # noqa: E402
 
@@ -36,10 +37,17 @@ GOLDEN = ROOT / "tests" / "judge"
 
 Case = Mapping[str, Any]
 
-# As exact is what is in a formula, and what savvi has by a solver.
+# As exact is what is in a formula, and what savvi has by a solver or by a prior that is as good as a point.
 EXACT, SOLVED = 1e-5, 1e-3
 
 SHARES = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456, 20_750)]
+# Events of production and of the candidate, and requests of both.
+SPLITS = [
+    ([0, 12], [1000, 1000]),
+    ([10, 30], [1000, 1000]),
+    ([200, 260], [1000, 1000]),
+    ([40, 10], [950, 50]),
+]
 
 CASES: dict[str, list[tuple[str, Case]]] = {
     "savvi": [
@@ -50,6 +58,10 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         *(
             ("share_ends", {"hits": hits, "trials": trials, "alpha": alpha})
             for (hits, trials), alpha in product(SHARES, (0.05, 0.01))
+        ),
+        *(
+            ("bet_odds", {"counts": counts, "requests": requests, "times": times})
+            for (counts, requests), times in product(SPLITS, (0.45, 1.3, 2.2, 8.0))
         ),
         *(
             ("t_odds", {"t": t, "count": count, "prior": PRIOR})
@@ -150,6 +162,16 @@ def share_ends(ends: list[float], hits: int, trials: int, alpha: float) -> list[
     ]
 
 
+def bet_odds(odds: float, counts: list[int], requests: list[int], times: float) -> list[Row]:
+    """A single bet is worth the likelihood ratio of the split, given the total."""
+    minute = counting.Minute(
+        control=counts[0], candidate=counts[1], control_requests=requests[0], candidate_requests=requests[1]
+    )
+    ours = exp(counting._bet([minute], times, 1.0, ratio=1.0).won)  # noqa: SLF001 - alone, no bet is made
+    what = f"{counts[0]} and {counts[1]} events of {requests[0]} and {requests[1]}: bet on x {times:g}"
+    return [Row(what, ours, odds, 1 - SOLVED, 1 + SOLVED)]
+
+
 def t_odds(odds: float, t: float, count: int, prior: float) -> list[Row]:
     """Ours is one-sided: it ends at 1 / (2 alpha), and on top the part of the prior on the wrong side."""
     check_current(prior, PRIOR)
@@ -175,6 +197,7 @@ def check_current(asked: object, now: object) -> None:
 KINDS: dict[str, Callable[..., list[Row]]] = {
     "share_odds": share_odds,
     "share_ends": share_ends,
+    "bet_odds": bet_odds,
     "t_odds": t_odds,
     "reach": reach,
 }
