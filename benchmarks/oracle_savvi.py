@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from savvi.linear_regression import log_bf
-from savvi.multinomial import Multinomial
+from savvi.multinomial import InhomogeneousPoissonProcess, Multinomial
 
 # So strong a prior on one point is a bet on that point.
 SURE = 1e9
@@ -51,6 +51,13 @@ def bet_odds(counts: list[int], requests: list[int], times: float) -> float:
     return _odds(null, [SURE * weight / sum(weights) for weight in weights], counts)
 
 
+def ratio_ends(counts: list[int], alpha: float) -> list[float]:
+    """Bound how many times as large the second's rate is, at equal exposure and with Jeffreys's prior."""
+    test = InhomogeneousPoissonProcess(alpha, np.array([0.5, 0.5]), weights=np.array([[-1.0, 1.0]]), k=1)
+    test.update(np.array(counts))
+    return [float(np.exp(end)) for end in test.calculate_conf_int()[0]]
+
+
 def t_odds(t: float, count: int, prior: float) -> float:
     """
     Say how much likelier *t* is with a mean drawn from the prior than with none.
@@ -71,6 +78,7 @@ KINDS: dict[str, Any] = {
     "share_odds": share_odds,
     "share_ends": share_ends,
     "bet_odds": bet_odds,
+    "ratio_ends": ratio_ends,
     "t_odds": t_odds,
 }
 

@@ -39,6 +39,8 @@ Case = Mapping[str, Any]
 
 # As exact is what is in a formula, and what savvi has by a solver or by a prior that is as good as a point.
 EXACT, SOLVED = 1e-5, 1e-3
+# Our few bets and Jeffreys's prior are two mixtures of the same likelihoods.
+ALIKE = 1.15
 
 SHARES = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456, 20_750)]
 # Events of production and of the candidate, and requests of both.
@@ -48,6 +50,7 @@ SPLITS = [
     ([200, 260], [1000, 1000]),
     ([40, 10], [950, 50]),
 ]
+EVENTS = [[10, 20], [20, 10], [10, 30], [40, 60], [100, 100], [200, 260], [2000, 2100]]
 
 CASES: dict[str, list[tuple[str, Case]]] = {
     "savvi": [
@@ -63,6 +66,7 @@ CASES: dict[str, list[tuple[str, Case]]] = {
             ("bet_odds", {"counts": counts, "requests": requests, "times": times})
             for (counts, requests), times in product(SPLITS, (0.45, 1.3, 2.2, 8.0))
         ),
+        *(("ratio_ends", {"counts": counts, "alpha": 0.05}) for counts in EVENTS),
         *(
             ("t_odds", {"t": t, "count": count, "prior": PRIOR})
             for t, count in [(9.0, 6), (5.0, 12), (4.0, 30), (3.5, 60), (4.0, 360)]
@@ -172,6 +176,21 @@ def bet_odds(odds: float, counts: list[int], requests: list[int], times: float) 
     return [Row(what, ours, odds, 1 - SOLVED, 1 + SOLVED)]
 
 
+def ratio_ends(ends: list[float], counts: list[int], alpha: float) -> list[Row]:
+    minute = counting.Minute(
+        control=counts[0], candidate=counts[1], control_requests=1000, candidate_requests=1000
+    )
+    # Half of the chance on either side, as in savvi's both together.
+    interval = counting.ratio_of_rates_interval(
+        [minute], burst=1.0, never=counting.NEVER, alpha_low=alpha / 2, alpha_high=alpha / 2
+    )
+    rows = zip(("low", "high"), (interval.low, interval.high), ends, strict=True)
+    return [
+        Row(f"{counts[0]} and {counts[1]} events: {which} end at {alpha}", ours, theirs, 1 / ALIKE, ALIKE)
+        for which, ours, theirs in rows
+    ]
+
+
 def t_odds(odds: float, t: float, count: int, prior: float) -> list[Row]:
     """Ours is one-sided: it ends at 1 / (2 alpha), and on top the part of the prior on the wrong side."""
     check_current(prior, PRIOR)
@@ -198,6 +217,7 @@ KINDS: dict[str, Callable[..., list[Row]]] = {
     "share_odds": share_odds,
     "share_ends": share_ends,
     "bet_odds": bet_odds,
+    "ratio_ends": ratio_ends,
     "t_odds": t_odds,
     "reach": reach,
 }

@@ -52,6 +52,10 @@ class Production:
         self._cloud.control.replay(ENDPOINT, rows=rows, per_minute=REQUESTS_PER_MINUTE)
         return len(rows)
 
+    def serve_for(self, hours: float) -> None:
+        """Let that much time pass at once."""
+        self._cloud.control.clock.advance(hours=hours)
+
     def stop_requests(self) -> None:
         self._cloud.control.stop_replay(ENDPOINT)
 

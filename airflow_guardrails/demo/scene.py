@@ -15,6 +15,8 @@ from airflow_guardrails.demo.cloud import Cloud
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Production
 
+HOURS_BEFORE = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -44,9 +46,11 @@ def set_up(
     for dag_id in DAGS:
         airflow.wait_until_ready(dag_id)
     rows = production.replay_requests()
+    # A comparison makes use of what production did before.
+    production.serve_for(HOURS_BEFORE)
     say(
-        f"Airflow is up; clients send {REQUESTS_PER_MINUTE} requests a minute to endpoint {ENDPOINT}: "
-        f"{rows} held-out rows, one in ten with a measurement missing"
+        f"Airflow is up; for {HOURS_BEFORE} h clients have sent {REQUESTS_PER_MINUTE} requests a minute to "
+        f"endpoint {ENDPOINT}: {rows} held-out rows, one in ten with a measurement missing"
     )
     return Scene(cloud=cloud, airflow=airflow, production=production, models=models)
 

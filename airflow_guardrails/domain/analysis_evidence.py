@@ -21,6 +21,7 @@ from airflow_guardrails.domain.judge import (
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_query import MetricQuery, Points, finest_period
 from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.statistics_likeness import LEAST_PAST
 
 SAGEMAKER = "AWS/SageMaker"
 # Minutes of the answer, by query.
@@ -56,16 +57,17 @@ class Trial:
         return before if finest_period(before, now) == finest_period(self.start, now) else self.start
 
     def queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
-        """Name all series that judging takes."""
-        fleets = [(variant, config) for variant in self.variants for config in (self.previous, self.target)]
+        """Name all series that judging takes: of either fleet, and of what was there before them."""
+        configs = (self.previous, self.target, None)
+        fleets = [(variant, config) for variant in self.variants for config in configs]
         wanted = [self.requests(*fleet) for fleet in fleets]
         wanted += [self.metric(rule, *fleet) for rule in rules for fleet in fleets]
         return tuple(dict.fromkeys(wanted))
 
-    def requests(self, variant: str, config: str) -> MetricQuery:
+    def requests(self, variant: str, config: str | None) -> MetricQuery:
         return requests_of(self.endpoint_name, variant, config)
 
-    def metric(self, rule: MetricRule, variant: str, config: str) -> MetricQuery:
+    def metric(self, rule: MetricRule, variant: str, config: str | None) -> MetricQuery:
         return MetricQuery(
             namespace=rule.namespace,
             metric=rule.metric,
@@ -79,16 +81,23 @@ class Trial:
         )
 
     def history(self, variant: str, answer: Answer, rules: Sequence[MetricRule]) -> History:
-        """Take what the old fleet did before the update; nothing of it is compared."""
+        """
+        Take what the old fleet did before the update; nothing of it is compared.
+
+        Where that is less than an hour, what the variant did, whatever its configuration: the old one may
+        have come into service with the end of a shadow test, which has one of its own.
+        """
 
         def past(query: MetricQuery) -> Points:
             first, last = self.start - HISTORY, self.start - _MINUTE
             points = answer.get(query, {})
             return {moment: value for moment, value in points.items() if first <= moment <= last}
 
-        metrics = {rule: past(self.metric(rule, variant, self.previous)) for rule in rules}
+        own = past(self.requests(variant, self.previous))
+        config = self.previous if len(own) >= LEAST_PAST else None
+        metrics = {rule: past(self.metric(rule, variant, config)) for rule in rules}
         return History(
-            requests=past(self.requests(variant, self.previous)),
+            requests=past(self.requests(variant, config)),
             metrics={rule: points for rule, points in metrics.items() if points},
         )
 

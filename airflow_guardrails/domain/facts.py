@@ -31,6 +31,8 @@ class Facts:
     :param max_wait: how long the task would wait for the end, if there is a limit.
     :param analysis: how the fleets are to be compared, if they are.
     :param traffic: requests of the last hour by variant, where they are to be compared.
+    :param past: minutes of the last hours in which it had requests, by variant; as many as it takes for one
+        that is not here.
     :param traffic_unread: why nobody could say how many there were.
     """
 
@@ -47,6 +49,7 @@ class Facts:
     allow_unguarded: bool = False
     analysis: CanaryAnalysis | None = None
     traffic: Mapping[str, float] = field(default_factory=dict)
+    past: Mapping[str, int] = field(default_factory=dict)
     traffic_unread: str | None = None
 
     @property

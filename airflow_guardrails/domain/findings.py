@@ -34,6 +34,7 @@ analysis_no_switch     error    without the abort switch an analysis cannot undo
 analysis_no_bake       error    the two fleets never have traffic together for any time
 analysis_bake_short    error    the bakes are over before the rules can say anything
 analysis_traffic_low   error +  too few requests for the rules, at the traffic of the last hour
+analysis_past_short    error +  the endpoint has served for too short a time to know bursts of its errors
 analysis_unreadable    warning  the traffic of the last hour cannot be read
 analysis_by_instances  warning  instance metrics may not be told apart by fleet
 ====================== ======== ======================================================================
@@ -85,6 +86,7 @@ class Code(str, Enum):
     ANALYSIS_NO_BAKE = "analysis_no_bake"
     ANALYSIS_BAKE_SHORT = "analysis_bake_short"
     ANALYSIS_TRAFFIC_LOW = "analysis_traffic_low"
+    ANALYSIS_PAST_SHORT = "analysis_past_short"
     ANALYSIS_UNREADABLE = "analysis_unreadable"
     ANALYSIS_BY_INSTANCES = "analysis_by_instances"
 

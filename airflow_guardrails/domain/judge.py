@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.judge_counts import interval_of_counts, unknown_bursts
 from airflow_guardrails.domain.judge_evidence import (
     HISTORY,
     Evidence,
@@ -25,11 +26,11 @@ from airflow_guardrails.domain.judge_evidence import (
 )
 from airflow_guardrails.domain.judge_exposure import exposure_reason
 from airflow_guardrails.domain.judge_margins import measured_reason, share_reason
+from airflow_guardrails.domain.judge_means import interval_of_means
 from airflow_guardrails.domain.judge_missing import lacking, missing_reason
 from airflow_guardrails.domain.judge_verdict import Label, Reason, Verdict, combine
 from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
-from airflow_guardrails.domain.statistics_counts import difference_interval, ratio_of_rates_interval
-from airflow_guardrails.domain.statistics_means import Interval, ratio_interval
+from airflow_guardrails.domain.statistics_means import Interval
 from airflow_guardrails.domain.statistics_shares import share_interval
 
 __all__ = [
@@ -107,34 +108,19 @@ def judge_share(
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs)
+    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs) or unknown_bursts(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
-    low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
-    interval = _interval(rule, pairs, alpha_low=low, alpha_high=high)
+    interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
     return measured_reason(rule, pairs, interval, ran=evidence.ran)
 
 
-def _interval(rule: MetricRule, pairs: Pairs, *, alpha_low: float, alpha_high: float) -> Interval:
-    if rule.counted:
-        minutes = pairs.minutes(as_rate=rule.stat != "Sum")
-        bound = ratio_of_rates_interval if rule.relative else difference_interval
-        interval = bound(minutes, alpha_low=alpha_low, alpha_high=alpha_high)
-    else:
-        interval = _interval_of_means(rule, pairs, alpha_low=alpha_low, alpha_high=alpha_high)
+def _interval(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
+    bound = interval_of_counts if rule.counted else interval_of_means
+    interval = bound(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
     if not rule.relative:
         return interval
     return replace(interval, measured=interval.measured - 1, low=interval.low - 1, high=interval.high - 1)
-
-
-def _interval_of_means(rule: MetricRule, pairs: Pairs, *, alpha_low: float, alpha_high: float) -> Interval:
-    weights = pairs.weights()
-    control = [weight * value for weight, value in zip(weights, pairs.control, strict=True)]
-    candidate = [weight * value for weight, value in zip(weights, pairs.candidate, strict=True)]
-    if rule.relative:
-        return ratio_interval(candidate, control, alpha_low=alpha_low, alpha_high=alpha_high)
-    apart = [one - other for one, other in zip(candidate, control, strict=True)]
-    return ratio_interval(apart, weights, alpha_low=alpha_low, alpha_high=alpha_high)
 
 
 def _without_sense(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:

@@ -9,7 +9,8 @@ from math import inf, isfinite
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.metric_rules import MetricRule
-from airflow_guardrails.domain.statistics_counts import Minute
+from airflow_guardrails.domain.statistics_bursts import Minute
+from airflow_guardrails.domain.statistics_likeness import unquiet_hour
 
 Points = Mapping[datetime, float]
 
@@ -19,6 +20,9 @@ HISTORY = timedelta(hours=6)
 # Percentiles of few requests lie elsewhere than those of many, unless both sides have as few.
 _BEYOND_ALIKE, _BEYOND_UNLIKE = 1, 5
 _ALIKE = 0.1
+
+# Minutes of so many requests, or of at most twice as many on one side, have means that are skewed alike.
+_MANY, _TWICE = 100, 2
 
 
 class InvalidEvidence(GuardrailsValueError):
@@ -123,20 +127,43 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
-    """The minutes of one metric that both sides have, and requests of each side in them."""
+    """
+    The minutes of one metric that both sides have, and requests of each side in them.
+
+    :param past: production's before the trial.
+    """
 
     control: list[float]
     candidate: list[float]
     control_requests: list[float]
     candidate_requests: list[float]
+    past: list[float] = field(default_factory=list)
+    past_requests: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.control)
 
+    @property
+    def typical_minutes_compare(self) -> bool:
+        """
+        Say whether a typical minute of the candidate's may be held against one of production's.
+
+        If some requests are far worse than the rest, the mean of few mostly looks better than that of many.
+        Where the candidate has fewer, that can hide harm, which its mean still shows; where production has,
+        it would look like harm.
+        """
+        served, others = sum(self.candidate_requests), sum(self.control_requests)
+        return served <= _TWICE * others or min(served, others) >= _MANY * len(self)
+
     def weights(self) -> list[float]:
-        """Weigh each minute by what its requests tell of a difference: n m / (n + m), on average about 1."""
+        """
+        Scale minutes by the fourth root of n m / (n + m), on average to 1.
+
+        The square root would make minutes vary alike if they did so by their requests alone, and 1 if they
+        did by what all requests of a minute share; both are so in part.
+        """
         both = zip(self.control_requests, self.candidate_requests, strict=True)
-        raw = [one * other / (one + other) for one, other in both]
+        raw = [(one * other / (one + other)) ** 0.25 for one, other in both]
         mean = sum(raw) / len(raw)
         return [weight / mean for weight in raw]
 
@@ -169,12 +196,28 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
             and enough_for(rule.quantile, requests.control[moment], requests.candidate[moment])
         ]
     )
+    past, past_requests = _past_of(evidence.history, rule)
     return Pairs(
         control=[series.control[moment] for moment in moments] if series else [],
         candidate=[series.candidate[moment] for moment in moments] if series else [],
         control_requests=[requests.control[moment] for moment in moments],
         candidate_requests=[requests.candidate[moment] for moment in moments],
+        past=past,
+        past_requests=past_requests,
     )
+
+
+def _past_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
+    values = history.metrics.get(rule, {})
+    rows = [
+        (values[moment], count)
+        for moment, count in sorted(history.requests.items())
+        if count > 0 and moment in values and enough_for(rule.quantile, count, count)
+    ]
+    if not rule.counted:
+        first, last = unquiet_hour([value for value, _ in rows])
+        rows = rows[:first] + rows[last:]
+    return [value for value, _ in rows], [count for _, count in rows]
 
 
 def enough_for(quantile: float | None, control: float, candidate: float) -> bool:

@@ -13,7 +13,7 @@ from airflow_guardrails.domain.judge_words import (
     unit_of,
 )
 from airflow_guardrails.domain.metric_rules import MetricRule
-from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, LEAST_MINUTES, Interval
+from airflow_guardrails.domain.statistics_means import Interval
 
 # What lies so near to its limit will not be told from it in any trial.
 _NEVER = 100.0
@@ -45,7 +45,7 @@ def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: 
         high=interval.high,
         limit=limit,
         text=text,
-        missing=_missing(rule, interval, limit, ran) if label is Label.INCONCLUSIVE else None,
+        missing=_missing(rule, pairs, interval, limit, ran) if label is Label.INCONCLUSIVE else None,
     )
 
 
@@ -93,9 +93,9 @@ _SIGNS = {
 }
 
 
-def _missing(rule: MetricRule, interval: Interval, limit: float, ran: int) -> str:
+def _missing(rule: MetricRule, pairs: Pairs, interval: Interval, limit: float, ran: int) -> str:
     if interval.low == -inf and interval.high == inf and not rule.counted:
-        return _more_blocks(interval, ran)
+        return _more_minutes(interval, pairs, ran)
     times = _times_longer(interval, limit)
     if times is None:
         near = difference_in_words(interval.measured, unit_of(rule))
@@ -105,12 +105,11 @@ def _missing(rule: MetricRule, interval: Interval, limit: float, ran: int) -> st
     )
 
 
-def _more_blocks(interval: Interval, ran: int) -> str:
-    blocks = f"{LEAST_BLOCKS} blocks of {minutes_in_words(interval.length)} that resemble each other little"
-    more = max(LEAST_BLOCKS * interval.length, LEAST_MINUTES) - ran
-    if more <= 0:
-        return f"more than {blocks}"
-    return f"{blocks}: about {minutes_in_words(more)} more"
+def _more_minutes(interval: Interval, pairs: Pairs, ran: int) -> str:
+    if not interval.needed:
+        return "minutes that resemble each other less"
+    wait = (interval.needed - len(pairs)) * ran / len(pairs)
+    return f"{interval.needed} minutes of its kind to have an interval: about {minutes_in_words(wait)} more"
 
 
 def _times_longer(interval: Interval, limit: float) -> float | None:

@@ -11,15 +11,14 @@ from airflow_guardrails.domain.analysis import METRICS_LAG, CanaryAnalysis
 from airflow_guardrails.domain.analysis_schedule import Comparison, comparison
 from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Code, Finding, error, warning
-from airflow_guardrails.domain.judge_evidence import requests_needed
+from airflow_guardrails.domain.judge_evidence import HISTORY, requests_needed
+from airflow_guardrails.domain.judge_means import least_minutes
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.preflight_guards import inf1, marketplace, variant_names
+from airflow_guardrails.domain.statistics_bursts import LEAST_MINUTES as MINUTES_FOR_BURSTS
+from airflow_guardrails.domain.statistics_likeness import LEAST_PAST
 from airflow_guardrails.domain.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.words import count_in_words, duration_in_words
-
-# A mean has an interval once there are six blocks of minutes, and as long as nobody knows how much minutes
-# resemble each other, a block is two of them.
-MINUTES_FOR_A_MEAN = 13
 
 INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
 _MINUTE = timedelta(minutes=1)
@@ -47,13 +46,30 @@ def bakes(facts: Facts) -> Iterator[Finding]:
         text = f"{name} has no bake in which both fleets have traffic, so there is nothing to compare"
         fix = "use Canary, Linear or Rolling with a bake, or leave the analysis out"
         yield error(Code.ANALYSIS_NO_BAKE, text, fix=fix)
-    elif _minutes(strategy, analysis, facts) < (needed := _minutes_needed(analysis)):
+    elif _minutes(strategy, analysis, facts) < (needed := _minutes_needed(analysis, facts)):
         text = (
             f"the rules need {count_in_words(needed, 'minute')} with data, and the bakes leave "
             f"{_minutes(strategy, analysis, facts):.3g}: {_less(analysis)}"
         )
         fix = f"{_shortest(facts, analysis)}; or shorten {_shortened(analysis)}"
         yield error(Code.ANALYSIS_BAKE_SHORT, text, fix=fix)
+
+
+def past(facts: Facts) -> Iterator[Finding]:
+    """Find an endpoint that has not served for long enough to tell how its errors come."""
+    analysis, strategy = facts.analysis, facts.guardrails.strategy
+    if analysis is None or analysis.by_kayenta or not _compared(strategy, analysis, facts).shares:
+        return
+    counted = [f"{rule.metric} {rule.stat}" for rule in analysis.rules if rule.counted]
+    known, left = _known(facts), _minutes(strategy, analysis, facts)
+    if counted and max(known, left) < MINUTES_FOR_BURSTS:
+        text = (
+            f"the endpoint had requests in {count_in_words(known, 'minute')} of the last "
+            f"{duration_in_words(HISTORY)}, and the bakes leave {left:.3g}: whether errors come in bursts "
+            f"takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot be judged without"
+        )
+        fix = f"update when it has served for {count_in_words(MINUTES_FOR_BURSTS - known, 'minute')} more"
+        yield _low(Code.ANALYSIS_PAST_SHORT, analysis, text, fix=fix)
 
 
 def traffic(facts: Facts) -> Iterator[Finding]:
@@ -65,7 +81,7 @@ def traffic(facts: Facts) -> Iterator[Finding]:
         fix = "allow cloudwatch:GetMetricData; without it the analysis never says Pass, nor Fail"
         yield warning(Code.ANALYSIS_UNREADABLE, text, fix=fix)
         return
-    long_enough = _minutes(facts.guardrails.strategy, analysis, facts) >= _minutes_needed(analysis)
+    long_enough = _minutes(facts.guardrails.strategy, analysis, facts) >= _minutes_needed(analysis, facts)
     for name, requests in _traffic(facts):
         # Where bakes are too short, the shortest that would do is long enough for the traffic, too.
         if long_enough:
@@ -91,7 +107,7 @@ def _too_few(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float)
             f"{least:,.0f} while both are compared < {needed} (min_requests)"
         )
         fix = f"{_shortest(facts, analysis)}; or move more at a time, or lower min_requests"
-        yield _low(analysis, text, fix=fix)
+        yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
 
 
 def _too_thin(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float) -> Iterator[Finding]:
@@ -106,12 +122,12 @@ def _too_thin(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float
                 f"{least:,.3g} a minute < {ceil(needed)}, which {rule.metric} {rule.stat} takes"
             )
             fix = "move more at a time, or judge by a mean (Average) or a percentile nearer to p50"
-            yield _low(analysis, text, fix=fix)
+            yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
 
 
-def _low(analysis: CanaryAnalysis, text: str, *, fix: str) -> Finding:
+def _low(code: Code, analysis: CanaryAnalysis, text: str, *, fix: str) -> Finding:
     say = error if analysis.holds and analysis.may_abort else warning
-    return say(Code.ANALYSIS_TRAFFIC_LOW, text, fix=fix)
+    return say(code, text, fix=fix)
 
 
 def _count(requests: float) -> str:
@@ -136,7 +152,7 @@ def _shortened(analysis: CanaryAnalysis) -> str:
 
 
 def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: Facts) -> bool:
-    return _minutes(strategy, analysis, facts) >= _minutes_needed(analysis) and all(
+    return _minutes(strategy, analysis, facts) >= _minutes_needed(analysis, facts) and all(
         _requests(strategy, analysis, facts, requests) >= _requests_needed(analysis)
         for _, requests in _traffic(facts)
     )
@@ -154,14 +170,21 @@ def _requests_needed(analysis: CanaryAnalysis) -> int:
     return max(rule.min_requests for rule in analysis.rules)
 
 
-def _minutes_needed(analysis: CanaryAnalysis) -> int:
-    return max(_minutes_of(rule, analysis) for rule in analysis.rules)
+def _minutes_needed(analysis: CanaryAnalysis, facts: Facts) -> int:
+    return max(_minutes_of(rule, analysis, _known(facts)) for rule in analysis.rules)
 
 
-def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis) -> int:
-    # Kayenta's judge has an interval for however few minutes.
-    few = rule.counted or analysis.by_kayenta
-    return rule.min_minutes if few else max(rule.min_minutes, MINUTES_FOR_A_MEAN)
+def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
+    # Kayenta's judge has an interval for however few minutes; of counts that come in unknown bursts another
+    # check tells.
+    if rule.counted or analysis.by_kayenta:
+        return rule.min_minutes
+    return max(rule.min_minutes, least_minutes(known, alpha=analysis.alpha))
+
+
+def _known(facts: Facts) -> int:
+    """Count the minutes of the last hours in which every variant that gets requests had some."""
+    return min((facts.past.get(name, LEAST_PAST) for name, _ in _traffic(facts)), default=LEAST_PAST)
 
 
 def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts) -> float:
@@ -201,4 +224,4 @@ def _shortest(facts: Facts, analysis: CanaryAnalysis) -> str:
     return "no bake of up to an hour would do"
 
 
-CHECKS = (no_switch, bakes, traffic, by_instances)
+CHECKS = (no_switch, bakes, past, traffic, by_instances)

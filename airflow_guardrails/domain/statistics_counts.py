@@ -12,90 +12,61 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import exp, inf, log
 
-from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, Interval, in_blocks
+from airflow_guardrails.domain.statistics_bursts import Minute
+from airflow_guardrails.domain.statistics_means import Interval
 
-# How many times as often events happen on the candidate's side, and how much is bet on that. Never once on
-# production's side (inf) is the case of a model that fails where none failed before.
-MORE = (
-    (1.02, 0.04),
-    (1.1, 0.08),
-    (1.3, 0.1),
-    (1.6, 0.1),
-    (2.2, 0.12),
-    (3.5, 0.1),
-    (8.0, 0.06),
-    (inf, 0.4),
-)
-LESS = (
-    (0.98, 0.04),
-    (0.9, 0.08),
-    (0.75, 0.1),
-    (0.6, 0.1),
-    (0.45, 0.12),
-    (0.28, 0.1),
-    (0.12, 0.06),
-    (0.0, 0.4),
-)
+# How many times as often events happen on the candidate's side, and in which parts is bet on that. Never once
+# on production's side is the case of a model that fails where none failed before.
+_TIMES = (1.02, 1.1, 1.3, 1.6, 2.2, 3.5, 8.0)
+_PARTS = (0.04, 0.08, 0.1, 0.1, 0.12, 0.1, 0.06)
 
-# Events may come in bursts that last some minutes.
-BURSTS = (1, 2, 5, 10)
+# Parts of the stake on "never", where production has had no event for hours, or where nobody knows, and where
+# it has had some.
+NEVER, NEVER_AGAIN = 0.4, 0.1
 
 _HALVINGS = 60
 _FAR = 1e6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Minute:
-    """Events and requests of a minute."""
-
-    control: float
-    candidate: float
-    control_requests: float
-    candidate_requests: float
-
-
-def difference_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_high: float) -> Interval:
+def difference_interval(
+    minutes: Sequence[Minute], *, burst: float, never: float, alpha_low: float, alpha_high: float
+) -> Interval:
     """
     Bound how much larger the candidate's rate is: events for each request.
 
     :param minutes: those in which both sides had requests.
+    :param burst: how many events come as one, at least 1.
+    :param never: part of the stake on events that one side never has: :data:`NEVER`, :data:`NEVER_AGAIN`.
     :param alpha_low: the chance that the low end is ever above the truth, above 0 and below 1.
     :param alpha_high: the chance that the high end is ever below it.
     """
-    burst = burst_size(minutes)
-    more, less = _bets(minutes, MORE, ratio=1.0), _bets(minutes, LESS, ratio=1.0)
+    more, less = (_bets(minutes, grid(never, more=more), ratio=1.0) for more in (True, False))
     control, candidate = rates(minutes)
     # A request has one error at most; of other events it may have many.
     reach = 1.0 if max(control, candidate) <= 1 else 10 * (control + candidate)
     low = _crossing(lambda at: _wealth(more, at, burst) < -log(alpha_low), -reach, reach)
     high = _crossing(lambda at: _wealth(less, at, burst) >= -log(alpha_high), -reach, reach)
     measured = candidate - control
-    events = sum(minute.control + minute.candidate for minute in minutes)
-    return Interval(
-        measured=measured, low=min(low, measured), high=max(high, measured), pieces=events / burst
-    )
+    return Interval(measured=measured, low=min(low, measured), high=max(high, measured))
 
 
-def ratio_of_rates_interval(minutes: Sequence[Minute], *, alpha_low: float, alpha_high: float) -> Interval:
+def ratio_of_rates_interval(
+    minutes: Sequence[Minute], *, burst: float, never: float, alpha_low: float, alpha_high: float
+) -> Interval:
     """Bound how many times as large the candidate's rate is; as :func:`difference_interval`."""
-    burst = burst_size(minutes)
 
-    def wealth(at: float, grid: Sequence[tuple[float, float]]) -> float:
-        return _wealth(_bets(minutes, grid, ratio=exp(at)), 0.0, burst)
+    def wealth(at: float, *, more: bool) -> float:
+        return _wealth(_bets(minutes, grid(never, more=more), ratio=exp(at)), 0.0, burst)
 
     far = log(_FAR)
-    low = exp(_crossing(lambda at: wealth(at, MORE) < -log(alpha_low), -far, far))
-    high = exp(_crossing(lambda at: wealth(at, LESS) >= -log(alpha_high), -far, far))
+    low = exp(_crossing(lambda at: wealth(at, more=True) < -log(alpha_low), -far, far))
+    high = exp(_crossing(lambda at: wealth(at, more=False) >= -log(alpha_high), -far, far))
     control, candidate = rates(minutes)
     measured = candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
     low, high = (low if low > 1 / _FAR * 2 else 0.0), (high if high < _FAR / 2 else inf)
-    events = sum(minute.control + minute.candidate for minute in minutes)
-    return Interval(
-        measured=measured, low=min(low, measured), high=max(high, measured), pieces=events / burst
-    )
+    return Interval(measured=measured, low=min(low, measured), high=max(high, measured))
 
 
 def rates(minutes: Sequence[Minute]) -> tuple[float, float]:
@@ -105,31 +76,6 @@ def rates(minutes: Sequence[Minute]) -> tuple[float, float]:
     return control, candidate / sum(minute.candidate_requests for minute in minutes)
 
 
-def burst_size(minutes: Sequence[Minute]) -> float:
-    """
-    Estimate how many events come as one: how often a Poisson count's variance the difference's is, at least
-    1.
-
-    Of successive differences (von Neumann, "Distribution of the ratio of the mean square successive
-    difference to the variance", Annals of Mathematical Statistics 12, 1941), so that a rate which changes
-    once is no burst; and of blocks, so that a burst of minutes is one. What happens on both sides at once
-    cancels.
-    """
-    share = sum(m.candidate_requests for m in minutes) / sum(m.control_requests for m in minutes)
-    events = sum(m.candidate + share * share * m.control for m in minutes)
-    if events == 0:
-        return 1.0
-    apart = [m.candidate - share * m.control for m in minutes]
-    lengths = [length for length in BURSTS if length == 1 or len(apart) >= length * LEAST_BLOCKS]
-    return max(1.0, *(_variation(in_blocks(apart, length)) / events for length in lengths))
-
-
-def _variation(values: Sequence[float]) -> float:
-    """Half the squares of successive differences, as if the mean had been before and after."""
-    mean = sum(values) / len(values)
-    return sum((one - other) ** 2 for one, other in pairwise((mean, *values, mean))) / 2
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bet:
     """The logarithm of what one bet has won, as a straight line over the difference it is made against."""
@@ -137,6 +83,13 @@ class _Bet:
     weight: float
     won: float
     slope: float
+
+
+def grid(never: float, *, more: bool) -> list[tuple[float, float]]:
+    """List the bets: how many times as often, and which part of the stake is on it."""
+    whole = sum(_PARTS) / (1 - never)
+    often = [(times if more else 1 / times, part / whole) for times, part in zip(_TIMES, _PARTS, strict=True)]
+    return [*often, (inf if more else 0.0, never)]
 
 
 def _bets(minutes: Sequence[Minute], grid: Sequence[tuple[float, float]], *, ratio: float) -> list[_Bet]:

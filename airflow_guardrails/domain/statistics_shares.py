@@ -16,16 +16,16 @@ def share_interval(hits: int, trials: int, *, alpha: float) -> Interval:
     A share p is within as long as the mixture of all shares' likelihoods, by Jeffreys's prior, is less than
     one over *alpha* times p's own (Robbins, "Statistical methods related to the law of the iterated
     logarithm", Annals of Mathematical Statistics 41, 1970; Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform,
-    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49, 2021, section 3.2).
+    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49(2), 2021, proposition 7).
 
     :param alpha: the chance that the share is ever outside, on either side.
     """
     if trials == 0:
-        return Interval(measured=0.0, low=0.0, high=1.0, pieces=0)
+        return Interval(measured=0.0, low=0.0, high=1.0)
     measured = hits / trials
     low = 0.0 if hits == 0 else _end(hits, trials, 0.0, measured, alpha)
     high = 1.0 if hits == trials else _end(hits, trials, 1.0, measured, alpha)
-    return Interval(measured=measured, low=low, high=high, pieces=trials)
+    return Interval(measured=measured, low=low, high=high)
 
 
 def _end(hits: int, trials: int, outside: float, inside: float, alpha: float) -> float:

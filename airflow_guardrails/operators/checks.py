@@ -18,6 +18,7 @@ from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Code, Finding
+from airflow_guardrails.domain.judge_evidence import HISTORY
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Watch
@@ -61,7 +62,7 @@ def gather(
     serving = _config(look.endpoint_config_name, hook) if look.endpoint_config_name else None
     switch = AbortSwitch(endpoint_name=wishes.endpoint_name).alarm_name
     names = [name for name in wishes.guardrails.alarms if name != switch]
-    traffic, unread = _traffic(look, hook) if wishes.analysis else ({}, None)
+    traffic, past, unread = _traffic(look, hook) if wishes.analysis else ({}, {}, None)
     return Facts(
         endpoint=look,
         serving=serving,
@@ -76,6 +77,7 @@ def gather(
         allow_unguarded=wishes.allow_unguarded,
         analysis=wishes.analysis,
         traffic=traffic,
+        past=past,
         traffic_unread=unread,
     )
 
@@ -96,17 +98,26 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
         raise
 
 
-def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], str | None]:
-    """Count the requests of the last hour by variant, or say why nobody can: that stops no update."""
+def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], dict[str, int], str | None]:
+    """
+    Count the requests of the last hour by variant, and the minutes before now in which it had any.
+
+    Or say why nobody can: that stops no update.
+    """
     # Whatever it has served: a configuration may have come into service a minute ago.
     by_variant = {variant.name: requests_of(look.name, variant.name) for variant in look.variants}
     end = published_until(look.seen_at)
     queries = tuple(by_variant.values())
     try:
-        series = hook.metric_series(queries, start=end - _AN_HOUR, end=end, period=60)
+        series = hook.metric_series(queries, start=end - HISTORY, end=end, period=60)
     except (ClientError, BotoCoreError) as error:
-        return {}, f"{type(error).__name__}: {error}"
-    return {name: sum(series[query].values()) for name, query in by_variant.items()}, None
+        return {}, {}, f"{type(error).__name__}: {error}"
+    traffic = {
+        name: sum(count for moment, count in series[query].items() if moment >= end - _AN_HOUR)
+        for name, query in by_variant.items()
+    }
+    past = {name: sum(count > 0 for count in series[query].values()) for name, query in by_variant.items()}
+    return traffic, past, None
 
 
 def _failure(wishes: Wishes, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from airflow_guardrails.domain.judge import Evidence, Label, Series, Verdict, judge
+from airflow_guardrails.domain.judge import Evidence, History, Label, Series, Verdict, judge
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_rules import MetricRule
 from calibration.rows import Row, Trials
-from calibration.series import moments
+from calibration.series import PAST, moments
 
 ALPHA = 0.05
 
@@ -67,8 +67,18 @@ def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
         )
 
     return Evidence(
+        history=history_of(trials) if row.known else History(),
         requests=series(first.control_requests, first.candidate_requests),
         metrics={rule: series(trial.control, trial.candidate) for rule, trial in trials.items()},
         expected_share=row.share,
         paired=row.paired,
+    )
+
+
+def history_of(trials: Trials) -> History:
+    before = moments(PAST, first=-PAST)
+    first = next(iter(trials.values()))
+    return History(
+        requests=dict(zip(before, first.past_requests, strict=True)),
+        metrics={rule: dict(zip(before, trial.past, strict=True)) for rule, trial in trials.items()},
     )

@@ -16,11 +16,14 @@ from calibration.series import (
     divided,
     errors,
     heavy_tailed,
+    hidden,
     independent,
     latencies,
     shared_bursts,
     skewed,
+    skewed_requests,
     sparse,
+    spiked,
     steady,
 )
 
@@ -30,7 +33,6 @@ Maker = Callable[[Random, int], Trials]
 # Whether it is worse at all: the question that Kayenta's judge puts.
 SLOWER = MetricRule("ModelLatency", margin="0%")
 FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
-FAILING_LATE = replace(FAILING, min_minutes=30)
 
 SLOWER_BY = MetricRule("ModelLatency", margin="10%")
 FAILING_BY = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.005)
@@ -44,7 +46,8 @@ class Row:
     :param unharmed: a candidate that is as bad as its rule lets it be, and no worse.
     :param harmed: candidates that are worse than that, by name.
     :param share: requests of the candidate for each of production's.
-    :param holds: whether the judge promises to hold alpha here.
+    :param passes: whether the unharmed is better than its rule lets it be, so that Pass is right.
+    :param known: whether the judge is told what production did before the trial.
     """
 
     name: str
@@ -53,7 +56,8 @@ class Row:
     minutes: int = 60
     share: float = 1.0
     paired: bool = True
-    holds: bool = True
+    passes: bool = False
+    known: bool = True
 
 
 def only(rule: MetricRule, make: Callable[[Random, int], Trial]) -> Maker:
@@ -77,6 +81,12 @@ def latency_row(
     make = partial(latencies, noise, traffic, daily=daily, spread=spread)
     harmed = {f"+{percent} %": only(rule, make(effect=percent / 100)) for percent in effects}
     return Row(f"latency, {name}", only(rule, make(effect=at)), harmed)
+
+
+def requests_row(name: str, traffic: Traffic) -> Row:
+    make = partial(skewed_requests, traffic)
+    harmed = {f"+{percent} %": only(SLOWER, make(effect=percent / 100)) for percent in (20, 50)}
+    return Row(f"latency, {name}", only(SLOWER, make()), harmed)
 
 
 def error_row(
@@ -109,6 +119,10 @@ def everything(effect: float, rate: float) -> Maker:
     return make
 
 
+def unknown(row: Row) -> Row:
+    return replace(row, known=False)
+
+
 ROWS = (
     latency_row("independent", independent),
     latency_row("AR(1) 0.3", autoregressive(0.3)),
@@ -116,6 +130,7 @@ ROWS = (
     latency_row("AR(1) 0.8", autoregressive(0.8)),
     replace(latency_row("AR(1) 0.8, 6 h", autoregressive(0.8)), minutes=360),
     replace(latency_row("wave of a day, +-30 %, 6 h", independent, daily=0.3), minutes=360),
+    latency_row("AR(1) 0.9 under as much noise", hidden(0.9, 0.5)),
     latency_row("heavy tails (t, 3)", heavy_tailed),
     latency_row("skewed (lognormal), twice the noise", skewed, spread=0.2),
     latency_row("at a margin of 10 %", independent, rule=SLOWER_BY, at=0.1, effects=(20, 30)),
@@ -124,6 +139,15 @@ ROWS = (
     live(
         latency_row("live, 10 %, traffic in bursts", independent, traffic=divided(100, 0.1, bursts=True)), 0.1
     ),
+    live(
+        latency_row("live, 25 %, one minute in fifty of a bad instance", spiked, traffic=divided(100, 0.25)),
+        0.25,
+    ),
+    live(requests_row("live, 5 %, means of skewed requests", divided(100, 0.05)), 0.05),
+    live(requests_row("live, 80 %, means of skewed requests", divided(100, 0.8)), 0.8),
+    unknown(latency_row("independent, new endpoint", independent)),
+    unknown(latency_row("AR(1) 0.6, new endpoint", autoregressive(0.6))),
+    unknown(latency_row("AR(1) 0.8, new endpoint", autoregressive(0.8))),
     Row(
         "errors, none in production",
         only(FAILING, errors(0, 0, COPIES)),
@@ -150,19 +174,34 @@ ROWS = (
         ),
         0.1,
     ),
+    live(
+        error_row(
+            "live, 25 %, bursts of 10 by a bad instance, 0.5 %",
+            0.005,
+            (10,),
+            traffic=divided(100, 0.25),
+            burst=10,
+        ),
+        0.25,
+    ),
     error_row("bursts of 8 in a minute, 1 %", 0.01, (3, 10), burst=8),
     Row("errors, bursts over 4 minutes on both sides at once", only(FAILING, shared_bursts(0.01, COPIES))),
-    replace(
-        error_row("bursts of 8 over 4 minutes, each on one side, 1 %", 0.01, (3, 10), burst=8, lasting=4),
-        holds=False,
+    error_row("bursts of 8 over 4 minutes, each on one side, 1 %", 0.01, (3, 10), burst=8, lasting=4),
+    error_row("one burst of 8 over 4 minutes in six hours", 8 / 36_000, (50,), burst=8, lasting=4),
+    unknown(
+        error_row(
+            "bursts of 8 over 4 minutes, each on one side, 1 %, new endpoint",
+            0.01,
+            (3, 10),
+            burst=8,
+            lasting=4,
+        )
     ),
-    replace(
-        error_row("the same with min_minutes=30", 0.01, (3, 10), rule=FAILING_LATE, burst=8, lasting=4),
-        holds=False,
-    ),
+    unknown(error_row("2 %, new endpoint", 0.02, (2, 3))),
     Row(
         "all default rules",
-        everything(0.0, 0.002),
+        everything(0.1, 0.004),
         {"latency +20 %": everything(0.2, 0.002), "errors x 10": everything(0.0, 0.02)},
     ),
+    Row("all default rules, as good as production", everything(0.0, 0.002), passes=True),
 )

@@ -14,18 +14,40 @@ BEGIN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 SPREAD = 0.1
 LATENCY = 100_000.0
 
+# Minutes of production before the trial.
+PAST = 360
+
 # The part of the minutes in which traffic bursts.
 BURSTING = 0.1
+
+# The part of the minutes in which one instance is bad.
+SPIKES = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Values and requests of both sides, one of each a minute."""
+    """Values and requests of both sides, one of each a minute, and production's before."""
 
     control: list[float]
     candidate: list[float]
     control_requests: list[float]
     candidate_requests: list[float]
+    past: list[float]
+    past_requests: list[float]
+
+
+def begun(
+    control: list[float], candidate: list[float], control_requests: list[float], requests: list[float]
+) -> Trial:
+    """Let the trial begin after :data:`PAST` minutes."""
+    return Trial(
+        control[PAST:],
+        candidate[PAST:],
+        control_requests[PAST:],
+        requests[PAST:],
+        past=control[:PAST],
+        past_requests=control_requests[:PAST],
+    )
 
 
 Noise = Callable[[Random, int], list[float]]
@@ -63,8 +85,26 @@ def skewed(random: Random, count: int) -> list[float]:
     return [(random.lognormvariate(0, sigma) - mean) / deviation for _ in range(count)]
 
 
-def steady(requests: float, share: float = 1.0) -> Traffic:
-    return lambda _, count: ([requests] * count, [requests * share] * count)
+def spiked(random: Random, count: int) -> list[float]:
+    """Noise of variance 1, and one minute in fifty in which an instance is far slower."""
+    return [random.gauss(0, 1) + (10 if random.random() < SPIKES else 0) for _ in range(count)]
+
+
+def hidden(rho: float, part: float) -> Noise:
+    """Noise of variance 1, of which *part* is autoregressive by *rho* and the rest independent."""
+    slow = autoregressive(rho)
+
+    def noise(random: Random, count: int) -> list[float]:
+        return [
+            math.sqrt(part) * one + math.sqrt(1 - part) * random.gauss(0, 1) for one in slow(random, count)
+        ]
+
+    return noise
+
+
+def steady(requests: float) -> Traffic:
+    """As many requests each minute, and a copy of each to the candidate from the trial's begin on."""
+    return lambda _, count: ([requests] * count, [0.0] * PAST + [requests] * (count - PAST))
 
 
 def divided(requests: float, share: float, *, bursts: bool = False) -> Traffic:
@@ -72,10 +112,11 @@ def divided(requests: float, share: float, *, bursts: bool = False) -> Traffic:
 
     def traffic(random: Random, count: int) -> tuple[list[float], list[float]]:
         control, candidate = [], []
-        for _ in range(count):
+        for minute in range(count):
             many = requests * (5 if bursts and random.random() < BURSTING else 1)
-            candidate.append(float(poisson(random, many * share)))
-            control.append(float(poisson(random, many * (1 - share))))
+            part = share if minute >= PAST else 0.0
+            candidate.append(float(poisson(random, many * part)))
+            control.append(float(poisson(random, many * (1 - part))))
         return control, candidate
 
     return traffic
@@ -91,7 +132,8 @@ def latencies(
     :param daily: half the height of a wave of a day that both sides share, as a fraction.
     """
 
-    def trial(random: Random, count: int) -> Trial:
+    def trial(random: Random, minutes: int) -> Trial:
+        count = PAST + minutes
         begin = random.random()
         wave = [1 + daily * math.sin(2 * math.pi * (begin + minute / 1440)) for minute in range(count)]
         sides = []
@@ -100,7 +142,25 @@ def latencies(
             sides.append(
                 [LATENCY * factor * max(w * (1 + spread * r), 0.0) for w, r in zip(wave, rest, strict=True)]
             )
-        return Trial(*sides, *traffic(random, count))
+        return begun(*sides, *traffic(random, count))
+
+    return trial
+
+
+def skewed_requests(traffic: Traffic, *, effect: float = 0.0) -> Callable[[Random, int], Trial]:
+    """Mean latency of a minute's requests, some of which take ten times as long as most (lognormal)."""
+    middle = LATENCY / math.exp(0.5)
+
+    def trial(random: Random, minutes: int) -> Trial:
+        many, served = traffic(random, PAST + minutes)
+
+        def side(factor: float, requests: list[float]) -> list[float]:
+            return [
+                factor * middle * sum(random.lognormvariate(0, 1) for _ in range(int(count))) / (count or 1)
+                for count in requests
+            ]
+
+        return begun(side(1.0, many), side(1.0 + effect, served), many, served)
 
     return trial
 
@@ -124,9 +184,9 @@ def errors(
                         failed[at] = min(failed[at] + 1, requests[at])
         return failed
 
-    def trial(random: Random, count: int) -> Trial:
-        many, served = traffic(random, count)
-        return Trial(side(random, control, many), side(random, candidate, served), many, served)
+    def trial(random: Random, minutes: int) -> Trial:
+        many, served = traffic(random, PAST + minutes)
+        return begun(side(random, control, many), side(random, candidate, served), many, served)
 
     return trial
 
@@ -134,7 +194,8 @@ def errors(
 def shared_bursts(rate: float, traffic: Traffic) -> Callable[[Random, int], Trial]:
     """Bursts of about 8 errors over 4 minutes that strike both sides, as bad requests do."""
 
-    def trial(random: Random, count: int) -> Trial:
+    def trial(random: Random, minutes: int) -> Trial:
+        count = PAST + minutes
         many, served = traffic(random, count)
         sides = [[0.0] * count for _ in range(2)]
         for minute in range(count):
@@ -142,7 +203,7 @@ def shared_bursts(rate: float, traffic: Traffic) -> Callable[[Random, int], Tria
                 for side in sides:
                     for at in range(minute, min(minute + 4, count)):
                         side[at] += poisson(random, 2)
-        return Trial(*sides, many, served)
+        return begun(*sides, many, served)
 
     return trial
 
@@ -150,12 +211,12 @@ def shared_bursts(rate: float, traffic: Traffic) -> Callable[[Random, int], Tria
 def sparse(traffic: Traffic) -> Callable[[Random, int], Trial]:
     """No errors in production; the candidate has one or two in one minute of each six."""
 
-    def trial(random: Random, count: int) -> Trial:
-        many, served = traffic(random, count)
+    def trial(random: Random, minutes: int) -> Trial:
+        count = PAST + minutes
         failed = [0.0] * count
-        for first in range(0, count, 6):
+        for first in range(PAST, count, 6):
             failed[min(first + random.randrange(6), count - 1)] = float(random.choice((1, 2)))
-        return Trial([0.0] * count, failed, many, served)
+        return begun([0.0] * count, failed, *traffic(random, count))
 
     return trial
 
@@ -169,5 +230,5 @@ def poisson(random: Random, mean: float) -> int:
     return count
 
 
-def moments(count: int) -> list[datetime]:
-    return [BEGIN + timedelta(minutes=minute) for minute in range(count)]
+def moments(count: int, *, first: int = 0) -> list[datetime]:
+    return [BEGIN + timedelta(minutes=first + minute) for minute in range(count)]

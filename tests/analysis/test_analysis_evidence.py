@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -51,18 +52,36 @@ def answer(of=None, *, slower=1.0, old=100, new=40, variant="All"):
 def with_past(given, *, hours=8, value=7.0):
     """Let both configurations have served before, up to the minute in which the update began."""
     before = {MINUTES[0] - timedelta(minutes=number): value for number in range(60 * hours)}
-    return {query: {**points, **before} for query, points in given.items()}
+    both = {query: {**points, **before} for query, points in given.items()}
+    return {**both, **{of_any(query): {**points, **before} for query, points in both.items()}}
 
 
 def judged(given, *, wish=NOW, of=None):
-    return judge_trial(of or trial(), given, wish, wish.rules)
+    known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
+    return judge_trial(of or trial(), {**given, **known}, wish, wish.rules)
+
+
+def is_old(query):
+    return dict(query.dimensions).get("EndpointConfigName") == "v1"
+
+
+def of_any(query):
+    """Name the same of the variant, whatever its configuration."""
+    rest = (pair for pair in query.dimensions if pair[0] != "EndpointConfigName")
+    return replace(query, dimensions=tuple(rest))
+
+
+def hour_before(points):
+    """Let the variant have done for an hour before what the old fleet does in the update."""
+    values = itertools.cycle(points.values())
+    return {MINUTES[0] - timedelta(minutes=number): next(values) for number in range(1, 61)}
 
 
 def test_each_fleet_is_asked_for_by_its_configuration_once():
     queries = trial().queries([LATENCY, ERRORS, LATENCY])
 
-    assert len(queries) == 6
-    assert {dict(query.dimensions)["EndpointConfigName"] for query in queries} == {"v1", "v2"}
+    assert len(queries) == 9
+    assert {dict(query.dimensions).get("EndpointConfigName") for query in queries} == {"v1", "v2", None}
     assert {query.metric for query in queries} == {"Invocations", "ModelLatency", "Invocation5XXErrors"}
 
 
@@ -128,6 +147,19 @@ def test_each_variant_has_a_past_of_its_own():
     past = evidence_of(both, "Side", given, [LATENCY], warm_up=timedelta(0)).history
 
     assert set(past.requests.values()) == {3.0}
+
+
+def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
+    """As after a shadow test, in which the endpoint has a configuration of its own."""
+    given = with_past(answer())
+    for query in [one for one in given if is_old(one)]:
+        given[query] = {m: v for m, v in given[query].items() if m >= MINUTES[0] - timedelta(minutes=59)}
+        given[of_any(query)] = dict.fromkeys(given[of_any(query)], 5.0)
+
+    past = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0)).history
+
+    assert len(past.requests) == len(past.metrics[LATENCY]) == 359
+    assert set(past.metrics[LATENCY].values()) == {5.0}
 
 
 def test_a_configuration_without_a_past_has_no_history():
@@ -222,7 +254,8 @@ def test_kayentas_judge_leaves_out_the_warm_up_once():
 
 
 def test_kayentas_judge_passes_what_it_cannot_tell_but_nothing_without_data():
-    few = {query: {m: v for m, v in points.items() if m < MINUTES[10]} for query, points in answer().items()}
+    near = answer(slower=1.06)
+    few = {query: {m: v for m, v in points.items() if m < MINUTES[10]} for query, points in near.items()}
 
     assert judged(few).label is Label.INCONCLUSIVE
     assert judged(few, wish=BY_KAYENTA).label is Label.PASS

@@ -68,7 +68,7 @@ class Update:
     Plays an update by its schedule; what throws the switch within a bake is rolled back by the next look.
 
     *errors* is the part of the new fleet's requests that fail; *lived*: for how long both configurations have
-    served before, and failed in everything.
+    served before, and failed in everything; else the old one has, and never failed.
     """
 
     errors: float = 0.0
@@ -130,11 +130,13 @@ class Update:
         return {query: self.points(query, ask) for query in ask.queries}
 
     def points(self, query, ask):
-        new = dict(query.dimensions)["EndpointConfigName"] == "v2"
+        new = dict(query.dimensions).get("EndpointConfigName") == "v2"
         first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
         value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
         served = {at(second): value for second in range(first, last, 60) if self.requests}
         before = {at(-second): 400.0 for second in range(60, int(self.lived), 60)}
+        if not (self.lived or new):
+            before = {at(-second): value for second in range(60, 3600, 60) if self.requests}
         return {m: value for m, value in {**before, **served}.items() if ask.start <= m < ask.end}
 
     def of(self, kind):

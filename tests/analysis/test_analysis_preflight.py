@@ -142,15 +142,49 @@ def test_an_observer_needs_no_time_for_the_switch():
 
 
 @pytest.mark.parametrize(
-    ("rule", "minutes_needed"),
-    [(LATENCY, 13), (replace(LATENCY, min_minutes=20), 20), (replace(ERRORS, min_minutes=20), 20)],
-    ids=str,
+    ("rule", "past", "minutes_needed"),
+    [
+        (LATENCY, 60, 5),
+        (LATENCY, 59, 12),
+        (replace(LATENCY, min_minutes=20), 59, 20),
+        (replace(ERRORS, min_minutes=20), 60, 20),
+    ],
 )
-def test_a_mean_takes_longer_than_its_fewest_minutes(rule, minutes_needed):
-    given = analysed(CanaryAnalysis(rules=[rule]), Canary(percent=50, bake=minutes(minutes_needed + 7)))
+def test_a_mean_takes_longer_where_an_hour_of_the_past_is_not_there(rule, past, minutes_needed):
+    short = Canary(percent=50, bake=minutes(minutes_needed + 7))
+    given = analysed(CanaryAnalysis(rules=[rule]), short, past={"AllTraffic": past})
 
     assert codes(given) == [Code.ANALYSIS_BAKE_SHORT]
     assert f"the rules need {minutes_needed} minutes with data" in found(given)[0].text
+
+
+def test_an_endpoint_must_have_served_for_long_enough_to_know_how_its_errors_come():
+    young = analysed(past={"AllTraffic": 20})
+
+    (finding,) = found(young)
+
+    assert finding.code is Code.ANALYSIS_PAST_SHORT
+    assert finding.stops
+    assert finding.text == (
+        "the endpoint had requests in 20 minutes of the last 6 h, and the bakes leave 28: whether errors "
+        "come in bursts takes 50 of either, and Invocation5XXErrors Sum cannot be judged without"
+    )
+    assert finding.fix == "update when it has served for 30 minutes more"
+
+
+def test_bakes_may_be_long_enough_to_learn_it():
+    longer = replace(CANARY, bake=minutes(53))
+
+    assert found(analysed(strategy=longer, past={"AllTraffic": 20})) == []
+
+
+def test_who_counts_nothing_or_holds_nothing_may_be_young():
+    means = CanaryAnalysis(rules=[LATENCY])
+    goes_on = replace(ANALYSIS, on_inconclusive="continue")
+
+    assert found(analysed(means, past={"AllTraffic": 20})) == []
+    (finding,) = found(analysed(goes_on, past={"AllTraffic": 20}))
+    assert finding.severity is Severity.WARNING
 
 
 def test_kayentas_judge_takes_fewer_minutes_of_a_mean_and_more_time_to_act():

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from airflow_guardrails.domain.judge import Evidence, Series
+from airflow_guardrails.domain.judge import Evidence, History, Series
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
@@ -32,14 +32,28 @@ def pair():
     return series
 
 
+def before(points, *, minutes=360):
+    """Let production have done before what it does in the trial, again and again."""
+    values = [points[moment] for moment in sorted(points)]
+    moments = [TEN - timedelta(minutes=minute) for minute in range(minutes, 0, -1)]
+    return dict(zip(moments, islice(cycle(values), minutes), strict=True)) if values else {}
+
+
 @pytest.fixture
 def trial():
-    """Evidence of so many minutes; requests a minute of either side, and series by rule."""
+    """
+    Evidence of so many minutes; requests a minute of either side, and series by rule.
 
-    def make(metrics=None, *, minutes=60, control=100, candidate=100, **facts):
-        return Evidence(
-            requests=series([control] * minutes, [candidate] * minutes), metrics=metrics or {}, **facts
+    *known*: whether production was there before, and was as it is in the trial.
+    """
+
+    def make(metrics=None, *, minutes=60, control=100, candidate=100, known=True, **facts):
+        requests, metrics = series([control] * minutes, [candidate] * minutes), metrics or {}
+        past = History(
+            requests=before(requests.control),
+            metrics={rule: before(one.control) for rule, one in metrics.items()},
         )
+        return Evidence(requests=requests, metrics=metrics, history=past if known else History(), **facts)
 
     return make
 

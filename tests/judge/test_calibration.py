@@ -48,7 +48,7 @@ def failures(calibration):
         "latency, heavy tails (t, 3)",
         "latency, at a margin of 10 %",
         "errors, none in production",
-        "errors, at a margin of 0.5 points",
+        "errors, bursts over 4 minutes on both sides at once",
         "all default rules",
     ],
 )
@@ -58,7 +58,17 @@ def test_false_alarms_are_rarer_than_alpha(calibration, failures, name):
     assert most <= calibration["judging"].ALPHA
 
 
-@pytest.mark.parametrize("name", ["latency, AR(1) 0.6", "latency, AR(1) 0.8", "errors, sparse, 0.2 %"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "latency, AR(1) 0.6",
+        "latency, AR(1) 0.8",
+        "latency, AR(1) 0.8, new endpoint",
+        "errors, sparse, 0.2 %",
+        "errors, at a margin of 0.5 points",
+        "errors, bursts of 8 over 4 minutes, each on one side, 1 %",
+    ],
+)
 def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, failures, name):
     least = calibration["bounds"].at_least(failures(name), RUNS, alpha=0.01)
 
@@ -69,6 +79,7 @@ def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, 
     ("name", "harm"),
     [
         ("latency, independent", "+20 %"),
+        ("latency, skewed (lognormal), twice the noise", "+10 %"),
         ("latency, at a margin of 10 %", "+30 %"),
         ("errors, none in production", "1-2 in one minute of six"),
         ("errors, live, 5 % of the requests, 1 %", "x 10"),

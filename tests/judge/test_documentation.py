@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from math import inf
+from datetime import timedelta
 from pathlib import Path
 
-from airflow_guardrails.domain.judge import CRITICAL_PARTS
+from airflow_guardrails.domain import statistics_bursts as bursts
+from airflow_guardrails.domain.judge import CRITICAL_PARTS, HISTORY
 from airflow_guardrails.domain.judge_exposure import TOLERANCE
+from airflow_guardrails.domain.judge_means import LEAST_MINUTES, OF_THE_MEAN
 from airflow_guardrails.domain.judge_missing import LEAST_COVERAGE
 from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
-from airflow_guardrails.domain.statistics_counts import BURSTS, MORE
-from airflow_guardrails.domain.statistics_means import LEAST_BLOCKS, LEAST_MINUTES, LENGTHS, MOST_LIKENESS
+from airflow_guardrails.domain.statistics_counts import NEVER, NEVER_AGAIN
+from airflow_guardrails.domain.statistics_likeness import LEAST_PAST
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "judge.md").read_text().split())
 
@@ -31,16 +33,21 @@ def test_the_numbers_are_those_in_force():
     assert f"must have had ({rule.min_requests})" in TEXT
     assert f"must have data ({rule.min_minutes})" in TEXT
     assert f"fewer than {LEAST_COVERAGE * 100:g} % of the minutes" in TEXT
-    assert f"blocks, of {LENGTHS[0]} to {LENGTHS[-1]} minutes" in TEXT
-    assert f"at most {MOST_LIKENESS}" in TEXT
-    assert "from block to block: {}, {} and {} minutes".format(*BURSTS[1:]) in TEXT
-    assert dict(MORE)[inf] == 0.4
-    assert "40 % of the stake" in TEXT
-    assert (LEAST_BLOCKS, LEAST_MINUTES) == (6, 12)
-    assert "six blocks and twelve minutes" in TEXT
     assert (TOLERANCE, CRITICAL_PARTS) == (0.05, 3)
     assert "A twentieth more or fewer" in TEXT
     assert "three parts of the chance" in TEXT
+
+
+def test_what_the_past_is_good_for_is_told_with_its_numbers():
+    assert timedelta(hours=6) == HISTORY
+    assert "Up to six hours of what production did before" in TEXT
+    assert f"less than {LEAST_PAST} minutes of the past ({bursts.LEAST_MINUTES} for errors)" in TEXT
+    assert f"a mean then takes {LEAST_MINUTES} minutes" in TEXT
+    assert f"the mean has {OF_THE_MEAN:.0%} and".replace("%", " %") in TEXT
+    assert (NEVER, NEVER_AGAIN) == (0.4, 0.1)
+    assert "40 % of the stake" in TEXT
+    assert "10 % if production has failed before" in TEXT
+    assert "block to block: {}, {} and {} minutes".format(*bursts.LENGTHS[1:]) in TEXT
 
 
 def test_the_default_margins_are_those_in_force():
@@ -50,4 +57,5 @@ def test_the_default_margins_are_those_in_force():
 
 
 def test_the_table_of_the_benchmark_is_there():
-    assert "| latency, independent | unharmed |" in TEXT
+    for name in ("latency, independent", "errors, 2 %, new endpoint"):
+        assert f"| {name} | unharmed |" in TEXT

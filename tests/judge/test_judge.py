@@ -98,7 +98,7 @@ def test_a_request_may_have_many_events_of_another_kind(trial, errors):
     rows = [3000 + 40 * (minute * 7 % 11) for minute in range(60)]
 
     labels = [
-        judge(trial({rule: errors(rows, [times * number for number in rows])}), [rule]).label
+        judge(trial({rule: errors(rows, [times * number for number in rows])}, known=False), [rule]).label
         for times in (1, 1.2)
     ]
 
@@ -177,14 +177,69 @@ def test_what_is_at_its_margin_to_the_digit_is_not_told_from_it(trial, pair):
 
 def test_what_is_not_told_says_what_would_tell_it(trial, latencies):
     near = judge(trial({LATENCY: latencies(1.09, spread=0.1)}), [LATENCY])
-    short = judge(trial({LATENCY: latencies(minutes=5)}, minutes=5), [LATENCY])
+    short = judge(trial({LATENCY: latencies(minutes=5)}, minutes=5, known=False), [LATENCY])
 
     assert "more at this traffic, if the difference stays as it is" in reason_of(near, LATENCY).missing
-    assert "6 blocks of" in reason_of(short, LATENCY).missing
+    assert reason_of(short, LATENCY).missing == (
+        "12 minutes of its kind to have an interval: about 7 minutes more"
+    )
+
+
+def test_the_past_lets_a_judge_tell_sooner(trial, latencies):
+    """Ten minutes of a candidate that is a quarter slower, in minutes that vary by a twentieth."""
+    slower = latencies(1.25, minutes=10, spread=0.05)
+
+    known, unknown = (
+        judge(trial({LATENCY: slower}, minutes=10, known=known), [LATENCY]).label for known in (True, False)
+    )
+
+    assert (known, unknown) == (Label.FAIL, Label.INCONCLUSIVE)
+
+
+@pytest.fixture
+def skewed(pair):
+    """Latencies, the candidate's 15 % higher, and in a few minutes of each side far higher than that."""
+
+    def side(slow, times):
+        usual = [100_000 + 700 * (minute * 7 % 11) for minute in range(40)]
+        return [times * value * (5 if minute % 13 == slow else 1) for minute, value in enumerate(usual)]
+
+    return pair(side(2, 1.0), side(7, 1.15))
+
+
+def test_some_far_slower_minutes_do_not_hide_that_the_others_are_slower(trial, skewed):
+    rule = MetricRule("ModelLatency", margin="0%")
+
+    known, unknown = (
+        judge(trial({rule: skewed}, minutes=40, known=known), [rule]).label for known in (True, False)
+    )
+
+    assert (known, unknown) == (Label.FAIL, Label.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(("share", "label"), [(2, Label.FAIL), (3, Label.INCONCLUSIVE)])
+def test_where_production_has_few_requests_its_typical_minutes_prove_nothing(trial, skewed, share, label):
+    rule = MetricRule("ModelLatency", margin="0%")
+    requests = {"control": 20, "candidate": 20 * share, "expected_share": share, "paired": False}
+
+    assert judge(trial({rule: skewed}, minutes=40, **requests), [rule]).label is label
+
+
+def test_errors_of_an_endpoint_that_nobody_has_seen_before_are_not_judged_at_once(trial, errors):
+    failing = {ERRORS: errors(0, 100, minutes=30)}
+
+    (_, reason) = judge(trial(failing, minutes=30, known=False), [ERRORS]).reasons
+
+    assert reason.label is Label.INCONCLUSIVE
+    assert "production was seen for 30 < 50 minutes, too few to know bursts of its events" in reason.text
+    assert (
+        reason.missing == "about 20 minutes more with requests; or as many of production's before the trial"
+    )
+    assert judge(trial({ERRORS: errors(0, 100)}, known=False), [ERRORS]).label is Label.FAIL
 
 
 def test_a_verdict_goes_into_a_report(trial, latencies):
-    evidence = trial({LATENCY: latencies(minutes=5)}, minutes=5)
+    evidence = trial({LATENCY: latencies(minutes=5)}, minutes=5, known=False)
 
     told = json.loads(json.dumps(judge(evidence, [LATENCY]).as_dict(), allow_nan=False))
 

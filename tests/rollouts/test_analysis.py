@@ -31,11 +31,11 @@ PER_MINUTE = 60
 
 @pytest.fixture
 def busy(churn):
-    """``churn`` with traffic, and both of its configurations as quick as each other."""
+    """``churn`` with traffic for an hour, and both of its configurations as quick as each other."""
     for config in ("churn-v1", "churn-v2"):
         behave(churn, config)
     churn.simulator.client.replay("churn", ["1,2"], per_minute=PER_MINUTE)
-    churn.advance(minutes=30)
+    churn.advance(minutes=60)
     return churn
 
 

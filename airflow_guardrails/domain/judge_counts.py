@@ -1,0 +1,60 @@
+"""How much more often something happens to the candidate, events that come in bursts being one."""
+
+from __future__ import annotations
+
+from airflow_guardrails.domain.judge_evidence import Pairs
+from airflow_guardrails.domain.judge_words import minutes_in_words
+from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.statistics_bursts import LEAST_MINUTES, burst_size
+from airflow_guardrails.domain.statistics_counts import (
+    NEVER,
+    NEVER_AGAIN,
+    difference_interval,
+    ratio_of_rates_interval,
+)
+from airflow_guardrails.domain.statistics_means import Interval
+
+
+def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
+    """
+    Bound how much larger the candidate's rate is, or how many times production's.
+
+    :raises ValueError: if nobody knows how events come: see :func:`unknown_bursts`.
+    """
+    burst = _burst(rule, pairs)
+    if burst is None:
+        raise ValueError("how events come has to be known")
+    low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
+    bound = ratio_of_rates_interval if rule.relative else difference_interval
+    return bound(
+        pairs.minutes(as_rate=_as_rate(rule)),
+        burst=burst,
+        never=NEVER_AGAIN if any(pairs.past) else NEVER,
+        alpha_low=low,
+        alpha_high=high,
+    )
+
+
+def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    """Say that events may come in bursts, as long as production has not been seen for an hour."""
+    if not rule.counted or _burst(rule, pairs) is not None:
+        return None
+    seen = max(len(pairs), len(pairs.past))
+    wait = minutes_in_words(LEAST_MINUTES - len(pairs))
+    return (
+        f"production was seen for {seen} < {LEAST_MINUTES} minutes, too few to know bursts of its events",
+        f"about {wait} more with requests; or as many of production's before the trial",
+    )
+
+
+def _burst(rule: MetricRule, pairs: Pairs) -> float | None:
+    as_rate = _as_rate(rule)
+    past = [
+        (value * requests if as_rate else value, requests)
+        for value, requests in zip(pairs.past, pairs.past_requests, strict=True)
+    ]
+    return burst_size(pairs.minutes(as_rate=as_rate), past)
+
+
+def _as_rate(rule: MetricRule) -> bool:
+    return rule.stat != "Sum"

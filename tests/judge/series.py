@@ -1,0 +1,18 @@
+"""Made-up values, one a minute."""
+
+from __future__ import annotations
+
+from math import sqrt
+from random import Random
+
+
+def autoregressive(rho: float, count: int, seed: int = 3) -> list[float]:
+    random = Random(seed)
+    values = [random.gauss(0, 1)]
+    while len(values) < count:
+        values.append(rho * values[-1] + sqrt(1 - rho * rho) * random.gauss(0, 1))
+    return values
+
+
+def independent(count: int, seed: int = 3) -> list[float]:
+    return autoregressive(0.0, count, seed)
