@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
 from airflow_guardrails.connected import ConnectedTask, check_choice, check_seconds, fire_floor
 from airflow_guardrails.domain.experiment import Experiment, Phase
-from airflow_guardrails.domain.judge import Label, Verdict
+from airflow_guardrails.domain.judge_verdict import Label, Verdict
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
@@ -21,8 +21,11 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators.built import built
-from airflow_guardrails.operators.judging import Judging, verdict_report
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
+
+if TYPE_CHECKING:
+    # It brings the judge, which a DAG file need not pay for.
+    from airflow_guardrails.operators.judging import Judging
 
 JudgeName = Literal["intervals", "kayenta"]
 OnVerdict = Literal["fail", "skip", "return"]
@@ -130,6 +133,8 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> dict[str, Any]:
+        from airflow_guardrails.operators.judging import verdict_report  # noqa: PLC0415 - not in every DAG file
+
         judging = self._judging()
         while True:
             experiment = self.translated(self._experiment)
@@ -160,6 +165,8 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
 
     def _judging(self) -> Judging:
+        from airflow_guardrails.operators.judging import Judging  # noqa: PLC0415 - not in every DAG file
+
         return Judging(
             metrics=self._rules(),
             predictions=self._prediction_rule(),

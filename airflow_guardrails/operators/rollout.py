@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
@@ -24,11 +24,13 @@ from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators.built import built
-from airflow_guardrails.operators.intents import IntentStore
-from airflow_guardrails.operators.launch import Launch, TargetMaker
 from airflow_guardrails.operators.wishes import Wishes
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.triggers.live import REPORT_KEY
+
+if TYPE_CHECKING:
+    # It brings the checks and the judge, which a DAG file need not pay for.
+    from airflow_guardrails.operators.launch import TargetMaker
 
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
@@ -244,6 +246,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             analysis=self.analysis,
             max_wait=self.max_wait or longest_rollout(guardrails),
         )
+        from airflow_guardrails.operators.intents import IntentStore  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators.launch import Launch  # noqa: PLC0415
+
         launch = Launch(
             wishes,
             hook=self.hook,
