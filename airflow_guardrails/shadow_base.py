@@ -8,9 +8,7 @@ from functools import partial
 from typing import Any, Literal, NoReturn
 
 from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
-from airflow_guardrails.domain.follow import Following
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow_follow import follow_test, observe_test
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
 from airflow_guardrails.exceptions import ERROR_BY_ENDING
@@ -33,11 +31,16 @@ class ShadowTestTask(WatchingTask):
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
     def observe_test(self, watch: ShadowWatch) -> ShadowWatch:
+        from airflow_guardrails.domain.shadow_follow import observe_test  # noqa: PLC0415 - not in DAG files
+
         return self._drive(observe_test(watch))
 
     def follow_test(
         self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float, deadline: float
     ) -> ShadowWatch:
+        from airflow_guardrails.domain.follow import Following  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.domain.shadow_follow import follow_test  # noqa: PLC0415
+
         if self.kill_action == "stop":
             stop = partial(stop_test, self.hook, watch.name, self.log)
             self._stop_if_killed(context, stop)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from airflow_guardrails.domain.analysis import METRICS_LAG, CanaryAnalysis
 from airflow_guardrails.domain.judge import (
-    HISTORY,
     Evidence,
     History,
     Label,
@@ -16,18 +15,17 @@ from airflow_guardrails.domain.judge import (
     Series,
     Verdict,
     combine,
+    history_from,
     judge,
 )
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
-from airflow_guardrails.domain.metric_query import MetricQuery, Points, finest_period
+from airflow_guardrails.domain.metric_query import MetricQuery, Points
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.statistics_likeness import LEAST_PAST
 
 SAGEMAKER = "AWS/SageMaker"
 # Minutes of the answer, by query.
 Answer = Mapping[MetricQuery, Points]
-
-_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +45,8 @@ class Trial:
     start: datetime
 
     def reads_from(self, now: datetime) -> datetime:
-        """
-        Say from when on series are to be read: :data:`HISTORY` before the update, or its start.
-
-        Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at
-        all.
-        """
-        before = self.start - HISTORY
-        return before if finest_period(before, now) == finest_period(self.start, now) else self.start
+        """Say from when on series are to be read, so that there is a past."""
+        return history_from(self.start, now)
 
     def queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
         """Name all series that judging takes: of either fleet, and of what was there before them."""
@@ -88,18 +80,16 @@ class Trial:
         have come into service with the end of a shadow test, which has one of its own.
         """
 
-        def past(query: MetricQuery) -> Points:
-            first, last = self.start - HISTORY, self.start - _MINUTE
-            points = answer.get(query, {})
-            return {moment: value for moment, value in points.items() if first <= moment <= last}
+        own = self._history(variant, self.previous, answer, rules)
+        if len(own.requests) >= LEAST_PAST:
+            return own
+        return self._history(variant, None, answer, rules)
 
-        own = past(self.requests(variant, self.previous))
-        config = self.previous if len(own) >= LEAST_PAST else None
-        metrics = {rule: past(self.metric(rule, variant, config)) for rule in rules}
-        return History(
-            requests=past(self.requests(variant, config)),
-            metrics={rule: points for rule, points in metrics.items() if points},
-        )
+    def _history(
+        self, variant: str, config: str | None, answer: Answer, rules: Sequence[MetricRule]
+    ) -> History:
+        metrics = {rule: answer.get(self.metric(rule, variant, config), {}) for rule in rules}
+        return History.before(self.start, answer.get(self.requests(variant, config), {}), metrics)
 
 
 def requests_of(endpoint_name: str, variant: str, config: str | None = None) -> MetricQuery:

@@ -22,6 +22,7 @@ from airflow_guardrails.domain.judge_evidence import (
     InvalidEvidence,
     Pairs,
     Series,
+    history_from,
     pairs_of,
 )
 from airflow_guardrails.domain.judge_exposure import exposure_reason
@@ -43,6 +44,7 @@ __all__ = [
     "Series",
     "Verdict",
     "combine",
+    "history_from",
     "judge",
     "judge_share",
 ]

@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from math import inf, isfinite
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.metric_query import Points, is_kept_by_minute
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.statistics_bursts import Minute
 from airflow_guardrails.domain.statistics_likeness import unquiet_hour
 
-Points = Mapping[datetime, float]
-
 # How much of production's past is worth reading: the judge learns from it how its minutes behave.
 HISTORY = timedelta(hours=6)
+
+_MINUTE = timedelta(minutes=1)
 
 # Percentiles of few requests lie elsewhere than those of many, unless both sides have as few.
 _BEYOND_ALIKE, _BEYOND_UNLIKE = 1, 5
@@ -57,6 +58,27 @@ class History:
 
     requests: Points = field(default_factory=dict)
     metrics: Mapping[MetricRule, Points] = field(default_factory=dict)
+
+    @classmethod
+    def before(cls, start: datetime, requests: Points, metrics: Mapping[MetricRule, Points]) -> History:
+        """Take the minutes that were over at *start*, and none that is older than :data:`HISTORY`."""
+
+        def past(points: Points) -> Points:
+            first, last = start - HISTORY, start - _MINUTE
+            return {moment: value for moment, value in points.items() if first <= moment <= last}
+
+        kept = {rule: past(points) for rule, points in metrics.items()}
+        return cls(requests=past(requests), metrics={rule: points for rule, points in kept.items() if points})
+
+
+def history_from(start: datetime, now: datetime) -> datetime:
+    """
+    Say from when on series are to be read: :data:`HISTORY` before *start*, or from *start*.
+
+    Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at all.
+    """
+    before = start - HISTORY
+    return before if is_kept_by_minute(before, now) else start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,4 +30,8 @@ class MetricQuery:
 
 def finest_period(start: datetime, now: datetime) -> int:
     """Seconds of the finest period for which CloudWatch still has data from *start* on."""
-    return _MINUTE if now - start < _MINUTES_KEPT else _FIVE_MINUTES
+    return _MINUTE if is_kept_by_minute(start, now) else _FIVE_MINUTES
+
+
+def is_kept_by_minute(start: datetime, now: datetime) -> bool:
+    return now - start < _MINUTES_KEPT

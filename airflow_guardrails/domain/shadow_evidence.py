@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_guardrails.domain.experiment import Experiment
-from airflow_guardrails.domain.judge import HISTORY, Evidence, History, Series
-from airflow_guardrails.domain.metric_query import MetricQuery, Points, finest_period
+from airflow_guardrails.domain.judge import Evidence, History, Series, history_from
+from airflow_guardrails.domain.metric_query import MetricQuery, Points, is_kept_by_minute
 from airflow_guardrails.domain.metric_rules import MetricRule
 
 SAGEMAKER = "AWS/SageMaker"
@@ -16,8 +16,6 @@ SAGEMAKER = "AWS/SageMaker"
 # SageMaker brings the shadow up after the test's start and takes it down before its end; production has
 # requests all that time. Longer than this, a shadow without requests is no longer taken for that.
 CHANGING = timedelta(minutes=30)
-
-_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +67,8 @@ def evidence_of(
 
 
 def read_from(experiment: Experiment) -> datetime:
-    """
-    Say from when on series are to be read: :data:`HISTORY` before the trial, or its start.
-
-    Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at all.
-    """
-    starts, _ = trial_of(experiment)
-    kept = timedelta(seconds=finest_period(starts - HISTORY, experiment.seen_at)) == _MINUTE
-    return starts - HISTORY if kept else starts
+    """Say from when on series are to be read, so that there is a past."""
+    return history_from(trial_of(experiment)[0], experiment.seen_at)
 
 
 def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:
@@ -104,18 +96,12 @@ def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:
 def _history(
     experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> History:
-    begin, (starts, _) = read_from(experiment), trial_of(experiment)
+    starts, _ = trial_of(experiment)
+    if not is_kept_by_minute(starts, experiment.seen_at):
+        return History()
     production = experiment.production_name
-
-    def past(query: MetricQuery) -> Points:
-        points = series[query].items()
-        return {moment: value for moment, value in points if begin <= moment <= starts - _MINUTE}
-
-    metrics = {rule: past(_query(experiment, rule, production)) for rule in rules}
-    return History(
-        requests=past(_requests(experiment, production)),
-        metrics={rule: points for rule, points in metrics.items() if points},
-    )
+    metrics = {rule: series[_query(experiment, rule, production)] for rule in rules}
+    return History.before(starts, series[_requests(experiment, production)], metrics)
 
 
 def _sides(experiment: Experiment) -> tuple[str, str]:
