@@ -225,6 +225,28 @@ def test_where_production_has_few_requests_its_typical_minutes_prove_nothing(tri
     assert judge(trial({rule: skewed}, minutes=40, **requests), [rule]).label is label
 
 
+@pytest.mark.parametrize("times", [0.85, 1.0, 1.2])
+def test_where_less_is_worse_everything_is_the_other_way_round(trial, latencies, pair, times):
+    slower = latencies(times, minutes=20, spread=0.05)
+    control, candidate = ([-value for value in side.values()] for side in (slower.control, slower.candidate))
+    more = MetricRule("Delay", namespace="Ours", margin=10_000)
+    less = MetricRule("Lead", namespace="Ours", margin=10_000, direction="decrease")
+
+    worse = reason_of(judge(trial({more: slower}, minutes=20), [more]), more)
+    mirrored = reason_of(judge(trial({less: pair(control, candidate)}, minutes=20), [less]), less)
+
+    assert mirrored.label is worse.label
+    assert (-mirrored.high, -mirrored.low) == pytest.approx((worse.low, worse.high), rel=1e-6)
+    assert worse.label is {0.85: Label.PASS, 1.0: Label.PASS, 1.2: Label.FAIL}[times]
+
+
+@pytest.mark.parametrize(("times", "label"), [(0.7, Label.FAIL), (1.0, Label.PASS)])
+def test_a_percentage_of_what_should_not_become_less(trial, latencies, times, label):
+    rule = MetricRule("Served", namespace="Ours", margin="10%", direction="decrease")
+
+    assert judge(trial({rule: latencies(times, spread=0.05)}), [rule]).label is label
+
+
 def test_errors_of_an_endpoint_that_nobody_has_seen_before_are_not_judged_at_once(trial, errors):
     failing = {ERRORS: errors(0, 100, minutes=30)}
 
