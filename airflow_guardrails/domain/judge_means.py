@@ -14,7 +14,7 @@ from airflow_guardrails.domain.statistics_means import Interval, Ratio, ratio_of
 from airflow_guardrails.domain.statistics_ranks import Scale, log_worth_of_signs
 
 # How much minutes resemble each other cannot be told from fewer.
-LEAST_MINUTES = 12
+LEAST_MINUTES = 15
 
 # Where the past tells it, so many have a spread.
 LEAST_MINUTES_WITH_PAST = 5

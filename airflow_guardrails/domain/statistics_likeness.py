@@ -18,6 +18,9 @@ LEAST_PAST = 60
 
 MOST = 0.95
 
+# Standard deviations by which the likeness of a short series is taken for larger than it was found.
+CAUTION = 1.25
+
 # Hours are taken by themselves, so that what changes over a day is not taken for likeness.
 _HOUR, _BLOCK = 60, 10
 
@@ -53,13 +56,13 @@ def cautious_likeness(values: Sequence[float]) -> float:
     Estimate how much each value resembles the one before: the autocorrelation at lag 1, from 0 to 0.95.
 
     The estimate of a short series is too low by (1 + 3 rho) / n (Kendall, "Note on bias in the estimation of
-    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n). Both are put on top: by that the
-    benchmark's autoregressive series raise no more false alarms than alpha.
+    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n). That and :data:`CAUTION` times
+    this are put on top: by that the benchmark's autoregressive series raise no more false alarms than alpha.
     """
     if len(values) < 3:  # noqa: PLR2004 - a lag of one needs three
         return MOST
     found = _found(values)
-    return _within(found + _deviation(found, len(values)))
+    return _within(found + CAUTION * _deviation(found, len(values)))
 
 
 def long_likeness(values: Sequence[float]) -> float:
@@ -67,7 +70,7 @@ def long_likeness(values: Sequence[float]) -> float:
     Estimate it from at least :data:`LEAST_PAST` minutes, from 0 to 0.95.
 
     Likeness that hides under noise, so that lag 1 shows little of it, shows in how much blocks of ten minutes
-    vary; the larger of the two counts.
+    vary; the larger of the two counts, with half of what it may be off by on top.
     """
     hours = [values[end - _HOUR : end] for end in range(len(values), _HOUR - 1, -_HOUR)]
     rest = [_without_mean(hour) for hour in hours]
@@ -81,7 +84,10 @@ def long_likeness(values: Sequence[float]) -> float:
     # A mean was taken from each hour, which both lose by.
     per_block = sum(block * block for block in blocks) / (len(blocks) - len(hours))
     times = per_block / (_BLOCK * spread / (count - len(hours)))
-    return _within(max(found + _deviation(found, count), _that_varies(times)))
+    near = found + _deviation(found, count)
+    # A variance of n values is off by the root of 2 / n of itself.
+    off = sqrt(2 / (len(blocks) - len(hours)))
+    return _within(near if _that_varies(times) < near else _that_varies(times * (1 + off / 2)))
 
 
 def unquiet_hour(values: Sequence[float]) -> tuple[int, int]:

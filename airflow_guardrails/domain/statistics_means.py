@@ -177,7 +177,8 @@ def log_worth(t: float, count: int, *, information: float) -> float:
     """
     Give the logarithm of that one-sided Bayes factor, or less: at :func:`t_bound` it is one over *alpha*.
 
-    Of the half of the prior on the wrong side no more is taken off than it is worth where t is 0.
+    Of the half of the prior on the wrong side no more is taken off than it is worth where t is 0. It holds
+    for means below 0, too (Grünwald and Koolen, "Supermartingales for one-sided tests", arXiv 2502.04208).
     """
     if t <= 0:
         return -inf

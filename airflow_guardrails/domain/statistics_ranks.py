@@ -66,7 +66,8 @@ def log_worth_of_signs(differences: Sequence[float], *, usual: float, likeness: 
     The signs of independent differences that are symmetric about 0 are coins, whatever their sizes are; so
     each factor 1 + tanh(stake * size) * sign has a mean of 1 (Ramdas, Ruf, Larsson and Koolen, "Admissible
     anytime-valid sequential inference must rely on nonnegative martingales", arXiv 2009.03167, on symmetric
-    distributions; tanh is the likelihood ratio of a shifted normal value's sign, given its size).
+    distributions; Vovk and Wang, "Nonparametric e-tests of symmetry", arXiv 2208.08925, on how little signs
+    and ranks lose; tanh is the likelihood ratio of a shifted normal value's sign, given its size).
 
     :param usual: the size of a difference on which :data:`STAKES` are bet, above 0.
     :param likeness: how much each resembles the one before, from 0 to below 1.

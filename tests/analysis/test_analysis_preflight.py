@@ -145,7 +145,7 @@ def test_an_observer_needs_no_time_for_the_switch():
     ("rule", "past", "minutes_needed"),
     [
         (LATENCY, 60, 5),
-        (LATENCY, 59, 12),
+        (LATENCY, 59, 15),
         (replace(LATENCY, min_minutes=20), 59, 20),
         (replace(ERRORS, min_minutes=20), 60, 20),
     ],

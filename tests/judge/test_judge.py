@@ -181,7 +181,7 @@ def test_what_is_not_told_says_what_would_tell_it(trial, latencies):
 
     assert "more at this traffic, if the difference stays as it is" in reason_of(near, LATENCY).missing
     assert reason_of(short, LATENCY).missing == (
-        "12 minutes of its kind to have an interval: about 7 minutes more"
+        "15 minutes of its kind to have an interval: about 10 minutes more"
     )
 
 
