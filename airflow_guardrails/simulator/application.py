@@ -87,7 +87,7 @@ class Application:
             fault = self.simulation.faults.draw(operation)
         environ[FAULT] = fault
         if fault and fault.kind == "hang":
-            self.stopping.wait(fault.seconds)
+            fault.hang()
         with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
             self.simulation.catch_up()
             response = self._carry_out(environ)

@@ -77,12 +77,14 @@ class SimulatorClient:
         Let calls of *operation* meet a fault.
 
         :param kind: ``throttle``, ``error`` (*code*, *message*, *status*; default HTTP 500 InternalFailure),
-            ``hang`` (answered *seconds* of wall time late) or ``lose`` (carried out, then not answered).
+            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared) or ``lose``
+            (carried out, then not answered).
         :param times: how many calls meet it; None means every one from now on.
         """
         self.post("faults", operation=operation, kind=kind, times=times, **details)
 
     def clear_faults(self) -> None:
+        """Let no call meet a fault any more; those that hang are answered now."""
         self.post("faults/clear")
 
     def profile(self, name: str, **behaviour: Any) -> None:

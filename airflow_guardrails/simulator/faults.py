@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Literal, get_args
 
 Kind = Literal["throttle", "error", "hang", "lose"]
@@ -16,7 +17,8 @@ class Fault:
 
     :param operation: its name in the API, for example ``UpdateEndpoint``.
     :param kind: ``throttle`` (400 "Rate exceeded"), ``error`` (*code*, *message*, *status*), ``hang``
-        (answered *seconds* of wall time late) or ``lose`` (carried out, then the connection drops).
+        (answered *seconds* of wall time late, or when faults are cleared) or ``lose`` (carried out, then the
+        connection drops).
     :param times: how many calls meet it; None means every one from now on.
     :param probability: of meeting it, for each call, 0 to 1.
     :raises ValueError: when a value is out of its range.
@@ -30,6 +32,7 @@ class Fault:
     code: str = "InternalFailure"
     message: str = "The request processing has failed because of an unknown error, exception or failure."
     status: int = 500
+    over: Event = field(default_factory=Event, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -41,6 +44,10 @@ class Fault:
         if self.seconds < 0:
             raise ValueError(f"seconds must not be negative (got {self.seconds})")
 
+    def hang(self) -> None:
+        """Wait until the seconds are up or the fault is cleared."""
+        self.over.wait(self.seconds)
+
 
 class Faults:
     """The faults that stand, oldest first; the first that applies to a call is the one it meets."""
@@ -48,12 +55,18 @@ class Faults:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._standing: list[Fault] = []
+        self._hanging: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
         self._standing.append(fault)
+        if fault.kind == "hang":
+            self._hanging.append(fault)
 
     def clear(self) -> None:
+        """Let no call meet a fault any more; those that hang are answered now."""
         self._standing.clear()
+        while self._hanging:
+            self._hanging.pop().over.set()
 
     def draw(self, operation: str) -> Fault | None:
         """The fault the next call of *operation* meets; one with a number of *times* is used up by it."""

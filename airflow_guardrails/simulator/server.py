@@ -54,6 +54,8 @@ class RunningSimulator:
         if self._application.stopping.is_set():
             return
         self._application.stopping.set()
+        with self.simulation.clock.lock:
+            self.simulation.faults.clear()
         self._server.shutdown()
         self._server.server_close()
         for thread in self._threads:

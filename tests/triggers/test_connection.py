@@ -255,7 +255,7 @@ async def test_a_call_in_flight_on_the_old_clients_is_answered(churn, shared, co
     calls = await shared.calls()
     await calls.look("churn")
     before = churn.calls("DescribeEndpoint")
-    churn.simulator.client.fault("DescribeEndpoint", kind="hang", seconds=0.3)
+    churn.simulator.client.fault("DescribeEndpoint", kind="hang", seconds=3600)
     look = asyncio.create_task(calls.look("churn"))
     while await asyncio.to_thread(churn.calls, "DescribeEndpoint") == before:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
@@ -263,6 +263,7 @@ async def test_a_call_in_flight_on_the_old_clients_is_answered(churn, shared, co
     clock.now += LOOK_UP_EVERY
     assert await shared.calls() is not calls
     assert not look.done()
+    await asyncio.to_thread(churn.simulator.client.clear_faults)
 
     assert (await look).name == "churn"
 

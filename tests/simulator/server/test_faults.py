@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
 import pytest
@@ -123,6 +124,18 @@ def test_cleared_faults_are_met_no_more(simulator, aws):
     simulator.client.clear_faults()
 
     assert aws_list(aws)["Models"] == []
+
+
+def test_a_hanging_call_is_answered_when_faults_are_cleared(simulator, aws):
+    simulator.client.fault("ListModels", kind="hang", seconds=3600)
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(aws_list, aws)
+        while simulator.client.calls("ListModels") == 0:
+            time.sleep(0.005)
+        assert not answer.done()
+        simulator.client.clear_faults()
+
+        assert answer.result(timeout=20)["Models"] == []
 
 
 def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
