@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from multiprocessing import Pool
@@ -35,6 +35,9 @@ HEAD = (
 
 # Of its interval of 98 % one end fails.
 KAYENTAS_ALPHA = 0.01
+
+# So many times the runs are made where it is not clear whether Kayenta's judge keeps it.
+MORE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class Line:
     def is_kept_by_kayenta(self) -> bool:
         return not exceeds(failures(self.kayenta), len(self.kayenta), KAYENTAS_ALPHA)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether Kayenta's judge fails more of the unharmed than its alpha, but by no more than chance."""
+        failed, runs = failures(self.kayenta), len(self.kayenta)
+        return self.name is None and failed > KAYENTAS_ALPHA * runs and self.is_kept_by_kayenta
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -84,8 +93,13 @@ def main() -> int:
             seeds = range(options.runs if row.minutes <= AN_HOUR else options.runs // 4)
             for name in (None, *row.harmed):
                 runs = pool.map(partial(one_run, number, name), seeds, chunksize=5)
-                lines.append(Line(row, name, *zip(*runs, strict=True)))
-                print(lines[-1], flush=True)
+                line = Line(row, name, *zip(*runs, strict=True))
+                if line.is_open:
+                    more = range(len(seeds), MORE * len(seeds))
+                    again = pool.map(partial(kayentas_run, number), more, chunksize=20)
+                    line = replace(line, kayenta=(*line.kayenta, *again))
+                lines.append(line)
+                print(line, flush=True)
     print(f"\n{beside_kayentas(lines)}")
     if options.write:
         write(lines, options.runs)
@@ -104,6 +118,12 @@ def one_run(number: int, name: str | None, seed: int) -> tuple[Course, Course, C
         course(kayenta, row, trials, kayentas_looks(row)),
         course(kayenta, row, trials, [row.minutes]),
     )
+
+
+def kayentas_run(number: int, seed: int) -> Course:
+    row = ROWS[number]
+    trials = row.unharmed(Random(seed), row.minutes)  # noqa: S311 - a simulation
+    return course(kayenta, row, trials, kayentas_looks(row))
 
 
 def failures(courses: Sequence[Course]) -> int:
@@ -151,7 +171,10 @@ def write(lines: Sequence[Line], runs: int) -> None:
     _, _, after = rest.partition(END)
     known = "\n".join((HEAD, *(str(line) for line in lines if line.row.known)))
     unknown = "\n".join((HEAD, *(str(line) for line in lines if not line.row.known)))
-    told = f"{runs} runs of each line, a quarter of that where a trial lasts 6 h."
+    told = (
+        f"{runs} runs of each line, a quarter of that where a trial lasts 6 h, and {MORE} times as many of "
+        "Kayenta's judge where these do not show whether it keeps its alpha."
+    )
     text = f"{told} {beside_kayentas(lines)}\n\n{known}\n\n{NEW}\n\n{unknown}"
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 

@@ -110,11 +110,13 @@ def judge_share(
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs) or unknown_bursts(rule, pairs)
+    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
     interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
-    return measured_reason(rule, pairs, interval, ran=evidence.ran)
+    reason = measured_reason(rule, pairs, interval, ran=evidence.ran)
+    unknown = unknown_bursts(rule, pairs)
+    return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 
 def _interval(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_guardrails.domain.judge_evidence import Pairs
 from airflow_guardrails.domain.judge_words import minutes_in_words
 from airflow_guardrails.domain.metric_rules import MetricRule
-from airflow_guardrails.domain.statistics_bursts import LEAST_MINUTES, burst_size
+from airflow_guardrails.domain.statistics_bursts import LEAST_MINUTES, burst_size, is_known
 from airflow_guardrails.domain.statistics_counts import (
     NEVER,
     NEVER_AGAIN,
@@ -16,19 +16,12 @@ from airflow_guardrails.domain.statistics_means import Interval
 
 
 def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
-    """
-    Bound how much larger the candidate's rate is, or how many times production's.
-
-    :raises ValueError: if nobody knows how events come: see :func:`unknown_bursts`.
-    """
-    burst = _burst(rule, pairs)
-    if burst is None:
-        raise ValueError("how events come has to be known")
+    """Bound how much larger the candidate's rate is, or how many times production's."""
     low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
     bound = ratio_of_rates_interval if rule.relative else difference_interval
     return bound(
         pairs.minutes(as_rate=_as_rate(rule)),
-        burst=burst,
+        burst=_burst(rule, pairs),
         never=NEVER_AGAIN if any(pairs.past) else NEVER,
         alpha_low=low,
         alpha_high=high,
@@ -36,8 +29,8 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
 
 
 def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
-    """Say that events may come in bursts, as long as production has not been seen for an hour."""
-    if not rule.counted or _burst(rule, pairs) is not None:
+    """Say that nobody knows yet how events come; harm that is beyond any burst is one all the same."""
+    if not rule.counted or is_known(len(pairs), len(pairs.past)):
         return None
     seen = max(len(pairs), len(pairs.past))
     wait = minutes_in_words(LEAST_MINUTES - len(pairs))
@@ -47,7 +40,7 @@ def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     )
 
 
-def _burst(rule: MetricRule, pairs: Pairs) -> float | None:
+def _burst(rule: MetricRule, pairs: Pairs) -> float:
     as_rate = _as_rate(rule)
     past = [
         (value * requests if as_rate else value, requests)

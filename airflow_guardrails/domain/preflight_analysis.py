@@ -56,7 +56,7 @@ def bakes(facts: Facts) -> Iterator[Finding]:
 
 
 def past(facts: Facts) -> Iterator[Finding]:
-    """Find an endpoint that has not served for long enough to tell how its errors come."""
+    """Find an endpoint that has not served for long enough to know how its errors come."""
     analysis, strategy = facts.analysis, facts.guardrails.strategy
     if analysis is None or analysis.by_kayenta or not _compared(strategy, analysis, facts).shares:
         return
@@ -66,7 +66,7 @@ def past(facts: Facts) -> Iterator[Finding]:
         text = (
             f"the endpoint had requests in {count_in_words(known, 'minute')} of the last "
             f"{duration_in_words(HISTORY)}, and the bakes leave {left:.3g}: whether errors come in bursts "
-            f"takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot be judged without"
+            f"takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
         )
         fix = f"update when it has served for {count_in_words(MINUTES_FOR_BURSTS - known, 'minute')} more"
         yield _low(Code.ANALYSIS_PAST_SHORT, analysis, text, fix=fix)
@@ -175,8 +175,8 @@ def _minutes_needed(analysis: CanaryAnalysis, facts: Facts) -> int:
 
 
 def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
-    # Kayenta's judge has an interval for however few minutes; of counts that come in unknown bursts another
-    # check tells.
+    # Kayenta's judge has an interval for however few minutes; of counts that come in unknown bursts, which
+    # may fail but not pass, another check tells.
     if rule.counted or analysis.by_kayenta:
         return rule.min_minutes
     return max(rule.min_minutes, least_minutes(known, alpha=analysis.alpha))

@@ -6,22 +6,31 @@ Production's past shows it best. A trial is short for that, and shows bursts onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
+from math import inf, sqrt
 
 # Bursts last some minutes.
-LENGTHS = (1, 2, 5, 10)
+LENGTHS = (1, 2, 5, 10, 20)
 
 # Fewer blocks have no variance worth the name.
 _LEAST_BLOCKS = 5
 
-# Minutes in which bursts as long can be seen.
-LEAST_MINUTES = _LEAST_BLOCKS * LENGTHS[-1]
+# Minutes in which most bursts can be seen.
+LEAST_MINUTES = 50
+
+# Fewer do not even show how large bursts may be.
+FEWEST_MINUTES = 10
+
+_FEWEST_BLOCKS = 2
 
 # What chance explains, in standard deviations, is no burst.
 _DEVIATIONS = 2.0
+
+# Where nobody knows, bursts may be so many standard deviations larger than they look. By that the benchmark's
+# bursts of four minutes raise no more false alarms than alpha.
+_CAUTION = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +43,12 @@ class Minute:
     candidate_requests: float
 
 
-def burst_size(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -> float | None:
+def is_known(minutes: int, past: int) -> bool:
+    """Say whether so many *minutes* of a trial, or of production's *past*, show how events come."""
+    return max(minutes, past) >= LEAST_MINUTES
+
+
+def burst_size(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -> float:
     """
     Estimate how many events come as one, at least 1.
 
@@ -43,45 +57,67 @@ def burst_size(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -
     difference to the variance", Annals of Mathematical Statistics 12, 1941), so that a rate which changes
     once is none. In a trial it is the variance of the difference: what happens on both sides at once cancels.
 
-    A trial tells it by itself once it is long enough; one that is shorter may show more than the past,
-    beyond chance.
+    The past tells it, as far as the trial does not contradict it beyond chance: by larger bursts, or, once it
+    is long enough, by smaller ones. Without a past a trial tells it that is long enough; where neither is
+    (:func:`is_known`), it is the most that it may be.
 
     :param past: events and requests of production alone, in the minutes before.
-    :return: ``None`` if there are too few minutes of either to tell.
+    :return: ``inf`` below :data:`FEWEST_MINUTES` of a trial and no past.
     """
-    if len(minutes) >= LEAST_MINUTES:
-        return _burst_of_trial(minutes, beyond=0.0)
+    trial = _of_trial(minutes)
     if len(past) >= LEAST_MINUTES:
-        return max(_burst_of_past(past), _burst_of_trial(minutes, beyond=_DEVIATIONS))
-    return None
+        most = _burst_at_most(*trial) if len(minutes) >= LEAST_MINUTES else inf
+        return max(min(_burst(*_of_past(past), beyond=_DEVIATIONS), most), _burst(*trial, beyond=_DEVIATIONS))
+    if len(minutes) >= LEAST_MINUTES:
+        return _burst(*trial, beyond=0.0)
+    return _burst_at_most(*trial) if len(minutes) >= FEWEST_MINUTES else inf
 
 
-def _burst_of_past(past: Sequence[tuple[float, float]]) -> float:
+def _of_past(past: Sequence[tuple[float, float]]) -> tuple[list[float], float]:
+    """Give how far each minute's count is from what its requests foretell, and the sum of all counts."""
     events, requests = sum(many for many, _ in past), sum(served for _, served in past)
-    return _burst([many - events / requests * served for many, served in past], events, beyond=_DEVIATIONS)
+    return [many - events / requests * served for many, served in past], events
 
 
-def _burst_of_trial(minutes: Sequence[Minute], *, beyond: float) -> float:
+def _of_trial(minutes: Sequence[Minute]) -> tuple[list[float], float]:
     share = sum(m.candidate_requests for m in minutes) / sum(m.control_requests for m in minutes)
     events = sum(m.candidate + share * share * m.control for m in minutes)
-    return _burst([m.candidate - share * m.control for m in minutes], events, beyond=beyond)
+    return [m.candidate - share * m.control for m in minutes], events
 
 
 def _burst(rest: Sequence[float], events: float, *, beyond: float) -> float:
-    """
-    Take the largest of all block lengths that is more than *beyond* standard deviations above 1.
-
-    The variance of n Poisson counts of mean m, estimated by successive differences, is off by the root of
-    (3 + 1 / m) / n.
-    """
+    """Take the largest of all block lengths that is more than *beyond* standard deviations above 1."""
     largest = 1.0
-    for length in LENGTHS:
-        blocks = _in_blocks(rest, length)
-        if events > 0 and (len(blocks) >= _LEAST_BLOCKS or length == 1):
+    for length, blocks, off in _blocks(rest, events):
+        if len(blocks) >= _LEAST_BLOCKS or length == 1:
             found = _variation(blocks) / events
-            off = sqrt((3 + len(blocks) / events) / len(blocks))
             largest = max(largest, found if found > 1 + beyond * off else 1.0)
     return largest
+
+
+def _burst_at_most(rest: Sequence[float], events: float) -> float:
+    """Put on top of what each block length shows what it may be off by, and take the largest."""
+    return max(
+        (
+            max(_variation(blocks) / events, 1.0) * (1 + _CAUTION * off)
+            for _, blocks, off in _blocks(rest, events)
+            if len(blocks) >= _FEWEST_BLOCKS
+        ),
+        default=1.0,
+    )
+
+
+def _blocks(rest: Sequence[float], events: float) -> Iterator[tuple[int, list[float], float]]:
+    """
+    Sum *rest* by blocks of each length, and say by which part of itself their variance may be off.
+
+    That of n Poisson counts of mean m, estimated by successive differences, is off by the root of
+    (3 + 1 / m) / n.
+    """
+    for length in LENGTHS:
+        blocks = _in_blocks(rest, length)
+        if events > 0 and blocks:
+            yield length, blocks, sqrt((3 + len(blocks) / events) / len(blocks))
 
 
 def _in_blocks(values: Sequence[float], length: int) -> list[float]:

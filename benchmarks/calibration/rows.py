@@ -187,6 +187,7 @@ ROWS = (
     error_row("bursts of 8 in a minute, 1 %", 0.01, (3, 10), burst=8),
     Row("errors, bursts over 4 minutes on both sides at once", only(FAILING, shared_bursts(0.01, COPIES))),
     error_row("bursts of 8 over 4 minutes, each on one side, 1 %", 0.01, (3, 10), burst=8, lasting=4),
+    error_row("bursts of 20 over 10 minutes, each on one side, 1 %", 0.01, (3, 10), burst=20, lasting=10),
     error_row("one burst of 8 over 4 minutes in six hours", 8 / 36_000, (50,), burst=8, lasting=4),
     unknown(
         error_row(
@@ -197,7 +198,12 @@ ROWS = (
             lasting=4,
         )
     ),
-    unknown(error_row("2 %, new endpoint", 0.02, (2, 3))),
+    unknown(
+        error_row(
+            "one burst of 8 over 4 minutes in six hours, new endpoint", 8 / 36_000, (50,), burst=8, lasting=4
+        )
+    ),
+    unknown(error_row("2 %, new endpoint", 0.02, (2, 3, 10))),
     Row(
         "all default rules",
         everything(0.1, 0.004),

@@ -167,7 +167,7 @@ def test_an_endpoint_must_have_served_for_long_enough_to_know_how_its_errors_com
     assert finding.stops
     assert finding.text == (
         "the endpoint had requests in 20 minutes of the last 6 h, and the bakes leave 28: whether errors "
-        "come in bursts takes 50 of either, and Invocation5XXErrors Sum cannot be judged without"
+        "come in bursts takes 50 of either, and Invocation5XXErrors Sum cannot pass without"
     )
     assert finding.fix == "update when it has served for 30 minutes more"
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
+from statistics import median
 
 import pytest
 
-from airflow_guardrails.domain.statistics_bursts import LEAST_MINUTES, Minute, burst_size
+from airflow_guardrails.domain.statistics_bursts import (
+    FEWEST_MINUTES,
+    LEAST_MINUTES,
+    Minute,
+    burst_size,
+    is_known,
+)
 
 BURST = [0.0] * 20 + [12.0] + [0.0] * 39
 
@@ -57,7 +65,7 @@ def test_events_that_come_by_chance_are_no_bursts():
     ]
 
     assert sum(size == 1 for size in sizes) >= 30
-    assert max(sizes) < 2.5
+    assert max(sizes) < 3.5
 
 
 def test_more_events_by_more_requests_are_no_burst():
@@ -70,8 +78,51 @@ def test_a_burst_in_the_trial_counts_though_the_past_has_none():
     assert burst_size(trial([0.0] * 60, BURST), past([0.0] * 360)) == pytest.approx(12, rel=0.35)
 
 
-def test_who_has_seen_too_little_of_either_does_not_know():
-    few = trial([0.0] * (LEAST_MINUTES - 1), [1.0] * (LEAST_MINUTES - 1))
+def test_a_trial_without_bursts_contradicts_a_past_with_some_once_it_is_long_enough():
+    few, many = (trial(one_by_one(count), one_by_one(count, seed=2)) for count in (LEAST_MINUTES - 1, 240))
+    before = past(BURST * 6)
 
-    assert burst_size(few, past([0.0] * (LEAST_MINUTES - 1))) is None
+    assert burst_size(few, before) == pytest.approx(12, rel=0.35)
+    assert burst_size(many, before) < 4
+
+
+def test_an_hour_with_few_bursts_does_not_deny_that_they_come():
+    before = past(([2.0] * 10 + [0.0] * 20) * 12)
+    quiet = trial([0.0] * 60, [2.0] * 5 + [0.0] * 55)
+
+    assert burst_size(quiet, before) > 10
+
+
+def test_who_has_seen_too_little_of_either_does_not_know():
+    assert not is_known(LEAST_MINUTES - 1, LEAST_MINUTES - 1)
+    assert is_known(LEAST_MINUTES, 0)
+    assert is_known(0, LEAST_MINUTES)
+
+
+@pytest.mark.parametrize("minutes", [FEWEST_MINUTES, 30, LEAST_MINUTES - 1])
+def test_where_nobody_knows_bursts_may_be_larger_than_they_look(minutes):
+    found = []
+    for seed in range(20):
+        few = trial(one_by_one(minutes, seed=2 * seed), one_by_one(minutes, seed=2 * seed + 1))
+        assert burst_size(few, []) > 1.5 * burst_size(few, past(one_by_one(360)))
+        found.append(burst_size(few, []))
+
+    assert median(found) < 5.5
+
+
+@EVENTS
+def test_where_nobody_knows_a_burst_that_came_counts_as_one_at_least(events, size):
+    few = trial([0.0] * 40, events[:40])
+
+    assert burst_size(few, []) >= 0.9 * size
+
+
+def test_too_few_minutes_may_be_one_burst():
+    few = trial([0.0] * (FEWEST_MINUTES - 1), [1.0] * (FEWEST_MINUTES - 1))
+
+    assert burst_size(few, past([0.0] * (LEAST_MINUTES - 1))) == inf
     assert burst_size(few, past([0.0] * LEAST_MINUTES)) == 1
+
+
+def test_no_events_are_no_burst():
+    assert burst_size(trial([0.0] * 20, [0.0] * 20), []) == 1

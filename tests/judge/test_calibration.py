@@ -67,6 +67,7 @@ def test_false_alarms_are_rarer_than_alpha(calibration, failures, name):
         "errors, sparse, 0.2 %",
         "errors, at a margin of 0.5 points",
         "errors, bursts of 8 over 4 minutes, each on one side, 1 %",
+        "errors, bursts of 8 over 4 minutes, each on one side, 1 %, new endpoint",
     ],
 )
 def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, failures, name):
@@ -83,6 +84,7 @@ def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, 
         ("latency, at a margin of 10 %", "+30 %"),
         ("errors, none in production", "1-2 in one minute of six"),
         ("errors, live, 5 % of the requests, 1 %", "x 10"),
+        ("errors, 2 %, new endpoint", "x 3"),
         ("all default rules", "errors x 10"),
     ],
 )

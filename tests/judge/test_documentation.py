@@ -43,11 +43,13 @@ def test_what_the_past_is_good_for_is_told_with_its_numbers():
     assert "Up to six hours of what production did before" in TEXT
     assert f"less than {LEAST_PAST} minutes of the past ({bursts.LEAST_MINUTES} for errors)" in TEXT
     assert f"a mean then takes {LEAST_MINUTES} minutes" in TEXT
+    assert f"errors take {bursts.FEWEST_MINUTES} to fail and {bursts.LEAST_MINUTES} to pass" in TEXT
     assert f"the mean has {OF_THE_MEAN:.0%} and".replace("%", " %") in TEXT
+    assert f"{bursts._CAUTION} standard deviations above what they look like" in TEXT
     assert (NEVER, NEVER_AGAIN) == (0.4, 0.1)
     assert "40 % of the stake" in TEXT
     assert "10 % if production has failed before" in TEXT
-    assert "block to block: {}, {} and {} minutes".format(*bursts.LENGTHS[1:]) in TEXT
+    assert "block to block: {}, {}, {} and {} minutes".format(*bursts.LENGTHS[1:]) in TEXT
 
 
 def test_the_default_margins_are_those_in_force():

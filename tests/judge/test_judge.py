@@ -247,17 +247,24 @@ def test_a_percentage_of_what_should_not_become_less(trial, latencies, times, la
     assert judge(trial({rule: latencies(times, spread=0.05)}), [rule]).label is label
 
 
-def test_errors_of_an_endpoint_that_nobody_has_seen_before_are_not_judged_at_once(trial, errors):
-    failing = {ERRORS: errors(0, 100, minutes=30)}
+@pytest.mark.parametrize("failing", [0, [0] * 10 + [4] * 5 + [0] * 15], ids=["none", "a burst"])
+def test_errors_of_an_endpoint_that_nobody_has_seen_before_are_not_judged_at_once(trial, errors, failing):
+    few = {ERRORS: errors(0, failing, minutes=30)}
 
-    (_, reason) = judge(trial(failing, minutes=30, known=False), [ERRORS]).reasons
+    reason = reason_of(judge(trial(few, minutes=30, known=False), [ERRORS]), ERRORS)
 
     assert reason.label is Label.INCONCLUSIVE
     assert "production was seen for 30 < 50 minutes, too few to know bursts of its events" in reason.text
     assert (
         reason.missing == "about 20 minutes more with requests; or as many of production's before the trial"
     )
-    assert judge(trial({ERRORS: errors(0, 100)}, known=False), [ERRORS]).label is Label.FAIL
+
+
+@pytest.mark.parametrize(("minutes", "label"), [(9, Label.INCONCLUSIVE), (10, Label.FAIL)])
+def test_errors_that_no_burst_explains_fail_on_a_new_endpoint_too(trial, errors, minutes, label):
+    failing = {ERRORS: errors(0, 100, minutes=minutes)}
+
+    assert judge(trial(failing, minutes=minutes, known=False), [ERRORS]).label is label
 
 
 def test_a_verdict_goes_into_a_report(trial, latencies):
