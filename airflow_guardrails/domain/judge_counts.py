@@ -11,6 +11,7 @@ from airflow_guardrails.domain.statistics_counts import (
     NEVER_AGAIN,
     difference_interval,
     ratio_of_rates_interval,
+    requests_without_events,
 )
 from airflow_guardrails.domain.statistics_means import Interval
 
@@ -26,6 +27,17 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
         alpha_low=low,
         alpha_high=high,
     )
+
+
+def requests_to_pass(rule: MetricRule, *, share: float, alpha: float) -> int:
+    """
+    Say how many requests of the candidate's *rule* takes to pass if nothing ever fails.
+
+    :param share: requests of the candidate for each of production's.
+    :return: 0 where that cannot be foreseen: it depends on what production does, or nothing is counted.
+    """
+    foreseen = rule.counted and rule.worse_is_more and not rule.relative and rule.allowed > 0
+    return requests_without_events(rule.allowed, share=share, alpha=alpha) if foreseen else 0
 
 
 def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:

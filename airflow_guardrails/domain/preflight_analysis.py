@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from math import ceil
+from operator import itemgetter
 
 from airflow_guardrails.domain.analysis import METRICS_LAG, CanaryAnalysis
 from airflow_guardrails.domain.analysis_schedule import Comparison, comparison
 from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Code, Finding, error, warning
+from airflow_guardrails.domain.judge_counts import requests_to_pass
 from airflow_guardrails.domain.judge_evidence import HISTORY, requests_needed
 from airflow_guardrails.domain.judge_means import least_minutes
 from airflow_guardrails.domain.metric_rules import MetricRule
@@ -100,13 +102,21 @@ def by_instances(facts: Facts) -> Iterator[Finding]:
 
 def _too_few(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float) -> Iterator[Finding]:
     needed = _requests_needed(analysis)
-    least = _requests(facts.guardrails.strategy, analysis, facts, requests)
+    new, old = _requests(facts.guardrails.strategy, analysis, facts, requests)
+    least = min(new, old)
+    had = f"{name} had {_count(requests)} in the last hour, of which"
     if least < needed:
-        text = (
-            f"{name} had {_count(requests)} in the last hour, of which a fleet would get about "
-            f"{least:,.0f} while both are compared < {needed} (min_requests)"
-        )
+        text = f"{had} a fleet would get about {least:,.0f} while both are compared < {needed} (min_requests)"
         fix = f"{_shortest(facts, analysis)}; or move more at a time, or lower min_requests"
+        yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
+        return
+    to_pass, rule = _requests_to_pass(analysis, new / old)
+    if new < to_pass:
+        text = (
+            f"{had} the new fleet would get about {new:,.0f} while both are compared < {to_pass:,}, which "
+            f"{rule.metric} {rule.stat} takes to pass even if none fails"
+        )
+        fix = f"{_shortest(facts, analysis)}; or move more at a time, or allow more than {rule.margin}"
         yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
 
 
@@ -152,9 +162,10 @@ def _shortened(analysis: CanaryAnalysis) -> str:
 
 
 def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: Facts) -> bool:
+    fleets = [_requests(strategy, analysis, facts, requests) for _, requests in _traffic(facts)]
     return _minutes(strategy, analysis, facts) >= _minutes_needed(analysis, facts) and all(
-        _requests(strategy, analysis, facts, requests) >= _requests_needed(analysis)
-        for _, requests in _traffic(facts)
+        min(new, old) >= _requests_needed(analysis) and new >= _requests_to_pass(analysis, new / old)[0]
+        for new, old in fleets
     )
 
 
@@ -168,6 +179,16 @@ def _traffic(facts: Facts) -> Iterator[tuple[str, float]]:
 
 def _requests_needed(analysis: CanaryAnalysis) -> int:
     return max(rule.min_requests for rule in analysis.rules)
+
+
+def _requests_to_pass(analysis: CanaryAnalysis, share: float) -> tuple[int, MetricRule]:
+    """Say how many of the new fleet's a Pass takes, and for which rule."""
+    # Kayenta's judge passes what it cannot tell.
+    needed = [
+        0 if analysis.by_kayenta else requests_to_pass(rule, share=share, alpha=analysis.alpha)
+        for rule in analysis.rules
+    ]
+    return max(zip(needed, analysis.rules, strict=True), key=itemgetter(0))
 
 
 def _minutes_needed(analysis: CanaryAnalysis, facts: Facts) -> int:
@@ -191,12 +212,14 @@ def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts) 
     return sum((part for _, part in _parts(strategy, analysis, facts)), NO_WAIT) / _MINUTE
 
 
-def _requests(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts, in_an_hour: float) -> float:
-    """Foresee how many the fleet that gets fewer of them gets, in the time that is judged."""
+def _requests(
+    strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts, in_an_hour: float
+) -> tuple[float, float]:
+    """Foresee how many the new fleet and the old one get, in the time that is judged."""
     parts = _parts(strategy, analysis, facts)
     new = sum(share * (part / _MINUTE) for share, part in parts)
     old = sum((1 - share) * (part / _MINUTE) for share, part in parts)
-    return in_an_hour / 60 * min(new, old)
+    return in_an_hour / 60 * new, in_an_hour / 60 * old
 
 
 def _parts(

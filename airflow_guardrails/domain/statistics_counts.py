@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, inf, log
+from math import ceil, exp, inf, log
 
 from airflow_guardrails.domain.statistics_bursts import Minute
 from airflow_guardrails.domain.statistics_means import Interval
@@ -67,6 +67,20 @@ def ratio_of_rates_interval(
     measured = candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
     low, high = (low if low > 1 / _FAR * 2 else 0.0), (high if high < _FAR / 2 else inf)
     return Interval(measured=measured, low=min(low, measured), high=max(high, measured))
+
+
+def requests_without_events(difference: float, *, share: float, alpha: float) -> int:
+    """
+    Say how many requests of the candidate's show that its rate is less than *difference* above production's,
+    if nothing happens on either side: no series takes fewer.
+
+    :param difference: above 0.
+    :param share: requests of the candidate for each of production's.
+    :param alpha: the chance that it is ever wrong.
+    """
+    one = Minute(control=0, candidate=0, control_requests=1 / share, candidate_requests=1)
+    bets = _bets([one], grid(NEVER, more=False), ratio=1.0)
+    return ceil(_crossing(lambda at: _wealth(bets, at, 1.0) >= -log(alpha), 0.0, _FAR) / difference)
 
 
 def rates(minutes: Sequence[Minute]) -> tuple[float, float]:

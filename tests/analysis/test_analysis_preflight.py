@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.findings import Code, Severity
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.judge import Evidence, Label, Series, judge
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from tests.domain.test_preflight import OLD, SWITCH, asked, config, endpoint, facts, live, minutes
 
-ERRORS = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.01)
+ERRORS = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05)
+FEWER = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.002)
 LATENCY = MetricRule("ModelLatency")
 ANALYSIS = CanaryAnalysis(rules=[ERRORS])
 # Of the old fleet's two instances, one new beside them: a third of the requests.
@@ -256,6 +258,60 @@ def test_what_holds_nothing_is_only_warned_about_its_traffic(wish):
     (finding,) = found(analysed(replace(ANALYSIS, **wish), an_hour=0))
 
     assert (finding.code, finding.severity) == (Code.ANALYSIS_TRAFFIC_LOW, Severity.WARNING)
+
+
+def test_traffic_by_which_a_model_without_any_error_could_not_pass_is_too_little():
+    # 100 a minute, a third of them to the new fleet, for 28 minutes.
+    (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, FEWER])))
+
+    assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
+    assert finding.stops
+    assert finding.text == (
+        "AllTraffic had 6,000 requests in the last hour, of which the new fleet would get about 933 while "
+        "both are compared < 1,859, which Invocation5XXErrors Sum takes to pass even if none fails"
+    )
+    assert finding.fix == "bake for 58 min at least; or move more at a time, or allow more than 0.002"
+
+
+@pytest.mark.parametrize(("bake", "label"), [(57, Label.INCONCLUSIVE), (58, Label.PASS)])
+def test_the_bake_that_is_named_is_one_by_which_a_model_without_errors_passes(bake, label):
+    strategy = replace(CANARY, bake=minutes(bake))
+    given = analysed(CanaryAnalysis(rules=[FEWER]), strategy)
+    judged = range(bake - 2)  # without the warm-up; termination_wait is there for the switch and CloudWatch
+    nothing, served, others = (
+        dict.fromkeys(map(minutes, judged), value) for value in (0.0, 100 / 3, 200 / 3)
+    )
+    begin = datetime(2026, 3, 2, tzinfo=timezone.utc)
+
+    def at(values):
+        return {begin + after: value for after, value in values.items()}
+
+    evidence = Evidence(
+        requests=Series(control=at(others), candidate=at(served)),
+        metrics={FEWER: Series(control=at(nothing), candidate=at(nothing))},
+        expected_share=0.5,
+        paired=False,
+    )
+
+    assert judge(evidence, [FEWER]).label is label
+    assert (found(given) == []) is (label is Label.PASS)
+
+
+def test_kayentas_judge_takes_no_requests_to_pass():
+    assert found(analysed(CanaryAnalysis(rules=[FEWER], judge="kayenta"))) == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        MetricRule("Invocation5XXErrors", stat="Sum", margin="50%"),
+        MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0),
+        MetricRule("Served", namespace="Ours", stat="Sum", margin=0.002, direction="decrease"),
+    ],
+    ids=["relative", "nothing allowed", "the other way"],
+)
+def test_where_it_depends_on_what_production_does_nothing_is_foreseen(rule):
+    assert found(analysed(CanaryAnalysis(rules=[rule]))) == []
 
 
 def test_a_percentile_needs_its_requests_each_minute():

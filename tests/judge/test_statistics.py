@@ -15,6 +15,7 @@ from airflow_guardrails.domain.statistics_counts import (
     difference_interval,
     grid,
     ratio_of_rates_interval,
+    requests_without_events,
 )
 from airflow_guardrails.domain.statistics_shares import share_interval
 
@@ -33,6 +34,18 @@ def minutes(control, candidate, *, control_requests=100.0, candidate_requests=10
         )
         for one, other in zip(control, candidate, strict=True)
     ]
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0, 3.0])
+@pytest.mark.parametrize("limit", [0.0005, 0.05])
+def test_the_requests_that_a_pass_takes_without_events_are_exact(share, limit):
+    enough = requests_without_events(limit, share=share, alpha=0.05)
+
+    def high(requests):
+        nothing = minutes([0], [0], control_requests=requests / share, candidate_requests=requests)
+        return difference(nothing, alpha_low=0.05, alpha_high=0.05).high
+
+    assert high(enough) <= limit < high(enough - 1)
 
 
 @pytest.mark.parametrize("more", [True, False])
