@@ -1,7 +1,7 @@
 """
 How often two judges raise a false alarm, and how soon they find harm, on the same made-up series.
 
-Run: ``python benchmarks/calibrate.py`` (about half an hour; ``--runs 50`` for a first look, ``--only errors``
+Run: ``python benchmarks/calibrate.py`` (about three quarters of an hour; ``--runs 50`` for a first look, ``--only errors``
 for some rows, ``--write`` to bring the table of ``docs/judge.md`` up to date). Ours looks every minute,
 Kayenta's eleven times over a growing window, and once at the end. Exits with 1 where ours fails or passes
 more of the unharmed than alpha, beyond chance.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import comb
+from math import exp, lgamma, log
 
 _HALVINGS = 50
 
@@ -31,4 +31,14 @@ def _solve(below: Callable[[float], bool]) -> float:
 
 
 def _up_to(hits: int, runs: int, share: float) -> float:
-    return sum(comb(runs, count) * share**count * (1 - share) ** (runs - count) for count in range(hits + 1))
+    # By logarithms: the binomial coefficients of thousands of runs are no floats.
+    return sum(
+        exp(
+            lgamma(runs + 1)
+            - lgamma(count + 1)
+            - lgamma(runs - count + 1)
+            + count * log(share)
+            + (runs - count) * log(1 - share)
+        )
+        for count in range(hits + 1)
+    )

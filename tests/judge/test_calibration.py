@@ -107,3 +107,4 @@ def test_the_bounds_are_clopper_and_pearsons(calibration):
     assert bounds.at_most(100, 100, alpha=0.05) == 1
     assert bounds.at_least(5, 100, alpha=0.025) == pytest.approx(0.0164, abs=0.0001)
     assert bounds.at_most(5, 100, alpha=0.025) == pytest.approx(0.1128, abs=0.0001)
+    assert bounds.at_least(40, 4000, alpha=0.025) == pytest.approx(0.00715, abs=0.00002)
