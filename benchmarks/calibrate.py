@@ -1,10 +1,10 @@
 """
 How often two judges raise a false alarm, and how soon they find harm, on the same made-up series.
 
-Run: ``python benchmarks/calibrate.py`` (about three quarters of an hour; ``--runs 50`` for a first look, ``--only errors``
-for some rows, ``--write`` to bring the table of ``docs/judge.md`` up to date). Ours looks every minute,
-Kayenta's eleven times over a growing window, and once at the end. Exits with 1 where ours fails or passes
-more of the unharmed than alpha, beyond chance.
+Run: ``python benchmarks/calibrate.py`` (half an hour or more; ``--runs 50`` for a first look, ``--only
+errors`` for some rows, ``--write`` to bring the table of ``docs/judge.md`` up to date). Ours looks every
+minute, Kayenta's eleven times over a growing window, and once at the end. Exits with 1 where ours fails or
+passes more of the unharmed than alpha, beyond chance.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from multiprocessing import Pool
 from pathlib import Path
 from random import Random
 from statistics import median_low
+from textwrap import fill
 
 from calibration.bounds import at_least
 from calibration.judging import ALPHA, Course, course, kayenta, kayentas_looks, our_looks, ours
@@ -27,6 +28,7 @@ from calibration.rows import ROWS, Row
 PAGE = Path(__file__).parents[1] / "docs" / "judge.md"
 BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
 AN_HOUR = 60
+WIDTH = 128
 NEW = "The same where nothing is known of what production did before the trial:"
 HEAD = (
     "| series | candidate | ours, every minute | ours, ever Pass | Kayenta, 11 looks | Kayenta, 1 look |\n"
@@ -175,7 +177,8 @@ def write(lines: Sequence[Line], runs: int) -> None:
         f"{runs} runs of each line, a quarter of that where a trial lasts 6 h, and {MORE} times as many of "
         "Kayenta's judge where these do not show whether it keeps its alpha."
     )
-    text = f"{told} {beside_kayentas(lines)}\n\n{known}\n\n{NEW}\n\n{unknown}"
+    told = fill(f"{told} {beside_kayentas(lines)}", width=WIDTH)
+    text = f"{told}\n\n{known}\n\n{NEW}\n\n{unknown}"
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
