@@ -20,9 +20,15 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
     """Bound how much larger the candidate's rate is, or how many times production's."""
     low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
     bound = ratio_of_rates_interval if rule.relative else difference_interval
+    as_rate = rule.stat != "Sum"
+    minutes = pairs.minutes(as_rate=as_rate)
+    past = [
+        (value * requests if as_rate else value, requests)
+        for value, requests in zip(pairs.past, pairs.past_requests, strict=True)
+    ]
     return bound(
-        pairs.minutes(as_rate=_as_rate(rule)),
-        burst=_burst(rule, pairs),
+        minutes,
+        burst=burst_size(minutes, past),
         never=NEVER_AGAIN if any(pairs.past) else NEVER,
         alpha_low=low,
         alpha_high=high,
@@ -50,16 +56,3 @@ def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
         f"production was seen for {seen} < {LEAST_MINUTES} minutes, too few to know bursts of its events",
         f"about {wait} more with requests; or as many of production's before the trial",
     )
-
-
-def _burst(rule: MetricRule, pairs: Pairs) -> float:
-    as_rate = _as_rate(rule)
-    past = [
-        (value * requests if as_rate else value, requests)
-        for value, requests in zip(pairs.past, pairs.past_requests, strict=True)
-    ]
-    return burst_size(pairs.minutes(as_rate=as_rate), past)
-
-
-def _as_rate(rule: MetricRule) -> bool:
-    return rule.stat != "Sum"
