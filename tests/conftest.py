@@ -17,6 +17,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow machine is no bug, and the same commit gives the same answer; --hypothesis-profile=default looks further.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 # Where threads outnumber cores, those that wait by spinning take a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

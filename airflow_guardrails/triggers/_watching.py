@@ -42,6 +42,7 @@ class WatchingTrigger(BaseTrigger):
     shares = True
     sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
     now: Callable[[], float] = staticmethod(time.time)
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     # Arguments of its own that a trigger is made of again.
     own_fields: ClassVar[tuple[str, ...]]
@@ -81,10 +82,10 @@ class WatchingTrigger(BaseTrigger):
         return path, {**arguments, "on_kill": self.kill_action}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        started = time.monotonic()
+        started = self.monotonic()
         event = await self._watch_to_the_end()
         if self.trigger_id is not None:  # in a triggerer
-            await self.sleep(max(0.0, self.fire_floor - (time.monotonic() - started)))
+            await self.sleep(max(0.0, self.fire_floor - (self.monotonic() - started)))
         self.fired = True
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 

@@ -79,7 +79,7 @@ def test_killing_the_demo_leaves_nothing_behind(tmp_path):
     child = psutil.Process(int(demo.stdout.readline()))
     demo.kill()
     demo.wait()
-    child.wait(timeout=20)
+    child.wait(timeout=60)
 
 
 def test_a_program_that_ends_too_early_is_named_with_its_last_lines(processes):
@@ -93,7 +93,7 @@ def test_a_program_that_ends_too_early_is_named_with_its_last_lines(processes):
 
 def test_a_step_that_fails_stops_the_demo_with_its_last_lines(processes):
     with pytest.raises(DemoError, match=r"(?s)migrate failed \(exit code 1\).*disk full"):
-        processes.run("migrate", [sys.executable, "-c", "raise SystemExit('disk full')"], env={}, timeout=20)
+        processes.run("migrate", [sys.executable, "-c", "raise SystemExit('disk full')"], env={}, timeout=60)
 
 
 def test_a_step_that_takes_too_long_stops_the_demo(processes):

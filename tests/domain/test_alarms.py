@@ -92,7 +92,7 @@ transitions = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(transitions, st.randoms())
 def test_the_order_in_which_history_is_told_does_not_matter(history, random):
     """CloudWatch tells the newest first unless asked otherwise, and each alarm by itself."""

@@ -894,7 +894,7 @@ any_facts = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @for_all(any_facts)
 def test_whatever_is_known_errors_come_first_and_each_finding_says_what_to_do(known):
     found = preflight(known)

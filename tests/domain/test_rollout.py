@@ -669,7 +669,7 @@ def until_it_ends(watch, looks):
     return history
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(watches, anything_seen(target_serves=False))
 def test_no_rollout_succeeds_whose_target_never_serves_in_service(watch, looks):
     last = until_it_ends(watch, looks)[-1]
@@ -677,7 +677,7 @@ def test_no_rollout_succeeds_whose_target_never_serves_in_service(watch, looks):
     assert last.give_up().outcome is not Outcome.SUCCEEDED
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(watches, anything_seen(target_serves=True))
 def test_success_means_that_the_last_look_shows_the_target_in_service_and_nothing_pending(watch, looks):
     last = until_it_ends(watch, looks)[-1]
@@ -691,7 +691,7 @@ def test_success_means_that_the_last_look_shows_the_target_in_service_and_nothin
     assert (last.outcome is Outcome.SUCCEEDED) is serves
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(watches, anything_seen(target_serves=True))
 def test_every_bad_end_was_seen_at_two_looks_in_a_row(watch, looks):
     *_, before, last = until_it_ends(watch, looks)

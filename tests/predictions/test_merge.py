@@ -50,7 +50,7 @@ def records(side_shift):
 
 
 @given(production=records(0), shadow=records(SECOND // 8), data=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_any_split_in_hours_merges_to_the_same_in_any_order_and_grouping(production, shadow, data):
     hours = sorted({each.at // HOUR for each in production + shadow})
     parts = [
@@ -72,7 +72,7 @@ def test_any_split_in_hours_merges_to_the_same_in_any_order_and_grouping(product
 
 
 @given(production=records(0), shadow=records(SECOND // 8))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_every_record_is_in_a_pair_or_has_a_reason(production, shadow):
     summary = compare([*production, None], shadow, RULE).summary()
     joined = sum(summary["joined_by"].values())

@@ -25,7 +25,7 @@ numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30
 
 
 @given(numbers, st.integers(0, 30))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_sums_are_exact_in_any_parts(values, cut):
     exact = sum(map(Fraction, values), Fraction(0))
     parts = [scores_of(values[cut:]), scores_of(values[:cut])]
@@ -42,7 +42,7 @@ def test_a_sum_beyond_all_doubles_has_a_mean():
 
 
 @given(st.lists(st.floats(-1e5, 1e5), min_size=1, max_size=40))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_quantiles_are_within_the_resolution(values):
     summary = scores_of(values).summary()
     for told, ascending, shares in (
@@ -68,7 +68,7 @@ def test_a_difference_of_minus_zero_is_zero():
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=80), st.integers(0, 80))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_same_labels_are_kept_in_any_parts(pairs, cut):
     def count(part):
         return bounded({(f"{one:02}", f"{other:02}"): part.count((one, other)) for one, other in part})

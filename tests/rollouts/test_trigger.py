@@ -14,7 +14,6 @@ from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
@@ -47,27 +46,33 @@ def test_a_trigger_is_carried_as_plain_json(trigger):
     assert SageMakerRolloutTrigger(**arguments).serialize()[1] == arguments
 
 
-async def test_outside_a_triggerer_it_fires_as_soon_as_it_knows(churn, trigger):
-    started = time.monotonic()
-    event = await only_event(trigger(endpoint_config_name="churn-v1"))
-
-    assert event["report"]["outcome"] == "Succeeded"
-    assert time.monotonic() - started < FIRE_FLOOR
-
-
-async def test_in_a_triggerer_it_does_not_fire_before_its_floor(churn, trigger):
-    quick = trigger(endpoint_config_name="churn-v1", fire_floor=2.0)
-    quick.trigger_id = 7
-    slept = []
+def beside_the_wall_clock(trigger, slept, *, takes):
+    """Let the watch of *trigger* take so many seconds; note what it sleeps."""
 
     async def sleep(seconds):
         slept.append(seconds)
 
-    quick.sleep = sleep
+    trigger.sleep, trigger.monotonic = sleep, iter([100.0, 100.0 + takes]).__next__
+    return trigger
+
+
+async def test_outside_a_triggerer_it_fires_as_soon_as_it_knows(churn, trigger):
+    slept = []
+    quick = beside_the_wall_clock(trigger(endpoint_config_name="churn-v1"), slept, takes=0.5)
+    event = await only_event(quick)
+
+    assert event["report"]["outcome"] == "Succeeded"
+    assert slept == []
+
+
+@pytest.mark.parametrize(("takes", "rest"), [(0.5, 1.5), (2.0, 0.0), (3.0, 0.0)])
+async def test_in_a_triggerer_it_does_not_fire_before_its_floor(churn, trigger, takes, rest):
+    slept = []
+    quick = beside_the_wall_clock(trigger(endpoint_config_name="churn-v1", fire_floor=2.0), slept, takes=takes)
+    quick.trigger_id = 7
     await only_event(quick)
 
-    assert len(slept) == 1
-    assert 1.0 < slept[0] <= 2.0
+    assert slept == [rest]
 
 
 async def test_a_read_that_is_not_allowed_ends_the_watch_with_the_reason_and_no_outcome(churn, trigger):

@@ -21,7 +21,7 @@ from airflow_guardrails.triggers import connection as connections
 from airflow_guardrails.triggers.connection import LOOK_UP_EVERY, LOOK_UP_REFUSED_EVERY, SharedConnection
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
-A_MOMENT = 20  # seconds after which a test gives up waiting
+A_MOMENT = 60  # seconds after which a test gives up waiting
 OLD, NEW = "AKIAOLD", "AKIANEW"
 SECRETS = ("secret-of-old", "secret-of-new", "token-of-old", "token-of-new", OLD, NEW)
 EXPIRED = {"kind": "error", "code": "ExpiredTokenException", "message": "expired", "status": 400}

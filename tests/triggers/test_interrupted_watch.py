@@ -93,7 +93,7 @@ def followed(rollout, looks, *, interrupted_before):
     return rollout_report(watch)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rollouts, anything_seen(), st.sets(st.integers(0, 9)))
 def test_a_watch_ends_the_same_wherever_it_was_interrupted(rollout, looks, interruptions):
     interrupted = followed(rollout, looks, interrupted_before=interruptions)

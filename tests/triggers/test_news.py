@@ -24,7 +24,7 @@ from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
 HOURS = 3600.0 * 10  # a beat and a gap that no test lives to see
 QUICK = 0.05
-A_MOMENT = 20  # seconds after which a test gives up waiting
+A_MOMENT = 60  # seconds after which a test gives up waiting
 
 
 @pytest.fixture(autouse=True)

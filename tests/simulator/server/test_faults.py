@@ -105,18 +105,18 @@ def test_a_hanging_call_is_answered_late(simulator, aws):
 
 
 def test_a_hanging_call_holds_up_neither_other_calls_nor_the_end(simulator, aws):
-    simulator.client.fault("ListModels", kind="hang", seconds=60)
+    simulator.client.fault("ListModels", kind="hang", seconds=3600)
     hanging = Thread(target=lambda: aws_list(aws), daemon=True)
     hanging.start()
     while simulator.client.calls("ListModels") == 0:
         time.sleep(0.005)
 
-    started = time.perf_counter()
     aws("sts").get_caller_identity()
     assert hanging.is_alive()
     simulator.stop()
 
-    assert time.perf_counter() - started < 20
+    hanging.join(60)
+    assert not hanging.is_alive()
 
 
 def test_cleared_faults_are_met_no_more(simulator, aws):
@@ -135,7 +135,7 @@ def test_a_hanging_call_is_answered_when_faults_are_cleared(simulator, aws):
         assert not answer.done()
         simulator.client.clear_faults()
 
-        assert answer.result(timeout=20)["Models"] == []
+        assert answer.result(timeout=60)["Models"] == []
 
 
 def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
