@@ -124,14 +124,17 @@ def _retrieve(refreshing: asyncio.Future[ReadOnlyCredentials]) -> None:
 
 class SharingHook(AwsBaseHook):
     """
-    An AWS hook whose clients for an event loop share one session and what it has learned.
+    An AWS hook whose clients share one session, and those for an event loop what it has learned besides.
 
-    :param kin: a hook of the same connection, whose look-up and session are used.
+    So a role is assumed once for all services, and not once for each.
+
+    :param kin: a hook of the same connection, whose look-up and sessions are used.
     """
 
     def __init__(self, *, kin: SharingHook | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._kin = kin
+        self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None
 
     @cached_property
@@ -141,10 +144,12 @@ class SharingHook(AwsBaseHook):
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
-        if not deferrable:
-            return super().get_session(region_name)
         if self._kin is not None:
-            return self._kin.get_session(region_name, deferrable=True)
+            return self._kin.get_session(region_name, deferrable)
+        if not deferrable:
+            if region_name not in self._sessions:
+                self._sessions[region_name] = super().get_session(region_name)
+            return self._sessions[region_name]
         if self._async_session is None:
             self._async_session = self._open_session(region_name)
         return self._async_session
@@ -160,6 +165,15 @@ class SharingHook(AwsBaseHook):
             # An answer that is late on purpose is not taken for none, however impatient a user is.
             config = config.merge(Config(read_timeout=max(config.read_timeout, LONG_POLL + 5)))
         return super().get_client_type(region_name, config, deferrable=True)
+
+    @cached_property
+    def _caller(self) -> str:
+        found: str = super()._get_caller() if self._kin is None else self._kin._caller
+        return found
+
+    def _get_caller(self, target_function_name: str = "execute") -> str:
+        """Say once for all clients who calls: the provider reads the source of the whole stack for it."""
+        return self._caller
 
     def _open_session(self, region_name: str | None) -> AioSession:
         factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)

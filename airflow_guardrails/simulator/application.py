@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import cache
 from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ class Application:
         self.stopping = Event()
         self._port = port
         self._control = Control(simulation, token=token)
-        self._aws = DomainDispatcherApplication(self._backend_app)
+        self._aws = _Dispatcher(self._backend_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self._answer(environ)(environ, start_response)
@@ -117,6 +118,14 @@ class Application:
         for rule in ("/", "/<path:rest>"):
             app.add_url_rule(rule, endpoint=f"{service} {rule}", methods=HTTP_METHODS, view_func=view)
         return app
+
+
+class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto has no types for mypy here
+    """Finds out once whose a host is: moto lists its own folder for it, at every request twice."""
+
+    def __init__(self, create_app: Callable[[Any], Flask]) -> None:
+        super().__init__(create_app)
+        self.get_backend_for_host = cache(super().get_backend_for_host)
 
 
 def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:

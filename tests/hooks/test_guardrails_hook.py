@@ -60,7 +60,7 @@ async def test_an_endpoint_at_rest(churn, ask):
 
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.status, endpoint.endpoint_config_name) == (EndpointStatus.IN_SERVICE, "churn-v1")
-    assert endpoint.seen_at == churn.simulator.client.now()
+    assert endpoint.seen_at == churn.now()
 
 
 async def test_an_endpoint_in_flight(churn, ask):
@@ -76,7 +76,7 @@ async def test_an_endpoint_in_flight(churn, ask):
 async def test_that_there_is_no_endpoint_is_an_answer(churn, ask):
     look = await ask(GuardrailsHook(), "look", NOBODY)
 
-    assert look == MissingEndpoint(name=NOBODY, seen_at=churn.simulator.client.now())
+    assert look == MissingEndpoint(name=NOBODY, seen_at=churn.now())
 
 
 async def test_alarms_of_both_kinds_but_none_that_do_not_exist(churn, ask):
@@ -89,7 +89,7 @@ async def test_alarms_of_both_kinds_but_none_that_do_not_exist(churn, ask):
         "errors": AlarmState.ALARM,
         "any": AlarmState.ALARM,
     }
-    now = churn.simulator.client.now()
+    now = churn.now()
     (errors,) = (alarm for alarm in alarms if alarm.name == "errors")
     assert (errors.since, errors.reason) == (now, "too many")
 
@@ -97,11 +97,11 @@ async def test_alarms_of_both_kinds_but_none_that_do_not_exist(churn, ask):
 async def test_the_history_of_each_alarm_between_two_moments(churn, ask):
     churn.alarm("latency")
     churn.advance(minutes=1)
-    start = churn.simulator.client.now()
+    start = churn.now()
     churn.trip("errors", "the first")
     churn.advance(minutes=1)
     churn.trip("latency", "the second")
-    end = churn.simulator.client.now()
+    end = churn.now()
     churn.advance(minutes=1)
     churn.cloudwatch.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="too late")
 
@@ -114,20 +114,20 @@ async def test_the_history_of_each_alarm_between_two_moments(churn, ask):
 
 
 async def test_a_history_of_several_pages_is_read_to_its_end(churn, ask):
-    start = churn.simulator.client.now()
+    start = churn.now()
     for number in range(120):
         churn.advance(seconds=1)
         churn.alarm("errors", state="ALARM" if number % 2 == 0 else "OK")
 
     history = await ask(
-        GuardrailsHook(), "alarm_history", ("errors",), start=start, end=churn.simulator.client.now()
+        GuardrailsHook(), "alarm_history", ("errors",), start=start, end=churn.now()
     )
 
     assert len(history) == 120
 
 
 async def test_a_history_too_long_for_cloudwatch_to_keep_whole_is_read_all_the_same(churn, ask):
-    start = churn.simulator.client.now()
+    start = churn.now()
     for state in ("ALARM", "OK"):
         data = json.dumps({"evaluated": "x" * 3900})
         churn.cloudwatch.set_alarm_state(
@@ -176,7 +176,7 @@ async def test_what_aws_refuses_is_raised_by_both(churn, operation):
 def test_an_update_sends_its_guardrails_and_answers_the_time_on_awss_clock(churn):
     launched_at = update(GuardrailsHook())
 
-    assert launched_at == churn.simulator.client.now()
+    assert launched_at == churn.now()
     sent = churn.describe()["LastDeploymentConfig"]
     assert sent["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": "errors"}]}
     assert sent["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import is_passing
 from airflow_guardrails.aws.events import LONG_POLL
+from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.hooks import sessions
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.hooks.sessions import (
@@ -36,6 +38,7 @@ from airflow_guardrails.hooks.sessions import (
     parse_moment,
 )
 from airflow_guardrails.simulator.faults import Fault
+from airflow_guardrails.strategies import AllAtOnce
 
 ROLE = "arn:aws:iam::123456789012:role/reader"
 NOWHERE = "http://127.0.0.1:9"
@@ -119,6 +122,19 @@ async def test_many_waits_and_both_services_assume_the_role_once(churn, assume):
 
     assert churn.calls("AssumeRole") == 1
     assert len({id(client._request_signer._credentials) for client in clients}) == 1
+
+
+def test_a_task_assumes_its_role_once_for_all_services(churn, assume):
+    assume()
+    guardrails = Guardrails(strategy=AllAtOnce())
+    hook = GuardrailsHook()
+
+    hook.look("churn")
+    hook.alarms(("errors",))
+    hook.update_endpoint(endpoint_name="churn", endpoint_config_name="churn-v2", guardrails=guardrails)
+
+    assert churn.calls("UpdateEndpoint") == 1
+    assert churn.calls("AssumeRole") == 1
 
 
 async def test_a_role_for_a_quarter_of_an_hour_is_not_assumed_anew_at_every_call(churn, assume):
@@ -546,6 +562,15 @@ def test_a_session_of_boto3_lends_its_region_and_credentials():
     assert lent._credentials._credentials is session.get_credentials()
 
 
+def test_the_sync_clients_of_all_services_tell_aws_which_operator_calls():
+    class Deploying:
+        def execute(self):
+            hook = GuardrailsHook(region_name="us-east-1")
+            return [each.conn.meta.config.user_agent_extra for each in (hook, hook._cloudwatch)]
+
+    assert all("Caller/Deploying" in said for said in Deploying().execute())
+
+
 def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
     connect(config_kwargs={"read_timeout": 33})
     ours, theirs = GuardrailsHook(), SageMakerHook()
@@ -559,6 +584,7 @@ def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
             region=client.meta.region_name,
             retries=config.retries,
             times=(config.connect_timeout, config.read_timeout),
+            caller=re.search(r"Caller/\S+", config.user_agent_extra)[0],
             pool=config.max_pool_connections,
             keys=client._request_signer._credentials.get_frozen_credentials(),
         )

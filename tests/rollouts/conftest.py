@@ -17,6 +17,7 @@ def guarded_update(simulated_sleep):
             "endpoint_name": "churn",
             "endpoint_config_name": "churn-v2",
             "alarms": ["errors"],
+            "waiter_delay": 60,
         }
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep

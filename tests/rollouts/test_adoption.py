@@ -55,10 +55,11 @@ def update(churn, simulated_sleep):
             "strategy": CANARY,
             "alarms": ["errors"],
             "deferrable": False,
+            "waiter_delay": 60,
         }
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep
-        operator.now = lambda: churn.simulator.client.now().timestamp()
+        operator.now = lambda: churn.now().timestamp()
         return operator
 
     return build
@@ -297,12 +298,12 @@ def test_a_busy_endpoint_fails_for_airflow_to_retry_or_is_waited_for(churn, upda
 
 def test_waiting_for_a_busy_endpoint_is_bounded(churn, update, context):
     churn.simulator.client.system_update("churn", 7200)
-    began = churn.simulator.client.now()
+    began = churn.now()
 
     with pytest.raises(EndpointBusy):
         update(if_busy="wait", busy_timeout=timedelta(minutes=20)).execute(context)
 
-    waited = churn.simulator.client.now() - began
+    waited = churn.now() - began
     assert timedelta(minutes=20) <= waited < timedelta(minutes=21)
 
 
@@ -441,7 +442,7 @@ def test_what_was_only_meant_is_asked_for_once_reads_must_have_caught_up(
     churn, update, context, mean_it_and_die
 ):
     mean_it_and_die()
-    began = churn.simulator.client.now()
+    began = churn.now()
 
     report = update().execute(context)
 

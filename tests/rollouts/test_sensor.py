@@ -68,12 +68,12 @@ def test_the_configuration_from_before_is_learned_from_the_endpoint(churn, wait,
 
 
 def test_an_update_that_never_began_is_told_after_the_start_timeout(churn, wait, poke_on):
-    before = churn.simulator.client.now()
+    before = churn.now()
 
     with pytest.raises(RolloutNotStarted, match="No update of endpoint churn to churn-v2 was ever seen"):
         poke_on(wait(start_timeout=300))
 
-    assert 300 <= (churn.simulator.client.now() - before).total_seconds() <= 360
+    assert 300 <= (churn.now() - before).total_seconds() <= 360
 
 
 def test_an_update_that_begins_within_the_start_timeout_is_waited_for(churn, wait, context):
@@ -215,7 +215,7 @@ def test_another_try_of_a_rescheduled_sensor_starts_anew(churn, reschedule, wait
 
 
 def test_without_memory_a_rescheduled_sensor_tells_a_rollback_by_what_it_was_told(churn, reschedule, context):
-    asked_at = churn.simulator.client.now()
+    asked_at = churn.now()
     churn.advance(seconds=5)
     roll_back(churn)
 
@@ -225,7 +225,7 @@ def test_without_memory_a_rescheduled_sensor_tells_a_rollback_by_what_it_was_tol
 
 def test_without_memory_an_update_that_never_began_is_told_apart_from_a_rollback(churn, reschedule, context):
     churn.advance(seconds=5)
-    asked_at = churn.simulator.client.now()
+    asked_at = churn.now()
 
     with pytest.raises(RolloutNotStarted):
         reschedule(previous_endpoint_config_name="churn-v1", started_after=asked_at)
@@ -300,10 +300,10 @@ def arrange(churn, outcome):
 async def ending_of(mode, churn, wait, context, simulated_sleep, **arguments):
     """What the sensor does in *mode*: its report, or the error it ends with."""
     context["task_state_store"] = TaskState()
-    started = churn.simulator.client.now()
+    started = churn.now()
 
     def now():
-        return (churn.simulator.client.now() - started).total_seconds()
+        return (churn.now() - started).total_seconds()
 
     def made():
         flags = {"mode": "reschedule"} if mode == "reschedule" else {"deferrable": mode == "deferrable"}

@@ -104,7 +104,7 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(churn, trigger
 
 @pytest.mark.parametrize(("away", "complete"), [(10, True), (3600, False)])
 async def test_a_watch_that_was_interrupted_says_that_stages_may_be_missing(churn, trigger, away, complete):
-    launched = churn.simulator.client.now()
+    launched = churn.now()
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
     rollout = Rollout(endpoint_name="churn", target="churn-v2", previous="churn-v1", launched_at=launched)
 

@@ -21,7 +21,7 @@ class Lab(Churn):
         self, name: str = NAME, *, start: timedelta | None = None, end: timedelta | None = None, **more: Any
     ) -> dict[str, Any]:
         """For a test from *start* to *end* after now; if not said, at once and for 7 days."""
-        now, wanted = self.simulator.client.now(), {"StartTime": start, "EndTime": end}
+        now, wanted = self.now(), {"StartTime": start, "EndTime": end}
         schedule = {key: now + after for key, after in wanted.items() if after is not None}
         shadow = {
             "ModelName": "churn-candidate",

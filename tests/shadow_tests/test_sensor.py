@@ -23,10 +23,10 @@ HOUR = 3600.0
 
 @pytest.fixture
 def wait(simulator, simulated_sleep):
-    started = simulator.client.now()
+    started = simulator.simulation.clock.now()
 
     def now():
-        return (simulator.client.now() - started).total_seconds()
+        return (simulator.simulation.clock.now() - started).total_seconds()
 
     def build(**changes):
         sensor = SageMakerShadowTestSensor(**{"task_id": "wait", "name": "trial", **changes})
@@ -38,14 +38,14 @@ def wait(simulator, simulated_sleep):
 
 @pytest.fixture
 def report_in(lab, wait, context, simulated_sleep):
-    """What the sensor returns in a mode, looking every minute of simulated time; or what it raises."""
+    """What the sensor returns in a mode, looking every five minutes of simulated time; or what it raises."""
 
     async def in_mode(mode, **arguments):
         if mode == "deferrable":
             return await deferred(wait(deferrable=True, **arguments), context, simulated_sleep)
         sensor = wait(mode=mode, **arguments)
         while not (done := sensor.poke(context)):
-            lab.advance(minutes=1)
+            lab.advance(minutes=5)
             # Airflow makes a new one for each look where it reschedules.
             sensor = wait(mode=mode, **arguments) if mode == "reschedule" else sensor
         return done.xcom_value
@@ -194,10 +194,10 @@ def test_the_endpoint_is_linked_once_it_is_known(lab, wait, context):
 
 
 def test_a_rescheduled_sensor_looks_again_at_once_for_a_test_that_is_missing(lab, wait, context, simulator):
-    before = simulator.client.now()
+    before = simulator.simulation.clock.now()
     with pytest.raises(ShadowTestNotFound):
         wait(mode="reschedule").poke(context)
-    assert (simulator.client.now() - before).total_seconds() == 120
+    assert (simulator.simulation.clock.now() - before).total_seconds() == 120
 
 
 def test_a_rescheduled_sensor_does_not_hold_its_slot_while_aws_is_silent(lab, wait, context, simulator):

@@ -163,7 +163,7 @@ def test_the_shadow_gets_its_part_of_the_requests(hosting, add_shadow, context):
 
 
 def requests_of(hosting, variant_name):
-    now = hosting.simulator.client.now()
+    now = hosting.now()
     statistics = hosting.cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
         MetricName="Invocations",

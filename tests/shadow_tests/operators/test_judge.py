@@ -105,7 +105,7 @@ def test_without_traffic_nothing_passes(judge, trial, context):
 def test_what_production_did_before_the_test_is_read_with_it(judge, trial, lab):
     lab.replay(per_minute=60)
     lab.advance(hours=8)
-    begin = lab.simulator.client.now()
+    begin = lab.now()
     trial()
 
     operator = judge()
@@ -202,7 +202,7 @@ def test_a_test_that_is_judged_until_it_is_decided_need_not_run_to_its_end(
 
     assert report["label"] == label
     assert lab.status() == "Running"
-    assert lab.simulator.client.now() - START < timedelta(hours=2)
+    assert lab.now() - START < timedelta(hours=2)
 
 
 def test_what_is_never_decided_ends_with_the_test(judge, trial, context, lab):
