@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A slow machine is no bug, and the same commit gives the same answer; --hypothesis-profile=default looks further.
+# A slow machine is no bug, and one commit gives one answer; --hypothesis-profile=default looks further.
 settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -88,7 +88,7 @@ class Churn:
     """
     Endpoint ``churn``, serving ``churn-v1`` on four instances, and what it takes to update it.
 
-    AWS's calls go over HTTP; time and the count of calls are asked of the simulation itself, which is quicker.
+    AWS's calls go over HTTP; time and counts of calls are asked of the simulation itself, which is quicker.
     """
 
     simulator: Any

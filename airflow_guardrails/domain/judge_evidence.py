@@ -206,7 +206,7 @@ class Pairs:
 def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
     """Take the minutes that *rule* can be judged by."""
     series = evidence.metrics.get(rule)
-    requests = evidence.requests
+    requests, quantile = evidence.requests, rule.quantile
     moments = (
         []
         if series is None
@@ -215,7 +215,7 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
             for moment in evidence.busy()
             if moment in series.control
             and moment in series.candidate
-            and enough_for(rule.quantile, requests.control[moment], requests.candidate[moment])
+            and enough_for(quantile, requests.control[moment], requests.candidate[moment])
         ]
     )
     past, past_requests = _past_of(evidence.history, rule)
@@ -230,11 +230,11 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
 
 
 def _past_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
-    values = history.metrics.get(rule, {})
+    values, quantile = history.metrics.get(rule, {}), rule.quantile
     rows = [
         (values[moment], count)
         for moment, count in sorted(history.requests.items())
-        if count > 0 and moment in values and enough_for(rule.quantile, count, count)
+        if count > 0 and moment in values and enough_for(quantile, count, count)
     ]
     if not rule.counted:
         first, last = unquiet_hour([value for value, _ in rows])

@@ -167,13 +167,13 @@ class SharingHook(AwsBaseHook):
         return super().get_client_type(region_name, config, deferrable=True)
 
     @cached_property
-    def _caller(self) -> str:
-        found: str = super()._get_caller() if self._kin is None else self._kin._caller
+    def caller(self) -> str:
+        """The operator that calls, for the user agent; the provider reads the source of the stack for it."""
+        found: str = super()._get_caller() if self._kin is None else self._kin.caller
         return found
 
-    def _get_caller(self, target_function_name: str = "execute") -> str:
-        """Say once for all clients who calls: the provider reads the source of the whole stack for it."""
-        return self._caller
+    def _get_caller(self, target_function_name: str = "execute") -> str:  # noqa: ARG002 - the provider's
+        return self.caller
 
     def _open_session(self, region_name: str | None) -> AioSession:
         factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)

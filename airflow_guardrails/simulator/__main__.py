@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -12,16 +13,21 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.server import RunningSimulator, serve
-from airflow_guardrails.simulator.simulation import Simulation
+if TYPE_CHECKING:
+    from airflow_guardrails.simulator.server import RunningSimulator
 
 TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, not a token
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    # Loading moto takes seconds, and whoever asks for help, or errs, needs none of it.
+    from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
+    from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
+    from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
+
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     # moto warns of errors AWS gives and its own service models lack, ValidationException for one.
     warnings.filterwarnings("ignore", message="Exception.* does not match an error shape")
@@ -90,14 +96,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _not_negative(text: str) -> float:
-    number = float(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more (got {text})")
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more (got {text})")
     return number
 
 
 def _utc(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be a time in ISO 8601, like 2026-03-02T10:00 (got {text})"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 

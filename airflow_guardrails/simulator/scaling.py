@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
-from moto.applicationautoscaling.models import applicationautoscaling_backends
-
+_MODELS = "moto.applicationautoscaling.models"
 _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
 
@@ -18,5 +18,9 @@ class ScalableTargets:
 
     def among(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
         """Those of an endpoint's variants that are registered."""
-        targets = applicationautoscaling_backends[self._account_id][self._region].targets.get(_DIMENSION, {})
+        # moto loads this service, and EC2 and ECS with it, at its first call; before that there are none.
+        if _MODELS not in sys.modules:
+            return []
+        backends = sys.modules[_MODELS].applicationautoscaling_backends
+        targets = backends[self._account_id][self._region].targets.get(_DIMENSION, {})
         return [name for name in variant_names if f"endpoint/{endpoint_name}/variant/{name}" in targets]

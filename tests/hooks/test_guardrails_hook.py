@@ -119,9 +119,7 @@ async def test_a_history_of_several_pages_is_read_to_its_end(churn, ask):
         churn.advance(seconds=1)
         churn.alarm("errors", state="ALARM" if number % 2 == 0 else "OK")
 
-    history = await ask(
-        GuardrailsHook(), "alarm_history", ("errors",), start=start, end=churn.now()
-    )
+    history = await ask(GuardrailsHook(), "alarm_history", ("errors",), start=start, end=churn.now())
 
     assert len(history) == 120
 

@@ -54,7 +54,7 @@ from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 SEED = int(os.environ.get("SEED", "2026"))
 
 # Not on a whole second: the Date header tells no fractions, LastModifiedTime does.

@@ -68,7 +68,9 @@ async def test_outside_a_triggerer_it_fires_as_soon_as_it_knows(churn, trigger):
 @pytest.mark.parametrize(("takes", "rest"), [(0.5, 1.5), (2.0, 0.0), (3.0, 0.0)])
 async def test_in_a_triggerer_it_does_not_fire_before_its_floor(churn, trigger, takes, rest):
     slept = []
-    quick = beside_the_wall_clock(trigger(endpoint_config_name="churn-v1", fire_floor=2.0), slept, takes=takes)
+    quick = beside_the_wall_clock(
+        trigger(endpoint_config_name="churn-v1", fire_floor=2.0), slept, takes=takes
+    )
     quick.trigger_id = 7
     await only_event(quick)
 

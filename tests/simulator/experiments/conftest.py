@@ -133,12 +133,13 @@ class Lab:
         names = [variant["VariantName"] for variant in variants]
         return look["EndpointStatus"], look["EndpointConfigName"], names
 
-    def statuses(self, *, hours: float, every: int = 10) -> list[str]:
+    def statuses(self, *, hours: float, every: int = 30) -> list[str]:
         """Each status of the experiment, in order, in the next so many hours."""
         seen: list[str] = []
         for _ in range(int(hours * 3600 / every)):
-            if not seen or seen[-1] != self.status():
-                seen.append(self.status())
+            now = self.status()
+            if not seen or seen[-1] != now:
+                seen.append(now)
             self.advance(seconds=every)
         return seen
 
