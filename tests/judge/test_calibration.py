@@ -1,8 +1,7 @@
 """
 A slice of the calibration: false alarms and detection, counted on seeds, with what chance leaves open.
 
-``benchmarks/calibrate.py`` measures all rows at every minute; here it is every fifth, and every tenth where
-all default rules judge.
+``benchmarks/calibrate.py`` measures all rows at every minute; here it is every tenth.
 """
 
 from __future__ import annotations
@@ -35,8 +34,7 @@ def failures(calibration):
     def count(name, harm=None, *, judge=judging.ours, runs=RUNS):
         row = rows[name]
         make = row.unharmed if harm is None else row.harmed[harm]
-        every = 10 if name == "all default rules" else 5
-        looks = range(every, row.minutes + 1, every)
+        looks = range(10, row.minutes + 1, 10)
         courses = [judging.course(judge, row, make(Random(seed), row.minutes), looks) for seed in range(runs)]
         return sum(course.failed is not None for course in courses)
 

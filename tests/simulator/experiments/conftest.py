@@ -27,6 +27,7 @@ class Lab:
 
     def __init__(self, simulator, aws) -> None:
         self.control = simulator.client
+        self.clock = simulator.simulation.clock
         self.sagemaker = aws("sagemaker")
         self.runtime = aws("sagemaker-runtime")
         self.cloudwatch = aws("cloudwatch")
@@ -157,7 +158,7 @@ class Lab:
         return sum(point["Sum"] for point in found["Datapoints"])
 
     def advance(self, **duration: float) -> None:
-        self.control.clock.advance(**duration)
+        self.clock.advance(timedelta(**duration).total_seconds())
 
 
 @pytest.fixture

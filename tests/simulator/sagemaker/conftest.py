@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ VARIANT = "AllTraffic"
 
 
 class Bench:
-    """Short words over boto3, for one endpoint; nothing here knows the simulator's inside."""
+    """Short words over boto3, for one endpoint; of the inside of the simulator it knows the clock."""
 
     refusal = staticmethod(refusal)
 
     def __init__(self, simulator, aws) -> None:
         self.simulator = simulator
         self.control = simulator.client
+        self.clock = simulator.simulation.clock
         self.sagemaker = aws("sagemaker")
         self.cloudwatch = aws("cloudwatch")
 
@@ -94,7 +96,7 @@ class Bench:
         raise AssertionError(f"not at rest after {limit} seconds: {seen}")
 
     def advance(self, **time: float) -> None:
-        self.control.clock.advance(**time)
+        self.clock.advance(timedelta(**time).total_seconds())
 
     def alarm(self, name: str, state: str = "OK") -> None:
         self.cloudwatch.put_metric_alarm(

@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from textwrap import dedent
 from typing import Any
@@ -89,6 +89,7 @@ class Shop:
 
     def __init__(self, simulator, aws) -> None:
         self.control = simulator.client
+        self.clock = simulator.simulation.clock
         self.aws = aws
         self.sagemaker = aws("sagemaker")
         self.s3 = aws("s3")
@@ -153,7 +154,7 @@ class Shop:
         self.advance(seconds=195)
 
     def advance(self, **duration: float) -> None:
-        self.control.clock.advance(**duration)
+        self.clock.advance(timedelta(**duration).total_seconds())
 
     def serving(self) -> str:
         return self.sagemaker.describe_endpoint(EndpointName="churn")["EndpointConfigName"]
