@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
@@ -25,16 +25,35 @@ AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=2)
 
 
 class ConnectedTask(BaseOperator):
-    """Base of all operators and sensors of this package."""
+    """
+    Base of the operators and sensors of this package that speak to AWS.
+
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
 
     # Time comes in here, so that a rehearsal can bring its own.
     sleep: Callable[[float], object] = staticmethod(time.sleep)
     now: Callable[[], float] = staticmethod(time.time)
 
-    aws_conn_id: str | None
-    region_name: str | None
-    verify: bool | str | None
-    botocore_config: dict[str, Any] | None
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
+
+    def __init__(
+        self,
+        *,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
 
     @cached_property
     def hook(self) -> GuardrailsHook:

@@ -43,9 +43,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
     template_fields: Sequence[str] = (
         "endpoint_name",
         "endpoint_config_name",
-        "aws_conn_id",
-        "region_name",
-        "verify",
+        *RolloutTask.template_fields,
     )
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#f3d9d4"
@@ -59,10 +57,6 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 30,
         max_wait: timedelta = ABORTING,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -73,10 +67,6 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
         self.max_wait = max_wait
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> Report:
         watch = self._throw()

@@ -73,7 +73,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    template_fields: Sequence[str] = ("name", "comparison", "aws_conn_id", "region_name", "verify")
+    template_fields: Sequence[str] = ("name", "comparison", *ConnectedTask.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"comparison": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#efe6d2"
@@ -94,10 +94,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         until_decided: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 300,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -127,10 +123,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.until_decided = until_decided
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> dict[str, Any]:
         from airflow_guardrails.operators.judging import verdict_report  # noqa: PLC0415 - not in every DAG file

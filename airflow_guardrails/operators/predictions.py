@@ -69,25 +69,17 @@ class SageMakerPlanPredictionsOperator(CapturesTask):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    template_fields: Sequence[str] = ("name", "aws_conn_id", "region_name", "verify")
+    template_fields: Sequence[str] = ("name", *ConnectedTask.template_fields)
     ui_color = "#efe6d2"
 
     def __init__(
         self,
         *,
         name: str,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
         return [hour.isoformat() for hour in hours_of(self.experiment())]
@@ -113,7 +105,7 @@ class SageMakerComparePredictionsOperator(CapturesTask):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    template_fields: Sequence[str] = ("name", "hour", "aws_conn_id", "region_name", "verify")
+    template_fields: Sequence[str] = ("name", "hour", *ConnectedTask.template_fields)
     ui_color = "#efe6d2"
 
     def __init__(
@@ -123,10 +115,6 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         hour: str,
         predictions: PredictionRule | Mapping[str, Any] | None = None,
         with_payloads: bool = False,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -134,10 +122,6 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         self.hour = hour
         self.predictions = predictions
         self.with_payloads = with_payloads
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         rule = built(PredictionRule, self.predictions or {})

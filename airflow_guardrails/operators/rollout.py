@@ -108,9 +108,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         "strategy",
         "alarms",
         "events_queue_url",
-        "aws_conn_id",
-        "region_name",
-        "verify",
+        *RolloutTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"strategy": "json", "alarms": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -142,10 +140,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         analysis: CanaryAnalysis | Mapping[str, Any] | None = None,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         events_queue_url: str | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -185,10 +179,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.analysis = None if analysis is None else built(CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
     def execute(self, context: Any) -> Report:

@@ -103,9 +103,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         "volume_kms_key",
         "description",
         "tags",
-        "aws_conn_id",
-        "region_name",
-        "verify",
+        *ShadowTestTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"tags": "json"}
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -138,10 +136,6 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         max_wait: timedelta | None = None,
         on_kill: OnKillTest = "leave",
         max_describe_gap: float = MAX_DESCRIBE_GAP,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -176,10 +170,6 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.max_wait = max_wait
         self.kill_action = on_kill  # on_kill is a method of every operator
         self.max_describe_gap = max_describe_gap
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> ShadowReport:
         test = self._test()

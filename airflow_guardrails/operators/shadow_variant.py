@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.shadow_variant import is_derived
+from airflow_guardrails.connected import ConnectedTask
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome
@@ -26,7 +27,7 @@ from airflow_guardrails.strategies import AllAtOnce, Strategy
 # be undone at all.
 DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 
-_OF_THE_UPDATE = ("strategy", "alarms", "events_queue_url", "aws_conn_id", "region_name", "verify")
+_OF_THE_UPDATE = ("strategy", "alarms", "events_queue_url", *ConnectedTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):

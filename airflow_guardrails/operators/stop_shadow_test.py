@@ -48,7 +48,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    template_fields: Sequence[str] = ("name", "action", "reason", "aws_conn_id", "region_name", "verify")
+    template_fields: Sequence[str] = ("name", "action", "reason", *ShadowTestTask.template_fields)
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#dfe3f2"
 
@@ -62,10 +62,6 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         waiter_delay: float = 30,
         max_wait: timedelta = CHANGING,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,10 +75,6 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         self.waiter_delay = waiter_delay
         self.max_wait = max_wait
         self.max_describe_gap = max_describe_gap
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
 
     def execute(self, context: Any) -> ShadowReport:
         check_choice("action", self.action, StopAction)

@@ -67,9 +67,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "previous_endpoint_config_name",
         "started_after",
         "events_queue_url",
-        "aws_conn_id",
-        "region_name",
-        "verify",
+        *RolloutTask.template_fields,
     )
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
@@ -88,10 +86,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         soft_fail: bool = False,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         events_queue_url: str | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # Airflow's own soft_fail skips on every failure, a rollback included; so it is not told.
@@ -109,10 +103,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
         self._watch: Watch | None = None
         self._deadline = 0.0
         self._refuse_what_hides_a_rollback()

@@ -57,7 +57,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    template_fields: Sequence[str] = ("name", "aws_conn_id", "region_name", "verify")
+    template_fields: Sequence[str] = ("name", *ShadowTestTask.template_fields)
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
 
@@ -72,10 +72,6 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         timeout: timedelta | float = LONGEST_WAIT,
         soft_fail: bool = False,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         # Airflow's own soft_fail skips on every failure, a cancelled test included; so it is not told.
@@ -89,10 +85,6 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         self.deferrable = deferrable
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
         self._watch: ShadowWatch | None = None
         self._refuse_what_hides_a_cancelled_test()
 
