@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -91,8 +92,41 @@ def listen_to_hooks(wire: Wire, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AwsBaseHook, "get_client_type", listened_to)
 
 
+@dataclass
+class Account:
+    """
+    One simulator for all cases; each has an endpoint of its own there.
+
+    Only the task comes by the wire: all else uses the simulator's objects, which takes half of the time.
+    """
+
+    running: Any
+    wire: Wire
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def world(self) -> Any:
+        return self.running.simulation.world("us-east-1")
+
+    def advance(self, **time: float) -> None:
+        self.running.simulation.clock.advance(timedelta(**time).total_seconds())
+
+    def time(self) -> float:
+        return self.running.simulation.clock.now().timestamp()
+
+    def model(self, name: str) -> None:
+        image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"
+        role = "arn:aws:iam::123456789012:role/sagemaker"
+        self.world.sagemaker.catalogue.create_model(
+            {"ModelName": name, "PrimaryContainer": {"Image": image}, "ExecutionRoleArn": role}
+        )
+
+    def config(self, name: str, **more: Any) -> None:
+        self.world.sagemaker.catalogue.create_endpoint_config({"EndpointConfigName": name, **more})
+
+
 @contextmanager
-def crashable_simulator(start: datetime) -> Iterator[tuple[Any, Wire]]:
+def crashable_simulator(start: datetime) -> Iterator[Account]:
     """Serve a simulator that Airflow's connection aws_default leads to, and hear what is asked of it."""
     from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
@@ -102,4 +136,4 @@ def crashable_simulator(start: datetime) -> Iterator[tuple[Any, Wire]]:
     with serve(Simulation(clock=Clock(start=start))) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
         listen_to_hooks(wire, patch)
-        yield running, wire
+        yield Account(running=running, wire=wire)

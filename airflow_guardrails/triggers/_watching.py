@@ -15,7 +15,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.follow import Say
+from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import publish_report
 
 _COMMON = (
@@ -55,14 +57,14 @@ class WatchingTrigger(BaseTrigger):
         self,
         *,
         waiter_delay: float,
-        deadline: float | None,
-        fire_floor: float,
-        aws_conn_id: str | None,
-        region_name: str | None,
-        verify: bool | str | None,
-        botocore_config: dict[str, Any] | None,
-        on_kill: str,
-        max_describe_gap: float,
+        deadline: float | None = None,
+        fire_floor: float = FIRE_FLOOR,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        on_kill: str = "leave",
+        max_describe_gap: float = MAX_DESCRIBE_GAP,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.waiter_delay = waiter_delay

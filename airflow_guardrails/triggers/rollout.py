@@ -11,11 +11,9 @@ from typing import Any
 from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
 from airflow_guardrails.killing import abort_if_failed
 from airflow_guardrails.triggers._watching import WatchingTrigger
-from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import Memory, recall
 from airflow_guardrails.triggers.sharing import waiting
@@ -83,30 +81,13 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         previous_endpoint_config_name: str | None = None,
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
-        deadline: float | None = None,
         memory: Memory | None = None,
-        fire_floor: float = FIRE_FLOOR,
         deferred_at: float | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         on_timeout: str = "fail",
-        on_kill: str = "leave",
-        max_describe_gap: float = MAX_DESCRIBE_GAP,
         events_queue_url: str | None = None,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            waiter_delay=waiter_delay,
-            deadline=deadline,
-            fire_floor=fire_floor,
-            aws_conn_id=aws_conn_id,
-            region_name=region_name,
-            verify=verify,
-            botocore_config=botocore_config,
-            on_kill=on_kill,
-            max_describe_gap=max_describe_gap,
-        )
+        super().__init__(waiter_delay=waiter_delay, **common)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name

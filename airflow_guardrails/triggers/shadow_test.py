@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from airflow_guardrails.domain.follow import Following
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_follow import follow_test
 from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
 from airflow_guardrails.hooks.driving import ShadowCalls, drive_async
 from airflow_guardrails.killing import stop_if_failed
 from airflow_guardrails.triggers._watching import WatchingTrigger
-from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.triggers.sharing import waiting
 from airflow_guardrails.triggers.waits import ExperimentWait
@@ -62,28 +60,11 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         until: str = Until.COMPLETED.value,
         min_invocations: int | None = None,
         waiter_delay: float = 60,
-        deadline: float | None = None,
         adopted: bool = False,
         warnings: Sequence[str] = (),
-        fire_floor: float = FIRE_FLOOR,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
-        on_kill: str = "leave",
-        max_describe_gap: float = MAX_DESCRIBE_GAP,
+        **common: Any,
     ) -> None:
-        super().__init__(
-            waiter_delay=waiter_delay,
-            deadline=deadline,
-            fire_floor=fire_floor,
-            aws_conn_id=aws_conn_id,
-            region_name=region_name,
-            verify=verify,
-            botocore_config=botocore_config,
-            on_kill=on_kill,
-            max_describe_gap=max_describe_gap,
-        )
+        super().__init__(waiter_delay=waiter_delay, **common)
         self.name = name
         self.until = until
         self.min_invocations = min_invocations

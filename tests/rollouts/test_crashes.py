@@ -7,29 +7,38 @@ adds it think about where it stands.
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.aws.abort_switch import publish_request
-from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
-from airflow_guardrails.exceptions import GuardrailsError, LaunchUnknown, RolloutError
+from airflow_guardrails.domain.abort_switch import THROWN
+from airflow_guardrails.exceptions import LaunchUnknown
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.metric_publishing import put_metric_data
 from airflow_guardrails.strategies import Canary
-from tests.crashing import Crash, Died, Moment, Wire, crashable_simulator
+from tests.crashing import Account, Crash, Moment
+from tests.crashing_updates import (
+    VARIANT,
+    End,
+    OneAtATime,
+    TaskState,
+    UpdateCase,
+    crashes,
+    is_in_flight,
+    is_rolled_back,
+    is_scaled,
+    may_not_tag,
+    new_context,
+    time_passes,
+    updating_account,
+)
 
 pytestmark = pytest.mark.proof
 
-# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
-START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 
 # Each call is crashed at, and retried after. A new one belongs here once it is clear that a crash there is
@@ -55,73 +64,26 @@ CALLS = {
 }
 
 
-@dataclass(frozen=True)
-class End:
-    """How a try ended: ``outcome`` of the report, or the error's name, or ``deferred``."""
+@dataclass(kw_only=True)
+class Case(UpdateCase):
+    """An update from one configuration to another."""
 
-    what: str
-    adopted: str | None = None
-
-
-@dataclass
-class Case:
-    """One endpoint with all that belongs to it, and the task that is to update it."""
-
-    account: Account
-    endpoint: str
-    old: str
     new: str
-    alarm: str
-    launches: int = 0
     slept: float = 0.0
     # Something that happens while the task sleeps, once so many seconds are over.
     event: tuple[float, Callable[[], None]] | None = None
-    context: dict[str, Any] = field(default_factory=dict)
 
-    def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
-        """Run a try with a fresh operator; None if it died."""
-        operator = SageMakerGuardedUpdateOperator(
-            task_id="update",
-            endpoint_name=self.endpoint,
-            endpoint_config_name=self.new,
-            strategy=CANARY,
-            alarms=[self.alarm],
-            deferrable=deferrable,
-            waiter_delay=240,
+    def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
+        return SageMakerGuardedUpdateOperator(
+            task_id="update", endpoint_config_name=self.new, strategy=CANARY, **arguments
         )
-        operator.sleep, operator.now = self._sleep, self.account.time
-        wire = self.account.wire
-        wire.begin(crash)
-        before = len(wire.accepted)
-        try:
-            end = _end_of(operator, self.context)
-            wire.go_on()
-        except Died:
-            return None
-        finally:
-            self.launches += len(wire.accepted) - before
-        return end
 
-    def _sleep(self, seconds: float) -> None:
-        self.account.wire.go_on()
-        self.account.advance(seconds=seconds)
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
         self.slept += seconds
         if self.event and self.slept >= self.event[0]:
             happens, self.event = self.event[1], None
             happens()
-
-    # The truth, asked by somebody else.
-
-    def describe(self) -> dict[str, Any]:
-        return self.account.world.sagemaker.describe_endpoint({"EndpointName": self.endpoint})
-
-    @property
-    def in_flight(self) -> bool:
-        return self.describe()["EndpointStatus"] != "InService"
-
-    @property
-    def serves(self) -> str:
-        return self.describe()["EndpointConfigName"]
 
     @property
     def intent(self) -> dict[str, str]:
@@ -134,149 +96,29 @@ class Case:
         config = catalogue.describe_endpoint_config({"EndpointConfigName": self.new})
         return catalogue.tags.list({"ResourceArn": config["EndpointConfigArn"]})["Tags"]
 
-    def set_alarm(self, state: str) -> None:
-        self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
 
-    @property
-    def switch(self) -> AbortSwitch:
-        return AbortSwitch(endpoint_name=self.endpoint)
-
-
-def _end_of(operator: SageMakerGuardedUpdateOperator, context: dict[str, Any]) -> End:
-    try:
-        report = operator.execute(context)
-    except TaskDeferred:
-        return End("deferred")
-    except RolloutError as error:
-        report = error.report
-    except GuardrailsError as error:
-        return End(type(error).__name__)
-    return End(report["outcome"], report["adopted"])
-
-
-class TaskState:
-    """The part of Airflow 3.3's task state that outlives a try."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self._kept[key] = json.dumps(value)
-
-    def values(self) -> list[Any]:
-        return [tag for kept in self._kept.values() for tag in json.loads(kept)["tags"]]
-
-
-@dataclass
-class Account:
-    """
-    One simulator for all cases; each has an endpoint of its own there.
-
-    Only the task comes by the wire: all else uses the simulator's objects, which takes half of the time.
-    """
-
-    running: Any
-    wire: Wire
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    @property
-    def world(self) -> Any:
-        return self.running.simulation.world("us-east-1")
-
-    def advance(self, **time: float) -> None:
-        self.running.simulation.clock.advance(timedelta(**time).total_seconds())
-
-    def time(self) -> float:
-        return self.running.simulation.clock.now().timestamp()
-
-    def case(self) -> Case:
-        number = next(self.numbers)
-        case = Case(
-            account=self,
-            endpoint=f"churn-{number}",
-            old=f"churn-{number}-v1",
-            new=f"churn-{number}-v2",
-            alarm=f"errors-{number}",
-            context={"ti": _task_instance()},
-        )
-        for name in (case.old, case.new):
-            self._config(name)
-        self.world.sagemaker.create_endpoint({"EndpointName": case.endpoint, "EndpointConfigName": case.old})
-        self._alarm(case.alarm)
-        # Alarms are judged every 10 s: begun on a full minute, every case makes the same calls.
-        self.advance(minutes=10)
-        self.advance(seconds=60.4 - self.time() % 60)
-        return case
-
-    def forget(self, case: Case) -> None:
-        """Keep the simulator small, and so quick."""
-        self.world.sagemaker.vanish(case.endpoint)
-        known = {alarm.name for alarm in self.world.alarms.all()}
-        self.world.alarms.delete(known & {case.alarm, case.switch.alarm_name})
-
-    def _config(self, name: str) -> None:
-        variant = {"VariantName": "All", "ModelName": "churn", "InstanceType": "ml.m5.large"}
-        self.world.sagemaker.catalogue.create_endpoint_config(
-            {"EndpointConfigName": name, "ProductionVariants": [{**variant, "InitialInstanceCount": 4}]}
-        )
-
-    def _alarm(self, name: str) -> None:
-        self.world.alarms.put_metric_alarm(
-            {
-                "AlarmName": name,
-                "Namespace": "AWS/SageMaker",
-                "MetricName": "Invocation5XXErrors",
-                "Statistic": "Average",
-                "Period": 60,
-                "EvaluationPeriods": 1,
-                "Threshold": 0.05,
-                "ComparisonOperator": "GreaterThanThreshold",
-                "TreatMissingData": "ignore",
-            }
-        )
-        self.world.alarms.set_state(name, state="OK", reason="Set by the test")
-
-
-def _task_instance() -> SimpleNamespace:
-    return SimpleNamespace(
-        dag_id="deploy", run_id="r", task_id="update", map_index=-1, xcom_push=lambda **_: None
+def begin(account: Account) -> Case:
+    name = f"churn-{next(account.numbers)}"
+    case = Case(
+        account=account,
+        endpoint=name,
+        old=f"{name}-v1",
+        new=f"{name}-v2",
+        alarm=f"{name}-errors",
+        context=new_context(),
     )
+    account.config(case.new, ProductionVariants=[VARIANT])
+    case.begin(ProductionVariants=[VARIANT])
+    return case
 
 
 @pytest.fixture(scope="module")
 def account(shared_models):
-    with crashable_simulator(START) as (running, wire):
-        account = Account(running=running, wire=wire)
-        account.world.sagemaker.catalogue.create_model(
-            {
-                "ModelName": "churn",
-                "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
-                "ExecutionRoleArn": "arn:aws:iam::123456789012:role/sagemaker",
-            }
-        )
+    with updating_account() as account:
         yield account
 
 
-# What happens between the crash and the retry; the alarm is OK again by then, as a retry would not get by it.
-
-
-def time_passes(case: Case) -> None:
-    case.account.advance(minutes=60)
-
-
-def is_rolled_back(case: Case) -> None:
-    case.account.advance(minutes=5)
-    case.set_alarm("ALARM")
-    case.account.advance(minutes=30)
-    case.set_alarm("OK")
-    case.account.advance(minutes=1)
-
-
-def is_in_flight(case: Case) -> None:
-    case.account.advance(seconds=30)
+# What happens between the crash and the retry, besides what may happen to any update.
 
 
 def is_aborted(case: Case) -> None:
@@ -293,15 +135,8 @@ def leaves_no_trace(case: Case) -> None:
     case.account.advance(minutes=60)
 
 
-def is_scaled(case: Case) -> None:
-    if not case.in_flight:
-        case.account.world.sagemaker.update_endpoint_weights_and_capacities(
-            {
-                "EndpointName": case.endpoint,
-                "DesiredWeightsAndCapacities": [{"VariantName": "All", "DesiredInstanceCount": 3}],
-            }
-        )
-    case.account.advance(minutes=60)
+def is_scaled_if_at_rest(case: Case) -> None:
+    (time_passes if case.in_flight else is_scaled)(case)
 
 
 def time_passes_until_the_alarm_trips(case: Case) -> None:
@@ -346,7 +181,7 @@ STORIES = [
     Story(is_in_flight, WENT_WELL),
     IS_ABORTED,
     LEAVES_NO_TRACE,
-    Story(is_scaled, WENT_WELL, changed_by_others=True),
+    Story(is_scaled_if_at_rest, WENT_WELL, changed_by_others=True),
 ]
 RETRIED = [GOES_WELL, IS_ABORTED, LEAVES_NO_TRACE]
 
@@ -371,7 +206,7 @@ def retry_after(case: Case, story: Story, *crashed: Crash, **first: Any) -> End:
     assert case.intent["owner"], crashed
     assert case.intent["previous-config"] == case.old, crashed
     case.account.advance(minutes=1)
-    assert case.account.world.alarms.state(case.switch.alarm_name) != "ALARM", crashed
+    assert not case.is_thrown, crashed
     return end
 
 
@@ -381,25 +216,13 @@ def expected(story: Story, *, launched: bool, meant: bool, known: bool) -> End:
     return UNKNOWN if story.changed_by_others and meant else LAUNCHED_ANEW
 
 
-def crashes(calls: Sequence[str], *, beginning: int = 0) -> Iterator[Crash]:
-    for at in range(beginning, len(calls)):
-        yield from (Crash(at, moment) for moment in Moment)
-
-
 @pytest.fixture
 def case(account):
     """Make a case anew, and forget the one before."""
-    cases: list[Case] = []
-
-    def make() -> Case:
-        while cases:
-            account.forget(cases.pop())
-        cases.append(account.case())
-        return cases[-1]
-
+    make = OneAtATime(lambda: begin(account))
     yield make
     account.running.client.clear_faults()
-    account.forget(cases.pop())
+    make.forget()
 
 
 @pytest.fixture(scope="module")
@@ -408,31 +231,24 @@ def clean(account):
 
     def calls_of(case: Case, **tries: Any) -> tuple[str, ...]:
         assert case.run(**tries) is not None
-        account.forget(case)
+        case.forget()
         return tuple(account.wire.calls)
 
     recorded = {
-        "deferred": calls_of(account.case(), deferrable=True),
-        "blocking": calls_of(account.case()),
-        "rolled back": calls_of(trips_while_baking(account.case())),
+        "deferred": calls_of(begin(account), deferrable=True),
+        "blocking": calls_of(begin(account)),
+        "rolled back": calls_of(trips_while_baking(begin(account))),
     }
     asked = Crash(recorded["deferred"].index("UpdateEndpoint"), Moment.UNANSWERED)
     for story in RETRIED:
-        case = account.case()
+        case = begin(account)
         case.run(crash=asked)
         story.happens(case)
         recorded[f"retried after {story}"] = calls_of(case)
     may_not_tag(account)
-    recorded["may not tag"] = calls_of(with_task_state(account.case()), deferrable=True)
+    recorded["may not tag"] = calls_of(with_task_state(begin(account)), deferrable=True)
     account.running.client.clear_faults()
     return recorded
-
-
-def may_not_tag(account: Account) -> None:
-    for operation in ("AddTags", "ListTags"):
-        account.running.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
 
 
 def with_task_state(case: Case) -> Case:
@@ -472,7 +288,7 @@ UNKNOWABLE = {
     # Asked for, not yet marked as launched, and undone before it had any traffic, by nothing that has a name.
     "leaves no trace": (("UpdateEndpoint", Moment.UNANSWERED), ("AddTags", Moment.UNSENT)),
     # Meant, not asked for, and somebody else has changed the endpoint since.
-    "is scaled": (("AddTags", Moment.UNANSWERED), ("UpdateEndpoint", Moment.UNSENT)),
+    "is scaled if at rest": (("AddTags", Moment.UNANSWERED), ("UpdateEndpoint", Moment.UNSENT)),
 }
 
 

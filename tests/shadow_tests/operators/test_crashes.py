@@ -8,8 +8,6 @@ adds it think about where it stands.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -19,7 +17,7 @@ import pytest
 
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
-from tests.crashing import Crash, Died, Moment, Wire, crashable_simulator
+from tests.crashing import Account, Crash, Died, Moment, crashable_simulator
 
 pytestmark = pytest.mark.proof
 
@@ -108,34 +106,14 @@ class Case:
         return look["EndpointStatus"], len(look.get("ShadowProductionVariants", ()))
 
 
-@dataclass
-class Account:
-    """One simulator for all cases; only the tasks come by the wire."""
-
-    running: Any
-    wire: Wire
-    numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    @property
-    def world(self) -> Any:
-        return self.running.simulation.world("us-east-1")
-
-    def advance(self, **time: float) -> None:
-        self.running.simulation.clock.advance(timedelta(**time).total_seconds())
-
-    def time(self) -> float:
-        return self.running.simulation.clock.now().timestamp()
-
-    def case(self) -> Case:
-        name = f"churn-{next(self.numbers):03}"
-        task = SimpleNamespace(dag_id="deploy", run_id="r", task_id="shadow", map_index=-1, xcom_push=_forget)
-        variant = {"VariantName": "All", "ModelName": "churn", "InstanceType": "ml.m5.large"}
-        self.world.sagemaker.catalogue.create_endpoint_config(
-            {"EndpointConfigName": name, "ProductionVariants": [{**variant, "InitialInstanceCount": 2}]}
-        )
-        self.world.sagemaker.create_endpoint({"EndpointName": name, "EndpointConfigName": name})
-        self.advance(minutes=10)
-        return Case(account=self, endpoint=name, context={"ti": task})
+def begin(account: Account) -> Case:
+    name = f"churn-{next(account.numbers):03}"
+    task = SimpleNamespace(dag_id="deploy", run_id="r", task_id="shadow", map_index=-1, xcom_push=_forget)
+    variant = {"VariantName": "All", "ModelName": "churn", "InstanceType": "ml.m5.large"}
+    account.config(name, ProductionVariants=[{**variant, "InitialInstanceCount": 2}])
+    account.world.sagemaker.create_endpoint({"EndpointName": name, "EndpointConfigName": name})
+    account.advance(minutes=10)
+    return Case(account=account, endpoint=name, context={"ti": task})
 
 
 def _forget(**_: Any) -> None:
@@ -144,30 +122,23 @@ def _forget(**_: Any) -> None:
 
 @pytest.fixture(scope="module")
 def account(shared_models):
-    with crashable_simulator(START) as (running, wire):
-        account = Account(running=running, wire=wire)
+    with crashable_simulator(START) as account:
         for model in ("churn", "candidate"):
-            account.world.sagemaker.catalogue.create_model(
-                {
-                    "ModelName": model,
-                    "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
-                    "ExecutionRoleArn": "arn:aws:iam::123456789012:role/sagemaker",
-                }
-            )
+            account.model(model)
         yield account
 
 
 @pytest.fixture
 def case(account):
-    return account.case()
+    return begin(account)
 
 
 def test_the_calls_are_the_ones_that_are_crashed_at(account):
-    case = account.case()
+    case = begin(account)
     case.create()
     assert tuple(account.wire.calls) == CALLS["create"]
 
-    case = account.case()
+    case = begin(account)
     name = case.create(wait_until="Running")["name"]
     assert tuple(account.wire.calls) == CALLS["create and wait"]
 

@@ -1,0 +1,234 @@
+"""A task that updates an endpoint and dies at a call, and what is true of the endpoint then."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import Any, Generic, TypeVar
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.exceptions import GuardrailsError, RolloutError
+from tests.crashing import Account, Crash, Died, Moment, crashable_simulator
+
+# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
+START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
+
+VARIANT = {
+    "VariantName": "All",
+    "ModelName": "churn",
+    "InstanceType": "ml.m5.large",
+    "InitialInstanceCount": 4,
+}
+
+
+@dataclass(frozen=True)
+class End:
+    """How a try ended: ``outcome`` of the report, or the error's name, or ``deferred``."""
+
+    what: str
+    adopted: str | None = None
+
+
+@dataclass(kw_only=True)
+class UpdateCase(ABC):
+    """One endpoint with all that belongs to it, and the task that is to change it."""
+
+    account: Account
+    endpoint: str
+    old: str
+    alarm: str
+    context: dict[str, Any]
+    launches: int = 0
+
+    @abstractmethod
+    def operator(self, *, deferrable: bool, **arguments: Any) -> Any:
+        """Make the operator, fresh as every try has it, with *arguments* besides its own."""
+
+    def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
+        """Run a try; None if it died."""
+        operator = self.operator(
+            endpoint_name=self.endpoint, alarms=[self.alarm], deferrable=deferrable, waiter_delay=240
+        )
+        operator.sleep, operator.now = self.sleep, self.account.time
+        wire = self.account.wire
+        wire.begin(crash)
+        before = len(wire.accepted)
+        try:
+            end = _end_of(operator, self.context)
+            wire.go_on()
+        except Died:
+            return None
+        finally:
+            self.launches += len(wire.accepted) - before
+        return end
+
+    def sleep(self, seconds: float) -> None:
+        self.account.wire.go_on()
+        self.account.advance(seconds=seconds)
+
+    # The truth, asked by somebody else.
+
+    def describe(self) -> dict[str, Any]:
+        return self.account.world.sagemaker.describe_endpoint({"EndpointName": self.endpoint})
+
+    @property
+    def in_flight(self) -> bool:
+        return self.describe()["EndpointStatus"] != "InService"
+
+    @property
+    def serves(self) -> str:
+        return self.describe()["EndpointConfigName"]
+
+    @property
+    def switch(self) -> AbortSwitch:
+        return AbortSwitch(endpoint_name=self.endpoint)
+
+    @property
+    def is_thrown(self) -> bool:
+        return self.account.world.alarms.state(self.switch.alarm_name) == "ALARM"
+
+    def set_alarm(self, state: str) -> None:
+        self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
+
+    # From the beginning to the end.
+
+    def begin(self, **config: Any) -> None:
+        """Let the endpoint serve its old configuration, made of *config*, under its alarm."""
+        self.account.config(self.old, **config)
+        self.account.world.sagemaker.create_endpoint(
+            {"EndpointName": self.endpoint, "EndpointConfigName": self.old}
+        )
+        self.account.world.alarms.put_metric_alarm(
+            {
+                "AlarmName": self.alarm,
+                "Namespace": "AWS/SageMaker",
+                "MetricName": "Invocation5XXErrors",
+                "Statistic": "Average",
+                "Period": 60,
+                "EvaluationPeriods": 1,
+                "Threshold": 0.05,
+                "ComparisonOperator": "GreaterThanThreshold",
+                "TreatMissingData": "ignore",
+            }
+        )
+        self.set_alarm("OK")
+        # Alarms are judged every 10 s: begun on a full minute, every case makes the same calls.
+        self.account.advance(minutes=10)
+        self.account.advance(seconds=60.4 - self.account.time() % 60)
+
+    def forget(self) -> None:
+        """Keep the simulator small, and so quick."""
+        world = self.account.world
+        world.sagemaker.vanish(self.endpoint)
+        known = {alarm.name for alarm in world.alarms.all()}
+        world.alarms.delete(known & {self.alarm, self.switch.alarm_name})
+
+
+def _end_of(operator: Any, context: dict[str, Any]) -> End:
+    try:
+        report = operator.execute(context)
+    except TaskDeferred:
+        return End("deferred")
+    except RolloutError as error:
+        report = error.report
+    except GuardrailsError as error:
+        return End(type(error).__name__)
+    return End(report["outcome"], report["adopted"])
+
+
+Case = TypeVar("Case", bound=UpdateCase)
+
+
+class OneAtATime(Generic[Case]):
+    """Makes a case anew, and forgets the one before."""
+
+    def __init__(self, make: Callable[..., Case]) -> None:
+        self._make = make
+        self._cases: list[Case] = []
+
+    def __call__(self, *arguments: Any) -> Case:
+        self.forget()
+        self._cases.append(self._make(*arguments))
+        return self._cases[-1]
+
+    def forget(self) -> None:
+        while self._cases:
+            self._cases.pop().forget()
+
+
+@contextmanager
+def updating_account() -> Iterator[Account]:
+    """Serve a simulator for updates of endpoints that serve the model ``churn``."""
+    with crashable_simulator(START) as account:
+        account.model("churn")
+        yield account
+
+
+def new_context() -> dict[str, Any]:
+    """What Airflow hands to each try of one task instance."""
+    task_instance = SimpleNamespace(
+        dag_id="deploy", run_id="r", task_id="update", map_index=-1, xcom_push=lambda **_: None
+    )
+    return {"ti": task_instance}
+
+
+class TaskState:
+    """The part of Airflow 3.3's task state that outlives a try."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return json.loads(self._kept[key]) if key in self._kept else None
+
+    def set(self, key: str, value: Any) -> None:
+        self._kept[key] = json.dumps(value)
+
+    def values(self) -> list[Any]:
+        return [tag for kept in self._kept.values() for tag in json.loads(kept)["tags"]]
+
+
+def may_not_tag(account: Account) -> None:
+    for operation in ("AddTags", "ListTags"):
+        account.running.client.fault(
+            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
+        )
+
+
+def crashes(calls: Sequence[str], *, beginning: int = 0) -> Iterator[Crash]:
+    for at in range(beginning, len(calls)):
+        yield from (Crash(at, moment) for moment in Moment)
+
+
+# What happens between a crash and the retry; the alarm is OK again by then, as a retry would not get by it.
+
+
+def time_passes(case: UpdateCase) -> None:
+    case.account.advance(minutes=60)
+
+
+def is_in_flight(case: UpdateCase) -> None:
+    case.account.advance(seconds=30)
+
+
+def is_rolled_back(case: UpdateCase, *, after: float = 5) -> None:
+    case.account.advance(minutes=after)
+    case.set_alarm("ALARM")
+    case.account.advance(minutes=30)
+    case.set_alarm("OK")
+    case.account.advance(minutes=1)
+
+
+def is_scaled(case: UpdateCase) -> None:
+    wish = {"VariantName": "All", "DesiredInstanceCount": 3}
+    case.account.world.sagemaker.update_endpoint_weights_and_capacities(
+        {"EndpointName": case.endpoint, "DesiredWeightsAndCapacities": [wish]}
+    )
+    case.account.advance(minutes=60)
