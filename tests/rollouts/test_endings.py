@@ -23,6 +23,7 @@ from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
+EVERY = 60  # seconds between two looks
 CANARY_ON_THE_WIRE = {
     "BlueGreenUpdatePolicy": {
         "TrafficRoutingConfiguration": {
@@ -244,6 +245,7 @@ async def by_operator(churn, plot, context):
         strategy=CANARY,
         alarms=["errors"],
         deferrable=False,
+        waiter_delay=EVERY,
     )
     operator.sleep = plot.sleep
     return operator.execute(context)
@@ -256,6 +258,7 @@ async def by_deferred_operator(churn, plot, context):
         endpoint_config_name="churn-v2",
         strategy=CANARY_ON_THE_WIRE,
         deferrable=True,
+        waiter_delay=EVERY,
     )
     operator.sleep = plot.sleep
     with pytest.raises(TaskDeferred) as deferral:
@@ -270,14 +273,17 @@ async def by_sensor(churn, plot, context):
         task_id="wait", endpoint_name="churn", endpoint_config_name="churn-v2", deferrable=False
     )
     while not (done := sensor.poke(context)):
-        plot.sleep(30)
+        plot.sleep(EVERY)
     return done.xcom_value
 
 
 async def by_trigger(churn, plot, context):
     launch(churn)
     trigger = SageMakerRolloutTrigger(
-        endpoint_name="churn", endpoint_config_name="churn-v2", previous_endpoint_config_name="churn-v1"
+        endpoint_name="churn",
+        endpoint_config_name="churn-v2",
+        previous_endpoint_config_name="churn-v1",
+        waiter_delay=EVERY,
     )
     return (await fire(trigger, plot))["report"]
 
