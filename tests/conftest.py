@@ -109,16 +109,10 @@ class Churn:
         """Make what every test begins with: not by requests, which takes half of the time."""
         world = self.simulator.simulation.world("us-east-1")
         catalogue = world.sagemaker.catalogue
-        catalogue.create_model(
-            {
-                "ModelName": "churn",
-                "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
-                "ExecutionRoleArn": "arn:aws:iam::123456789012:role/sagemaker",
-            }
-        )
+        catalogue.create_model(model_request("churn"))
         for name in ("churn-v1", "churn-v2"):
             catalogue.create_endpoint_config(_config(name))
-        world.alarms.put_metric_alarm(_alarm("errors"))
+        world.alarms.put_metric_alarm(alarm_request("errors", Dimensions=_DIMENSIONS))
         world.alarms.set_state("errors", state="OK", reason="Set by the test")
         world.sagemaker.create_endpoint({"EndpointName": "churn", "EndpointConfigName": "churn-v1"})
         self.advance(minutes=10)
@@ -128,7 +122,7 @@ class Churn:
         return name
 
     def alarm(self, name: str, *, state: str = "OK") -> str:
-        self.cloudwatch.put_metric_alarm(**_alarm(name))
+        self.cloudwatch.put_metric_alarm(**alarm_request(name, Dimensions=_DIMENSIONS))
         self.cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason="Set by the test")
         return name
 
@@ -161,19 +155,33 @@ def _config(name: str, *, model: str = "churn", instances: int = 4) -> dict[str,
     return {"EndpointConfigName": name, "ProductionVariants": [variant]}
 
 
-def _alarm(name: str) -> dict[str, Any]:
-    dimensions = {"EndpointName": "churn", "VariantName": "AllTraffic"}
+_DIMENSIONS = [
+    {"Name": "EndpointName", "Value": "churn"},
+    {"Name": "VariantName", "Value": "AllTraffic"},
+]
+
+
+def model_request(name: str) -> dict[str, Any]:
+    return {
+        "ModelName": name,
+        "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"},
+        "ExecutionRoleArn": "arn:aws:iam::123456789012:role/sagemaker",
+    }
+
+
+def alarm_request(name: str, **more: Any) -> dict[str, Any]:
+    """An alarm on errors, for ``PutMetricAlarm``; without dimensions nothing but a test sets its state."""
     return {
         "AlarmName": name,
         "Namespace": "AWS/SageMaker",
         "MetricName": "Invocation5XXErrors",
-        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
         "Statistic": "Average",
         "Period": 60,
         "EvaluationPeriods": 1,
         "Threshold": 0.05,
         "ComparisonOperator": "GreaterThanThreshold",
         "TreatMissingData": "ignore",
+        **more,
     }
 
 

@@ -6,13 +6,17 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.conftest import connection_to
+from tests.conftest import connection_to, model_request
+
+# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
+START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 
 # What changes an endpoint or a shadow test, and may be accepted once.
 CHANGING = frozenset({"UpdateEndpoint", "CreateInferenceExperiment", "StopInferenceExperiment"})
@@ -115,25 +119,29 @@ class Account:
         return self.running.simulation.clock.now().timestamp()
 
     def model(self, name: str) -> None:
-        image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1"
-        role = "arn:aws:iam::123456789012:role/sagemaker"
-        self.world.sagemaker.catalogue.create_model(
-            {"ModelName": name, "PrimaryContainer": {"Image": image}, "ExecutionRoleArn": role}
-        )
+        self.world.sagemaker.catalogue.create_model(model_request(name))
 
     def config(self, name: str, **more: Any) -> None:
         self.world.sagemaker.catalogue.create_endpoint_config({"EndpointConfigName": name, **more})
 
 
+def new_context(task_id: str) -> dict[str, Any]:
+    """What Airflow hands to each try of one task instance."""
+    task_instance = SimpleNamespace(
+        dag_id="deploy", run_id="r", task_id=task_id, map_index=-1, xcom_push=lambda **_: None
+    )
+    return {"ti": task_instance}
+
+
 @contextmanager
-def crashable_simulator(start: datetime) -> Iterator[Account]:
+def crashable_simulator() -> Iterator[Account]:
     """Serve a simulator that Airflow's connection aws_default leads to, and hear what is asked of it."""
     from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
     from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
 
     wire = Wire()
-    with serve(Simulation(clock=Clock(start=start))) as running, pytest.MonkeyPatch.context() as patch:
+    with serve(Simulation(clock=Clock(start=START))) as running, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
         listen_to_hooks(wire, patch)
         yield Account(running=running, wire=wire)

@@ -7,18 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
+from tests.conftest import alarm_request
 from tests.crashing import Account, Crash, Died, Moment, crashable_simulator
-
-# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
-START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 
 VARIANT = {
     "VariantName": "All",
@@ -105,19 +101,7 @@ class UpdateCase(ABC):
         self.account.world.sagemaker.create_endpoint(
             {"EndpointName": self.endpoint, "EndpointConfigName": self.old}
         )
-        self.account.world.alarms.put_metric_alarm(
-            {
-                "AlarmName": self.alarm,
-                "Namespace": "AWS/SageMaker",
-                "MetricName": "Invocation5XXErrors",
-                "Statistic": "Average",
-                "Period": 60,
-                "EvaluationPeriods": 1,
-                "Threshold": 0.05,
-                "ComparisonOperator": "GreaterThanThreshold",
-                "TreatMissingData": "ignore",
-            }
-        )
+        self.account.world.alarms.put_metric_alarm(alarm_request(self.alarm))
         self.set_alarm("OK")
         # Alarms are judged every 10 s: begun on a full minute, every case makes the same calls.
         self.account.advance(minutes=10)
@@ -166,17 +150,9 @@ class OneAtATime(Generic[Case]):
 @contextmanager
 def updating_account() -> Iterator[Account]:
     """Serve a simulator for updates of endpoints that serve the model ``churn``."""
-    with crashable_simulator(START) as account:
+    with crashable_simulator() as account:
         account.model("churn")
         yield account
-
-
-def new_context() -> dict[str, Any]:
-    """What Airflow hands to each try of one task instance."""
-    task_instance = SimpleNamespace(
-        dag_id="deploy", run_id="r", task_id="update", map_index=-1, xcom_push=lambda **_: None
-    )
-    return {"ti": task_instance}
 
 
 class TaskState:

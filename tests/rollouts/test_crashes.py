@@ -20,7 +20,7 @@ from airflow_guardrails.exceptions import LaunchUnknown
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.metric_publishing import put_metric_data
 from airflow_guardrails.strategies import Canary
-from tests.crashing import Account, Crash, Moment
+from tests.crashing import Account, Crash, Moment, new_context
 from tests.crashing_updates import (
     VARIANT,
     End,
@@ -32,7 +32,6 @@ from tests.crashing_updates import (
     is_rolled_back,
     is_scaled,
     may_not_tag,
-    new_context,
     time_passes,
     updating_account,
 )
@@ -105,7 +104,7 @@ def begin(account: Account) -> Case:
         old=f"{name}-v1",
         new=f"{name}-v2",
         alarm=f"{name}-errors",
-        context=new_context(),
+        context=new_context("update"),
     )
     account.config(case.new, ProductionVariants=[VARIANT])
     case.begin(ProductionVariants=[VARIANT])

@@ -53,6 +53,7 @@ from airflow_guardrails.simulator.metric_queries import get_metric_statistics
 from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from tests.conftest import alarm_request
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 SEED = int(os.environ.get("SEED", "2026"))
@@ -288,19 +289,7 @@ class Account:
                 {"EndpointConfigName": name, "ProductionVariants": variants}
             )
         sagemaker.create_endpoint({"EndpointName": ENDPOINT, "EndpointConfigName": "churn-v1"})
-        self.world.alarms.put_metric_alarm(
-            {
-                "AlarmName": "errors",
-                "Namespace": "AWS/SageMaker",
-                "MetricName": "Invocation5XXErrors",
-                "Statistic": "Average",
-                "Period": 60,
-                "EvaluationPeriods": 1,
-                "Threshold": 0.05,
-                "ComparisonOperator": "GreaterThanThreshold",
-                "TreatMissingData": "ignore",
-            }
-        )
+        self.world.alarms.put_metric_alarm(alarm_request("errors"))
         self.set_alarm("OK")
 
     def tell(self, who: str, what: str) -> None:

@@ -17,7 +17,7 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerAddShadowVariantOperator,
     SageMakerRemoveShadowVariantOperator,
 )
-from tests.crashing import Account, Crash, Moment
+from tests.crashing import Account, Crash, Moment, new_context
 from tests.crashing_updates import (
     VARIANT,
     End,
@@ -29,7 +29,6 @@ from tests.crashing_updates import (
     is_rolled_back,
     is_scaled,
     may_not_tag,
-    new_context,
     time_passes,
     updating_account,
 )
@@ -92,7 +91,7 @@ def begin(account: Account, task: str) -> Case:
         endpoint=name,
         old=f"{name}-v1",
         alarm=f"{name}-errors",
-        context=new_context(),
+        context=new_context("update"),
     )
     shadow = {"ShadowProductionVariants": [{**VARIANT, "VariantName": "shadow"}]} if task == "remove" else {}
     case.begin(ProductionVariants=[VARIANT], Tags=TAGGED, **shadow)

@@ -9,19 +9,17 @@ adds it think about where it stands.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
-from tests.crashing import Account, Crash, Died, Moment, crashable_simulator
+from tests.crashing import Account, Crash, Died, Moment, crashable_simulator, new_context
 
 pytestmark = pytest.mark.proof
 
-START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 ROLE = "arn:aws:iam::123456789012:role/experiments"
 
 LOOK, ENDPOINT = "DescribeInferenceExperiment", "DescribeEndpoint"
@@ -108,21 +106,16 @@ class Case:
 
 def begin(account: Account) -> Case:
     name = f"churn-{next(account.numbers):03}"
-    task = SimpleNamespace(dag_id="deploy", run_id="r", task_id="shadow", map_index=-1, xcom_push=_forget)
     variant = {"VariantName": "All", "ModelName": "churn", "InstanceType": "ml.m5.large"}
     account.config(name, ProductionVariants=[{**variant, "InitialInstanceCount": 2}])
     account.world.sagemaker.create_endpoint({"EndpointName": name, "EndpointConfigName": name})
     account.advance(minutes=10)
-    return Case(account=account, endpoint=name, context={"ti": task})
-
-
-def _forget(**_: Any) -> None:
-    pass
+    return Case(account=account, endpoint=name, context=new_context("shadow"))
 
 
 @pytest.fixture(scope="module")
 def account(shared_models):
-    with crashable_simulator(START) as account:
+    with crashable_simulator() as account:
         for model in ("churn", "candidate"):
             account.model(model)
         yield account
