@@ -47,7 +47,8 @@ class TerseLoader(JSONFileLoader):  # type: ignore[misc]
 
 
 def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if key != "documentation" or not isinstance(value, str)}
+    # Emptied, not left out: botocore reads it where a service (S3) has parameters of the client's own.
+    return {key: "" if key == "documentation" and isinstance(value, str) else value for key, value in pairs}
 
 
 # botocore's descriptions of its services, parsed once for all sessions.
