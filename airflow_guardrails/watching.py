@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.connected import ConnectedTask
@@ -11,7 +12,7 @@ from airflow_guardrails.killing import Kill
 
 if TYPE_CHECKING:
     # How to follow something is imported by the task that does: a DAG file need not pay for it.
-    from airflow_guardrails.domain.follow import Say
+    from airflow_guardrails.domain.follow import Following, Say
     from airflow_guardrails.hooks.driving import Result, Steps
 
 
@@ -28,6 +29,16 @@ class WatchingTask(ConnectedTask):
         """Do *stop* once a person has marked this task failed while it waits."""
         self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
 
+    def following(self, *, every: float, on_timeout: str = "fail") -> Following:
+        from airflow_guardrails.domain.follow import Following  # noqa: PLC0415 - not in DAG files
+
+        return Following(
+            every=every,
+            monotonic=self.monotonic,
+            began_at=datetime.now(timezone.utc),
+            on_timeout=on_timeout,
+        )
+
     def _drive(self, steps: Steps[Result]) -> Result:
         from airflow_guardrails.hooks.driving import drive  # noqa: PLC0415
 
@@ -43,16 +54,16 @@ class WatchingTask(ConnectedTask):
         self.log.info(news.sentence)
 
 
-def report_of(event: Any, *, unwatched: str) -> dict[str, Any]:
+def report_of(event: Any, *, unwatched: Callable[[str, Mapping[str, Any]], Exception]) -> dict[str, Any]:
     """
     Read the trigger's event.
 
-    :param unwatched: what is so where the watch could not go on, in words before the reason.
-    :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
+    :param unwatched: makes the error where the watch could not go on, of the reason and the report so far.
+    :raises UnexpectedAnswer: if the event is not one of ours.
     """
     if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
         raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
+    report: dict[str, Any] = event.get("report") or {}
     if event.get("error"):
-        raise UnexpectedAnswer(f"{unwatched}: {event['error']}")
-    report: dict[str, Any] = event["report"]
+        raise unwatched(event["error"], report)
     return report

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.domain.abort_switch import switch_prefix
 from airflow_guardrails.domain.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
@@ -16,6 +17,21 @@ ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
 def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
     # Without AlarmTypes, CloudWatch keeps quiet about composite alarms.
     return {"AlarmNames": list(names), "AlarmTypes": list(ALARM_TYPES)}
+
+
+def describe_switches_request(endpoint_name: str) -> dict[str, Any]:
+    return {"AlarmNamePrefix": switch_prefix(endpoint_name), "AlarmTypes": ["MetricAlarm"]}
+
+
+def unchanged_since(moment: datetime, answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """
+    Return the names of the metric alarms in DescribeAlarms' answer whose definition is older than *moment*.
+    """
+    return tuple(
+        alarm["AlarmName"]
+        for alarm in answer.get("MetricAlarms", ())
+        if (changed := alarm.get("AlarmConfigurationUpdatedTimestamp")) is not None and changed < moment
+    )
 
 
 def describe_alarm_history_request(name: str, *, start: datetime, end: datetime) -> dict[str, Any]:
@@ -46,7 +62,48 @@ def _parse_alarm(alarm: Mapping[str, Any], *, composite: bool) -> Alarm:
         reason=alarm.get("StateReason", ""),
         composite=composite,
         rule=None if composite else _parse_rule(alarm),
+        definition=_definition(alarm),
     )
+
+
+def _definition(alarm: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """
+    Everything of the alarm that decides when it goes off, whatever its form: all but its name, state and
+    times.
+    """
+    return tuple(
+        (key, json.dumps(_in_order(value), sort_keys=True, default=str))
+        for key, value in sorted(alarm.items())
+        if key not in _NOT_DEFINING and value is not None
+    )
+
+
+def _in_order(value: Any) -> Any:
+    """Lists here (dimensions, queries) mean the same in any order."""
+    return sorted(value, key=str) if isinstance(value, list) else value
+
+
+# Neither does who is notified, for SageMaker reads the state.
+_NOT_DEFINING = frozenset(
+    {
+        "AlarmName",
+        "AlarmArn",
+        "AlarmDescription",
+        "AlarmConfigurationUpdatedTimestamp",
+        "ActionsEnabled",
+        "OKActions",
+        "AlarmActions",
+        "InsufficientDataActions",
+        "StateValue",
+        "StateReason",
+        "StateReasonData",
+        "StateUpdatedTimestamp",
+        "StateTransitionedTimestamp",
+        "EvaluationState",
+        "ActionsSuppressedBy",
+        "ActionsSuppressedReason",
+    }
+)
 
 
 def _parse_rule(alarm: Mapping[str, Any]) -> AlarmRule | None:

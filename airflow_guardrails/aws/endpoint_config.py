@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.endpoint_config import EndpointConfig, VariantConfig
 
 Answer = Mapping[str, Any]
+
+# A container's model is downloaded before it has to answer its first ping.
+_STARTUP_LIMITS = ("ModelDataDownloadTimeoutInSeconds", "ContainerStartupHealthCheckTimeoutInSeconds")
 
 
 def parse_endpoint_config(answer: Answer) -> EndpointConfig:
@@ -34,6 +38,7 @@ def _parse_variant(variant: Answer) -> VariantConfig:
         initial_instances=variant.get("InitialInstanceCount"),
         initial_weight=variant.get("InitialVariantWeight", 1.0),
         serverless=bool(variant.get("ServerlessConfig")),
+        startup=timedelta(seconds=sum(variant.get(limit) or 0 for limit in _STARTUP_LIMITS)),
     )
 
 

@@ -58,6 +58,7 @@ STOP_EXPERIMENT = Operation("sagemaker", "stop_inference_experiment", once=True)
 # CloudWatch. What is written here may be written twice.
 DESCRIBE_ALARMS = Operation("cloudwatch", "describe_alarms")
 DESCRIBE_ALARM_HISTORY = Operation("cloudwatch", "describe_alarm_history")
+DELETE_ALARMS = Operation("cloudwatch", "delete_alarms")
 PUT_METRIC_ALARM = Operation("cloudwatch", "put_metric_alarm")
 PUT_METRIC_DATA = Operation("cloudwatch", "put_metric_data")
 GET_METRIC_DATA = Operation("cloudwatch", "get_metric_data")

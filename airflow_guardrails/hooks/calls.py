@@ -7,7 +7,7 @@ description (see ``hooks.describing``): it yields requests and is sent their ans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,12 +15,14 @@ from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws import operations as op
-from airflow_guardrails.aws.abort_switch import drift, publish_request, put_switch_request
+from airflow_guardrails.aws.abort_switch import publish_request, put_switch_request, switch_target
 from airflow_guardrails.aws.alarms import (
     describe_alarm_history_request,
     describe_alarms_request,
+    describe_switches_request,
     parse_alarm_history,
     parse_alarms,
+    unchanged_since,
 )
 from airflow_guardrails.aws.endpoint import (
     aws_time,
@@ -39,7 +41,6 @@ from airflow_guardrails.aws.experiment import (
     parse_experiment_list,
     stop_experiment_request,
 )
-from airflow_guardrails.aws.intent import intent_tags, parse_intent
 from airflow_guardrails.aws.metric_data import metric_data_requests, parse_metric_data
 from airflow_guardrails.aws.metrics import requests_answered_request, requests_had_request
 from airflow_guardrails.aws.model import from_marketplace, parse_model
@@ -54,7 +55,6 @@ from airflow_guardrails.domain.experiment import (
     ListedExperiment,
 )
 from airflow_guardrails.domain.guardrails import Guardrails
-from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
 from airflow_guardrails.domain.shadow_hosts import ModelFacts
@@ -139,13 +139,8 @@ class Calls:
         return {tag["Key"]: tag["Value"] for tag in (yield from _tags(arn))}
 
     @Call
-    def intent(self, arn: str) -> Steps[Intent | None]:
-        """Read the intent that the tags of an endpoint configuration hold."""
-        return parse_intent((yield from _tags(arn)))
-
-    @Call
-    def write_intent(self, arn: str, intent: Intent) -> Steps[None]:
-        yield op.ADD_TAGS(ResourceArn=arn, Tags=intent_tags(intent))
+    def add_tags(self, arn: str, tags: Mapping[str, str]) -> Steps[None]:
+        yield op.ADD_TAGS(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
     @Call
     def model(self, name: str, *, account_id: str) -> Steps[ModelFacts | None]:
@@ -276,20 +271,40 @@ class Calls:
         return tuple(found)
 
     @Call
-    def switch_drift(self, switch: AbortSwitch) -> Steps[list[str] | None]:
-        """Say how the switch's alarm differs from what it must be; ``None`` if there is no such alarm."""
-        found = yield op.DESCRIBE_ALARMS(**describe_alarms_request([switch.alarm_name]))
-        alarms = (*found.get("MetricAlarms", ()), *found.get("CompositeAlarms", ()))
-        return drift(switch, alarms[0]) if alarms else None
+    def create_switch(self, switch: AbortSwitch, *, target: str) -> Steps[None]:
+        """Make the switch's alarm, or put it right; *target* is told to whoever sees it in the console."""
+        yield op.PUT_METRIC_ALARM(**put_switch_request(switch, target=target))
 
     @Call
-    def create_switch(self, switch: AbortSwitch) -> Steps[None]:
-        yield op.PUT_METRIC_ALARM(**put_switch_request(switch))
+    def switch_target(self, switch: AbortSwitch) -> Steps[str | None]:
+        """
+        Return the configuration that the switch's rollout was to bring into service; None if there is none.
+        """
+        answer = yield op.DESCRIBE_ALARMS(**describe_alarms_request([switch.alarm_name]))
+        return switch_target(answer)
 
     @Call
     def set_switch(self, switch: AbortSwitch, value: float) -> Steps[None]:
         """Publish *value*: ``THROWN`` puts the switch's alarm into ALARM, ``RESET`` back to OK."""
         yield op.PUT_METRIC_DATA(**publish_request(switch, value))
+
+    @Call
+    def delete_alarms(self, names: Iterable[str]) -> Steps[None]:
+        yield op.DELETE_ALARMS(AlarmNames=list(names))
+
+    @Call
+    def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> Steps[None]:
+        """
+        Delete the abort switches of earlier rollouts of the endpoint.
+
+        :param keep: names of alarms that stay.
+        :param before: those changed since then stay too, for they may be of a rollout that is about to begin.
+        """
+        for page in (yield op.DESCRIBE_ALARMS.pages(**describe_switches_request(endpoint_name))):
+            # One at a time: CloudWatch deletes none of several where one of them is gone already.
+            for name in unchanged_since(before, page):
+                if name not in keep:
+                    yield op.DELETE_ALARMS(AlarmNames=[name])
 
     # Captured data and events.
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar
 
@@ -43,7 +43,6 @@ class WatchingTrigger(BaseTrigger):
     # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
     shares = True
     sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
-    now: Callable[[], float] = staticmethod(time.time)
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     # Arguments of its own that a trigger is made of again.
@@ -100,8 +99,16 @@ class WatchingTrigger(BaseTrigger):
         await publish_report(self.task_instance, self.report_key, news.report)
 
     @property
-    def absolute_deadline(self) -> float:
-        return self.now() + self.longest_wait.total_seconds() if self.deadline is None else self.deadline
+    def absolute_deadline(self) -> datetime:
+        """When to give up, on AWS's clock."""
+        if self.deadline is None:
+            return self.began_at + self.longest_wait
+        return datetime.fromtimestamp(self.deadline, timezone.utc)
+
+    @property
+    def began_at(self) -> datetime:
+        """What this machine takes for the time, which counts until AWS has said how late it is."""
+        return datetime.now(timezone.utc)
 
     def _hook(self) -> GuardrailsHook:
         return self.make_hook()

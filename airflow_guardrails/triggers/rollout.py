@@ -40,13 +40,10 @@ class SageMakerRolloutTrigger(WatchingTrigger):
     :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
         that use the same connection look together.
     :param start_timeout: seconds within which the update must be seen to run.
-    :param deadline: seconds since the epoch at which to give up, default 9 hours from now. A restarted
-        triggerer keeps it.
+    :param deadline: when to give up, in seconds since the epoch on AWS's clock; default: 9 hours from now.
     :param memory: what is known of the rollout already, from
         :func:`~airflow_guardrails.triggers.memory.remember`; it goes before the names above.
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
-    :param deferred_at: seconds since the epoch when the task was deferred; tells a restart from the first
-        run.
     :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
     :param on_kill: ``"leave"`` it alone when the task is killed, or ``"abort"`` it if Airflow says the task
         is failed.
@@ -66,7 +63,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         "previous_endpoint_config_name",
         "start_timeout",
         "memory",
-        "deferred_at",
         "on_timeout",
         "events_queue_url",
     )
@@ -82,7 +78,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         memory: Memory | None = None,
-        deferred_at: float | None = None,
         on_timeout: str = "fail",
         events_queue_url: str | None = None,
         **common: Any,
@@ -93,7 +88,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         self.previous_endpoint_config_name = previous_endpoint_config_name
         self.start_timeout = start_timeout
         self.memory = memory
-        self.deferred_at = deferred_at
         self.on_timeout = on_timeout
         self.events_queue_url = events_queue_url
 
@@ -107,8 +101,8 @@ class SageMakerRolloutTrigger(WatchingTrigger):
     async def watch_to_its_report(self) -> Report:
         following = Following(
             every=self.waiter_delay,
-            deadline=self.absolute_deadline,
-            now=self.now,
+            monotonic=self.monotonic,
+            began_at=self.began_at,
             on_timeout=self.on_timeout,
         )
         async with self._calls() as calls:
@@ -131,7 +125,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
             every=self.waiter_delay,
             gap=self.max_describe_gap,
             events_queue_url=self.events_queue_url,
-            now=self.now,
         )
         async with together as wait:
             yield wait
@@ -143,11 +136,11 @@ class SageMakerRolloutTrigger(WatchingTrigger):
                 target=self.endpoint_config_name,
                 previous=self.previous_endpoint_config_name,
                 grace=timedelta(seconds=self.start_timeout),
+                deadline=self.absolute_deadline,
             )
             return Watch(rollout=rollout)
         watch = recall(self.memory)
-        return replace(watch, stages_complete=watch.stages_complete and not self._was_away())
-
-    def _was_away(self) -> bool:
-        """Whether this run begins so late after the deferral that stages may have passed unseen."""
-        return self.deferred_at is not None and self.now() - self.deferred_at > self.waiter_delay + 60
+        if watch.deadline is None and watch.rollout.max_wait is None:
+            # As the triggers of older releases carry it.
+            return replace(watch, rollout=replace(watch.rollout, deadline=self.absolute_deadline))
+        return watch

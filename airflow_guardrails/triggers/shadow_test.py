@@ -85,8 +85,9 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             min_requests=self.min_invocations,
             adopted=self.adopted,
             warnings=tuple(self.warnings),
+            deadline=self.absolute_deadline,
         )
-        following = Following(every=self.waiter_delay, deadline=self.absolute_deadline, now=self.now)
+        following = Following(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
         async with self._calls() as calls:
             rest = calls.rest if isinstance(calls, ExperimentWait) else None
             ended = await drive_async(
@@ -106,7 +107,6 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
-            now=self.now,
         )
         async with together as wait:
             yield wait
