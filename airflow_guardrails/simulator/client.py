@@ -191,6 +191,20 @@ class SimulatorClient:
         """Make the endpoint disappear at once, whatever it is doing."""
         self.post("endpoints/vanish", region=self.region, endpoint_name=endpoint_name)
 
+    def accepted_updates(self, endpoint_name: str | None = None) -> list[dict[str, Any]]:
+        """
+        Every UpdateEndpoint that was accepted so far, oldest first, of one endpoint or of all.
+
+        Each has ``endpoint_name``, ``endpoint_config_name``, the names of its ``alarms``, and as datetimes
+        ``accepted_at`` and ``start_time``. Updates by inference experiments are not among them.
+        """
+        answer = self.post("endpoints/updates", region=self.region, endpoint_name=endpoint_name)
+        times = ("accepted_at", "start_time")
+        return [
+            {**update, **{key: datetime.fromisoformat(update[key]) for key in times}}
+            for update in answer["updates"]
+        ]
+
     def alarm_state(self, name: str) -> str | None:
         """An alarm's state, None when there is no such alarm."""
         state: str | None = self.post("alarms/state", region=self.region, name=name)["state"]

@@ -49,6 +49,7 @@ class Control:
             ("POST", "endpoints/script-ending"): self._script_ending,
             ("POST", "endpoints/system-update"): self._system_update,
             ("POST", "endpoints/vanish"): self._vanish,
+            ("POST", "endpoints/updates"): self._accepted_updates,
             ("POST", "experiments/script-ending"): self._script_experiment,
             ("POST", "alarms/state"): self._alarm_state,
         }
@@ -130,6 +131,11 @@ class Control:
     def _vanish(self, *, region: str, endpoint_name: str) -> dict[str, Any]:
         self._world(region).sagemaker.vanish(endpoint_name)
         return {}
+
+    def _accepted_updates(self, *, region: str, endpoint_name: str | None = None) -> dict[str, Any]:
+        updates = self._world(region).sagemaker.accepted_updates
+        wanted = [update for update in updates if endpoint_name in (None, update.endpoint_name)]
+        return {"updates": [asdict(update) for update in wanted]}
 
     def _alarm_state(self, *, region: str, name: str) -> dict[str, Any]:
         return {"state": self._world(region).alarms.state(name)}

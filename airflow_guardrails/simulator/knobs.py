@@ -172,6 +172,19 @@ class Knobs:
         "reject", "all_at_once", meaning="What CANARY without CanarySize, LINEAR without LinearStepSize does."
     )
 
+    last_deployment_config: str = _choice(
+        "at_start",
+        "at_end",
+        meaning="When LastDeploymentConfig becomes that of an update: at its start, or once it has ended.",
+    )
+    start_time_delay_seconds: float = _knob(
+        0.0, "How long after UpdateEndpoint an update starts; its StartTime and its time-out count from then."
+    )
+    pending_before_start: str = _choice(
+        "shown",
+        "hidden",
+        meaning="Whether PendingDeploymentSummary is there before its StartTime.",
+    )
     same_config_update: str = _choice(
         "accept", "reject", meaning="What UpdateEndpoint does with the configuration already in service."
     )
