@@ -77,8 +77,9 @@ class SimulatorClient:
         Let calls of *operation* meet a fault.
 
         :param kind: ``throttle``, ``error`` (*code*, *message*, *status*; default HTTP 500 InternalFailure),
-            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared) or ``lose``
-            (carried out, then not answered).
+            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared), ``lose``
+            (carried out, then not answered) or ``date`` (answered with a Date header that is *date*:
+            ``missing``, ``malformed``, ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``).
         :param times: how many calls meet it; None means every one from now on.
         """
         self.post("faults", operation=operation, kind=kind, times=times, **details)
