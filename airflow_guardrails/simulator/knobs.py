@@ -185,6 +185,17 @@ class Knobs:
         "hidden",
         meaning="Whether PendingDeploymentSummary is there before its StartTime.",
     )
+    too_many_tags: str = _choice(
+        "ResourceLimitExceeded",
+        "ValidationException",
+        meaning="The error code of an AddTags that would leave a resource with more than 50 tags.",
+    )
+    too_many_tags_message: str | None = _knob(
+        'Resource "{arn}" would have {count} tags; the limit is 50.',
+        "What it is refused with; {arn} and {count} become what they say.",
+        kind=_TEXT,
+    )
+
     same_config_update: str = _choice(
         "accept", "reject", meaning="What UpdateEndpoint does with the configuration already in service."
     )
