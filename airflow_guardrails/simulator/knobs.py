@@ -126,6 +126,11 @@ class Knobs:
         "rolls_back",
         meaning="What an alarm that does not exist does: nothing, refuse the update, or undo it in a bake.",
     )
+    delete_missing_alarm: str = _choice(
+        "not_found",
+        "ignore",
+        meaning="What DeleteAlarms says of a name that does not exist, once it has deleted the others.",
+    )
     alarms_readable: bool = _knob(
         True,
         "Whether the execution role may call DescribeAlarms; if not, no alarm exists for SageMaker.",
