@@ -78,8 +78,10 @@ class SimulatorClient:
 
         :param kind: ``throttle``, ``error`` (*code*, *message*, *status*; default HTTP 500 InternalFailure),
             ``hang`` (answered *seconds* of wall time late, or when the faults are cleared), ``lose``
-            (carried out, then not answered) or ``date`` (answered with a Date header that is *date*:
-            ``missing``, ``malformed``, ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``).
+            (carried out, then not answered), ``date`` (answered with a Date header that is *date*:
+            ``missing``, ``malformed``, ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``) or
+            ``alter`` (answered with *changes*: a dict of paths like ``"ProductionVariants.*.CurrentWeight"``
+            and their new values, None to leave a field out; SageMaker only).
         :param times: how many calls meet it; None means every one from now on.
         """
         self.post("faults", operation=operation, kind=kind, times=times, **details)

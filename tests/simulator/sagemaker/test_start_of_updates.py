@@ -160,6 +160,20 @@ def test_the_pending_deployment_may_be_hidden_until_the_start(churn, canary):
     assert churn.look()["PendingDeploymentSummary"]["StartTime"] == churn.control.now()
 
 
+def test_an_endpoint_can_be_described_in_words_that_nobody_knows_yet(churn, canary):
+    changes = {
+        "PendingDeploymentSummary.ProductionVariants.*.VariantStatus.*.Status": "Warming",
+        "EndpointStatus": "Preparing",
+    }
+    churn.update("green", canary())
+    churn.control.fault("DescribeEndpoint", kind="alter", changes=changes)
+
+    look = churn.look()
+    stages = look["PendingDeploymentSummary"]["ProductionVariants"][0]["VariantStatus"]
+    assert (look["EndpointStatus"], [stage["Status"] for stage in stages]) == ("Preparing", ["Warming"])
+    assert churn.status() == ("Updating", "blue")
+
+
 def test_metrics_of_the_new_configuration_begin_after_the_late_start(churn, canary):
     churn.control.set_knobs(start_time_delay_seconds=100)
     churn.control.replay("churn", ["1"], per_minute=600)

@@ -174,6 +174,11 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
         ),
         ({"operation": "ListModels", "kind": "date"}, "date goes with kind='date' and no other"),
         ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date goes with kind='date'"),
+        ({"operation": "ListModels", "kind": "alter"}, "changes goes with kind='alter' and no other"),
+        (
+            {"operation": "ListModels", "kind": "lose", "changes": {"Models": None}},
+            "changes goes with kind='alter'",
+        ),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(simulator, fault, rule):
@@ -222,6 +227,45 @@ def test_dates_are_right_again_when_faults_are_cleared(simulator, aws):
     simulator.client.clear_faults()
 
     assert dates_of(aws, 1) == [TRUE_DATE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"Models.0.ModelName": "other"}, ["other", "m-1"]),
+        ({"Models.*.ModelName": "other"}, ["other", "other"]),
+        ({"Models.*.ModelName": None}, [None, None]),
+        ({"Models.1": None}, ["m-0"]),
+        ({"Models.*": None}, []),
+        ({"Models": None}, None),
+        ({"NextToken": "more", "Models.1": None}, ["m-0"]),
+        ({"Models.2.ModelName": "x", "Nothing.of.it": 1, "Models.x": 1}, ["m-0", "m-1"]),
+    ],
+)
+def test_fields_of_an_answer_can_be_changed_or_left_out(simulator, aws, changes, names):
+    sagemaker = aws("sagemaker", checked=False)
+    for name in ("m-0", "m-1"):
+        sagemaker.create_model(ModelName=name, **MODEL)
+    simulator.client.fault("ListModels", kind="alter", changes=changes)
+
+    answer = sagemaker.list_models(SortBy="Name", SortOrder="Ascending")
+
+    models = answer.get("Models")
+    assert (None if models is None else [model.get("ModelName") for model in models]) == names
+    assert answer.get("NextToken") == changes.get("NextToken")
+    assert len(sagemaker.list_models()["Models"]) == 2
+
+
+def test_a_refusal_stays_as_it_is(simulator, aws):
+    simulator.client.fault("DescribeModel", kind="alter", changes={"message": "x", "ModelName": "x"})
+
+    with pytest.raises(ClientError, match="Could not find model"):
+        aws("sagemaker").describe_model(ModelName="churn")
+
+
+def test_only_answers_of_sagemaker_can_be_changed(simulator):
+    with pytest.raises(SimulatorError, match=r"operation must be one of sagemaker \(got 'DescribeAlarms'\)"):
+        simulator.client.fault("DescribeAlarms", kind="alter", changes={"MetricAlarms": None})
 
 
 def dates_of(aws, calls):
