@@ -40,8 +40,9 @@ from airflow_guardrails.aws.experiment import (
 )
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
 from airflow_guardrails.aws.metric_data import metric_data_requests, parse_metric_data
-from airflow_guardrails.aws.metrics import requests_answered_request, requests_had_request
+from airflow_guardrails.aws.metrics import parse_requests, requests_answered_request, requests_had_request
 from airflow_guardrails.aws.model import from_marketplace, parse_model
+from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
@@ -155,7 +156,7 @@ class GuardrailsHook(SharingHook):
 
     def _tags(self, arn: str) -> Iterator[dict[str, str]]:
         for page in self.conn.get_paginator("list_tags").paginate(ResourceArn=arn):
-            yield from page["Tags"]
+            yield from parse_tags(page)
 
     def write_intent(self, arn: str, intent: Intent) -> None:
         self.conn.add_tags(ResourceArn=arn, Tags=intent_tags(intent))
@@ -199,7 +200,7 @@ class GuardrailsHook(SharingHook):
             end=end,
         )
         answer = self._cloudwatch.conn.get_metric_statistics(**request)
-        return _sum(answer)
+        return parse_requests(answer)
 
     def look_at_experiment(self, name: str) -> ExperimentLook:
         """
@@ -248,7 +249,10 @@ class GuardrailsHook(SharingHook):
         """Count the requests that variants of the endpoint had, by name."""
         span: dict[str, Any] = {"endpoint_name": endpoint_name, "start": start, "end": end}
         ask = self._cloudwatch.conn.get_metric_statistics
-        return {name: _sum(ask(**requests_had_request(variant_name=name, **span))) for name in variant_names}
+        return {
+            name: parse_requests(ask(**requests_had_request(variant_name=name, **span)))
+            for name in variant_names
+        }
 
     def metric_series(
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
@@ -299,7 +303,7 @@ class GuardrailsHook(SharingHook):
             transition
             for name in names
             for page in pages.paginate(**describe_alarm_history_request(name, start=start, end=end))
-            for transition in parse_alarm_history(page["AlarmHistoryItems"])
+            for transition in parse_alarm_history(page.get("AlarmHistoryItems"))
         )
 
     @cached_property
@@ -371,7 +375,8 @@ class AsyncCalls:
         span: dict[str, Any] = {"endpoint_name": endpoint_name, "start": start, "end": end}
         ask = (await self._cloudwatch()).get_metric_statistics
         return {
-            name: _sum(await ask(**requests_had_request(variant_name=name, **span))) for name in variant_names
+            name: parse_requests(await ask(**requests_had_request(variant_name=name, **span)))
+            for name in variant_names
         }
 
     async def stop_experiment(
@@ -417,7 +422,7 @@ class AsyncCalls:
                 transition
                 for name in names
                 async for page in pages.paginate(**describe_alarm_history_request(name, start=start, end=end))
-                for transition in parse_alarm_history(page["AlarmHistoryItems"])
+                for transition in parse_alarm_history(page.get("AlarmHistoryItems"))
             ]
         )
 
@@ -447,10 +452,6 @@ class AsyncCalls:
 
 async def _connect(hook: SharingHook) -> Any:
     return await hook.get_async_conn()  # type: ignore[no-untyped-call]
-
-
-def _sum(statistics: dict[str, Any]) -> float:
-    return float(sum(point["Sum"] for point in statistics["Datapoints"]))
 
 
 def _missing_experiment_or_raise(name: str, error: ClientError) -> ExperimentLook:
