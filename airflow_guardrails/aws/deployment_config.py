@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from airflow_guardrails.aws.reading import section_of, sections_of, text_of
 from airflow_guardrails.aws.section import Found, Section
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -85,10 +86,12 @@ def _as_tuple(alarms: object) -> tuple[str, ...]:
     return tuple(alarms)
 
 
-def alarm_names(content: Mapping[str, Any] | None) -> tuple[str, ...]:
+def alarm_names(content: object) -> tuple[str, ...]:
     """Only the alarms that a ``DeploymentConfig`` names, whatever else of it cannot be read."""
-    alarms = ((content or {}).get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
-    return tuple(alarm["AlarmName"] for alarm in alarms)
+    if not isinstance(content, Mapping):
+        return ()
+    alarms = sections_of(section_of(content, "AutoRollbackConfiguration"), "Alarms")
+    return tuple(name for alarm in alarms if (name := text_of(alarm, "AlarmName")))
 
 
 def _policy(strategy: Strategy | None) -> dict[str, Any]:

@@ -8,22 +8,14 @@ but words such as ``previous=churn-v1``, separated by spaces.
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from enum import Enum
 
 from airflow_guardrails.domain.intent import Intent
+from airflow_guardrails.domain.moments import read_moment
 
 _WITHDRAWN = "withdrawn"
-_UTC = "+00:00"
 
 
-class Kind(str, Enum):
-    """What an owner was about to do; the beginning of the tag's key, which ends with the owner."""
-
-    UPDATE = "airflow-guardrails:intent:"
-    ABORT = "airflow-guardrails:abort:"
-
-    def tag_of(self, owner: str) -> str:
-        return f"{self.value}{owner}"
+INTENT_PREFIX = "airflow-guardrails:intent:"
 
 
 def intent_text(intent: Intent) -> str:
@@ -43,30 +35,18 @@ def parse_intent(text: object) -> Intent | None:
     if not isinstance(text, str):
         return None
     words = dict(word.partition("=")[::2] for word in text.split())
-    try:
-        return Intent(
-            previous=words.get("previous"),
-            modified_at=_moment(words.get("modified")),
-            written_at=_utc(datetime.fromisoformat(_full(words["written"]))),
-            accepted_at=_moment(words.get("accepted")),
-            started_at=_moment(words.get("started")),
-            withdrawn=_WITHDRAWN in words,
-        )
-    except (KeyError, ValueError):
+    written_at = read_moment(words.get("written"))
+    if written_at is None:
         return None
+    return Intent(
+        previous=words.get("previous"),
+        modified_at=read_moment(words.get("modified")),
+        written_at=written_at,
+        accepted_at=read_moment(words.get("accepted")),
+        started_at=read_moment(words.get("started")),
+        withdrawn=_WITHDRAWN in words,
+    )
 
 
 def _text(moment: datetime) -> str:
-    return _utc(moment).astimezone(timezone.utc).isoformat().replace(_UTC, "Z")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return _utc(datetime.fromisoformat(_full(text))) if text else None
-
-
-def _full(text: str) -> str:
-    return text.replace("Z", _UTC)  # before Python 3.11 the Z is not read
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

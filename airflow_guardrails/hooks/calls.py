@@ -42,8 +42,9 @@ from airflow_guardrails.aws.experiment import (
     stop_experiment_request,
 )
 from airflow_guardrails.aws.metric_data import metric_data_requests, parse_metric_data
-from airflow_guardrails.aws.metrics import requests_answered_request, requests_had_request
+from airflow_guardrails.aws.metrics import parse_requests, requests_answered_request, requests_had_request
 from airflow_guardrails.aws.model import from_marketplace, parse_model
+from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook, EndpointStatus, Listed
@@ -226,7 +227,7 @@ class Calls:
             start=start,
             end=end,
         )
-        return _sum((yield op.GET_METRIC_STATISTICS(**request)))
+        return parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
 
     @Call
     def requests_had(
@@ -238,7 +239,7 @@ class Calls:
             request = requests_had_request(
                 endpoint_name=endpoint_name, variant_name=name, start=start, end=end
             )
-            had[name] = _sum((yield op.GET_METRIC_STATISTICS(**request)))
+            had[name] = parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
         return had
 
     @Call
@@ -267,7 +268,7 @@ class Calls:
         for name in names:
             request = describe_alarm_history_request(name, start=start, end=end)
             for page in (yield op.DESCRIBE_ALARM_HISTORY.pages(**request)):
-                found.extend(parse_alarm_history(page["AlarmHistoryItems"]))
+                found.extend(parse_alarm_history(page.get("AlarmHistoryItems")))
         return tuple(found)
 
     @Call
@@ -333,7 +334,7 @@ class Calls:
 
 
 def _tags(arn: str) -> Steps[list[dict[str, str]]]:
-    return [tag for page in (yield op.LIST_TAGS.pages(ResourceArn=arn)) for tag in page["Tags"]]
+    return [tag for page in (yield op.LIST_TAGS.pages(ResourceArn=arn)) for tag in parse_tags(page)]
 
 
 def _model(name: str) -> Steps[dict[str, Any] | None]:
@@ -348,7 +349,3 @@ def _model(name: str) -> Steps[dict[str, Any] | None]:
 
 def _keys(page: dict[str, Any]) -> list[str]:
     return [found["Key"] for found in page.get("Contents", ())]
-
-
-def _sum(statistics: dict[str, Any]) -> float:
-    return float(sum(point["Sum"] for point in statistics["Datapoints"]))

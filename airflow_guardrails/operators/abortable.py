@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.intent import Kind, parse_intent
+from airflow_guardrails.aws.intent import INTENT_PREFIX, parse_intent
 from airflow_guardrails.domain.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.alarms import AlarmState
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
@@ -113,8 +113,8 @@ class Abortable:
                 raise
             return {}
         found = {
-            key.removeprefix(Kind.UPDATE.value): parse_intent(value)
+            key.removeprefix(INTENT_PREFIX): parse_intent(value)
             for key, value in tags.items()
-            if key.startswith(Kind.UPDATE.value)
+            if key.startswith(INTENT_PREFIX)
         }
         return {owner: intent for owner, intent in found.items() if intent and not intent.withdrawn}

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 
 _MINUTE = timedelta(minutes=1)
+# After that SageMaker has ended the update, and CloudWatch is still asked by the minute.
+_LONGEST_UPDATE = timedelta(hours=9)
 
 _PERHAPS = (
     "An earlier try of this task was about to ask for this very update, and nothing proves that it did: the "
@@ -185,7 +187,7 @@ class Aftermath:
                     variant_name=name,
                     endpoint_config_name=self.wishes.target,
                     start=start,
-                    end=look.seen_at,
+                    end=min(look.seen_at, start + _LONGEST_UPDATE),
                 )
                 for name in self._variant_names(look)
             )

@@ -11,7 +11,7 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.intent import Kind, intent_text, parse_intent
+from airflow_guardrails.aws.intent import INTENT_PREFIX, intent_text, parse_intent
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.intent import Intent, latest_intent, owner_of
 
@@ -46,7 +46,6 @@ class IntentStore:
         target: str,
         task_state: Any,
         log: Any,
-        kind: Kind = Kind.UPDATE,
     ) -> None:
         self.hook = hook
         self.owner = owner
@@ -54,8 +53,8 @@ class IntentStore:
         self.warnings: list[str] = []
         self._log = log
         # Task state belongs to the task instance; whose endpoint and which target is said by the key within.
-        self._key = f"{kind.name.lower()}/{owner}/{hook.conn_region_name}/{target}"
-        self._tag_key = kind.tag_of(owner)
+        self._key = f"{owner}/{hook.conn_region_name}/{target}"
+        self._tag_key = f"{INTENT_PREFIX}{owner}"
         self._task_state = task_state
         self._earlier: Intent | None = None
         self._written: Intent | None = None
