@@ -35,15 +35,17 @@ class ShadowTestTask(WatchingTask):
 
         return self._drive(observe_test(watch))
 
+    def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
+        if self.kill_action == "stop":
+            self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
+
     def follow_test(
         self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float, deadline: float
     ) -> ShadowWatch:
         from airflow_guardrails.domain.follow import Following  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.domain.shadow_follow import follow_test  # noqa: PLC0415
 
-        if self.kill_action == "stop":
-            stop = partial(stop_test, self.hook, watch.name, self.log)
-            self._stop_if_killed(context, stop)
+        self.stop_test_if_killed(context, watch.name)
         return self._drive(follow_test(watch, Following(every=every, deadline=deadline, now=self.now)))
 
     def defer_test(self, watch: ShadowWatch, *, every: float, deadline: float) -> NoReturn:
