@@ -14,7 +14,7 @@ from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.killing import abort_rollout
@@ -61,10 +61,10 @@ class RolloutTask(WatchingTask):
 
         return self._watching(context, conclude(watch))
 
-    def abort_if_killed(self, context: Mapping[str, Any], watch: Watch) -> None:
-        """From now on, throw the abort switch if somebody marks this task failed."""
+    def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
+        """From now on, throw the rollout's abort switch if somebody marks this task failed."""
         if self.kill_action == "abort":
-            self._stop_if_killed(context, partial(abort_rollout, self.hook, watch.rollout, self.log))
+            self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
 
     def defer_watch(self, watch: Watch, *, every: float) -> NoReturn:
         """

@@ -22,6 +22,7 @@ GuardrailsError                   root of all of them
  AbortSwitchNotReady     yes      the abort switch could not be made, or did not become OK in time
  NothingToAbort          no       no update of the endpoint is in flight
  AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
+ TaskKilled              yes      Airflow killed the task before it had begun anything; nothing was asked for
  UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
  ModelNotFound           no       no model of this name in this region and account
  EndpointConfigDiffers   no       a configuration of this task's name exists, and is not what the task wants
@@ -140,6 +141,10 @@ class NothingToAbort(GuardrailsError, AirflowFailException):
 
 class AbortRefused(GuardrailsError, AirflowFailException):
     """Throwing the switch would hit an update it is not meant for, or none at all."""
+
+
+class TaskKilled(GuardrailsError):
+    """Airflow killed the task before it had begun anything in AWS; a retry begins it."""
 
 
 class UnexpectedAnswer(GuardrailsError, AirflowFailException):

@@ -39,12 +39,14 @@ class ShadowTestTask(WatchingTask):
 
         return self._watching(context, observe_test(watch))
 
+    def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
+        if self.kill_action == "stop":
+            self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
+
     def follow_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> ShadowWatch:
         from airflow_guardrails.domain.shadow_follow import follow_test  # noqa: PLC0415 - not in DAG files
 
-        if self.kill_action == "stop":
-            stop = partial(stop_test, self.hook, watch.name, self.log)
-            self._stop_if_killed(context, stop)
+        self.stop_test_if_killed(context, watch.name)
         return self._watching(context, follow_test(watch, self.following(every=every)))
 
     def defer_test(self, watch: ShadowWatch, *, every: float) -> NoReturn:

@@ -151,7 +151,8 @@ def _undo(watch: Watch, analysis: Analysis, now: datetime) -> Steps:
     if isinstance(thrown, NoAnswer):
         return (yield from _refused(watch, analysis, thrown.reason))
     undone = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
-    told = f"The analysis throws the abort switch ({analysis.why_in_words()}); {when_an_abort_acts(watch)}"
+    when = when_an_abort_acts(watch.last_look, watch.rollout.guardrails)
+    told = f"The analysis throws the abort switch ({analysis.why_in_words()}); {when}"
     yield Say(told, rollout_report(undone))
     return undone
 

@@ -188,9 +188,12 @@ def _abort(watch: Watch, clock: AwsClock) -> Generator[Ask, Any, Watch]:
     if isinstance(thrown, NoAnswer):
         return watch.noting(_NOT_ABORTED.format(thrown.reason))
     aborting = thrown.aborting()
-    told = f"The time is up: the abort switch is thrown; {when_an_abort_acts(watch)}"
-    yield Say(told, rollout_report(aborting))
+    yield Say(f"The time is up: the abort switch is thrown; {_when(watch)}", rollout_report(aborting))
     return aborting
+
+
+def _when(watch: Watch) -> str:
+    return when_an_abort_acts(watch.last_look, watch.rollout.guardrails)
 
 
 def _tell(change: StageChange, watch: Watch) -> Generator[Ask, Any, Watch]:
@@ -226,8 +229,7 @@ def _abort_for(watch: Watch, reason: str) -> Generator[Ask, Any, Watch]:
     thrown = yield from throw_switch(watch)
     if isinstance(thrown, NoAnswer):
         return watch.noting(f"The rollout could not be aborted ({thrown.reason})")
-    told = f"The abort switch is thrown, because {reason}; {when_an_abort_acts(watch)}"
-    yield Say(told, rollout_report(thrown))
+    yield Say(f"The abort switch is thrown, because {reason}; {_when(watch)}", rollout_report(thrown))
     return thrown
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.alarms import Alarm, summarize_states
-from airflow_guardrails.domain.endpoint import Endpoint, PendingDeployment, Stage
-from airflow_guardrails.domain.rollout import Outcome, StageChange, Watch
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, PendingDeployment, Stage
+from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.rollout import Outcome, StageChange
 from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Rolling, Strategy
 from airflow_guardrails.domain.words import duration_in_words
 
@@ -65,14 +66,13 @@ def _bake_of(change: StageChange, strategy: Strategy) -> timedelta:
     return strategy.bake
 
 
-def when_an_abort_acts(watch: Watch) -> str:
+def when_an_abort_acts(look: EndpointLook | None, guardrails: Guardrails | None) -> str:
     """
     Say when SageMaker will act on the thrown switch: ``it acts in the next bake, of 10 min``.
 
     SageMaker looks at alarms while it bakes, so an abort may come too late for an update without another
     bake.
     """
-    look, guardrails = watch.last_look, watch.rollout.guardrails
     if not isinstance(look, Endpoint) or look.pending is None or guardrails is None:
         return "it acts in the next bake, if there is another"
     mark = look.current_stage

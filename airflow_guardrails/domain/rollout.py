@@ -102,10 +102,15 @@ class Rollout:
     def why_not_abort(self, look: EndpointLook) -> str | None:
         """Say why throwing the switch would not roll back this rollout; None if it would."""
         if refusal := why_not_in_flight(look, target=self.target):
-            return refusal
+            return self.why_no_switch if self._may_be_from_before_launch(look) else refusal
         if not (isinstance(look, Endpoint) and self.is_shown_by(look)):
             return f"the update to {self.target} that is in flight is another one than this task has launched"
         return self.why_no_switch
+
+    def _may_be_from_before_launch(self, look: EndpointLook) -> bool:
+        """Whether reads may lag so far behind the launch that *look* does not show the update yet."""
+        launched = self.launched_at
+        return launched is not None and isinstance(look, Endpoint) and look.seen_at - launched < DEFAULT_GRACE
 
     @property
     def why_no_switch(self) -> str | None:

@@ -114,7 +114,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
             "The update of endpoint %s to %s is aborted: its abort switch is thrown; %s",
             self.endpoint_name,
             target,
-            when_an_abort_acts(watch),
+            when_an_abort_acts(watch.last_look, watch.rollout.guardrails),
         )
         # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
         self.sleep(PERIOD_SECONDS)

@@ -63,6 +63,8 @@ class Launch:
 
     :param sleep: waits so many seconds, unless the task is killed.
     :param refuse_if_killed: raises if the task was killed, so that nothing is begun any more.
+    :param asked: told of the rollout once UpdateEndpoint is called: from then on a killed task aborts it.
+    :param sleep_once_asked: waits so many seconds, and notices that the task is killed.
     :param maker: makes the target, where it is not there before.
     """
 
@@ -77,6 +79,8 @@ class Launch:
         monotonic: Callable[[], float],
         waiter_delay: float,
         refuse_if_killed: Callable[[], object],
+        asked: Callable[[Rollout], object],
+        sleep_once_asked: Callable[[float], object],
         maker: TargetMaker | None = None,
     ) -> None:
         self.wishes = wishes
@@ -87,6 +91,8 @@ class Launch:
         self.monotonic = monotonic
         self.waiter_delay = waiter_delay
         self.refuse_if_killed = refuse_if_killed
+        self.asked = asked
+        self.sleep_once_asked = sleep_once_asked
         self.maker = maker
         # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
         # one.
@@ -244,8 +250,10 @@ class Launch:
             if isinstance(error, ClientError) and not errors.may_be_carried_out(error):
                 return self._after_refusal(error)
             return self._after_lost_answer(error, rollout)
+        rollout = replace(rollout, launched_at=accepted_at)
+        self.asked(rollout)
         self.intents.mark_accepted(accepted_at)
-        return self._watch(replace(rollout, launched_at=accepted_at))
+        return self._watch(rollout)
 
     def _after_refusal(self, error: ClientError) -> Watch:
         """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
@@ -272,6 +280,7 @@ class Launch:
         :raises UpdateUnanswered: if it was not seen; a retry looks again before it asks for anything.
         """
         self.log.warning("UpdateEndpoint gave no answer (%s); looking whether the update runs", error)
+        self.asked(replace(rollout, launched_at=rollout.asked_at))
         asked = replace(self.intents.written, accepted_at=None)
         waited_since = self.monotonic()
         while True:
@@ -284,7 +293,7 @@ class Launch:
                     f"{rollout.target} was seen within {DEFAULT_GRACE.total_seconds():g} s. A retry of this "
                     f"task looks again, and asks for the update only if it never ran: {error}"
                 ) from error
-            self.sleep(min(self.waiter_delay, LONGEST_PAUSE))
+            self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
 
     def _seen_running(self, look: Endpoint, asked: Intent, rollout: Rollout) -> Watch | None:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
@@ -191,7 +192,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             report = rollout_report(watch)
             self.push(context, REPORT_KEY, report)
             return report
-        self.abort_if_killed(context, watch)
+        self.abort_if_killed(context, watch.rollout)
         if watch.outcome is None:
             watch = self.observe(context, watch)
             launch.learn_start(watch)
@@ -263,6 +264,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             monotonic=self.monotonic,
             waiter_delay=self.waiter_delay,
             refuse_if_killed=self.refuse_if_killed,
+            asked=partial(self.abort_if_killed, context),
+            sleep_once_asked=self._sleep,
             maker=self._maker(),
         )
 

@@ -60,6 +60,7 @@ class Creation:
     hook: GuardrailsHook
     log: Any
     sleep: Callable[[float], object]
+    refuse_if_killed: Callable[[], object]
     monotonic: Callable[[], float]
     pause: float
     description: str | None = None
@@ -105,6 +106,7 @@ class Creation:
         self.log.info(
             "Creating shadow test %s on endpoint %s: %s", name, endpoint.name, self._says(production)
         )
+        self.refuse_if_killed()
         try:
             self.hook.create_experiment(
                 test=self.test,

@@ -180,13 +180,15 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             context=context,
             hook=self.hook,
             log=self.log,
-            sleep=self.sleep,
+            sleep=self._sleep,
+            refuse_if_killed=self.refuse_if_killed,
             monotonic=self.monotonic,
             pause=self.waiter_delay,
             description=self.description,
             tags=self.tags or {},
         )
         made = self.translated(creation.run)
+        self.stop_test_if_killed(context, made.name)
         self.push(context, NAME_KEY, made.name)
         watch = ShadowWatch(
             name=made.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -12,7 +12,7 @@ from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
-from airflow_guardrails.killing import abort_if_failed
+from airflow_guardrails.killing import abort_rollout_async
 from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import Memory, recall
@@ -45,8 +45,8 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         :func:`~airflow_guardrails.triggers.memory.remember`; it goes before the names above.
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
     :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
-    :param on_kill: ``"leave"`` it alone when the task is killed, or ``"abort"`` it if Airflow says the task
-        is failed.
+    :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"abort"`` it if somebody has
+        marked the task failed.
     :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
         most, a change is seen that a list has missed, and stages are.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
@@ -91,12 +91,10 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         self.on_timeout = on_timeout
         self.events_queue_url = events_queue_url
 
-    async def on_kill(self) -> None:
-        """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
-        if self.kill_action != "abort" or self.fired:
-            return
+    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
+        """Throw the abort switch, if that stops this rollout and nothing else."""
         async with self._calls() as calls:
-            await abort_if_failed(self._watch().rollout, calls, self.task_instance, self.log)
+            await abort_rollout_async(self._watch().rollout, calls, self.log, still_wanted=still_wanted)
 
     async def watch_to_its_report(self) -> Report:
         following = Following(
