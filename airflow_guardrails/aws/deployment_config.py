@@ -80,15 +80,23 @@ def _check_is_strategy(strategy: object) -> None:
 
 def _as_tuple(alarms: object) -> tuple[str, ...]:
     # A single name is iterable too, letter by letter.
-    if isinstance(alarms, (str, bytes)) or not isinstance(alarms, Iterable):
+    # A dict has keys, and may be one that was put into the wrong argument.
+    if isinstance(alarms, (str, bytes, Mapping)) or not isinstance(alarms, Iterable):
         raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
     return tuple(alarms)
 
 
-def alarm_names(content: Mapping[str, Any] | None) -> tuple[str, ...]:
+def alarm_names(content: object) -> tuple[str, ...]:
     """Only the alarms that a ``DeploymentConfig`` names, whatever else of it cannot be read."""
-    alarms = ((content or {}).get("AutoRollbackConfiguration") or {}).get("Alarms") or ()
-    return tuple(alarm["AlarmName"] for alarm in alarms)
+    alarms = _member(_member(content, "AutoRollbackConfiguration"), "Alarms")
+    if not isinstance(alarms, list | tuple):
+        return ()
+    names = (_member(alarm, "AlarmName") for alarm in alarms)
+    return tuple(name for name in names if isinstance(name, str))
+
+
+def _member(content: object, key: str) -> object:
+    return content.get(key) if isinstance(content, Mapping) else None
 
 
 def _policy(strategy: Strategy | None) -> dict[str, Any]:
