@@ -7,9 +7,8 @@ Each check raises :class:`InvalidValue` with the name of the argument, the rule,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from math import isfinite
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any, get_args
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
@@ -20,10 +19,16 @@ LONGEST_DURATION = timedelta(days=30)
 LONGEST_NAME = 63
 # EndpointName, EndpointConfigName, ModelName, VariantName and, longer, InferenceExperimentName.
 SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
-_REGION = re.compile(r"(?=.*[a-zA-Z])[a-zA-Z0-9](-?[a-zA-Z0-9])*")
+_REGION = re.compile(r"[a-z]{2,12}(-[a-z0-9]{1,12}){1,3}-[0-9]{1,2}")
+# Airflow's own rule.
+_CONNECTION_ID = re.compile(r"[\w#!()\-.:/\\]{1,250}")
 _LONGEST_SHOWN = 100
+_TOO_LARGE = 1e300
+# The largest Integer of SageMaker's API.
+_MOST = 2**31 - 1
 # Times outside of these are slips, and arithmetic on them may overflow.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
+_LAST_SECOND = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=timezone.utc).timestamp()
 
 Check = Callable[[str, Any], None]
 
@@ -54,11 +59,14 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         raise _invalid(name, f"one of {', '.join(repr(choice) for choice in get_args(choices))}", value)
 
 
-def check_seconds(name: str, value: Any, *, most: timedelta = LONGEST_DURATION) -> None:
+def check_seconds(
+    name: str, value: Any, *, most: timedelta = LONGEST_DURATION, may_be_zero: bool = False
+) -> None:
     """:param most: the longest that is accepted, 30 days unless told otherwise."""
-    if not _is_number(value) or not 0 < value <= most.total_seconds():
-        limit = f"at most {_days(most)} ({most.total_seconds():g})"
-        raise _invalid(name, f"a number of seconds greater than 0 and {limit}", value)
+    right = is_number(value) and (value > 0 or (may_be_zero and value == 0))
+    if not right or value > most.total_seconds():
+        limit = f"at most {most.total_seconds():.0f} ({_days(most)})"
+        raise _invalid(name, f"a number of seconds {_above_zero(may_be_zero)} and {limit}", value)
 
 
 def check_duration(
@@ -68,9 +76,8 @@ def check_duration(
     least = timedelta(0)
     right = isinstance(value, timedelta) and (value > least or (may_be_zero and value == least))
     if not right or value > most:
-        limit = "of at least 0" if may_be_zero else "greater than 0"
-        hint = f": write timedelta(seconds={value!r})" if _is_number(value) else ""
-        raise _invalid(name, f"a timedelta {limit} and at most {_days(most)}", value, hint)
+        hint = f": write timedelta(seconds={value!r})" if is_number(value) else ""
+        raise _invalid(name, f"a timedelta {_above_zero(may_be_zero)} and at most {_days(most)}", value, hint)
 
 
 def check_interval(
@@ -78,15 +85,27 @@ def check_interval(
 ) -> None:
     """Accept a timedelta or a number of seconds, as Airflow's sensors do."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    right = _is_number(seconds) and (seconds > 0 or (may_be_zero and seconds == 0))
+    right = is_number(seconds) and (seconds > 0 or (may_be_zero and seconds == 0))
     if not right or seconds > most.total_seconds():
-        limit = "of at least 0" if may_be_zero else "greater than 0"
-        raise _invalid(name, f"a timedelta or a number of seconds, {limit} and at most {_days(most)}", value)
+        rule = f"a timedelta or a number of seconds, {_above_zero(may_be_zero)} and at most {_days(most)}"
+        raise _invalid(name, rule, value)
+
+
+def check_epoch(name: str, value: Any) -> None:
+    """Accept a time as seconds since 1970, UTC."""
+    if not is_number(value) or not 0 <= value < _LAST_SECOND:
+        raise _invalid(name, f"seconds since 1970, before the year {_LAST_YEAR + 1}", value)
+
+
+def check_verify(name: str, value: object) -> None:
+    """Accept what boto3 takes, whether or not the file exists."""
+    if value is not None and not isinstance(value, bool):
+        check_matches(name, value, r".*\S.*", "True, False, None or the path of a file with certificates")
 
 
 def check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _invalid(name, "a whole number of at least 1", value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+        raise _invalid(name, f"a whole number of at least 1 and at most {_MOST}", value)
 
 
 def check_rendered_count(name: str, value: object) -> None:
@@ -119,8 +138,8 @@ def check_experiment_name(name: str, value: object) -> None:
 
 def check_text(name: str, value: object, *, longest: int = 1024) -> None:
     """Accept one line for people; it may be empty."""
-    if not isinstance(value, str) or len(value) > longest or len(value.splitlines()) > 1:
-        raise _invalid(name, f"one line of text of at most {longest} characters", value)
+    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
+        raise _invalid(name, f"one line of printable text, at most {longest} characters", value)
 
 
 def check_instance_type(name: str, value: object) -> None:
@@ -137,7 +156,7 @@ def check_matches(name: str, value: object, pattern: str, rule: str) -> None:
 def check_connection_id(name: str, value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or not value.strip() or len(value.splitlines()) > 1:
+    if not isinstance(value, str) or not _CONNECTION_ID.fullmatch(value):
         hint = ": None stands for boto3's default credential chain"
         raise _invalid(name, "the id of an Airflow connection, or None", value, hint)
 
@@ -146,7 +165,7 @@ def check_region(name: str, value: object) -> None:
     if value is None:
         return
     _check_is_text(name, value)
-    if not isinstance(value, str) or len(value) > LONGEST_NAME or not _REGION.fullmatch(value):
+    if not isinstance(value, str) or not _REGION.fullmatch(value):
         raise _invalid(name, 'an AWS region, like "eu-west-1", or None', value)
 
 
@@ -154,6 +173,13 @@ def check_url(name: str, value: object) -> None:
     check_matches(
         name, value, r"https?://[^\s/]+/\S*", 'a URL, like "https://sqs.eu-west-1.amazonaws.com/..."'
     )
+
+
+def check_strings(name: str, value: Any) -> None:
+    """Accept a list of any text."""
+    right = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not right or not all(isinstance(text, str) for text in value):
+        raise _invalid(name, "a list of text", value)
 
 
 def check_options(name: str, value: object) -> None:
@@ -203,11 +229,13 @@ def _check_is_text(name: str, value: object) -> None:
         raise _invalid(name, "given as text", value, hint)
 
 
-def _is_number(value: object) -> bool:
-    # A whole number of any size is compared without becoming a float, which may overflow.
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, int) or (isinstance(value, float) and isfinite(value))
+def is_number(value: object) -> bool:
+    """Whether *value* is a finite number, and none that overflows where one calculates with it."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
+
+
+def _above_zero(may_be_zero: bool) -> str:
+    return "of at least 0" if may_be_zero else "greater than 0"
 
 
 def _days(duration: timedelta) -> str:

@@ -141,6 +141,13 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self._rules()
         self._prediction_rule()
 
+    def check_rendered(self) -> None:
+        super().check_rendered()
+        if self.comparison:
+            from airflow_guardrails.operators.judging import read_comparison  # noqa: PLC0415 - not in every DAG file
+
+            read_comparison(self.comparison, self._prediction_rule())
+
     def execute(self, context: Any) -> dict[str, Any]:
         self.check_rendered()
         from airflow_guardrails.operators.judging import verdict_report  # noqa: PLC0415 - not in every DAG file

@@ -161,7 +161,9 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         return compared.as_dict()
 
     def _rule(self) -> PredictionRule:
-        rule: PredictionRule = coerce("predictions", PredictionRule, self.predictions or {})
+        rule: PredictionRule = coerce(
+            "predictions", PredictionRule, {} if self.predictions is None else self.predictions
+        )
         return rule
 
 

@@ -34,12 +34,12 @@ from airflow_guardrails.operators.shadow_creation import Creation
 from airflow_guardrails.shadow_base import CHANGING, OnKillTest, ShadowTestTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
+    check_content_types,
     check_count,
     check_duration,
     check_flag,
     check_seconds,
     check_tags,
-    check_texts,
     moment,
 )
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
@@ -206,8 +206,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             check_duration("max_wait", max_wait, most=LONGEST_TO_WAIT)
         if instance_count is not None:
             check_count("instance_count", instance_count)
-        check_texts("csv_content_types", csv_content_types, of="content types")
-        check_texts("json_content_types", json_content_types, of="content types")
+        check_content_types("csv_content_types", csv_content_types)
+        check_content_types("json_content_types", json_content_types)
         self.name = name
         self.endpoint_name = endpoint_name
         self.role_arn = role_arn

@@ -191,7 +191,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
 
     def _refuse_what_hides_a_rollback(self) -> None:
         for flag in ("silent_fail", "never_fail"):
-            if value := getattr(self, flag):
+            if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
                     f"{flag} must not be set (got {value!r}): it would hide a rollback. Use "
                     "on_rollback='skip' or 'return' to go on after one"

@@ -153,7 +153,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     def _refuse_what_hides_a_cancelled_test(self) -> None:
         for flag in ("silent_fail", "never_fail"):
-            if value := getattr(self, flag):
+            if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
                     f"{flag} must not be set (got {value!r}): it would hide a cancelled shadow test. Use a "
                     "trigger_rule downstream to go on after one"

@@ -7,6 +7,7 @@ A task checks in its constructor what is not templated, and after rendering what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -17,6 +18,9 @@ from airflow_guardrails.domain import arguments
 from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.exceptions import InvalidArgument
+
+# CsvContentType and JsonContentType of SageMaker's API.
+_CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
 
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
@@ -60,12 +64,12 @@ def check_list(name: str, value: object, *, of: str) -> None:
         raise InvalidArgument(f"{name} must be a list of {of} (got {shown(value)})")
 
 
-def check_texts(name: str, value: Any, *, of: str) -> None:
-    """:raises InvalidArgument: if *value* is not a list of text; it may be empty."""
-    check_list(name, value, of=of)
+def check_content_types(name: str, value: Any) -> None:
+    """:raises InvalidArgument: if *value* is not a list of content types; it may be empty."""
+    check_list(name, value, of="content types")
     for text in value:
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidArgument(f"{name} must be a list of {of} (got {shown(text)} in it)")
+        if not isinstance(text, str) or not _CONTENT_TYPE.fullmatch(text):
+            raise InvalidArgument(f'{name} must be content types, like "text/csv" (got {shown(text)})')
 
 
 def check_verify(name: str, value: object) -> None:

@@ -6,8 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
+from airflow_guardrails.domain.arguments import (
+    check_choice,
+    check_epoch,
+    check_name,
+    check_options,
+    check_seconds,
+    check_url,
+    optional,
+)
 from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
@@ -21,6 +30,9 @@ from airflow_guardrails.triggers.waits import EndpointWait
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
+
+OnTimeout = Literal["fail", "abort"]
+OnKill = Literal["leave", "abort"]
 
 
 class SageMakerRolloutTrigger(WatchingTrigger):
@@ -88,6 +100,15 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         **common: Any,
     ) -> None:
         super().__init__(waiter_delay=waiter_delay, **common)
+        check_name("endpoint_name", endpoint_name)
+        check_name("endpoint_config_name", endpoint_config_name)
+        optional(check_name)("previous_endpoint_config_name", previous_endpoint_config_name)
+        check_seconds("start_timeout", start_timeout)
+        check_options("memory", memory)
+        optional(check_epoch)("deferred_at", deferred_at)
+        check_choice("on_timeout", on_timeout, OnTimeout)
+        check_choice("on_kill", self.kill_action, OnKill)
+        optional(check_url)("events_queue_url", events_queue_url)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name
