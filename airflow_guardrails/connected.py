@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.arguments import Check
+from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.exceptions import InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
+from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -43,6 +46,8 @@ class ConnectedTask(BaseOperator):
     _troubles: tuple[str, ...] = ()
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
+    # How each templated field is checked once it is rendered; the constructor checks all other arguments.
+    rendered_checks: ClassVar[Mapping[str, Check]] = CONNECTION_CHECKS
 
     def __init__(
         self,
@@ -54,10 +59,27 @@ class ConnectedTask(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_options("botocore_config", botocore_config)
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
+
+    def check_rendered(self) -> None:
+        """
+        Check the templated fields; each ``execute`` and ``poke`` does so before it calls AWS.
+
+        ``execute_complete`` does not: templates may render to something else after a deferral.
+
+        :raises InvalidArgument: if one of them breaks a rule; the text gives name, rule and value.
+        """
+        try:
+            for name in self.template_fields:
+                # A subclass of a user may have templated fields of its own.
+                if name in self.rendered_checks:
+                    self.rendered_checks[name](name, getattr(self, name))
+        except GuardrailsValueError as error:
+            raise InvalidArgument(str(error)) from error
 
     @cached_property
     def hook(self) -> GuardrailsHook:
@@ -110,25 +132,6 @@ class ConnectedTask(BaseOperator):
             return call()
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(str(error)) from error
-
-
-def check_choice(name: str, value: str, choices: Any) -> None:
-    """:raises InvalidArgument: if *value* is none of the ``Literal`` *choices*."""
-    if value not in get_args(choices):
-        known = ", ".join(repr(choice) for choice in get_args(choices))
-        raise InvalidArgument(f"{name} must be one of {known} (got {value!r})")
-
-
-def check_seconds(name: str, value: float) -> None:
-    """:raises InvalidArgument: if *value* is not a positive number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        raise InvalidArgument(f"{name} must be a number of seconds greater than 0 (got {value!r})")
-
-
-def check_duration(name: str, value: timedelta | None) -> None:
-    """:raises InvalidArgument: if *value* is neither None nor a positive timedelta."""
-    if value is not None and not (isinstance(value, timedelta) and value > timedelta(0)):
-        raise InvalidArgument(f"{name} must be a timedelta greater than 0 (got {value!r})")
 
 
 def defer_timeout(

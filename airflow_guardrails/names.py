@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_guardrails.domain.arguments import LONGEST_NAME, SAGEMAKER_NAME
 from airflow_guardrails.exceptions import InvalidArgument
 
-LONGEST_NAME = 63
 _DIGITS = 12
-_LEGAL = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
@@ -27,7 +25,7 @@ def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
     :param content: what the resource holds: text, bytes, or what JSON can write down.
     :raises InvalidArgument: if *prefix* cannot begin a SageMaker name.
     """
-    if not _LEGAL.fullmatch(prefix):
+    if not SAGEMAKER_NAME.fullmatch(prefix):
         raise InvalidArgument(
             f"prefix must be letters and digits, with hyphens only between them (got {prefix!r})"
         )

@@ -81,7 +81,8 @@ def _check_is_strategy(strategy: object) -> None:
 
 def _as_tuple(alarms: object) -> tuple[str, ...]:
     # A single name is iterable too, letter by letter.
-    if isinstance(alarms, (str, bytes)) or not isinstance(alarms, Iterable):
+    # A dict has keys, and may be one that was put into the wrong argument.
+    if isinstance(alarms, (str, bytes, Mapping)) or not isinstance(alarms, Iterable):
         raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
     return tuple(alarms)
 

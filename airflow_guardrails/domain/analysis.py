@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from enum import Enum
-from math import isfinite
 from typing import Any, TypeVar
 
+from airflow_guardrails.domain.arguments import is_number, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule, OnMissing
 
@@ -19,6 +19,9 @@ METRICS_LAG = timedelta(minutes=3)
 # What a thrown switch takes to act, at most: a period of its alarm, its evaluation, and SageMaker's look at
 # it, of which nobody knows how often it comes.
 ACTING = timedelta(seconds=60)
+
+# SageMaker ends an update after at most 8 hours; whatever is longer than a day is a slip.
+LONGEST_PAUSE = timedelta(days=1)
 
 _Word = TypeVar("_Word", bound=Enum)
 
@@ -145,7 +148,7 @@ def _rule_as_dict(rule: MetricRule) -> dict[str, Any]:
 
 
 def _rules(given: Any) -> tuple[MetricRule, ...]:
-    if isinstance(given, (str, Mapping)) or not isinstance(given, Sequence) or not given:
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Sequence) or not given:
         raise InvalidAnalysis(
             f"rules must be at least one MetricRule, in a list (got {given!r})", field="rules"
         )
@@ -171,12 +174,14 @@ def _every(given: Any, judge: JudgedBy) -> timedelta:
 
 
 def _duration(name: str, given: Any, *, least: timedelta, of: str = "") -> timedelta:
-    number = isinstance(given, (int, float)) and not isinstance(given, bool) and isfinite(given)
-    duration = timedelta(seconds=given) if number else given
-    if not isinstance(duration, timedelta) or duration < least:
-        rule = f"a timedelta, or seconds, of at least {least.total_seconds():g} s{of}"
-        raise InvalidAnalysis(f"{name} must be {rule} (got {given!r})", field=name)
-    return duration
+    seconds = given.total_seconds() if isinstance(given, timedelta) else given
+    least_seconds, most_seconds = least.total_seconds(), LONGEST_PAUSE.total_seconds()
+    if not is_number(seconds) or not least_seconds <= seconds <= most_seconds:
+        rule = (
+            f"a timedelta, or seconds, of at least {least_seconds:g} s and at most {most_seconds:.0f} s{of}"
+        )
+        raise InvalidAnalysis(f"{name} must be {rule} (got {shown(given)})", field=name)
+    return given if isinstance(given, timedelta) else timedelta(seconds=seconds)
 
 
 def _word(name: str, given: Any, words: type[_Word]) -> _Word:

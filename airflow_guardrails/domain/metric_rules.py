@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
-from math import isfinite
 from typing import Any
 
+from airflow_guardrails.domain.arguments import is_number
 from airflow_guardrails.domain.errors import GuardrailsValueError
 
 # SageMaker publishes these as 0 or 1 for each request: their sum counts, their average is a rate.
@@ -124,7 +124,7 @@ def _as_number(margin: float | str | None) -> float:
     match = _PERCENT.fullmatch(margin) if isinstance(margin, str) else None
     if match:
         return float(match[1]) / 100
-    if isinstance(margin, (int, float)) and not isinstance(margin, bool) and isfinite(margin):
+    if isinstance(margin, (int, float)) and is_number(margin):
         return float(margin)
     raise InvalidRule(
         f'margin must be a number, or a string of a number and a percent sign like "10%" (got {margin!r})',

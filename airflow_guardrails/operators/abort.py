@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.base import OnRollback, RolloutTask
-from airflow_guardrails.connected import check_duration, check_seconds
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
+from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.narration import when_an_abort_acts
@@ -18,6 +18,7 @@ from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
 
 class SageMakerAbortRolloutOperator(RolloutTask):
@@ -46,6 +47,11 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         "endpoint_config_name",
         *RolloutTask.template_fields,
     )
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "endpoint_name": check_name,
+        "endpoint_config_name": optional(check_name),
+        **RolloutTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#f3d9d4"
     on_rollback: OnRollback = "return"
@@ -61,6 +67,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flag("deferrable", deferrable)
         check_seconds("waiter_delay", waiter_delay)
         check_duration("max_wait", max_wait)
         self.endpoint_name = endpoint_name
@@ -70,6 +77,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         self.max_wait = max_wait
 
     def execute(self, context: Any) -> Report:
+        self.check_rendered()
         watch = self.translated(lambda: self._thrown(context))
         watch = self.observe(context, watch)
         self.push_links(context, watch.alarms)

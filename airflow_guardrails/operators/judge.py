@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
-from airflow_guardrails.connected import ConnectedTask, check_choice, check_seconds, fire_floor
+from airflow_guardrails.connected import ConnectedTask, fire_floor
+from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_options
 from airflow_guardrails.domain.experiment import Experiment, Phase
 from airflow_guardrails.domain.judge_verdict import Label, Verdict
 from airflow_guardrails.exceptions import (
@@ -20,8 +21,15 @@ from airflow_guardrails.exceptions import (
     ShadowTestNotFound,
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators.built import built
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
+from airflow_guardrails.tasks.validation import (
+    check_choice,
+    check_duration,
+    check_flags,
+    check_list,
+    check_seconds,
+    coerce,
+)
 
 if TYPE_CHECKING:
     # It brings the judge, which a DAG file need not pay for.
@@ -75,6 +83,11 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
 
     template_fields: Sequence[str] = ("name", "comparison", *ConnectedTask.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"comparison": "json"}
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "name": check_experiment_name,
+        "comparison": check_options,
+        **ConnectedTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#efe6d2"
 
@@ -97,13 +110,15 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flags(
+            compare_predictions=compare_predictions, until_decided=until_decided, deferrable=deferrable
+        )
         check_choice("judge", judge, JudgeName)
         check_choice("on_fail", on_fail, OnVerdict)
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
         check_seconds("waiter_delay", waiter_delay)
-        if not isinstance(warm_up, timedelta) or warm_up < timedelta(0):
-            raise InvalidArgument(f"warm_up must be a timedelta of at least 0 (got {warm_up!r})")
-        if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
+        check_duration("warm_up", warm_up, may_be_zero=True)
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
             raise InvalidArgument(f"alpha must be above 0 and below 0.5 (got {alpha!r})")
         if judge == "kayenta" and until_decided:
             raise InvalidArgument(
@@ -123,8 +138,18 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.until_decided = until_decided
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
+        self._rules()
+        self._prediction_rule()
+
+    def check_rendered(self) -> None:
+        super().check_rendered()
+        if self.comparison:
+            from airflow_guardrails.operators.judging import read_comparison  # noqa: PLC0415 - not in every DAG file
+
+            read_comparison(self.comparison, self._prediction_rule())
 
     def execute(self, context: Any) -> dict[str, Any]:
+        self.check_rendered()
         from airflow_guardrails.operators.judging import verdict_report  # noqa: PLC0415 - not in every DAG file
 
         judging = self._judging()
@@ -174,10 +199,11 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     def _rules(self) -> tuple[MetricRule, ...]:
         if self.metrics is None:
             return DEFAULT_RULES
-        return tuple(built(MetricRule, rule) for rule in self.metrics)
+        check_list("metrics", self.metrics, of="MetricRules or dicts of their arguments")
+        return tuple(coerce("metrics", MetricRule, rule) for rule in self.metrics)
 
     def _prediction_rule(self) -> PredictionRule | None:
-        return None if self.predictions is None else built(PredictionRule, self.predictions)
+        return None if self.predictions is None else coerce("predictions", PredictionRule, self.predictions)
 
     def _experiment(self) -> Experiment:
         look = self.hook.look_at_experiment(self.name)

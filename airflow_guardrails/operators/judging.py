@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.judge import Evidence, Label, Verdict, combine, judge
@@ -84,7 +85,7 @@ class Judging:
 
     def _compared(self, experiment: Experiment) -> Comparison | None:
         if self.merged:
-            return _read(self.merged, self.predictions)
+            return read_comparison(self.merged, self.predictions)
         if not self.compares or experiment.storage is None:
             return None
         return compare_all(experiment, self.predictions or PredictionRule(), hook=self.hook, log=self.log)
@@ -106,12 +107,12 @@ def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Compari
     }
 
 
-def _read(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
+def read_comparison(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
     """:raises InvalidArgument: if the answers were compared otherwise than they are to be judged."""
     try:
         comparison = Comparison.from_dict(written)
     except GuardrailsValueError as error:
-        raise InvalidArgument(f"comparison cannot be read: {error}") from error
+        raise InvalidArgument(f"comparison cannot be read (got {shown(written)}): {error}") from error
     if rule is not None:
         as_compared = replace(
             comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs

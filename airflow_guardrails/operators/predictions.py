@@ -19,26 +19,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_guardrails.connected import ConnectedTask
+from airflow_guardrails.domain.arguments import Check, check_experiment_name, shown
+from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.predictions.comparison import Comparison, merge
 from airflow_guardrails.domain.shadow_hours import hours_of
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestNotFound
-from airflow_guardrails.operators.built import built
 from airflow_guardrails.operators.captures import Captures
 from airflow_guardrails.rules import PredictionRule
+from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, moment
 
 SUMMARY_KEY = "predictions"
+
+
+def _hour(name: str, value: Any) -> datetime:
+    try:
+        hour = moment(name, value)
+    except InvalidArgument:
+        hour = None
+    if hour is None or hour != hour.replace(minute=0, second=0, microsecond=0):
+        raise InvalidArgument(
+            f"{name} must be the beginning of an hour with its zone, as in ISO 8601 (got {shown(value)})"
+        )
+    return hour
+
+
+def _check_hour(name: str, value: Any) -> None:
+    _hour(name, value)
 
 
 class CapturesTask(ConnectedTask):
     """Base of the tasks that look at what a shadow test has captured."""
 
     name: str
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "name": check_experiment_name,
+        **ConnectedTask.rendered_checks,
+    }
 
     def experiment(self) -> Experiment:
         """
@@ -82,6 +104,7 @@ class SageMakerPlanPredictionsOperator(CapturesTask):
         self.name = name
 
     def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
+        self.check_rendered()
         return [hour.isoformat() for hour in hours_of(self.experiment())]
 
 
@@ -106,6 +129,10 @@ class SageMakerComparePredictionsOperator(CapturesTask):
     """
 
     template_fields: Sequence[str] = ("name", "hour", *ConnectedTask.template_fields)
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "hour": _check_hour,
+        **CapturesTask.rendered_checks,
+    }
     ui_color = "#efe6d2"
 
     def __init__(
@@ -118,28 +145,26 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flag("with_payloads", with_payloads)
         self.name = name
         self.hour = hour
         self.predictions = predictions
         self.with_payloads = with_payloads
+        self._rule()
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
-        rule = built(PredictionRule, self.predictions or {})
+        self.check_rendered()
         captures = Captures(self.experiment(), hook=self.hook)
-        compared = captures.compare(self._hour(), rule, with_payloads=self.with_payloads)
+        hour = _hour("hour", self.hour)
+        compared = captures.compare(hour, self._rule(), with_payloads=self.with_payloads)
         self.log.info("%s: %d pairs, %d of them disagree", self.hour, compared.pairs, compared.disagreements)
         return compared.as_dict()
 
-    def _hour(self) -> datetime:
-        try:
-            hour = datetime.fromisoformat(self.hour)
-        except ValueError:
-            hour = None
-        if hour is None or hour.tzinfo is None or hour != hour.replace(minute=0, second=0, microsecond=0):
-            raise InvalidArgument(
-                f"hour must be the beginning of an hour with its zone, as in ISO 8601 (got {self.hour!r})"
-            )
-        return hour
+    def _rule(self) -> PredictionRule:
+        rule: PredictionRule = coerce(
+            "predictions", PredictionRule, {} if self.predictions is None else self.predictions
+        )
+        return rule
 
 
 class SageMakerMergePredictionsOperator(BaseOperator):
@@ -162,11 +187,27 @@ class SageMakerMergePredictionsOperator(BaseOperator):
         self.comparisons = comparisons
 
     def execute(self, context: Any) -> dict[str, Any]:
-        parts = [Comparison.from_dict(part) for part in self.comparisons or ()]
-        if not parts:
-            raise InvalidArgument("comparisons must be those of one hour at least (got none)")
-        merged = merge(parts).settled()
+        parts = self._parts()
+        try:
+            merged = merge(parts).settled()
+        except GuardrailsValueError as error:
+            raise InvalidArgument(f"comparisons cannot be merged: {error}") from error
         if self.do_xcom_push and (task_instance := context.get("ti")) is not None:
             task_instance.xcom_push(key=SUMMARY_KEY, value=merged.summary())
         self.log.info("%d pairs, %d of them disagree", merged.pairs, merged.disagreements)
         return merged.as_dict()
+
+    def _parts(self) -> list[Comparison]:
+        check_list("comparisons", self.comparisons, of="what SageMakerComparePredictionsOperator returns")
+        if not self.comparisons:
+            raise InvalidArgument(
+                f"comparisons must be those of one hour at least (got {self.comparisons!r})"
+            )
+        return [_comparison(part) for part in self.comparisons]
+
+
+def _comparison(part: Any) -> Comparison:
+    try:
+        return Comparison.from_dict(part)
+    except GuardrailsValueError as error:
+        raise InvalidArgument(f"comparisons cannot be read (got {shown(part)}): {error}") from error

@@ -12,9 +12,9 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
-from airflow_guardrails.connected import check_choice, check_duration, check_seconds
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.analysis import CanaryAnalysis
+from airflow_guardrails.domain.arguments import Check, check_name, check_url, optional
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
@@ -23,9 +23,18 @@ from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
-from airflow_guardrails.operators.built import built
 from airflow_guardrails.operators.wishes import Wishes
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.tasks.validation import (
+    check_alarms,
+    check_choice,
+    check_duration,
+    check_flags,
+    check_list,
+    check_seconds,
+    check_strategy,
+    coerce,
+)
 from airflow_guardrails.triggers.live import REPORT_KEY
 
 if TYPE_CHECKING:
@@ -113,6 +122,14 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         *RolloutTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"strategy": "json", "alarms": "json"}
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "endpoint_name": check_name,
+        "endpoint_config_name": check_name,
+        "strategy": check_strategy,
+        "alarms": check_alarms,
+        "events_queue_url": optional(check_url),
+        **RolloutTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
 
@@ -145,15 +162,26 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flags(
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            retain_all_variant_properties=retain_all_variant_properties,
+            abort_switch=abort_switch,
+            relaunch=relaunch,
+            require_alarms_ok=require_alarms_ok,
+            allow_unguarded=allow_unguarded,
+        )
         check_choice("on_rollback", on_rollback, OnRollback)
-        check_seconds("waiter_delay", waiter_delay)
-        check_seconds("max_describe_gap", max_describe_gap)
         check_choice("on_timeout", on_timeout, OnTimeout)
         check_choice("on_kill", on_kill, OnKill)
         check_choice("if_busy", if_busy, IfBusy)
         check_choice("if_already_live", if_already_live, IfAlreadyLive)
-        check_duration("max_wait", max_wait)
+        check_seconds("waiter_delay", waiter_delay)
+        check_seconds("max_describe_gap", max_describe_gap)
+        if max_wait is not None:
+            check_duration("max_wait", max_wait)
         check_duration("busy_timeout", busy_timeout)
+        check_list("exclude_retained_variant_properties", exclude_retained_variant_properties, of="names")
         if analysis is not None and not wait_for_completion:
             raise InvalidArgument(
                 "wait_for_completion must be True with an analysis (got False): it is done while one waits"
@@ -178,12 +206,14 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.relaunch = relaunch
         self.require_alarms_ok = require_alarms_ok
         self.allow_unguarded = allow_unguarded
-        self.analysis = None if analysis is None else built(CanaryAnalysis, analysis)
+        self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
+        self._retained()
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
     def execute(self, context: Any) -> Report:
+        self.check_rendered()
         launch = self.translated(lambda: self._launching(context))
         watch = self._launched(context, launch)
         # The author's alarms come first: the links count those, and know of no others.
@@ -201,6 +231,10 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         if self.deferrable and (watch.outcome is None or watch.may_abort):
             self.defer_watch(watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
+
+    def check_rendered(self) -> None:
+        super().check_rendered()
+        self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name))
 
     def _guardrails(self, switch: AbortSwitch) -> Guardrails:
         own = (switch.alarm_name,) if self.abort_switch else ()
@@ -286,12 +320,16 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
 
 
 def _alarm_links(alarms: Any, strategy: Any) -> list[BaseOperatorLink]:
-    """Make one link for each alarm; none for alarms that are known only when the task runs."""
-    if isinstance(alarms, str) or not isinstance(alarms, Sequence):
+    """
+    Make one link for each alarm; none for alarms that are known only when the task runs.
+
+    A DAG file must import whatever *alarms* and *strategy* are; they are checked once they are rendered.
+    """
+    if not isinstance(alarms, list | tuple):
         return []
-    written = alarm_names(strategy) if isinstance(strategy, Mapping) else ()
-    names = dict.fromkeys([*alarms, *written])
-    return [CloudWatchAlarmLink(number, _plain(name)) for number, name in enumerate(names, start=1)]
+    names = [_plain(name) for name in (*alarms, *alarm_names(strategy))]
+    known = [name for at, name in enumerate(names) if name is None or name not in names[:at]]
+    return [CloudWatchAlarmLink(number, name) for number, name in enumerate(known, start=1)]
 
 
 def _plain(name: Any) -> str | None:

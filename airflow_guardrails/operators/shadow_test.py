@@ -5,25 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.connected import check_choice, check_duration, check_seconds
+from airflow_guardrails.domain.arguments import (
+    Check,
+    check_instance_type,
+    check_matches,
+    check_moment,
+    check_name,
+    check_sampling_percentage,
+    check_text,
+    optional,
+    rendered_number,
+)
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import CaptureStorage, Experiment
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow_test import Schedule, ShadowTest
+from airflow_guardrails.domain.shadow_test import LONGEST, Schedule, ShadowTest
 from airflow_guardrails.domain.shadow_variant import ShadowVariant
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch, Until
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators.shadow_creation import Creation
 from airflow_guardrails.shadow_base import CHANGING, OnKillTest, ShadowTestTask
+from airflow_guardrails.tasks.validation import (
+    check_choice,
+    check_content_types,
+    check_count,
+    check_duration,
+    check_flag,
+    check_seconds,
+    check_tags,
+    moment,
+)
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 
 WaitUntil = Literal["Running", "Completed"]
+
+# A test may begin long after it is made.
+LONGEST_TO_WAIT = 12 * LONGEST
+
+_check_key = optional(
+    partial(check_matches, pattern=r"[a-zA-Z0-9:/_-]{1,2048}", rule="the id, alias or ARN of a KMS key")
+)
 
 # Of the XCom that ``create.output["name"]`` reads.
 NAME_KEY = "name"
@@ -106,6 +134,33 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         *ShadowTestTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"tags": "json"}
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "name": check_name,
+        "endpoint_name": check_name,
+        "role_arn": partial(
+            check_matches,
+            pattern=r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]{1,1024}",
+            rule="the ARN of an IAM role",
+        ),
+        "shadow_model_name": check_name,
+        "shadow_variant_name": check_name,
+        "sampling_percentage": check_sampling_percentage,
+        "start_time": check_moment,
+        "end_time": check_moment,
+        "instance_type": optional(check_instance_type),
+        "data_storage_uri": optional(
+            partial(
+                check_matches,
+                pattern=r"s3://[^/\s]{1,63}(/[^\n]{0,448})?",
+                rule="a place in S3, s3://bucket/prefix",
+            )
+        ),
+        "data_storage_kms_key": _check_key,
+        "volume_kms_key": _check_key,
+        "description": optional(check_text),
+        "tags": check_tags,
+        **ShadowTestTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#dfe3f2"
 
@@ -139,13 +194,20 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flag("deferrable", deferrable)
         if wait_until is not None:
             check_choice("wait_until", wait_until, WaitUntil)
         check_choice("on_kill", on_kill, OnKillTest)
         check_seconds("waiter_delay", waiter_delay)
         check_seconds("max_describe_gap", max_describe_gap)
-        check_duration("duration", duration)
-        check_duration("max_wait", max_wait)
+        if duration is not None:
+            check_duration("duration", duration, most=LONGEST)
+        if max_wait is not None:
+            check_duration("max_wait", max_wait, most=LONGEST_TO_WAIT)
+        if instance_count is not None:
+            check_count("instance_count", instance_count)
+        check_content_types("csv_content_types", csv_content_types)
+        check_content_types("json_content_types", json_content_types)
         self.name = name
         self.endpoint_name = endpoint_name
         self.role_arn = role_arn
@@ -172,6 +234,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.max_describe_gap = max_describe_gap
 
     def execute(self, context: Any) -> ShadowReport:
+        self.check_rendered()
         test = self._test()
         self.push_endpoint_links(context, self.endpoint_name)
         creation = Creation(
@@ -217,13 +280,13 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
                 shadow=ShadowVariant(
                     model_name=self.shadow_model_name,
                     name=self.shadow_variant_name,
-                    sampling_percentage=_whole(self.sampling_percentage),
+                    sampling_percentage=rendered_number(self.sampling_percentage),
                     instance_type=self.instance_type,
                     instance_count=self.instance_count,
                 ),
                 schedule=Schedule(
-                    starts_at=_moment("start_time", self.start_time),
-                    ends_at=_moment("end_time", self.end_time),
+                    starts_at=moment("start_time", self.start_time),
+                    ends_at=moment("end_time", self.end_time),
                     duration=self.duration,
                 ),
                 storage=self._storage(),
@@ -252,21 +315,3 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     def _planned(self, look: Experiment) -> datetime:
         planned = look.ends_at if self.wait_until == "Completed" else look.starts_at
         return planned or look.seen_at
-
-
-def _whole(value: int | str) -> int:
-    """Jinja renders numbers as text."""
-    try:
-        return int(value) if isinstance(value, str) else value
-    except ValueError:
-        raise InvalidArgument(
-            f"sampling_percentage must be a whole number from 1 to 100 (got {value!r})"
-        ) from None
-
-
-def _moment(name: str, value: datetime | str | None) -> datetime | None:
-    """:raises InvalidArgument: if *value* is no time; that it has a zone is seen to by the schedule."""
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        raise InvalidArgument(f"{name} must be a time as in ISO 8601 (got {value!r})") from None

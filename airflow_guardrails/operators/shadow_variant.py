@@ -5,13 +5,22 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.shadow_variant import is_derived
 from airflow_guardrails.connected import ConnectedTask
+from airflow_guardrails.domain.arguments import (
+    Check,
+    check_instance_type,
+    check_name,
+    check_rendered_count,
+    check_sampling_percentage,
+    optional,
+    rendered_number,
+)
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome
@@ -22,6 +31,7 @@ from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_variant_configs import WithoutShadow, WithShadow
 from airflow_guardrails.operators.shadow_variant_maker import DerivedConfig
 from airflow_guardrails.strategies import AllAtOnce, Strategy
+from airflow_guardrails.tasks.validation import check_flag
 
 # Production's fleet is replaced by one like it, so there is little to go wrong; without a bake nothing could
 # be undone at all.
@@ -33,12 +43,19 @@ _OF_THE_UPDATE = ("strategy", "alarms", "events_queue_url", *ConnectedTask.templ
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
     """A guarded update to a configuration that is derived from the live one when the task runs."""
 
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "endpoint_config_name_prefix": optional(check_name),
+        **SageMakerGuardedUpdateOperator.rendered_checks,
+    }
+
     def __init__(self, *, endpoint_config_name_prefix: str | None, **kwargs: Any) -> None:
         # The name is known when the task runs. It holds the task instance, so what serves under it is ours.
         super().__init__(endpoint_config_name="", if_already_live="succeed", **kwargs)
         self.endpoint_config_name_prefix = endpoint_config_name_prefix
 
     def execute(self, context: Any) -> Report:
+        # The name is made of templated fields.
+        self.check_rendered()
         prefix, content = self._naming()
         self.endpoint_config_name = guarded_name(
             self.endpoint_config_name_prefix or prefix, context, {"endpoint": self.endpoint_name, **content}
@@ -115,6 +132,14 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
         "endpoint_config_name_prefix",
         *_OF_THE_UPDATE,
     )
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "shadow_model_name": check_name,
+        "sampling_percentage": check_sampling_percentage,
+        "shadow_variant_name": check_name,
+        "instance_type": optional(check_instance_type),
+        "instance_count": optional(check_rendered_count),
+        **_DerivedUpdateOperator.rendered_checks,
+    }
     ui_color = "#d9e4f2"
 
     def __init__(
@@ -155,9 +180,9 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
             return ShadowVariant(
                 model_name=self.shadow_model_name,
                 name=self.shadow_variant_name,
-                sampling_percentage=_number(self.sampling_percentage),
+                sampling_percentage=rendered_number(self.sampling_percentage),
                 instance_type=self.instance_type,
-                instance_count=_number(self.instance_count),
+                instance_count=rendered_number(self.instance_count),
             )
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
@@ -211,6 +236,7 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
             strategy=strategy,
             **kwargs,
         )
+        check_flag("delete_config", delete_config)
         if delete_config and not self.wait_for_completion:
             raise InvalidArgument(
                 "delete_config must be False without wait_for_completion (got True): until the update has "
@@ -245,8 +271,3 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
             self.log.info("Endpoint configuration %s is deleted", name)
         except (ClientError, BotoCoreError) as error:
             self.log.warning("Endpoint configuration %s could not be deleted: %s", name, error)
-
-
-def _number(value: Any) -> Any:
-    """Read what Jinja has rendered; anything else is judged as it is."""
-    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.connected import check_choice, check_duration, check_seconds
+from airflow_guardrails.domain import arguments
+from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_text
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport
 from airflow_guardrails.domain.shadow_stop import Action
@@ -16,6 +18,7 @@ from airflow_guardrails.domain.shadow_watch import ShadowWatch, Until
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators.shadow_stopping import Stopping
 from airflow_guardrails.shadow_base import CHANGING, ShadowTestTask
+from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
 StopAction = Literal["keep_production", "promote", "keep_both"]
 
@@ -49,6 +52,12 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
     """
 
     template_fields: Sequence[str] = ("name", "action", "reason", *ShadowTestTask.template_fields)
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "name": check_experiment_name,
+        "action": partial(arguments.check_choice, choices=StopAction),
+        "reason": check_text,
+        **ShadowTestTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#dfe3f2"
 
@@ -65,6 +74,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flag("deferrable", deferrable)
         check_seconds("waiter_delay", waiter_delay)
         check_seconds("max_describe_gap", max_describe_gap)
         check_duration("max_wait", max_wait)
@@ -77,7 +87,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         self.max_describe_gap = max_describe_gap
 
     def execute(self, context: Any) -> ShadowReport:
-        check_choice("action", self.action, StopAction)
+        self.check_rendered()
         deadline = self.monotonic() + self.max_wait.total_seconds()
         watch = self.translated(
             lambda: self._stopping(deadline).ask(ShadowWatch(name=self.name, until=Until.ENDED))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -17,12 +17,19 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_guardrails.base import OnRollback, RolloutTask
-from airflow_guardrails.connected import check_choice, check_seconds
+from airflow_guardrails.domain.arguments import Check, check_moment, check_name, check_url, optional
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.tasks.validation import (
+    check_choice,
+    check_flags,
+    check_interval,
+    check_seconds,
+    moment,
+)
 from airflow_guardrails.triggers.memory import recall, remember
 
 STATE_KEY = "airflow_guardrails_watch"
@@ -73,6 +80,14 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "events_queue_url",
         *RolloutTask.template_fields,
     )
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "endpoint_name": check_name,
+        "endpoint_config_name": check_name,
+        "previous_endpoint_config_name": optional(check_name),
+        "started_after": check_moment,
+        "events_queue_url": optional(check_url),
+        **RolloutTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
 
@@ -92,8 +107,12 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         events_queue_url: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_interval("poke_interval", poke_interval)
+        if "timeout" in kwargs:
+            check_interval("timeout", kwargs["timeout"], may_be_zero=True)
         # Airflow's own soft_fail skips on every failure, a rollback included; so it is not told.
         super().__init__(poke_interval=poke_interval, **kwargs)
+        check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("on_rollback", on_rollback, OnRollback)
         check_seconds("start_timeout", start_timeout)
         check_seconds("max_describe_gap", max_describe_gap)
@@ -139,6 +158,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
             raise
 
     def _look(self, context: Any) -> Report | None:
+        self.check_rendered()
         watch = self._with_deadline(self.observe(context, self._begun(context)))
         if self.reschedule and watch.suspected and watch.outcome is None:
             # A rescheduled sensor may forget what it suspects; so it takes its second look here.
@@ -156,7 +176,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.push_links(context, ())
         if self.reschedule and (kept := self._kept(context)):
             return kept
-        started_after = _moment(self.started_after)
+        started_after = moment("started_after", self.started_after)
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
@@ -200,10 +220,10 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
 
     def _refuse_what_hides_a_rollback(self) -> None:
         for flag in ("silent_fail", "never_fail"):
-            if getattr(self, flag):
+            if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
-                    f"{flag} must not be set (got True): it would hide a rollback. Use on_rollback='skip' "
-                    "or 'return' to go on after one"
+                    f"{flag} must not be set (got {value!r}): it would hide a rollback. Use "
+                    "on_rollback='skip' or 'return' to go on after one"
                 )
         known = self.previous_endpoint_config_name is not None and self.started_after is not None
         if self.reschedule and not known and not keeps_task_state():
@@ -229,14 +249,3 @@ def keeps_task_state() -> bool:
     from airflow.sdk.execution_time import context  # noqa: PLC0415 - costs time, and only reschedule needs it
 
     return hasattr(context, "TaskStateStoreAccessor")
-
-
-def _moment(value: datetime | str | None) -> datetime | None:
-    """:raises InvalidArgument: if *value* is no time with a time zone."""
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        moment = None
-    if value is not None and (moment is None or moment.tzinfo is None):
-        raise InvalidArgument(f"started_after must be a time with its zone, as in ISO 8601 (got {value!r})")
-    return moment

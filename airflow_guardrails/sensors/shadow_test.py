@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -15,17 +15,27 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.connected import check_choice, check_seconds
+from airflow_guardrails.domain.arguments import Check, check_experiment_name
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.shadow_base import ShadowTestTask
+from airflow_guardrails.tasks.validation import (
+    check_choice,
+    check_count,
+    check_flags,
+    check_interval,
+    check_seconds,
+)
 
 WaitUntil = Literal["Running", "Completed"]
 
 LOOK_AGAIN_AFTER = 15.0
+
+# A test may begin long after it is made.
+LONGEST_TIMEOUT = timedelta(days=366)
 
 
 class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
@@ -58,6 +68,10 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("name", *ShadowTestTask.template_fields)
+    rendered_checks: ClassVar[Mapping[str, Check]] = {
+        "name": check_experiment_name,
+        **ShadowTestTask.rendered_checks,
+    }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
 
@@ -74,8 +88,11 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         **kwargs: Any,
     ) -> None:
+        check_interval("poke_interval", poke_interval)
+        check_interval("timeout", timeout, most=LONGEST_TIMEOUT, may_be_zero=True)
         # Airflow's own soft_fail skips on every failure, a cancelled test included; so it is not told.
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("until", until, WaitUntil)
         check_seconds("max_describe_gap", max_describe_gap)
         _check_min_invocations(min_invocations, until)
@@ -120,6 +137,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         return report
 
     def _look(self, context: Any) -> ShadowReport | None:
+        self.check_rendered()
         before = self._watch or self._begun()
         watch = self.observe_test(context, before)
         while self.reschedule and watch.missing_since and not (watch.ending or watch.unanswered):
@@ -136,9 +154,9 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     def _refuse_what_hides_a_cancelled_test(self) -> None:
         for flag in ("silent_fail", "never_fail"):
-            if getattr(self, flag):
+            if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
-                    f"{flag} must not be set (got True): it would hide a cancelled shadow test. Use a "
+                    f"{flag} must not be set (got {value!r}): it would hide a cancelled shadow test. Use a "
                     "trigger_rule downstream to go on after one"
                 )
 
@@ -146,8 +164,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 def _check_min_invocations(value: Any, until: str) -> None:
     if value is None:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidArgument(f"min_invocations must be a whole number of at least 1 (got {value!r})")
+    check_count("min_invocations", value)
     if until != Until.COMPLETED.value:
         raise InvalidArgument(
             f"until must be left out where min_invocations is given (got {until!r}): the requests decide"

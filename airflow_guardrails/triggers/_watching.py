@@ -14,6 +14,15 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
+from airflow_guardrails.domain.arguments import (
+    check_connection_id,
+    check_epoch,
+    check_options,
+    check_region,
+    check_seconds,
+    check_verify,
+    optional,
+)
 from airflow_guardrails.domain.follow import Say
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -44,6 +53,8 @@ class WatchingTrigger(BaseTrigger):
 
     The event is a dict: ``report``, and ``error`` with the reason in words where the watch itself could not
     go on; exactly one of them is set. Outside a triggerer: ``event = await anext(trigger.run())``.
+
+    :raises InvalidValue: if an argument breaks a rule; the text gives its name, the rule and the value.
     """
 
     # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
@@ -72,6 +83,14 @@ class WatchingTrigger(BaseTrigger):
         max_describe_gap: float = MAX_DESCRIBE_GAP,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        check_seconds("waiter_delay", waiter_delay)
+        check_seconds("max_describe_gap", max_describe_gap)
+        check_seconds("fire_floor", fire_floor, may_be_zero=True)
+        optional(check_epoch)("deadline", deadline)
+        check_connection_id("aws_conn_id", aws_conn_id)
+        check_region("region_name", region_name)
+        check_verify("verify", verify)
+        check_options("botocore_config", botocore_config)
         self.waiter_delay = waiter_delay
         self.deadline = deadline
         self.fire_floor = fire_floor

@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
+from airflow_guardrails.domain.arguments import (
+    check_choice,
+    check_name,
+    check_options,
+    check_seconds,
+    check_url,
+    optional,
+)
 from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
@@ -21,6 +29,9 @@ from airflow_guardrails.triggers.waits import EndpointWait
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
+
+OnTimeout = Literal["fail", "abort"]
+OnKill = Literal["leave", "abort"]
 
 
 class SageMakerRolloutTrigger(WatchingTrigger):
@@ -78,11 +89,20 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         memory: Memory | None = None,
+        deferred_at: float | None = None,  # noqa: ARG002 - triggers of older releases carry it
         on_timeout: str = "fail",
         events_queue_url: str | None = None,
         **common: Any,
     ) -> None:
         super().__init__(waiter_delay=waiter_delay, **common)
+        check_name("endpoint_name", endpoint_name)
+        check_name("endpoint_config_name", endpoint_config_name)
+        optional(check_name)("previous_endpoint_config_name", previous_endpoint_config_name)
+        check_seconds("start_timeout", start_timeout)
+        check_options("memory", memory)
+        check_choice("on_timeout", on_timeout, OnTimeout)
+        check_choice("on_kill", self.kill_action, OnKill)
+        optional(check_url)("events_queue_url", events_queue_url)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name

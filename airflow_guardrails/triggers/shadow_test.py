@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
+from airflow_guardrails.domain.arguments import (
+    check_choice,
+    check_count,
+    check_experiment_name,
+    check_flag,
+    check_strings,
+    optional,
+)
 from airflow_guardrails.domain.follow import Following
 from airflow_guardrails.domain.shadow_follow import follow_test
 from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
@@ -16,6 +24,9 @@ from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.triggers.sharing import waiting
 from airflow_guardrails.triggers.waits import ExperimentWait
+
+WaitUntil = Literal["Running", "Completed", "Ended"]
+OnKill = Literal["leave", "stop"]
 
 
 class SageMakerShadowTestTrigger(WatchingTrigger):
@@ -65,6 +76,12 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         **common: Any,
     ) -> None:
         super().__init__(waiter_delay=waiter_delay, **common)
+        check_experiment_name("name", name)
+        check_choice("until", until, WaitUntil)
+        optional(check_count)("min_invocations", min_invocations)
+        check_flag("adopted", adopted)
+        check_strings("warnings", warnings)
+        check_choice("on_kill", self.kill_action, OnKill)
         self.name = name
         self.until = until
         self.min_invocations = min_invocations

@@ -410,7 +410,7 @@ def test_what_can_have_no_shadow_is_refused_with_the_rule(hosting, add_shadow, n
     ("changes", "error", "says"),
     [
         ({"sampling_percentage": 0}, InvalidArgument, r"from 1 to 100 \(got 0\)"),
-        ({"sampling_percentage": "101"}, InvalidArgument, r"from 1 to 100 \(got 101\)"),
+        ({"sampling_percentage": "101"}, InvalidArgument, r"from 1 to 100 \(got '101'\)"),
         ({"sampling_percentage": "half"}, InvalidArgument, r"from 1 to 100 \(got 'half'\)"),
         ({"instance_count": 0}, InvalidArgument, r"instance_count must be .* at least 1 \(got 0\)"),
         ({"shadow_variant_name": "a b"}, InvalidArgument, "shadow_variant_name must be"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.predictions import classes, edges, scores
 from airflow_guardrails.domain.predictions.agreement import Disagreement
 from airflow_guardrails.domain.predictions.counts import PAIRS, disagreements
@@ -112,11 +113,22 @@ class Comparison:
 
         :raises InvalidComparison: if it is none, or of another version
         """
-        if written.get("schema_version") != SCHEMA_VERSION:
+        version = written.get("schema_version") if isinstance(written, Mapping) else None
+        if version != SCHEMA_VERSION:
             raise InvalidComparison(
-                f"a comparison must have schema_version {SCHEMA_VERSION} "
-                f"(got {written.get('schema_version')!r}): compare the hour again"
+                f"a comparison must have schema_version {SCHEMA_VERSION} (got {version!r}): compare the hour "
+                "again"
             )
+        try:
+            return cls._read(written)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, GuardrailsValueError):
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            raise InvalidComparison(f"a comparison must be as this version writes it ({reason})") from error
+
+    @classmethod
+    def _read(cls, written: Mapping[str, Any]) -> Comparison:
         return cls(
             rule=PredictionRule.from_dict(written["rule"]),
             counts=dict(written["counts"]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
+from airflow_guardrails.domain.arguments import is_number
 from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
 from airflow_guardrails.domain.predictions.paths import Path
 
@@ -53,7 +53,7 @@ class PredictionRule:
         self._check_tolerance("relative_tolerance")
         if self.has_tolerance and self.label is not None and self.score is None:
             raise _broken("score", "given where there is a tolerance", None, "labels are equal or not")
-        if not (_is_number(self.max_disagreement) and 0 <= self.max_disagreement < 1):
+        if not (is_number(self.max_disagreement) and 0 <= self.max_disagreement < 1):
             because = "at 1, no shadow would be bad enough"
             raise _broken("max_disagreement", "a share from 0 to below 1", self.max_disagreement, because)
         if not (_is_whole(self.min_pairs) and self.min_pairs >= 1):
@@ -101,7 +101,7 @@ class PredictionRule:
                 f"PredictionRule has no {unknown[0]!r} (it has {', '.join(sorted(known))})", field=unknown[0]
             )
         given = dict(written)
-        if _is_number(given.get("within")):
+        if is_number(given.get("within")):
             given["within"] = timedelta(seconds=given["within"])
         return cls(**given)
 
@@ -130,16 +130,12 @@ class PredictionRule:
 
     def _check_tolerance(self, field: str) -> None:
         value = getattr(self, field)
-        if value is not None and not (_is_number(value) and value >= 0):
+        if value is not None and not (is_number(value) and value >= 0):
             raise _broken(field, "a number of 0 or more", value, "it says how far two scores may differ")
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _broken(field: str, rule: str, got: object, because: str) -> InvalidPredictionRule:

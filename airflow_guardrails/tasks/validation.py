@@ -1,0 +1,154 @@
+"""
+Checks of what a DAG author gave, as :class:`~airflow_guardrails.exceptions.InvalidArgument`.
+
+A task checks in its constructor what is not templated, and after rendering what is; see
+:meth:`airflow_guardrails.connected.ConnectedTask.check_rendered`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from airflow_guardrails.aws.deployment_config import as_guardrails
+from airflow_guardrails.domain import arguments
+from airflow_guardrails.domain.arguments import Check, shown
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.exceptions import InvalidArgument
+
+# CsvContentType and JsonContentType of SageMaker's API.
+_CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
+
+Result = TypeVar("Result")
+Given = ParamSpec("Given")
+
+
+def refused(check: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Return *check* with its errors as ``InvalidArgument``, which Airflow does not retry."""
+
+    @wraps(check)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        try:
+            return check(*args, **kwargs)
+        except GuardrailsValueError as error:
+            raise InvalidArgument(str(error)) from error
+
+    return checked
+
+
+check_choice = refused(arguments.check_choice)
+check_count = refused(arguments.check_count)
+check_duration = refused(arguments.check_duration)
+check_flag = refused(arguments.check_flag)
+check_interval = refused(arguments.check_interval)
+check_options = refused(arguments.check_options)
+check_seconds = refused(arguments.check_seconds)
+moment = refused(arguments.moment)
+
+
+def check_flags(**flags: object) -> None:
+    """:raises InvalidArgument: if one of them is neither True nor False."""
+    for name, value in flags.items():
+        check_flag(name, value)
+
+
+def check_list(name: str, value: object, *, of: str) -> None:
+    """
+    :param of: what it is a list of, for people.
+    :raises InvalidArgument: if *value* is no list, tuple or other sequence.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise InvalidArgument(f"{name} must be a list of {of} (got {shown(value)})")
+
+
+def check_content_types(name: str, value: Any) -> None:
+    """:raises InvalidArgument: if *value* is not a list of content types; it may be empty."""
+    check_list(name, value, of="content types")
+    for text in value:
+        if not isinstance(text, str) or not _CONTENT_TYPE.fullmatch(text):
+            raise InvalidArgument(f'{name} must be content types, like "text/csv" (got {shown(text)})')
+
+
+def check_verify(name: str, value: object) -> None:
+    """:raises InvalidArgument: if *value* is neither None, nor True or False, nor an existing file."""
+    if value is None or isinstance(value, bool):
+        return
+    if not isinstance(value, str) or not _exists(value):
+        raise InvalidArgument(
+            f"{name} must be True, False, None or the path of a file with certificates that exists "
+            f"(got {shown(value)})"
+        )
+
+
+def check_strategy(name: str, value: Any) -> None:
+    """:raises InvalidArgument: if *value* is neither a strategy nor a dict in the API's form."""
+    if value is None:
+        raise InvalidArgument(
+            f"{name} must be built from airflow_guardrails.strategies, or a dict in the form of the API's "
+            "DeploymentConfig (got None)"
+        )
+    try:
+        as_guardrails(value)
+    except GuardrailsValueError as error:
+        text = str(error)
+        raise InvalidArgument(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def check_alarms(name: str, value: Any) -> None:
+    """:raises InvalidArgument: if *value* is not a list of names; None is not, an empty list is."""
+    check_list(name, value, of="alarm names, which may be empty")
+    try:
+        as_guardrails(None, value)
+    except GuardrailsValueError as error:
+        raise InvalidArgument(str(error)) from error
+
+
+def check_tags(name: str, value: object) -> None:
+    """:raises InvalidArgument: if *value* is neither None nor a dict of text."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(f"{name} must be a dict of tags, or None (got {shown(value)})")
+    for key, text in value.items():
+        if not isinstance(key, str) or not key or not isinstance(text, str):
+            raise InvalidArgument(
+                f"{name} must be a dict of tags, whose keys and values are text (got {shown({key: text})})"
+            )
+
+
+def coerce(name: str, kind: Any, value: Any) -> Any:
+    """
+    Return *value* where it is of that *kind*, or build it from a dict of its arguments.
+
+    :raises InvalidArgument: if *value* is neither, or the arguments break a rule.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        raise InvalidArgument(
+            f"{name} must be a {kind.__name__} or a dict of its arguments (got {shown(value)})"
+        )
+    try:
+        return kind(**value)
+    except (TypeError, GuardrailsValueError) as error:
+        raise InvalidArgument(
+            f"{name}: {kind.__name__} cannot be built from {shown(value)}: {error}"
+        ) from error
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists() and bool(path.strip())
+    except (OSError, ValueError):  # too long, or with a null byte
+        return False
+
+
+# For the tables of templated fields, beside those of ``domain.arguments``.
+CONNECTION_CHECKS: Mapping[str, Check] = {
+    "aws_conn_id": arguments.check_connection_id,
+    "region_name": arguments.check_region,
+    "verify": check_verify,
+}

@@ -1,0 +1,54 @@
+"""Whatever stands in an argument of a trigger, a strategy or a rule: it is refused by name, or sensible."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_guardrails.rules import CanaryAnalysis, MetricRule, PredictionRule
+from airflow_guardrails.strategies import AllAtOnce, Canary, GuardrailsValueError, Linear, Rolling
+from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
+from tests.arguments.odd import ODD, Odd, complaint, parameters
+
+BAKE = timedelta(minutes=10)
+
+# Arguments that each value must have.
+VALUES = {
+    AllAtOnce: {},
+    Canary: {"percent": 25, "bake": BAKE},
+    Linear: {"percent": 25, "bake": BAKE},
+    Rolling: {"batch_percent": 25, "bake": BAKE},
+    MetricRule: {"metric": "ModelLatency"},
+    PredictionRule: {},
+    CanaryAnalysis: {},
+    SageMakerRolloutTrigger: {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"},
+    SageMakerShadowTestTrigger: {"name": "trial"},
+}
+
+CASES = [
+    pytest.param(kind, name, id=f"{kind.__name__}-{name}") for kind in VALUES for name in parameters(kind)
+]
+
+
+def refused(kind, name, value):
+    """Return the error that refuses *value*; None if it is accepted."""
+    try:
+        kind(**{**VALUES[kind], name: value})
+    except Exception as error:  # noqa: BLE001 - which one it is is what is tested
+        return error
+    return None
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_an_odd_value_is_refused_by_name_or_accepted(kind, name):
+    errors = ((value, refused(kind, name, value)) for value in ODD)
+    complaints = [complaint(error, name, value) for value, error in errors if error is not None]
+
+    assert not list(filter(None, complaints))
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_an_argument_is_refused_if_it_is_no_value_at_all(kind, name):
+    assert isinstance(refused(kind, name, Odd()), GuardrailsValueError)
