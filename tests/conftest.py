@@ -227,6 +227,21 @@ class TaskInstance:
         self.xcoms[key] = json.loads(json.dumps(value))
 
 
+def switch_of(endpoint_name: str = "churn", target: str = "churn-v2", task_instance: Any = TaskInstance):
+    """Return the abort switch of the update that *task_instance* launches."""
+    from airflow_guardrails.domain.abort_switch import AbortSwitch  # noqa: PLC0415
+    from airflow_guardrails.domain.intent import owner_of  # noqa: PLC0415
+
+    owner = owner_of(
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+        task_id=task_instance.task_id,
+        map_index=task_instance.map_index,
+        endpoint_name=endpoint_name,
+    )
+    return AbortSwitch.of(endpoint_name, owner=owner, target=target)
+
+
 @pytest.fixture
 def task_instance():
     return TaskInstance()

@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AbortRefused,
     AbortSwitchDrifted,
@@ -21,8 +20,9 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 
 
@@ -206,7 +206,7 @@ def test_a_switch_that_does_not_become_ok_in_time_stops_the_launch(churn, update
     operator = update()
     operator.sleep = lambda _: None  # no time passes in AWS
     clock = iter(range(0, 10_000, 60))
-    operator.now = lambda: next(clock)
+    operator.monotonic = lambda: next(clock)
 
     with pytest.raises(AbortSwitchNotReady, match="INSUFFICIENT_DATA after 180 s"):
         operator.execute(context)

@@ -9,7 +9,6 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.aws.intent import intent_tags, parse_intent
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AbortSwitchDrifted,
     ConfigAlreadyLive,
@@ -25,8 +24,9 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators.intents import NOWHERE
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 
 
@@ -59,7 +59,7 @@ def update(churn, simulated_sleep):
         }
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep
-        operator.now = lambda: churn.now().timestamp()
+        operator.monotonic = lambda: churn.now().timestamp()
         return operator
 
     return build

@@ -6,7 +6,6 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AlarmNotFound,
     ConfigAlreadyLive,
@@ -23,8 +22,9 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.links.sagemaker import FACTS_KEY
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 
 
@@ -297,7 +297,7 @@ def deferral(operator, context):
 
 def test_the_deferral_ends_after_our_own_deadline_because_execution_timeout_does_not(churn, update, context):
     operator = update(deferrable=True, max_wait=timedelta(hours=1))
-    operator.now = lambda: 1_000_000.0
+    operator.monotonic = lambda: 1_000_000.0
 
     deferred = deferral(operator, context)
 
