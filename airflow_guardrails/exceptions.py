@@ -9,6 +9,7 @@ error                    retried  means
 =======================  =======  ===========================================================================
 GuardrailsError                   root of all of them
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
+ AccessDenied            no       AWS does not allow a call that the task needs; the text names the action
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
  PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it
@@ -63,6 +64,10 @@ class GuardrailsError(AirflowException):
 
 class InvalidArgument(GuardrailsError, AirflowFailException):
     """An argument breaks a rule; the text gives name, rule and value."""
+
+
+class AccessDenied(GuardrailsError, AirflowFailException):
+    """AWS does not allow a call that the task needs; the text gives action and resource."""
 
 
 class EndpointNotFound(GuardrailsError, AirflowFailException):

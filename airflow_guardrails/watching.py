@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.connected import ConnectedTask
-from airflow_guardrails.exceptions import UnexpectedAnswer
+from airflow_guardrails.exceptions import AccessDenied, UnexpectedAnswer
 from airflow_guardrails.killing import Kill
 
 if TYPE_CHECKING:
@@ -48,10 +48,13 @@ def report_of(event: Any, *, unwatched: str) -> dict[str, Any]:
     Read the trigger's event.
 
     :param unwatched: what is so where the watch could not go on, in words before the reason.
+    :raises AccessDenied: if the watch could not go on because AWS does not allow it.
     :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
     """
     if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
         raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
+    if action := event.get("denied"):
+        raise AccessDenied(f"Access denied: {action}. {unwatched}: {event['error']}")
     if event.get("error"):
         raise UnexpectedAnswer(f"{unwatched}: {event['error']}")
     report: dict[str, Any] = event["report"]

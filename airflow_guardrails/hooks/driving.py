@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer, is_access_denied, is_passing
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_access_denied, is_passing, named_text
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
@@ -190,4 +190,4 @@ def no_answer_or_raise(ask: ShadowAsk, error: Exception) -> NoAnswer:
         raise error
     if isinstance(ask, CountRequests) and isinstance(error, ClientError) and is_access_denied(error):
         raise error
-    return NoAnswer(f"{type(error).__name__}: {error}")
+    return NoAnswer(named_text(error))

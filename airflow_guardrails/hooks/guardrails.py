@@ -59,7 +59,7 @@ from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
 from airflow_guardrails.domain.shadow_hosts import ModelFacts
 from airflow_guardrails.domain.shadow_stop import Action
-from airflow_guardrails.hooks.sessions import SharingHook, building
+from airflow_guardrails.hooks.sessions import SharingHook, building, without_secret_url
 
 # Bytes of an S3 object that are read at once.
 _CHUNK = 2**20
@@ -446,7 +446,8 @@ class AsyncCalls:
             if service not in self._clients:
                 connecting = await _connect(hook)
                 async with building():
-                    self._clients[service] = await self._stack.enter_async_context(connecting)
+                    with without_secret_url():
+                        self._clients[service] = await self._stack.enter_async_context(connecting)
             return self._clients[service]
 
 

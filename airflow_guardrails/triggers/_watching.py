@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.errors import UnexpectedAnswer, named_text
+from airflow_guardrails.aws.permissions import denial
 from airflow_guardrails.domain.follow import Say
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -121,4 +122,4 @@ class WatchingTrigger(BaseTrigger):
         try:
             return {"report": await self.watch_to_its_report(), "error": None}
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-            return {"report": None, "error": f"{type(error).__name__}: {error}"}
+            return {"report": None, "error": named_text(error), **denial(error)}
