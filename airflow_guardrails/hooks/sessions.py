@@ -12,8 +12,8 @@ import gzip
 import json
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
+from airflow_guardrails.aws.errors import clean_answer, cleaned
 from airflow_guardrails.aws.events import LONG_POLL
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ class SharingHook(AwsBaseHook):
             return self._kin.get_session(region_name, deferrable)
         if not deferrable:
             if region_name not in self._sessions:
-                self._sessions[region_name] = super().get_session(region_name)
+                session = super().get_session(region_name)
+                _clean_errors(session.events)
+                self._sessions[region_name] = session
             return self._sessions[region_name]
         if self._async_session is None:
             self._async_session = self._open_session(region_name)
@@ -160,7 +163,8 @@ class SharingHook(AwsBaseHook):
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
         if not deferrable:
-            return super().get_client_type(region_name, config)
+            with without_secret_url():
+                return super().get_client_type(region_name, config)
         _parse(self.service_name)
         config = PATIENT.merge(config or self.config)
         if self.service_name == "sqs" and config.read_timeout is not None:
@@ -217,12 +221,43 @@ def asynchronous_session(session: Session) -> AioSession:
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
     opened.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
+    _clean_errors(opened.get_component("event_emitter"))
     opened.set_config_variable("region", session.region_name)
     if session.profile_name != "default":
         opened.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
     return opened
+
+
+def _clean_errors(events: Any) -> None:
+    """Let no error of a client tell the credentials in an ``endpoint_url``, nor more than one line."""
+    events.register_first("after-call-error", _clean_error)
+    events.register_first("after-call", _clean_answer)
+
+
+# What a listener returns may be taken for an answer, so these return nothing.
+
+
+def _clean_error(*, exception: Exception, **_: Any) -> None:
+    cleaned(exception)
+
+
+def _clean_answer(*, parsed: Any, **_: Any) -> None:
+    clean_answer(parsed)
+
+
+@contextmanager
+def without_secret_url() -> Iterator[None]:
+    """Let boto3's refusal of an ``endpoint_url`` not show it."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Invalid endpoint"):
+            raise
+        raise ValueError(
+            "endpoint_url must be a URL, as https://host:port (it is not shown: it may hold credentials)"
+        ) from None
 
 
 def parse_moment(value: Any) -> datetime:

@@ -291,7 +291,7 @@ class Poller(Generic[Seen]):
                 "(%s)",
                 self._kind.name,
                 self._kind.permission,
-                error,
+                errors.text_for_people(error),
             )
 
     # Looks.
@@ -333,7 +333,9 @@ class Poller(Generic[Seen]):
                 if not errors.is_refused(error):
                     raise
                 await self._connection.refused()
-                raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
+                raise errors.Unanswered(
+                    reason=f"the credentials are refused: {errors.text_for_people(error)}"
+                ) from error
             self._pace.answered()
             return look
 
