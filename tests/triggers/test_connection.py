@@ -87,6 +87,13 @@ async def key_of(calls):
     return frozen.access_key
 
 
+async def renewed(shared):
+    """Begin the look-up that is due, wait for it, and return the calls there are then."""
+    await shared.calls()
+    await shared.settled()
+    return await shared.calls()
+
+
 def is_closed(client):
     return client._endpoint.http_session._sessions is None
 
@@ -120,7 +127,7 @@ async def test_an_unchanged_connection_keeps_its_clients_and_is_looked_up_once_i
     client = await client_of(first)
     for _ in range(10):
         clock.now += LOOK_UP_EVERY / 2
-        assert await shared.calls() is first
+        assert await renewed(shared) is first
 
     assert await client_of(await shared.calls()) is client
     assert looked_up.times == 1 + 5
@@ -130,7 +137,7 @@ async def test_close_closes_every_client_those_of_before_included(churn, shared,
     clients = []
     for key in (OLD, NEW):
         connect(key)
-        calls = await shared.calls()
+        calls = await renewed(shared)
         await calls.look("churn")
         await calls.alarms(("errors",))
         clients += calls._clients.values()
@@ -152,7 +159,7 @@ async def test_a_changed_connection_is_noticed_at_its_next_look_up(shared, conne
     assert await key_of(await shared.calls()) == OLD
     clock.now += 1
 
-    assert await key_of(await shared.calls()) == NEW
+    assert await key_of(await renewed(shared)) == NEW
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ async def test_whatever_has_changed_in_its_extra_counts(shared, connect, clock, 
     connect(**change)
     clock.now += LOOK_UP_EVERY
 
-    assert await shared.calls() is not before
+    assert await renewed(shared) is not before
 
 
 async def test_a_refusal_has_the_connection_looked_up_at_once_but_not_more_than_twice_a_minute(
@@ -179,17 +186,21 @@ async def test_a_refusal_has_the_connection_looked_up_at_once_but_not_more_than_
 ):
     await shared.calls()
     clock.now += LOOK_UP_REFUSED_EVERY
-    await asyncio.gather(*[shared.refused() for _ in range(20)])
+    for _ in range(20):
+        shared.refused()
+    await shared.settled()
     assert looked_up.times == 2
 
     clock.now += LOOK_UP_REFUSED_EVERY - 1
     connect(NEW)
-    await shared.refused()
+    shared.refused()
+    await shared.settled()
     assert looked_up.times == 2
     assert await key_of(await shared.calls()) == OLD
 
     clock.now += 1
-    await shared.refused()
+    shared.refused()
+    await shared.settled()
     assert looked_up.times == 3
     assert await key_of(await shared.calls()) == NEW
 
@@ -212,8 +223,8 @@ async def test_a_look_up_that_fails_changes_nothing(
     with caplog.at_level(logging.WARNING, logger=connections.__name__):
         clock.now += LOOK_UP_EVERY
         if told == "by a refusal":
-            await shared.refused()
-        assert await shared.calls() is before
+            shared.refused()
+        assert await renewed(shared) is before
 
     assert "aws_default" in caplog.text
     assert (await before.look("churn")).name == "churn"
@@ -221,18 +232,18 @@ async def test_a_look_up_that_fails_changes_nothing(
     looked_up.error = None
     connect(NEW)
     clock.now += LOOK_UP_EVERY
-    assert await key_of(await shared.calls()) == NEW
+    assert await key_of(await renewed(shared)) == NEW
 
 
 async def test_a_connection_that_was_never_there_is_used_when_somebody_makes_it(shared, looked_up, clock):
     looked_up.error = AirflowNotFoundException("The conn_id `aws_default` isn't defined")
     before = await shared.calls()
     clock.now += LOOK_UP_EVERY
-    assert await shared.calls() is before
+    assert await renewed(shared) is before
 
     looked_up.error = None
     clock.now += LOOK_UP_EVERY
-    assert await key_of(await shared.calls()) == OLD
+    assert await key_of(await renewed(shared)) == OLD
 
 
 async def test_a_first_look_up_that_fails_passes_and_is_made_again_for_all_once_in_a_while(
@@ -261,7 +272,7 @@ async def test_a_call_in_flight_on_the_old_clients_is_answered(churn, shared, co
         await asyncio.sleep(0.01)
     connect(NEW)
     clock.now += LOOK_UP_EVERY
-    assert await shared.calls() is not calls
+    assert await renewed(shared) is not calls
     assert not look.done()
     await asyncio.to_thread(churn.simulator.client.clear_faults)
 
@@ -272,7 +283,7 @@ async def test_clients_of_before_are_closed_when_no_call_can_be_in_flight_on_the
     clients = []
     for number in range(8):
         connect(region_name=f"eu-west-{number}")
-        clients.append(await client_of(await shared.calls()))
+        clients.append(await client_of(await renewed(shared)))
         clock.now += max(LOOK_UP_EVERY, connections.KEPT_FOR)
 
     assert [is_closed(client) for client in clients] == [True] * 6 + [False] * 2
@@ -289,10 +300,10 @@ async def test_neither_the_log_nor_what_is_kept_of_a_connection_holds_its_secret
         await (await shared.calls()).look("churn")
         connect(NEW)
         clock.now += LOOK_UP_EVERY
-        await (await shared.calls()).look("churn")
+        await (await renewed(shared)).look("churn")
         looked_up.error = RuntimeError("the vault is sealed")
         clock.now += LOOK_UP_EVERY
-        await shared.calls()
+        await renewed(shared)
 
     told = [record.getMessage() for record in caplog.records if record.name == connections.__name__]
     assert len(told) == 2

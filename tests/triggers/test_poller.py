@@ -51,7 +51,7 @@ class Account:
     async def calls(self):
         return self
 
-    async def refused(self):
+    def refused(self):
         self.refusals += 1
 
     async def look(self, name):
