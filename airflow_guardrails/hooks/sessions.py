@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
 import math
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from functools import cached_property
@@ -143,13 +144,23 @@ class SharingHook(AwsBaseHook):
         self._kin = kin
         # Of this connection only: one whose role cannot be assumed now holds up no other.
         self.threads: Threads = Threads(most=_MOST_THREADS) if kin is None else kin.threads
+        self._known: AwsConnectionWrapper | None = None
         self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None
 
-    @cached_property
+    @property
     def conn_config(self) -> AwsConnectionWrapper:
-        own: AwsConnectionWrapper = super().conn_config if self._kin is None else self._kin.conn_config
-        return own
+        """
+        The connection, looked up once.
+
+        Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
+        hangs for one connection would hold up the look-ups of all.
+        """
+        if self._kin is not None:
+            return self._kin.conn_config
+        if self._known is None:
+            self._known = _look_up(self)
+        return self._known
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
@@ -203,6 +214,12 @@ class SharingHook(AwsBaseHook):
     def _open_session(self, region_name: str | None) -> AioSession:
         factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)
         return asynchronous_session(factory.create_session())
+
+
+# What AwsBaseHook does behind its cached_property.
+_look_up: Callable[[AwsBaseHook], AwsConnectionWrapper] = inspect.getattr_static(
+    AwsBaseHook, "conn_config"
+).func
 
 
 class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
