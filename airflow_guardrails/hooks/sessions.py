@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
 import math
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
@@ -22,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
-from asgiref.sync import sync_to_async
 from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
@@ -31,6 +32,7 @@ from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import clean_answer, cleaned
 from airflow_guardrails.aws.events import LONG_POLL
+from airflow_guardrails.hooks.threads import Threads, in_thread
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
@@ -52,8 +54,9 @@ def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {key: "" if key == "documentation" and isinstance(value, str) else value for key, value in pairs}
 
 
-# botocore's descriptions of its services, parsed once for all sessions.
+# botocore's descriptions of its services, parsed once for all sessions, by one thread at a time.
 LOADER = Loader(file_loader=TerseLoader())
+_PARSING = threading.Lock()
 
 # One client asks for everybody, so it slows down for everybody when AWS throttles; and a connection that
 # hangs is given up before long.
@@ -63,6 +66,9 @@ PATIENT = Config(
     read_timeout=20,
     max_pool_connections=20,
 )
+
+# Threads of one connection that may hang at once, each in a call that AWS does not answer.
+_MOST_THREADS = 8
 
 # Seconds between two tries to renew credentials that are still good.
 RETRY_REFRESH = 60.0
@@ -137,13 +143,25 @@ class SharingHook(AwsBaseHook):
     def __init__(self, *, kin: SharingHook | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._kin = kin
+        # Of this connection only: one whose role cannot be assumed now holds up no other.
+        self.threads: Threads = Threads(most=_MOST_THREADS) if kin is None else kin.threads
+        self._known: AwsConnectionWrapper | None = None
         self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None
 
-    @cached_property
+    @property
     def conn_config(self) -> AwsConnectionWrapper:
-        own: AwsConnectionWrapper = super().conn_config if self._kin is None else self._kin.conn_config
-        return own
+        """
+        The connection, looked up once.
+
+        Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
+        hangs for one connection would hold up the look-ups of all.
+        """
+        if self._kin is not None:
+            return self._kin.conn_config
+        if self._known is None:
+            self._known = _look_up(self)
+        return self._known
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
@@ -174,7 +192,7 @@ class SharingHook(AwsBaseHook):
 
     async def connecting(self, *, retries: bool = True) -> Any:
         """Make a client for an event loop, in a thread; it opens as a context manager."""
-        return await sync_to_async(self._connecting)(retries=retries)
+        return await in_thread(self.threads, self._connecting, retries=retries)
 
     def _connecting(self, *, retries: bool) -> Any:
         config = None if retries else self._without_retries
@@ -202,6 +220,12 @@ class SharingHook(AwsBaseHook):
         return asynchronous_session(factory.create_session())
 
 
+# What AwsBaseHook does behind its cached_property.
+_look_up: Callable[[AwsBaseHook], AwsConnectionWrapper] = inspect.getattr_static(
+    AwsBaseHook, "conn_config"
+).func
+
+
 class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
     """The factory that the user has configured, with the descriptions of services shared."""
 
@@ -216,7 +240,8 @@ class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
 
 def asynchronous_session(session: Session) -> AioSession:
     """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
-    from aiobotocore.session import AioSession  # noqa: PLC0415 - a worker does without
+    from aiobotocore.credentials import AioCredentialResolver  # noqa: PLC0415 - a worker does without
+    from aiobotocore.session import AioSession  # noqa: PLC0415
 
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
@@ -227,6 +252,9 @@ def asynchronous_session(session: Session) -> AioSession:
         opened.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
+    else:
+        # Or each client would look for them again while it is built, and others wait for their turn.
+        opened.register_component("credential_provider", AioCredentialResolver(providers=[]))
     return opened
 
 
@@ -297,5 +325,6 @@ _SITES: dict[asyncio.AbstractEventLoop, _Site] = {}
 
 def _parse(service: str) -> None:
     """Parse here, in a thread, most of what aiobotocore would parse in the event loop to build a client."""
-    LOADER.load_service_model(service, "service-2")
-    LOADER.load_service_model(service, "endpoint-rule-set-1")
+    with _PARSING:
+        LOADER.load_service_model(service, "service-2")
+        LOADER.load_service_model(service, "endpoint-rule-set-1")
