@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
+from airflow_guardrails.connected import defer_timeout, fire_floor
 from airflow_guardrails.domain.deadline import ABORTING
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.exceptions import ERROR_BY_OUTCOME
+from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.killing import abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.watching import WatchingTask, report_of
+
+if TYPE_CHECKING:
+    from airflow_guardrails.hooks.driving import Result, Steps
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
@@ -40,43 +44,43 @@ class RolloutTask(WatchingTask):
     max_describe_gap: float = MAX_DESCRIBE_GAP
     events_queue_url: str | None = None
 
-    def observe(self, watch: Watch) -> Watch:
+    def observe(self, context: Mapping[str, Any], watch: Watch) -> Watch:
         from airflow_guardrails.domain.follow import observe  # noqa: PLC0415
 
-        return self._drive(observe(watch))
+        return self._watching(context, observe(watch))
 
-    def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float, deadline: float) -> Report:
-        from airflow_guardrails.domain.follow import Following, follow  # noqa: PLC0415
+    def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> Report:
+        from airflow_guardrails.domain.follow import follow  # noqa: PLC0415
 
-        if self.kill_action == "abort":
-            stop = partial(abort_rollout, self.hook, watch.rollout, self.log)
-            self._stop_if_killed(context, stop)
-        following = Following(every=every, deadline=deadline, now=self.now, on_timeout=self.on_timeout)
-        _, report = self._drive(follow(watch, following))
+        following = self.following(every=every, on_timeout=self.on_timeout)
+        _, report = self._watching(context, follow(watch, following))
         return report
 
-    def conclude(self, watch: Watch) -> Report:
+    def conclude(self, context: Mapping[str, Any], watch: Watch) -> Report:
         from airflow_guardrails.domain.follow import conclude  # noqa: PLC0415
 
-        return self._drive(conclude(watch))
+        return self._watching(context, conclude(watch))
 
-    def defer_watch(self, watch: Watch, *, every: float, deadline: float) -> NoReturn:
+    def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
+        """From now on, throw the rollout's abort switch if somebody marks this task failed."""
+        if self.kill_action == "abort":
+            self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
+
+    def defer_watch(self, watch: Watch, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
         from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
 
-        now = self.now()
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
             endpoint_config_name=watch.rollout.target,
             previous_endpoint_config_name=watch.rollout.previous,
             waiter_delay=every,
             start_timeout=watch.rollout.grace.total_seconds(),
-            deadline=deadline,
+            deadline=watch.deadline.timestamp() if watch.deadline else None,
             memory=remember(watch),
             fire_floor=fire_floor(),
-            deferred_at=now,
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,
@@ -86,14 +90,17 @@ class RolloutTask(WatchingTask):
             max_describe_gap=self.max_describe_gap,
             events_queue_url=self.events_queue_url,
         )
-        timeout = timedelta(seconds=max(0.0, deadline - now)) + AIRFLOW_TIMEOUT_MARGIN
-        if self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort):
-            timeout += ABORTING
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+        aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort)
+        extra = ABORTING if aborts or watch.rollout.require_alarms_ok else timedelta(0)
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=defer_timeout(watch.as_of, watch.deadline, extra=extra),
+        )
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
         """Take the trigger's event; called by Airflow when the trigger has fired."""
-        return self.end(context, report_of(event, unwatched=_UNWATCHED))
+        return self.end(context, report_of(event, unwatched=partial(self._unwatched, context)))
 
     def end(self, context: Mapping[str, Any], report: Report) -> Report:
         """
@@ -101,6 +108,7 @@ class RolloutTask(WatchingTask):
 
         Airflow keeps no return value of a task that raises, so the report is pushed before.
         """
+        report = self.with_warnings(report)
         self.push(context, REPORT_KEY, report)
         outcome, sentence = Outcome(report["outcome"]), narrate_outcome(report)
         if outcome is Outcome.SUCCEEDED:
@@ -109,6 +117,20 @@ class RolloutTask(WatchingTask):
         if outcome is Outcome.ROLLED_BACK and self.on_rollback != "fail":
             return self._accept_rollback(sentence, report)
         raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
+
+    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
+        """:raises RolloutUnwatched: if SageMaker will not say how the endpoint is."""
+        try:
+            return self._drive(steps)
+        except Unwatchable as error:
+            raise self._unwatched(context, error.reason, error.report) from None
+
+    def _unwatched(
+        self, context: Mapping[str, Any], reason: str, report: Mapping[str, Any]
+    ) -> RolloutUnwatched:
+        if report:
+            self.push(context, REPORT_KEY, self.with_warnings(report))
+        return RolloutUnwatched(f"{_UNWATCHED}: {reason}", report)
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)

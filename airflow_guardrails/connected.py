@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out.
-AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=2)
+# Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out;
+# the clocks of worker and scheduler may differ by ten minutes.
+AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=15)
+LONGEST_DEFERRAL = timedelta(days=31)
 
 
 class ConnectedTask(BaseOperator):
@@ -39,7 +41,9 @@ class ConnectedTask(BaseOperator):
 
     # Time comes in here, so that a rehearsal can bring its own.
     sleep: Callable[[float], object] = staticmethod(time.sleep)
-    now: Callable[[], float] = staticmethod(time.time)
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
+    _troubles: tuple[str, ...] = ()
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
     # How each templated field is checked once it is rendered; the constructor checks all other arguments.
@@ -89,19 +93,38 @@ class ConnectedTask(BaseOperator):
         )
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
-        if self.do_xcom_push and (task_instance := context.get("ti")) is not None:
+        """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
+        task_instance = context.get("ti")
+        if not self.do_xcom_push or task_instance is None:
+            return
+        try:
             task_instance.xcom_push(key=key, value=value)
+        except Exception as error:  # noqa: BLE001 - whatever Airflow, or a backend of the user's own, raises
+            self.warn(f"XCom {key} could not be written ({type(error).__name__}: {error})")
 
     def push_endpoint_links(
         self, context: Mapping[str, Any], endpoint_name: str, *, alarms: Iterable[str] = ()
     ) -> None:
-        facts = link_facts(
-            region_name=self.hook.conn_region_name,
-            partition=self.hook.conn_partition,
-            endpoint_name=endpoint_name,
-            alarms=alarms,
-        )
+        try:
+            facts = link_facts(
+                region_name=self.hook.conn_region_name,
+                partition=self.hook.conn_partition,
+                endpoint_name=endpoint_name,
+                alarms=alarms,
+            )
+        except Exception as error:  # noqa: BLE001 - a link is a convenience
+            self.warn(f"The links to the console could not be made ({type(error).__name__}: {error})")
+            return
         self.push(context, FACTS_KEY, facts)
+
+    def warn(self, warning: str) -> None:
+        """Log what a reader of the report has to know, too."""
+        self.log.warning(warning)
+        self._troubles = (*self._troubles, warning)
+
+    def with_warnings(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the report with what went wrong beside it."""
+        return {**report, "warnings": [*report.get("warnings", ()), *self._troubles]}
 
     def translated(self, call: Callable[[], Result]) -> Result:
         """Give errors of the lower layers their public names."""
@@ -109,6 +132,20 @@ class ConnectedTask(BaseOperator):
             return call()
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(str(error)) from error
+
+
+def defer_timeout(
+    as_of: datetime | None, deadline: datetime | None, *, extra: timedelta = timedelta(0)
+) -> timedelta:
+    """
+    Return how long Airflow may leave a task deferred: until its own deadline, and generously longer.
+
+    :param as_of: what AWS's clock shows.
+    :param deadline: when the trigger stops waiting, on AWS's clock.
+    """
+    if as_of is None or deadline is None:
+        return LONGEST_DEFERRAL
+    return max(timedelta(0), deadline - as_of) + AIRFLOW_TIMEOUT_MARGIN + extra
 
 
 def fire_floor() -> float:

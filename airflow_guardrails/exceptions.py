@@ -17,11 +17,12 @@ GuardrailsError                   root of all of them
  EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
  EndpointBusy            yes      another update, or SageMaker itself, is changing the endpoint
  UpdateRejected          no       SageMaker refused the update; nothing was changed
+ UpdateUnanswered        yes      UpdateEndpoint gave no answer, and no update was seen; a retry looks first
  LaunchUnknown           no       launched before, perhaps, and undone unseen; nothing was asked for again
- AbortSwitchDrifted      no       the abort switch's alarm is not as it must be; nothing was asked for
  AbortSwitchNotReady     yes      the abort switch could not be made, or did not become OK in time
  NothingToAbort          no       no update of the endpoint is in flight
  AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
+ TaskKilled              yes      Airflow killed the task before it had begun anything; nothing was asked for
  UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
  ModelNotFound           no       no model of this name in this region and account
  EndpointConfigDiffers   no       a configuration of this task's name exists, and is not what the task wants
@@ -38,11 +39,14 @@ GuardrailsError                   root of all of them
    RolloutNotStarted     no       the update was never seen in flight
    AbortTooLate          no       the update ended in service before the abort could act
    RolloutTimedOut       yes      it still ran when our time was up; a retry goes on watching
+   RolloutUnwatched      no       SageMaker will not say how the endpoint is; the report is what was seen so
+   far
   ShadowTestError                 the wait for a shadow test; the report is XCom ``shadow_test_report``
    ShadowTestCancelled   no       it was cancelled, by somebody or by an error; ``StatusReason`` says
    ShadowTestNotFound    no       no shadow test of this name in this region and account
    ShadowTestTooShort    no       it is over, and a variant has had fewer requests than wanted
    ShadowTestTimedOut    yes      it was not there yet when our time was up; a retry goes on watching
+   ShadowTestUnwatched   no       SageMaker will not say how it is; the report is what was seen so far
    ShadowTestNotStopped  no       it is over, but the endpoint does not serve what was to be left
   CandidateRejected      no       the judge found the candidate worse; the report is its verdict
   CandidateUndecided     no       the judge could not tell; the report says what it lacked
@@ -117,14 +121,14 @@ class UpdateRejected(GuardrailsError, AirflowFailException):
     """SageMaker refused the update, with its own words."""
 
 
+class UpdateUnanswered(GuardrailsError):
+    """The update was asked for, and nobody knows whether it was accepted; a later try finds out."""
+
+
 class LaunchUnknown(GuardrailsError, AirflowFailException):
     """
     An earlier try meant to launch and may have; there is no trace to tell, so nothing is launched again.
     """
-
-
-class AbortSwitchDrifted(GuardrailsError, AirflowFailException):
-    """Somebody changed the alarm of the abort switch, so it may not stop anything."""
 
 
 class AbortSwitchNotReady(GuardrailsError):
@@ -137,6 +141,10 @@ class NothingToAbort(GuardrailsError, AirflowFailException):
 
 class AbortRefused(GuardrailsError, AirflowFailException):
     """Throwing the switch would hit an update it is not meant for, or none at all."""
+
+
+class TaskKilled(GuardrailsError):
+    """Airflow killed the task before it had begun anything in AWS; a retry begins it."""
 
 
 class UnexpectedAnswer(GuardrailsError, AirflowFailException):
@@ -188,6 +196,10 @@ class RolloutTimedOut(RolloutError):
     """The rollout outlasted ``max_wait``; it was left running."""
 
 
+class RolloutUnwatched(RolloutError, AirflowFailException):
+    """The watch could not go on, so the outcome is not known; the report says what was seen until then."""
+
+
 class ShadowTestRefused(GuardrailsError, AirflowFailException):
     """SageMaker's rules keep the endpoint from having this shadow test."""
 
@@ -232,6 +244,10 @@ class ShadowTestTooShort(ShadowTestError, AirflowFailException):
 
 class ShadowTestTimedOut(ShadowTestError):
     """It was not yet where it was to be; it was left as it was."""
+
+
+class ShadowTestUnwatched(ShadowTestError, AirflowFailException):
+    """The watch could not go on; the report says what was seen until then."""
 
 
 class ShadowTestNotStopped(ShadowTestError, AirflowFailException):

@@ -1,22 +1,23 @@
 """
-Stopping what a task has begun when a person has killed the task, and nobody else.
+Stop what a task has begun once somebody marks the task failed, and in no other case.
 
-Airflow calls ``on_kill`` also when a task is cleared, a worker evicted or a triggerer has lost its triggers.
-So what Airflow says of the task instance decides: only ``failed`` is somebody's wish to stop.
+Airflow also kills a task that is cleared, whose worker is evicted, or whose triggerer has lost its triggers.
+Only its state tells these apart: ``failed`` is a request to stop. ``docs/killing.md`` has the whole rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import is_conflict
+from airflow_guardrails.aws.errors import is_conflict, is_passing
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.experiment import Experiment, ExperimentLook, Phase
+from airflow_guardrails.domain.narration import when_an_abort_acts
 from airflow_guardrails.domain.rollout import Rollout
 from airflow_guardrails.domain.shadow_stop import Action
 
@@ -25,50 +26,108 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.driving import RolloutCalls, ShadowCalls
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
-# A killed worker has about 5 s before SIGKILL.
+# A killed worker has about 5 s before SIGKILL, so it looks often whether it is killed.
 SLICE_SECONDS = 0.5
+
+# The XCom that says which try of a task waits, and whether in the triggerer.
+TRY_KEY = "rollout_try"
+
+FAILED = "failed"
+LEFT_ALONE = "%s: nothing is stopped"
+
+
+def try_mark(try_number: int, *, deferred: bool) -> dict[str, Any]:
+    """Return the value of XCom ``rollout_try``."""
+    return {"try_number": try_number, "deferred": deferred}
+
+
+def is_deferred_try(mark: Any, try_number: int) -> bool:
+    """
+    Return whether XCom ``rollout_try`` says that this try is deferred and has not been resumed since.
+
+    Airflow deletes a task's XComs when its next try starts. A resumed try marks itself before it does
+    anything else, so a task that is ``failed`` and still deferred here did not fail by itself.
+    """
+    return isinstance(mark, Mapping) and mark.get("try_number") == try_number and mark.get("deferred") is True
 
 
 class Kill:
     """
-    A worker's wait that may be killed.
+    The kill of a task in a worker: noticed between two slices of its sleep, and acted on there.
 
-    ``on_kill`` runs inside a signal handler, wherever the task happens to be; it only sets *asked*. The wait
-    notices between two slices of its sleep, and acts there.
-
-    :param stop: what a person's wish is to bring about.
+    ``on_kill`` runs inside a signal handler, wherever the task happens to be, so it sets *asked* and nothing
+    else.
     """
 
-    def __init__(self, stop: Callable[[], None], *, task_instance: Any, log: Any) -> None:
+    def __init__(self, log: Any) -> None:
         self.asked = False
-        self._done = False
+        self._log = log
+        self._stop: Callable[[], None] | None = None
+        self._task_instance: Any = None
+        self._decided = False
+
+    def stops_by(self, stop: Callable[[], None], *, task_instance: Any) -> None:
+        """From now on, *stop* is called if the task is marked failed; at once if that has happened."""
         self._stop = stop
         self._task_instance = task_instance
-        self._log = log
+        self.notice()
 
     def sleep(self, seconds: float, sleep: Callable[[float], object]) -> None:
         while seconds > 0:
             sleep(min(SLICE_SECONDS, seconds))
             seconds -= SLICE_SECONDS
-            if self.asked and not self._done:
-                self._done = True
-                if _is_a_wish(self._state(), "Killed", self._log):
-                    self._stop()
+            self.notice()
+
+    def notice(self) -> None:
+        """Stop what was begun, if the task has been marked failed since the last time."""
+        if not self.asked or self._decided or self._stop is None:
+            return
+        self._decided = True
+        if self._is_marked_failed():
+            try:
+                self._stop()
+            except (ClientError, BotoCoreError) as error:
+                # What may pass is tried again after the next slice.
+                self._decided = not is_passing(error)
+                self._log.warning(NOT_STOPPED, error)
+
+    def _is_marked_failed(self) -> bool:
+        try:
+            state = self._state()
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, there is no proof then
+            state = f"not to be found out ({type(error).__name__})"
+        if state != FAILED:
+            self._log.info(LEFT_ALONE, f"Killed, and Airflow says this task is {state}")
+        return state == FAILED
 
     def _state(self) -> str | None:
         task_instance = self._task_instance
         if task_instance is None:
             return None
-        states = task_instance.get_task_states(**_query(task_instance))
-        return _only_state(states, task_instance.run_id)
+        return only_state(task_instance.get_task_states(**states_query(task_instance)), task_instance.run_id)
 
 
 def abort_rollout(hook: GuardrailsHook, rollout: Rollout, log: Any) -> None:
-    """Throw the abort switch, if that hits this rollout and nothing else."""
+    """Throw the abort switch, if that stops this rollout and nothing else."""
     look = hook.look(rollout.endpoint_name)
-    if _would_hit(look, rollout, log):
-        hook.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
-        log.warning(_THROWN)
+    if switch := _switch_to_throw(look, rollout, log):
+        hook.set_switch(switch, THROWN)
+        log.warning(_THROWN, when_an_abort_acts(look, rollout.guardrails))
+
+
+async def abort_rollout_async(
+    rollout: Rollout, calls: RolloutCalls, log: Any, *, still_wanted: Callable[[], Awaitable[bool]]
+) -> None:
+    """
+    Do as :func:`abort_rollout` does, on an event loop.
+
+    :param still_wanted: asked right before the switch is thrown.
+    """
+    look = await calls.look(rollout.endpoint_name)
+    switch = _switch_to_throw(look, rollout, log)
+    if switch and await still_wanted():
+        await calls.set_switch(switch, THROWN)
+        log.warning(_THROWN, when_an_abort_acts(look, rollout.guardrails))
 
 
 def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:
@@ -78,45 +137,35 @@ def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:
             hook.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
 
 
-async def abort_if_failed(rollout: Rollout, calls: RolloutCalls, task_instance: Any, log: Any) -> None:
-    """The same from a trigger, whose ``on_kill`` may await."""
-    if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
-        return
-    look = await calls.look(rollout.endpoint_name)
-    if _would_hit(look, rollout, log):
-        await calls.set_switch(AbortSwitch(endpoint_name=look.name), THROWN)
-        log.warning(_THROWN)
+async def stop_test_async(
+    name: str, calls: ShadowCalls, log: Any, *, still_wanted: Callable[[], Awaitable[bool]]
+) -> None:
+    """
+    Do as :func:`stop_test` does, on an event loop.
 
-
-async def stop_if_failed(name: str, calls: ShadowCalls, task_instance: Any, log: Any) -> None:
-    """Do as :func:`stop_test` does, from a trigger."""
-    if not _is_a_wish(await _state_async(task_instance), "Cancelled", log):
-        return
-    if look := _under_way(await calls.look_at_experiment(name), log):
+    :param still_wanted: asked right before the test is stopped.
+    """
+    look = _under_way(await calls.look_at_experiment(name), log)
+    if look and await still_wanted():
         with _saying_whether_it_stops(look, log):
             await calls.stop_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_KILLED)
 
 
+NOT_STOPPED = "The task was marked failed, but what it began could not be stopped: %s"
 _KILLED = "The Airflow task that made this test was marked failed"
 _STOPPED = "The task was marked failed: shadow test %s is being stopped, and production stays as it is"
 _GOES_ON = (
     "The task was marked failed, but shadow test %s, which is %s, takes no stop now: stop it by hand (%s)"
 )
-_THROWN = "The task was marked failed: the abort switch is thrown, and acts at the next bake"
+_THROWN = "The task was marked failed: the abort switch is thrown; %s"
 
 
-def _is_a_wish(state: str | None, what_happened: str, log: Any) -> bool:
-    if state == "failed":
-        return True
-    log.info("%s, and Airflow says this task is %s: nothing is stopped", what_happened, state)
-    return False
-
-
-def _would_hit(look: EndpointLook, rollout: Rollout, log: Any) -> bool:
+def _switch_to_throw(look: EndpointLook, rollout: Rollout, log: Any) -> AbortSwitch | None:
     refusal = rollout.why_not_abort(look)
     if refusal is not None:
         log.warning("The task was marked failed, but the rollout is not aborted: %s", refusal)
-    return refusal is None
+        return None
+    return rollout.switch
 
 
 def _under_way(look: ExperimentLook, log: Any) -> Experiment | None:
@@ -139,15 +188,8 @@ def _saying_whether_it_stops(look: Experiment, log: Any) -> Iterator[None]:
         log.warning(_STOPPED, look.name)
 
 
-async def _state_async(task_instance: Any) -> str | None:
-    from airflow.sdk.execution_time.comms import GetTaskStates  # noqa: PLC0415 - only in a triggerer
-    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS  # noqa: PLC0415
-
-    answer = await SUPERVISOR_COMMS.asend(GetTaskStates(**_query(task_instance)))
-    return _only_state(getattr(answer, "task_states", {}), task_instance.run_id)
-
-
-def _query(task_instance: Any) -> dict[str, Any]:
+def states_query(task_instance: Any) -> dict[str, Any]:
+    """Return the arguments that ask Airflow for the state of this task instance and no other."""
     mapped = task_instance.map_index is not None and task_instance.map_index >= 0
     return {
         "dag_id": task_instance.dag_id,
@@ -157,6 +199,7 @@ def _query(task_instance: Any) -> dict[str, Any]:
     }
 
 
-def _only_state(states: Any, run_id: str) -> str | None:
+def only_state(states: Any, run_id: str) -> str | None:
+    """Return the state in Airflow's answer to :func:`states_query`; None where there is none."""
     found = set((states or {}).get(run_id, {}).values())
     return str(found.pop()) if len(found) == 1 else None

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from airflow_guardrails.connected import AIRFLOW_TIMEOUT_MARGIN, fire_floor
+from airflow_guardrails.connected import defer_timeout, fire_floor
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
-from airflow_guardrails.exceptions import ERROR_BY_ENDING
+from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
 from airflow_guardrails.killing import stop_test
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.watching import WatchingTask, report_of
+
+if TYPE_CHECKING:
+    from airflow_guardrails.hooks.driving import Result, Steps
 
 OnKillTest = Literal["leave", "stop"]
 
@@ -30,23 +34,22 @@ class ShadowTestTask(WatchingTask):
     kill_action: OnKillTest = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
-    def observe_test(self, watch: ShadowWatch) -> ShadowWatch:
+    def observe_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowWatch:
         from airflow_guardrails.domain.shadow_follow import observe_test  # noqa: PLC0415 - not in DAG files
 
-        return self._drive(observe_test(watch))
+        return self._watching(context, observe_test(watch))
 
-    def follow_test(
-        self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float, deadline: float
-    ) -> ShadowWatch:
-        from airflow_guardrails.domain.follow import Following  # noqa: PLC0415 - not in DAG files
-        from airflow_guardrails.domain.shadow_follow import follow_test  # noqa: PLC0415
-
+    def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
         if self.kill_action == "stop":
-            stop = partial(stop_test, self.hook, watch.name, self.log)
-            self._stop_if_killed(context, stop)
-        return self._drive(follow_test(watch, Following(every=every, deadline=deadline, now=self.now)))
+            self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
 
-    def defer_test(self, watch: ShadowWatch, *, every: float, deadline: float) -> NoReturn:
+    def follow_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> ShadowWatch:
+        from airflow_guardrails.domain.shadow_follow import follow_test  # noqa: PLC0415 - not in DAG files
+
+        self.stop_test_if_killed(context, watch.name)
+        return self._watching(context, follow_test(watch, self.following(every=every)))
+
+    def defer_test(self, watch: ShadowWatch, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
@@ -59,7 +62,7 @@ class ShadowTestTask(WatchingTask):
             adopted=watch.adopted,
             warnings=list(watch.warnings),
             waiter_delay=every,
-            deadline=deadline,
+            deadline=watch.deadline.timestamp() if watch.deadline else None,
             fire_floor=fire_floor(),
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
@@ -68,12 +71,15 @@ class ShadowTestTask(WatchingTask):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-        timeout = timedelta(seconds=max(0.0, deadline - self.now())) + AIRFLOW_TIMEOUT_MARGIN
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=defer_timeout(watch.as_of, watch.deadline),
+        )
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
         """Take the trigger's event; called by Airflow when the trigger has fired."""
-        return self.end_test(context, report_of(event, unwatched=_UNWATCHED))
+        return self.end_test(context, report_of(event, unwatched=partial(self._unwatched, context)))
 
     def conclude_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowReport:
         return self.end_test(context, shadow_test_report(watch))
@@ -84,9 +90,24 @@ class ShadowTestTask(WatchingTask):
 
         Airflow keeps no return value of a task that raises, so the report is pushed before.
         """
+        report = self.with_warnings(report)
         self.push(context, SHADOW_TEST_REPORT_KEY, report)
         ending, sentence = Ending(report["ending"]), narrate_ending(report)
         if ending is not Ending.REACHED:
             raise ERROR_BY_ENDING[ending.value](sentence, report)
         self.log.info(sentence)
         return report
+
+    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
+        """:raises ShadowTestUnwatched: if SageMaker will not say how the test is."""
+        try:
+            return self._drive(steps)
+        except Unwatchable as error:
+            raise self._unwatched(context, error.reason, error.report) from None
+
+    def _unwatched(
+        self, context: Mapping[str, Any], reason: str, report: Mapping[str, Any]
+    ) -> ShadowTestUnwatched:
+        if report:
+            self.push(context, SHADOW_TEST_REPORT_KEY, self.with_warnings(report))
+        return ShadowTestUnwatched(f"{_UNWATCHED}: {reason}", report)

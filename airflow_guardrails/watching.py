@@ -3,30 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import get_current_context
 
 from airflow_guardrails.connected import ConnectedTask
-from airflow_guardrails.exceptions import UnexpectedAnswer
-from airflow_guardrails.killing import Kill
+from airflow_guardrails.exceptions import TaskKilled, UnexpectedAnswer
+from airflow_guardrails.killing import SLICE_SECONDS, TRY_KEY, Kill, try_mark
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
     # How to follow something is imported by the task that does: a DAG file need not pay for it.
-    from airflow_guardrails.domain.follow import Say
+    from airflow_guardrails.domain.follow import Following, Say
     from airflow_guardrails.hooks.driving import Result, Steps
 
 
 class WatchingTask(ConnectedTask):
-    """Base of the tasks that wait for a rollout or a shadow test."""
+    """
+    Base of the tasks that wait for a rollout or a shadow test.
 
+    A person who marks such a task failed wants what it began stopped. In a worker :class:`Kill` sees to
+    that, from :meth:`_stop_if_killed` on; before, :meth:`refuse_if_killed` keeps anything from beginning. A
+    deferred task leaves XCom ``rollout_try``, by which its trigger and the task that concludes know whether
+    it was marked failed while it was deferred.
+    """
+
+    kill_action: str = "leave"
     _kill: Kill | None = None
 
+    @property
+    def killed(self) -> bool:
+        """Whether Airflow has asked this worker to end the task, for whatever reason."""
+        return self._kill is not None and self._kill.asked
+
     def on_kill(self) -> None:
-        if self._kill is not None:
-            self._kill.asked = True
+        self._killing.asked = True
+
+    def refuse_if_killed(self) -> None:
+        """
+        To be called right before anything is begun.
+
+        :raises TaskKilled: if the task has been killed.
+        """
+        if self.killed:
+            raise TaskKilled("The task was killed before it had begun anything in AWS; nothing was asked for")
+
+    def sleep_unless_killed(self, seconds: float) -> None:
+        """
+        Sleep where nothing has begun yet.
+
+        :raises TaskKilled: within half a second of a kill.
+        """
+        while seconds > 0:
+            self.refuse_if_killed()
+            self.sleep(min(SLICE_SECONDS, seconds))
+            seconds -= SLICE_SECONDS
+        self.refuse_if_killed()
+
+    def defer(self, **kwargs: Any) -> NoReturn:
+        self._killing.notice()
+        self._mark_try(_current_context(), deferred=True)
+        super().defer(**kwargs)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Called by Airflow when the trigger has fired, or the deferral has timed out."""
+        self._mark_try(context, deferred=False)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    @property
+    def _killing(self) -> Kill:
+        if self._kill is None:
+            self._kill = Kill(self.log)
+        return self._kill
 
     def _stop_if_killed(self, context: Mapping[str, Any], stop: Callable[[], None]) -> None:
-        """Do *stop* once a person has marked this task failed while it waits."""
-        self._kill = Kill(stop, task_instance=context.get("ti"), log=self.log)
+        """From now on, do *stop* if a person has marked this task failed; at once if that has happened."""
+        self._killing.stops_by(stop, task_instance=context.get("ti"))
+
+    def _mark_try(self, context: Mapping[str, Any], *, deferred: bool) -> None:
+        """Leave XCom ``rollout_try``, without which marking a deferred task failed stops nothing."""
+        task_instance = context.get("ti")
+        if self.kill_action == "leave" or task_instance is None:
+            return
+        try:
+            task_instance.xcom_push(key=TRY_KEY, value=try_mark(task_instance.try_number, deferred=deferred))
+        except Exception as error:  # noqa: BLE001 - a convenience must not end what waits
+            self.log.warning(
+                "XCom %s could not be written, so marking this task failed may not stop what it began: "
+                "%s: %s",
+                TRY_KEY,
+                type(error).__name__,
+                error,
+            )
+
+    def following(self, *, every: float, on_timeout: str = "fail") -> Following:
+        from airflow_guardrails.domain.follow import Following  # noqa: PLC0415 - not in DAG files
+
+        return Following(
+            every=every,
+            monotonic=self.monotonic,
+            began_at=datetime.now(timezone.utc),
+            on_timeout=on_timeout,
+        )
 
     def _drive(self, steps: Steps[Result]) -> Result:
         from airflow_guardrails.hooks.driving import drive  # noqa: PLC0415
@@ -34,25 +114,31 @@ class WatchingTask(ConnectedTask):
         return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
 
     def _sleep(self, seconds: float) -> None:
-        if self._kill is None:
-            self.sleep(seconds)
-        else:
-            self._kill.sleep(seconds, self.sleep)
+        self._killing.sleep(seconds, self.sleep)
 
     def _say(self, news: Say) -> None:
         self.log.info(news.sentence)
 
 
-def report_of(event: Any, *, unwatched: str) -> dict[str, Any]:
+def _current_context() -> Mapping[str, Any]:
+    """Return the context of the task that runs; an empty one outside of Airflow."""
+    try:
+        context: Mapping[str, Any] = get_current_context()
+    except RuntimeError:
+        return {}
+    return context
+
+
+def report_of(event: Any, *, unwatched: Callable[[str, Mapping[str, Any]], Exception]) -> dict[str, Any]:
     """
     Read the trigger's event.
 
-    :param unwatched: what is so where the watch could not go on, in words before the reason.
-    :raises UnexpectedAnswer: if the watch could not go on, or the event is not one of ours.
+    :param unwatched: makes the error where the watch could not go on, of the reason and the report so far.
+    :raises UnexpectedAnswer: if the event is not one of ours.
     """
     if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
         raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
+    report: dict[str, Any] = event.get("report") or {}
     if event.get("error"):
-        raise UnexpectedAnswer(f"{unwatched}: {event['error']}")
-    report: dict[str, Any] = event["report"]
+        raise unwatched(event["error"], report)
     return report

@@ -29,16 +29,25 @@ def switch_definition(switch: AbortSwitch) -> dict[str, Any]:
     }
 
 
-def put_switch_request(switch: AbortSwitch) -> dict[str, Any]:
+def put_switch_request(switch: AbortSwitch, *, target: str) -> dict[str, Any]:
+    """Return PutMetricAlarm's request; it also puts right what somebody has changed in the alarm."""
     return {
         "AlarmName": switch.alarm_name,
-        "AlarmDescription": (
-            f"Rolls back an update of endpoint {switch.endpoint_name} when somebody aborts it in Airflow"
-        ),
+        "AlarmDescription": f"{_MEANING} {switch.endpoint_name} to {target}",
         # SageMaker reads the state; there is nobody to notify.
         "ActionsEnabled": False,
         **switch_definition(switch),
     }
+
+
+def switch_target(answer: Mapping[str, Any]) -> str | None:
+    """Read from DescribeAlarms' answer which configuration the switch's rollout was to bring into service."""
+    described = (alarm.get("AlarmDescription") or "" for alarm in answer.get("MetricAlarms", ()))
+    targets = (text.rpartition(" to ")[2] for text in described if text.startswith(_MEANING))
+    return next(targets, None)
+
+
+_MEANING = "Abort switch of airflow-guardrails: in ALARM it rolls back the update of endpoint"
 
 
 def publish_request(switch: AbortSwitch, value: float) -> dict[str, Any]:
@@ -51,15 +60,8 @@ def publish_request(switch: AbortSwitch, value: float) -> dict[str, Any]:
     return {"Namespace": NAMESPACE, "MetricData": [datum]}
 
 
-def drift(switch: AbortSwitch, alarm: Mapping[str, Any]) -> list[str]:
-    """What of *alarm*, in the API's form, differs from the switch: ``Period is 60, must be 10``."""
-    return [
-        f"{name} is {alarm.get(name)!r}, must be {wanted!r}"
-        # What we publish has no unit, so an alarm that asks for one would never see it.
-        for name, wanted in {**switch_definition(switch), "Unit": None}.items()
-        if alarm.get(name) != wanted
-    ]
-
-
 def _dimensions(switch: AbortSwitch) -> list[dict[str, str]]:
-    return [{"Name": "EndpointName", "Value": switch.endpoint_name}]
+    return [
+        {"Name": "EndpointName", "Value": switch.endpoint_name},
+        {"Name": "Rollout", "Value": switch.rollout},
+    ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from airflow_guardrails.aws.reading import section_of, sections_of, text_of
 from airflow_guardrails.aws.section import Found, Section
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -88,15 +89,10 @@ def _as_tuple(alarms: object) -> tuple[str, ...]:
 
 def alarm_names(content: object) -> tuple[str, ...]:
     """Only the alarms that a ``DeploymentConfig`` names, whatever else of it cannot be read."""
-    alarms = _member(_member(content, "AutoRollbackConfiguration"), "Alarms")
-    if not isinstance(alarms, list | tuple):
+    if not isinstance(content, Mapping):
         return ()
-    names = (_member(alarm, "AlarmName") for alarm in alarms)
-    return tuple(name for name in names if isinstance(name, str))
-
-
-def _member(content: object, key: str) -> object:
-    return content.get(key) if isinstance(content, Mapping) else None
+    alarms = sections_of(section_of(content, "AutoRollbackConfiguration"), "Alarms")
+    return tuple(name for alarm in alarms if (name := text_of(alarm, "AlarmName")))
 
 
 def _policy(strategy: Strategy | None) -> dict[str, Any]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from enum import Enum
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
+from airflow_guardrails.aws.clock import AWS_CLOCK, AwsClock
 from airflow_guardrails.aws.deployment_config import (
     alarm_names,
     deployment_config_request,
     parse_deployment_config,
 )
-from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.reading import (
+    decided,
+    known,
+    needed,
+    number_of,
+    section_of,
+    sections_of,
+    text_of,
+    whole_number_of,
+)
 from airflow_guardrails.domain.endpoint import (
     Endpoint,
     EndpointStatus,
@@ -26,10 +34,11 @@ from airflow_guardrails.domain.endpoint import (
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.moments import read_moment
 from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
+from airflow_guardrails.domain.safe_text import safe_text
 
 Answer = Mapping[str, Any]
-Word = TypeVar("Word", bound=Enum)
 
 
 def update_endpoint_request(
@@ -53,19 +62,21 @@ def update_endpoint_request(
 
 def parse_endpoint(answer: Answer) -> Endpoint:
     """
-    Read an answer of DescribeEndpoint.
+    Read an answer of DescribeEndpoint; what decides nothing may be missing or unknown.
 
-    :raises UnexpectedAnswer: if it holds a status this package does not know.
+    :raises UnexpectedAnswer: if it names no endpoint, or holds a status this package does not know.
     """
+    name = needed(answer, "EndpointName", by="DescribeEndpoint")
+    status = decided(EndpointStatus, answer, "EndpointStatus", about=f"endpoint {name}")
     return Endpoint(
-        name=answer["EndpointName"],
-        status=_word(EndpointStatus, answer["EndpointStatus"]),
+        name=name,
+        status=status,
         seen_at=aws_time(answer),
-        endpoint_config_name=answer.get("EndpointConfigName"),
-        last_modified_at=answer.get("LastModifiedTime"),
-        pending=_parse_pending(answer.get("PendingDeploymentSummary")),
-        variants=_parse_variants(answer.get("ProductionVariants")),
-        failure_reason=answer.get("FailureReason") or None,
+        endpoint_config_name=text_of(answer, "EndpointConfigName"),
+        last_modified_at=read_moment(answer.get("LastModifiedTime")),
+        pending=_parse_pending(answer, status),
+        variants=_parse_variants(answer),
+        failure_reason=safe_text(answer.get("FailureReason")) or None,
         guardrails=_parse_guardrails(answer.get("LastDeploymentConfig")),
         rollback_alarms=alarm_names(answer.get("LastDeploymentConfig")),
     )
@@ -76,14 +87,12 @@ def list_endpoints_request(status: EndpointStatus) -> dict[str, Any]:
 
 
 def parse_endpoint_list(answer: Answer) -> list[Listed]:
-    """Read a page of ListEndpoints."""
+    """Read a page of ListEndpoints; what cannot be read is left out, so that it is described instead."""
     return [
-        Listed(
-            summary["EndpointName"],
-            _word(EndpointStatus, summary["EndpointStatus"]),
-            summary.get("LastModifiedTime"),
-        )
-        for summary in answer["Endpoints"]
+        Listed(name, status, read_moment(summary.get("LastModifiedTime")))
+        for summary in sections_of(answer, "Endpoints")
+        if (name := text_of(summary, "EndpointName"))
+        and (status := known(EndpointStatus, summary.get("EndpointStatus")))
     ]
 
 
@@ -91,58 +100,58 @@ def missing_endpoint(name: str, error_response: Answer) -> MissingEndpoint:
     return MissingEndpoint(name=name, seen_at=aws_time(error_response))
 
 
-def aws_time(answer: Answer) -> datetime:
-    """AWS's clock at the moment of the answer, from its ``Date`` header (whole seconds)."""
-    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    if date := headers.get("date"):
-        return parsedate_to_datetime(date)
-    return datetime.now(timezone.utc)  # a proxy ate the header: our own clock is the next best
+def aws_time(answer: Answer, *, clock: AwsClock = AWS_CLOCK) -> datetime:
+    """
+    AWS's clock at the moment of the answer, from its ``Date`` header (whole seconds).
+
+    Without a readable header: what AWS said last, and the time since.
+    """
+    headers = section_of(section_of(answer, "ResponseMetadata"), "HTTPHeaders")
+    return clock.read(headers.get("date"))
 
 
-def _parse_pending(summary: Answer | None) -> PendingDeployment | None:
-    if not summary:
+def _parse_pending(answer: Answer, status: EndpointStatus) -> PendingDeployment | None:
+    summary = section_of(answer, "PendingDeploymentSummary")
+    if answer.get("PendingDeploymentSummary") and status is EndpointStatus.IN_SERVICE:
+        # Here it decides whether the endpoint is on its way; a status in flight says so by itself.
+        needed(summary, "EndpointConfigName", by="PendingDeploymentSummary of DescribeEndpoint")
+    target = text_of(summary, "EndpointConfigName")
+    if target is None:
         return None
     return PendingDeployment(
-        endpoint_config_name=summary["EndpointConfigName"],
-        started_at=summary.get("StartTime"),
-        variants=_parse_variants(summary.get("ProductionVariants")),
+        endpoint_config_name=target,
+        started_at=read_moment(summary.get("StartTime")),
+        variants=_parse_variants(summary),
     )
 
 
-def _parse_variants(variants: Iterable[Answer] | None) -> tuple[Variant, ...]:
+def _parse_variants(answer: Answer) -> tuple[Variant, ...]:
     return tuple(
         Variant(
-            name=variant["VariantName"],
-            instances=variant.get("CurrentInstanceCount", 0),
-            desired_instances=variant.get("DesiredInstanceCount", 0),
-            stages=_parse_stages(variant.get("VariantStatus")),
-            desired_weight=variant.get("DesiredWeight"),
+            name=name,
+            instances=whole_number_of(variant, "CurrentInstanceCount") or 0,
+            desired_instances=whole_number_of(variant, "DesiredInstanceCount") or 0,
+            stages=_parse_stages(variant),
+            desired_weight=number_of(variant, "DesiredWeight"),
         )
-        for variant in variants or ()
+        for variant in sections_of(answer, "ProductionVariants")
+        if (name := text_of(variant, "VariantName"))
     )
 
 
-def _parse_stages(marks: Iterable[Answer] | None) -> tuple[StageMark, ...]:
+def _parse_stages(variant: Answer) -> tuple[StageMark, ...]:
+    """Stages are told and decide nothing, so one that AWS adds tomorrow is left out."""
     return tuple(
-        StageMark(stage=_word(Stage, mark["Status"]), since=mark.get("StartTime")) for mark in marks or ()
+        StageMark(stage=stage, since=read_moment(mark.get("StartTime")))
+        for mark in sections_of(variant, "VariantStatus")
+        if (stage := known(Stage, mark.get("Status")))
     )
 
 
-def _parse_guardrails(deployment_config: Answer | None) -> Guardrails | None:
+def _parse_guardrails(deployment_config: Any) -> Guardrails | None:
     if not deployment_config:
         return None
     try:
         return parse_deployment_config(deployment_config)
     except GuardrailsValueError:
         return None  # something SageMaker learned later; the rollout is watched all the same
-
-
-def _word(words: type[Word], said: str) -> Word:
-    try:
-        return words(said)
-    except ValueError:
-        raise UnexpectedAnswer(
-            f"SageMaker said {words.__name__} {said!r}, which this version does not know "
-            f"(known: {', '.join(word.value for word in words)}). "
-            "Nothing is concluded from it; look at the endpoint, and update this package"
-        ) from None

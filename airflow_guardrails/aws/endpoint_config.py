@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import timedelta
 
+from airflow_guardrails.aws.reading import (
+    Answer,
+    needed,
+    number_of,
+    section_of,
+    sections_of,
+    text_of,
+    whole_number_of,
+)
 from airflow_guardrails.domain.endpoint_config import EndpointConfig, VariantConfig
 
-Answer = Mapping[str, Any]
+# A container's model is downloaded before it has to answer its first ping.
+_STARTUP_LIMITS = ("ModelDataDownloadTimeoutInSeconds", "ContainerStartupHealthCheckTimeoutInSeconds")
 
 
 def parse_endpoint_config(answer: Answer) -> EndpointConfig:
-    """Read an answer of DescribeEndpointConfig."""
+    """
+    Read an answer of DescribeEndpointConfig.
+
+    :raises UnexpectedAnswer: if it does not say which configuration it is of.
+    """
+    name = needed(answer, "EndpointConfigName", by="DescribeEndpointConfig")
     return EndpointConfig(
-        name=answer["EndpointConfigName"],
-        arn=answer["EndpointConfigArn"],
-        variants=_parse_variants(answer["ProductionVariants"]),
-        shadow_variants=_parse_variants(answer.get("ShadowProductionVariants")),
+        name=name,
+        arn=needed(answer, "EndpointConfigArn", by=f"Endpoint configuration {name}"),
+        variants=_parse_variants(answer, "ProductionVariants"),
+        shadow_variants=_parse_variants(answer, "ShadowProductionVariants"),
         asynchronous=bool(answer.get("AsyncInferenceConfig")),
-        data_capture=bool((answer.get("DataCaptureConfig") or {}).get("EnableCapture")),
+        data_capture=bool(section_of(answer, "DataCaptureConfig").get("EnableCapture")),
     )
 
 
-def _parse_variants(variants: Iterable[Answer] | None) -> tuple[VariantConfig, ...]:
-    return tuple(_parse_variant(variant) for variant in variants or ())
-
-
-def _parse_variant(variant: Answer) -> VariantConfig:
-    return VariantConfig(
-        name=variant["VariantName"],
-        model_name=variant.get("ModelName"),
-        instance_types=_instance_types(variant),
-        initial_instances=variant.get("InitialInstanceCount"),
-        initial_weight=variant.get("InitialVariantWeight", 1.0),
-        serverless=bool(variant.get("ServerlessConfig")),
+def _parse_variants(answer: Answer, key: str) -> tuple[VariantConfig, ...]:
+    return tuple(
+        VariantConfig(
+            name=needed(variant, "VariantName", by=f"{key} of DescribeEndpointConfig"),
+            model_name=text_of(variant, "ModelName"),
+            instance_types=_instance_types(variant),
+            initial_instances=whole_number_of(variant, "InitialInstanceCount"),
+            initial_weight=_weight(variant),
+            serverless=bool(variant.get("ServerlessConfig")),
+            startup=timedelta(seconds=sum(whole_number_of(variant, limit) or 0 for limit in _STARTUP_LIMITS)),
+        )
+        for variant in sections_of(answer, key)
     )
+
+
+def _weight(variant: Answer) -> float:
+    weight = number_of(variant, "InitialVariantWeight")
+    return 1.0 if weight is None else weight
 
 
 def _instance_types(variant: Answer) -> tuple[str, ...]:
-    own = [variant["InstanceType"]] if variant.get("InstanceType") else []
-    pooled = [pool["InstanceType"] for pool in variant.get("InstancePools") or ()]
-    return tuple(dict.fromkeys([*own, *pooled]))
+    named = (text_of(each, "InstanceType") for each in (variant, *sections_of(variant, "InstancePools")))
+    return tuple(dict.fromkeys(name for name in named if name))

@@ -108,6 +108,11 @@ def is_refused(error: Exception) -> bool:
     return code_of(error) in _REFUSED or error.operation_name.startswith("AssumeRole")
 
 
+def may_be_carried_out(error: ClientError) -> bool:
+    """Whether a call that was answered with this may have been carried out all the same: a server's fault."""
+    return is_passing(error) and not is_throttled(error)
+
+
 def is_passing(error: Exception) -> bool:
     """
     Whether the same read may well be answered a little later: throttled, a server's fault, no connection.

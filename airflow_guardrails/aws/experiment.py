@@ -8,6 +8,17 @@ from typing import Any
 
 from airflow_guardrails.aws.endpoint import aws_time
 from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.reading import (
+    decided,
+    known,
+    needed,
+    section_of,
+    sections_of,
+    shown,
+    text_of,
+    texts_of,
+    whole_number_of,
+)
 from airflow_guardrails.domain.experiment import (
     CaptureStorage,
     Experiment,
@@ -16,6 +27,8 @@ from airflow_guardrails.domain.experiment import (
     MissingExperiment,
     ModelVariant,
 )
+from airflow_guardrails.domain.moments import read_moment
+from airflow_guardrails.domain.safe_text import safe_text
 from airflow_guardrails.domain.shadow_hosts import Production
 from airflow_guardrails.domain.shadow_stop import Action
 from airflow_guardrails.domain.shadow_test import ShadowTest
@@ -94,37 +107,45 @@ def stop_experiment_request(
 
 def parse_experiment(answer: Answer) -> Experiment:
     """
-    Read an answer of DescribeInferenceExperiment.
+    Read an answer of DescribeInferenceExperiment; what decides nothing may be missing or unknown.
 
-    :raises UnexpectedAnswer: if it holds a status this package does not know, or no single shadow.
+    :raises UnexpectedAnswer: if it holds a status this package does not know, or no single shadow, or does
+        not say which variants of which endpoint are compared.
     """
-    mode = answer.get("ShadowModeConfig") or {}
-    shadows = list(mode.get("ShadowModelVariants") or ())
+    name = needed(answer, "Name", by="DescribeInferenceExperiment")
+    mode, endpoint = section_of(answer, "ShadowModeConfig"), section_of(answer, "EndpointMetadata")
+    shadows, schedule = sections_of(mode, "ShadowModelVariants"), section_of(answer, "Schedule")
     if len(shadows) != 1:
         raise UnexpectedAnswer(
-            f"Inference experiment {answer['Name']} must have one shadow variant (has {len(shadows)})"
+            f"Inference experiment {name} must have one shadow variant (has {len(shadows)})"
         )
-    schedule, endpoint = answer.get("Schedule") or {}, answer["EndpointMetadata"]
+    say = f"Inference experiment {name}"
     return Experiment(
-        name=answer["Name"],
-        arn=answer["Arn"],
-        status=_status(answer["Status"]),
+        name=name,
+        arn=text_of(answer, "Arn") or "",
+        status=decided(
+            ExperimentStatus,
+            answer,
+            "Status",
+            about=f"inference experiment {name}",
+            member="InferenceExperimentStatus",
+        ),
         seen_at=aws_time(answer),
-        endpoint_name=endpoint["EndpointName"],
-        role_arn=answer.get("RoleArn", ""),
-        variants=tuple(_parse_variant(variant) for variant in answer["ModelVariants"]),
-        production_name=mode["SourceModelVariantName"],
-        shadow_name=shadows[0]["ShadowModelVariantName"],
-        sampling_percentage=shadows[0]["SamplingPercentage"],
-        created_at=answer.get("CreationTime"),
-        starts_at=schedule.get("StartTime"),
-        ends_at=schedule.get("EndTime"),
-        completed_at=answer.get("CompletionTime"),
-        last_modified_at=answer.get("LastModifiedTime"),
-        reason=answer.get("StatusReason") or None,
-        endpoint_failure_reason=endpoint.get("FailureReason") or None,
-        storage=_parse_storage(answer.get("DataStorageConfig")),
-        volume_kms_key=answer.get("KmsKey") or None,
+        endpoint_name=needed(endpoint, "EndpointName", by=say),
+        role_arn=text_of(answer, "RoleArn") or "",
+        variants=_parse_variants(answer),
+        production_name=needed(mode, "SourceModelVariantName", by=say),
+        shadow_name=needed(shadows[0], "ShadowModelVariantName", by=say),
+        sampling_percentage=_sampling(shadows[0], by=say),
+        created_at=read_moment(answer.get("CreationTime")),
+        starts_at=read_moment(schedule.get("StartTime")),
+        ends_at=read_moment(schedule.get("EndTime")),
+        completed_at=read_moment(answer.get("CompletionTime")),
+        last_modified_at=read_moment(answer.get("LastModifiedTime")),
+        reason=safe_text(answer.get("StatusReason")) or None,
+        endpoint_failure_reason=safe_text(endpoint.get("FailureReason")) or None,
+        storage=_parse_storage(section_of(answer, "DataStorageConfig")),
+        volume_kms_key=text_of(answer, "KmsKey"),
     )
 
 
@@ -137,10 +158,11 @@ def list_experiments_request(status: ExperimentStatus) -> dict[str, Any]:
 
 
 def parse_experiment_list(answer: Answer) -> list[ListedExperiment]:
-    """Read a page of ListInferenceExperiments."""
+    """Read a page of ListInferenceExperiments; what cannot be read is left out."""
     return [
-        ListedExperiment(row["Name"], _status(row["Status"]), row.get("LastModifiedTime"))
-        for row in answer["InferenceExperiments"]
+        ListedExperiment(name, status, read_moment(row.get("LastModifiedTime")))
+        for row in sections_of(answer, "InferenceExperiments")
+        if (name := text_of(row, "Name")) and (status := known(ExperimentStatus, row.get("Status")))
     ]
 
 
@@ -171,35 +193,40 @@ def _storage_request(storage: CaptureStorage | None) -> dict[str, Any] | None:
     return {key: value for key, value in request.items() if value}
 
 
-def _parse_variant(variant: Answer) -> ModelVariant:
-    config = variant["InfrastructureConfig"]["RealTimeInferenceConfig"]
-    return ModelVariant(
-        name=variant["VariantName"],
-        model_name=variant["ModelName"],
-        instance_type=config["InstanceType"],
-        instances=config["InstanceCount"],
-        status=variant.get("Status"),
-    )
+def _parse_variants(answer: Answer) -> tuple[ModelVariant, ...]:
+    """Read both sides; one that is not said in full is left out, as nothing could be made like it."""
+    found = (_parse_variant(variant) for variant in sections_of(answer, "ModelVariants"))
+    return tuple(variant for variant in found if variant)
 
 
-def _parse_storage(config: Answer | None) -> CaptureStorage | None:
-    if not config:
+def _parse_variant(variant: Answer) -> ModelVariant | None:
+    config = section_of(section_of(variant, "InfrastructureConfig"), "RealTimeInferenceConfig")
+    name, model = text_of(variant, "VariantName"), text_of(variant, "ModelName")
+    kind, count = text_of(config, "InstanceType"), whole_number_of(config, "InstanceCount")
+    if name is None or model is None or kind is None or count is None:
         return None
-    content = config.get("ContentType") or {}
-    return CaptureStorage(
-        uri=config["Destination"],
-        kms_key=config.get("KmsKey") or None,
-        csv_content_types=tuple(content.get("CsvContentTypes") or ()),
-        json_content_types=tuple(content.get("JsonContentTypes") or ()),
+    return ModelVariant(
+        name=name, model_name=model, instance_type=kind, instances=count, status=text_of(variant, "Status")
     )
 
 
-def _status(said: str) -> ExperimentStatus:
-    try:
-        return ExperimentStatus(said)
-    except ValueError:
-        known = ", ".join(status.value for status in ExperimentStatus)
+def _sampling(shadow: Answer, *, by: str) -> int:
+    percentage = whole_number_of(shadow, "SamplingPercentage")
+    if percentage is None:
         raise UnexpectedAnswer(
-            f"SageMaker said InferenceExperimentStatus {said!r}, which this version does not know (known: "
-            f"{known}). Nothing is concluded from it; look at the experiment, and update this package"
-        ) from None
+            f"{by} must say SamplingPercentage as a whole number (it says "
+            f"{shown(shadow.get('SamplingPercentage'))}). Nothing is concluded from the answer"
+        )
+    return percentage
+
+
+def _parse_storage(config: Answer) -> CaptureStorage | None:
+    uri, content = text_of(config, "Destination"), section_of(config, "ContentType")
+    if uri is None:
+        return None
+    return CaptureStorage(
+        uri=uri,
+        kms_key=text_of(config, "KmsKey"),
+        csv_content_types=texts_of(content, "CsvContentTypes"),
+        json_content_types=texts_of(content, "JsonContentTypes"),
+    )

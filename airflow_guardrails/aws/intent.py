@@ -1,51 +1,52 @@
-"""An intent on the wire: tags of the endpoint configuration that is to be brought into service."""
+"""
+An intent as text: the value of one tag of the target configuration, whose key names the owner.
+
+A tag's value takes 256 characters, and neither braces nor quotes (API reference, ``Tag``), so it is no JSON
+but words such as ``previous=churn-v1``, separated by spaces.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 
 from airflow_guardrails.domain.intent import Intent
+from airflow_guardrails.domain.moments import read_moment
 
-_PREFIX = "airflow-guardrails:"
-_OWNER, _PREVIOUS, _MODIFIED, _WRITTEN, _LAUNCHED = (
-    f"{_PREFIX}{word}"
-    for word in ("owner", "previous-config", "endpoint-modified-at", "written-at", "launched-at")
-)
-
-Tag = Mapping[str, str]
+_WITHDRAWN = "withdrawn"
 
 
-def intent_tags(intent: Intent) -> list[dict[str, str]]:
-    """Tags for AddTags; a value that is not known is empty, so that nothing of an older intent stays."""
-    values = {
-        _OWNER: intent.owner,
-        _PREVIOUS: intent.previous or "",
-        _MODIFIED: _text(intent.modified_at),
-        _WRITTEN: _text(intent.written_at),
-        _LAUNCHED: _text(intent.launched_at),
+INTENT_PREFIX = "airflow-guardrails:intent:"
+
+
+def intent_text(intent: Intent) -> str:
+    times = {
+        "modified": intent.modified_at,
+        "written": intent.written_at,
+        "accepted": intent.accepted_at,
+        "started": intent.started_at,
     }
-    return [{"Key": key, "Value": value} for key, value in values.items()]
+    words = [f"previous={intent.previous}"] if intent.previous else []
+    words += [f"{word}={_text(moment)}" for word, moment in times.items() if moment]
+    return " ".join([*words, *([_WITHDRAWN] if intent.withdrawn else [])])
 
 
-def parse_intent(tags: Iterable[Tag]) -> Intent | None:
-    """Read ListTags' answer; None where there is no intent, or one that cannot be read."""
-    values = {tag["Key"]: tag["Value"] for tag in tags}
-    try:
-        return Intent(
-            owner=values[_OWNER],
-            previous=values[_PREVIOUS] or None,
-            modified_at=_moment(values[_MODIFIED]),
-            written_at=datetime.fromisoformat(values[_WRITTEN]),
-            launched_at=_moment(values.get(_LAUNCHED, "")),
-        )
-    except (KeyError, ValueError):
+def parse_intent(text: object) -> Intent | None:
+    """Return None for what is no intent, or is damaged: then nothing is known, as if there were none."""
+    if not isinstance(text, str):
         return None
+    words = dict(word.partition("=")[::2] for word in text.split())
+    written_at = read_moment(words.get("written"))
+    if written_at is None:
+        return None
+    return Intent(
+        previous=words.get("previous"),
+        modified_at=read_moment(words.get("modified")),
+        written_at=written_at,
+        accepted_at=read_moment(words.get("accepted")),
+        started_at=read_moment(words.get("started")),
+        withdrawn=_WITHDRAWN in words,
+    )
 
 
-def _text(moment: datetime | None) -> str:
-    return moment.isoformat() if moment else ""
-
-
-def _moment(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -6,6 +6,9 @@ from datetime import datetime
 from math import ceil
 from typing import Any
 
+from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.reading import Answer, number_of, sections_of, shown
+
 _MOST_DATAPOINTS = 1440
 _MINUTE = 60
 # CloudWatch keeps minutes for 15 days; older data is there in steps of five.
@@ -34,6 +37,20 @@ def requests_had_request(
     """Ask GetMetricStatistics for the requests that a variant had, whichever configuration it was in."""
     dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
     return _requests_answered(dimensions, start=start, end=end)
+
+
+def parse_requests(answer: Answer) -> float:
+    """
+    Add up the requests in GetMetricStatistics' answer to one of the requests above.
+
+    :raises UnexpectedAnswer: if it has no datapoints, not even an empty list.
+    """
+    if not isinstance(answer.get("Datapoints"), list | tuple):
+        raise UnexpectedAnswer(
+            f"GetMetricStatistics must say Datapoints (it says {shown(answer.get('Datapoints'))}). Nothing "
+            "is concluded from the answer"
+        )
+    return sum(number_of(point, "Sum") or 0.0 for point in sections_of(answer, "Datapoints"))
 
 
 def _requests_answered(dimensions: dict[str, str], *, start: datetime, end: datetime) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from airflow_guardrails.aws.reading import Answer, needed, section_of, sections_of, text_of
 from airflow_guardrails.domain.shadow_hosts import ModelFacts
 
 
-def from_marketplace(model: Mapping[str, Any], *, account_id: str) -> bool:
+def from_marketplace(model: Answer, *, account_id: str) -> bool:
     """
     Whether a container of the model is AWS Marketplace's: a package of another account, without a version.
 
@@ -16,16 +14,20 @@ def from_marketplace(model: Mapping[str, Any], *, account_id: str) -> bool:
     here. No document of AWS says so.
     """
     return any(
-        _foreign_without_version(container.get("ModelPackageName", ""), account_id)
+        _foreign_without_version(text_of(container, "ModelPackageName") or "", account_id)
         for container in _containers(model)
     )
 
 
-def parse_model(model: Mapping[str, Any], *, account_id: str) -> ModelFacts:
-    """Read an answer of DescribeModel, as far as it decides about shadow tests."""
+def parse_model(model: Answer, *, account_id: str) -> ModelFacts:
+    """
+    Read an answer of DescribeModel, as far as it decides about shadow tests.
+
+    :raises UnexpectedAnswer: if it names no model.
+    """
     containers = _containers(model)
     return ModelFacts(
-        name=model["ModelName"],
+        name=needed(model, "ModelName", by="DescribeModel"),
         containers=len(containers),
         multi_model=any(container.get("Mode") == "MultiModel" for container in containers),
         marketplace=from_marketplace(model, account_id=account_id),
@@ -33,12 +35,12 @@ def parse_model(model: Mapping[str, Any], *, account_id: str) -> ModelFacts:
 
 
 def account_of(arn: str) -> str:
-    return arn.split(":")[4]
+    return (arn.split(":") + [""] * 5)[4]
 
 
-def _containers(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    primary = [model["PrimaryContainer"]] if model.get("PrimaryContainer") else []
-    return [*primary, *model.get("Containers", ())]
+def _containers(model: Answer) -> list[Answer]:
+    primary = section_of(model, "PrimaryContainer")
+    return [*([primary] if primary else []), *sections_of(model, "Containers")]
 
 
 def _foreign_without_version(package: str, account_id: str) -> bool:

@@ -45,7 +45,8 @@ class Alarm:
     An alarm as it stands; *since* is when it took this state.
 
     *rule* is ``None`` for what is no comparison of one metric with a threshold: metric math, anomaly
-    detection, queries and composite alarms.
+    detection, queries and composite alarms. *definition* is everything that decides when it goes off: names
+    of the API, each with its value as text.
     """
 
     name: str
@@ -54,6 +55,35 @@ class Alarm:
     reason: str = ""
     composite: bool = False
     rule: AlarmRule | None = None
+    definition: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmDefinition:
+    """
+    What an alarm watches, as it was when first seen.
+
+    :param settings: the API's names of everything that decides when it goes off, each with its value as text.
+    """
+
+    name: str
+    settings: tuple[tuple[str, str], ...]
+
+    def changes(self, alarms: Iterable[Alarm]) -> str | None:
+        """Say how the alarm differs from this among *alarms*; None if it does not."""
+        now = next((alarm for alarm in alarms if alarm.name == self.name), None)
+        if now is None:
+            return f"alarm {self.name} was deleted"
+        before, after = dict(self.settings), dict(now.definition)
+        differing = [
+            name for name in (*before, *(after.keys() - before.keys())) if before.get(name) != after.get(name)
+        ]
+        if not differing:
+            return None
+        told = (
+            f"{name} {before.get(name, 'unset')} -> {after.get(name, 'unset')}" for name in sorted(differing)
+        )
+        return f"alarm {self.name} was changed ({', '.join(told)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

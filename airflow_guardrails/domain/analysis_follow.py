@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
+from airflow_guardrails.domain.aborting import throw_switch
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_evidence import Trial, judge_trial, published_until
 from airflow_guardrails.domain.analysis_schedule import Bake, last_chance
 from airflow_guardrails.domain.analysis_state import Analysis
-from airflow_guardrails.domain.asks import Ask, MetricSeries, NoAnswer, Pause, Say, SetSwitch
+from airflow_guardrails.domain.asks import Ask, MetricSeries, NoAnswer, Say
 from airflow_guardrails.domain.endpoint import Endpoint, Stage, Variant
 from airflow_guardrails.domain.judge_verdict import Label, Verdict
+from airflow_guardrails.domain.narration import when_an_abort_acts
 from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Watch
 
@@ -146,17 +147,12 @@ def _undo(watch: Watch, analysis: Analysis, now: datetime) -> Steps:
         told = f"The analysis would throw the abort switch now ({analysis.why_in_words()}); it only observes"
         yield Say(told, rollout_report(seen))
         return seen
-    if watch.why_not_abort is not None:
-        return (yield from _refused(watch, analysis, watch.why_not_abort))
-    thrown = yield SetSwitch(watch.switch, THROWN)
+    thrown = yield from throw_switch(watch, now)
     if isinstance(thrown, NoAnswer):
-        return (
-            yield from _refused(watch, analysis, f"the abort switch could not be thrown ({thrown.reason})")
-        )
-    # The alarm takes the highest value of a period, so a reset within the same one would go under.
-    yield Pause(PERIOD_SECONDS)
-    undone = replace(watch, analysis=replace(analysis, acted_at=now, refused=None)).outlasting_a_rollback()
-    told = f"The analysis throws the abort switch, which acts in a bake ({analysis.why_in_words()})"
+        return (yield from _refused(watch, analysis, thrown.reason))
+    undone = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
+    when = when_an_abort_acts(watch.last_look, watch.rollout.guardrails)
+    told = f"The analysis throws the abort switch ({analysis.why_in_words()}); {when}"
     yield Say(told, rollout_report(undone))
     return undone
 

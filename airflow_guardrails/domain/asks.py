@@ -59,6 +59,18 @@ class SetSwitch:
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteSwitches:
+    """
+    Wants the abort switches of earlier rollouts of the endpoint to be deleted, those changed after *before*
+    and those to *keep* excepted; the answer is ``NoAnswer`` where that failed.
+    """
+
+    endpoint_name: str
+    keep: tuple[str, ...]
+    before: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Wants to go on after that many seconds of the wall clock."""
 
@@ -70,17 +82,16 @@ class Rest:
     """
     Wants to go on when the next look is worth it.
 
-    That is after *seconds* of the wall clock or, while a list shows what is waited for as *expected* and not
-    changed since *modified_at*, later; but not after *until*.
+    That is after *seconds* or, while a list shows what is waited for as *expected* and not changed since
+    *modified_at*, later; but *within* so many seconds.
 
     :param name: of the endpoint, or of the shadow test.
-    :param until: seconds since the epoch.
     :param expected: status in which it may be listed without that being news; ``None``: look in any case.
     """
 
     name: str
     seconds: float
-    until: float
+    within: float
     expected: EndpointStatus | ExperimentStatus | None = None
     modified_at: datetime | None = None
 
@@ -95,9 +106,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """AWS was asked and could not say: throttled, unreachable, not permitted."""
+    """
+    AWS was asked and could not say: throttled, unreachable, not permitted.
+
+    *final* is said of what will not be answered later either.
+    """
 
     reason: str
+    final: bool = False
 
 
-Ask = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | Pause | Rest | Say
+Ask = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | DeleteSwitches | Pause | Rest | Say

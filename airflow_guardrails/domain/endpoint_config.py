@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +12,8 @@ class VariantConfig:
     A fleet as it is asked for.
 
     *initial_instances* is ``None`` for a serverless variant. *instance_types* are several where the variant
-    draws from pools.
+    draws from pools. *startup* is the longest that its containers may take to start, downloads included; zero
+    where the configuration does not say.
     """
 
     name: str
@@ -20,6 +22,7 @@ class VariantConfig:
     initial_instances: int | None = None
     initial_weight: float = 1.0
     serverless: bool = False
+    startup: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,18 @@ class EndpointConfig:
     shadow_variants: tuple[VariantConfig, ...] = ()
     asynchronous: bool = False
     data_capture: bool = False
+
+    @property
+    def instances(self) -> int | None:
+        """Size of the largest fleet; None if all are serverless. Retained instance counts may differ."""
+        return max(
+            (variant.initial_instances for variant in self.variants if variant.initial_instances),
+            default=None,
+        )
+
+    @property
+    def startup(self) -> timedelta:
+        return max((variant.startup for variant in self.variants), default=timedelta(0))
 
     @property
     def variant_names(self) -> tuple[str, ...]:

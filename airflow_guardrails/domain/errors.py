@@ -9,6 +9,8 @@ GuardrailsValueError (ValueError)
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GuardrailsValueError(ValueError):
     """
@@ -32,3 +34,16 @@ class InvalidAlarms(GuardrailsValueError):
 
 class InvalidRetention(GuardrailsValueError):
     """What the update is to keep of the live variants is not something SageMaker can keep."""
+
+
+class Unwatchable(Exception):
+    """
+    A watch cannot go on: what it has to know will not be answered.
+
+    *report* says how far the rollout was when it was last seen.
+    """
+
+    def __init__(self, reason: str, report: dict[str, Any]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.report = report

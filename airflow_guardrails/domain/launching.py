@@ -1,86 +1,139 @@
 """
 What to do about an endpoint before an update of it is asked for, so that no crash and no retry asks twice.
+
+Every statement about an earlier try rests on proof that it is about *this* rollout: SageMaker's own 200, the
+rollout's StartTime, its abort switch among the alarms of the last deployment, or requests that the target's
+fleet has answered.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.alarms import AlarmTransition
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint
 from airflow_guardrails.domain.intent import Intent
-from airflow_guardrails.domain.rollout import Outcome
+from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Outcome
 
 # An update is the documented repair of UpdateRollbackFailed.
 UPDATABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
 
+# The abort switch is waited for between the intent and the call, see operators.switch.
+CALLED_WITHIN = timedelta(minutes=5)
+
 
 class Move(Enum):
-    """What a look at the endpoint, and an intent of our own if there is one, call for."""
+    """What a look at the endpoint, and what this owner has left of an earlier try, call for."""
 
     LAUNCH = "ask for the update"
     ADOPT = "watch the update to the target that is in flight"
-    FINISH = "the target of our own intent serves: it was launched, and went well"
-    ALREADY_LIVE = "the target serves, and it was not us"
-    RESUME = "our own update was accepted: go on watching how it ends"
-    INQUIRE = "our own intent, another configuration serving: find out whether the update ran and was undone"
+    FINISH = "the target serves, and this owner's own update has brought it"
+    ALREADY_LIVE = "the target serves, and it was not this owner"
+    PERHAPS_LIVE = "the target serves, and nothing tells whether this owner's update has brought it"
+    RESUME = "SageMaker has accepted this owner's update: go on watching how it ends"
+    INQUIRE = "this owner may have asked, and another configuration serves: find out whether the update ran"
     WAIT = "something else is changing the endpoint"
     REFUSE = "an endpoint in this status takes no update"
     MISSING = "there is no endpoint"
 
 
-def next_move(look: EndpointLook, *, target: str, own: Intent | None) -> Move:
+def next_move(
+    look: EndpointLook, *, target: str, own: Intent | None, switch_named: bool, has_switch: bool = True
+) -> Move:
     """
     Decide by one look.
 
-    :param own: the intent found at the target, if it is this task instance's own.
+    :param own: what an earlier try of this owner has written down, if anything.
+    :param switch_named: whether the endpoint's last deployment names this rollout's abort switch, which
+        proves that SageMaker has accepted an update of this owner to the target at some time.
+    :param has_switch: whether this owner's updates carry the switch.
     """
     if isinstance(look, MissingEndpoint):
         return Move.MISSING
     if look.changing and look.pending_config_name == target:
         return Move.ADOPT
     if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == target:
-        return Move.FINISH if own else Move.ALREADY_LIVE
-    if own and own.launched_at:
+        return _move_at_target(own, switch_named=switch_named, has_switch=has_switch)
+    return _move_at_another(look, own, switch_named=switch_named)
+
+
+def _move_at_another(look: Endpoint, own: Intent | None, *, switch_named: bool) -> Move:
+    if own and (own.accepted_at or switch_named):
         return Move.RESUME
-    return _move_at_another(look, own)
-
-
-def _move_at_another(look: Endpoint, own: Intent | None) -> Move:
     if look.changing:
         return Move.WAIT
-    if own and own.changed_since(look):
+    if switch_named or (own and own.changed_since(look)):
         return Move.INQUIRE
     return Move.LAUNCH if look.status in UPDATABLE else Move.REFUSE
 
 
+def _move_at_target(own: Intent | None, *, switch_named: bool, has_switch: bool) -> Move:
+    if switch_named or (own and own.accepted_at):
+        return Move.FINISH
+    # An update that carries the switch would be named as the last deployment once it has ended.
+    return Move.ALREADY_LIVE if own is None or has_switch else Move.PERHAPS_LIVE
+
+
+class Whose(Enum):
+    """Whose the update in flight is, as far as there is proof."""
+
+    OWN = "proven to be this rollout"
+    PERHAPS = "may be this rollout, and nothing proves it"
+    FOREIGN = "not this rollout"
+
+
+def whose_update(look: Endpoint, *, own: Intent | None, switch_named: bool) -> Whose:
+    """
+    Say whose the update to the target is that *look* shows in flight.
+
+    *switch_named* alone is no proof: SageMaker may go on naming the alarms of an update that has ended, and
+    ``RetainDeploymentConfig`` hands them to the next one.
+    """
+    started = look.pending.started_at if look.pending else None
+    if own is None:
+        return Whose.PERHAPS if switch_named else Whose.FOREIGN
+    if started is None:
+        return Whose.OWN if switch_named else Whose.PERHAPS
+    if own.started_at is not None:
+        return Whose.OWN if started == own.started_at else Whose.FOREIGN
+    if started < own.written_at:
+        return Whose.FOREIGN
+    # An update that was accepted shows within the grace period, or has not started (NotStarted).
+    latest = own.accepted_at or own.written_at + CALLED_WITHIN
+    in_time = started <= latest + DEFAULT_GRACE
+    return Whose.OWN if in_time and (own.accepted_at or switch_named) else Whose.PERHAPS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Traces that an update left while nobody looked, between its intent and now."""
+    """
+    What proves that an update ran between its intent and now, while nobody looked.
+
+    :param since: when the intent was written, on AWS's clock.
+    :param requests: those that the target's fleet has answered since; ``None``: they could not be counted.
+    :param unread: why not.
+    """
 
     since: datetime
-    requests: float = 0
-    tripped: tuple[AlarmTransition, ...] = ()
-    failure_reason: str | None = None
+    requests: float | None = None
+    unread: str | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.requests or self.tripped or self.failure_reason)
+        return bool(self.requests)
 
     def describe(self) -> str:
         """Say what was looked at, and what was there."""
-        alarms = ", ".join(alarm.name for alarm in self.tripped) or "none"
-        return (
-            f"requests answered by the target since {self.since.isoformat()}: {self.requests:g}; "
-            f"alarms that went off: {alarms}; FailureReason: {self.failure_reason or 'none'}"
-        )
+        since = f"since {self.since.isoformat()}"
+        if self.requests is None:
+            return f"the requests answered by the target {since} could not be counted ({self.unread})"
+        return f"requests answered by the target {since}: {self.requests:g}"
 
 
-def outcome_unwatched(look: Endpoint, own: Intent) -> Outcome:
-    """How an update ended that there is evidence of, seen only from after its end."""
+def outcome_unwatched(look: Endpoint, previous: str | None) -> Outcome:
+    """Return how an update ended that is proven to have run, seen only from after its end."""
     if look.status is EndpointStatus.UPDATE_ROLLBACK_FAILED:
         return Outcome.ROLLBACK_FAILED
     if look.status is not EndpointStatus.IN_SERVICE:
         return Outcome.FAILED
-    return Outcome.ROLLED_BACK if look.endpoint_config_name == own.previous else Outcome.SUPERSEDED
+    return Outcome.ROLLED_BACK if look.endpoint_config_name == previous else Outcome.SUPERSEDED

@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.alarms import Alarm, summarize_states
-from airflow_guardrails.domain.endpoint import Stage
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, PendingDeployment, Stage
+from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.rollout import Outcome, StageChange
-from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Rolling, Strategy
+from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Rolling, Strategy
 from airflow_guardrails.domain.words import duration_in_words
 
 _DOING = {
@@ -65,6 +66,38 @@ def _bake_of(change: StageChange, strategy: Strategy) -> timedelta:
     return strategy.bake
 
 
+def when_an_abort_acts(look: EndpointLook | None, guardrails: Guardrails | None) -> str:
+    """
+    Say when SageMaker will act on the thrown switch: ``it acts in the next bake, of 10 min``.
+
+    SageMaker looks at alarms while it bakes, so an abort may come too late for an update without another
+    bake.
+    """
+    if not isinstance(look, Endpoint) or look.pending is None or guardrails is None:
+        return "it acts in the next bake, if there is another"
+    mark = look.current_stage
+    if mark is not None and mark.stage is Stage.BAKING:
+        return "it acts now, for the update bakes"
+    bake = _next_bake(
+        guardrails.strategy, look.pending, going=mark is not None and mark.stage is Stage.DELETING
+    )
+    if not bake:
+        return "no bake is left in which it could act, so SageMaker will finish the update"
+    return f"it acts in the next bake, of {duration_in_words(bake)}"
+
+
+def _next_bake(strategy: Strategy | None, green: PendingDeployment, *, going: bool) -> timedelta:
+    if isinstance(strategy, Rolling):
+        return strategy.bake
+    if strategy is None or going:
+        return NO_WAIT
+    if isinstance(strategy, AllAtOnce) or green.instances >= green.desired_instances > 0:
+        return strategy.termination_wait
+    # A canary's first step is over once instances serve; of a linear update another one may come.
+    first_is_over = isinstance(strategy, Canary) and green.instances > 0
+    return strategy.termination_wait if first_is_over else strategy.bake or strategy.termination_wait
+
+
 def narrate_outcome(report: dict[str, Any]) -> str:
     """Say how a rollout ended, why, and what to do."""
     outcome = report["outcome"]
@@ -83,19 +116,22 @@ _SENTENCE = {
     ),
     Outcome.FAILED: "The update of endpoint {endpoint} to {target} failed: its status is {status}.",
     Outcome.SUPERSEDED: (
-        "The update of endpoint {endpoint} to {target} was overtaken: it now serves, or moves to, a "
-        "configuration that is neither {target} nor {previous} (serving: {serving}). Find out who updates "
-        "this endpoint besides this task."
+        "The update of endpoint {endpoint} to {target} was overtaken: somebody else has updated the endpoint "
+        "since (it serves {serving}, and served {previous} before). Find out who updates this endpoint "
+        "besides this task."
     ),
     Outcome.NOT_STARTED: (
         "No update of endpoint {endpoint} to {target} was ever seen: it serves {serving}. Check that the "
         "update was asked for, in this region and account."
     ),
     Outcome.TIMED_OUT: (
-        "The update of endpoint {endpoint} to {target} did not end in time (status {status}); it was left "
-        "running. A retry of this task goes on watching it."
+        "The update of endpoint {endpoint} to {target} did not end in time (status {status}); {left}. A "
+        "retry of this task goes on watching it."
     ),
 }
+
+_LEFT_RUNNING = "it was left running"
+_ABORTED = "its abort switch was thrown at {at}, and it was not rolled back yet"
 
 
 def _fields(report: dict[str, Any]) -> dict[str, str]:
@@ -107,6 +143,9 @@ def _fields(report: dict[str, Any]) -> dict[str, str]:
         "previous": report["previous_endpoint_config_name"] or "its former configuration",
         "serving": report["serving_endpoint_config_name"] or "an unknown configuration",
         "status": report["endpoint_status"] or no_status,
+        "left": _ABORTED.format(at=thrown)
+        if (thrown := report.get("abort_switch_thrown_at"))
+        else _LEFT_RUNNING,
     }
 
 

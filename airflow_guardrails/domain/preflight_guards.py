@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 
+from airflow_guardrails.domain.deadline import LONGEST_UPDATE
 from airflow_guardrails.domain.facts import Facts
 from airflow_guardrails.domain.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.strategies import Rolling
 from airflow_guardrails.domain.words import duration_in_words
 
-# MaximumExecutionTimeoutInSeconds is at most 28,800 (API reference, BlueGreenUpdatePolicy).
-LONGEST_UPDATE = timedelta(hours=8)
 _INF1 = "ml.inf1."
 # Developer guide, "Deployment guardrails: exclusions".
 _FALLBACK = "SageMaker ignores strategy and alarms for them, moves everything at once and does not bake"

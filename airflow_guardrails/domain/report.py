@@ -39,6 +39,8 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
         "guarded": unguarded_because is None,
         "unguarded_because": unguarded_because,
         "alarms": list(watch.alarms),
+        "abort_switch": watch.switch.alarm_name if watch.switch else None,
+        "abort_switch_thrown_at": _iso(watch.thrown_at),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
         "findings": [finding.as_dict() for finding in watch.findings],

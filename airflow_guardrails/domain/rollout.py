@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch, why_not_guarded, why_not_in_flight
+from airflow_guardrails.domain.abort_switch import AbortSwitch, why_not_in_flight
+from airflow_guardrails.domain.alarms import AlarmDefinition
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook, EndpointStatus, MissingEndpoint, Stage
@@ -44,12 +45,6 @@ OUTCOME_BY_STATUS = {
 # What the endpoint last changed for was something else.
 _LEAVES_NO_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 
-# An update begins before UpdateEndpoint answers, by the longest that botocore waits for an answer at most.
-LONGEST_CALL = timedelta(seconds=60)
-
-# SageMaker gives an update's StartTime itself, and the Date of its answer in whole seconds.
-START_AFTER_ANSWER = timedelta(seconds=15)
-
 DEFAULT_GRACE = timedelta(seconds=120)
 
 
@@ -60,47 +55,74 @@ class Rollout:
 
     :param target: name of the endpoint configuration the update is to bring into service.
     :param previous: name of the configuration served before; ``None`` if unknown.
-    :param launched_at: when UpdateEndpoint answered 200 to us, on AWS's clock; ``None`` if it was not us, or
-        nobody knows.
-    :param status_before: the endpoint's status before we launched.
-    :param guardrails: strategy and alarms of the update; ``None`` until SageMaker has told.
+    :param asked_at: a moment just before UpdateEndpoint was called, on AWS's clock; an update that began
+        earlier is another one.
+    :param launched_at: when SageMaker accepted the update, on AWS's clock; ``None`` if nobody knows.
+    :param started_at: the update's StartTime, which identifies it once it was seen.
+    :param status_before: the endpoint's status before the launch.
+    :param guardrails: strategy and alarms of the update; ``None`` until SageMaker has said.
+    :param switch: the abort switch of this very rollout; ``None`` if it has none, or nobody knows which.
     :param grace: how long after the launch (or the first look) an endpoint that shows no update may still
         start one.
-    :param max_wait: how long after its start the rollout may take, on AWS's clock; ``None``: no limit there.
+    :param max_wait: how long after its start the rollout may take; ``None``: no limit there.
+    :param deadline: when to stop waiting, whenever it started, on AWS's clock; ``None``: no limit there.
     :param adopted: ``"own"`` or ``"foreign"`` where the update was found in flight, not launched by this
         watch.
+    :param require_alarms_ok: whether an alarm that somebody changes meanwhile aborts the rollout.
     """
 
     endpoint_name: str
     target: str
     previous: str | None = None
+    asked_at: datetime | None = None
     launched_at: datetime | None = None
+    started_at: datetime | None = None
     status_before: EndpointStatus | None = None
     guardrails: Guardrails | None = None
+    switch: AbortSwitch | None = None
     grace: timedelta = DEFAULT_GRACE
     max_wait: timedelta | None = None
+    deadline: datetime | None = None
     adopted: str | None = None
+    require_alarms_ok: bool = False
 
-    def is_ours(self, look: Endpoint) -> bool:
+    def is_shown_by(self, look: Endpoint) -> bool:
         """
-        Whether the update in flight is the one that SageMaker accepted from us.
-
-        Its StartTime tells: another one, to the same target and with the same alarms, began at another time.
+        Whether the update that *look* shows in flight may be this one: to its target, begun when it began.
         """
-        began = look.pending.started_at if look.pending else None
-        if self.launched_at is None or began is None:
+        if look.pending is None or look.pending_config_name != self.target:
             return False
-        return self.launched_at - LONGEST_CALL <= began <= self.launched_at + START_AFTER_ANSWER
+        started = look.pending.started_at
+        if started is None:
+            return True
+        if self.started_at is not None:
+            return started == self.started_at
+        return self.asked_at is None or started >= self.asked_at
 
     def why_not_abort(self, look: EndpointLook) -> str | None:
-        """
-        Say why throwing the switch would not, or not for certain, roll back our own update and nothing else.
-        """
+        """Say why throwing the switch would not roll back this rollout; None if it would."""
         if refusal := why_not_in_flight(look, target=self.target):
-            return refusal
-        if not (isinstance(look, Endpoint) and self.is_ours(look)):
-            return f"nothing proves that this task has launched the update to {self.target} that is in flight"
-        return why_not_guarded(look.name, self.guardrails.alarms if self.guardrails else ())
+            return self.why_no_switch if self._may_be_from_before_launch(look) else refusal
+        if not (isinstance(look, Endpoint) and self.is_shown_by(look)):
+            return f"the update to {self.target} that is in flight is another one than this task has launched"
+        return self.why_no_switch
+
+    def _may_be_from_before_launch(self, look: EndpointLook) -> bool:
+        """Whether reads may lag so far behind the launch that *look* does not show the update yet."""
+        launched = self.launched_at
+        return launched is not None and isinstance(look, Endpoint) and look.seen_at - launched < DEFAULT_GRACE
+
+    @property
+    def why_no_switch(self) -> str | None:
+        """Say why this rollout cannot be aborted at all; None if its abort switch is known."""
+        if self.switch is not None:
+            return None
+        if self.adopted == "foreign":
+            return (
+                f"nothing proves that the update to {self.target} that is in flight carries an abort switch "
+                "of this task"
+            )
+        return "the update carries no abort switch (abort_switch=False)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,19 +141,23 @@ class Watch:
     Everything remembered of a rollout between two looks.
 
     A value: :meth:`after` gives the next one. *suspected* is an outcome seen once and not yet confirmed.
-    *analysis* is there where the new fleet is compared with the old one.
+    *analysis* is there where the new fleet is compared with the old one. *as_of* is when SageMaker last
+    answered, *thrown_at* when the abort switch was thrown by this watch, both on AWS's clock. *definitions*
+    are those of the alarms as they were first seen.
     """
 
     rollout: Rollout
     seen_in_flight: bool = False
     first_look_at: datetime | None = None
-    started_at: datetime | None = None
+    as_of: datetime | None = None
     last_look: EndpointLook | None = None
     stages: tuple[StageChange, ...] = ()
     stages_complete: bool = True
     rollback_alarms: tuple[str, ...] = ()
     suspected: Outcome | None = None
+    definitions: tuple[AlarmDefinition, ...] = ()
     timed_out: bool = False
+    thrown_at: datetime | None = None
     unanswered: bool = False
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -141,7 +167,7 @@ class Watch:
     def after(self, look: EndpointLook) -> Watch:
         watch = self._remember(look)
         suspected = watch._assess(look)  # noqa: SLF001 - the same class
-        if suspected is None and watch._overdue(look):  # noqa: SLF001
+        if suspected is None and watch.deadline is not None and look.seen_at >= watch.deadline:
             return replace(watch, suspected=None, outcome=Outcome.TIMED_OUT)
         confirmed = suspected is Outcome.SUCCEEDED or suspected is self.suspected
         return replace(watch, suspected=suspected, outcome=suspected if confirmed else None)
@@ -149,29 +175,50 @@ class Watch:
     def found(self, look: Endpoint) -> Watch:
         """Begin with an update that *look* found in flight: it may be over by the next one."""
         started_at = look.pending.started_at if look.pending else None
-        return replace(self, seen_in_flight=True, started_at=started_at)
+        return replace(self, seen_in_flight=True, rollout=replace(self.rollout, started_at=started_at))
 
     def give_up(self) -> Watch:
-        """End the watch by our own deadline: what was seen once is then the best there is to say."""
+        """End the watch by its deadline: what was seen once is then the best there is to say."""
         return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
 
     def aborting(self) -> Watch:
         """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
-        return replace(self.outlasting_a_rollback(), timed_out=True, outcome=None)
+        return replace(self.thrown(), timed_out=True, outcome=None)
 
-    def outlasting_a_rollback(self) -> Watch:
-        limit = self.rollout.max_wait
-        if limit is not None:
+    def thrown(self, at: datetime | None = None) -> Watch:
+        """
+        Go on after the abort switch was thrown, for as long as a rollback may take.
+
+        :param at: when, on AWS's clock; default: at the last look.
+        """
+        at = at or self.as_of
+        rollout, lasted = self.rollout, at - self.origin if at and self.origin else timedelta(0)
+        if rollout.max_wait is not None:
             # A retry may come, and throw it, long after the time was up.
-            limit = max(limit, self._lasted()) + ABORTING
-        return replace(self, rollout=replace(self.rollout, max_wait=limit))
+            rollout = replace(rollout, max_wait=max(rollout.max_wait, lasted) + ABORTING)
+        if rollout.deadline is not None:
+            rollout = replace(rollout, deadline=max(rollout.deadline, at or rollout.deadline) + ABORTING)
+        return replace(self, rollout=rollout, thrown_at=self.thrown_at or at)
 
     def noting(self, warning: str) -> Watch:
         return replace(self, warnings=(*self.warnings, warning))
 
     @property
-    def switch(self) -> AbortSwitch:
-        return AbortSwitch(endpoint_name=self.rollout.endpoint_name)
+    def switch(self) -> AbortSwitch | None:
+        return self.rollout.switch
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.rollout.started_at
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When to stop waiting, on AWS's clock; None: never."""
+        origin, limit = self.origin, self.rollout.max_wait
+        ends = [origin + limit] if origin is not None and limit is not None else []
+        if self.rollout.deadline is not None:
+            ends.append(self.rollout.deadline)
+        return min(ends, default=None)
 
     @property
     def at_rest(self) -> bool:
@@ -191,15 +238,16 @@ class Watch:
 
     @property
     def may_abort(self) -> bool:
-        """Whether the switch would hit this rollout and nothing else, and has not been thrown for it yet."""
-        return self.why_not_abort is None and not self.timed_out
+        """Whether the switch would roll back this rollout, and has not been thrown for it yet."""
+        return self.why_not_abort is None and self.thrown_at is None
 
     @property
     def why_not_abort(self) -> str | None:
-        """Say why the switch might hit something else, or nothing; None if it would hit this rollout."""
-        # What was pending before SageMaker fell silent may be over, and another update in flight.
+        """Say why throwing the switch would not roll back this rollout; None if it would."""
         if self.last_look is None or self.unanswered:
-            return "SageMaker gave no answer, and the switch could have hit another update"
+            # The switch is this rollout's alone, so it can be thrown by what was seen before SageMaker fell
+            # silent.
+            return self.rollout.why_no_switch
         return self.rollout.why_not_abort(self.last_look)
 
     @property
@@ -232,7 +280,9 @@ class Watch:
     @property
     def alarms(self) -> tuple[str, ...]:
         """The alarms that may undo the update: as we gave them, or else as SageMaker has them."""
-        return self.rollout.guardrails.alarms if self.rollout.guardrails else self.rollback_alarms
+        known = self.rollout.guardrails.alarms if self.rollout.guardrails else self.rollback_alarms
+        own = () if self.switch is None or self.switch.alarm_name in known else (self.switch.alarm_name,)
+        return (*known, *own)
 
     @property
     def origin(self) -> datetime | None:
@@ -253,12 +303,15 @@ class Watch:
 
     def _remember(self, look: EndpointLook) -> Watch:
         watch = replace(
-            self, last_look=look, unanswered=False, first_look_at=self.first_look_at or look.seen_at
+            self,
+            last_look=look,
+            unanswered=False,
+            as_of=look.seen_at,
+            first_look_at=self.first_look_at or look.seen_at,
         )
         if isinstance(look, MissingEndpoint):
             return watch
-        to_the_target = look.pending is not None and look.pending_config_name == self.rollout.target
-        if to_the_target and not self._began_before_ours(look):
+        if self.rollout.is_shown_by(look):
             return watch._in_flight(look)  # noqa: SLF001
         return replace(watch, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
 
@@ -272,10 +325,12 @@ class Watch:
         return replace(
             self,
             rollout=replace(
-                self.rollout, previous=previous, guardrails=self.rollout.guardrails or look.guardrails
+                self.rollout,
+                previous=previous,
+                started_at=self.rollout.started_at or pending.started_at,
+                guardrails=self.rollout.guardrails or look.guardrails,
             ),
             seen_in_flight=True,
-            started_at=pending.started_at or self.started_at,
             stages=self._stages_with(look),
             rollback_alarms=look.rollback_alarms or self.rollback_alarms,
         )
@@ -314,15 +369,19 @@ class Watch:
         return OUTCOME_BY_STATUS[look.status]
 
     def _assess_in_flight(self, look: Endpoint) -> Outcome | None:
-        # An update that runs before ours ever did may be one to wait for, or seen by a stale read.
+        if self.rollout.is_shown_by(look) or self._began_before_ours(look):
+            return None
+        # An update that runs before ours ever did may be one to wait for.
         ours_began = self.seen_in_flight or self.rollout.launched_at is not None
-        overtakes = ours_began and not self._began_before_ours(look)
-        return Outcome.SUPERSEDED if overtakes and self._is_third(look.pending_config_name) else None
+        # To the same target, but begun after ours: ours has ended without being seen to.
+        another = look.pending_config_name == self.rollout.target or self._is_third(look.pending_config_name)
+        return Outcome.SUPERSEDED if ours_began and another else None
 
     def _began_before_ours(self, look: Endpoint) -> bool:
+        """Whether a stale read shows an update from before this one."""
         theirs = look.pending.started_at if look.pending else None
-        ours = self.started_at or self.rollout.launched_at
-        return theirs is not None and ours is not None and theirs < ours - LONGEST_CALL
+        ours = self.started_at or self.rollout.asked_at or self.rollout.launched_at
+        return theirs is not None and ours is not None and theirs < ours
 
     def _assess_in_service(self, look: Endpoint) -> Outcome | None:
         if look.endpoint_config_name is None:
@@ -358,14 +417,6 @@ class Watch:
     def _launched_just_before(self, look: Endpoint) -> bool:
         launched = self.rollout.launched_at
         return launched is not None and look.seen_at - launched < DEFAULT_GRACE
-
-    def _overdue(self, look: EndpointLook) -> bool:
-        origin, limit = self.origin, self.rollout.max_wait
-        return origin is not None and limit is not None and look.seen_at - origin >= limit
-
-    def _lasted(self) -> timedelta:
-        look, origin = self.last_look, self.origin
-        return look.seen_at - origin if look and origin else timedelta(0)
 
 
 def _same_stage(last: StageChange, change: StageChange) -> bool:

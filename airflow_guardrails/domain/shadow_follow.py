@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.follow import Ask, Following, NoAnswer, Rest, Say
 from airflow_guardrails.domain.shadow_report import shadow_test_report
@@ -35,28 +36,36 @@ ShadowSteps = Generator[ShadowAsk, Any, ShadowWatch]
 
 
 def follow_test(watch: ShadowWatch, following: Following) -> ShadowSteps:
-    """Look until there is an ending; return the watch."""
-    pause = 0.0
+    """
+    Look until there is an ending; return the watch.
+
+    :raises Unwatchable: if SageMaker will not say how the test is.
+    """
+    pause, clock = 0.0, following.clock(watch.as_of)
     while True:
         yield Rest(
             name=watch.name,
             seconds=pause,
-            until=following.deadline,
+            within=clock.seconds_until(watch.deadline),
             expected=watch.expected,
             modified_at=watch.look.last_modified_at if watch.look else None,
         )
         watch = yield from observe_test(watch)
-        if watch.ending is None and following.now() >= following.deadline:
+        if not watch.unanswered and watch.as_of is not None:
+            clock.answered(watch.as_of)
+        if watch.ending is None and not clock.seconds_until(watch.deadline):
             watch = watch.give_up()
         if watch.ending is not None:
             return watch
-        pause = max(0.0, min(following.every, following.deadline - following.now()))
+        pause = max(0.0, min(following.every, clock.seconds_until(watch.deadline)))
 
 
 def observe_test(watch: ShadowWatch) -> ShadowSteps:
     """Take one look; say so where the test has moved on, and where nobody can say."""
     look = yield LookAtExperiment(watch.name)
     if isinstance(look, NoAnswer):
+        if look.final:
+            raise Unwatchable(look.reason, shadow_test_report(watch))
         return (yield from _unanswered(watch, look))
     seen = watch.after(look)
     if seen.look and (watch.look is None or watch.look.status is not seen.look.status):
@@ -77,6 +86,8 @@ def _count(watch: ShadowWatch, look: Experiment) -> ShadowSteps:
     else:
         counted = yield CountRequests(look.endpoint_name, names, start, end)
     if isinstance(counted, NoAnswer):
+        if counted.final:
+            raise Unwatchable(counted.reason, shadow_test_report(watch))
         return (yield from _unanswered(watch, counted))
     return replace(watch.having(counted), unanswered=False)
 

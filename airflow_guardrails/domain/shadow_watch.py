@@ -60,6 +60,8 @@ class ShadowWatch:
     :param min_requests: instead of *until*, wait until each variant has had so many requests.
     :param requests: those that each variant has had, by name, as far as they were counted.
     :param counted: whether *requests* are as of the last look.
+    :param as_of: when SageMaker last answered, on AWS's clock.
+    :param deadline: when to stop waiting, on AWS's clock; ``None``: never.
     """
 
     name: str
@@ -72,14 +74,26 @@ class ShadowWatch:
     requests: Mapping[str, float] | None = None
     counted: bool = False
     unanswered: bool = False
+    as_of: datetime | None = None
+    deadline: datetime | None = None
     ending: Ending | None = None
 
     def after(self, look: ExperimentLook) -> ShadowWatch:
         if isinstance(look, Experiment):
-            return _judged(replace(self, look=look, missing_since=None, counted=False))
+            seen = replace(self, look=look, as_of=look.seen_at, missing_since=None, counted=False)
+            return _judged(seen)
         since = self.missing_since or look.seen_at
         gone = look.seen_at - since >= GRACE
-        return replace(self, missing_since=since, ending=Ending.NOT_FOUND if gone else None)
+        ending = Ending.NOT_FOUND if gone else None
+        return replace(self, as_of=look.seen_at, missing_since=since, ending=ending)
+
+    def waiting(self, longest: timedelta, *, otherwise: datetime) -> ShadowWatch:
+        """
+        Stop waiting so long after the last answer.
+
+        :param otherwise: what this machine takes for the time; it counts only if AWS has not answered yet.
+        """
+        return replace(self, deadline=(self.as_of or otherwise) + longest)
 
     def having(self, requests: Mapping[str, float]) -> ShadowWatch:
         """Take what has been counted since the last look."""

@@ -246,9 +246,13 @@ class Rolling(_Strategy):
     def total_bake(self) -> timedelta:
         return documented_steps(self.batch_percent) * self.bake
 
-    def waiting_time(self, instances: int | None = None) -> timedelta:
+    def most_batches(self, instances: int | None = None) -> int:
+        """Return the most batches it can take on a fleet of *instances*; default: of any size."""
         size = (self.batch_percent, self.batch_instances)
-        return most_steps(*size, least_percent=LEAST_BATCH_PERCENT, fleet=instances) * self.bake
+        return most_steps(*size, least_percent=LEAST_BATCH_PERCENT, fleet=instances)
+
+    def waiting_time(self, instances: int | None = None) -> timedelta:
+        return self.most_batches(instances) * self.bake
 
     def describe(self) -> str:
         batch = f"{share_in_words(self.batch_percent, self.batch_instances)} at a time"

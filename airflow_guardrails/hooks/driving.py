@@ -18,6 +18,7 @@ from airflow_guardrails.domain.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
+    DeleteSwitches,
     Look,
     MetricSeries,
     NoAnswer,
@@ -41,6 +42,8 @@ class RolloutCalls(Protocol):
     async def look(self, endpoint_name: str) -> EndpointLook: ...
 
     async def set_switch(self, switch: AbortSwitch, value: float) -> None: ...
+
+    async def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> None: ...
 
     async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]: ...
 
@@ -126,7 +129,7 @@ def _answer(
             case _:
                 return _call(ask, hook)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-        return no_answer_or_raise(ask, error)
+        return no_answer(ask, error)
 
 
 async def _answer_async(
@@ -148,12 +151,21 @@ async def _answer_async(
             case _:
                 return await _call(ask, calls)
     except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-        return no_answer_or_raise(ask, error)
+        return no_answer(ask, error)
 
 
 _MINUTE = 60
 
-_Question = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | LookAtExperiment | CountRequests
+_Question = (
+    Look
+    | AlarmStates
+    | AlarmHistory
+    | MetricSeries
+    | SetSwitch
+    | DeleteSwitches
+    | LookAtExperiment
+    | CountRequests
+)
 
 
 def _call(ask: _Question, calls: Any) -> Any:
@@ -172,22 +184,22 @@ def _call(ask: _Question, calls: Any) -> Any:
             made = calls.metric_series(queries, start=start, end=end, period=_MINUTE)
         case SetSwitch(switch, value):
             made = calls.set_switch(switch, value)
+        case DeleteSwitches(endpoint_name, keep, before):
+            made = calls.delete_switches(endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
             made = calls.requests_had(endpoint_name, names, start=start, end=end)
     return made
 
 
-def no_answer_or_raise(ask: ShadowAsk, error: Exception) -> NoAnswer:
+def no_answer(ask: ShadowAsk, error: Exception) -> NoAnswer:
     """
-    Tell what is worth asking again.
+    Say why there is no answer, and whether it is worth asking again.
 
-    A look that will never be answered ends the watch. Alarms only explain, so any failure there is told;
-    and so it is where metrics are asked for, as no answer is one that a judge of them knows.
-    Requests are counted only where their number decides: whoever may not count them would wait for nothing,
-    so that ends the watch, too; whatever else fails there is asked again at the next look.
+    A look that will never be answered ends the watch. Alarms and metrics only explain, so whatever fails
+    there ends nothing. Requests are counted only where their number decides: whoever may not count them would
+    wait for nothing.
     """
-    if isinstance(ask, Look | LookAtExperiment) and not is_passing(error):
-        raise error
-    if isinstance(ask, CountRequests) and isinstance(error, ClientError) and is_access_denied(error):
-        raise error
-    return NoAnswer(f"{type(error).__name__}: {error}")
+    final = isinstance(ask, Look | LookAtExperiment) and not is_passing(error)
+    if isinstance(ask, CountRequests):
+        final = isinstance(error, ClientError) and is_access_denied(error)
+    return NoAnswer(f"{type(error).__name__}: {error}", final=final)

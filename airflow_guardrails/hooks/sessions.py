@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from asgiref.sync import sync_to_async
 from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
@@ -46,7 +47,8 @@ class TerseLoader(JSONFileLoader):  # type: ignore[misc]
 
 
 def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if key != "documentation" or not isinstance(value, str)}
+    # Emptied, not left out: botocore reads it where a service (S3) has parameters of the client's own.
+    return {key: "" if key == "documentation" and isinstance(value, str) else value for key, value in pairs}
 
 
 # botocore's descriptions of its services, parsed once for all sessions.
@@ -165,6 +167,22 @@ class SharingHook(AwsBaseHook):
             # An answer that is late on purpose is not taken for none, however impatient a user is.
             config = config.merge(Config(read_timeout=max(config.read_timeout, LONG_POLL + 5)))
         return super().get_client_type(region_name, config, deferrable=True)
+
+    async def connecting(self, *, retries: bool = True) -> Any:
+        """Make a client for an event loop, in a thread; it opens as a context manager."""
+        return await sync_to_async(self._connecting)(retries=retries)
+
+    def _connecting(self, *, retries: bool) -> Any:
+        config = None if retries else self._without_retries
+        return self.get_client_type(region_name=self.region_name, config=config, deferrable=True)
+
+    @cached_property
+    def _conn_without_retries(self) -> Any:
+        return self.get_client_type(region_name=self.region_name, config=self._without_retries)
+
+    @property
+    def _without_retries(self) -> Config:
+        return self.config.merge(Config(retries={"total_max_attempts": 1}))
 
     @cached_property
     def caller(self) -> str:

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.base import OnRollback, RolloutTask
-from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN, AbortSwitch, why_not_abort
+from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import Endpoint
+from airflow_guardrails.domain.narration import when_an_abort_acts
 from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
@@ -26,8 +27,8 @@ class SageMakerAbortRolloutOperator(RolloutTask):
 
     SageMaker has no call that cancels an update; it looks at alarms while it bakes. So the abort acts at the
     next bake, and an update that has none left ends in service: that is
-    :class:`~airflow_guardrails.exceptions.AbortTooLate`. An update that does not name the switch among its
-    alarms, or another one than named, is left alone.
+    :class:`~airflow_guardrails.exceptions.AbortTooLate`. An update that carries no switch of this package, or
+    another one than named, is left alone. A retry after the switch was thrown reports what came of it.
 
     :param endpoint_name: name of the endpoint. (templated)
     :param endpoint_config_name: name of the configuration whose update is meant; default: whichever is in
@@ -77,17 +78,14 @@ class SageMakerAbortRolloutOperator(RolloutTask):
 
     def execute(self, context: Any) -> Report:
         self.check_rendered()
-        watch = self._throw()
-        # The alarm takes the highest value of a period, so a reset within the same one would go under.
-        self.sleep(PERIOD_SECONDS)
-        watch = self.observe(watch)
+        watch = self.translated(lambda: self._thrown(context))
+        watch = self.observe(context, watch)
         self.push_links(context, watch.alarms)
         if watch.outcome is not None:
-            return self.end(context, self.conclude(watch))
-        deadline = self.now() + self.max_wait.total_seconds()
+            return self.end(context, self.conclude(context, watch))
         if self.deferrable:
-            self.defer_watch(watch, every=self.waiter_delay, deadline=deadline)
-        return self.end(context, self.follow(context, watch, every=self.waiter_delay, deadline=deadline))
+            self.defer_watch(watch, every=self.waiter_delay)
+        return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
     def end(self, context: Any, report: Report) -> Report:
         ended = super().end(context, report)
@@ -99,26 +97,38 @@ class SageMakerAbortRolloutOperator(RolloutTask):
             report,
         )
 
-    def _throw(self) -> Watch:
-        look = self.translated(lambda: self.hook.look(self.endpoint_name))
-        if not isinstance(look, Endpoint) or look.pending_config_name is None:
-            raise NothingToAbort(
-                f"There is nothing to abort: no update of endpoint {self.endpoint_name} is in flight"
+    def _thrown(self, context: Any) -> Watch:
+        """Throw the switch of the update in flight, or find what an earlier try has thrown."""
+        from airflow_guardrails.operators.abortable import Abortable  # noqa: PLC0415 - not in every DAG file
+
+        abortable = Abortable(self.hook, self.endpoint_name)
+        look = self.hook.look(self.endpoint_name)
+        if not isinstance(look, Endpoint) or not look.changing or look.pending_config_name is None:
+            thrown = (
+                abortable.thrown_before(look, target=self.endpoint_config_name) if is_retry(context) else None
             )
+            if thrown is None:
+                raise NothingToAbort(
+                    f"There is nothing to abort: no update of endpoint {self.endpoint_name} is in flight"
+                )
+            return thrown
         target = self.endpoint_config_name or look.pending_config_name
-        if refusal := why_not_abort(look, target=target):
+        watch = abortable.in_flight(look, target=target, deadline=look.seen_at + self.max_wait)
+        if refusal := watch.why_not_abort:
             raise AbortRefused(f"The abort switch was not thrown: {refusal}")
-        self.hook.set_switch(AbortSwitch(endpoint_name=self.endpoint_name), THROWN)
+        assert watch.switch is not None
+        self.hook.set_switch(watch.switch, THROWN)
         self.log.warning(
-            "The update of endpoint %s to %s is aborted: the switch is thrown, and acts at the next bake",
+            "The update of endpoint %s to %s is aborted: its abort switch is thrown; %s",
             self.endpoint_name,
             target,
+            when_an_abort_acts(watch.last_look, watch.rollout.guardrails),
         )
-        rollout = Rollout(
-            endpoint_name=self.endpoint_name,
-            target=target,
-            previous=look.endpoint_config_name,
-            guardrails=look.guardrails,
-            adopted="foreign",
-        )
-        return Watch(rollout=rollout, stages_complete=False).found(look)
+        # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
+        self.sleep(PERIOD_SECONDS)
+        return watch.thrown()
+
+
+def is_retry(context: Any) -> bool:
+    """Whether an earlier try of this task instance may have done something."""
+    return (getattr(context.get("ti"), "try_number", None) or 1) > 1

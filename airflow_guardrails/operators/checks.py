@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.model import account_of
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.analysis_evidence import published_until, requests_of
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
@@ -60,7 +59,7 @@ def gather(
             "before this task, or correct endpoint_config_name"
         )
     serving = _config(look.endpoint_config_name, hook) if look.endpoint_config_name else None
-    switch = AbortSwitch(endpoint_name=wishes.endpoint_name).alarm_name
+    switch = wishes.switch.alarm_name
     names = [name for name in wishes.guardrails.alarms if name != switch]
     traffic, past, unread = _traffic(look, hook) if wishes.analysis else ({}, {}, None)
     return Facts(
@@ -72,7 +71,7 @@ def gather(
         switch=switch if wishes.abort_switch else None,
         retained=wishes.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),
-        max_wait=wishes.max_wait,
+        max_wait=wishes.longest(target, look),
         require_alarms_ok=wishes.require_alarms_ok,
         allow_unguarded=wishes.allow_unguarded,
         analysis=wishes.analysis,
@@ -122,7 +121,7 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
 
 def _failure(wishes: Wishes, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
-    rollout = wishes.rollout(previous=look.endpoint_config_name)
+    rollout = wishes.rollout(previous=look.endpoint_config_name, target=None)
     watch = wishes.analysed(Watch(rollout=rollout, findings=findings))
     lines = "\n".join(f"- {finding}" for finding in findings)
     return (AlarmNotFound if missing else PreflightFailed)(

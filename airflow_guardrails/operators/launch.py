@@ -1,8 +1,8 @@
 """
 The launch of an update, safe against a crash between any two of its calls.
 
-Look, preflight, write the intent, ready the abort switch, look again, ask for the update once. Whatever a
-retry finds of an earlier try, it adopts or reports; it does not ask twice.
+Look, make the abort switch, preflight, write the intent, see the switch OK, look again, ask for the update
+once. Whatever a retry finds of an earlier try, it adopts or reports; it does not ask twice.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.findings import Finding
+from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.launching import Move, next_move
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Outcome, Rollout, Watch
-from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected
+from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
 from airflow_guardrails.operators.aftermath import Aftermath
 from airflow_guardrails.operators.checks import check
 from airflow_guardrails.operators.intents import IntentStore
-from airflow_guardrails.operators.switch import ready_switch
+from airflow_guardrails.operators.switch import SwitchMaker
 from airflow_guardrails.operators.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -52,10 +53,18 @@ class TargetMaker(Protocol):
         """Make what was planned, unless it exists; return DescribeEndpointConfig's answer."""
 
 
+# Seconds between two looks for an update whose acceptance got lost.
+LONGEST_PAUSE = 5.0
+
+
 class Launch:
     """
     One launch; :meth:`run` returns the watch over an update that was asked for, adopted, or is over already.
 
+    :param sleep: waits so many seconds, unless the task is killed.
+    :param refuse_if_killed: raises if the task was killed, so that nothing is begun any more.
+    :param asked: told of the rollout once UpdateEndpoint is called: from then on a killed task aborts it.
+    :param sleep_once_asked: waits so many seconds, and notices that the task is killed.
     :param maker: makes the target, where it is not there before.
     """
 
@@ -67,8 +76,11 @@ class Launch:
         intents: IntentStore,
         log: Any,
         sleep: Callable[[float], object],
-        now: Callable[[], float],
+        monotonic: Callable[[], float],
         waiter_delay: float,
+        refuse_if_killed: Callable[[], object],
+        asked: Callable[[Rollout], object],
+        sleep_once_asked: Callable[[float], object],
         maker: TargetMaker | None = None,
     ) -> None:
         self.wishes = wishes
@@ -76,14 +88,19 @@ class Launch:
         self.intents = intents
         self.log = log
         self.sleep = sleep
-        self.now = now
+        self.monotonic = monotonic
         self.waiter_delay = waiter_delay
+        self.refuse_if_killed = refuse_if_killed
+        self.asked = asked
+        self.sleep_once_asked = sleep_once_asked
         self.maker = maker
         # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
         # one.
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
-        self.switch = AbortSwitch(endpoint_name=wishes.endpoint_name)
+        self.switch = SwitchMaker(
+            wishes.switch, target=wishes.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
+        )
 
     def run(self) -> Watch:
         watch = self._run()
@@ -91,46 +108,75 @@ class Launch:
         needless = watch.outcome is Outcome.SUCCEEDED and watch.rollout.adopted == "foreign"
         return watch if needless else self.wishes.analysed(watch)
 
+    def learn_start(self, watch: Watch) -> None:
+        """Keep the update's StartTime for a retry, as soon as a look has shown it."""
+        known = self.own.started_at if self.own else None
+        if watch.started_at is not None and watch.rollout.adopted != "foreign" and known is None:
+            self.intents.mark_started(watch.started_at)
+
     def _run(self) -> Watch:
         look = self._look_until_free()
         move = self._next_move(look)
         if move is Move.LAUNCH and isinstance(look, Endpoint):
             if self.maker is not None and self.maker.needless(look):
                 return self._as_it_is(look)
-            self._check(look)
             try:
                 look, move = self._prepare(look)
+                if move is Move.LAUNCH:
+                    self.refuse_if_killed()
             except Exception:
-                self.intents.withdraw()
+                self._take_back()
                 raise
             if move is Move.LAUNCH and isinstance(look, Endpoint):
                 return self._ask(look)
-            self.intents.withdraw()
-        aftermath = Aftermath(self.wishes, hook=self.hook, warnings=self._warnings)
-        return aftermath.of(move, look, self.own)
+            self._take_back()
+        return self._adoption().of(move, look, self.own)
+
+    def _take_back(self) -> None:
+        """Leave nothing behind of an update that was not asked for."""
+        self.intents.withdraw()
+        # What an earlier try has launched may still name the switch.
+        if self.wishes.abort_switch and self.own is None:
+            self.switch.remove()
 
     def _look(self) -> EndpointLook:
         return self.hook.look(self.wishes.endpoint_name)
 
     def _next_move(self, look: EndpointLook) -> Move:
-        move = next_move(look, target=self.wishes.target, own=self.own)
-        if move in {Move.RESUME, Move.INQUIRE} and self.wishes.relaunch:
-            return next_move(look, target=self.wishes.target, own=None)
+        wishes = self.wishes
+        move = next_move(
+            look,
+            target=wishes.target,
+            own=self.own,
+            switch_named=wishes.switch.is_named_by(look),
+            has_switch=wishes.abort_switch,
+        )
+        if move in {Move.RESUME, Move.INQUIRE} and wishes.relaunch:
+            return next_move(look, target=wishes.target, own=None, switch_named=False)
         return move
 
     def _look_until_free(self) -> EndpointLook:
-        look = self._look()
-        give_up = self.now() + self.wishes.busy_timeout.total_seconds()
+        began, look = self.monotonic(), self._look()
         settled_at = self._settled_at(look)
-        while self._is_to_wait(look, give_up=give_up, settled_at=settled_at):
+        while self._is_to_wait(look, waited=self.monotonic() - began, settled_at=settled_at):
             self.sleep(self.waiter_delay)
-            look = self._look()
+            look = self._look_if_answered() or look
         return look
 
-    def _is_to_wait(self, look: EndpointLook, *, give_up: float, settled_at: datetime) -> bool:
+    def _look_if_answered(self) -> EndpointLook | None:
+        """An unanswered look ends no wait; what will not be answered later either, does."""
+        try:
+            return self._look()
+        except (ClientError, BotoCoreError) as error:
+            if not errors.is_passing(error):
+                raise
+            self.log.info("SageMaker does not answer (%s); looking again", error)
+            return None
+
+    def _is_to_wait(self, look: EndpointLook, *, waited: float, settled_at: datetime) -> bool:
         move = self._next_move(look)
         if move is Move.WAIT:
-            return self.wishes.if_busy == "wait" and self.now() < give_up
+            return self.wishes.if_busy == "wait" and waited < self.wishes.busy_timeout.total_seconds()
         return move is Move.LAUNCH and look.seen_at < settled_at
 
     def _settled_at(self, first_look: EndpointLook) -> datetime:
@@ -139,9 +185,30 @@ class Launch:
         """
         if self.own is None:
             return first_look.seen_at
-        return (self.own.launched_at or first_look.seen_at) + DEFAULT_GRACE
+        return (self.own.accepted_at or first_look.seen_at) + DEFAULT_GRACE
 
     # Before the update is asked for.
+
+    def _prepare(self, look: Endpoint) -> tuple[EndpointLook, Move]:
+        """
+        Make the switch, check, write the intent and look again: meanwhile somebody else may have been here.
+
+        The switch comes first, for its alarm takes some seconds to become OK; the checks are done meanwhile.
+        """
+        wishes = self.wishes
+        if wishes.abort_switch:
+            self.switch.make()
+        self._check(look)
+        intent = self.intents.write(look)
+        if wishes.abort_switch:
+            self.switch.see_it_ok()
+        again = self._look()
+        move = self._next_move(again)
+        if move is Move.LAUNCH and isinstance(again, Endpoint) and intent.changed_since(again):
+            self.intents.write(again)
+        if move is Move.LAUNCH and isinstance(again, Endpoint):
+            self._check_base(again, made_from=look)
+        return again, move
 
     def _check(self, look: Endpoint) -> None:
         """Hold the update against what is known; a target is made only once nothing stands in the way."""
@@ -150,19 +217,6 @@ class Launch:
         self.findings = check(self.wishes, look, hook=self.hook, log=self.log, target=planned)
         if maker is not None:
             self.intents.target_made(maker.make())
-
-    def _prepare(self, look: Endpoint) -> tuple[EndpointLook, Move]:
-        """Write the intent, ready the switch and look again: meanwhile somebody else may have been here."""
-        intent = self.intents.write(look)
-        if self.wishes.abort_switch:
-            ready_switch(self.switch, self.hook, sleep=self.sleep, now=self.now, pause=self.waiter_delay)
-        again = self._look()
-        move = self._next_move(again)
-        if move is Move.LAUNCH and isinstance(again, Endpoint) and intent.changed_since(again):
-            self.intents.write(again)
-        if move is Move.LAUNCH and isinstance(again, Endpoint):
-            self._check_base(again, made_from=look)
-        return again, move
 
     def _check_base(self, look: Endpoint, *, made_from: Endpoint) -> None:
         """Undo nobody's update: a target made from what served before would."""
@@ -183,47 +237,104 @@ class Launch:
             wishes.target,
             wishes.guardrails.describe(),
         )
-        rollout = wishes.rollout(previous=look.endpoint_config_name)
+        rollout = wishes.rollout(previous=look.endpoint_config_name, target=self._target, look=look)
+        rollout = replace(rollout, asked_at=look.seen_at, status_before=look.status)
         try:
-            launched_at = self.hook.update_endpoint(
+            accepted_at = self.hook.update_endpoint(
                 endpoint_name=wishes.endpoint_name,
                 endpoint_config_name=wishes.target,
                 guardrails=wishes.guardrails,
                 retained=wishes.retained,
             )
         except (ClientError, BotoCoreError) as error:
-            return self._after_refusal(error, rollout)
-        self.intents.mark_launched(launched_at)
-        return self._watch(replace(rollout, launched_at=launched_at, status_before=look.status))
+            if isinstance(error, ClientError) and not errors.may_be_carried_out(error):
+                return self._after_refusal(error)
+            return self._after_lost_answer(error, rollout)
+        rollout = replace(rollout, launched_at=accepted_at)
+        self.asked(rollout)
+        self.intents.mark_accepted(accepted_at)
+        return self._watch(rollout)
 
-    def _after_refusal(self, error: Exception, rollout: Rollout) -> Watch:
-        """Tell a refusal from an answer that got lost on its way: then the update may well be running."""
-        refused = isinstance(error, ClientError) and not errors.is_passing(error)
-        if refused:
-            self.intents.withdraw()
-        if refused and not errors.is_in_progress(error):
-            raise UpdateRejected(
-                f"SageMaker refused the update of {self.wishes.endpoint_name}: {error}"
+    def _after_refusal(self, error: ClientError) -> Watch:
+        """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
+        name = self.wishes.endpoint_name
+        self._take_back()
+        if errors.is_throttled(error):
+            raise EndpointBusy(
+                f"SageMaker throttled the update of {name}; nothing was changed: {error}"
             ) from error
+        if not errors.is_in_progress(error):
+            raise UpdateRejected(f"SageMaker refused the update of {name}: {error}") from error
         look = self._look()
-        if isinstance(look, Endpoint) and look.pending_config_name == self.wishes.target:
-            # Refused as in progress, and none of an earlier try: somebody else was quicker.
-            adopted = "foreign" if refused and self.own is None else "own"
-            return self._watch(replace(rollout, adopted=adopted)).found(look)
+        if self._next_move(look) is Move.ADOPT:
+            # Somebody else was quicker, or an earlier try's update could not be seen before.
+            return self._adoption().of(Move.ADOPT, look, self.own)
         raise EndpointBusy(
-            f"The update of endpoint {self.wishes.endpoint_name} was not accepted, and none to "
-            f"{self.wishes.target} is in flight: {error}"
+            f"Another update of endpoint {name} is in progress; this one was not accepted: {error}"
         ) from error
+
+    def _after_lost_answer(self, error: Exception, rollout: Rollout) -> Watch:
+        """
+        Look for the whole grace period whether the update runs: reads may lag behind it.
+
+        :raises UpdateUnanswered: if it was not seen; a retry looks again before it asks for anything.
+        """
+        self.log.warning("UpdateEndpoint gave no answer (%s); looking whether the update runs", error)
+        self.asked(replace(rollout, launched_at=rollout.asked_at))
+        asked = replace(self.intents.written, accepted_at=None)
+        waited_since = self.monotonic()
+        while True:
+            look = self._look_if_answered()
+            if isinstance(look, Endpoint) and (watch := self._seen_running(look, asked, rollout)):
+                return watch
+            if self.monotonic() - waited_since >= DEFAULT_GRACE.total_seconds():
+                raise UpdateUnanswered(
+                    f"UpdateEndpoint of {rollout.endpoint_name} gave no answer, and no update to "
+                    f"{rollout.target} was seen within {DEFAULT_GRACE.total_seconds():g} s. A retry of this "
+                    f"task looks again, and asks for the update only if it never ran: {error}"
+                ) from error
+            self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
+
+    def _seen_running(self, look: Endpoint, asked: Intent, rollout: Rollout) -> Watch | None:
+        """
+        Return the watch over the update if *look* shows it; it began after it was asked for, so it is ours.
+        """
+        named = self.wishes.switch.is_named_by(look)
+        if look.changing and rollout.is_shown_by(look):
+            started = look.pending.started_at if look.pending else None
+            self.intents.mark_accepted(started or look.seen_at)
+            own = replace(rollout, launched_at=started or look.seen_at, adopted="own")
+            return self._watch(own).found(look)
+        if not look.changing and (named or asked.changed_since(look)):
+            # It is over already, or something else has changed the endpoint: the next look tells.
+            moved = named or look.endpoint_config_name == rollout.target
+            return self._watch(replace(rollout, launched_at=look.seen_at, adopted="own")) if moved else None
+        return None
 
     def _as_it_is(self, look: Endpoint) -> Watch:
         """Report an endpoint that needs no update: what it serves is the target, and was before."""
         assert look.endpoint_config_name is not None
-        rollout = self.wishes.rollout(previous=None)
-        rollout = replace(rollout, target=look.endpoint_config_name, adopted="foreign", guardrails=None)
+        rollout = Rollout(
+            endpoint_name=look.name,
+            target=look.endpoint_config_name,
+            max_wait=self.wishes.max_wait,
+            adopted="foreign",
+        )
         return replace(self._watch(rollout), stages_complete=False, last_look=look, outcome=Outcome.SUCCEEDED)
 
     def _watch(self, rollout: Rollout) -> Watch:
         return Watch(rollout=rollout, warnings=self._warnings, findings=self.findings)
+
+    def _adoption(self) -> Aftermath:
+        return Aftermath(
+            self.wishes, hook=self.hook, intents=self.intents, target=self._target, warnings=self._warnings
+        )
+
+    @property
+    def _target(self) -> EndpointConfig | None:
+        """The configuration to update to, as far as it can be read."""
+        config = self.intents.config
+        return parse_endpoint_config(config) if config else None
 
     @property
     def _warnings(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
@@ -14,7 +15,6 @@ from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.arguments import Check, check_name, check_url, optional
-from airflow_guardrails.domain.deadline import longest_rollout
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
@@ -39,7 +39,7 @@ from airflow_guardrails.triggers.live import REPORT_KEY
 
 if TYPE_CHECKING:
     # It brings the checks and the judge, which a DAG file need not pay for.
-    from airflow_guardrails.operators.launch import TargetMaker
+    from airflow_guardrails.operators.launch import Launch, TargetMaker
 
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
@@ -75,8 +75,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         accepted, and the report's outcome is null.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two looks at the endpoint.
-    :param max_wait: how long after the start of the update to wait; default: SageMaker's own limit for it, or
-        the schedule's waits and an hour, plus a quarter of an hour. A retry does not extend it.
+    :param max_wait: how long after the start of the update to wait, on AWS's clock; default: SageMaker's own
+        limit for it, or what its waits, the start-up of its instances and a rollback may take. A retry does
+        not extend it, and goes on watching where it is over.
     :param retain_all_variant_properties: keep the live instance counts and weights of the variants, whatever
         the new configuration says. The API's own default is not to, which undoes what autoscaling has set.
     :param exclude_retained_variant_properties: of ``DesiredInstanceCount`` and ``DesiredWeight``, those to
@@ -85,8 +86,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         and ``PutMetricData``.
     :param on_timeout: what happens to an update still in flight after *max_wait*: ``"fail"`` leaves it alone,
         ``"abort"`` throws the switch and waits for the rollback.
-    :param on_kill: what happens to it when somebody marks the task failed: ``"leave"`` it alone, or
-        ``"abort"`` it. A cleared task, an evicted worker or a restarted triggerer never aborts anything.
+    :param on_kill: what happens to it when somebody marks the task, or its run, failed: ``"abort"`` it where
+        it has the switch, or ``"leave"`` it alone. A cleared task, an evicted worker or a restarted triggerer
+        never aborts anything.
     :param if_busy: where the endpoint is being changed by something else: ``"fail"`` with ``EndpointBusy``,
         which Airflow retries, or ``"wait"`` in the worker, *busy_timeout* at most.
     :param busy_timeout: how long ``if_busy="wait"`` waits.
@@ -147,7 +149,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         exclude_retained_variant_properties: Sequence[str] = (),
         abort_switch: bool = True,
         on_timeout: OnTimeout = "fail",
-        on_kill: OnKill = "leave",
+        on_kill: OnKill = "abort",
         if_busy: IfBusy = "fail",
         busy_timeout: timedelta = timedelta(hours=1),
         if_already_live: IfAlreadyLive = "fail",
@@ -212,34 +214,35 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
 
     def execute(self, context: Any) -> Report:
         self.check_rendered()
-        guardrails = self._guardrails()
-        watch = self._launch(context, guardrails)
+        launch = self.translated(lambda: self._launching(context))
+        watch = self._launched(context, launch)
         # The author's alarms come first: the links count those, and know of no others.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *watch.alarms])))
         if watch.outcome is None and not self.wait_for_completion:
             report = rollout_report(watch)
             self.push(context, REPORT_KEY, report)
             return report
+        self.abort_if_killed(context, watch.rollout)
         if watch.outcome is None:
-            watch = self.observe(watch)
+            watch = self.observe(context, watch)
+            launch.learn_start(watch)
         if watch.outcome is not None and not self._still_to_abort(watch):
-            return self.end(context, self.conclude(watch))
+            return self.end(context, self.conclude(context, watch))
         if self.deferrable and (watch.outcome is None or watch.may_abort):
-            self.defer_watch(watch, every=self.waiter_delay, deadline=self._deadline(watch))
-        report = self.follow(context, watch, every=self.waiter_delay, deadline=self._deadline(watch))
-        return self.end(context, report)
+            self.defer_watch(watch, every=self.waiter_delay)
+        return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
     def check_rendered(self) -> None:
         super().check_rendered()
-        self._guardrails()
+        self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name))
 
-    def _guardrails(self) -> Guardrails:
-        switch = (AbortSwitch(endpoint_name=self.endpoint_name).alarm_name,) if self.abort_switch else ()
+    def _guardrails(self, switch: AbortSwitch) -> Guardrails:
+        own = (switch.alarm_name,) if self.abort_switch else ()
         try:
             given = as_guardrails(self.strategy, self.alarms)
-            return replace(given, alarms=(*(name for name in given.alarms if name not in switch), *switch))
+            return replace(given, alarms=(*(name for name in given.alarms if name not in own), *own))
         except GuardrailsValueError as error:
-            raise InvalidArgument(f"{error}{self._room_for_the_switch(switch)}") from error
+            raise InvalidArgument(f"{error}{self._room_for_the_switch()}") from error
 
     def _retained(self) -> RetainedProperties:
         try:
@@ -250,16 +253,17 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
 
-    def _room_for_the_switch(self, switch: tuple[str, ...]) -> str:
-        crowded = switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
+    def _room_for_the_switch(self) -> str:
+        crowded = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
         return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
 
-    def _launch(self, context: Any, guardrails: Guardrails) -> Watch:
-        wishes = Wishes(
+    def _wishes(self, switch: AbortSwitch) -> Wishes:
+        return Wishes(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
-            guardrails=guardrails,
+            guardrails=self._guardrails(switch),
             retained=self._retained(),
+            switch=switch,
             abort_switch=self.abort_switch,
             if_already_live=self.if_already_live,
             if_busy=self.if_busy,
@@ -268,21 +272,38 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             require_alarms_ok=self.require_alarms_ok,
             allow_unguarded=self.allow_unguarded,
             analysis=self.analysis,
-            max_wait=self.max_wait or longest_rollout(guardrails),
+            max_wait=self.max_wait,
+            on_timeout=self.on_timeout,
         )
-        from airflow_guardrails.operators.intents import IntentStore  # noqa: PLC0415 - not in every DAG file
+
+    def _launching(self, context: Any) -> Launch:
+        from airflow_guardrails.operators.intents import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators.launch import Launch  # noqa: PLC0415
 
-        launch = Launch(
+        name, target = self.endpoint_name, self.endpoint_config_name
+        wishes = self._wishes(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
+        intents = IntentStore(
+            hook=self.hook,
+            owner=wishes.switch.owner,
+            target=self.endpoint_config_name,
+            task_state=context.get("task_state_store"),
+            log=self.log,
+        )
+        return Launch(
             wishes,
             hook=self.hook,
-            intents=IntentStore(hook=self.hook, target=self.endpoint_config_name, context=context),
+            intents=intents,
             log=self.log,
-            sleep=self.sleep,
-            now=self.now,
+            sleep=self.sleep_unless_killed,
+            monotonic=self.monotonic,
             waiter_delay=self.waiter_delay,
+            refuse_if_killed=self.refuse_if_killed,
+            asked=partial(self.abort_if_killed, context),
+            sleep_once_asked=self._sleep,
             maker=self._maker(),
         )
+
+    def _launched(self, context: Any, launch: Launch) -> Watch:
         try:
             return self.translated(launch.run)
         except PreflightFailed as failure:
@@ -296,12 +317,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     def _still_to_abort(self, watch: Watch) -> bool:
         """Whether the time was up before this try began, and the switch is to be thrown for that."""
         return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort"
-
-    def _deadline(self, watch: Watch) -> float:
-        """When to give up by the wall clock; what the rollout has used up already is told by AWS's clock."""
-        assert watch.rollout.max_wait is not None
-        used = watch.last_look.seen_at - watch.origin if watch.last_look and watch.origin else timedelta(0)
-        return self.now() + max(0.0, (watch.rollout.max_wait - used).total_seconds())
 
 
 def _alarm_links(alarms: Any, strategy: Any) -> list[BaseOperatorLink]:

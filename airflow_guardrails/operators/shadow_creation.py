@@ -60,7 +60,8 @@ class Creation:
     hook: GuardrailsHook
     log: Any
     sleep: Callable[[float], object]
-    now: Callable[[], float]
+    refuse_if_killed: Callable[[], object]
+    monotonic: Callable[[], float]
     pause: float
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Creation:
         self.log.info(
             "Creating shadow test %s on endpoint %s: %s", name, endpoint.name, self._says(production)
         )
+        self.refuse_if_killed()
         try:
             self.hook.create_experiment(
                 test=self.test,
@@ -152,9 +154,9 @@ class Creation:
 
     def _look_for(self, name: str) -> ExperimentLook:
         """Look until reads must show what was there before; they may lag."""
-        give_up = self.now() + GRACE.total_seconds()
+        give_up = self.monotonic() + GRACE.total_seconds()
         look = self.hook.look_at_experiment(name)
-        while not isinstance(look, Experiment) and self.now() < give_up:
+        while not isinstance(look, Experiment) and self.monotonic() < give_up:
             self.sleep(self.pause)
             look = self.hook.look_at_experiment(name)
         return look

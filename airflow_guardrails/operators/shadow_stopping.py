@@ -30,9 +30,9 @@ class Stopping:
     hook: GuardrailsHook
     log: Any
     sleep: Callable[[float], object]
-    now: Callable[[], float]
+    monotonic: Callable[[], float]
     pause: float
-    deadline: float
+    deadline: float  # on the clock *monotonic*
 
     def ask(self, watch: ShadowWatch) -> ShadowWatch:
         """
@@ -47,7 +47,7 @@ class Stopping:
                 return watch
             if look and not watch.missing_since and look.status in STOPPABLE and self._is_taken(look):
                 return watch
-            if self.now() >= self.deadline:
+            if self.monotonic() >= self.deadline:
                 return watch.give_up()
             self.sleep(self.pause)
 
@@ -91,7 +91,7 @@ class Stopping:
                     f"{look.status.value}: {look.failure_reason or 'SageMaker gives no reason'}",
                     report,
                 )
-            if self.now() >= self.deadline:
+            if self.monotonic() >= self.deadline:
                 raise ShadowTestTimedOut(
                     f"Shadow test {report['name']} is {report['status']}, and its endpoint {name} was still "
                     f"{look.status.value} when the time was up",

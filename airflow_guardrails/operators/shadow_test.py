@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -243,13 +243,15 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             context=context,
             hook=self.hook,
             log=self.log,
-            sleep=self.sleep,
-            now=self.now,
+            sleep=self._sleep,
+            refuse_if_killed=self.refuse_if_killed,
+            monotonic=self.monotonic,
             pause=self.waiter_delay,
             description=self.description,
             tags=self.tags or {},
         )
         made = self.translated(creation.run)
+        self.stop_test_if_killed(context, made.name)
         self.push(context, NAME_KEY, made.name)
         watch = ShadowWatch(
             name=made.name,
@@ -257,17 +259,17 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             adopted=made.adopted,
             warnings=made.warnings,
         )
-        watch = self.observe_test(watch)
+        watch = self.observe_test(context, watch)
         if self.wait_until is None and watch.ending in {None, Ending.REACHED}:
             report = shadow_test_report(replace(watch, ending=None))
             self.push(context, SHADOW_TEST_REPORT_KEY, report)
             return report
         if watch.ending is not None:
             return self.conclude_test(context, watch)
-        deadline = self._deadline(watch.look, test)
+        watch = watch.waiting(self._longest_wait(watch.look, test), otherwise=datetime.now(timezone.utc))
         if self.deferrable:
-            self.defer_test(watch, every=self.waiter_delay, deadline=deadline)
-        watch = self.follow_test(context, watch, every=self.waiter_delay, deadline=deadline)
+            self.defer_test(watch, every=self.waiter_delay)
+        watch = self.follow_test(context, watch, every=self.waiter_delay)
         return self.conclude_test(context, watch)
 
     def _test(self) -> ShadowTest:
@@ -303,12 +305,12 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             json_content_types=tuple(self.json_content_types),
         )
 
-    def _deadline(self, look: Experiment | None, test: ShadowTest) -> float:
-        """When to give up by the wall clock; what the test has used up already is told by AWS's clock."""
+    def _longest_wait(self, look: Experiment | None, test: ShadowTest) -> timedelta:
+        """Return how long to wait from now on; what the test has used up already is told by AWS's clock."""
         if look is None or look.created_at is None:
-            return self.now() + (self.max_wait or test.schedule.longest + CHANGING).total_seconds()
+            return self.max_wait or test.schedule.longest + CHANGING
         limit = look.created_at + self.max_wait if self.max_wait else self._planned(look) + CHANGING
-        return self.now() + max(0.0, (limit - look.seen_at).total_seconds())
+        return max(timedelta(0), limit - look.seen_at)
 
     def _planned(self, look: Experiment) -> datetime:
         planned = look.ends_at if self.wait_until == "Completed" else look.starts_at

@@ -72,7 +72,7 @@ class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
             "hook": self.hook,
             "log": self.log,
             "sleep": self.sleep,
-            "now": self.now,
+            "monotonic": self.monotonic,
             "pause": self.waiter_delay,
         }
 

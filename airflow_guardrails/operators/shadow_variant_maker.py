@@ -58,7 +58,7 @@ class DerivedConfig(ABC):
     hook: GuardrailsHook
     log: Any
     sleep: Callable[[float], object]
-    now: Callable[[], float]
+    monotonic: Callable[[], float]
     pause: float
     warnings: list[str] = field(default_factory=list)
     _existing: Answer | None = None
@@ -198,9 +198,9 @@ class DerivedConfig(ABC):
         """
         Look until it can be seen; *otherwise* is why it may never be.
         """
-        give_up = self.now() + VISIBLE_WITHIN_SECONDS
+        give_up = self.monotonic() + VISIBLE_WITHIN_SECONDS
         while (found := self.hook.endpoint_config(self.name)) is None:
-            if self.now() >= give_up:
+            if self.monotonic() >= give_up:
                 raise otherwise or EndpointBusy(
                     f"Endpoint configuration {self.name} was made, and is not to be seen after "
                     f"{VISIBLE_WITHIN_SECONDS:g} s"

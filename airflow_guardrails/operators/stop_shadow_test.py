@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -88,21 +88,23 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
 
     def execute(self, context: Any) -> ShadowReport:
         self.check_rendered()
-        deadline = self.now() + self.max_wait.total_seconds()
+        deadline = self.monotonic() + self.max_wait.total_seconds()
         watch = self.translated(
             lambda: self._stopping(deadline).ask(ShadowWatch(name=self.name, until=Until.ENDED))
         )
         if watch.look is not None:
             self.push_endpoint_links(context, watch.look.endpoint_name)
+        left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
+        watch = watch.waiting(left, otherwise=datetime.now(timezone.utc))
         if watch.ending is None and self.deferrable:
-            self.defer_test(watch, every=self.waiter_delay, deadline=deadline)
+            self.defer_test(watch, every=self.waiter_delay)
         if watch.ending is None:
-            watch = self.follow_test(context, watch, every=self.waiter_delay, deadline=deadline)
+            watch = self.follow_test(context, watch, every=self.waiter_delay)
         return self.conclude_test(context, watch)
 
     def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
         ended = super().end_test(context, report)
-        deadline = self.now() + self.max_wait.total_seconds()
+        deadline = self.monotonic() + self.max_wait.total_seconds()
         self.translated(lambda: self._stopping(deadline).settle(ended))
         return ended
 
@@ -113,7 +115,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
             hook=self.hook,
             log=self.log,
             sleep=self.sleep,
-            now=self.now,
+            monotonic=self.monotonic,
             pause=self.waiter_delay,
             deadline=deadline,
         )

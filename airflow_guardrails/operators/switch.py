@@ -3,81 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.alarms import AlarmState
-from airflow_guardrails.exceptions import AbortSwitchDrifted, AbortSwitchNotReady
+from airflow_guardrails.exceptions import AbortSwitchNotReady
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 LIMIT_SECONDS = 180.0
-LONGEST_PAUSE = 5.0
+# A new alarm is evaluated at the end of its first period, of 10 seconds.
+PAUSE = 1.0
 
 
-def ready_switch(
-    switch: AbortSwitch,
-    hook: GuardrailsHook,
-    *,
-    sleep: Callable[[float], object],
-    now: Callable[[], float],
-    pause: float,
-) -> None:
+class SwitchMaker:
     """
-    Make the switch's alarm if there is none, reset it and see it OK.
+    Makes the abort switch of one rollout, and takes it away again where nothing comes of the rollout.
 
-    Only while nothing is in flight: otherwise the reset might undo somebody's abort.
-
-    :raises AbortSwitchDrifted: if there is an alarm of that name that works otherwise.
-    :raises AbortSwitchNotReady: if it may not be made, or is not OK within three minutes.
+    :param target: the configuration that the rollout brings into service.
+    :param sleep: waits so many seconds.
+    :param monotonic: seconds, from any origin.
     """
-    try:
-        _make(switch, hook)
-        hook.set_switch(switch, RESET)
-    except ClientError as error:
-        if errors.is_passing(error):
-            raise
-        raise AbortSwitchNotReady(
-            f"The abort switch of endpoint {switch.endpoint_name} could not be made ready: {error}. Allow "
-            "the task cloudwatch:DescribeAlarms, PutMetricAlarm and PutMetricData, or set "
-            "abort_switch=False"
-        ) from error
-    _see_it_ok(switch, hook, sleep=sleep, now=now, pause=min(pause, LONGEST_PAUSE))
 
+    def __init__(
+        self,
+        switch: AbortSwitch,
+        *,
+        target: str,
+        hook: GuardrailsHook,
+        log: Any,
+        sleep: Callable[[float], object],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self.switch = switch
+        self._target = target
+        self._hook = hook
+        self._log = log
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._is_made = False
 
-def _make(switch: AbortSwitch, hook: GuardrailsHook) -> None:
-    drifted = hook.switch_drift(switch)
-    if drifted is None:
-        hook.create_switch(switch)
-    elif drifted:
-        raise AbortSwitchDrifted(
-            f"Alarm {switch.alarm_name} is not as the abort switch must be: {'; '.join(drifted)}. Delete "
-            "it, and this task makes it anew"
-        )
+    def make(self) -> None:
+        """
+        Make its alarm, and publish the first value, by which the alarm becomes OK.
 
-
-def _see_it_ok(
-    switch: AbortSwitch,
-    hook: GuardrailsHook,
-    *,
-    sleep: Callable[[float], object],
-    now: Callable[[], float],
-    pause: float,
-) -> None:
-    give_up = now() + LIMIT_SECONDS
-    while (state := _state(switch, hook)) is not AlarmState.OK:
-        if now() >= give_up:
+        :raises AbortSwitchNotReady: if that is not permitted.
+        """
+        try:
+            self._is_made = True  # also if the answer gets lost
+            self._hook.create_switch(self.switch, target=self._target)
+            self._hook.set_switch(self.switch, RESET)
+        except ClientError as error:
+            if errors.is_passing(error):
+                raise
             raise AbortSwitchNotReady(
-                f"Alarm {switch.alarm_name} must be OK before an update begins, and was still "
-                f"{state.value if state else 'missing'} after {LIMIT_SECONDS:g} s"
-            )
-        sleep(pause)
+                f"The abort switch of endpoint {self.switch.endpoint_name} could not be made ready: {error}. "
+                "Allow the task cloudwatch:DescribeAlarms, PutMetricAlarm and PutMetricData, or set "
+                "abort_switch=False"
+            ) from error
 
+    def see_it_ok(self) -> None:
+        """
+        Wait until its alarm is OK; SageMaker would roll back for one in ALARM.
 
-def _state(switch: AbortSwitch, hook: GuardrailsHook) -> AlarmState | None:
-    return next((alarm.state for alarm in hook.alarms([switch.alarm_name])), None)
+        :raises AbortSwitchNotReady: if it is not within three minutes.
+        """
+        began, told = self._monotonic(), False
+        while (state := self._state()) is not AlarmState.OK:
+            if self._monotonic() - began >= LIMIT_SECONDS:
+                raise AbortSwitchNotReady(
+                    f"Alarm {self.switch.alarm_name} must be OK before an update begins, and was still "
+                    f"{state.value if state else 'missing'} after {LIMIT_SECONDS:g} s"
+                )
+            if not told:
+                told = True
+                self._log.info(
+                    "Waiting until the abort switch (alarm %s) is OK; it is %s",
+                    self.switch.alarm_name,
+                    state.value if state else "missing",
+                )
+            self._sleep(PAUSE)
+
+    def remove(self) -> None:
+        """Take the alarm away; where that fails it stays, which costs a little and does no harm."""
+        if not self._is_made:
+            return
+        try:
+            self._hook.delete_alarms([self.switch.alarm_name])
+        except (ClientError, BotoCoreError) as error:
+            self._log.warning("Alarm %s could not be deleted, and stays: %s", self.switch.alarm_name, error)
+
+    def _state(self) -> AlarmState | None:
+        alarms = self._hook.alarms([self.switch.alarm_name])
+        return next((alarm.state for alarm in alarms), None)

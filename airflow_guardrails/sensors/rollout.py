@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
     AirflowSkipException,
     BaseOperatorLink,
     BaseSensorOperator,
@@ -32,6 +34,8 @@ from airflow_guardrails.triggers.memory import recall, remember
 
 STATE_KEY = "airflow_guardrails_watch"
 SECOND_LOOK_AFTER = 5.0
+# boto3 waits so long for an answer, at the most.
+LONGEST_CALL = timedelta(seconds=60)
 
 
 class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
@@ -123,15 +127,22 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.max_describe_gap = max_describe_gap
         self.events_queue_url = events_queue_url
         self._watch: Watch | None = None
-        self._deadline = 0.0
         self._refuse_what_hides_a_rollback()
 
     def execute(self, context: Any) -> Any:
-        if not self.deferrable:
+        if self.deferrable:
+            return self._look_or_defer(context)
+        try:
             return super().execute(context)
+        except AirflowSensorTimeout:
+            # Airflow knows since when it looks, also in reschedule mode; the report says what was seen last.
+            watch = self._watch or self._begun(context)
+            return self.end(context, self.conclude(context, watch.give_up()))
+
+    def _look_or_defer(self, context: Any) -> Any:
         report = self._look(context)
         if report is None and self._watch is not None:
-            self.defer_watch(self._watch, every=self.poke_interval, deadline=self._deadline)
+            self.defer_watch(self._watch, every=self.poke_interval)
         return report
 
     def poke(self, context: Any) -> bool | PokeReturnValue:
@@ -148,46 +159,64 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
 
     def _look(self, context: Any) -> Report | None:
         self.check_rendered()
-        watch = self.observe(self._begun(context))
+        watch = self._with_deadline(self.observe(context, self._begun(context)))
         if self.reschedule and watch.suspected and watch.outcome is None:
             # A rescheduled sensor may forget what it suspects; so it takes its second look here.
             self.sleep(SECOND_LOOK_AFTER)
-            watch = self.observe(watch)
-        if watch.outcome is None and self.now() >= self._deadline:
-            watch = watch.give_up()
+            watch = self.observe(context, watch)
         self._watch = watch
         if watch.outcome is None:
             self._keep(context, watch)
             return None
-        return self.end(context, self.conclude(watch))
+        return self.end(context, self.conclude(context, watch))
 
     def _begun(self, context: Any) -> Watch:
         if self._watch is not None:
             return self._watch
         self.push_links(context, ())
         if self.reschedule and (kept := self._kept(context)):
-            self._deadline = kept["deadline"]
-            return recall(kept["watch"])
-        self._deadline = self.now() + self.timeout
+            return kept
+        started_after = moment("started_after", self.started_after)
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
-            previous=self.previous_endpoint_config_name,
-            launched_at=moment("started_after", self.started_after),
+            previous=_known_name(self.previous_endpoint_config_name),
+            # Whoever launched it may have taken the time of the answer, which comes after the StartTime.
+            asked_at=started_after - LONGEST_CALL if started_after else None,
+            launched_at=started_after,
             grace=timedelta(seconds=self.start_timeout),
         )
         return Watch(rollout=rollout)
 
-    def _keep(self, context: Any, watch: Watch) -> None:
-        if self.reschedule and (store := context.get("task_state_store")) is not None:
-            kept = {"try": _try(context), "deadline": self._deadline, "watch": remember(watch)}
-            store.set(STATE_KEY, kept)
+    def _with_deadline(self, watch: Watch) -> Watch:
+        """
+        Count *timeout* from the first answer, on AWS's clock; while there is none, Airflow's own time-out
+        holds.
+        """
+        if watch.rollout.deadline is not None or watch.first_look_at is None:
+            return watch
+        deadline = watch.first_look_at + timedelta(seconds=self.timeout)
+        return replace(watch, rollout=replace(watch.rollout, deadline=deadline))
 
-    def _kept(self, context: Any) -> dict[str, Any] | None:
+    def _keep(self, context: Any, watch: Watch) -> None:
+        """Keep the watch for the next look; where that fails, the next one begins anew."""
         store = context.get("task_state_store")
-        kept = store.get(STATE_KEY) if store is not None else None
-        # Task state outlives retries and clears; another try may wait for another update.
-        return kept if kept and kept["try"] == _try(context) else None
+        if not self.reschedule or store is None:
+            return
+        try:
+            store.set(STATE_KEY, {"try": _try(context), "watch": remember(watch)})
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises
+            self.warn(f"Airflow's task state could not be written ({type(error).__name__}: {error})")
+
+    def _kept(self, context: Any) -> Watch | None:
+        store = context.get("task_state_store")
+        try:
+            kept = store.get(STATE_KEY) if store is not None else None
+            # Task state outlives retries and clears; another try may wait for another update.
+            return recall(kept["watch"]) if kept and kept["try"] == _try(context) else None
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, or an older release has kept
+            self.warn(f"Airflow's task state could not be read ({type(error).__name__}: {error})")
+            return None
 
     def _refuse_what_hides_a_rollback(self) -> None:
         for flag in ("silent_fail", "never_fail"):
@@ -204,6 +233,11 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                 "what it has seen, and cannot tell a rollback from an update that never began. Use "
                 "deferrable=True to free the worker slot"
             )
+
+
+def _known_name(value: str | None) -> str | None:
+    """Return None where a template has rendered to nothing: no configuration was named."""
+    return None if value in {None, "", "None"} else value
 
 
 def _try(context: Any) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import (
@@ -128,21 +128,22 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
             raise
 
     def _look_or_defer(self, context: Any) -> ShadowReport:
-        deadline = self.now() + self.timeout
         report = self._look(context)
         if report is None:
             assert self._watch is not None
-            self.defer_test(self._watch, every=self.poke_interval, deadline=deadline)
+            longest = timedelta(seconds=self.timeout)
+            watch = self._watch.waiting(longest, otherwise=datetime.now(timezone.utc))
+            self.defer_test(watch, every=self.poke_interval)
         return report
 
     def _look(self, context: Any) -> ShadowReport | None:
         self.check_rendered()
         before = self._watch or self._begun()
-        watch = self.observe_test(before)
+        watch = self.observe_test(context, before)
         while self.reschedule and watch.missing_since and not (watch.ending or watch.unanswered):
             # The next sensor would not know since when it is missing.
             self.sleep(LOOK_AGAIN_AFTER)
-            watch = self.observe_test(watch)
+            watch = self.observe_test(context, watch)
         self._watch = watch
         if watch.look is not None and before.look is None:
             self.push_endpoint_links(context, watch.look.endpoint_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -13,13 +13,15 @@ from airflow_guardrails.simulator.alarm_reasons import iso, reason, reason_data
 from airflow_guardrails.simulator.alarm_requests import alarm_spec, check_composite, without_tags
 from airflow_guardrails.simulator.alarm_rules import AlarmRule, parse_rule
 from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFound, ValidationError
+from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFound, ValidationError, constraint
+from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.metric_statistics import statistic
 from airflow_guardrails.simulator.metrics import MINUTE, MetricStore
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
 TICK_SECONDS = 10
+_MOST_AT_ONCE = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,10 +64,12 @@ class Alarms:
         *,
         region: str = "us-east-1",
         account_id: str = "123456789012",
+        knobs: Knobs | None = None,
     ) -> None:
         self.history = AlarmHistory()
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
+        self._knobs = knobs or Knobs()
         self._metrics = metrics
         self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
@@ -115,11 +119,24 @@ class Alarms:
         alarm.set_by_hand = True
         self._stand(alarm, Standing(value=State(state), reason=reason, reason_data=reason_data))
 
-    def delete(self, names: Iterable[str]) -> None:
-        for alarm in [self.get(name) for name in names]:
+    def delete(self, names: Sequence[str]) -> None:
+        """
+        Delete the alarms that exist; names that do not exist are told only then.
+
+        :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
+            alarm's rule names. Nothing is deleted then.
+        :raises ResourceNotFound: for a name that does not exist, unless a knob ignores it.
+        """
+        found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
+        _check_deletion(names, found, self.all())
+        for alarm in found:
             del self._alarms[alarm.name]
             self.tags.pop(self.arn(alarm.name), None)
             self._note(alarm, "Deleted")
+        deleted = {alarm.name for alarm in found}
+        missing = [name for name in names if name not in deleted]
+        if missing and self._knobs.delete_missing_alarm == "not_found":
+            raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:
         """Actions are stored and never run; unknown names are passed over, as CloudWatch does."""
@@ -207,6 +224,22 @@ class Alarms:
         self.history.add_configuration(
             alarm.name, alarm.type, at=self._clock.now(), verb=verb, config=alarm.config
         )
+
+
+def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iterable[Alarm]) -> None:
+    if len(names) > _MOST_AT_ONCE:
+        raise constraint(
+            names, "AlarmNames", f"Member must have length less than or equal to {_MOST_AT_ONCE}"
+        )
+    composite = [alarm.name for alarm in found if alarm.rule]
+    if len(composite) > 1:
+        raise ValidationError(f"At most one composite alarm can be deleted at a time: {composite}")
+    staying = [alarm.rule.children for alarm in existing if alarm.rule and alarm not in found]
+    for alarm in found:
+        if any(alarm.name in children for children in staying):
+            raise ValidationError(
+                f"Cannot delete {alarm.name} as there are composite alarm(s) depending on it."
+            )
 
 
 _UNCHECKED = Standing(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")

@@ -29,6 +29,7 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
+from airflow_guardrails.simulator.altering import altered
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.event_bus import MotoEventBus
 from airflow_guardrails.simulator.simulation import ACCOUNT_ID
@@ -92,6 +93,8 @@ class Application:
         with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
             self.simulation.catch_up()
             response = self._carry_out(environ)
+        if fault and fault.changes:
+            response = altered(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
         return _without_foreign_headers(response)

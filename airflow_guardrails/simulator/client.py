@@ -77,8 +77,11 @@ class SimulatorClient:
         Let calls of *operation* meet a fault.
 
         :param kind: ``throttle``, ``error`` (*code*, *message*, *status*; default HTTP 500 InternalFailure),
-            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared) or ``lose``
-            (carried out, then not answered).
+            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared), ``lose``
+            (carried out, then not answered), ``date`` (answered with a Date header that is *date*:
+            ``missing``, ``malformed``, ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``) or
+            ``alter`` (answered with *changes*: a dict of paths like ``"ProductionVariants.*.CurrentWeight"``
+            and their new values, None to leave a field out; SageMaker only).
         :param times: how many calls meet it; None means every one from now on.
         """
         self.post("faults", operation=operation, kind=kind, times=times, **details)
@@ -190,6 +193,20 @@ class SimulatorClient:
     def vanish(self, endpoint_name: str) -> None:
         """Make the endpoint disappear at once, whatever it is doing."""
         self.post("endpoints/vanish", region=self.region, endpoint_name=endpoint_name)
+
+    def accepted_updates(self, endpoint_name: str | None = None) -> list[dict[str, Any]]:
+        """
+        Every UpdateEndpoint that was accepted so far, oldest first, of one endpoint or of all.
+
+        Each has ``endpoint_name``, ``endpoint_config_name``, the names of its ``alarms``, and as datetimes
+        ``accepted_at`` and ``start_time``. Updates by inference experiments are not among them.
+        """
+        answer = self.post("endpoints/updates", region=self.region, endpoint_name=endpoint_name)
+        times = ("accepted_at", "start_time")
+        return [
+            {**update, **{key: datetime.fromisoformat(update[key]) for key in times}}
+            for update in answer["updates"]
+        ]
 
     def alarm_state(self, name: str) -> str | None:
         """An alarm's state, None when there is no such alarm."""

@@ -7,9 +7,13 @@ lengths reach the server. The model is AWS's own, so a bound is wrong only where
 
 from __future__ import annotations
 
+import itertools
 import re
+import sys
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import botocore.session
@@ -85,15 +89,25 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
         yield f"Member must satisfy regular expression pattern: {limits['pattern']}"
 
 
-# Python's re knows no Unicode categories; these stand in for those that SageMaker's patterns name.
-_CATEGORIES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+# Python's re knows no Unicode categories; those that SageMaker's patterns name are spelled out for it.
+_CATEGORY = re.compile(r"\\p\{([LMNPSZ])\}")
 
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    for category, stand_in in _CATEGORIES.items():
-        pattern = pattern.replace(category, stand_in)
-    return re.compile(pattern)
+    return re.compile(_CATEGORY.sub(lambda found: _ranges()[found[1]], pattern))
+
+
+@cache
+def _ranges() -> Mapping[str, str]:
+    """Every general category of Unicode, by its first letter, as the inside of a character class."""
+    ranges: dict[str, str] = {}
+    codes = range(sys.maxunicode + 1)
+    for category, group in itertools.groupby(codes, key=lambda code: unicodedata.category(chr(code))[0]):
+        first, *others = group
+        last = others[-1] if others else first
+        ranges[category] = f"{ranges.get(category, '')}\\U{first:08x}-\\U{last:08x}"
+    return MappingProxyType(ranges)
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -49,6 +49,7 @@ class Control:
             ("POST", "endpoints/script-ending"): self._script_ending,
             ("POST", "endpoints/system-update"): self._system_update,
             ("POST", "endpoints/vanish"): self._vanish,
+            ("POST", "endpoints/updates"): self._accepted_updates,
             ("POST", "experiments/script-ending"): self._script_experiment,
             ("POST", "alarms/state"): self._alarm_state,
         }
@@ -91,8 +92,10 @@ class Control:
         return {"knobs": asdict(self._simulation.knobs)}
 
     def _add_fault(self, *, operation: str, **details: Any) -> dict[str, Any]:
-        if not any(operation in get_service_model(service).operation_names for service in OUR_SERVICES):
-            raise ValueError(f"operation must be one of {', '.join(OUR_SERVICES)} (got {operation!r})")
+        # Only SageMaker always answers in JSON.
+        services = OUR_SERVICES[:1] if details.get("kind") == "alter" else OUR_SERVICES
+        if not any(operation in get_service_model(service).operation_names for service in services):
+            raise ValueError(f"operation must be one of {', '.join(services)} (got {operation!r})")
         self._simulation.faults.add(Fault(operation=operation, **details))
         return {}
 
@@ -130,6 +133,11 @@ class Control:
     def _vanish(self, *, region: str, endpoint_name: str) -> dict[str, Any]:
         self._world(region).sagemaker.vanish(endpoint_name)
         return {}
+
+    def _accepted_updates(self, *, region: str, endpoint_name: str | None = None) -> dict[str, Any]:
+        updates = self._world(region).sagemaker.accepted_updates
+        wanted = [update for update in updates if endpoint_name in (None, update.endpoint_name)]
+        return {"updates": [asdict(update) for update in wanted]}
 
     def _alarm_state(self, *, region: str, name: str) -> dict[str, Any]:
         return {"state": self._world(region).alarms.state(name)}

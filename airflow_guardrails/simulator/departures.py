@@ -33,8 +33,15 @@ class Departures:
         self._endings: dict[str, Ending] = {}
 
     def start(
-        self, endpoint: Endpoint, steps: Steps, *, alarms: Sequence[str] = (), max_seconds: int | None = None
+        self,
+        endpoint: Endpoint,
+        steps: Steps,
+        *,
+        alarms: Sequence[str] = (),
+        max_seconds: int | None = None,
+        starts_after: float = 0.0,
     ) -> None:
+        """*max_seconds* count from the start, which is so many seconds away."""
         flight = Flight(
             self._clock,
             steps,
@@ -44,7 +51,7 @@ class Departures:
         )
         endpoint.flight = flight
         if max_seconds is not None:
-            flight.deadline(max_seconds, lambda: self._timed_out(max_seconds))
+            flight.deadline(starts_after + max_seconds, lambda: self._timed_out(max_seconds))
         flight.start()
         if (ending := self._endings.pop(endpoint.arn, None)) and not flight.over:
             self._write_down(endpoint, flight, ending)

@@ -53,6 +53,7 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Gr
     """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
     watched = ground.knobs.alarms_judged == "always"
     try:
+        yield from wait_for_start(green, ground, watched=watched)
         yield from launch(green, ground, watched=watched)
         for shift in plan.shifts:
             yield from shift_traffic(blue, green, shift, plan, ground, watched=watched)
@@ -89,6 +90,14 @@ def delete(endpoint: Endpoint, ground: Ground, *, gone: Callable[[], None]) -> S
         enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     gone()
+
+
+def wait_for_start(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
+    """Do nothing until *fleet* is to be launched."""
+    seconds = (fleet.launched_at - ground.clock.now()).total_seconds()
+    if seconds > 0:
+        yield Wait(seconds=seconds, watched=watched)
+    fleet.hidden = False
 
 
 def launch(fleet: Fleet, ground: Ground, *, watched: bool, instances: int | None = None) -> Steps:

@@ -53,7 +53,7 @@ def _serving(fleet: Fleet) -> dict[str, Any]:
 
 def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
     green = endpoint.green
-    if green is None or not endpoint.in_flight:
+    if green is None or green.hidden or not endpoint.in_flight:
         return None
     return present(
         EndpointConfigName=green.config_name,

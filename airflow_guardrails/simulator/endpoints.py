@@ -49,6 +49,7 @@ class Endpoint:
     *blue* serves, *green* is being brought up; a rollback that failed leaves both.
 
     SageMaker's own maintenances, as many as overlap, are shown instead of the true status.
+    *next_deployment_config* becomes the last one when the update in flight ends, however it ends.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Endpoint:
     extra_instances: int = 0
     failure_reason: str | None = None
     last_deployment_config: Mapping[str, Any] | None = None
+    next_deployment_config: Mapping[str, Any] | None = None
     modified_at: datetime = field(init=False)
     history: History = field(init=False, default_factory=History)
 
@@ -104,9 +106,18 @@ class Endpoint:
     def begin(self, status: str, *, now: datetime) -> None:
         self.status, self.failure_reason, self.modified_at = status, None, now
 
+    def use(self, deployment_config: Mapping[str, Any], *, from_now_on: bool) -> None:
+        """Remember an update's configuration, at once or when the update has ended; an empty one never."""
+        if from_now_on:
+            self.last_deployment_config = deployment_config or self.last_deployment_config
+        else:
+            self.next_deployment_config = deployment_config or None
+
     def settle(self, status: str, *, now: datetime, failure_reason: str | None = None) -> None:
         """Come to rest in *status*."""
         self.status, self.failure_reason, self.modified_at = status, failure_reason, now
+        self.last_deployment_config = self.next_deployment_config or self.last_deployment_config
+        self.next_deployment_config = None
         for fleet in self.fleets:
             fleet.settle()
 

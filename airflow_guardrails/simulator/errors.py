@@ -111,6 +111,14 @@ class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
         )
 
 
+class TooManyTags(ServiceException):  # type: ignore[misc]
+    """More tags than a resource may have; neither code nor sentence is documented."""
+
+    def __init__(self, knobs: Knobs, *, arn: str, count: int) -> None:
+        super().__init__(_filled(knobs.too_many_tags_message, arn=arn, count=str(count)))
+        self.code = knobs.too_many_tags
+
+
 class ThrottlingException(ServiceException):  # type: ignore[misc]
     code = "ThrottlingException"
     message = "Rate exceeded"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-Kind = Literal["throttle", "error", "hang", "lose"]
+Kind = Literal["throttle", "error", "hang", "lose", "date", "alter"]
+Date = Literal["missing", "malformed", "doubled", "repeated", "without_zone", "unknown_zone"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,10 +19,14 @@ class Fault:
 
     :param operation: its name in the API, for example ``UpdateEndpoint``.
     :param kind: ``throttle`` (400 "Rate exceeded"), ``error`` (*code*, *message*, *status*), ``hang``
-        (answered *seconds* of wall time late, or when faults are cleared) or ``lose`` (carried out, then the
-        connection drops).
+        (answered *seconds* of wall time late, or when faults are cleared), ``lose`` (carried out, then the
+        connection drops), ``date`` (answered, with a wrong Date header) or ``alter`` (answered, with
+        *changes*).
     :param times: how many calls meet it; None means every one from now on.
     :param probability: of meeting it, for each call, 0 to 1.
+    :param date: what is wrong with the Date header: ``missing``, ``malformed`` ("not a date"), ``doubled``
+        ("X, X"), ``repeated`` (two headers), ``without_zone`` or ``unknown_zone`` ("-0000").
+    :param changes: path in the answer -> new value, None to leave the field out.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -32,17 +38,38 @@ class Fault:
     code: str = "InternalFailure"
     message: str = "The request processing has failed because of an unknown error, exception or failure."
     status: int = 500
+    date: Date | None = None
+    changes: Mapping[str, Any] | None = None
     over: Event = field(default_factory=Event, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"kind must be one of {', '.join(get_args(Kind))} (got {self.kind!r})")
+        if (self.kind == "date") != (self.date is not None):
+            raise ValueError(f"date goes with kind='date' and no other (got {self.date!r}, {self.kind!r})")
+        if (self.kind == "alter") != bool(self.changes):
+            raise ValueError(
+                f"changes goes with kind='alter' and no other (got {self.changes!r}, {self.kind!r})"
+            )
+        if self.date not in {None, *get_args(Date)}:
+            raise ValueError(f"date must be one of {', '.join(get_args(Date))} (got {self.date!r})")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 (got {self.probability})")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be at least 1, or absent (got {self.times})")
         if self.seconds < 0:
             raise ValueError(f"seconds must not be negative (got {self.seconds})")
+
+    def dates(self, true: str) -> list[str]:
+        """The Date headers of the response whose *true* one ends in `` GMT``."""
+        return {
+            "missing": [],
+            "malformed": ["not a date"],
+            "doubled": [f"{true}, {true}"],
+            "repeated": [true, true],
+            "without_zone": [true.removesuffix(" GMT")],
+            "unknown_zone": [true.replace("GMT", "-0000")],
+        }.get(self.date or "", [true])
 
     def hang(self) -> None:
         """Wait until the seconds are up or the fault is cleared."""

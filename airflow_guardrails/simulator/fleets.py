@@ -53,7 +53,7 @@ class Fleet:
     Blue or green: every variant of one endpoint configuration as it is deployed.
 
     The *shadow* is no part of *variants*: it takes copies of what the one production variant is asked, once
-    that is asked anything.
+    that is asked anything. *launched_at* may be a moment to come; until then the fleet may be *hidden*.
     """
 
     config_name: str
@@ -61,6 +61,7 @@ class Fleet:
     variants: list[Variant]
     launched_at: datetime
     shadow: Variant | None = None
+    hidden: bool = False
 
     @property
     def deployed(self) -> list[Variant]:

@@ -126,6 +126,11 @@ class Knobs:
         "rolls_back",
         meaning="What an alarm that does not exist does: nothing, refuse the update, or undo it in a bake.",
     )
+    delete_missing_alarm: str = _choice(
+        "not_found",
+        "ignore",
+        meaning="What DeleteAlarms says of a name that does not exist, once it has deleted the others.",
+    )
     alarms_readable: bool = _knob(
         True,
         "Whether the execution role may call DescribeAlarms; if not, no alarm exists for SageMaker.",
@@ -170,6 +175,30 @@ class Knobs:
 
     missing_size: str = _choice(
         "reject", "all_at_once", meaning="What CANARY without CanarySize, LINEAR without LinearStepSize does."
+    )
+
+    last_deployment_config: str = _choice(
+        "at_start",
+        "at_end",
+        meaning="When LastDeploymentConfig becomes that of an update: at its start, or once it has ended.",
+    )
+    start_time_delay_seconds: float = _knob(
+        0.0, "How long after UpdateEndpoint an update starts; its StartTime and its time-out count from then."
+    )
+    pending_before_start: str = _choice(
+        "shown",
+        "hidden",
+        meaning="Whether PendingDeploymentSummary is there before its StartTime.",
+    )
+    too_many_tags: str = _choice(
+        "ResourceLimitExceeded",
+        "ValidationException",
+        meaning="The error code of an AddTags that would leave a resource with more than 50 tags.",
+    )
+    too_many_tags_message: str | None = _knob(
+        'Resource "{arn}" would have {count} tags; the limit is 50.',
+        "What it is refused with; {arn} and {count} become what they say.",
+        kind=_TEXT,
     )
 
     same_config_update: str = _choice(

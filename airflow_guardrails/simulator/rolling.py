@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from airflow_guardrails.simulator.deployments import Ground, enter, launch, retire, shift_traffic
+from airflow_guardrails.simulator.deployments import (
+    Ground,
+    enter,
+    launch,
+    retire,
+    shift_traffic,
+    wait_for_start,
+)
 from airflow_guardrails.simulator.endpoints import Endpoint
 from airflow_guardrails.simulator.fleets import Fleet, Variant
 from airflow_guardrails.simulator.flight import Steps, Undone, Wait
@@ -14,6 +21,7 @@ from airflow_guardrails.simulator.plans import Plan, Shift
 def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Ground) -> Steps:
     watched = ground.knobs.alarms_judged == "always"
     try:
+        yield from wait_for_start(green, ground, watched=watched)
         for shift in plan.shifts:
             yield from _replace_batch(blue, green, shift, plan, ground, watched=watched)
     except Undone as undone:

@@ -6,6 +6,8 @@ import random
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 from airflow_guardrails.simulator import constraints, deployments, limits, routing, updates
 from airflow_guardrails.simulator.announcing import Announcements
@@ -37,10 +39,12 @@ from airflow_guardrails.simulator.rolling import roll
 from airflow_guardrails.simulator.routing import Route
 from airflow_guardrails.simulator.scaling import ScalableTargets
 from airflow_guardrails.simulator.scripts import Ending
+from airflow_guardrails.simulator.updates import AcceptedUpdate
 
 __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
 
 _GONE_REMEMBERED = 1000
+_UPDATES_REMEMBERED = 100_000
 # Creating and deleting have stages too; no event of theirs has been published.
 _DEPLOYING = frozenset({"Updating", "RollingBack"})
 
@@ -77,6 +81,7 @@ class SageMaker:
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
         self._looks = Looks(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
+        self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_UPDATES_REMEMBERED)
         self._endpoints: dict[str, Endpoint] = {}
         self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
         self._departures = Departures(
@@ -145,8 +150,8 @@ class SageMaker:
         plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
         extra = plan.extra_instances(green)
         self._check_limits(green, extra, endpoint)
-        self._begin_update(endpoint, blue, green, plan, extra)
-        endpoint.last_deployment_config = config or endpoint.last_deployment_config
+        self._begin_update(endpoint, blue, green, plan, extra=extra, config=config)
+        self.accepted_updates.append(updates.accepted(endpoint, green, config, now=self._clock.now()))
         return {"EndpointArn": endpoint.arn}
 
     def update_endpoint_weights_and_capacities(self, request: Request) -> Answer:
@@ -240,19 +245,30 @@ class SageMaker:
         assert endpoint.blue
         extra = max(green.instances - endpoint.blue.instances, 0)
         self._check_limits(green, extra, endpoint)
-        self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra)
+        self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra=extra)
 
     def _begin_update(
-        self, endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, extra_instances: int
+        self,
+        endpoint: Endpoint,
+        blue: Fleet,
+        green: Fleet,
+        plan: Plan,
+        *,
+        extra: int,
+        config: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
         endpoint.history.freeze(stale_until, describe(endpoint))
-        endpoint.green, endpoint.extra_instances = green, extra_instances
+        endpoint.use(config, from_now_on=self._knobs.last_deployment_config == "at_start")
+        delay = updates.put_off(green, self._knobs)
+        endpoint.green, endpoint.extra_instances = green, extra
         endpoint.begin("Updating", now=self._clock.now())
         watched = self._guards.watched(plan.alarms)
         deploy = roll if plan.rollback_batch else deployments.update
         steps = deploy(endpoint, blue, green, plan, self._ground)
-        self._departures.start(endpoint, steps, alarms=watched, max_seconds=plan.max_seconds)
+        self._departures.start(
+            endpoint, steps, alarms=watched, max_seconds=plan.max_seconds, starts_after=delay
+        )
 
     def _find(self, name: str) -> Endpoint:
         endpoint = self.endpoint(name)

@@ -15,9 +15,12 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from airflow_guardrails.simulator.application import Application
 from airflow_guardrails.simulator.client import SimulatorClient
 from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.wire.binding import FAULT
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from airflow_guardrails.simulator.faults import Fault
 
 _TICK_SECONDS = 0.05
 
@@ -95,10 +98,17 @@ def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) ->
 
 def _handler_of(simulation: Simulation) -> type[MotoRequestHandler]:
     class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no types for mypy here
-        """Answers with one Date header, and in simulated time."""
+        """Answers with one Date header, in simulated time, unless a fault says otherwise."""
 
         def date_time_string(self, timestamp: float | None = None) -> str:
             return http_date(timestamp if timestamp is not None else simulation.clock.now())
+
+        def send_header(self, keyword: str, value: str) -> None:
+            # A request that cannot be read is answered before there is an environ.
+            fault: Fault | None = getattr(self, "environ", {}).get(FAULT)
+            values = fault.dates(value) if fault and keyword == "Date" else [value]
+            for each in values:
+                super().send_header(keyword, each)
 
         def log_request(self, *_: Any) -> None:
             """Say nothing: a demo polls every second."""

@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.simulator.endpoints import Endpoint
 from airflow_guardrails.simulator.errors import ValidationException
 from airflow_guardrails.simulator.fleets import Fleet, Variant
 from airflow_guardrails.simulator.knobs import Knobs
-from airflow_guardrails.simulator.plans import Plan, plan_update
+from airflow_guardrails.simulator.plans import Plan, alarm_names, plan_update
 from airflow_guardrails.simulator.scaling import ScalableTargets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedUpdate:
+    """One UpdateEndpoint that was accepted; *alarms* are those of its deployment configuration."""
+
+    endpoint_name: str
+    endpoint_config_name: str
+    alarms: tuple[str, ...]
+    accepted_at: datetime
+    start_time: datetime
+
+
+def accepted(endpoint: Endpoint, green: Fleet, config: Mapping[str, Any], *, now: datetime) -> AcceptedUpdate:
+    return AcceptedUpdate(
+        endpoint_name=endpoint.name,
+        endpoint_config_name=green.config_name,
+        alarms=tuple(alarm_names(config)),
+        accepted_at=now,
+        start_time=green.launched_at,
+    )
+
+
+def put_off(green: Fleet, knobs: Knobs) -> float:
+    """Let *green* be launched as late as the knobs say; return how many seconds that is."""
+    seconds = knobs.start_time_delay_seconds
+    green.launched_at += timedelta(seconds=seconds)
+    green.hidden = seconds > 0 and knobs.pending_before_start == "hidden"
+    return seconds
 
 
 def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[str, Variant]:

@@ -6,14 +6,14 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
 from airflow_guardrails.domain.arguments import (
     check_connection_id,
     check_epoch,
@@ -26,8 +26,14 @@ from airflow_guardrails.domain.arguments import (
 from airflow_guardrails.domain.follow import Say
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.killing import LEFT_ALONE, NOT_STOPPED
+from airflow_guardrails.triggers._stopping import finish, why_not_stop
 from airflow_guardrails.triggers.firing import FIRE_FLOOR
 from airflow_guardrails.triggers.live import publish_report
+
+# Seconds that a cancelled trigger may take to stop what its task has begun, and after which it tries again.
+LONGEST_STOP = 60.0
+STOP_AGAIN_AFTER = 2.0
 
 _COMMON = (
     "waiter_delay",
@@ -54,7 +60,6 @@ class WatchingTrigger(BaseTrigger):
     # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
     shares = True
     sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
-    now: Callable[[], float] = staticmethod(time.time)
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
     # Arguments of its own that a trigger is made of again.
@@ -95,7 +100,6 @@ class WatchingTrigger(BaseTrigger):
         self.botocore_config = botocore_config
         self.kill_action = on_kill  # on_kill is a method of every trigger
         self.max_describe_gap = max_describe_gap
-        self.fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -104,23 +108,44 @@ class WatchingTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         started = self.monotonic()
-        event = await self._watch_to_the_end()
-        if self.trigger_id is not None:  # in a triggerer
-            await self.sleep(max(0.0, self.fire_floor - (self.monotonic() - started)))
-        self.fired = True
+        try:
+            event = await self._watch_to_the_end()
+            if self.trigger_id is not None:  # in a triggerer
+                await self.sleep(max(0.0, self.fire_floor - (self.monotonic() - started)))
+        except asyncio.CancelledError:
+            if self._may_stop:
+                await finish(self._stop_if_marked_failed())
+            raise
+        # What is cancelled from here on has told how it ended; there is nothing left to stop.
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     @abstractmethod
     async def watch_to_its_report(self) -> dict[str, Any]:
         """Wait for the end, and tell of it."""
 
+    @abstractmethod
+    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
+        """
+        Stop what the task has begun, if it is still under way.
+
+        :param still_wanted: to be asked right before each change of AWS.
+        """
+
     async def say(self, news: Say) -> None:
         self.log.info(news.sentence)
         await publish_report(self.task_instance, self.report_key, news.report)
 
     @property
-    def absolute_deadline(self) -> float:
-        return self.now() + self.longest_wait.total_seconds() if self.deadline is None else self.deadline
+    def absolute_deadline(self) -> datetime:
+        """When to give up, on AWS's clock."""
+        if self.deadline is None:
+            return self.began_at + self.longest_wait
+        return datetime.fromtimestamp(self.deadline, timezone.utc)
+
+    @property
+    def began_at(self) -> datetime:
+        """What this machine takes for the time, which counts until AWS has said how late it is."""
+        return datetime.now(timezone.utc)
 
     def _hook(self) -> GuardrailsHook:
         return self.make_hook()
@@ -135,6 +160,37 @@ class WatchingTrigger(BaseTrigger):
             verify=self.verify,
             config=self.botocore_config,
         )
+
+    @property
+    def _may_stop(self) -> bool:
+        in_a_triggerer = self.trigger_id is not None and self.task_instance is not None
+        return in_a_triggerer and self.kill_action != "leave"
+
+    async def _stop_if_marked_failed(self) -> None:
+        """Never raise: the trigger is ending, and there is nobody to tell but its task's log."""
+        try:
+            await asyncio.wait_for(self._stop_while_wanted(), LONGEST_STOP)
+        except asyncio.TimeoutError:
+            self.log.warning(NOT_STOPPED, f"it took longer than {LONGEST_STOP:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+            self.log.warning(NOT_STOPPED, f"{type(error).__name__}: {error}")
+
+    async def _stop_while_wanted(self) -> None:
+        while await self._still_wanted():
+            try:
+                return await self.stop(self._still_wanted)
+            except (ClientError, BotoCoreError) as error:
+                if not is_passing(error):
+                    raise
+                self.log.warning(NOT_STOPPED, f"{error}; it is tried again")
+            await self.sleep(STOP_AGAIN_AFTER)
+        return None
+
+    async def _still_wanted(self) -> bool:
+        refusal = await why_not_stop(self.task_instance)
+        if refusal is not None:
+            self.log.info(LEFT_ALONE, f"Cancelled, and {refusal}")
+        return refusal is None
 
     async def _watch_to_the_end(self) -> dict[str, Any]:
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
+from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.alarms import AlarmDefinition
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, Stage
@@ -16,6 +19,10 @@ from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Wat
 Memory = dict[str, Any]
 
 
+# 1: until the switch became that of one rollout; it has no version, and no times of the rollout's own.
+VERSION = 2
+
+
 def remember(watch: Watch) -> Memory:
     """
     Write down a watch that has no outcome yet.
@@ -23,26 +30,18 @@ def remember(watch: Watch) -> Memory:
     Its last look is not kept, a new one is taken first; nor is what an analysis has found: it judges anew
     from all that there is.
     """
-    rollout = watch.rollout
     return {
-        "rollout": {
-            "endpoint_name": rollout.endpoint_name,
-            "target": rollout.target,
-            "previous": rollout.previous,
-            "launched_at": _iso(rollout.launched_at),
-            "status_before": rollout.status_before.value if rollout.status_before else None,
-            "guardrails": deployment_config_request(rollout.guardrails) if rollout.guardrails else None,
-            "grace": rollout.grace.total_seconds(),
-            "max_wait": rollout.max_wait.total_seconds() if rollout.max_wait is not None else None,
-            "adopted": rollout.adopted,
-        },
+        "version": VERSION,
+        "rollout": _rollout(watch.rollout),
         "seen_in_flight": watch.seen_in_flight,
         "first_look_at": _iso(watch.first_look_at),
-        "started_at": _iso(watch.started_at),
+        "as_of": _iso(watch.as_of),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
         "rollback_alarms": list(watch.rollback_alarms),
+        "definitions": {each.name: dict(each.settings) for each in watch.definitions},
         "timed_out": watch.timed_out,
+        "thrown_at": _iso(watch.thrown_at),
         "unanswered": watch.unanswered,
         "warnings": list(watch.warnings),
         "findings": [finding.as_dict() for finding in watch.findings],
@@ -52,20 +51,34 @@ def remember(watch: Watch) -> Memory:
 
 
 def recall(memory: Memory) -> Watch:
+    """
+    Read a watch, of this release or of an older one.
+
+    What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
+    its end, and is not aborted.
+    """
     return Watch(
-        rollout=_recall_rollout(memory["rollout"]),
+        rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
         first_look_at=_moment(memory["first_look_at"]),
-        started_at=_moment(memory["started_at"]),
+        as_of=_moment(memory.get("as_of")),
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),
+        definitions=_recall_definitions(memory.get("definitions") or {}),
         timed_out=memory["timed_out"],
+        thrown_at=_moment(memory.get("thrown_at")),
         unanswered=memory["unanswered"],
         warnings=tuple(memory["warnings"]),
-        findings=tuple(_recall_finding(finding) for finding in memory["findings"]),
+        findings=_recall_findings(memory.get("findings") or ()),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
         analysis=_recall_analysis(memory.get("analysis")),
+    )
+
+
+def _recall_definitions(memory: Memory) -> tuple[AlarmDefinition, ...]:
+    return tuple(
+        AlarmDefinition(name=name, settings=tuple(settings.items())) for name, settings in memory.items()
     )
 
 
@@ -73,26 +86,58 @@ def _recall_analysis(memory: Memory | None) -> Analysis | None:
     return Analysis(wish=CanaryAnalysis(**memory)) if memory else None
 
 
-def _recall_finding(memory: Memory) -> Finding:
-    return Finding(
-        code=Code(memory["code"]),
-        severity=Severity(memory["severity"]),
-        text=memory["text"],
-        fix=memory["fix"],
+def _recall_findings(memories: Iterable[Memory]) -> tuple[Finding, ...]:
+    """Read findings; one that this release does not have any more is left out."""
+    codes = {code.value for code in Code}
+    return tuple(
+        Finding(
+            code=Code(memory["code"]),
+            severity=Severity(memory["severity"]),
+            text=memory["text"],
+            fix=memory["fix"],
+        )
+        for memory in memories
+        if memory["code"] in codes
     )
 
 
-def _recall_rollout(memory: Memory) -> Rollout:
+def _rollout(rollout: Rollout) -> Memory:
+    return {
+        "endpoint_name": rollout.endpoint_name,
+        "target": rollout.target,
+        "previous": rollout.previous,
+        "asked_at": _iso(rollout.asked_at),
+        "launched_at": _iso(rollout.launched_at),
+        "started_at": _iso(rollout.started_at),
+        "status_before": rollout.status_before.value if rollout.status_before else None,
+        "guardrails": deployment_config_request(rollout.guardrails) if rollout.guardrails else None,
+        "switch": rollout.switch.rollout if rollout.switch else None,
+        "grace": rollout.grace.total_seconds(),
+        "max_wait": rollout.max_wait.total_seconds() if rollout.max_wait is not None else None,
+        "deadline": _iso(rollout.deadline),
+        "adopted": rollout.adopted,
+        "require_alarms_ok": rollout.require_alarms_ok,
+    }
+
+
+def _recall_rollout(memory: Memory, *, started_at: str | None) -> Rollout:
+    """:param started_at: where version 1 kept the StartTime."""
+    name, switch = memory["endpoint_name"], memory.get("switch")
     return Rollout(
-        endpoint_name=memory["endpoint_name"],
+        endpoint_name=name,
         target=memory["target"],
         previous=memory["previous"],
+        asked_at=_moment(memory.get("asked_at")),
         launched_at=_moment(memory["launched_at"]),
+        started_at=_moment(memory.get("started_at") or started_at),
         status_before=EndpointStatus(memory["status_before"]) if memory["status_before"] else None,
         guardrails=_recall_guardrails(memory["guardrails"]),
+        switch=AbortSwitch(endpoint_name=name, rollout=switch) if switch else None,
         grace=timedelta(seconds=memory["grace"]),
         max_wait=timedelta(seconds=memory["max_wait"]) if memory["max_wait"] is not None else None,
+        deadline=_moment(memory.get("deadline")),
         adopted=memory["adopted"],
+        require_alarms_ok=memory.get("require_alarms_ok", False),
     )
 
 

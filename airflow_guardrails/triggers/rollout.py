@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from airflow_guardrails.domain.arguments import (
     check_choice,
-    check_epoch,
     check_name,
     check_options,
     check_seconds,
@@ -21,7 +20,7 @@ from airflow_guardrails.domain.follow import Following, follow
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
-from airflow_guardrails.killing import abort_if_failed
+from airflow_guardrails.killing import abort_rollout_async
 from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import Memory, recall
@@ -52,16 +51,13 @@ class SageMakerRolloutTrigger(WatchingTrigger):
     :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
         that use the same connection look together.
     :param start_timeout: seconds within which the update must be seen to run.
-    :param deadline: seconds since the epoch at which to give up, default 9 hours from now. A restarted
-        triggerer keeps it.
+    :param deadline: when to give up, in seconds since the epoch on AWS's clock; default: 9 hours from now.
     :param memory: what is known of the rollout already, from
         :func:`~airflow_guardrails.triggers.memory.remember`; it goes before the names above.
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
-    :param deferred_at: seconds since the epoch when the task was deferred; tells a restart from the first
-        run.
     :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
-    :param on_kill: ``"leave"`` it alone when the task is killed, or ``"abort"`` it if Airflow says the task
-        is failed.
+    :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"abort"`` it if somebody has
+        marked the task failed.
     :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
         most, a change is seen that a list has missed, and stages are.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
@@ -78,7 +74,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         "previous_endpoint_config_name",
         "start_timeout",
         "memory",
-        "deferred_at",
         "on_timeout",
         "events_queue_url",
     )
@@ -94,7 +89,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         memory: Memory | None = None,
-        deferred_at: float | None = None,
+        deferred_at: float | None = None,  # noqa: ARG002 - triggers of older releases carry it
         on_timeout: str = "fail",
         events_queue_url: str | None = None,
         **common: Any,
@@ -105,7 +100,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         optional(check_name)("previous_endpoint_config_name", previous_endpoint_config_name)
         check_seconds("start_timeout", start_timeout)
         check_options("memory", memory)
-        optional(check_epoch)("deferred_at", deferred_at)
         check_choice("on_timeout", on_timeout, OnTimeout)
         check_choice("on_kill", self.kill_action, OnKill)
         optional(check_url)("events_queue_url", events_queue_url)
@@ -114,22 +108,19 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         self.previous_endpoint_config_name = previous_endpoint_config_name
         self.start_timeout = start_timeout
         self.memory = memory
-        self.deferred_at = deferred_at
         self.on_timeout = on_timeout
         self.events_queue_url = events_queue_url
 
-    async def on_kill(self) -> None:
-        """Abort the rollout if the task was marked failed; Airflow calls this in other cases too."""
-        if self.kill_action != "abort" or self.fired:
-            return
+    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
+        """Throw the abort switch, if that stops this rollout and nothing else."""
         async with self._calls() as calls:
-            await abort_if_failed(self._watch().rollout, calls, self.task_instance, self.log)
+            await abort_rollout_async(self._watch().rollout, calls, self.log, still_wanted=still_wanted)
 
     async def watch_to_its_report(self) -> Report:
         following = Following(
             every=self.waiter_delay,
-            deadline=self.absolute_deadline,
-            now=self.now,
+            monotonic=self.monotonic,
+            began_at=self.began_at,
             on_timeout=self.on_timeout,
         )
         async with self._calls() as calls:
@@ -152,7 +143,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
             every=self.waiter_delay,
             gap=self.max_describe_gap,
             events_queue_url=self.events_queue_url,
-            now=self.now,
         )
         async with together as wait:
             yield wait
@@ -164,11 +154,11 @@ class SageMakerRolloutTrigger(WatchingTrigger):
                 target=self.endpoint_config_name,
                 previous=self.previous_endpoint_config_name,
                 grace=timedelta(seconds=self.start_timeout),
+                deadline=self.absolute_deadline,
             )
             return Watch(rollout=rollout)
         watch = recall(self.memory)
-        return replace(watch, stages_complete=watch.stages_complete and not self._was_away())
-
-    def _was_away(self) -> bool:
-        """Whether this run begins so late after the deferral that stages may have passed unseen."""
-        return self.deferred_at is not None and self.now() - self.deferred_at > self.waiter_delay + 60
+        if watch.deadline is None and watch.rollout.max_wait is None:
+            # As the triggers of older releases carry it.
+            return replace(watch, rollout=replace(watch.rollout, deadline=self.absolute_deadline))
+        return watch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from airflow_guardrails.domain.shadow_follow import follow_test
 from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
 from airflow_guardrails.hooks.driving import ShadowCalls, drive_async
-from airflow_guardrails.killing import stop_if_failed
+from airflow_guardrails.killing import stop_test_async
 from airflow_guardrails.triggers._watching import WatchingTrigger
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.triggers.sharing import waiting
@@ -35,7 +35,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
 
     The event is a dict: ``report`` (see ``shadow_test_report``), and ``error`` with the reason in words where
     the watch itself could not go on; exactly one of them is set. It changes nothing in AWS, unless its task
-    is killed, so two copies of the trigger do no harm.
+    is marked failed, so two copies of the trigger do no harm.
 
     Outside a triggerer: ``event = await anext(trigger.run())``.
 
@@ -50,8 +50,8 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
     :param adopted: whether the task found the test instead of making it; for the report.
     :param warnings: of the task so far; for the report.
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
-    :param on_kill: ``"leave"`` it alone when the task is killed, or ``"stop"`` it, keeping production, if
-        Airflow says the task is failed. Only for a test that this very task has made.
+    :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"stop"`` it, keeping production,
+        if somebody has marked the task failed. Only for a test that this very task has made.
     :param max_describe_gap: the most seconds that lists may spare the test its own look; so late, at most, a
         change is seen that a list has missed.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
@@ -88,12 +88,10 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         self.adopted = adopted
         self.warnings = list(warnings)
 
-    async def on_kill(self) -> None:
-        """Stop the test if the task was marked failed; Airflow calls this in other cases too."""
-        if self.kill_action != "stop" or self.fired:
-            return
+    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
+        """Stop the test, if it is not over; production stays as it is."""
         async with self._calls() as calls:
-            await stop_if_failed(self.name, calls, self.task_instance, self.log)
+            await stop_test_async(self.name, calls, self.log, still_wanted=still_wanted)
 
     async def watch_to_its_report(self) -> ShadowReport:
         watch = ShadowWatch(
@@ -102,8 +100,9 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             min_requests=self.min_invocations,
             adopted=self.adopted,
             warnings=tuple(self.warnings),
+            deadline=self.absolute_deadline,
         )
-        following = Following(every=self.waiter_delay, deadline=self.absolute_deadline, now=self.now)
+        following = Following(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
         async with self._calls() as calls:
             rest = calls.rest if isinstance(calls, ExperimentWait) else None
             ended = await drive_async(
@@ -123,7 +122,6 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
-            now=self.now,
         )
         async with together as wait:
             yield wait

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,7 +62,6 @@ async def waiting(
     every: float,
     gap: float,
     events_queue_url: str | None = None,
-    now: Callable[[], float] = time.time,
 ) -> AsyncIterator[AnyWait]:
     """
     Wait for the endpoint or the shadow test *name*, together with all that wait by the same connection.
@@ -81,7 +79,7 @@ async def waiting(
     polling.waits += 1
     polling.poller.join(name)
     try:
-        yield wait(shared.connection, polling.poller, every=every, gap=gap, now=now)
+        yield wait(shared.connection, polling.poller, every=every, gap=gap)
     finally:
         polling.poller.leave(name)
         polling.waits -= 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
@@ -26,7 +26,6 @@ class Wait(Generic[Seen]):
 
     :param every: seconds between two looks.
     :param gap: the most seconds between two looks that lists may spare.
-    :param now: the wall clock.
     """
 
     kind: Kind[Seen]
@@ -38,18 +37,16 @@ class Wait(Generic[Seen]):
         *,
         every: float,
         gap: float,
-        now: Callable[[], float],
     ) -> None:
         self._connection = connection
         self._poller = poller
         self._every = every
         self._gap = gap
-        self._now = now
         self._fresh: Seen | Exception | None = None
 
     async def rest(self, rest: Rest) -> None:
         """Return when the next look is there; the look gives it, or fails as it has failed."""
-        until = asyncio.get_running_loop().time() + max(0.0, rest.until - self._now())
+        until = asyncio.get_running_loop().time() + rest.within
         try:
             self._fresh = await self._poller.next_look(rest, every=self._every, gap=self._gap, until=until)
         except Exception as error:  # noqa: BLE001 - it belongs to the look
@@ -75,6 +72,9 @@ class EndpointWait(Wait[EndpointLook]):
 
     async def set_switch(self, switch: AbortSwitch, value: float) -> None:
         await (await self._calls()).set_switch(switch, value)
+
+    async def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> None:
+        await (await self._calls()).delete_switches(endpoint_name, keep=keep, before=before)
 
     async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
         return await (await self._calls()).alarms(names)

@@ -126,13 +126,30 @@ def test_a_history_that_says_nothing_of_a_new_state_is_read_from_its_summary():
     [
         lambda state: parse_alarms({"MetricAlarms": [described(StateValue=state)]}),
         lambda state: parse_alarms({"CompositeAlarms": [described(StateValue=state)]}),
-        lambda state: parse_alarm_history([moved(state)]),
     ],
-    ids=["metric alarm", "composite alarm", "history"],
+    ids=["metric alarm", "composite alarm"],
 )
 def test_a_state_nobody_knows_is_an_error_that_says_what_is_known(read):
     with pytest.raises(UnexpectedAnswer, match=r"errors.*'MUTED'.*OK, ALARM, INSUFFICIENT_DATA"):
         read("MUTED")
+
+
+def test_a_change_to_a_state_nobody_knows_is_left_out_as_it_only_explains():
+    assert [entry.state for entry in parse_alarm_history([moved("MUTED"), moved("ALARM")])] == [
+        AlarmState.ALARM
+    ]
+
+
+def test_a_reason_is_one_line_whoever_wrote_it():
+    reason = "Set by\n\x1b[31mhttps://me:secret@host\x1b[0m"
+    (alarm,) = parse_alarms({"MetricAlarms": [described(StateReason=reason)]})
+    (entry,) = parse_alarm_history([moved("ALARM", reason=reason)])
+
+    assert alarm.reason == entry.reason == "Set by https://***@host"
+
+
+def test_a_dimension_that_cannot_be_read_makes_another_metric_so_there_is_no_rule():
+    assert rule_of(Dimensions=[{"Name": "EndpointName"}]) is None
 
 
 # What an alarm goes off at.

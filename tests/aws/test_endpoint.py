@@ -12,15 +12,16 @@ from botocore.parsers import JSONParser
 from botocore.validate import ParamValidator
 
 from airflow_guardrails.aws.endpoint import (
-    aws_time,
     missing_endpoint,
     parse_endpoint,
+    parse_endpoint_list,
     update_endpoint_request,
 )
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.endpoint import (
     IN_FLIGHT,
     EndpointStatus,
+    Listed,
     MissingEndpoint,
     PendingDeployment,
     Stage,
@@ -105,12 +106,43 @@ def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status)
 
 
 @pytest.mark.parametrize("where", ["ProductionVariants", "PendingDeploymentSummary"])
-def test_a_stage_nobody_knows_is_an_error_wherever_it_stands(wire, where):
-    variants = [{"VariantName": "AllTraffic", "VariantStatus": [{"Status": "Simmering"}]}]
+def test_a_stage_nobody_knows_is_left_out_and_ends_nothing(wire, where):
+    marks = [{"Status": "Simmering"}, {"Status": "Baking", "StartTime": 1772446020}]
+    variants = [{"VariantName": "AllTraffic", "VariantStatus": marks}]
     pending = {"EndpointConfigName": "config-2", "ProductionVariants": variants}
 
-    with pytest.raises(UnexpectedAnswer, match="Stage 'Simmering'"):
-        parse_endpoint(wire(**{where: variants if where == "ProductionVariants" else pending}))
+    endpoint = parse_endpoint(
+        wire(
+            EndpointStatus="Updating",
+            **{where: variants if where == "ProductionVariants" else pending},
+        )
+    )
+
+    assert endpoint.current_stage == StageMark(
+        stage=Stage.BAKING, since=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc)
+    )
+
+
+def test_an_endpoint_in_service_must_say_what_it_is_on_its_way_to(wire):
+    with pytest.raises(UnexpectedAnswer, match="must say EndpointConfigName"):
+        parse_endpoint(wire(PendingDeploymentSummary={"StartTime": 1772445600}))
+
+
+def test_a_failure_reason_is_one_line_whoever_wrote_it(wire):
+    endpoint = parse_endpoint(wire(FailureReason="Could not pull\n\x1b[1m  https://me:secret@registry/x"))
+
+    assert endpoint.failure_reason == "Could not pull https://***@registry/x"
+
+
+def test_a_line_of_the_list_with_a_status_nobody_knows_is_left_out_alone():
+    rows = [
+        {"EndpointName": "odd", "EndpointStatus": "Hibernating"},
+        {"EndpointStatus": "Updating"},
+        None,
+        {"EndpointName": "churn", "EndpointStatus": "Updating"},
+    ]
+
+    assert parse_endpoint_list({"Endpoints": rows}) == [Listed("churn", EndpointStatus.UPDATING)]
 
 
 # What is asked for.
@@ -259,10 +291,3 @@ def test_an_error_answer_carries_the_time_too():
     look = missing_endpoint("churn", {"Error": {}, "ResponseMetadata": DATE})
 
     assert look == MissingEndpoint(name="churn", seen_at=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc))
-
-
-@pytest.mark.parametrize("answer", [{}, {"ResponseMetadata": {}}, {"ResponseMetadata": {"HTTPHeaders": {}}}])
-def test_without_a_date_header_our_own_clock_stands_in(answer):
-    before = datetime.now(timezone.utc)
-
-    assert before <= aws_time(answer) <= datetime.now(timezone.utc)

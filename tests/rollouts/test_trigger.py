@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout import Rollout, Watch
@@ -135,29 +134,7 @@ async def test_a_cancelled_trigger_fires_nothing(churn, trigger):
     assert events == []
 
 
-# on_kill: Airflow 3.3 calls it for more than a kill, so what it says of the task decides.
-
-
-@pytest.fixture
-def airflow_says(monkeypatch):
-    """Let the triggerer's supervisor answer that the task instance is in a state."""
-    task_runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
-
-    class Supervisor:
-        def __init__(self, state):
-            self.state = state
-            self.asked = []
-
-        async def asend(self, message):
-            self.asked.append(message)
-            return TaskStatesResult(task_states={"run": {"update": self.state}})
-
-    def says(state):
-        supervisor = Supervisor(state)
-        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-        return supervisor
-
-    return says
+# What two copies do.
 
 
 @pytest.fixture
@@ -202,75 +179,6 @@ SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
 def switch_after(churn):
     churn.advance(seconds=30)
     return churn.simulator.client.alarm_state(SWITCH)
-
-
-async def test_a_task_marked_failed_aborts_its_rollout(churn, deferred, airflow_says):
-    supervisor = airflow_says("failed")
-
-    await deferred().on_kill()
-
-    assert switch_after(churn) == "ALARM"
-    assert [(ask.dag_id, ask.run_ids, ask.task_ids) for ask in supervisor.asked] == [
-        ("deploy", ["run"], ["update"])
-    ]
-    churn.advance(minutes=5)
-    assert churn.describe()["EndpointConfigName"] == "churn-v1"
-
-
-@pytest.mark.parametrize("state", ["deferred", "running", "queued", "success", "skipped", None])
-async def test_a_task_that_was_cleared_reassigned_or_ended_otherwise_aborts_nothing(
-    churn, deferred, airflow_says, state
-):
-    airflow_says(state)
-
-    await deferred().on_kill()
-
-    assert switch_after(churn) == "OK"
-
-
-async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow_says, simulated_sleep):
-    supervisor = airflow_says("failed")
-    trigger = deferred()
-
-    async def sleep(seconds):
-        simulated_sleep(seconds)
-
-    trigger.sleep, trigger.shares = sleep, False
-    run = trigger.run()
-    await anext(run)
-    await trigger.on_kill()  # Airflow does so while the generator is still suspended at its yield
-
-    assert not any(isinstance(message, GetTaskStates) for message in supervisor.asked)
-    assert switch_after(churn) == "OK"
-    await run.aclose()
-
-
-async def test_by_default_a_killed_task_leaves_its_rollout_alone(churn, deferred, airflow_says):
-    supervisor = airflow_says("failed")
-
-    await deferred(on_kill="leave").on_kill()
-
-    assert supervisor.asked == []
-    assert switch_after(churn) == "OK"
-
-
-async def test_an_adopted_update_of_somebody_else_is_not_aborted(churn, deferred, airflow_says):
-    airflow_says("failed")
-    trigger = deferred(adopted=True)
-
-    await trigger.on_kill()
-
-    assert churn.calls("PutMetricData") == 0
-
-
-async def test_an_update_that_is_over_is_not_aborted(churn, deferred, airflow_says):
-    airflow_says("failed")
-    trigger = deferred()
-    churn.advance(minutes=30)
-
-    await trigger.on_kill()
-
-    assert switch_after(churn) == "OK"
 
 
 async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(churn, deferred, simulated_sleep):

@@ -5,7 +5,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.execution_time.comms import GetTaskStates, SetXCom, TaskStatesResult
+from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
 
 from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -284,70 +284,6 @@ async def test_the_report_so_far_is_published_when_the_status_changes_and_only_t
     assert {message.key for message in shown} == {"shadow_test_report"}
     statuses = [message.value["status"] for message in shown]
     assert statuses == ["Creating", "Starting", "Running", "Stopping", "Completed"]
-
-
-async def test_a_task_marked_failed_stops_its_test_and_keeps_production(lab, held, supervisor):
-    lab.run()
-
-    await held(on_kill="stop").on_kill()
-
-    (asked,) = supervisor.kept(GetTaskStates)
-    assert (asked.dag_id, asked.run_ids, asked.task_ids) == ("deploy", ["run"], ["wait"])
-    lab.advance(minutes=10)
-    look = lab.look()
-    assert look["Status"] == "Cancelled"
-    assert look["StatusReason"] == "The Airflow task that made this test was marked failed"
-    assert lab.describe()["EndpointConfigName"] == "churn-v1"
-
-
-@pytest.mark.parametrize("state", ["deferred", "running", "success", "skipped", None])
-async def test_a_task_that_was_cleared_reassigned_or_ended_otherwise_stops_nothing(
-    lab, held, supervisor, state
-):
-    lab.run()
-    supervisor.state = state
-
-    await held(on_kill="stop").on_kill()
-
-    assert lab.calls("StopInferenceExperiment") == 0
-
-
-async def test_by_default_a_killed_task_leaves_its_test_alone(lab, held, supervisor):
-    lab.run()
-    await held().on_kill()
-    assert supervisor.messages == []
-    assert lab.status() == "Running"
-
-
-async def test_a_trigger_that_has_fired_stops_nothing(lab, held, supervisor):
-    lab.run()
-    run = (waiting := held(on_kill="stop", until="Running")).run()
-    await anext(run)
-
-    await waiting.on_kill()  # Airflow does so while the generator is still suspended at its yield
-
-    assert supervisor.kept(GetTaskStates) == []
-    assert lab.status() == "Running"
-    await run.aclose()
-
-
-async def test_a_test_that_is_stopping_or_over_is_not_stopped_again(lab, held, supervisor):
-    lab.run()
-    lab.stop()
-    await held(on_kill="stop").on_kill()
-    lab.advance(minutes=10)
-    await held(on_kill="stop").on_kill()
-
-    assert lab.calls("StopInferenceExperiment") == 1
-    assert lab.status() == "Completed"
-
-
-async def test_a_test_that_takes_no_stop_now_is_left_with_a_warning(lab, held, supervisor, capsys):
-    lab.create()
-    await held(on_kill="stop").on_kill()
-    assert (
-        "shadow test trial, which is Creating, takes no stop now: stop it by hand" in capsys.readouterr().out
-    )
 
 
 async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(lab, trigger):

@@ -166,6 +166,43 @@ def test_a_high_resolution_alarm_looks_every_ten_seconds(watched):
     assert watched.transitions() == [(20, "Alarm updated from INSUFFICIENT_DATA to ALARM")]
 
 
+@pytest.mark.parametrize("second", [0, 1, 5, 9, 10, 19, 31, 47, 59])
+def test_a_new_high_resolution_alarm_is_ok_within_ten_seconds_of_its_first_datapoint(watched, second):
+    watched.clock.advance(second)
+    watched.put(Period=10, TreatMissingData="ignore")
+    watched.record(0.0, resolution=1)
+
+    assert watched.state() == "INSUFFICIENT_DATA"
+    watched.clock.advance(10)
+    assert watched.state() == "OK"
+
+
+def test_without_a_datapoint_it_is_never_ok_where_missing_data_is_ignored(watched):
+    watched.put(Period=10, TreatMissingData="ignore")
+    watched.clock.advance(3600)
+    assert watched.state() == "INSUFFICIENT_DATA"
+
+
+def test_a_first_datapoint_that_is_visible_late_makes_it_ok_that_much_later(watched):
+    watched.knobs.metric_delay_seconds = 20
+    watched.put(Period=10, TreatMissingData="ignore")
+    watched.record(0.0, resolution=1)
+
+    watched.clock.advance(20)
+    assert watched.state() == "INSUFFICIENT_DATA"
+    watched.clock.advance(10)
+    assert watched.state() == "OK"
+
+
+def test_a_first_datapoint_of_standard_resolution_may_be_too_old_to_be_seen(watched):
+    """It counts as of the beginning of its minute, which the alarm no longer looks at."""
+    watched.clock.advance(45)
+    watched.put(Period=10, TreatMissingData="ignore")
+    watched.record(0.0)
+    watched.clock.advance(120)
+    assert watched.state() == "INSUFFICIENT_DATA"
+
+
 def test_an_alarm_below_a_minute_on_a_one_minute_metric_has_gaps(watched):
     watched.put(Period=10)
     watched.minutes(1.0, 1.0)
@@ -245,11 +282,37 @@ def test_a_deleted_alarm_leaves_its_history(watched):
     assert watched.transitions() == [(60, "Alarm updated from INSUFFICIENT_DATA to ALARM")]
 
 
-def test_deleting_is_all_or_nothing(watched):
-    watched.put()
+def test_a_name_that_does_not_exist_is_told_after_the_others_are_deleted(watched):
+    for name in ("errors", "latency", "stays"):
+        watched.put(name)
     with pytest.raises(ResourceNotFound, match="nobody"):
-        watched.alarms.delete(["errors", "nobody"])
-    assert watched.state() == "INSUFFICIENT_DATA"
+        watched.alarms.delete(["errors", "nobody", "latency"])
+
+    assert [alarm.name for alarm in watched.alarms.all()] == ["stays"]
+
+
+def test_an_alarm_that_a_composite_one_depends_on_is_not_deleted_nor_any_other(watched):
+    for name in ("errors", "latency"):
+        watched.put(name)
+    watched.alarms.put_composite_alarm({"AlarmName": "any", "AlarmRule": "ALARM(errors)"})
+
+    with pytest.raises(ValidationError, match=r"Cannot delete errors as there are composite alarm\(s\)"):
+        watched.alarms.delete(["latency", "errors"])
+    assert len(watched.alarms.all()) == 3
+
+    watched.alarms.delete(["latency", "errors", "any"])
+    assert watched.alarms.all() == []
+
+
+def test_one_composite_alarm_at_a_time_is_deleted(watched):
+    watched.put("errors")
+    for name in ("one", "two"):
+        watched.alarms.put_composite_alarm({"AlarmName": name, "AlarmRule": "ALARM(errors)"})
+
+    with pytest.raises(ValidationError, match="At most one composite alarm"):
+        watched.alarms.delete(["one", "two"])
+
+    assert len(watched.alarms.all()) == 3
 
 
 def test_a_composite_alarm_follows_its_children_at_once(watched):

@@ -530,6 +530,68 @@ def test_calls_on_an_alarm_that_does_not_exist(cloudwatch):
     assert error_of(cloudwatch.list_tags_for_resource, ResourceARN=arn)[0] == "ResourceNotFoundException"
 
 
+def test_several_alarms_are_deleted_at_once_and_a_wrong_name_does_not_save_the_others(cloudwatch):
+    names = [f"a-{number:03d}" for number in range(60)]
+    for name in (*names, "stays"):
+        cloudwatch.put_metric_alarm(**{**ALARM, "AlarmName": name})
+
+    cloudwatch.delete_alarms(AlarmNames=names[:50])
+    code, message = error_of(cloudwatch.delete_alarms, AlarmNames=["ghost", *names[50:]])
+
+    assert (code, message) == ("ResourceNotFound", "Alarm ghost does not exist")
+    assert [alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]] == ["stays"]
+
+
+def test_names_that_do_not_exist_may_be_ignored_by_delete_alarms(simulator, cloudwatch):
+    simulator.client.set_knobs(delete_missing_alarm="ignore")
+    cloudwatch.put_metric_alarm(**ALARM)
+
+    cloudwatch.delete_alarms(AlarmNames=["ghost", "errors"])
+
+    assert cloudwatch.describe_alarms()["MetricAlarms"] == []
+
+
+def test_a_hundred_alarms_at_most_are_deleted_at_once(cloudwatch):
+    cloudwatch.put_metric_alarm(**ALARM)
+
+    code, message = error_of(cloudwatch.delete_alarms, AlarmNames=["errors"] + ["ghost"] * 100)
+
+    assert code == "ValidationError"
+    assert "'alarmNames' failed to satisfy constraint: Member must have length less than or equal" in message
+    assert cloudwatch.describe_alarms()["MetricAlarms"]
+
+
+def test_alarms_are_found_by_prefix_page_by_page_and_no_other_is(cloudwatch):
+    for name in ("guard-a", "guard-b", "guard-c", "guar", "other-guard-d"):
+        cloudwatch.put_metric_alarm(**{**ALARM, "AlarmName": name})
+    paging = {"AlarmNamePrefix": "guard-", "PaginationConfig": {"PageSize": 2}}
+
+    pages = list(cloudwatch.get_paginator("describe_alarms").paginate(**paging))
+
+    assert [[alarm["AlarmName"] for alarm in page["MetricAlarms"]] for page in pages] == [
+        ["guard-a", "guard-b"],
+        ["guard-c"],
+    ]
+
+
+def test_a_configuration_has_a_time_that_only_putting_the_alarm_moves(cloudwatch, publish, advance):
+    def configured():
+        (alarm,) = cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"]
+        return alarm["AlarmConfigurationUpdatedTimestamp"]
+
+    advance(minutes=1)
+    cloudwatch.put_metric_alarm(**ALARM)
+    assert configured() == START + timedelta(minutes=1)
+
+    publish(3)
+    advance(minutes=2)
+    cloudwatch.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="a drill")
+    assert configured() == START + timedelta(minutes=1)
+
+    cloudwatch.put_metric_alarm(**ALARM)
+    assert configured() == START + timedelta(minutes=3)
+
+
 def test_a_bad_alarm_is_refused_with_a_validation_error(cloudwatch):
     code, message = error_of(cloudwatch.put_metric_alarm, **{**ALARM, "Period": 45})
     assert code == "ValidationError"

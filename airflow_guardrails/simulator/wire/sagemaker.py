@@ -17,6 +17,7 @@ from airflow_guardrails.simulator import constraints
 from airflow_guardrails.simulator.catalogue import Catalogue, is_ours
 from airflow_guardrails.simulator.experiments import Experiments
 from airflow_guardrails.simulator.sagemaker import SageMaker
+from airflow_guardrails.simulator.tags import check_keys
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -124,4 +125,5 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
 
     def _answer(self, operation: Operation) -> ActionResult:
         constraints.check(self._get_action(), self.params)
+        check_keys(self.params)
         return ActionResult(operation(self.params))

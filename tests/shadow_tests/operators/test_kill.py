@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.exceptions import ShadowTestCancelled
+from airflow_guardrails.exceptions import ShadowTestCancelled, TaskKilled
 
 
 def killed(operator, task_instance, state: str, *, experiment, sleep) -> None:
@@ -65,5 +65,61 @@ def test_by_default_a_kill_leaves_the_test_alone(
     assert operator.execute(context)["status"] == "Completed"
 
 
-def test_a_kill_before_the_wait_does_nothing(waiting):
-    waiting(on_kill="stop").on_kill()
+def test_a_task_that_is_killed_before_it_has_made_a_test_makes_none(waiting, context, candidate):
+    operator = waiting(on_kill="stop")
+    operator.on_kill()
+
+    with pytest.raises(TaskKilled, match="nothing was asked for"):
+        operator.execute(context)
+
+    assert candidate.calls("CreateInferenceExperiment") == 0
+
+
+def test_a_task_marked_failed_while_its_test_is_being_made_stops_it_without_a_wait(
+    waiting, context, candidate, task_instance, monkeypatch
+):
+    operator = waiting(on_kill="stop")
+    create = operator.hook.create_experiment
+
+    def create_and_kill(**request):
+        create(**request)
+        candidate.advance(minutes=10)
+        task_instance.state = "failed"
+        operator.on_kill()
+
+    monkeypatch.setattr(operator.hook, "create_experiment", create_and_kill)
+    with pytest.raises(ShadowTestCancelled, match="was marked failed"):
+        operator.execute(context)
+    assert candidate.calls("StopInferenceExperiment") == 1
+
+
+def test_a_stop_that_aws_does_not_answer_is_tried_again_before_the_worker_dies(
+    waiting, context, candidate, task_instance, experiment, simulated_sleep
+):
+    operator = waiting(on_kill="stop")
+    candidate.simulator.client.fault(
+        "StopInferenceExperiment",
+        kind="error",
+        code="ServiceUnavailable",
+        message="busy",
+        status=503,
+        times=2,
+    )
+    killed(operator, task_instance, "failed", experiment=experiment, sleep=simulated_sleep)
+
+    with pytest.raises(ShadowTestCancelled, match="was marked failed"):
+        operator.execute(context)
+    assert candidate.calls("StopInferenceExperiment") == 3
+
+
+def test_a_task_whose_state_airflow_does_not_tell_stops_nothing(
+    waiting, context, task_instance, experiment, simulated_sleep, monkeypatch
+):
+    def refuse(**_):
+        raise RuntimeError("the API server is away")
+
+    operator = waiting(on_kill="stop")
+    killed(operator, task_instance, "failed", experiment=experiment, sleep=simulated_sleep)
+    monkeypatch.setattr(task_instance, "get_task_states", refuse)
+
+    assert operator.execute(context)["status"] == "Completed"

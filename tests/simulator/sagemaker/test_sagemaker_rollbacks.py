@@ -287,6 +287,22 @@ def test_an_alarm_that_does_not_exist_may_undo_an_update(churn, canary):
 
 
 @pytest.mark.parametrize(
+    ("missing_alarm", "config"), [("ignore", "green"), ("reject", "green"), ("rolls_back", "blue")]
+)
+def test_an_alarm_deleted_while_an_update_names_it_no_longer_exists(guarded, canary, missing_alarm, config):
+    guarded.control.set_knobs(missing_alarm=missing_alarm)
+    guarded.update("green", canary(alarms=["errors"]))
+    guarded.advance(minutes=5)
+    guarded.turn("errors", "ALARM")
+
+    guarded.cloudwatch.delete_alarms(AlarmNames=["errors"])
+    guarded.advance(hours=1)
+
+    assert guarded.status() == ("InService", config)
+    assert guarded.look()["LastDeploymentConfig"] == canary(alarms=["errors"])
+
+
+@pytest.mark.parametrize(
     ("missing_alarm", "config"), [("ignore", "green"), ("rolls_back", "blue"), ("reject", None)]
 )
 def test_a_role_that_may_not_describe_alarms_sees_none(guarded, canary, missing_alarm, config):

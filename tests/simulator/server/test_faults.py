@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
@@ -12,6 +13,12 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from airflow_guardrails.simulator.client import SimulatorError
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
+TRUE_DATE = "Mon, 02 Mar 2026 10:00:00 GMT"
+LIST_MODELS = {
+    "X-Amz-Target": "SageMaker.ListModels",
+    "Content-Type": "application/x-amz-json-1.1",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=testing/20260302/us-east-1/sagemaker/aws4_request",
+}
 MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn:1"}}
 
 
@@ -161,11 +168,120 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
         ),
         ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be at least 1"),
         ({"operation": "ListModels", "kind": "hang", "seconds": -1}, "seconds must not be negative"),
+        (
+            {"operation": "ListModels", "kind": "date", "date": "late"},
+            "date must be one of missing, malformed",
+        ),
+        ({"operation": "ListModels", "kind": "date"}, "date goes with kind='date' and no other"),
+        ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date goes with kind='date'"),
+        ({"operation": "ListModels", "kind": "alter"}, "changes goes with kind='alter' and no other"),
+        (
+            {"operation": "ListModels", "kind": "lose", "changes": {"Models": None}},
+            "changes goes with kind='alter'",
+        ),
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused(simulator, fault, rule):
     with pytest.raises(SimulatorError, match=rule):
         simulator.client.fault(**fault)
+
+
+@pytest.mark.parametrize(
+    ("date", "seen"),
+    [
+        ("missing", None),
+        ("malformed", "not a date"),
+        ("doubled", "Mon, 02 Mar 2026 10:00:00 GMT, Mon, 02 Mar 2026 10:00:00 GMT"),
+        ("repeated", "Mon, 02 Mar 2026 10:00:00 GMT, Mon, 02 Mar 2026 10:00:00 GMT"),
+        ("without_zone", "Mon, 02 Mar 2026 10:00:00"),
+        ("unknown_zone", "Mon, 02 Mar 2026 10:00:00 -0000"),
+    ],
+)
+def test_the_date_header_can_be_wrong_for_some_calls_of_an_operation(simulator, aws, date, seen):
+    simulator.client.fault("ListModels", kind="date", date=date, times=2)
+
+    assert dates_of(aws, 3) == [seen, seen, TRUE_DATE]
+    assert date_of(aws("sagemaker").list_endpoints()) == TRUE_DATE
+
+
+def test_a_repeated_date_header_is_two_lines_and_a_doubled_one_is_one(simulator):
+    assert raw_dates(simulator, "repeated") == [TRUE_DATE, TRUE_DATE]
+    assert raw_dates(simulator, "doubled") == [f"{TRUE_DATE}, {TRUE_DATE}"]
+
+
+def test_a_wrong_date_changes_nothing_else_of_an_answer_refusals_included(simulator, aws):
+    simulator.client.fault("DescribeModel", kind="date", date="missing", times=None)
+    with pytest.raises(ClientError, match="Could not find model") as raised:
+        aws("sagemaker").describe_model(ModelName="churn")
+    assert date_of(raised.value.response) is None
+
+    create_model(aws)
+
+    assert aws("sagemaker").describe_model(ModelName="churn")["ModelName"] == "churn"
+
+
+def test_dates_are_right_again_when_faults_are_cleared(simulator, aws):
+    simulator.client.fault("ListModels", kind="date", date="malformed", times=None)
+    assert dates_of(aws, 1) == ["not a date"]
+
+    simulator.client.clear_faults()
+
+    assert dates_of(aws, 1) == [TRUE_DATE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"Models.0.ModelName": "other"}, ["other", "m-1"]),
+        ({"Models.*.ModelName": "other"}, ["other", "other"]),
+        ({"Models.*.ModelName": None}, [None, None]),
+        ({"Models.1": None}, ["m-0"]),
+        ({"Models.*": None}, []),
+        ({"Models": None}, None),
+        ({"NextToken": "more", "Models.1": None}, ["m-0"]),
+        ({"Models.2.ModelName": "x", "Nothing.of.it": 1, "Models.x": 1}, ["m-0", "m-1"]),
+    ],
+)
+def test_fields_of_an_answer_can_be_changed_or_left_out(simulator, aws, changes, names):
+    sagemaker = aws("sagemaker", checked=False)
+    for name in ("m-0", "m-1"):
+        sagemaker.create_model(ModelName=name, **MODEL)
+    simulator.client.fault("ListModels", kind="alter", changes=changes)
+
+    answer = sagemaker.list_models(SortBy="Name", SortOrder="Ascending")
+
+    models = answer.get("Models")
+    assert (None if models is None else [model.get("ModelName") for model in models]) == names
+    assert answer.get("NextToken") == changes.get("NextToken")
+    assert len(sagemaker.list_models()["Models"]) == 2
+
+
+def test_a_refusal_stays_as_it_is(simulator, aws):
+    simulator.client.fault("DescribeModel", kind="alter", changes={"message": "x", "ModelName": "x"})
+
+    with pytest.raises(ClientError, match="Could not find model"):
+        aws("sagemaker").describe_model(ModelName="churn")
+
+
+def test_only_answers_of_sagemaker_can_be_changed(simulator):
+    with pytest.raises(SimulatorError, match=r"operation must be one of sagemaker \(got 'DescribeAlarms'\)"):
+        simulator.client.fault("DescribeAlarms", kind="alter", changes={"MetricAlarms": None})
+
+
+def dates_of(aws, calls):
+    return [date_of(aws_list(aws)) for _ in range(calls)]
+
+
+def date_of(answer):
+    return answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+
+
+def raw_dates(simulator, date):
+    """The lines of one response, as no client library has joined them."""
+    simulator.client.fault("ListModels", kind="date", date=date)
+    request = urllib.request.Request(simulator.url, data=b"{}", headers=LIST_MODELS)
+    with urllib.request.urlopen(request) as response:
+        return response.headers.get_all("Date")
 
 
 def aws_list(aws):

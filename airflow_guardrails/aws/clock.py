@@ -1,0 +1,79 @@
+"""AWS's clock, as the ``Date`` headers of its answers show it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from threading import Lock
+
+from airflow_guardrails.domain.moments import read_moment
+
+# "Mon, 02 Mar 2026 10:00:00 GMT" without its day of the week, which a proxy may have translated.
+_HTTP_DATE = re.compile(
+    r"\d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2}(?: *(?:[A-Z]{1,4}\b|[+-]\d{4}))?"
+)
+
+
+class AwsClock:
+    """
+    What time it is at AWS: as its last answer said, and the time since then by a monotonic clock.
+
+    This machine's wall clock counts only while AWS has not said any time. Safe to share among threads.
+
+    :param monotonic: seconds of a clock that never jumps.
+    :param wall: seconds since the epoch.
+    """
+
+    def __init__(
+        self, *, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._monotonic = monotonic
+        self._wall = wall
+        self._lock = Lock()
+        self._last: tuple[datetime, float] | None = None
+
+    def read(self, date_header: object) -> datetime:
+        """Return the time in *date_header*, and go on from it; without a readable one, :meth:`now`."""
+        told = read_date(date_header)
+        if told is None:
+            return self.now()
+        with self._lock:
+            self._last = told, self._monotonic()
+        return told
+
+    def now(self) -> datetime:
+        with self._lock:
+            if self._last is None:
+                return datetime.fromtimestamp(self._wall(), timezone.utc)
+            told, at = self._last
+            return told + timedelta(seconds=self._monotonic() - at)
+
+
+# There is one AWS, whichever of its services and regions a process asks.
+AWS_CLOCK = AwsClock()
+
+
+def read_date(header: object) -> datetime | None:
+    """
+    Return the first readable time in a ``Date`` header, or None.
+
+    Some proxies add a header of their own, and two are joined by a comma. A time without a zone is UTC.
+    """
+    return next((moment for part in _parts(header) if (moment := _moment(part))), None)
+
+
+def _parts(header: object) -> Iterator[str]:
+    for text in header if isinstance(header, list | tuple) else (header,):
+        if isinstance(text, str):
+            yield from _HTTP_DATE.findall(text)
+            yield text
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return read_moment(parsedate_to_datetime(text))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return read_moment(text)

@@ -1,0 +1,71 @@
+"""The operations of AWS that this package uses: each one's service, boto3 name, and whether it is retried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """
+    An operation of AWS. Calling it makes a :class:`Request`.
+
+    :param service: boto3's name of the service.
+    :param name: boto3's name of the operation.
+    :param once: botocore never retries it, whatever a user configures. True for each change that AWS refuses
+        the second time ("in progress", "already exists"): a retry after a lost response would turn its
+        success into that error.
+    """
+
+    service: str
+    name: str
+    once: bool = False
+
+    def __call__(self, **arguments: Any) -> Request:
+        return Request(self, arguments)
+
+    def pages(self, **arguments: Any) -> Request:
+        """Ask for all pages: the answer is their list."""
+        return Request(self, arguments, paginated=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An operation with its arguments, to be sent by a blocking client or by one of an event loop."""
+
+    operation: Operation
+    arguments: dict[str, Any]
+    paginated: bool = False
+
+
+# SageMaker.
+DESCRIBE_ENDPOINT = Operation("sagemaker", "describe_endpoint")
+LIST_ENDPOINTS = Operation("sagemaker", "list_endpoints")
+UPDATE_ENDPOINT = Operation("sagemaker", "update_endpoint", once=True)
+DESCRIBE_ENDPOINT_CONFIG = Operation("sagemaker", "describe_endpoint_config")
+CREATE_ENDPOINT_CONFIG = Operation("sagemaker", "create_endpoint_config", once=True)
+# Retried: whoever deletes a configuration only warns where that fails.
+DELETE_ENDPOINT_CONFIG = Operation("sagemaker", "delete_endpoint_config")
+DESCRIBE_MODEL = Operation("sagemaker", "describe_model")
+LIST_TAGS = Operation("sagemaker", "list_tags")
+ADD_TAGS = Operation("sagemaker", "add_tags")
+DESCRIBE_EXPERIMENT = Operation("sagemaker", "describe_inference_experiment")
+LIST_EXPERIMENTS = Operation("sagemaker", "list_inference_experiments")
+CREATE_EXPERIMENT = Operation("sagemaker", "create_inference_experiment", once=True)
+STOP_EXPERIMENT = Operation("sagemaker", "stop_inference_experiment", once=True)
+
+# CloudWatch. What is written here may be written twice.
+DESCRIBE_ALARMS = Operation("cloudwatch", "describe_alarms")
+DESCRIBE_ALARM_HISTORY = Operation("cloudwatch", "describe_alarm_history")
+DELETE_ALARMS = Operation("cloudwatch", "delete_alarms")
+PUT_METRIC_ALARM = Operation("cloudwatch", "put_metric_alarm")
+PUT_METRIC_DATA = Operation("cloudwatch", "put_metric_data")
+GET_METRIC_DATA = Operation("cloudwatch", "get_metric_data")
+GET_METRIC_STATISTICS = Operation("cloudwatch", "get_metric_statistics")
+
+# S3 and SQS.
+LIST_OBJECTS = Operation("s3", "list_objects_v2")
+GET_OBJECT = Operation("s3", "get_object")
+RECEIVE_MESSAGE = Operation("sqs", "receive_message")
+DELETE_MESSAGES = Operation("sqs", "delete_message_batch")

@@ -1,0 +1,67 @@
+"""Texts that somebody else wrote, made safe to log and to report."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import category
+
+# Colors and the like, as terminals understand them.
+_TERMINAL_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+)
+# Marks that show a text in another order than it is written.
+_REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_SCHEME = r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*"
+# The second form is for a password that holds what should have been encoded; digits after a colon are a port.
+_BEFORE_HOST = re.compile(
+    rf"((?:{_SCHEME}:)?//)"
+    r"""(?:[^\s/?#"'<>]*|[^\s/?#@:"'<>]*:(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]*)@""",
+    re.IGNORECASE,
+)
+_ENCODED_BEFORE_HOST = re.compile(
+    rf"({_SCHEME}%(?:25)*3A%(?:25)*2F%(?:25)*2F)"
+    r"""(?:(?!%(?:25)*2F)[^\s/&"'<>])*(?:@|%(?:25)*40)""",
+    re.IGNORECASE,
+)
+_SECRET_PARAMETERS = re.compile(
+    r"\b(X-Amz-(?:Signature|Security-Token|Credential)|AWSAccessKeyId|Signature"
+    r"|aws_?access_?key_?id|aws_?secret_?access_?key|aws_?session_?token"
+    r"|SecretAccessKey|SessionToken|SecurityToken)"
+    r"""(=|%3D)[^&\s"'<>]+""",
+    re.IGNORECASE,
+)
+
+
+def one_line(text: str) -> str:
+    """
+    Return *text* as one line without control characters.
+
+    Control characters and line ends become spaces, several spaces one, and what cannot be encoded becomes the
+    replacement character. Terminal sequences and marks of writing direction are removed.
+    """
+    shown = _REORDERING.sub("", _TERMINAL_SEQUENCES.sub("", text))
+    return " ".join("".join(map(_shown, shown)).split())
+
+
+def masked(text: str) -> str:
+    """
+    Return *text* with ``***`` for credentials: those before the host of a URL, and AWS's in query strings.
+
+    ``https://user:secret@host`` becomes ``https://***@host``, also where it is percent-encoded.
+    """
+    text = _BEFORE_HOST.sub(r"\1***@", text)
+    text = _ENCODED_BEFORE_HOST.sub(r"\1***@", text)
+    return _SECRET_PARAMETERS.sub(r"\1\2***", text)
+
+
+def safe_text(text: object) -> str:
+    """Return *text* as one line without credentials; ``""`` for what is no text."""
+    return one_line(masked(text)) if isinstance(text, str) else ""
+
+
+def _shown(character: str) -> str:
+    kind = category(character)
+    if kind in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "\ufffd" if kind == "Cs" else character

@@ -1,0 +1,52 @@
+"""Answers of SageMaker with fields missing, changed or new, as from a newer version of the service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+_EVERY = "*"
+_OK = 200
+
+
+def altered(response: Response, changes: Mapping[str, Any]) -> Response:
+    """
+    Make *changes* to a successful answer in JSON; any other response stays as it is.
+
+    Each is a path and its new value, or None to leave the field out. The parts of a path are divided by
+    dots; a number is a place in a list, ``*`` every one. A path that leads nowhere changes nothing.
+    """
+    if response.status_code != _OK or "json" not in (response.content_type or ""):
+        return response
+    answer = json.loads(response.get_data() or b"{}")
+    for path, value in changes.items():
+        _change(answer, path.split("."), value)
+    response.set_data(json.dumps(answer))
+    return response
+
+
+def _change(answer: Any, path: Sequence[str], value: Any) -> None:
+    first, *rest = path
+    if not rest and value is not None and isinstance(answer, dict) and first != _EVERY:
+        answer[first] = value
+        return
+    for key in _keys(answer, first):
+        if rest:
+            _change(answer[key], rest, value)
+        elif value is None:
+            del answer[key]
+        else:
+            answer[key] = value
+
+
+def _keys(answer: Any, wanted: str) -> Iterable[Any]:
+    """The keys or places that are meant, last place first: deleting one must not move the next."""
+    if isinstance(answer, dict):
+        return list(answer) if wanted == _EVERY else [wanted] if wanted in answer else []
+    if isinstance(answer, list):
+        places = reversed(range(len(answer)))
+        return [place for place in places if wanted in {_EVERY, str(place)}]
+    return []
