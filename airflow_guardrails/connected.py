@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
+from botocore.exceptions import BotoCoreError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.arguments import Check
+from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.exceptions import InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.exceptions import ConnectionNotFound, InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
@@ -83,14 +84,27 @@ class ConnectedTask(BaseOperator):
 
     @cached_property
     def hook(self) -> GuardrailsHook:
+        """
+        :raises ConnectionNotFound: if Airflow has no connection *aws_conn_id*.
+        :raises InvalidArgument: if *botocore_config* has arguments that botocore does not know.
+        """
         from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
 
-        return GuardrailsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
+        try:
+            hook = GuardrailsHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+        except (TypeError, ValueError, BotoCoreError) as error:
+            raise InvalidArgument(
+                "botocore_config must be arguments of botocore.config.Config "
+                f"(got {shown(self.botocore_config)}): {error}"
+            ) from error
+        # The connection is looked up now, so that the task fails before its first call if there is none.
+        self.translated(lambda: hook.conn_config)
+        return hook
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
         """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
@@ -132,6 +146,8 @@ class ConnectedTask(BaseOperator):
             return call()
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(str(error)) from error
+        except errors.ConnectionNotFound as error:
+            raise ConnectionNotFound(str(error)) from error
 
 
 def defer_timeout(

@@ -7,7 +7,7 @@ beginning, because the rest carries ARNs and changes.
 
 from __future__ import annotations
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
 
 # Those that botocore itself would retry; STS and proxies in between have their own words.
 _THROTTLED = frozenset(
@@ -49,6 +49,15 @@ class Unanswered(HTTPClientError):  # type: ignore[misc]
     """A call that was not answered, for a *reason* that may pass."""
 
     fmt = "{reason}"
+
+
+class ConnectionNotFound(BotoCoreError):  # type: ignore[misc]
+    """There is no Airflow connection of this name, so there are no credentials to call AWS with."""
+
+    fmt = (
+        "Airflow connection {name} does not exist: create it, or correct aws_conn_id (got {name!r}); "
+        "aws_conn_id=None uses boto3's default credential chain"
+    )
 
 
 class UnexpectedAnswer(Exception):

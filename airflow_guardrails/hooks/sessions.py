@@ -29,6 +29,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
+from airflow_guardrails.aws.errors import ConnectionNotFound
 from airflow_guardrails.aws.events import LONG_POLL
 
 if TYPE_CHECKING:
@@ -142,6 +143,9 @@ class SharingHook(AwsBaseHook):
     @cached_property
     def conn_config(self) -> AwsConnectionWrapper:
         own: AwsConnectionWrapper = super().conn_config if self._kin is None else self._kin.conn_config
+        if self.aws_conn_id and not own:
+            # The amazon provider would use the machine's own credentials, of who knows which account.
+            raise ConnectionNotFound(name=self.aws_conn_id)
         return own
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:

@@ -23,6 +23,7 @@ from airflow_guardrails.domain.arguments import (
     check_verify,
     optional,
 )
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.follow import Say
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -195,5 +196,7 @@ class WatchingTrigger(BaseTrigger):
     async def _watch_to_the_end(self) -> dict[str, Any]:
         try:
             return {"report": await self.watch_to_its_report(), "error": None}
+        except Unwatchable as error:
+            return {"report": error.report, "error": error.reason}
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             return {"report": None, "error": f"{type(error).__name__}: {error}"}
