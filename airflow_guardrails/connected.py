@@ -13,9 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.permissions import denied_action, denied_resource
-from airflow_guardrails.domain.arguments import Check
+from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.exceptions import AccessDenied, InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.exceptions import (
+    AccessDenied,
+    ConnectionNotFound,
+    InvalidArgument,
+    UnexpectedAnswer,
+)
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
@@ -89,14 +94,27 @@ class ConnectedTask(BaseOperator):
 
     @cached_property
     def hook(self) -> GuardrailsHook:
+        """
+        :raises ConnectionNotFound: if Airflow has no connection *aws_conn_id*.
+        :raises InvalidArgument: if *botocore_config* has arguments that botocore does not know.
+        """
         from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
 
-        return GuardrailsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
+        try:
+            hook = GuardrailsHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+        except (TypeError, ValueError, BotoCoreError) as error:
+            raise InvalidArgument(
+                "botocore_config must be arguments of botocore.config.Config "
+                f"(got {shown(self.botocore_config)}): {error}"
+            ) from error
+        # The connection is looked up now, so that the task fails before its first call if there is none.
+        self.translated(lambda: hook.conn_config)
+        return hook
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
         """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
@@ -144,6 +162,8 @@ class ConnectedTask(BaseOperator):
             return call()
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(errors.text_for_people(error)) from error
+        except errors.ConnectionNotFound as error:
+            raise ConnectionNotFound(errors.text_for_people(error)) from error
         except (ClientError, BotoCoreError) as error:
             errors.cleaned(error)
             if isinstance(error, ClientError) and (action := denied_action(error)):

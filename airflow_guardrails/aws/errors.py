@@ -60,6 +60,15 @@ class Unanswered(HTTPClientError):  # type: ignore[misc]
     fmt = "{reason}"
 
 
+class ConnectionNotFound(BotoCoreError):  # type: ignore[misc]
+    """There is no Airflow connection of this name, so there are no credentials to call AWS with."""
+
+    fmt = (
+        "Airflow connection {name} does not exist: create it, or correct aws_conn_id (got {name!r}); "
+        "aws_conn_id=None uses boto3's default credential chain"
+    )
+
+
 class UnexpectedAnswer(Exception):
     """AWS answered with a word this package does not know; that is never taken for success."""
 

@@ -30,7 +30,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
-from airflow_guardrails.aws.errors import clean_answer, cleaned
+from airflow_guardrails.aws.errors import ConnectionNotFound, clean_answer, cleaned
 from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.hooks.threads import Threads, in_thread
 
@@ -156,11 +156,16 @@ class SharingHook(AwsBaseHook):
 
         Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
         hangs for one connection would hold up the look-ups of all.
+
+        :raises aws.errors.ConnectionNotFound: if there is none of this name. The amazon provider would use the
+            machine's own credentials, of an unknown account.
         """
         if self._kin is not None:
             return self._kin.conn_config
         if self._known is None:
             self._known = _look_up(self)
+        if self.aws_conn_id and not self._known:
+            raise ConnectionNotFound(name=self.aws_conn_id)
         return self._known
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:

@@ -32,6 +32,9 @@ HANGING_LOOK_UPS = 4
 # Seconds after which a connection that could not be opened is tried again.
 TRY_AGAIN_AFTER = 5.0
 
+# Seconds for which a connection that is not found is taken for a secrets backend that is away.
+NOT_FOUND_FOR = 600.0
+
 # Seconds that clients are kept after others have taken their place; no call lasts that long.
 KEPT_FOR = 300.0
 
@@ -54,11 +57,11 @@ class SharedConnection:
         # Those from before, and when others took their place.
         self._former: list[tuple[float, AsyncExitStack]] = []
         self._fingerprint = ""
-        self._was_found = False
         self._looked_up_at = 0.0
         self._not_before = 0.0
         # The one look-up that is under way.
         self._look_up: asyncio.Task[Exception | None] | None = None
+        self._not_found_since: float | None = None
 
     async def calls(self) -> AsyncCalls:
         """
@@ -66,6 +69,7 @@ class SharedConnection:
 
         :raises aws.errors.Unanswered: if it cannot be opened. The task's worker has used it before, so that
             is taken for something that passes.
+        :raises aws.errors.ConnectionNotFound: if it was never opened, and is not found for ten minutes.
         """
         if self._calls is None:
             return await self._opened()
@@ -126,27 +130,33 @@ class SharedConnection:
         except Exception as error:  # whatever a secrets backend raises
             # Of a thousand waits, one tries for all.
             self._not_before = time.monotonic() + TRY_AGAIN_AFTER
+            if isinstance(error, errors.ConnectionNotFound) and self._stays_away():
+                raise
             log.warning("A connection could not be opened; it is tried again", exc_info=True)
             return error
         return None
+
+    def _stays_away(self) -> bool:
+        """Airflow says the same of a connection that nobody made and of a secrets backend that is away."""
+        now = time.monotonic()
+        if self._not_found_since is None:
+            self._not_found_since = now
+        return now - self._not_found_since >= NOT_FOUND_FOR
 
     async def _open_if_changed(self, *, or_refused: bool = False) -> None:
         self._looked_up_at = time.monotonic()
         hook = self._make_hook()
         try:
             fingerprint = await self._hashed(hook)
-            if self._was_found and not hook.conn_config:
-                # Airflow says the same of one that was removed and of a secrets backend that is away for a
-                # while; what it would have us use instead is boto3's default credential chain, for who knows
-                # which account.
-                log.warning("Connection %s is not found any more: its clients go on", hook.aws_conn_id)
-            elif or_refused or fingerprint != self._fingerprint:
+            if or_refused or fingerprint != self._fingerprint:
                 # One that is refused may take its credentials from elsewhere, a file say, and they have
                 # changed.
                 why = "has changed" if fingerprint != self._fingerprint else "is refused"
                 log.info("Connection %s %s: its clients are opened anew", hook.aws_conn_id, why)
                 await self._open(hook, fingerprint)
-        except Exception:  # whatever a secrets backend raises; the clients there are go on
+        except Exception:
+            # Whatever a secrets backend raises; and where the connection is not found any more, that backend
+            # may be away. The clients there are go on.
             log.warning("Connection %s could not be looked up again", hook.aws_conn_id, exc_info=True)
 
     async def _hashed(self, hook: GuardrailsHook) -> str:
@@ -160,7 +170,6 @@ class SharedConnection:
     async def _open(self, hook: GuardrailsHook, fingerprint: str) -> None:
         now = self._looked_up_at = time.monotonic()
         self._fingerprint = fingerprint
-        self._was_found = bool(hook.conn_config)
         # What the clients from before are still asked for is answered.
         self._former.append((now, self._stack))
         self._stack = AsyncExitStack()

@@ -18,7 +18,7 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
 
-from airflow_guardrails.aws.errors import Unanswered, is_passing
+from airflow_guardrails.aws.errors import ConnectionNotFound, Unanswered, is_passing
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
@@ -243,15 +243,26 @@ async def test_a_look_up_that_fails_changes_nothing(
     assert await key_of(await renewed(shared)) == NEW
 
 
-async def test_a_connection_that_was_never_there_is_used_when_somebody_makes_it(shared, looked_up, clock):
+async def test_a_connection_that_is_not_found_is_used_when_somebody_makes_it(shared, looked_up, clock):
     looked_up.error = AirflowNotFoundException("The conn_id `aws_default` isn't defined")
-    before = await shared.calls()
-    clock.now += LOOK_UP_EVERY
-    assert await renewed(shared) is before
+    for _ in range(3):
+        with pytest.raises(Unanswered, match="ConnectionNotFound"):
+            await shared.calls()
+        clock.now += connections.TRY_AGAIN_AFTER
 
     looked_up.error = None
-    clock.now += LOOK_UP_EVERY
-    assert await key_of(await renewed(shared)) == OLD
+    assert await key_of(await shared.calls()) == OLD
+
+
+async def test_a_connection_that_is_not_found_for_ten_minutes_is_named(shared, looked_up, clock):
+    looked_up.error = AirflowNotFoundException("The conn_id `aws_default` isn't defined")
+    with pytest.raises(Unanswered):
+        await shared.calls()
+    clock.now += connections.NOT_FOUND_FOR
+
+    with pytest.raises(ConnectionNotFound, match="connection aws_default does not exist") as caught:
+        await shared.calls()
+    assert not is_passing(caught.value)
 
 
 async def test_a_first_look_up_that_fails_passes_and_is_made_again_for_all_once_in_a_while(
@@ -522,7 +533,7 @@ async def test_a_wait_that_may_not_read_ends_with_the_reason(churn, connect):
 
     event = await asyncio.wait_for(first_event(trigger), A_MOMENT)
 
-    assert event["report"] is None
+    assert event["report"]["outcome"] is None
     assert "not authorized" in event["error"]
 
 
