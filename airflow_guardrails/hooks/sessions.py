@@ -157,8 +157,8 @@ class SharingHook(AwsBaseHook):
         Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
         hangs for one connection would hold up the look-ups of all.
 
-        :raises aws.errors.ConnectionNotFound: if there is none of this name. The amazon provider would use the
-            machine's own credentials, of an unknown account.
+        :raises aws.errors.ConnectionNotFound: if there is none of this name. The amazon provider would use
+            the machine's own credentials, of an unknown account.
         """
         if self._kin is not None:
             return self._kin.conn_config

@@ -3,7 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_guardrails.exceptions import (
     EndpointRolledBack,
@@ -125,6 +130,7 @@ def test_airflows_own_time_out_ends_a_sensor_with_its_report_too(churn, wait, co
 
     assert sensor.poke(context) is False
     sensor.poke = out_of_time
+    context["ti"].get_first_reschedule_date = lambda _context: None
 
     with pytest.raises(AirflowSkipException if soft_fail else RolloutTimedOut, match="did not end in time"):
         sensor.execute({**context, "task_reschedule_count": 0})
@@ -133,12 +139,12 @@ def test_airflows_own_time_out_ends_a_sensor_with_its_report_too(churn, wait, co
 
 
 @pytest.mark.parametrize("rendered", ["None", ""])
-def test_a_previous_configuration_that_rendered_to_nothing_is_unknown(
+def test_a_previous_configuration_that_rendered_to_nothing_is_refused(
     churn, wait, poke_on, context, rendered
 ):
     roll_back(churn)
 
-    with pytest.raises(EndpointRolledBack):
+    with pytest.raises(InvalidArgument, match="a template that finds nothing renders to that"):
         poke_on(wait(previous_endpoint_config_name=rendered))
 
 
