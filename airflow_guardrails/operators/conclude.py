@@ -110,7 +110,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             _check_update(update)
             # The update's own arguments go before default_args, and what is given here before both.
             kwargs = {**{name: getattr(update, name) for name in _OF_THE_CONNECTION}, **kwargs}
-        super().__init__(**{**kwargs, "outlets": [*_as_list(kwargs.get("outlets")), ROLLOUTS]})
+        super().__init__(**kwargs)
         check_choice("on_kill", on_kill, OnKill)
         self.update_task_id: Any = update_task_id
         self.endpoint_name: Any = endpoint_name
@@ -127,6 +127,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         check_flag("deferrable", self.deferrable)
         check_seconds("waiter_delay", waiter_delay)
         self.waiter_delay = waiter_delay
+        if ROLLOUTS not in self.outlets:
+            self.outlets = [*self.outlets, ROLLOUTS]
         self.as_teardown()
         if update is not None:
             self.set_upstream(update)
@@ -307,7 +309,3 @@ def _check_update(update: Any) -> None:
             f"(got {shown(update)}); for a mapped one, give update_task_id and the names, and expand this "
             "task in the same way"
         )
-
-
-def _as_list(outlets: Any) -> list[Any]:
-    return list(outlets) if isinstance(outlets, list | tuple | set) else [outlets] if outlets else []

@@ -6,11 +6,9 @@ import json
 from datetime import timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.context import set_current_context
 
-from airflow_guardrails.assets import ROLLOUTS, rollout_asset
-from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, RolloutUnwatched
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.strategies import Canary
 from tests.conftest import switch_of
