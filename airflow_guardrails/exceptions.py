@@ -39,8 +39,7 @@ GuardrailsError                   root of all of them
    RolloutNotStarted     no       the update was never seen in flight
    AbortTooLate          no       the update ended in service before the abort could act
    RolloutTimedOut       yes      it still ran when our time was up; a retry goes on watching
-   RolloutUnwatched      no       SageMaker will not say how the endpoint is; the report is what was seen so
-   far
+   RolloutUnwatched      no       SageMaker will not say how it is; the report is what was seen so far
   ShadowTestError                 the wait for a shadow test; the report is XCom ``shadow_test_report``
    ShadowTestCancelled   no       it was cancelled, by somebody or by an error; ``StatusReason`` says
    ShadowTestNotFound    no       no shadow test of this name in this region and account
