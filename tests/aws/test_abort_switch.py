@@ -31,7 +31,7 @@ def test_the_alarm_is_one_that_put_metric_alarm_accepts(cloudwatch, refused, end
 
 
 def test_the_alarm_is_one_datapoint_of_ten_seconds_that_stays_without_data():
-    assert DEFINITION == {
+    assert {
         "Namespace": "AirflowGuardrails",
         "MetricName": "Abort",
         "Dimensions": [
@@ -45,7 +45,7 @@ def test_the_alarm_is_one_datapoint_of_ten_seconds_that_stays_without_data():
         "Threshold": 1.0,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "TreatMissingData": "ignore",
-    }
+    } == DEFINITION
 
 
 def test_the_alarm_notifies_nobody():

@@ -66,15 +66,15 @@ def at_rest(intent, *, named, changed):
     return Move.LAUNCH
 
 
-def in_flight(intent, *, named, changed):  # noqa: ARG001 - whatever has changed, it is changing
+def in_flight(intent, *, named, changed):
     return Move.RESUME if intent == "accepted" or (intent == "not accepted" and named) else Move.WAIT
 
 
-def served(intent, *, named, changed):  # noqa: ARG001 - scaling changes it too
+def served(intent, *, named, changed):
     return Move.FINISH if named or intent == "accepted" else Move.ALREADY_LIVE
 
 
-def adopted(intent, *, named, changed):  # noqa: ARG001 - whose it is, is asked next
+def adopted(intent, *, named, changed):
     return Move.ADOPT
 
 
@@ -263,8 +263,10 @@ def test_no_failure_reason_and_no_alarm_can_be_brought_as_evidence():
         ({"requests": 0.0}, "requests answered by the target since 2026-03-02T10:00:00+00:00: 0"),
         (
             {"unread": "AccessDenied: not authorized to perform cloudwatch:GetMetricStatistics"},
-            "the requests answered by the target since 2026-03-02T10:00:00+00:00 could not be counted "
-            "(AccessDenied: not authorized to perform cloudwatch:GetMetricStatistics)",
+            (
+                "the requests answered by the target since 2026-03-02T10:00:00+00:00 could not be counted "
+                "(AccessDenied: not authorized to perform cloudwatch:GetMetricStatistics)"
+            ),
         ),
     ],
     ids=["some", "none", "not counted"],
