@@ -124,11 +124,22 @@ class Account:
     def config(self, name: str, **more: Any) -> None:
         self.world.sagemaker.catalogue.create_endpoint_config({"EndpointConfigName": name, **more})
 
+    def tags(self, config: str) -> dict[str, str]:
+        """The tags of an endpoint configuration."""
+        catalogue = self.world.sagemaker.catalogue
+        arn = catalogue.describe_endpoint_config({"EndpointConfigName": config})["EndpointConfigArn"]
+        return {tag["Key"]: tag["Value"] for tag in catalogue.tags.list({"ResourceArn": arn})["Tags"]}
 
-def new_context(task_id: str) -> dict[str, Any]:
+
+def new_context(task_id: str, map_index: int = -1) -> dict[str, Any]:
     """What Airflow hands to each try of one task instance."""
     task_instance = SimpleNamespace(
-        dag_id="deploy", run_id="r", task_id=task_id, map_index=-1, xcom_push=lambda **_: None
+        dag_id="deploy",
+        run_id="r",
+        task_id=task_id,
+        map_index=map_index,
+        try_number=1,
+        xcom_push=lambda **_: None,
     )
     return {"ti": task_instance}
 
