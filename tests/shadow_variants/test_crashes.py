@@ -17,7 +17,7 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerAddShadowVariantOperator,
     SageMakerRemoveShadowVariantOperator,
 )
-from tests.crashing import Account, Crash, Moment, new_context
+from tests.crashing import Account, Crash, Moment, is_reading, new_context
 from tests.crashing_updates import (
     VARIANT,
     End,
@@ -185,8 +185,7 @@ def test_a_crash_at_any_call(case, clean, task):
 def crashes_that_differ(calls: tuple[str, ...], *, beginning: int = 0) -> Iterator[Crash]:
     """A call that only reads leaves the same behind whenever the process dies at it."""
     for crash in crashes(calls, beginning=beginning):
-        reads = calls[crash.at].startswith(("Describe", "List"))
-        if not reads or crash.moment is Moment.UNSENT:
+        if not is_reading(calls[crash.at]) or crash.moment is Moment.UNSENT:
             yield crash
 
 
