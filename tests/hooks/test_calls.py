@@ -304,6 +304,35 @@ def test_botocore_retries_only_what_may_be_carried_out_twice(worlds, monkeypatch
             assert world.lab.calls(api) >= before + 2
 
 
+def alarm_names(world: World) -> set[str]:
+    return {alarm["AlarmName"] for alarm in world.lab.cloudwatch.describe_alarms()["MetricAlarms"]}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, form):
+    with worlds() as world:
+        switched(world, "old", "kept")
+        world.hook.create_switch(switch_of("churn-2"), target="old")
+        before = world.lab.now()
+        world.lab.advance(minutes=1)
+        switched(world, "new")
+        keep = [switch_of(target="kept").alarm_name]
+
+        for _ in range(2):  # there is nothing left for the second time
+            make_call(world, "delete_switches", call("churn", keep=keep, before=before), form)
+
+            stay = {switch_of(target=target).alarm_name for target in ("kept", "new")}
+            assert alarm_names(world) == {"errors", switch_of("churn-2").alarm_name, *stay}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_switch_tells_the_target_it_was_made_for(worlds, form):
+    with worlds() as world:
+        switch = switched(world, "churn-v2", "churn-v3")
+        assert make_call(world, "switch_target", call(switch), form) == "churn-v3"
+        assert make_call(world, "switch_target", call(switch_of(target="none")), form) is None
+
+
 def test_what_aws_would_refuse_the_second_time_is_never_retried():
     assert {name for name, operation in OPERATIONS.items() if operation.once} == {
         "update_endpoint",
