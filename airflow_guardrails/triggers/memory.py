@@ -58,6 +58,7 @@ def recall(memory: Memory) -> Watch:
     What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
     its end, and is not aborted.
     """
+    analysis, unread = _recall_analysis(memory.get("analysis"))
     return Watch(
         rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
@@ -70,10 +71,10 @@ def recall(memory: Memory) -> Watch:
         timed_out=memory["timed_out"],
         thrown_at=read_moment(memory.get("thrown_at")),
         unanswered=memory["unanswered"],
-        warnings=tuple(memory["warnings"]),
+        warnings=(*memory["warnings"], *unread),
         findings=_recall_findings(memory.get("findings") or ()),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
-        analysis=_recall_analysis(memory.get("analysis")),
+        analysis=analysis,
     )
 
 
@@ -83,8 +84,14 @@ def _recall_definitions(memory: Memory) -> tuple[AlarmDefinition, ...]:
     )
 
 
-def _recall_analysis(memory: Memory | None) -> Analysis | None:
-    return Analysis(wish=CanaryAnalysis(**memory)) if memory else None
+def _recall_analysis(memory: Memory | None) -> tuple[Analysis | None, tuple[str, ...]]:
+    """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
+    if not memory:
+        return None, ()
+    try:
+        return Analysis(wish=CanaryAnalysis(**memory)), ()
+    except (TypeError, ValueError) as error:
+        return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
 
 
 def _recall_findings(memories: Iterable[Memory]) -> tuple[Finding, ...]:
