@@ -5,15 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.arguments import Check
+from airflow_guardrails.aws.permissions import denied_action, denied_resource
+from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.exceptions import InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.exceptions import (
+    AccessDenied,
+    ConnectionNotFound,
+    InvalidArgument,
+    UnexpectedAnswer,
+)
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
@@ -27,6 +34,10 @@ Result = TypeVar("Result")
 # the clocks of worker and scheduler may differ by ten minutes.
 AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=15)
 LONGEST_DEFERRAL = timedelta(days=31)
+
+
+# What Airflow calls of a task.
+_ENTRIES = ("execute", "execute_complete", "execute_again", "poke")
 
 
 class ConnectedTask(BaseOperator):
@@ -83,14 +94,27 @@ class ConnectedTask(BaseOperator):
 
     @cached_property
     def hook(self) -> GuardrailsHook:
+        """
+        :raises ConnectionNotFound: if Airflow has no connection *aws_conn_id*.
+        :raises InvalidArgument: if *botocore_config* has arguments that botocore does not know.
+        """
         from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
 
-        return GuardrailsHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
+        try:
+            hook = GuardrailsHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+        except (TypeError, ValueError, BotoCoreError) as error:
+            raise InvalidArgument(
+                "botocore_config must be arguments of botocore.config.Config "
+                f"(got {shown(self.botocore_config)}): {error}"
+            ) from error
+        # The connection is looked up now, so that the task fails before its first call if there is none.
+        self.translated(lambda: hook.conn_config)
+        return hook
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
         """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
@@ -126,12 +150,54 @@ class ConnectedTask(BaseOperator):
         """Return the report with what went wrong beside it."""
         return {**report, "warnings": [*report.get("warnings", ()), *self._troubles]}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _ENTRIES:
+            if name in vars(cls):
+                setattr(cls, name, _translating(vars(cls)[name]))
+
     def translated(self, call: Callable[[], Result]) -> Result:
-        """Give errors of the lower layers their public names."""
+        """Give errors of the lower layers their public names; no credentials are in the text of any."""
         try:
             return call()
         except errors.UnexpectedAnswer as error:
-            raise UnexpectedAnswer(str(error)) from error
+            raise UnexpectedAnswer(errors.text_for_people(error)) from error
+        except errors.ConnectionNotFound as error:
+            raise ConnectionNotFound(errors.text_for_people(error)) from error
+        except (ClientError, BotoCoreError) as error:
+            errors.cleaned(error)
+            if isinstance(error, ClientError) and (action := denied_action(error)):
+                raise self._denied(action, error) from error
+            raise
+
+    def _denied(self, action: str, error: ClientError) -> AccessDenied:
+        return AccessDenied(
+            self.denied_text(action, errors.text_for_people(error), resource=denied_resource(error))
+        )
+
+    def denied_text(self, action: str, reason: str, *, resource: str | None = None) -> str:
+        """Say which action AWS does not allow, on what, and what to do about it."""
+        resource = resource or self._subject or "what this task works on"
+        return (
+            f"Access denied: {action} on {resource}. Allow it to the role or user of the connection "
+            f"{self.aws_conn_id}, and clear this task ({reason})"
+        )
+
+    @property
+    def _subject(self) -> str | None:
+        """What the task works on, for an error of AWS that does not say it."""
+        for field, noun in (("endpoint_name", "endpoint"), ("name", "shadow test")):
+            if name := getattr(self, field, None):
+                return f"{noun} {name}"
+        return None
+
+
+def _translating(method: Callable[..., Result]) -> Callable[..., Result]:
+    @wraps(method)
+    def translating(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
+        return task.translated(lambda: method(task, *args, **kwargs))
+
+    return translating
 
 
 def defer_timeout(

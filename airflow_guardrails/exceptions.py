@@ -9,6 +9,8 @@ error                    retried  means
 =======================  =======  ===========================================================================
 GuardrailsError                   root of all of them
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
+ AccessDenied            no       AWS does not allow a call that the task needs; the text names the action
+ ConnectionNotFound      no       no Airflow connection of this name; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
  PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it
@@ -39,8 +41,7 @@ GuardrailsError                   root of all of them
    RolloutNotStarted     no       the update was never seen in flight
    AbortTooLate          no       the update ended in service before the abort could act
    RolloutTimedOut       yes      it still ran when our time was up; a retry goes on watching
-   RolloutUnwatched      no       SageMaker will not say how the endpoint is; the report is what was seen so
-   far
+   RolloutUnwatched      no       SageMaker does not say how the endpoint is; the report is what was seen
   ShadowTestError                 the wait for a shadow test; the report is XCom ``shadow_test_report``
    ShadowTestCancelled   no       it was cancelled, by somebody or by an error; ``StatusReason`` says
    ShadowTestNotFound    no       no shadow test of this name in this region and account
@@ -67,6 +68,14 @@ class GuardrailsError(AirflowException):
 
 class InvalidArgument(GuardrailsError, AirflowFailException):
     """An argument breaks a rule; the text gives name, rule and value."""
+
+
+class ConnectionNotFound(GuardrailsError, AirflowFailException):
+    """
+    Airflow has no connection *aws_conn_id*.
+
+    The amazon provider would use the worker's own credentials then; here only ``aws_conn_id=None`` does.
+    """
 
 
 class EndpointNotFound(GuardrailsError, AirflowFailException):
@@ -162,6 +171,14 @@ class ReportedError(GuardrailsError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class AccessDenied(ReportedError, AirflowFailException):
+    """
+    AWS does not allow a call that the task needs; the text gives action and resource.
+
+    *report* is what was seen until then, if anything was.
+    """
 
 
 class RolloutError(ReportedError):

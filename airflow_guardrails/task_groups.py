@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
+from airflow_guardrails.domain.shadow_test import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
@@ -17,6 +18,10 @@ from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTes
 from airflow_guardrails.rules import MetricRule, PredictionRule
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.tasks.validation import check_duration, check_flag, check_options, check_seconds
+
+# The default of arguments that are passed on only if they are given; None has a meaning of its own.
+NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 
 
 def guarded_deployment(
@@ -26,22 +31,25 @@ def guarded_deployment(
     endpoint_config_name: str,
     role_arn: str,
     strategy: Strategy | Mapping[str, Any],
-    alarms: Sequence[str] = (),
+    alarms: Sequence[str] = NOT_GIVEN,
     group_id: str = "guarded_deployment",
     shadow_test_name: str = "shadow-test",
-    duration: timedelta = timedelta(hours=24),
+    duration: timedelta = NOT_GIVEN,
     min_invocations: int | None = None,
-    sampling_percentage: int | str = 100,
-    data_storage_uri: str | None = None,
-    metrics: Sequence[MetricRule | Mapping[str, Any]] | None = None,
-    predictions: PredictionRule | Mapping[str, Any] | None = None,
-    warm_up: timedelta = timedelta(minutes=5),
+    sampling_percentage: int | str = NOT_GIVEN,
+    data_storage_uri: str | None = NOT_GIVEN,
+    metrics: Sequence[MetricRule | Mapping[str, Any]] | None = NOT_GIVEN,
+    predictions: PredictionRule | Mapping[str, Any] | None = NOT_GIVEN,
+    warm_up: timedelta = NOT_GIVEN,
     judge_early: bool = False,
-    on_inconclusive: OnVerdict = "fail",
-    deferrable: bool = True,
-    waiter_delay: float = 60,
-    aws_conn_id: str | None = "aws_default",
-    region_name: str | None = None,
+    on_inconclusive: OnVerdict = NOT_GIVEN,
+    deferrable: bool = NOT_GIVEN,
+    waiter_delay: float = NOT_GIVEN,
+    aws_conn_id: str | None = NOT_GIVEN,
+    region_name: str | None = NOT_GIVEN,
+    verify: bool | str | None = NOT_GIVEN,
+    botocore_config: dict[str, Any] | None = NOT_GIVEN,
+    default_args: Mapping[str, Any] | None = None,
     shadow_test_arguments: Mapping[str, Any] | None = None,
     judge_arguments: Mapping[str, Any] | None = None,
     update_arguments: Mapping[str, Any] | None = None,
@@ -64,6 +72,9 @@ def guarded_deployment(
 
     Put it behind your own tasks: ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
 
+    ``default_args`` of the DAG and of outer groups reach all five tasks: an argument that is left out here is
+    not passed on to them. An argument that is given here goes before all ``default_args``.
+
     :param endpoint_name: name of the endpoint. (templated)
     :param model_name: name of the SageMaker model to bring into service; it must exist by then. (templated)
     :param endpoint_config_name: name of the endpoint configuration with that model, for the update.
@@ -73,7 +84,7 @@ def guarded_deployment(
     :param alarms: names of the alarms that undo it. (templated)
     :param group_id: id of the group.
     :param shadow_test_name: how the shadow test's name begins. (templated)
-    :param duration: how long the shadow test may take, at least an hour.
+    :param duration: how long the shadow test may take, at least an hour; default: 24 hours.
     :param min_invocations: judge as soon as both variants have had that many requests; default: judge at the
         end of the test.
     :param sampling_percentage: of the requests to production, how many the shadow gets too. (templated)
@@ -85,36 +96,58 @@ def guarded_deployment(
         of waiting for *min_invocations* or the end of the test.
     :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
         goes on to the update.
-    :param deferrable: whether waits are in the triggerer instead of worker slots.
-    :param waiter_delay: seconds between two looks.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param deferrable: whether waits are in the triggerer instead of worker slots; default: they are.
+    :param waiter_delay: seconds between two looks, but for those of the judge; default: 60.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
+        (templated)
     :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param default_args: arguments for all tasks of the group, like those of a DAG; they go before the DAG's.
     :param shadow_test_arguments: more arguments of ``shadow_test``
         (:class:`~airflow_guardrails.operators.shadow_test.SageMakerCreateShadowTestOperator`).
     :param judge_arguments: more arguments of ``judge``
         (:class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`).
     :param update_arguments: more arguments of ``guarded_update``
         (:class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`).
-    :raises InvalidArgument: if *judge_early* and *min_invocations* are both given.
+    :raises InvalidArgument: if *judge_early* and *min_invocations* are both given, or an argument breaks a
+        rule.
     """
+    check_flag("judge_early", judge_early)
+    for name, more in (
+        ("default_args", default_args),
+        ("shadow_test_arguments", shadow_test_arguments),
+        ("judge_arguments", judge_arguments),
+        ("update_arguments", update_arguments),
+    ):
+        check_options(name, more)
     if judge_early and min_invocations is not None:
         raise InvalidArgument(
             f"min_invocations must be left out with judge_early (got {min_invocations!r}): the judge says "
             "when it has seen enough"
         )
-    connection: dict[str, Any] = {"aws_conn_id": aws_conn_id, "region_name": region_name}
-    waiting: dict[str, Any] = {**connection, "deferrable": deferrable}
-    with TaskGroup(group_id=group_id) as group:
+    connection = _given(
+        aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config
+    )
+    of_the_group: Any = dict(default_args or {})
+    with TaskGroup(group_id=group_id, default_args=of_the_group) as group:
+        duration = _default(group, "duration", duration, timedelta(hours=24))
+        check_duration("duration", duration, most=LONGEST)
+        waiting = {**connection, "deferrable": _default(group, "deferrable", deferrable, otherwise=True)}
+        every = _default(group, "waiter_delay", waiter_delay, 60)
+        check_seconds("waiter_delay", every)
         shadow_test = SageMakerCreateShadowTestOperator(
             task_id="shadow_test",
             name=shadow_test_name,
             endpoint_name=endpoint_name,
             role_arn=role_arn,
             shadow_model_name=model_name,
-            sampling_percentage=sampling_percentage,
-            duration=duration,
-            data_storage_uri=data_storage_uri,
-            **{**connection, **(shadow_test_arguments or {})},
+            **{
+                **waiting,
+                **_given(sampling_percentage=sampling_percentage, data_storage_uri=data_storage_uri),
+                "duration": duration,
+                **(shadow_test_arguments or {}),
+            },
         )
         report: Any = shadow_test.output
         name = report["name"]
@@ -123,25 +156,27 @@ def guarded_deployment(
             name=name,
             until="Running" if judge_early else "Completed",
             min_invocations=min_invocations,
-            poke_interval=waiter_delay,
+            poke_interval=_default(group, "poke_interval", waiter_delay, every),
             timeout=(duration + timedelta(hours=2)).total_seconds(),
             **waiting,
         )
         judge = SageMakerJudgeShadowTestOperator(
             task_id="judge",
             name=name,
-            metrics=metrics,
-            predictions=predictions,
-            warm_up=warm_up,
-            on_inconclusive=on_inconclusive,
-            until_decided=judge_early,
-            **{**waiting, **(judge_arguments or {})},
+            **{
+                **waiting,
+                **_given(
+                    metrics=metrics, predictions=predictions, warm_up=warm_up, on_inconclusive=on_inconclusive
+                ),
+                "until_decided": judge_early,
+                **(judge_arguments or {}),
+            },
         )
         stop = SageMakerStopShadowTestOperator(
             task_id="stop_shadow_test",
             name=name,
             reason="Judged by Airflow",
-            waiter_delay=waiter_delay,
+            waiter_delay=every,
             **waiting,
         )
         update = SageMakerGuardedUpdateOperator(
@@ -149,11 +184,28 @@ def guarded_deployment(
             endpoint_name=endpoint_name,
             endpoint_config_name=endpoint_config_name,
             strategy=strategy,
-            alarms=alarms,
-            waiter_delay=waiter_delay,
-            **{**waiting, **(update_arguments or {})},
+            **{
+                **waiting,
+                **_given(alarms=alarms),
+                "waiter_delay": every,
+                **(update_arguments or {}),
+            },
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         [judge, stop] >> update
         SageMakerConcludeRolloutOperator(task_id="conclude", update=update)
     return group
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Return those that the caller gave, so that ``default_args`` reach the tasks for all others."""
+    return {name: value for name, value in arguments.items() if value is not NOT_GIVEN}
+
+
+def _default(group: TaskGroup, name: str, value: Any, otherwise: Any) -> Any:
+    """Return what the caller gave, or else what ``default_args`` say, or else the group's own default."""
+    if value is not NOT_GIVEN:
+        return value
+    # Those of outer groups are in the group's; the DAG's are not.
+    of_the_dag = group.dag.default_args if group.dag else {}
+    return {**of_the_dag, **group.default_args}.get(name, otherwise)

@@ -104,8 +104,10 @@ def check_verify(name: str, value: object) -> None:
 
 
 def check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
-        raise _invalid(name, f"a whole number of at least 1 and at most {_MOST}", value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _invalid(name, "a whole number of at least 1", value)
+    if value > _MOST:
+        raise _invalid(name, f"a whole number of at most {_MOST}", value)
 
 
 def check_rendered_count(name: str, value: object) -> None:

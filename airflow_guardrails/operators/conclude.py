@@ -10,11 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
-from airflow_guardrails.aws.errors import is_passing
+from airflow_guardrails.aws.errors import is_passing, named_text
 from airflow_guardrails.base import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
 from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome, when_an_abort_acts
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Watch
@@ -230,9 +231,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if watch is not None:
             return watch
         if task.has_waited:
-            raise self._unwatched(
-                context, _UNTOLD.format(self.update_task_id, self.endpoint_name), task.report
-            )
+            untold = _UNTOLD.format(self.update_task_id, self.endpoint_name)
+            raise self._unwatched(context, Unwatchable(untold, dict(task.report)))
         raise AirflowSkipException(_NOTHING.format(self.update_task_id, self.endpoint_name))
 
     def _found(self, context: Mapping[str, Any], task: UpdateTask) -> Watch | None:
@@ -263,7 +263,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
                 return self.translated(call)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
-                    raise self._unwatched(context, f"{type(error).__name__}: {error}", {}) from None
+                    raise self._unwatched(context, Unwatchable(named_text(error), {})) from None
                 self.log.info("AWS does not answer (%s); asking again", error)
             self.sleep(self.waiter_delay)
 

@@ -180,7 +180,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
-            previous=_known_name(self.previous_endpoint_config_name),
+            previous=self.previous_endpoint_config_name,
             # Whoever launched it may have taken the time of the answer, which comes after the StartTime.
             asked_at=started_after - LONGEST_CALL if started_after else None,
             launched_at=started_after,
@@ -233,11 +233,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                 "what it has seen, and cannot tell a rollback from an update that never began. Use "
                 "deferrable=True to free the worker slot"
             )
-
-
-def _known_name(value: str | None) -> str | None:
-    """Return None where a template has rendered to nothing: no configuration was named."""
-    return None if value in {None, "", "None"} else value
 
 
 def _try(context: Any) -> int | None:

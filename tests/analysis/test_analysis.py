@@ -85,7 +85,8 @@ def test_kayentas_judge_that_would_look_more_often_is_refused_with_what_to_do():
 
     assert caught.value.field == "every"
     assert str(caught.value) == (
-        "every must be a timedelta, or seconds, of at least 300 s and at most 86400 s with judge='kayenta', or left out (got 60)"
+        "every must be a timedelta, or seconds, of at least 300 s and at most 86400 s with judge='kayenta', "
+        "or left out (got 60)"
     )
 
 

@@ -565,7 +565,7 @@ def test_a_session_of_boto3_lends_its_region_and_credentials():
 def test_the_sync_clients_of_all_services_tell_aws_which_operator_calls():
     class Deploying:
         def execute(self):
-            hook = GuardrailsHook(region_name="us-east-1")
+            hook = GuardrailsHook(aws_conn_id=None, region_name="us-east-1")
             return [each.conn.meta.config.user_agent_extra for each in (hook, hook._cloudwatch)]
 
     assert all("Caller/Deploying" in said for said in Deploying().execute())

@@ -93,7 +93,7 @@ def analyses():
         CanaryAnalysis,
         rules=st.lists(rules, min_size=1, max_size=3),
         every=st.timedeltas(timedelta(minutes=5), timedelta(hours=1)),
-        warm_up=spans(),
+        warm_up=st.timedeltas(timedelta(0), timedelta(hours=8)),
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
         judge=st.sampled_from(JudgedBy),
