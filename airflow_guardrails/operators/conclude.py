@@ -14,7 +14,7 @@ from airflow_guardrails.aws.errors import is_passing, named_text
 from airflow_guardrails.base import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
-from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome, when_an_abort_acts
 from airflow_guardrails.domain.report import Report
@@ -38,7 +38,7 @@ _NOTHING = (
     "There is no rollout to conclude: nothing tells that task {} has asked for an update of endpoint {}"
 )
 _UNTOLD = "task {} has waited for an update of endpoint {}, and nothing tells how that ended"
-_NOT_THROWN = "Task {} was marked failed, but its rollout could not be aborted: {}"
+_NOT_THROWN = "Task {} was marked failed, but its rollout is not aborted: {}"
 _TOO_LATE = "The abort came too late: the endpoint serves {}. Update it back if it must not serve that"
 
 
@@ -271,14 +271,12 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
 
     def _abort(self, context: Mapping[str, Any], watch: Watch) -> Watch:
         """Throw the switch of this very rollout, if it is in flight, and the mark is still there."""
-        refusal = watch.why_not_abort
-        if watch.outcome is not None or refusal is not None or watch.switch is None:
-            self.log.warning(
-                "Task %s was marked failed, but its rollout is not aborted: %s",
-                self.update_task_id,
-                refusal or "it has ended",
-            )
-            return watch
+        refusal = watch.why_not_abort if watch.outcome is None else "it has ended"
+        if refusal is not None or watch.switch is None:
+            why_not = _NOT_THROWN.format(self.update_task_id, refusal)
+            self.log.warning(why_not)
+            in_flight = isinstance(watch.last_look, Endpoint) and watch.last_look.changing
+            return watch.noting(why_not) if in_flight else watch
         give_up = self.monotonic() + PATIENCE
         while self._update_task(context).marked_failed_while_deferred:
             try:

@@ -190,7 +190,7 @@ def test_a_throw_that_is_denied_is_in_the_report_and_the_rollout_is_watched(
     report = conclude().execute(context)
 
     assert report["outcome"] == "Succeeded"
-    assert any("could not be aborted" in each and "not you" in each for each in report["warnings"])
+    assert any("rollout is not aborted" in each and "not you" in each for each in report["warnings"])
 
 
 def test_an_abort_that_is_too_late_is_told_as_such(churn, deferred, run, conclude, context):
@@ -326,6 +326,7 @@ def test_an_update_without_the_switch_is_watched(churn, deferred, run, conclude,
     report = conclude().execute(context)
 
     assert (report["outcome"], report["abort_switch"]) == ("Succeeded", None)
+    assert any("rollout is not aborted" in each for each in report["warnings"])
     assert published(churn) == before
 
 
