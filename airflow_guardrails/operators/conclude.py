@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
-from airflow_guardrails.aws.errors import is_passing, named_text
+from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
 from airflow_guardrails.base import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
@@ -264,7 +264,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
                     raise self._unwatched(context, Unwatchable(named_text(error), {})) from None
-                self.log.info("AWS does not answer (%s); asking again", error)
+                self.log.info("AWS does not answer (%s); asking again", text_for_people(error))
             self.sleep(self.waiter_delay)
 
     # The abort.
@@ -283,8 +283,10 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
                 self.hook.set_switch(watch.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
-                    return watch.noting(_NOT_THROWN.format(self.update_task_id, error))
-                self.log.warning("The abort switch could not be thrown (%s); trying again", error)
+                    return watch.noting(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))
+                self.log.warning(
+                    "The abort switch could not be thrown (%s); trying again", text_for_people(error)
+                )
                 self.sleep(THROW_AGAIN_AFTER)
                 continue
             self.log.warning(

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.domain.rollout import Outcome
 from airflow_guardrails.exceptions import (
+    AccessDenied,
     EndpointBusy,
     EndpointRolledBack,
     InvalidArgument,
@@ -358,6 +359,27 @@ def test_a_second_rollout_of_the_endpoint_is_left_alone(
     assert churn.describe()["EndpointConfigName"] == target
 
 
+def test_without_tags_a_second_rollout_that_names_another_switch_is_left_alone(
+    churn, deferred, update, run, conclude, context
+):
+    for call in ("AddTags", "ListTags"):
+        deny(churn, call, times=None)
+    deferred()
+    churn.trip("errors")
+    churn.advance(minutes=20)
+    churn.cloudwatch.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="Set by the test")
+    second = switch_of("churn", "churn-v2", run.task("another")).alarm_name
+    defer(update(), run.context("another"))
+    churn.advance(minutes=5)
+    run.mark("update", "failed")
+
+    report = conclude().execute(context)
+
+    assert (report["adopted"], report["abort_switch"]) == ("foreign", None)
+    assert not thrown(churn)
+    assert not thrown(churn, second)
+
+
 def test_an_update_of_somebody_else_that_the_task_has_adopted_is_not_aborted(
     churn, update, run, conclude, context
 ):
@@ -503,7 +525,17 @@ def test_an_endpoint_that_may_not_be_looked_at_ends_the_task_by_name(churn, defe
     run.mark("update", "failed")
     deny(churn, "DescribeEndpoint")
 
-    with pytest.raises(RolloutUnwatched, match="not you"):
+    with pytest.raises(AccessDenied, match="sagemaker:DescribeEndpoint on endpoint churn"):
+        conclude().execute(context)
+
+
+def test_an_update_of_which_nothing_is_left_but_that_its_task_waited_is_not_taken_for_none(
+    churn, run, conclude, context
+):
+    run.mark("update", "failed")
+    run.task("update").xcom_push("rollout_try", WAITING)
+
+    with pytest.raises(RolloutUnwatched, match="task update has waited for an update of endpoint churn"):
         conclude().execute(context)
 
 
