@@ -42,6 +42,15 @@ def test_what_comes_after_the_group_waits_for_the_update(dag):
     assert dag.get_task("announce").upstream_task_ids == {"guarded_deployment.guarded_update"}
 
 
+def test_the_update_is_concluded_as_a_teardown(dag):
+    deployment(update_arguments={"aws_conn_id": "its_own"})
+
+    conclude = dag.get_task("guarded_deployment.conclude")
+    assert conclude.upstream_task_ids == {"guarded_deployment.guarded_update"}
+    assert conclude.is_teardown
+    assert (conclude.update_task_id, conclude.aws_conn_id) == ("guarded_deployment.guarded_update", "its_own")
+
+
 def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
     deployment()
 
