@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, NoRegionError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.arguments import Check, shown
@@ -148,6 +148,11 @@ class ConnectedTask(BaseOperator):
             raise UnexpectedAnswer(str(error)) from error
         except errors.ConnectionNotFound as error:
             raise ConnectionNotFound(str(error)) from error
+        except NoRegionError as error:
+            raise InvalidArgument(
+                f"region_name must be given (got {self.region_name!r}): neither the connection nor the "
+                "environment says a region"
+            ) from error
 
 
 def defer_timeout(
