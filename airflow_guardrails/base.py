@@ -16,7 +16,7 @@ from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
+from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, ReportedError, RolloutUnwatched
 from airflow_guardrails.killing import abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
@@ -123,14 +123,11 @@ class RolloutTask(WatchingTask):
         try:
             return self._drive(steps)
         except Unwatchable as error:
-            raise self._unwatched(context, error.reason, error.report) from None
+            raise self._unwatched(context, error) from None
 
-    def _unwatched(
-        self, context: Mapping[str, Any], reason: str, report: Mapping[str, Any]
-    ) -> RolloutUnwatched:
-        if report:
-            self.push(context, REPORT_KEY, self.with_warnings(report))
-        return RolloutUnwatched(f"{_UNWATCHED}: {reason}", report)
+    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
+        otherwise = RolloutUnwatched(f"{_UNWATCHED}: {error.reason}", error.report)
+        return self.unwatched(context, error, key=REPORT_KEY, otherwise=otherwise)
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
-from botocore.exceptions import BotoCoreError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.permissions import denied_action, denied_resource
 from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.exceptions import ConnectionNotFound, InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.exceptions import AccessDenied, ConnectionNotFound, InvalidArgument, UnexpectedAnswer
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
@@ -28,6 +29,10 @@ Result = TypeVar("Result")
 # the clocks of worker and scheduler may differ by ten minutes.
 AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=15)
 LONGEST_DEFERRAL = timedelta(days=31)
+
+
+# What Airflow calls of a task.
+_ENTRIES = ("execute", "execute_complete", "execute_again", "poke")
 
 
 class ConnectedTask(BaseOperator):
@@ -140,12 +145,18 @@ class ConnectedTask(BaseOperator):
         """Return the report with what went wrong beside it."""
         return {**report, "warnings": [*report.get("warnings", ()), *self._troubles]}
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _ENTRIES:
+            if name in vars(cls):
+                setattr(cls, name, _translating(vars(cls)[name]))
+
     def translated(self, call: Callable[[], Result]) -> Result:
-        """Give errors of the lower layers their public names."""
+        """Give errors of the lower layers their public names; no credentials are in the text of any."""
         try:
             return call()
         except errors.UnexpectedAnswer as error:
-            raise UnexpectedAnswer(str(error)) from error
+            raise UnexpectedAnswer(errors.text_for_people(error)) from error
         except errors.ConnectionNotFound as error:
             raise ConnectionNotFound(str(error)) from error
         except NoRegionError as error:
@@ -153,6 +164,40 @@ class ConnectedTask(BaseOperator):
                 f"region_name must be given (got {self.region_name!r}): neither the connection nor the "
                 "environment says a region"
             ) from error
+        except (ClientError, BotoCoreError) as error:
+            errors.cleaned(error)
+            if isinstance(error, ClientError) and (action := denied_action(error)):
+                raise self._denied(action, error) from error
+            raise
+
+    def _denied(self, action: str, error: ClientError) -> AccessDenied:
+        return AccessDenied(
+            self.denied_text(action, errors.text_for_people(error), resource=denied_resource(error))
+        )
+
+    def denied_text(self, action: str, reason: str, *, resource: str | None = None) -> str:
+        """Say which action AWS does not allow, on what, and what to do about it."""
+        resource = resource or self._subject or "what this task works on"
+        return (
+            f"Access denied: {action} on {resource}. Allow it to the role or user of the connection "
+            f"{self.aws_conn_id}, and clear this task ({reason})"
+        )
+
+    @property
+    def _subject(self) -> str | None:
+        """What the task works on, for an error of AWS that does not say it."""
+        for field, noun in (("endpoint_name", "endpoint"), ("name", "shadow test")):
+            if name := getattr(self, field, None):
+                return f"{noun} {name}"
+        return None
+
+
+def _translating(method: Callable[..., Result]) -> Callable[..., Result]:
+    @wraps(method)
+    def translating(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
+        return task.translated(lambda: method(task, *args, **kwargs))
+
+    return translating
 
 
 def defer_timeout(

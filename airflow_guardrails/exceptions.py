@@ -10,6 +10,7 @@ error                    retried  means
 GuardrailsError                   root of all of them
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
  ConnectionNotFound      no       no Airflow connection of this name; nothing was sent to AWS
+ AccessDenied            no       AWS does not allow a call that the task needs; the text names the action
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
  PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it
@@ -170,6 +171,14 @@ class ReportedError(GuardrailsError):
 
     def __str__(self) -> str:
         return self.message
+
+
+class AccessDenied(ReportedError, AirflowFailException):
+    """
+    AWS does not allow a call that the task needs; the text gives action and resource.
+
+    *report* is what was seen until then, if anything was.
+    """
 
 
 class RolloutError(ReportedError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import is_conflict, is_passing
+from airflow_guardrails.aws.errors import is_conflict, is_passing, text_for_people
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.experiment import Experiment, ExperimentLook, Phase
@@ -183,7 +183,7 @@ def _saying_whether_it_stops(look: Experiment, log: Any) -> Iterator[None]:
     except ClientError as error:
         if not is_conflict(error):
             raise
-        log.warning(_GOES_ON, look.name, look.status.value, error)
+        log.warning(_GOES_ON, look.name, look.status.value, text_for_people(error))
     else:
         log.warning(_STOPPED, look.name)
 

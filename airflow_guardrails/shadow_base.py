@@ -12,7 +12,7 @@ from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
-from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
+from airflow_guardrails.exceptions import ERROR_BY_ENDING, ReportedError, ShadowTestUnwatched
 from airflow_guardrails.killing import stop_test
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.watching import WatchingTask, report_of
@@ -103,11 +103,8 @@ class ShadowTestTask(WatchingTask):
         try:
             return self._drive(steps)
         except Unwatchable as error:
-            raise self._unwatched(context, error.reason, error.report) from None
+            raise self._unwatched(context, error) from None
 
-    def _unwatched(
-        self, context: Mapping[str, Any], reason: str, report: Mapping[str, Any]
-    ) -> ShadowTestUnwatched:
-        if report:
-            self.push(context, SHADOW_TEST_REPORT_KEY, self.with_warnings(report))
-        return ShadowTestUnwatched(f"{_UNWATCHED}: {reason}", report)
+    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
+        otherwise = ShadowTestUnwatched(f"{_UNWATCHED}: {error.reason}", error.report)
+        return self.unwatched(context, error, key=SHADOW_TEST_REPORT_KEY, otherwise=otherwise)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import get_current_context
 
 from airflow_guardrails.connected import ConnectedTask
-from airflow_guardrails.exceptions import TaskKilled, UnexpectedAnswer
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.exceptions import AccessDenied, ReportedError, TaskKilled, UnexpectedAnswer
 from airflow_guardrails.killing import SLICE_SECONDS, TRY_KEY, Kill, try_mark
 
 if TYPE_CHECKING:
@@ -116,6 +117,20 @@ class WatchingTask(ConnectedTask):
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
+    def unwatched(
+        self, context: Mapping[str, Any], error: Unwatchable, *, key: str, otherwise: ReportedError
+    ) -> ReportedError:
+        """
+        Leave the report so far as XCom *key*, and return the error that ends the task.
+
+        :param otherwise: that error, unless the reason is a permission that is missing.
+        """
+        if error.report:
+            self.push(context, key, self.with_warnings(error.report))
+        if error.denied:
+            return AccessDenied(self.denied_text(error.denied, error.reason), error.report)
+        return otherwise
+
     def _say(self, news: Say) -> None:
         self.log.info(news.sentence)
 
@@ -129,16 +144,16 @@ def _current_context() -> Mapping[str, Any]:
     return context
 
 
-def report_of(event: Any, *, unwatched: Callable[[str, Mapping[str, Any]], Exception]) -> dict[str, Any]:
+def report_of(event: Any, *, unwatched: Callable[[Unwatchable], Exception]) -> dict[str, Any]:
     """
     Read the trigger's event.
 
-    :param unwatched: makes the error where the watch could not go on, of the reason and the report so far.
+    :param unwatched: makes the error where the watch could not go on.
     :raises UnexpectedAnswer: if the event is not one of ours.
     """
     if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
         raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
     report: dict[str, Any] = event.get("report") or {}
     if event.get("error"):
-        raise unwatched(event["error"], report)
+        raise unwatched(Unwatchable(event["error"], report, denied=event.get("denied")))
     return report

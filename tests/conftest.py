@@ -13,6 +13,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -65,12 +67,18 @@ def shared_models():
 @pytest.fixture
 def simulator(monkeypatch, shared_models):
     """A simulator with a manual clock, which Airflow's connection aws_default leads to."""
+    with new_simulator(monkeypatch) as running:
+        yield running
+
+
+@contextmanager
+def new_simulator(patch: pytest.MonkeyPatch) -> Iterator[Any]:
     from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
     from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
 
     with serve(Simulation(clock=Clock(start=START))) as running:
-        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
+        patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
         yield running
     forget_masked_secrets()
 
@@ -187,10 +195,15 @@ def alarm_request(name: str, **more: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def churn(simulator):
+    return new_churn(simulator)
+
+
+def new_churn(simulator: Any) -> Churn:
+    """Let the endpoint ``churn`` be in service."""
     import boto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
 
-    def client(service: str):
+    def client(service: str) -> Any:
         return boto3.client(
             service,
             region_name="us-east-1",
@@ -225,6 +238,21 @@ class TaskInstance:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))
+
+
+def switch_of(endpoint_name: str = "churn", target: str = "churn-v2", task_instance: Any = TaskInstance):
+    """Return the abort switch of the update that *task_instance* launches."""
+    from airflow_guardrails.domain.abort_switch import AbortSwitch  # noqa: PLC0415
+    from airflow_guardrails.domain.intent import owner_of  # noqa: PLC0415
+
+    owner = owner_of(
+        dag_id=task_instance.dag_id,
+        run_id=task_instance.run_id,
+        task_id=task_instance.task_id,
+        map_index=task_instance.map_index,
+        endpoint_name=endpoint_name,
+    )
+    return AbortSwitch.of(endpoint_name, owner=owner, target=target)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ class UpdateCase(ABC):
         operator = self.operator(
             endpoint_name=self.endpoint, alarms=[self.alarm], deferrable=deferrable, waiter_delay=240
         )
-        operator.sleep, operator.now = self.sleep, self.account.time
+        operator.sleep, operator.monotonic = self.sleep, self.account.time
         wire = self.account.wire
         wire.begin(crash)
         before = len(wire.accepted)

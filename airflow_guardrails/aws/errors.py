@@ -7,7 +7,16 @@ beginning, because the rest carries ARNs and changes.
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's name
+from typing import TypeVar
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's name
+    HTTPClientError,
+)
+
+from airflow_guardrails.domain.safe_text import safe_text
 
 # Those that botocore itself would retry; STS and proxies in between have their own words.
 _THROTTLED = frozenset(
@@ -62,6 +71,60 @@ class ConnectionNotFound(BotoCoreError):  # type: ignore[misc]
 
 class UnexpectedAnswer(Exception):
     """AWS answered with a word this package does not know; that is never taken for success."""
+
+
+AnyError = TypeVar("AnyError", bound=BaseException)
+
+
+def text_for_people(error: BaseException) -> str:
+    """Return the error's text for logs, reports and other errors: one line, without credentials."""
+    return safe_text(str(error))
+
+
+def named_text(error: BaseException) -> str:
+    """Return the error's class and text, as :func:`text_for_people` has it."""
+    return f"{type(error).__name__}: {text_for_people(error)}"
+
+
+def cleaned(error: AnyError) -> AnyError:
+    """
+    Make the error's own text, and those of its causes, one line without credentials; return the error.
+
+    botocore names the endpoint that it could not reach, and an ``endpoint_url`` may hold a password. Whoever
+    logs a traceback would show it.
+    """
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        _clean(link)
+        link = link.__cause__ or link.__context__
+    return error
+
+
+def _clean(error: BaseException) -> None:
+    if isinstance(error, BotoCoreError):
+        error.args = (text_for_people(error),)
+        # It is made anew of these when it is unpickled.
+        error.kwargs = {key: _clean_value(value) for key, value in error.kwargs.items()}
+    elif isinstance(error, ClientError):
+        error.args = (text_for_people(error),)
+        clean_answer(error.response)
+    else:
+        error.args = tuple(safe_text(part) if isinstance(part, str) else part for part in error.args)
+
+
+def _clean_value(value: object) -> object:
+    if isinstance(value, BaseException):
+        _clean(value)
+    return safe_text(value) if isinstance(value, str) else value
+
+
+def clean_answer(answer: object) -> None:
+    """Make the message of AWS's error, if the *answer* is one, one line without credentials."""
+    error = answer.get("Error") if isinstance(answer, dict) else None
+    if isinstance(error, dict) and isinstance(error.get("Message"), str):
+        error["Message"] = safe_text(error["Message"])
 
 
 def code_of(error: ClientError) -> str:

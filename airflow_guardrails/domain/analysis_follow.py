@@ -33,7 +33,7 @@ def analyse(watch: Watch) -> Steps:
     now, left = watch.last_look.seen_at, time_left(watch)
     last_call = left is not None and left <= analysis.wish.last_call
     if analysis.due(now) or (last_call and analysis.passed_at is None):
-        watch = yield from _judge(watch, analysis, trial, now, last_call=last_call)
+        watch = yield from _judged(watch, analysis, trial, now, last_call=last_call)
     if watch.analysis is not None and watch.analysis.wants_abort(last_call=last_call):
         return (yield from _undo(watch, watch.analysis, now))
     return watch
@@ -68,7 +68,11 @@ def judged_at(watch: Watch, thrown_at: datetime) -> Steps:
     )
     if isinstance(answer, NoAnswer):
         return watch
-    judged = analysis.judged(judge_trial(trial, answer, analysis.wish, rules), thrown_at)
+    try:
+        verdict = judge_trial(trial, answer, analysis.wish, rules)
+    except Exception:  # noqa: BLE001 - this only explains
+        return watch
+    judged = analysis.judged(verdict, thrown_at)
     if judged.label is Label.FAIL:
         judged = replace(judged, acted_at=thrown_at, refused=None)
     elif analysis.looks:
@@ -119,6 +123,18 @@ def time_left(watch: Watch) -> timedelta | None:
     lasts = last_chance(guardrails.strategy, bake, needed=analysis.wish.last_call)
     since = mark.since or (seen[-1].at if seen else look.seen_at)
     return None if lasts is None else since + lasts - look.seen_at
+
+
+def _judged(watch: Watch, analysis: Analysis, trial: Trial, now: datetime, *, last_call: bool) -> Steps:
+    """Judge; whatever fails in it decides nothing, so it must not end the watch."""
+    try:
+        return (yield from _judge(watch, analysis, trial, now, last_call=last_call))
+    except Exception as error:  # noqa: BLE001 - a judge may fail by whatever data there are
+        failing = replace(watch, analysis=analysis.failing(error, now))
+    if not analysis.fails and failing.analysis is not None:
+        told = f"No verdict: {failing.analysis.unanswered}; the update is watched, and judged again"
+        yield Say(told, rollout_report(failing))
+    return failing
 
 
 def _judge(watch: Watch, analysis: Analysis, trial: Trial, now: datetime, *, last_call: bool) -> Steps:

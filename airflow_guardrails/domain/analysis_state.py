@@ -8,6 +8,9 @@ from typing import Any
 
 from airflow_guardrails.domain.analysis import CanaryAnalysis, JudgedBy, OnInconclusive
 from airflow_guardrails.domain.judge_verdict import Label, Reason, Verdict
+from airflow_guardrails.domain.safe_text import error_in_words
+
+_FAILED = "the analysis failed"
 
 # AWS's clock is read in whole seconds, so two looks a minute apart may seem to be a second closer.
 _CLOCK = timedelta(seconds=1)
@@ -20,7 +23,7 @@ class Analysis:
 
     :param looks: how often there was a verdict.
     :param asked_at: when CloudWatch was last asked, whether it answered or not.
-    :param unanswered: why there was no answer then.
+    :param unanswered: why there was no answer then, or no verdict on it.
     :param passed_at: when the verdict was first Pass; it stays said, but for one of Kayenta's judge.
     :param acted_at: when the abort switch was thrown; nothing is judged after it.
     :param would_have_acted_at: when it would have been, if it were not for ``observe_only``.
@@ -81,15 +84,29 @@ class Analysis:
     def without_answer(self, reason: str, at: datetime) -> Analysis:
         return replace(self, asked_at=at, unanswered=reason)
 
+    def failing(self, error: Exception, at: datetime) -> Analysis:
+        """Take note that judging has raised *error*: nothing is known then, and the watch goes on."""
+        return self.without_answer(f"{_FAILED}: {error_in_words(error)}", at)
+
+    @property
+    def fails(self) -> bool:
+        """Whether judging has raised an error when it was last tried."""
+        return self.unanswered is not None and self.unanswered.startswith(_FAILED)
+
     @property
     def because(self) -> tuple[str, ...]:
         """What speaks against the target, or what is missing to speak for it."""
-        silence = (f"CloudWatch gave no answer ({self.unanswered})",) if self.unanswered else ()
+        silence = self._silence()
         if self.verdict is None:
             return silence or ("nothing has been judged",)
         counting = [reason for reason in self.verdict.reasons if not reason.ignored]
         told = [reason for reason in counting if reason.label is self.label]
         return (*silence, *(_in_words(reason) for reason in told))
+
+    def _silence(self) -> tuple[str, ...]:
+        if self.unanswered is None:
+            return ()
+        return (self.unanswered if self.fails else f"CloudWatch gave no answer ({self.unanswered})",)
 
     def why_in_words(self) -> str:
         label = self.label.value if self.label else Label.INCONCLUSIVE.value

@@ -109,11 +109,12 @@ class NoAnswer:
     """
     AWS was asked and could not say: throttled, unreachable, not permitted.
 
-    *final* is said of what will not be answered later either.
+    *final* is said of what will not be answered later either, *denied* is the action that AWS does not allow.
     """
 
     reason: str
     final: bool = False
+    denied: str | None = None
 
 
 Ask = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | DeleteSwitches | Pause | Rest | Say

@@ -40,10 +40,13 @@ class Unwatchable(Exception):
     """
     A watch cannot go on: what it has to know will not be answered.
 
-    *report* says how far the rollout was when it was last seen.
+    :param reason: why, for people.
+    :param report: how far the rollout, or the shadow test, was when it was last seen.
+    :param denied: the action that AWS does not allow, if that is why.
     """
 
-    def __init__(self, reason: str, report: dict[str, Any]) -> None:
+    def __init__(self, reason: str, report: dict[str, Any], *, denied: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.report = report
+        self.denied = denied

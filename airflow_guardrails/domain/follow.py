@@ -124,7 +124,7 @@ def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
     look = yield Look(watch.rollout.endpoint_name)
     if isinstance(look, NoAnswer):
         if look.final:
-            raise Unwatchable(look.reason, rollout_report(watch))
+            raise Unwatchable(look.reason, rollout_report(watch), denied=look.denied)
         if not watch.unanswered:
             yield Say(f"SageMaker does not answer ({look.reason}); looking again", rollout_report(watch))
         return replace(watch, unanswered=True)

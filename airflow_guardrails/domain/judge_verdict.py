@@ -8,6 +8,8 @@ from enum import Enum
 from math import isfinite
 from typing import Any
 
+from airflow_guardrails.domain.safe_text import error_in_words
+
 
 class Label(str, Enum):
     """Inconclusive: the data do not say whether the candidate is worse by more than it may be."""
@@ -91,6 +93,22 @@ def combine(reasons: Iterable[Reason]) -> Verdict:
     if Label.FAIL in labels:
         return Verdict(label=Label.FAIL, reasons=given)
     return Verdict(label=Label.PASS if labels == {Label.PASS} else Label.INCONCLUSIVE, reasons=given)
+
+
+def unjudged(what: str, error: Exception) -> Verdict:
+    """Make the verdict of a judge that has raised *error*: nothing is known, and why."""
+    reason = Reason(
+        metric=what,
+        stat="",
+        label=Label.INCONCLUSIVE,
+        measured=None,
+        low=None,
+        high=None,
+        limit=None,
+        text=f"{what} could not be judged ({error_in_words(error)})",
+        missing="a judge that can read these data",
+    )
+    return Verdict(label=Label.INCONCLUSIVE, reasons=(reason,))
 
 
 def _known(value: float | None) -> float | None:

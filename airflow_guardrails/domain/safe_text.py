@@ -32,6 +32,8 @@ _SECRET_PARAMETERS = re.compile(
     re.IGNORECASE,
 )
 
+_LONGEST = 300
+
 
 def one_line(text: str) -> str:
     """
@@ -58,6 +60,11 @@ def masked(text: str) -> str:
 def safe_text(text: object) -> str:
     """Return *text* as one line without credentials; ``""`` for what is no text."""
     return one_line(masked(text)) if isinstance(text, str) else ""
+
+
+def error_in_words(error: BaseException) -> str:
+    """Return the error's class and text as one line of at most 300 characters, without credentials."""
+    return f"{type(error).__name__}: {safe_text(str(error)) or 'no reason given'}"[:_LONGEST]
 
 
 def _shown(character: str) -> str:

@@ -65,7 +65,7 @@ def observe_test(watch: ShadowWatch) -> ShadowSteps:
     look = yield LookAtExperiment(watch.name)
     if isinstance(look, NoAnswer):
         if look.final:
-            raise Unwatchable(look.reason, shadow_test_report(watch))
+            raise Unwatchable(look.reason, shadow_test_report(watch), denied=look.denied)
         return (yield from _unanswered(watch, look))
     seen = watch.after(look)
     if seen.look and (watch.look is None or watch.look.status is not seen.look.status):
@@ -87,7 +87,7 @@ def _count(watch: ShadowWatch, look: Experiment) -> ShadowSteps:
         counted = yield CountRequests(look.endpoint_name, names, start, end)
     if isinstance(counted, NoAnswer):
         if counted.final:
-            raise Unwatchable(counted.reason, shadow_test_report(watch))
+            raise Unwatchable(counted.reason, shadow_test_report(watch), denied=counted.denied)
         return (yield from _unanswered(watch, counted))
     return replace(watch.having(counted), unanswered=False)
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer, is_access_denied, is_passing
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_access_denied, is_passing, named_text
+from airflow_guardrails.aws.permissions import denied_action
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.endpoint import EndpointLook
@@ -202,4 +203,4 @@ def no_answer(ask: ShadowAsk, error: Exception) -> NoAnswer:
     final = isinstance(ask, Look | LookAtExperiment) and not is_passing(error)
     if isinstance(ask, CountRequests):
         final = isinstance(error, ClientError) and is_access_denied(error)
-    return NoAnswer(f"{type(error).__name__}: {error}", final=final)
+    return NoAnswer(named_text(error), final=final, denied=denied_action(error))

@@ -15,7 +15,7 @@ from airflow_guardrails.aws import operations as op
 from airflow_guardrails.aws.operations import Operation, Request
 from airflow_guardrails.hooks.calls import Calls
 from airflow_guardrails.hooks.describing import Awaiting, Blocking
-from airflow_guardrails.hooks.sessions import SharingHook, building
+from airflow_guardrails.hooks.sessions import SharingHook, building, without_secret_url
 
 # Bytes of an S3 object that are read at once.
 _CHUNK = 2**20
@@ -137,7 +137,8 @@ class AsyncCalls(Calls, Awaiting):
             if name not in self._clients:
                 connecting = await hook.connecting(retries=retries)
                 async with building():
-                    self._clients[name] = await self._stack.enter_async_context(connecting)
+                    with without_secret_url():
+                        self._clients[name] = await self._stack.enter_async_context(connecting)
             return self._clients[name]
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
 import math
+import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +24,15 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, SessionFactory
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
-from asgiref.sync import sync_to_async
 from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.loaders import JSONFileLoader, Loader
 from botocore.utils import parse_timestamp
 
-from airflow_guardrails.aws.errors import ConnectionNotFound
+from airflow_guardrails.aws.errors import ConnectionNotFound, clean_answer, cleaned
 from airflow_guardrails.aws.events import LONG_POLL
+from airflow_guardrails.hooks.threads import Threads, in_thread
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
@@ -52,8 +54,9 @@ def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {key: "" if key == "documentation" and isinstance(value, str) else value for key, value in pairs}
 
 
-# botocore's descriptions of its services, parsed once for all sessions.
+# botocore's descriptions of its services, parsed once for all sessions, by one thread at a time.
 LOADER = Loader(file_loader=TerseLoader())
+_PARSING = threading.Lock()
 
 # One client asks for everybody, so it slows down for everybody when AWS throttles; and a connection that
 # hangs is given up before long.
@@ -63,6 +66,9 @@ PATIENT = Config(
     read_timeout=20,
     max_pool_connections=20,
 )
+
+# Threads of one connection that may hang at once, each in a call that AWS does not answer.
+_MOST_THREADS = 8
 
 # Seconds between two tries to renew credentials that are still good.
 RETRY_REFRESH = 60.0
@@ -137,16 +143,29 @@ class SharingHook(AwsBaseHook):
     def __init__(self, *, kin: SharingHook | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._kin = kin
+        # Of this connection only: one whose role cannot be assumed now holds up no other.
+        self.threads: Threads = Threads(most=_MOST_THREADS) if kin is None else kin.threads
+        self._known: AwsConnectionWrapper | None = None
         self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None
 
-    @cached_property
+    @property
     def conn_config(self) -> AwsConnectionWrapper:
-        own: AwsConnectionWrapper = super().conn_config if self._kin is None else self._kin.conn_config
-        if self.aws_conn_id and not own:
-            # The amazon provider would use the machine's own credentials, of who knows which account.
-            raise ConnectionNotFound(name=self.aws_conn_id)
-        return own
+        """
+        The connection, looked up once.
+
+        Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
+        hangs for one connection would hold up the look-ups of all.
+        """
+        if self._kin is not None:
+            return self._kin.conn_config
+        if self._known is None:
+            known = _look_up(self)
+            if self.aws_conn_id and not known:
+                # The amazon provider would use the machine's own credentials, of who knows which account.
+                raise ConnectionNotFound(name=self.aws_conn_id)
+            self._known = known
+        return self._known
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
         """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
@@ -154,7 +173,9 @@ class SharingHook(AwsBaseHook):
             return self._kin.get_session(region_name, deferrable)
         if not deferrable:
             if region_name not in self._sessions:
-                self._sessions[region_name] = super().get_session(region_name)
+                session = super().get_session(region_name)
+                _clean_errors(session.events)
+                self._sessions[region_name] = session
             return self._sessions[region_name]
         if self._async_session is None:
             self._async_session = self._open_session(region_name)
@@ -164,7 +185,8 @@ class SharingHook(AwsBaseHook):
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
         if not deferrable:
-            return super().get_client_type(region_name, config)
+            with without_secret_url():
+                return super().get_client_type(region_name, config)
         _parse(self.service_name)
         config = PATIENT.merge(config or self.config)
         if self.service_name == "sqs" and config.read_timeout is not None:
@@ -174,7 +196,7 @@ class SharingHook(AwsBaseHook):
 
     async def connecting(self, *, retries: bool = True) -> Any:
         """Make a client for an event loop, in a thread; it opens as a context manager."""
-        return await sync_to_async(self._connecting)(retries=retries)
+        return await in_thread(self.threads, self._connecting, retries=retries)
 
     def _connecting(self, *, retries: bool) -> Any:
         config = None if retries else self._without_retries
@@ -202,6 +224,12 @@ class SharingHook(AwsBaseHook):
         return asynchronous_session(factory.create_session())
 
 
+# What AwsBaseHook does behind its cached_property.
+_look_up: Callable[[AwsBaseHook], AwsConnectionWrapper] = inspect.getattr_static(
+    AwsBaseHook, "conn_config"
+).func
+
+
 class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
     """The factory that the user has configured, with the descriptions of services shared."""
 
@@ -216,17 +244,52 @@ class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
 
 def asynchronous_session(session: Session) -> AioSession:
     """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
-    from aiobotocore.session import AioSession  # noqa: PLC0415 - a worker does without
+    from aiobotocore.credentials import AioCredentialResolver  # noqa: PLC0415 - a worker does without
+    from aiobotocore.session import AioSession  # noqa: PLC0415
 
     opened = AioSession()
     opened.register_component("data_loader", LOADER)
     opened.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
+    _clean_errors(opened.get_component("event_emitter"))
     opened.set_config_variable("region", session.region_name)
     if session.profile_name != "default":
         opened.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
         opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
+    else:
+        # Or each client would look for them again while it is built, and others wait for their turn.
+        opened.register_component("credential_provider", AioCredentialResolver(providers=[]))
     return opened
+
+
+def _clean_errors(events: Any) -> None:
+    """Let no error of a client tell the credentials in an ``endpoint_url``, nor more than one line."""
+    events.register_first("after-call-error", _clean_error)
+    events.register_first("after-call", _clean_answer)
+
+
+# What a listener returns may be taken for an answer, so these return nothing.
+
+
+def _clean_error(*, exception: Exception, **_: Any) -> None:
+    cleaned(exception)
+
+
+def _clean_answer(*, parsed: Any, **_: Any) -> None:
+    clean_answer(parsed)
+
+
+@contextmanager
+def without_secret_url() -> Iterator[None]:
+    """Let boto3's refusal of an ``endpoint_url`` not show it."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Invalid endpoint"):
+            raise
+        raise ValueError(
+            "endpoint_url must be a URL, as https://host:port (it is not shown: it may hold credentials)"
+        ) from None
 
 
 def parse_moment(value: Any) -> datetime:
@@ -266,5 +329,6 @@ _SITES: dict[asyncio.AbstractEventLoop, _Site] = {}
 
 def _parse(service: str) -> None:
     """Parse here, in a thread, most of what aiobotocore would parse in the event loop to build a client."""
-    LOADER.load_service_model(service, "service-2")
-    LOADER.load_service_model(service, "endpoint-rule-set-1")
+    with _PARSING:
+        LOADER.load_service_model(service, "service-2")
+        LOADER.load_service_model(service, "endpoint-rule-set-1")

@@ -109,8 +109,8 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
     queries = tuple(by_variant.values())
     try:
         series = hook.metric_series(queries, start=end - HISTORY, end=end, period=60)
-    except (ClientError, BotoCoreError) as error:
-        return {}, {}, f"{type(error).__name__}: {error}"
+    except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
+        return {}, {}, errors.named_text(error)
     traffic = {
         name: sum(count for moment, count in series[query].items() if moment >= end - _AN_HOUR)
         for name, query in by_variant.items()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
-from airflow_guardrails.domain.judge import Evidence, Label, Verdict, combine, judge
+from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
 from airflow_guardrails.domain.judge_kayenta import judge_kayenta
-from airflow_guardrails.domain.metric_query import finest_period
+from airflow_guardrails.domain.judge_verdict import unjudged
+from airflow_guardrails.domain.metric_query import MetricQuery, finest_period
 from airflow_guardrails.domain.prediction_verdict import prediction_reason
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.shadow_evidence import evidence_of, queries_of, read_from, trial_of
@@ -61,27 +62,44 @@ class Judging:
         comparison = self._compared(experiment)
         if self.predictions is None:
             return verdict, comparison
-        answers = prediction_reason(comparison, self.predictions, alpha=part)
-        return combine([*verdict.reasons, answers]), comparison
+        return combine([*verdict.reasons, *self._judge_answers(comparison, alpha=part)]), comparison
 
     def evidence(self, experiment: Experiment) -> Evidence:
         """Read what both variants did so far, and production before the test."""
+        return evidence_of(experiment, self.metrics, self._series(experiment))
+
+    def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
+        series = self._series(experiment)
+        try:
+            evidence = evidence_of(experiment, self.metrics, series)
+            if self.by_kayenta:
+                return judge_kayenta(evidence.after(self.warm_up), self.metrics)
+            return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
+        except Exception as error:  # noqa: BLE001 - a judge may fail by whatever data there are
+            return self._unjudged("metrics", error)
+
+    def _judge_answers(self, comparison: Comparison | None, *, alpha: float) -> Iterable[Reason]:
+        assert self.predictions is not None
+        try:
+            return [prediction_reason(comparison, self.predictions, alpha=alpha)]
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._unjudged("answers", error).reasons
+
+    def _unjudged(self, what: str, error: Exception) -> Verdict:
+        verdict = unjudged(what, error)
+        self.log.warning("%s", verdict.describe(), exc_info=error)
+        return verdict
+
+    def _series(self, experiment: Experiment) -> dict[MetricQuery, dict[datetime, float]]:
         starts, ends = trial_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
-        series = self.hook.metric_series(
+        return self.hook.metric_series(
             queries_of(experiment, self.metrics),
             start=read_from(experiment),
             end=max(ends, starts),
             period=finest_period(starts, experiment.seen_at),
         )
-        return evidence_of(experiment, self.metrics, series)
-
-    def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
-        evidence = self.evidence(experiment)
-        if self.by_kayenta:
-            return judge_kayenta(evidence.after(self.warm_up), self.metrics)
-        return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
 
     def _compared(self, experiment: Experiment) -> Comparison | None:
         if self.merged:

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
+from airflow_guardrails.domain.deadline import AwsClock
 from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.findings import Finding
@@ -156,27 +157,30 @@ class Launch:
         return move
 
     def _look_until_free(self) -> EndpointLook:
-        began, look = self.monotonic(), self._look()
-        settled_at = self._settled_at(look)
-        while self._is_to_wait(look, waited=self.monotonic() - began, settled_at=settled_at):
+        look = self._look()
+        settled_at, clock = self._settled_at(look), AwsClock(self.monotonic, as_of=look.seen_at)
+        give_up = look.seen_at + self.wishes.busy_timeout
+        while self._is_to_wait(look, is_over=clock.now() >= give_up, settled_at=settled_at):
             self.sleep(self.waiter_delay)
-            look = self._look_if_answered() or look
+            look = self._look_if_answered(clock) or look
         return look
 
-    def _look_if_answered(self) -> EndpointLook | None:
+    def _look_if_answered(self, clock: AwsClock) -> EndpointLook | None:
         """An unanswered look ends no wait; what will not be answered later either, does."""
         try:
-            return self._look()
+            look = self._look()
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise
             self.log.info("SageMaker does not answer (%s); looking again", error)
             return None
+        clock.answered(look.seen_at)
+        return look
 
-    def _is_to_wait(self, look: EndpointLook, *, waited: float, settled_at: datetime) -> bool:
+    def _is_to_wait(self, look: EndpointLook, *, is_over: bool, settled_at: datetime) -> bool:
         move = self._next_move(look)
         if move is Move.WAIT:
-            return self.wishes.if_busy == "wait" and waited < self.wishes.busy_timeout.total_seconds()
+            return self.wishes.if_busy == "wait" and not is_over
         return move is Move.LAUNCH and look.seen_at < settled_at
 
     def _settled_at(self, first_look: EndpointLook) -> datetime:
@@ -282,12 +286,13 @@ class Launch:
         self.log.warning("UpdateEndpoint gave no answer (%s); looking whether the update runs", error)
         self.asked(replace(rollout, launched_at=rollout.asked_at))
         asked = replace(self.intents.written, accepted_at=None)
-        waited_since = self.monotonic()
+        assert rollout.asked_at is not None
+        clock = AwsClock(self.monotonic, as_of=rollout.asked_at)
         while True:
-            look = self._look_if_answered()
+            look = self._look_if_answered(clock)
             if isinstance(look, Endpoint) and (watch := self._seen_running(look, asked, rollout)):
                 return watch
-            if self.monotonic() - waited_since >= DEFAULT_GRACE.total_seconds():
+            if clock.now() - rollout.asked_at >= DEFAULT_GRACE:
                 raise UpdateUnanswered(
                     f"UpdateEndpoint of {rollout.endpoint_name} gave no answer, and no update to "
                     f"{rollout.target} was seen within {DEFAULT_GRACE.total_seconds():g} s. A retry of this "

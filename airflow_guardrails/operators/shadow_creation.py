@@ -137,19 +137,24 @@ class Creation:
 
     def _after_refusal(self, name: str, error: Exception) -> Made | None:
         """Tell a refusal from an answer that got lost on its way: then the test may well be there."""
-        in_use = isinstance(error, ClientError) and errors.is_in_use(error)
+        if isinstance(error, ClientError) and errors.is_access_denied(error):
+            raise error
+        in_use, said = (
+            isinstance(error, ClientError) and errors.is_in_use(error),
+            errors.text_for_people(error),
+        )
         if not in_use and not errors.is_passing(error):
-            raise ShadowTestRefused(f"SageMaker refused the shadow test {name}: {error}") from error
+            raise ShadowTestRefused(f"SageMaker refused the shadow test {name}: {said}") from error
         look = self._look_for(name)
         if isinstance(look, Experiment):
             return self._adopt(look)
         if in_use:
             raise EndpointBusy(
                 f"Endpoint {self.test.endpoint_name} has a shadow test already: stop that first, or let "
-                f"Airflow retry this task until it is over ({error})"
+                f"Airflow retry this task until it is over ({said})"
             ) from error
         raise EndpointBusy(
-            f"The shadow test {name} was not accepted, and there is none of that name: {error}"
+            f"The shadow test {name} was not accepted, and there is none of that name: {said}"
         ) from error
 
     def _look_for(self, name: str) -> ExperimentLook:

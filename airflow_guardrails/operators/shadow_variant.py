@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
+from airflow_guardrails.aws.errors import UnexpectedAnswer, text_for_people
 from airflow_guardrails.aws.shadow_variant import is_derived
 from airflow_guardrails.connected import ConnectedTask
 from airflow_guardrails.domain.arguments import (
@@ -269,5 +270,6 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
                 return
             self.hook.delete_endpoint_config(name)
             self.log.info("Endpoint configuration %s is deleted", name)
-        except (ClientError, BotoCoreError) as error:
-            self.log.warning("Endpoint configuration %s could not be deleted: %s", name, error)
+        except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
+            said = text_for_people(error)
+            self.log.warning("Endpoint configuration %s could not be deleted: %s", name, said)

@@ -105,6 +105,8 @@ class DerivedConfig(ABC):
         try:
             self._create(self._request)
         except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and errors.is_access_denied(error):
+                raise
             if isinstance(error, ClientError) and not errors.is_passing(error):
                 raise self._refusal(error) from error
             return self._seen(otherwise=error)
@@ -191,7 +193,8 @@ class DerivedConfig(ABC):
                 "the next try will find it"
             )
         return EndpointConfigRejected(
-            f"SageMaker refused the endpoint configuration {self.name}; nothing was changed: {error}"
+            f"SageMaker refused the endpoint configuration {self.name}; nothing was changed: "
+            f"{errors.text_for_people(error)}"
         )
 
     def _seen(self, *, otherwise: Exception | None = None) -> Answer:

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_passing, named_text
+from airflow_guardrails.aws.permissions import denied_action
 from airflow_guardrails.domain.arguments import (
     check_connection_id,
     check_epoch,
@@ -101,6 +102,8 @@ class WatchingTrigger(BaseTrigger):
         self.botocore_config = botocore_config
         self.kill_action = on_kill  # on_kill is a method of every trigger
         self.max_describe_gap = max_describe_gap
+        # What the event says if the watch cannot go on.
+        self._progress: dict[str, Any] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path = f"{type(self).__module__}.{type(self).__qualname__}"
@@ -133,6 +136,7 @@ class WatchingTrigger(BaseTrigger):
         """
 
     async def say(self, news: Say) -> None:
+        self._progress = dict(news.report)
         self.log.info(news.sentence)
         await publish_report(self.task_instance, self.report_key, news.report)
 
@@ -197,6 +201,10 @@ class WatchingTrigger(BaseTrigger):
         try:
             return {"report": await self.watch_to_its_report(), "error": None}
         except Unwatchable as error:
-            return {"report": error.report, "error": error.reason}
+            return {"report": error.report, "error": error.reason, "denied": error.denied}
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-            return {"report": None, "error": f"{type(error).__name__}: {error}"}
+            denied = denied_action(error)
+            return {"report": self._progress, "error": named_text(error), "denied": denied}
+        except Exception as error:  # whatever it is, whoever waits for the event is told
+            self.log.exception("The watch could not go on")
+            return {"report": self._progress, "error": named_text(error), "denied": None}

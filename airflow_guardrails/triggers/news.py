@@ -31,7 +31,7 @@ async def _listen_once(queue_url: str, connection: SharedConnection, poller: Pol
     try:
         names = await (await connection.calls()).endpoints_in_events(queue_url)
     except Exception as error:  # noqa: BLE001 - a bug here must cost no wait more than its news
-        await _lost(queue_url, error, connection, poller)
+        _lost(queue_url, error, connection, poller)
         return TRY_AGAIN_AFTER
     poller.is_told = True
     for name in names:
@@ -39,7 +39,7 @@ async def _listen_once(queue_url: str, connection: SharedConnection, poller: Pol
     return 0.0 if names else FOREIGN_PAUSE
 
 
-async def _lost(
+def _lost(
     queue_url: str, error: Exception, connection: SharedConnection, poller: Poller[EndpointLook]
 ) -> None:
     log.log(
@@ -51,7 +51,7 @@ async def _lost(
     )
     poller.is_told = False
     if errors.is_refused(error):
-        await connection.refused()
+        connection.refused()
 
 
 async def _pause(seconds: float) -> None:

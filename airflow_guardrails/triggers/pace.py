@@ -21,16 +21,16 @@ class Pace:
 
     def __init__(self) -> None:
         self.interval = 0.0
+        self._turn = asyncio.Lock()
         self._free_at = 0.0
         self._slowed_at = 0.0
 
     async def keep(self) -> None:
-        """Wait for one's turn."""
-        now = _now()
-        turn = max(now, self._free_at)
-        self._free_at = turn + self.interval
-        if turn > now:
-            await asyncio.sleep(turn - now)
+        """Wait for one's turn. Whoever is cancelled meanwhile takes none."""
+        async with self._turn:
+            if self._free_at > (now := _now()):
+                await asyncio.sleep(self._free_at - now)
+            self._free_at = _now() + self.interval
 
     def throttled(self) -> None:
         """Slow down, once for all calls that were on their way together."""

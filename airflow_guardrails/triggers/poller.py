@@ -16,20 +16,19 @@ from collections import Counter
 from collections.abc import Collection, Coroutine
 from contextvars import Context
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.follow import Rest
 from airflow_guardrails.domain.rounds import Line, Round, Status, Vigil, next_at, plan_round
+from airflow_guardrails.triggers.bounds import within
 from airflow_guardrails.triggers.connection import SharedConnection
 from airflow_guardrails.triggers.kinds import Kind, Seen
 from airflow_guardrails.triggers.pace import Pace
 
 log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 # Seconds.
 LONGEST_CALL = 60.0  # botocore's retries included
@@ -80,7 +79,9 @@ class Poller(Generic[Seen]):
         self._waits: Counter[str] = Counter()
         self._described_at: dict[str, float] = {}
         self._restless_until: dict[str, float] = {}
-        self._under_way: set[str] = set()
+        # Looks, by name, and lists that are under way.
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._listing: dict[Status, asyncio.Task[None]] = {}
         self._lists = _Lists()
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self._pace = Pace()
@@ -114,26 +115,42 @@ class Poller(Generic[Seen]):
         self._waits[name] += 1
 
     def leave(self, name: str) -> None:
+        """End a wait; with the last one for *name*, what was done for it ends too."""
         self._waits[name] -= 1
-        if not self._waits[name]:
-            del self._waits[name]
-            self._described_at.pop(name, None)
-            self._restless_until.pop(name, None)
+        if self._waits[name]:
+            return
+        del self._waits[name]
+        self._described_at.pop(name, None)
+        self._restless_until.pop(name, None)
+        if (look := self._under_way.pop(name, None)) is not None:
+            look.cancel()
+        if not self._waits:
+            self._rest()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _rest(self) -> None:
+        """Do nothing until somebody waits again."""
+        for reading in self._listing.values():
+            reading.cancel()
+        self._listing.clear()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._wakes_at = None, math.inf
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do *work* beside, until :meth:`close`."""
         # Not in the context of whoever happens to ask first: Airflow keeps there whose log this is.
         task = Context().run(asyncio.get_running_loop().create_task, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._under_way.clear()
+        self._rest()
 
     async def next_look(self, rest: Rest, *, every: float, gap: float, until: float) -> Seen:
         """
@@ -154,6 +171,8 @@ class Poller(Generic[Seen]):
             return await request.look
         finally:
             expiry.cancel()
+            if request.look.done() and not request.look.cancelled():
+                request.look.exception()  # it may have come in the moment of a cancellation
             if request in requests:
                 requests.remove(request)
             if not requests and self._requests.get(rest.name) is requests:
@@ -193,7 +212,7 @@ class Poller(Generic[Seen]):
             self._wake.clear()
             self._wakes_at = math.inf
             await self._play_round()
-            self._wake_at(next_at(request.vigil for request in self._open_requests()))
+            self._wake_at(self._next_at())
 
     def _wake_at(self, when: float) -> None:
         """Let a round begin then, if none does earlier."""
@@ -211,7 +230,7 @@ class Poller(Generic[Seen]):
             self._describe(planned.describe)
             self._describe(planned.spread, spacing=_spacing(len(planned.spread), planned.within))
             for status in planned.lists:
-                await self._read_list(status)
+                self._listing[status] = self.start(self._read_list(status))
         except Exception:  # of one round; nobody's wait may hang on it
             log.exception("A round of looks failed; the next one begins in a second")
             await asyncio.sleep(1)
@@ -220,8 +239,24 @@ class Poller(Generic[Seen]):
         now, lists = _now(), self._lists
         if now >= lists.known_until:
             lists.pages.clear()
-        vigils = [request.vigil for request in self._open_requests()]
+        vigils = [
+            request.vigil
+            for request in self._open_requests()
+            if now >= request.vigil.describe_by or not self._is_listing_for(request.vigil)
+        ]
         return plan_round(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
+
+    def _next_at(self) -> float:
+        """When the next round is. A list that is being read may spare a look until it must be made."""
+        vigils = (request.vigil for request in self._open_requests())
+        if not self._listing:
+            return next_at(vigils)
+        acts = (each.describe_by if self._is_listing_for(each) else each.acts_at for each in vigils)
+        return min(acts, default=math.inf)
+
+    def _is_listing_for(self, vigil: Vigil) -> bool:
+        """Whether a list that is being read may spare this look."""
+        return vigil.expected is not None and vigil.listed_in in self._listing
 
     def _open_requests(self) -> list[_Request[Seen]]:
         """Those for what is not being looked at."""
@@ -235,14 +270,21 @@ class Poller(Generic[Seen]):
     # Lists.
 
     async def _read_list(self, status: Status) -> None:
+        """Read it beside: looks that are due meanwhile do not wait for it."""
         began, worth = _now(), len(self._spared_by(status))
         try:
-            listed = await _within(LONGEST_SWEEP, self._list(status, worth=worth))
+            listed = await within(LONGEST_SWEEP, self._list(status, worth=worth))
+            if listed is not None:
+                self._spare(status, listed, as_of=began)
         except (ClientError, BotoCoreError, errors.UnexpectedAnswer, asyncio.TimeoutError) as error:
-            await self._list_failed(error, status)
-            return
-        if listed is not None:
-            self._spare(status, listed, as_of=began)
+            self._list_failed(error, status)
+        except Exception:  # a bug; those who rely on the list have their look at the latest after the gap
+            log.exception("The list of %s in status %s could not be read", self._kind.name, status.value)
+            self._put_off(status)
+        finally:
+            if self._listing.get(status) is asyncio.current_task():
+                del self._listing[status]
+                self._wake_at(self._next_at())
 
     async def _list(self, status: Status, *, worth: int) -> dict[str, Line] | None:
         """Read a whole list; None if it has turned out to cost more than it spares."""
@@ -275,13 +317,11 @@ class Poller(Generic[Seen]):
             if request.vigil.expected is not None and request.vigil.listed_in is status
         ]
 
-    async def _list_failed(self, error: Exception, status: Status) -> None:
+    def _list_failed(self, error: Exception, status: Status) -> None:
         if errors.is_refused(error):
-            await self._connection.refused()
+            self._connection.refused()
         if not (isinstance(error, ClientError) and errors.is_access_denied(error)):
-            # AWS is busy or away: the list is read again at the next beat, and no looks take its place.
-            for request in self._spared_by(status):
-                request.vigil = _due(request.vigil, _now() + request.vigil.every)
+            self._put_off(status)
             return
         self._lists.barred_until = _now() + LISTS_FORGOTTEN_AFTER
         if not self._lists.denial_told:
@@ -291,15 +331,19 @@ class Poller(Generic[Seen]):
                 "(%s)",
                 self._kind.name,
                 self._kind.permission,
-                error,
+                errors.text_for_people(error),
             )
+
+    def _put_off(self, status: Status) -> None:
+        """AWS is busy or away: the list is read again at the next beat, and no looks take its place."""
+        for request in self._spared_by(status):
+            request.vigil = _due(request.vigil, _now() + request.vigil.every)
 
     # Looks.
 
     def _describe(self, names: Collection[str], *, spacing: float = 0.0) -> None:
         for number, name in enumerate(names):
-            self._under_way.add(name)
-            self.start(self._describe_one(name, after=number * spacing))
+            self._under_way[name] = self.start(self._describe_one(name, after=number * spacing))
 
     async def _describe_one(self, name: str, *, after: float) -> None:
         look: Seen | Exception
@@ -309,8 +353,10 @@ class Poller(Generic[Seen]):
             look = await self._look(name)
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this is told
             look = error
-        finally:
-            self._under_way.discard(name)
+        # If the last wait has ended meanwhile, this is cancelled and nothing is kept.
+        if self._under_way.get(name) is not asyncio.current_task():
+            return
+        del self._under_way[name]
         self._described_at[name] = _now()
         for request in self._requests.pop(name, ()):
             if request.look.done():
@@ -324,7 +370,7 @@ class Poller(Generic[Seen]):
         async with self._slots:
             await self._pace.keep()
             try:
-                look = await _within(LONGEST_CALL, self._ask(name))
+                look = await within(LONGEST_CALL, self._ask(name))
             except asyncio.TimeoutError:
                 raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
             except ClientError as error:
@@ -332,31 +378,15 @@ class Poller(Generic[Seen]):
                     self._pace.throttled()
                 if not errors.is_refused(error):
                     raise
-                await self._connection.refused()
-                raise errors.Unanswered(reason=f"the credentials are refused: {error}") from error
+                self._connection.refused()
+                raise errors.Unanswered(
+                    reason=f"the credentials are refused: {errors.text_for_people(error)}"
+                ) from error
             self._pace.answered()
             return look
 
     async def _ask(self, name: str) -> Seen:
         return await self._kind.look(await self._connection.calls(), name)
-
-
-async def _within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
-    """
-    Do as wait_for() does, and lose no cancellation before Python 3.12 either.
-
-    :raises asyncio.TimeoutError: if *work* has not ended by then.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait({task}, timeout=seconds)
-        if not task.done():
-            raise asyncio.TimeoutError
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
 
 
 def _expire(look: asyncio.Future[Any]) -> None:

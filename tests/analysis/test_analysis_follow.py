@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_state import Analysis
@@ -40,9 +40,10 @@ from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.domain.strategies import Canary
+from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-SWITCH = AbortSwitch(endpoint_name="churn")
+SWITCH = switch_of()
 THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
 # Counts need no blocks: each minute has as many requests as it takes.
 RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)

@@ -6,8 +6,9 @@ import pytest
 
 from airflow_guardrails.aws.abort_switch import drift, publish_request, put_switch_request, switch_definition
 from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn")
+SWITCH = switch_of()
 DEFINITION = switch_definition(SWITCH)
 
 
@@ -45,7 +46,7 @@ def test_the_alarm_notifies_nobody():
 
 
 def test_every_endpoint_has_a_switch_of_its_own_and_always_the_same():
-    assert SWITCH.alarm_name == AbortSwitch(endpoint_name="churn").alarm_name
+    assert SWITCH.alarm_name == switch_of().alarm_name
     assert SWITCH.alarm_name != AbortSwitch(endpoint_name="churn-2").alarm_name
 
 

@@ -8,7 +8,7 @@ from itertools import chain, repeat
 
 import pytest
 
-from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import (
@@ -37,12 +37,13 @@ from airflow_guardrails.domain.follow import (
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.strategies import Canary
+from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
 OK = Alarm(name="errors", state=AlarmState.OK)
-SWITCH = AbortSwitch(endpoint_name="churn")
+SWITCH = switch_of()
 
 
 def after(seconds):

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.endpoint import (
     IN_FLIGHT,
     Endpoint,
@@ -23,6 +22,7 @@ from airflow_guardrails.domain.endpoint import (
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.rollout import OUTCOME_BY_STATUS, Outcome, Rollout, StageChange, Watch
 from airflow_guardrails.domain.strategies import AllAtOnce
+from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 LONG_AGO = LAUNCH - timedelta(days=30)
@@ -543,7 +543,7 @@ def test_a_rollout_given_up_on_is_not_at_rest_whatever_was_seen_last():
 
 # The alarms, and the switch among them
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 GUARDED = Guardrails(strategy=AllAtOnce(), alarms=("errors", SWITCH))
 
 

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.experiment import parse_experiment
 from airflow_guardrails.aws.operations import Operation
-from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import THROWN
 from airflow_guardrails.domain.endpoint import EndpointStatus
 from airflow_guardrails.domain.experiment import ExperimentStatus
 from airflow_guardrails.domain.guardrails import Guardrails
@@ -36,7 +36,7 @@ from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.simulation import Simulation
 from airflow_guardrails.strategies import Canary
-from tests.conftest import START, connection_to, forget_masked_secrets
+from tests.conftest import START, connection_to, forget_masked_secrets, switch_of
 from tests.shadow_tests.conftest import PRODUCTION, ROLE, SHADOW, Lab
 
 FORMS = ("blocking", "awaited")
@@ -45,7 +45,7 @@ CONFIG_ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/churn-v1"
 ACCOUNT = {"account_id": "123456789012"}
 BEGUN = START + timedelta(minutes=10)
 SPAN = {"start": START, "end": START + timedelta(minutes=20)}
-SWITCH = AbortSwitch(endpoint_name="churn")
+SWITCH = switch_of()
 INTENT = Intent(owner="me", previous="churn-v1", modified_at=START, written_at=START)
 FLEET = {"endpoint_name": "churn", "variant_name": PRODUCTION, "endpoint_config_name": "churn-v1"}
 EVENT = {"detail-type": "SageMaker Endpoint State Change", "detail": {"EndpointName": "churn"}}

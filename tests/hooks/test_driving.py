@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.abort_switch import RESET, AbortSwitch
+from airflow_guardrails.domain.abort_switch import RESET
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
@@ -21,12 +21,13 @@ from airflow_guardrails.domain.follow import (
 )
 from airflow_guardrails.domain.shadow_follow import CountRequests, LookAtExperiment
 from airflow_guardrails.hooks.driving import drive, drive_async
+from tests.conftest import switch_of
 
 START, END = (
     datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),
     datetime(2026, 3, 2, 11, 0, tzinfo=timezone.utc),
 )
-SWITCH = AbortSwitch(endpoint_name="churn")
+SWITCH = switch_of()
 LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
 REST = Rest(name="churn", seconds=40.0, until=1e9)
 ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]

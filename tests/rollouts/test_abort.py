@@ -8,10 +8,8 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AbortRefused,
-    AbortSwitchDrifted,
     AbortSwitchNotReady,
     AbortTooLate,
     EndpointRolledBack,
@@ -21,8 +19,9 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary
+from tests.conftest import alarm_request, switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 
 
@@ -91,6 +90,48 @@ def test_an_abort_after_the_last_bake_is_too_late(churn, update, abort, context)
     assert state_of_the_switch(churn) == "OK"
 
 
+@pytest.mark.parametrize("concluded", [False, True], ids=["left in ALARM", "reset by the update's task"])
+def test_a_retry_after_the_throw_reports_what_it_did(
+    launched, update, abort, context, task_instance, concluded
+):
+    class Died(BaseException):
+        pass
+
+    def die(_seconds):
+        raise Died
+
+    operator = abort()
+    operator.sleep = die  # the first pause is right after the throw
+    with pytest.raises(Died):
+        operator.execute(context)
+    launched.advance(minutes=30)
+    assert launched.describe()["EndpointConfigName"] == "churn-v1"
+    if concluded:
+        with pytest.raises(EndpointRolledBack):
+            update().execute(context)
+        launched.advance(minutes=1)
+    task_instance.try_number = 2
+    thrown = launched.calls("PutMetricData")
+
+    report = abort().execute(context)
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "abort")
+    assert (report["endpoint_config_name"], report["serving_endpoint_config_name"]) == (
+        "churn-v2",
+        "churn-v1",
+    )
+    launched.advance(minutes=1)
+    assert state_of_the_switch(launched) == "OK"
+    assert launched.calls("PutMetricData") == thrown + 1, "it is reset, and not thrown again"
+
+
+def test_a_first_try_takes_credit_for_nobodys_abort(launched, abort, context, task_instance):
+    abort().execute(context)
+
+    with pytest.raises(NothingToAbort):
+        abort().execute(context)
+
+
 def test_with_nothing_in_flight_nothing_is_thrown(churn, abort, context):
     with pytest.raises(NothingToAbort, match="no update of endpoint churn is in flight"):
         abort().execute(context)
@@ -101,7 +142,7 @@ def test_with_nothing_in_flight_nothing_is_thrown(churn, abort, context):
 def test_an_update_to_another_configuration_than_named_is_left_alone(launched, abort, context):
     thrown = launched.calls("PutMetricData")
 
-    with pytest.raises(AbortRefused, match="on its way to churn-v2, not to churn-v3"):
+    with pytest.raises(AbortRefused, match="is being updated to churn-v2, not to churn-v3"):
         abort(endpoint_config_name="churn-v3").execute(context)
 
     assert launched.calls("PutMetricData") == thrown
@@ -110,7 +151,10 @@ def test_an_update_to_another_configuration_than_named_is_left_alone(launched, a
 def test_an_update_without_the_switch_is_left_alone(churn, abort, context):
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
 
-    with pytest.raises(AbortRefused, match="does not name the abort switch"):
+    with pytest.raises(
+        AbortRefused,
+        match="nothing proves that the update to churn-v2 that is in flight carries an abort switch",
+    ):
         abort().execute(context)
 
     assert churn.calls("PutMetricData") == 0
@@ -149,17 +193,7 @@ def test_the_switch_is_made_if_there_is_none_and_seen_ok_before_the_update(churn
 
 
 def test_a_switch_left_thrown_does_not_hit_the_next_update(launched, update, abort, context):
-    launched.cloudwatch.put_metric_data(
-        Namespace="AirflowGuardrails",
-        MetricData=[
-            {
-                "MetricName": "Abort",
-                "Dimensions": [{"Name": "EndpointName", "Value": "churn"}],
-                "Value": 1,
-                "StorageResolution": 1,
-            }
-        ],
-    )
+    throw(launched)
     launched.advance(minutes=10)
     assert state_of_the_switch(launched) == "ALARM"
     launched.config("churn-v3")
@@ -167,26 +201,48 @@ def test_a_switch_left_thrown_does_not_hit_the_next_update(launched, update, abo
     assert update(endpoint_config_name="churn-v3").execute(context)["outcome"] == "Succeeded"
 
 
-def test_a_switch_that_somebody_changed_is_an_error_before_anything_is_asked_for(churn, update, context):
-    update(wait_for_completion=False).execute(context)
-    churn.advance(minutes=30)
-    alarm = churn.cloudwatch.describe_alarms(AlarmNames=[SWITCH])["MetricAlarms"][0]
-    changed = {key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions", "Statistic")}
-    churn.cloudwatch.put_metric_alarm(
-        AlarmName=SWITCH,
-        **changed,
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-    )
+def throw(churn, switch=None):
+    switch = switch or switch_of()
+    dimensions = [
+        {"Name": "EndpointName", "Value": "churn"},
+        {"Name": "Rollout", "Value": switch.rollout},
+    ]
+    datum = {"MetricName": "Abort", "Dimensions": dimensions, "Value": 1, "StorageResolution": 1}
+    churn.cloudwatch.put_metric_data(Namespace="AirflowGuardrails", MetricData=[datum])
+
+
+def test_each_rollout_has_a_switch_of_its_own_and_deletes_those_of_earlier_ones(churn, update, context):
+    first = update().execute(context)
     churn.config("churn-v3")
-    asked = churn.calls("UpdateEndpoint")
+    churn.alarm("airflow-guardrails-abort-of-somebody-else")
+    second = update(endpoint_config_name="churn-v3").execute(context)
 
-    with pytest.raises(AbortSwitchDrifted, match=r"Period is 60, must be 10.*Delete it"):
-        update(endpoint_config_name="churn-v3").execute(context)
+    assert first["abort_switch"] == SWITCH != second["abort_switch"]
+    assert state_of_the_switch(churn) is None
+    assert churn.simulator.client.alarm_state(second["abort_switch"]) == "OK"
+    assert churn.simulator.client.alarm_state("airflow-guardrails-abort-of-somebody-else") == "OK"
 
-    assert churn.calls("UpdateEndpoint") == asked
+
+def test_switches_that_may_not_be_deleted_stay_and_the_report_says_so(churn, update, context):
+    update().execute(context)
+    churn.config("churn-v3")
+    churn.simulator.client.fault(
+        "DeleteAlarms", kind="error", code="AccessDenied", message="no", status=403, times=None
+    )
+
+    report = update(endpoint_config_name="churn-v3").execute(context)
+
+    assert report["outcome"] == "Succeeded"
+    assert any("allow cloudwatch:DescribeAlarms and DeleteAlarms" in told for told in report["warnings"])
+    assert state_of_the_switch(churn) == "OK"
+
+
+def test_a_switch_that_somebody_changed_between_two_tries_is_put_right(churn, update, context):
+    dimensions = [{"Name": "EndpointName", "Value": "another"}]
+    churn.cloudwatch.put_metric_alarm(**alarm_request(SWITCH, Dimensions=dimensions))
+
+    with pytest.raises(EndpointRolledBack):
+        update(max_wait=timedelta(minutes=8), on_timeout="abort").execute(context)
 
 
 def test_a_switch_that_may_not_be_made_says_what_to_allow(churn, update, context):
@@ -205,8 +261,8 @@ def test_a_switch_that_may_not_be_made_says_what_to_allow(churn, update, context
 def test_a_switch_that_does_not_become_ok_in_time_stops_the_launch(churn, update, context):
     operator = update()
     operator.sleep = lambda _: None  # no time passes in AWS
-    clock = iter(range(0, 10_000, 60))
-    operator.now = lambda: next(clock)
+    clock = iter(range(0, 100_000, 60))
+    operator.monotonic = lambda: next(clock)
 
     with pytest.raises(AbortSwitchNotReady, match="INSUFFICIENT_DATA after 180 s"):
         operator.execute(context)
@@ -316,13 +372,31 @@ def test_a_killed_worker_aborts_only_what_a_person_marked_failed(
     assert churn.describe()["EndpointConfigName"] == ("churn-v1" if outcome == "RolledBack" else "churn-v2")
 
 
-def test_by_default_a_kill_leaves_the_rollout_alone(churn, update, context, task_instance, simulated_sleep):
+def test_by_default_marking_the_task_failed_aborts_the_rollout(
+    churn, update, context, task_instance, simulated_sleep
+):
     operator = update()
 
     def sleep(seconds):
+        simulated_sleep(seconds * 20)
+        if churn.calls("UpdateEndpoint"):
+            task_instance.state = "failed"
+            operator.on_kill()
+
+    operator.sleep = sleep
+
+    with pytest.raises(EndpointRolledBack):
+        operator.execute(context)
+
+
+def test_a_kill_can_leave_the_rollout_alone(churn, update, context, task_instance, simulated_sleep):
+    operator = update(on_kill="leave")
+
+    def sleep(seconds):
         simulated_sleep(seconds)
-        task_instance.state = "failed"
-        operator.on_kill()
+        if churn.calls("UpdateEndpoint"):
+            task_instance.state = "failed"
+            operator.on_kill()
 
     operator.sleep = sleep
 

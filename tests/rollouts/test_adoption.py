@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.aws.intent import intent_tags, parse_intent
-from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.aws.intent import INTENT_PREFIX, parse_intent
 from airflow_guardrails.exceptions import (
-    AbortSwitchDrifted,
+    AbortSwitchNotReady,
     ConfigAlreadyLive,
     EndpointBusy,
     EndpointNotUpdatable,
@@ -21,12 +20,14 @@ from airflow_guardrails.exceptions import (
     RolloutFailed,
     RolloutTimedOut,
     UpdateRejected,
+    UpdateUnanswered,
 )
 from airflow_guardrails.operators.intents import NOWHERE
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 
 
@@ -59,7 +60,7 @@ def update(churn, simulated_sleep):
         }
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep
-        operator.now = lambda: churn.now().timestamp()
+        operator.monotonic = lambda: churn.now().timestamp()
         return operator
 
     return build
@@ -108,7 +109,7 @@ def mean_it_and_die(churn, update, context):
         pass
 
     def mean(**changes):
-        operator = update(**changes)
+        operator, asked = update(**changes), churn.calls("UpdateEndpoint")
 
         def sleep(_seconds):
             raise Died
@@ -117,20 +118,24 @@ def mean_it_and_die(churn, update, context):
         with pytest.raises(Died):
             operator.execute(context)
         assert churn.calls("AddTags") == 1
-        assert churn.calls("UpdateEndpoint") == 0
+        assert churn.calls("UpdateEndpoint") == asked
 
     return mean
 
 
 @pytest.fixture
 def intent(churn):
-    """The intent that the target's tags hold."""
+    """The task instance's own intent that the target's tags hold."""
 
     def read():
-        arn = churn.sagemaker.describe_endpoint_config(EndpointConfigName="churn-v2")["EndpointConfigArn"]
-        return parse_intent(churn.sagemaker.list_tags(ResourceArn=arn)["Tags"])
+        return parse_intent(tags_of_the_target(churn).get(f"{INTENT_PREFIX}{switch_of().owner}"))
 
     return read
+
+
+def tags_of_the_target(churn):
+    arn = churn.sagemaker.describe_endpoint_config(EndpointConfigName="churn-v2")["EndpointConfigArn"]
+    return {tag["Key"]: tag["Value"] for tag in churn.sagemaker.list_tags(ResourceArn=arn)["Tags"]}
 
 
 def foreign_update(churn, config="churn-v2", **arguments):
@@ -318,13 +323,13 @@ def undo(churn, *, reason=None, status="InService"):
     churn.advance(hours=1)
 
 
-def test_requests_answered_by_the_target_tell_that_it_ran(churn, update, context, ask_and_die):
+def test_requests_answered_by_the_target_prove_that_it_ran(churn, update, context, ask_and_die):
     churn.simulator.client.replay("churn", ["1,2"], per_minute=60)
-    ask_and_die()
+    ask_and_die(abort_switch=False)
     undo(churn)
 
     with pytest.raises(EndpointRolledBack, match="serves churn-v1 again") as caught:
-        update().execute(context)
+        update(abort_switch=False).execute(context)
 
     report = caught.value.report
     assert (report["adopted"], report["previous_endpoint_config_name"]) == ("own", "churn-v1")
@@ -332,8 +337,25 @@ def test_requests_answered_by_the_target_tell_that_it_ran(churn, update, context
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_alarm_that_went_off_since_tells_that_it_ran_and_why(churn, update, context, ask_and_die):
-    churn.simulator.client.set_knobs(rollback_failure_reason=None)
+def test_requests_that_may_not_be_counted_prove_nothing_and_the_error_says_what_to_allow(
+    churn, update, context, ask_and_die
+):
+    churn.simulator.client.replay("churn", ["1,2"], per_minute=60)
+    ask_and_die(abort_switch=False)
+    undo(churn)
+    deny(churn, "GetMetricStatistics")
+
+    with pytest.raises(LaunchUnknown, match="allow cloudwatch:GetMetricStatistics"):
+        update(abort_switch=False).execute(context)
+
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+@pytest.mark.parametrize("shows", ["at_start", "at_end"])
+def test_the_abort_switch_in_the_last_deployment_proves_that_it_ran(
+    churn, update, context, ask_and_die, shows
+):
+    churn.simulator.client.set_knobs(rollback_failure_reason=None, last_deployment_config=shows)
     ask_and_die()
     churn.advance(minutes=5)
     churn.trip("errors")
@@ -347,40 +369,47 @@ def test_an_alarm_that_went_off_since_tells_that_it_ran_and_why(churn, update, c
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_a_failure_reason_tells_that_it_ran(churn, update, context, ask_and_die):
-    ask_and_die()
+def test_neither_an_alarm_nor_a_failure_reason_proves_that_it_ran(churn, update, context, ask_and_die):
+    ask_and_die(abort_switch=False)
+    churn.advance(minutes=5)
+    churn.trip("errors")
     undo(churn, reason="The primary container for production variant AllTraffic did not pass the ping.")
 
-    with pytest.raises(EndpointRolledBack, match="did not pass the ping"):
-        update().execute(context)
-
-    assert churn.calls("UpdateEndpoint") == 1
-
-
-def test_without_a_trace_nothing_is_claimed_and_nothing_asked_again(churn, update, context, ask_and_die):
-    ask_and_die()
-    undo(churn)
-
     with pytest.raises(LaunchUnknown) as caught:
-        update().execute(context)
+        update(abort_switch=False).execute(context)
 
     says = str(caught.value)
     assert "serves churn-v1" in says
     assert "requests answered by the target since 2026-03-02T10:1" in says
-    assert ": 0; alarms that went off: none; FailureReason: none" in says
+    assert ": 0)" in says
     assert "relaunch=True" in says
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_alarm_that_went_off_before_the_intent_is_no_trace(churn, update, context, ask_and_die):
+def test_an_update_that_never_ran_is_not_rolled_back_whatever_happened_since_the_intent(
+    churn, update, context, mean_it_and_die
+):
+    """Yesterday's FailureReason is still there, an alarm has gone off, and somebody has scaled."""
+    undone_yesterday(churn)
+    mean_it_and_die()
     churn.trip("errors")
+    scale(churn)
+    churn.advance(minutes=30)
     churn.alarm("errors")
-    churn.advance(minutes=5)
-    ask_and_die()
-    undo(churn)
+    asked = churn.calls("UpdateEndpoint")
 
     with pytest.raises(LaunchUnknown):
         update().execute(context)
+
+    assert churn.calls("UpdateEndpoint") == asked
+
+
+def undone_yesterday(churn):
+    churn.config("churn-v0")
+    foreign_update(churn, "churn-v0", DeploymentConfig=guarded_by("errors"))
+    undo(churn, reason="An alarm tripped.")
+    churn.advance(hours=23)
+    assert churn.describe()["FailureReason"] == "An alarm tripped."
 
 
 def test_what_is_known_to_be_launched_needs_no_other_trace(churn, update, context, launch_and_die):
@@ -455,32 +484,44 @@ def test_what_was_only_meant_is_asked_for_once_reads_must_have_caught_up(
 # Whose update it is, where two have the same target.
 
 
-def guarded_by_our_switch():
+def guarded_by(*alarms):
     at_once = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
     return {
         "BlueGreenUpdatePolicy": {**at_once, "TerminationWaitInSeconds": 600},
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": SWITCH}]},
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]},
     }
 
 
-def test_what_somebody_else_launched_after_our_intent_is_watched_and_never_aborted(
+def state_of(churn, alarm):
+    return churn.simulator.client.alarm_state(alarm)
+
+
+def test_what_somebody_else_launched_after_our_intent_is_never_claimed_or_stopped(
     churn, update, context, mean_it_and_die
 ):
     mean_it_and_die()
-    foreign_update(churn, DeploymentConfig=guarded_by_our_switch())
-    published = churn.calls("PutMetricData")
+    theirs = switch_of(task_instance=Other).alarm_name
+    churn.alarm(theirs)
+    foreign_update(churn, DeploymentConfig=guarded_by(theirs))
 
-    with pytest.raises(RolloutTimedOut) as caught:
-        update(on_timeout="abort", max_wait=timedelta(minutes=5)).execute(context)
+    report = update(on_timeout="abort", max_wait=timedelta(minutes=5)).execute(context)
 
-    assert any("nothing proves" in warning for warning in caught.value.report["warnings"])
-    assert churn.calls("PutMetricData") == published
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", "foreign")
+    assert any("nothing proves that it did" in warning for warning in report["warnings"])
+    assert state_of(churn, theirs) == "OK"
+
+
+class Other:
+    """Another task instance."""
+
+    dag_id, run_id, task_id, map_index = "other", "scheduled__2026-03-02", "update", -1
 
 
 def test_what_somebody_else_launched_after_ours_was_over_is_foreign(churn, update, context, launch_and_die):
+    """It even carries our switch, as an update with RetainDeploymentConfig does: its StartTime tells."""
     launch_and_die()
     undo(churn)
-    foreign_update(churn, DeploymentConfig=guarded_by_our_switch())
+    foreign_update(churn, RetainDeploymentConfig=True)
     published = churn.calls("PutMetricData")
 
     with pytest.raises(RolloutTimedOut) as caught:
@@ -586,8 +627,15 @@ def test_the_intent_says_what_served_and_is_there_before_the_update_is(
 
     assert intent().previous == "churn-v1"
     assert intent().modified_at == modified
-    assert intent().owner
-    assert task_instance.dag_id not in intent().owner
+    assert intent().accepted_at is None
+    assert task_instance.dag_id not in str(tags_of_the_target(churn))
+
+
+def test_it_says_when_the_update_was_accepted_and_its_start_time(churn, launch_and_die, intent):
+    launch_and_die()
+
+    assert intent().started_at == churn.describe()["PendingDeploymentSummary"]["StartTime"]
+    assert timedelta(0) <= churn.now() - intent().accepted_at < timedelta(seconds=2)
 
 
 DENIED = [("AddTags", "ListTags"), ("AddTags",), ("ListTags",)]
@@ -643,11 +691,42 @@ def test_no_update_is_asked_for_while_the_intent_cannot_be_written_or_read(churn
     assert churn.calls("UpdateEndpoint") == 0
 
 
+def test_tags_that_do_not_answer_hinder_nothing_where_airflow_keeps_the_intent(churn, update, context):
+    context["task_state_store"] = TaskState()
+    churn.simulator.client.fault("AddTags", kind="error", times=None)
+
+    assert update().execute(context)["outcome"] == "Succeeded"
+
+
+def test_a_configuration_with_fifty_tags_has_no_room_and_hinders_nothing(churn, update, context):
+    arn = churn.sagemaker.describe_endpoint_config(EndpointConfigName="churn-v2")["EndpointConfigArn"]
+    tags = [{"Key": f"team-{number}", "Value": "x"} for number in range(50)]
+    churn.sagemaker.add_tags(ResourceArn=arn, Tags=tags)
+
+    report = update().execute(context)
+
+    assert (report["outcome"], report["warnings"]) == ("Succeeded", [NOWHERE])
+
+
+@pytest.mark.parametrize("broken", ["get", "set"])
+def test_a_task_state_that_fails_hinders_nothing_and_is_told(churn, update, context, monkeypatch, broken):
+    def fail(*_):
+        raise RuntimeError("the API server is away")
+
+    context["task_state_store"] = TaskState()
+    monkeypatch.setattr(context["task_state_store"], broken, fail)
+
+    report = update().execute(context)
+
+    assert report["outcome"] == "Succeeded"
+    assert any("RuntimeError: the API server is away" in warning for warning in report["warnings"])
+
+
 # Whoever did not ask leaves no intent.
 
 
 def nobody_means_to(intent):
-    return intent() is None or not intent().owner
+    return intent() is None or intent().withdrawn
 
 
 def test_an_update_that_sagemaker_refuses_withdraws_the_intent(churn, update, context, intent):
@@ -663,12 +742,15 @@ def test_an_update_that_sagemaker_refuses_withdraws_the_intent(churn, update, co
 
 
 def test_an_abort_switch_that_is_not_ready_withdraws_the_intent(churn, update, context, intent):
-    churn.alarm(SWITCH)
+    operator = update()
+    clock = iter(range(0, 100_000, 60))
+    operator.sleep, operator.monotonic = lambda _: None, lambda: next(clock)
 
-    with pytest.raises(AbortSwitchDrifted):
-        update().execute(context)
+    with pytest.raises(AbortSwitchNotReady):
+        operator.execute(context)
 
     assert nobody_means_to(intent)
+    assert state_of(churn, SWITCH) is None
 
 
 def test_an_update_of_somebody_else_between_the_two_looks_withdraws_the_intent(
@@ -725,7 +807,7 @@ def another_is_quicker(churn, operator, config):
 
 def test_somebody_quicker_with_another_target_withdraws_the_intent(churn, update, context, intent):
     churn.config("churn-v3")
-    with pytest.raises(EndpointBusy, match="none to churn-v2 is in flight"):
+    with pytest.raises(EndpointBusy, match="Another update of endpoint churn is in progress"):
         another_is_quicker(churn, update(), "churn-v3").execute(context)
 
     assert nobody_means_to(intent)
@@ -770,33 +852,58 @@ def test_botocore_does_not_repeat_the_update_even_if_the_connection_says_so(
     if fault == "lose":
         assert operator.execute(context)["adopted"] == "own"
     else:
-        with pytest.raises(EndpointBusy):
+        with pytest.raises(EndpointBusy if fault == "throttle" else UpdateUnanswered):
             operator.execute(context)
 
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_answer_that_got_lost_and_an_update_that_is_seen_late_only_ends_in_one_update(
-    churn, update, context
-):
-    churn.simulator.client.set_knobs(describe_lag_seconds=90)
+@pytest.mark.parametrize("delay", [0, 40, 100])
+@pytest.mark.parametrize("lag", [0, 90])
+def test_an_answer_that_got_lost_is_looked_for_as_long_as_reads_may_lag(churn, update, context, lag, delay):
+    churn.simulator.client.set_knobs(describe_lag_seconds=lag, start_time_delay_seconds=delay)
     churn.simulator.client.fault("UpdateEndpoint", kind="lose")
-    with pytest.raises(EndpointBusy, match="none to churn-v2 is in flight"):
-        update().execute(context)
 
-    # At once, so that this try too sees the endpoint as it was at first.
-    report = update().execute(context)
+    with pytest.raises(EndpointRolledBack) as caught:
+        update(on_timeout="abort", max_wait=timedelta(minutes=6)).execute(context)
 
-    assert (report["outcome"], report["adopted"]) == ("Succeeded", "own")
+    report = caught.value.report
+    assert (report["adopted"], report["cause"]["kind"]) == ("own", "timeout")
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_intent_tags_leave_the_other_tags_alone(churn, launch_and_die):
+def test_an_update_that_was_never_accepted_and_gave_no_answer_is_asked_for_by_the_retry(
+    churn, update, context
+):
+    churn.simulator.client.fault("UpdateEndpoint", kind="error")
+    with pytest.raises(UpdateUnanswered, match="A retry of this task looks again"):
+        update().execute(context)
+
+    report = update().execute(context)
+
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", None)
+    assert churn.calls("UpdateEndpoint") == 2
+
+
+@pytest.mark.parametrize("delay", [40, 100])
+def test_a_start_time_long_after_the_answer_hinders_no_abort(churn, update, context, delay):
+    churn.simulator.client.set_knobs(start_time_delay_seconds=delay)
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        update(on_timeout="abort", max_wait=timedelta(minutes=6)).execute(context)
+
+    assert caught.value.report["cause"]["kind"] == "timeout"
+
+
+def test_the_intent_leaves_the_other_tags_alone(churn, launch_and_die):
     arn = churn.sagemaker.describe_endpoint_config(EndpointConfigName="churn-v2")["EndpointConfigArn"]
-    churn.sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "churn"}])
+    others = {"team": "churn", f"{INTENT_PREFIX}somebody": "previous=churn-v0 written=2026-03-01T00:00:00Z"}
+    churn.sagemaker.add_tags(
+        ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in others.items()]
+    )
 
     launch_and_die()
 
-    tags = {tag["Key"]: tag["Value"] for tag in churn.sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-    assert tags["team"] == "churn"
-    assert len(tags) == 1 + len(intent_tags(parse_intent(churn.sagemaker.list_tags(ResourceArn=arn)["Tags"])))
+    tags = tags_of_the_target(churn)
+    assert {key: tags[key] for key in others} == others
+    assert len(tags) == len(others) + 1

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling
+from tests.conftest import switch_of
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=50, bake=timedelta(minutes=20), termination_wait=timedelta(minutes=5))
 RULES = (
     MetricRule("ModelLatency", margin="10%"),

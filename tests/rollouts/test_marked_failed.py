@@ -16,13 +16,13 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
 from airflow.sdk.execution_time.context import set_current_context
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._watching import STOP_AGAIN_AFTER
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from tests.conftest import switch_of
 from tests.triggers.supervisor import Supervisor, cancelled, held
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 
 
 @pytest.fixture

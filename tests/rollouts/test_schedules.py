@@ -910,7 +910,7 @@ class Task:
         operator.hook = hook_on(line)
         operator._cached_logger = SILENT
         operator.sleep = self._sleep
-        operator.now = lambda: self.account.clock.now().timestamp()
+        operator.monotonic = lambda: self.account.clock.now().timestamp()
         return operator
 
     def _execute(self, operator: Any, line: Line) -> dict[str, Any]:
@@ -1053,7 +1053,7 @@ class Abort:
         self.operator.hook = hook_on(self.line)
         self.operator._cached_logger = SILENT
         self.operator.sleep = self.strand.sleep
-        self.operator.now = lambda: account.clock.now().timestamp()
+        self.operator.monotonic = lambda: account.clock.now().timestamp()
         self.task_instance = TaskInstance("abort", who)
 
     def _play(self) -> None:

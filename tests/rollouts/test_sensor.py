@@ -106,9 +106,9 @@ def test_another_update_that_runs_first_is_waited_out(churn, wait, context):
 def test_a_sensor_out_of_time_says_that_the_update_was_left_running(churn, wait, context):
     launch(churn)
     sensor = wait(timeout=60)
-    sensor.now = lambda: 1_000.0
+    sensor.monotonic = lambda: 1_000.0
     assert sensor.poke(context) is False
-    sensor.now = lambda: 1_061.0
+    sensor.monotonic = lambda: 1_061.0
 
     with pytest.raises(RolloutTimedOut, match="left running"):
         sensor.poke(context)
@@ -149,7 +149,7 @@ def test_a_deferrable_sensor_looks_before_it_defers(churn, wait, context):
 def test_a_deferrable_sensor_defers_what_is_under_way_with_a_time_out(churn, wait, context):
     launch(churn)
     sensor = wait(deferrable=True, timeout=3600)
-    sensor.now = lambda: 1_000.0
+    sensor.monotonic = lambda: 1_000.0
 
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(context)
@@ -308,7 +308,7 @@ async def ending_of(mode, churn, wait, context, simulated_sleep, **arguments):
     def made():
         flags = {"mode": "reschedule"} if mode == "reschedule" else {"deferrable": mode == "deferrable"}
         sensor = wait(**flags, **arguments)
-        sensor.sleep, sensor.now = simulated_sleep, now
+        sensor.sleep, sensor.monotonic = simulated_sleep, now
         return sensor
 
     sensor = made()

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from tests.conftest import switch_of
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(churn, trigger
     churn.simulator.client.throttle("DescribeEndpoint")
     waiting = trigger(deadline=1_000.0)
     clock = iter([0.0, 0.0, 500.0, 500.0, 1_001.0])
-    waiting.now = lambda: next(clock)
+    waiting.monotonic = lambda: next(clock)
 
     event = await only_event(waiting)
 
@@ -173,7 +173,7 @@ def deferred(churn, context, simulated_sleep):
     return build
 
 
-SWITCH = AbortSwitch(endpoint_name="churn").alarm_name
+SWITCH = switch_of().alarm_name
 
 
 def switch_after(churn):

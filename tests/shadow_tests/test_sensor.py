@@ -30,7 +30,7 @@ def wait(simulator, simulated_sleep):
 
     def build(**changes):
         sensor = SageMakerShadowTestSensor(**{"task_id": "wait", "name": "trial", **changes})
-        sensor.sleep, sensor.now = simulated_sleep, now
+        sensor.sleep, sensor.monotonic = simulated_sleep, now
         return sensor
 
     return build
@@ -256,7 +256,7 @@ def test_a_deferrable_sensor_looks_before_it_defers(lab, wait, context):
 def test_a_deferrable_sensor_defers_what_is_under_way_with_a_time_out(lab, wait, context):
     lab.run()
     sensor = wait(deferrable=True, timeout=HOUR, poke_interval=30, min_invocations=7, max_describe_gap=100)
-    sensor.now = lambda: 1_000.0
+    sensor.monotonic = lambda: 1_000.0
 
     with pytest.raises(TaskDeferred) as deferral:
         sensor.execute(context)

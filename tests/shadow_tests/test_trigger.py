@@ -79,7 +79,7 @@ def test_a_trigger_is_carried_as_plain_json():
 
 def test_nothing_is_waited_for_longer_than_a_test_can_take():
     made = SageMakerShadowTestTrigger(name="trial")
-    made.now = lambda: 1_000.0
+    made.monotonic = lambda: 1_000.0
     assert made.absolute_deadline == 1_000.0 + LONGEST_WAIT.total_seconds()
 
 
@@ -140,7 +140,7 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(lab, trigger):
     lab.simulator.client.throttle("DescribeInferenceExperiment")
     waiting = trigger(deadline=1_000.0)
     clock = iter([0.0, 500.0, 1_001.0])
-    waiting.now = lambda: next(clock)
+    waiting.monotonic = lambda: next(clock)
 
     report = await report_of(waiting)
 

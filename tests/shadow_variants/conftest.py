@@ -27,7 +27,7 @@ def hosting(churn):
 def in_simulated_time(hosting, simulated_sleep):
     def prepare(operator):
         operator.sleep = simulated_sleep
-        operator.now = lambda: hosting.now().timestamp()
+        operator.monotonic = lambda: hosting.now().timestamp()
         return operator
 
     return prepare

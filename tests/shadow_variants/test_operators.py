@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import (
+    AccessDenied,
     EndpointBusy,
     EndpointConfigDiffers,
     EndpointConfigNotFound,
@@ -571,10 +572,10 @@ def test_a_task_that_may_not_tag_makes_the_configuration_without(hosting, add_sh
     assert DERIVED_FROM not in tags(report["endpoint_config_name"])
 
 
-def test_a_task_that_may_not_make_configurations_fails_with_what_aws_says(hosting, add_shadow, context):
+def test_a_task_that_may_not_make_configurations_fails_with_what_it_may_not(hosting, add_shadow, context):
     forbid(hosting, "CreateEndpointConfig")
 
-    with pytest.raises(EndpointConfigRejected, match="AccessDenied"):
+    with pytest.raises(AccessDenied, match="sagemaker:CreateEndpointConfig"):
         add_shadow().execute(context)
 
 

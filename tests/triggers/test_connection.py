@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import threading
+from collections import Counter
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import pytest
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -15,11 +19,15 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import ConnectionNotFound, Unanswered, is_passing
+from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import Endpoint
-from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers import connection as connections
 from airflow_guardrails.triggers.connection import LOOK_UP_EVERY, LOOK_UP_REFUSED_EVERY, SharedConnection
+from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from airflow_guardrails.triggers.waits import EndpointWait
+from tests.triggers.warped import warped
 
 A_MOMENT = 60  # seconds after which a test gives up waiting
 OLD, NEW = "AKIAOLD", "AKIANEW"
@@ -87,6 +95,13 @@ async def key_of(calls):
     return frozen.access_key
 
 
+async def renewed(shared):
+    """Begin the look-up that is due, wait for it, and return the calls there are then."""
+    await shared.calls()
+    await shared.settled()
+    return await shared.calls()
+
+
 def is_closed(client):
     return client._endpoint.http_session._sessions is None
 
@@ -120,7 +135,7 @@ async def test_an_unchanged_connection_keeps_its_clients_and_is_looked_up_once_i
     client = await client_of(first)
     for _ in range(10):
         clock.now += LOOK_UP_EVERY / 2
-        assert await shared.calls() is first
+        assert await renewed(shared) is first
 
     assert await client_of(await shared.calls()) is client
     assert looked_up.times == 1 + 5
@@ -130,7 +145,7 @@ async def test_close_closes_every_client_those_of_before_included(churn, shared,
     clients = []
     for key in (OLD, NEW):
         connect(key)
-        calls = await shared.calls()
+        calls = await renewed(shared)
         await calls.look("churn")
         await calls.alarms(("errors",))
         clients += calls._clients.values()
@@ -152,7 +167,7 @@ async def test_a_changed_connection_is_noticed_at_its_next_look_up(shared, conne
     assert await key_of(await shared.calls()) == OLD
     clock.now += 1
 
-    assert await key_of(await shared.calls()) == NEW
+    assert await key_of(await renewed(shared)) == NEW
 
 
 @pytest.mark.parametrize(
@@ -171,7 +186,7 @@ async def test_whatever_has_changed_in_its_extra_counts(shared, connect, clock, 
     connect(**change)
     clock.now += LOOK_UP_EVERY
 
-    assert await shared.calls() is not before
+    assert await renewed(shared) is not before
 
 
 async def test_a_refusal_has_the_connection_looked_up_at_once_but_not_more_than_twice_a_minute(
@@ -179,17 +194,21 @@ async def test_a_refusal_has_the_connection_looked_up_at_once_but_not_more_than_
 ):
     await shared.calls()
     clock.now += LOOK_UP_REFUSED_EVERY
-    await asyncio.gather(*[shared.refused() for _ in range(20)])
+    for _ in range(20):
+        shared.refused()
+    await shared.settled()
     assert looked_up.times == 2
 
     clock.now += LOOK_UP_REFUSED_EVERY - 1
     connect(NEW)
-    await shared.refused()
+    shared.refused()
+    await shared.settled()
     assert looked_up.times == 2
     assert await key_of(await shared.calls()) == OLD
 
     clock.now += 1
-    await shared.refused()
+    shared.refused()
+    await shared.settled()
     assert looked_up.times == 3
     assert await key_of(await shared.calls()) == NEW
 
@@ -212,8 +231,8 @@ async def test_a_look_up_that_fails_changes_nothing(
     with caplog.at_level(logging.WARNING, logger=connections.__name__):
         clock.now += LOOK_UP_EVERY
         if told == "by a refusal":
-            await shared.refused()
-        assert await shared.calls() is before
+            shared.refused()
+        assert await renewed(shared) is before
 
     assert "aws_default" in caplog.text
     assert (await before.look("churn")).name == "churn"
@@ -221,7 +240,7 @@ async def test_a_look_up_that_fails_changes_nothing(
     looked_up.error = None
     connect(NEW)
     clock.now += LOOK_UP_EVERY
-    assert await key_of(await shared.calls()) == NEW
+    assert await key_of(await renewed(shared)) == NEW
 
 
 async def test_a_connection_that_is_not_found_is_used_when_somebody_makes_it(shared, looked_up, clock):
@@ -272,7 +291,7 @@ async def test_a_call_in_flight_on_the_old_clients_is_answered(churn, shared, co
         await asyncio.sleep(0.01)
     connect(NEW)
     clock.now += LOOK_UP_EVERY
-    assert await shared.calls() is not calls
+    assert await renewed(shared) is not calls
     assert not look.done()
     await asyncio.to_thread(churn.simulator.client.clear_faults)
 
@@ -283,10 +302,174 @@ async def test_clients_of_before_are_closed_when_no_call_can_be_in_flight_on_the
     clients = []
     for number in range(8):
         connect(region_name=f"eu-west-{number}")
-        clients.append(await client_of(await shared.calls()))
+        clients.append(await client_of(await renewed(shared)))
         clock.now += max(LOOK_UP_EVERY, connections.KEPT_FOR)
 
     assert [is_closed(client) for client in clients] == [True] * 6 + [False] * 2
+
+
+# A secrets backend that hangs.
+
+
+@pytest.fixture
+def vault(monkeypatch, looked_up):
+    """A secrets backend that answers nothing about the connections in ``hangs`` until it is ``open``."""
+    found = AwsBaseHook.get_connection
+    vault = SimpleNamespace(hangs=set(), open=threading.Event(), asked=Counter())
+
+    def look_up(cls, conn_id):
+        vault.asked[conn_id] += 1
+        if conn_id in vault.hangs:
+            vault.open.wait(A_MOMENT)
+        return found(conn_id)
+
+    monkeypatch.setattr(AwsBaseHook, "get_connection", classmethod(look_up))
+    yield vault
+    vault.open.set()
+
+
+async def is_asked(vault, conn_id, times):
+    while vault.asked[conn_id] < times:  # noqa: ASYNC110 - a thread tells nobody
+        await asyncio.sleep(0.001)
+
+
+def a_wait(shared):
+    """A wait of the connection; its poller is not asked here."""
+    return EndpointWait(
+        shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0, now=lambda: 0.0
+    )
+
+
+@pytest.mark.parametrize("told", ["by the clock", "by a refusal"])
+async def test_calls_and_the_abort_switch_do_not_wait_for_a_look_up_that_hangs(
+    churn, shared, vault, clock, connect, told
+):
+    calls = await shared.calls()
+    vault.hangs.add("aws_default")
+    connect(NEW)
+    clock.now += LOOK_UP_EVERY if told == "by the clock" else LOOK_UP_REFUSED_EVERY
+    if told == "by a refusal":
+        shared.refused()
+
+    assert await shared.calls() is calls
+    await is_asked(vault, "aws_default", 2)
+    wait = a_wait(shared)
+    await wait.set_switch(AbortSwitch(endpoint_name="churn"), THROWN)
+    assert (await wait.look("churn")).name == "churn"
+    assert await shared.calls() is calls
+
+    # When it answers, what has changed is noticed.
+    vault.open.set()
+    await shared.settled()
+    assert await key_of(await shared.calls()) == NEW
+
+
+async def test_a_look_up_that_hangs_holds_up_no_other_connection(churn, shared, vault, clock, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", os.environ["AIRFLOW_CONN_AWS_DEFAULT"])
+    vault.hangs.add("aws_default")
+    hanging = asyncio.create_task(shared.calls())
+    await is_asked(vault, "aws_default", 1)
+    other = SharedConnection(partial(GuardrailsHook, aws_conn_id="other"))
+
+    assert (await a_wait(other).look("churn")).name == "churn"
+    clock.now += LOOK_UP_EVERY
+    await renewed(other)
+    assert vault.asked["other"] == 2
+    assert not hanging.done()
+
+    vault.open.set()
+    assert await key_of(await hanging) == OLD
+    await other.close()
+
+
+async def test_a_connection_can_be_closed_while_its_look_up_hangs(shared, vault):
+    vault.hangs.add("aws_default")
+    first = asyncio.create_task(shared.calls())
+    await is_asked(vault, "aws_default", 1)
+
+    await shared.close()
+
+    with pytest.raises(Unanswered, match="could not be opened"):
+        await first
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture
+def slowly(monkeypatch, connect):
+    """Let a look-up take so many seconds of the loop's time, and count those that were begun."""
+    slowly = SimpleNamespace(seconds=connections.LOOK_UP_WITHIN - 1, begun=0)
+
+    async def in_loop_time(threads, work, hook):
+        slowly.begun += 1
+        await asyncio.sleep(slowly.seconds)
+        return work(hook)
+
+    monkeypatch.setattr(connections, "in_thread", in_loop_time)
+    monkeypatch.setattr(
+        connections, "time", SimpleNamespace(monotonic=lambda: 1000.0 + asyncio.get_running_loop().time())
+    )
+    return slowly
+
+
+def test_a_first_look_up_that_hangs_is_given_up_for_all_and_made_again(slowly, caplog):
+    slowly.seconds = 24 * 3600.0
+
+    async def story():
+        shared = SharedConnection(GuardrailsHook)
+        first = await asyncio.gather(*[shared.calls() for _ in range(100)], return_exceptions=True)
+        given_up_at, slowly.seconds = asyncio.get_running_loop().time(), 1.0
+        with pytest.raises(Unanswered, match="a moment ago"):
+            await shared.calls()
+        await asyncio.sleep(connections.TRY_AGAIN_AFTER)
+        calls = await shared.calls()
+        await shared.close()
+        return first, given_up_at, calls
+
+    first, given_up_at, calls = warped(story())
+    assert {type(error) for error in first} == {Unanswered}
+    assert all(is_passing(error) for error in first)
+    assert given_up_at == pytest.approx(connections.LOOK_UP_WITHIN)
+    assert isinstance(calls, AsyncCalls)
+    assert slowly.begun == 2
+
+
+def test_whoever_is_cancelled_does_not_take_the_first_look_up_along(slowly):
+    async def story():
+        shared = SharedConnection(GuardrailsHook)
+        first, second = (asyncio.ensure_future(shared.calls()) for _ in range(2))
+        await asyncio.sleep(1)
+        first.cancel()
+        await asyncio.wait({first})
+        assert not second.done()
+        calls = await second
+        await shared.close()
+        return first.cancelled(), calls
+
+    cancelled, calls = warped(story())
+    assert cancelled
+    assert isinstance(calls, AsyncCalls)
+    assert slowly.begun == 1
+
+
+def test_a_look_up_that_hangs_is_made_again_after_a_while(slowly, connect, caplog):
+    async def story():
+        shared = SharedConnection(GuardrailsHook)
+        before = await shared.calls()
+        slowly.seconds = 24 * 3600.0
+        connect(NEW)
+        for _ in range(30):
+            await asyncio.sleep(60)
+            assert await shared.calls() is before
+        slowly.seconds = 1.0
+        await asyncio.sleep(LOOK_UP_EVERY)
+        after = await renewed(shared)
+        await shared.close()
+        return before, after
+
+    before, after = warped(story())
+    assert after is not before
+    assert slowly.begun <= 1 + 30 * 60 / LOOK_UP_EVERY + 1
+    assert "could not be looked up again" in caplog.text
 
 
 # Nothing secret is told.
@@ -300,10 +483,10 @@ async def test_neither_the_log_nor_what_is_kept_of_a_connection_holds_its_secret
         await (await shared.calls()).look("churn")
         connect(NEW)
         clock.now += LOOK_UP_EVERY
-        await (await shared.calls()).look("churn")
+        await (await renewed(shared)).look("churn")
         looked_up.error = RuntimeError("the vault is sealed")
         clock.now += LOOK_UP_EVERY
-        await shared.calls()
+        await renewed(shared)
 
     told = [record.getMessage() for record in caplog.records if record.name == connections.__name__]
     assert len(told) == 2

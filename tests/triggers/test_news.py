@@ -401,7 +401,7 @@ async def test_whatever_fails_is_said_once_and_tried_again(error, caplog):
     assert poller.is_told is False
     (record,) = caplog.records
     assert str(error) in record.getMessage()
-    connection.refused.assert_not_awaited()
+    connection.refused.assert_not_called()
 
 
 async def test_an_answer_after_failures_is_news_again():
@@ -413,7 +413,7 @@ async def test_an_answer_after_failures_is_news_again():
 async def test_credentials_that_the_queue_refuses_have_the_connection_looked_up():
     _, connection = await heard([failure("ExpiredToken"), failure("InvalidClientTokenId")], tries=3)
 
-    assert connection.refused.await_count == 2
+    assert connection.refused.call_count == 2
 
 
 async def test_a_queue_that_falls_silent_gives_those_who_rest_their_beat_again(

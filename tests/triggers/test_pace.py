@@ -78,3 +78,23 @@ def test_answers_make_it_as_quick_again_as_before():
     assert intervals == sorted(intervals, reverse=True)
     assert intervals[0] > 0
     assert intervals[-1] == 0
+
+
+def test_a_call_that_is_cancelled_takes_no_turn():
+    async def story():
+        pace = Pace()
+        await asyncio.sleep(10)
+        for _ in range(10):
+            pace.throttled()
+            await asyncio.sleep(10)
+        assert pace.interval == LONGEST_INTERVAL
+        await pace.keep()
+        cancelled = [asyncio.ensure_future(pace.keep()) for _ in range(50)]
+        await asyncio.sleep(1)
+        for turn in cancelled:
+            turn.cancel()
+        began = asyncio.get_running_loop().time()
+        await pace.keep()
+        return asyncio.get_running_loop().time() - began
+
+    assert warped(story()) <= LONGEST_INTERVAL

@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from botocore.exceptions import ClientError
@@ -51,7 +52,7 @@ class Account:
     async def calls(self):
         return self
 
-    async def refused(self):
+    def refused(self):
         self.refusals += 1
 
     async def look(self, name):
@@ -311,6 +312,67 @@ def test_a_list_that_hangs_holds_up_nobody_longer_than_the_gap():
     assert max(play(account)) <= 1000 + 300 + polling.LONGEST_SWEEP + 10
 
 
+@pytest.mark.parametrize("expected", [None, EndpointStatus.CREATING])
+def test_a_list_that_hangs_delays_no_look_that_it_does_not_spare(expected):
+    account = fleet(30, hanging={"ListEndpoints"})
+
+    async def story():
+        poller = Poller(account, ENDPOINTS)
+        others = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
+        poller.join("alone")
+        seen = []
+        while now() < HOUR:
+            rest = Rest(name="alone", seconds=30.0, until=0.0, expected=expected)
+            await poller.next_look(rest, every=30.0, gap=60.0, until=2 * HOUR)
+            seen.append(now())
+        poller.leave("alone")
+        for wait in others:
+            wait.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await poller.close()
+        return seen
+
+    seen = warped(story())
+    longest = 30 if expected is None else 60  # a list of its own would spare it until the gap is over
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= longest + 3
+
+
+def test_a_list_that_hangs_does_not_delay_the_look_after_the_gap():
+    account = fleet(30, hanging={"ListEndpoints"})
+    account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
+
+    assert max(play(account, gap=120.0)) <= 1000 + 120 + 5
+
+
+def test_two_lists_are_read_at_once():
+    account = fleet(60)
+    account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
+    half = account.endpoints[:30]
+    account.hanging = {"ListEndpoints"}
+
+    async def story():
+        poller = Poller(account, ENDPOINTS)
+        for name in account.endpoints:
+            poller._described_at[name] = 0.0
+        waits = [
+            asyncio.ensure_future(
+                wait_for_end(
+                    poller, name, expected=UPDATING if name in half else EndpointStatus.CREATING, gap=HOUR
+                )
+            )
+            for name in account.endpoints
+        ]
+        await asyncio.sleep(60)
+        reading = account.counted["ListEndpoints"]
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        await poller.close()
+        return reading
+
+    assert warped(story()) == 2
+
+
 def test_credentials_that_are_refused_are_looked_up_and_end_no_wait():
     account = fleet(2, failing={"DescribeEndpoint": failure("ExpiredTokenException")})
 
@@ -370,6 +432,93 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind_and_the_others_alone():
     assert isinstance(ends.pop(3), asyncio.CancelledError)
     assert max(ends) <= 1000 + 40
     assert not any(left)
+
+
+def left_behind(poller):
+    """What is kept of waits: everything that holds something, but for the poller's own task."""
+    kept = {name: each for name, each in vars(poller).items() if isinstance(each, dict | set | list) and each}
+    kept["_tasks"] = {task for task in poller._tasks if task.get_coro().__name__ != "_run"}
+    timers = [each for each in asyncio.get_running_loop()._scheduled if not each.cancelled()]
+    return {name: each for name, each in {**kept, "timers": timers}.items() if each}
+
+
+CANCELLED_WHILE = {
+    "the first look is under way": (fleet(200), 0.5),
+    "most looks wait for a slot": (fleet(200), 3.5),
+    "it rests": (fleet(200), 25.0),
+    "looks are spaced": (
+        fleet(200, failing={"ListEndpoints": failure("AccessDeniedException", "ListEndpoints")}),
+        40.0,
+    ),
+    "calls are paced": (fleet(200, failing={"DescribeEndpoint": failure("ThrottlingException")}), 40.0),
+    "a list is read": (fleet(200), 52.5),
+    "a list hangs": (fleet(200, hanging={"ListEndpoints"}), 70.0),
+    "everything hangs": (fleet(200, hanging={"ListEndpoints", "DescribeEndpoint"}), 100.0),
+}
+
+
+@pytest.mark.parametrize("moment", CANCELLED_WHILE)
+def test_two_hundred_waits_that_are_cancelled_leave_nothing_behind(moment):
+    account, after = CANCELLED_WHILE[moment]
+    account.counted.clear()
+
+    async def story():
+        poller = Poller(account, ENDPOINTS)
+        waits = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
+        await asyncio.sleep(after)
+        for wait in waits:
+            wait.cancel()
+        ends = await asyncio.gather(*waits, return_exceptions=True)
+        made = account.counted.copy()
+        await asyncio.sleep(0.001)
+        left = left_behind(poller)
+        await asyncio.sleep(HOUR)
+        later = left_behind(poller)
+        await poller.close()
+        return ends, account.counted - made, left, later
+
+    ends, made_since, left, later = warped(story())
+    assert all(isinstance(end, asyncio.CancelledError) for end in ends)
+    assert (left, later) == ({}, {})
+    assert not made_since
+
+
+def test_a_wait_that_is_cancelled_leaves_its_look_to_another_that_waits_for_the_same():
+    account = fleet(1)
+
+    async def story():
+        poller = Poller(account, ENDPOINTS)
+        cancelled, other = (asyncio.ensure_future(wait_for_end(poller, "churn-0")) for _ in range(2))
+        await asyncio.sleep(0.5)
+        cancelled.cancel()
+        await asyncio.sleep(10)
+        seen = poller._described_at["churn-0"]
+        other.cancel()
+        await asyncio.gather(cancelled, other, return_exceptions=True)
+        await poller.close()
+        return seen
+
+    assert warped(story()) == pytest.approx(1 + polling.BREATH)
+    assert account.counted["DescribeEndpoint"] == 1
+
+
+def test_a_wait_that_begins_when_the_one_before_is_cancelled_has_its_own_look():
+    account = fleet(1, hanging={"churn-0"})
+
+    async def story():
+        poller = Poller(account, ENDPOINTS)
+        before = asyncio.ensure_future(wait_for_end(poller, "churn-0"))
+        await asyncio.sleep(10)
+        account.hanging.clear()
+        account.ends_at = {"churn-0": 5.0}
+        before.cancel()
+        after = asyncio.ensure_future(wait_for_end(poller, "churn-0"))
+        end = await after
+        await asyncio.gather(before, return_exceptions=True)
+        await poller.close()
+        return end
+
+    assert warped(story()) <= 10 + 2
 
 
 # News from elsewhere.

@@ -51,7 +51,7 @@ def stop(candidate, simulated_sleep):
 
 def in_simulated_time(operator: Any, churn: Any, sleep: Any) -> Any:
     operator.sleep = sleep
-    operator.now = lambda: churn.now().timestamp()
+    operator.monotonic = lambda: churn.now().timestamp()
     return operator
 
 

@@ -77,7 +77,7 @@ class Case:
 
     def _run(self, operator: Any, crash: Crash | None) -> dict[str, Any] | None:
         wire = self.account.wire
-        operator.sleep, operator.now = self._sleep, self.account.time
+        operator.sleep, operator.monotonic = self._sleep, self.account.time
         wire.begin(crash)
         try:
             report = operator.execute(self.context)

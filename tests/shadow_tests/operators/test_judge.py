@@ -17,6 +17,7 @@ from airflow_guardrails.exceptions import (
     ShadowTestCancelled,
     ShadowTestNotFound,
 )
+from airflow_guardrails.operators import judging
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.rules import MetricRule
 from tests.conftest import START
@@ -284,3 +285,53 @@ def test_a_rule_that_says_nothing_sensible_is_refused(judge, trial, context, wro
 def test_an_argument_out_of_range_is_refused_when_the_dag_is_parsed(judge, wrong):
     with pytest.raises(InvalidArgument, match="got"):
         judge(**wrong)
+
+
+# A judge that fails.
+
+
+@pytest.mark.parametrize("kind", ["intervals", "kayenta"])
+def test_a_judge_that_raises_is_undecided_with_the_reason(
+    judge, trial, context, task_instance, monkeypatch, kind
+):
+    def fails(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    trial()
+    monkeypatch.setattr(judging, "judge" if kind == "intervals" else "judge_kayenta", fails)
+
+    with pytest.raises(
+        CandidateUndecided, match=r"could not be judged \(ZeroDivisionError: division by zero\)"
+    ):
+        judge(judge=kind).execute(context)
+
+    report = task_instance.xcoms["verdict"]
+    assert report["label"] == "Inconclusive"
+    assert [reason["metric"] for reason in report["reasons"]] == ["metrics"]
+
+
+def test_answers_that_cannot_be_judged_are_undecided_with_the_reason(judge, trial, context, monkeypatch):
+    def fails(*_: Any, **__: Any) -> None:
+        raise ValueError("no scores")
+
+    trial()
+    monkeypatch.setattr(judging, "prediction_reason", fails)
+
+    with pytest.raises(CandidateUndecided, match=r"answers could not be judged \(ValueError: no scores\)"):
+        judge(predictions={}).execute(context)
+
+
+def test_a_test_that_still_runs_is_judged_again_after_a_judge_that_raises(judge, trial, context, monkeypatch):
+    judged, calls = judging.judge, []
+
+    def fails_once(*arguments: Any, **more: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise ZeroDivisionError("division by zero")
+        return judged(*arguments, **more)
+
+    trial()
+    monkeypatch.setattr(judging, "judge", fails_once)
+
+    assert judge(until_decided=True).execute(context)["label"] == "Pass"
+    assert len(calls) > 1
