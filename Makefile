@@ -4,10 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_E2E := $(VENV)/.ready-e2e
+# Another environment, with the oldest Airflow that is supported, as it was installed in those days.
+OLDEST := .venv-oldest
+OLDEST_AIRFLOW := 3.1.8
+OLDEST_DAY := 2026-03-20
+READY_OLDEST := $(OLDEST)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test proofs e2e soak calibrate check clean constraints
+.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate check clean constraints \
+	constraints-oldest
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +22,7 @@ help:
 	@echo "make test         all tests but those of make proofs and make e2e"
 	@echo "make proofs       what goes through all cases: a crash at every call and a retry, flags by outcomes by modes"
 	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
+	@echo "make e2e-oldest   the same kills on Airflow $(OLDEST_AIRFLOW), in an environment of its own"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
@@ -38,6 +45,10 @@ e2e: $(READY_E2E)
 	@.ci/install-postgresql || true
 	@$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
+e2e-oldest: $(READY_OLDEST)
+	@.ci/install-postgresql || true
+	@$(OLDEST)/bin/python -m pytest -m e2e tests/e2e/kills/test_kills.py tests/e2e/kills/test_marked_failed.py $(ARGS)
+
 soak: SCHEDULES ?= 10000
 soak: SEED ?= $(shell date +%s)
 soak: $(READY)
@@ -55,6 +66,10 @@ check: $(READY)
 # uv is only quicker: where it cannot be had or does not get through, pip does the same.
 INSTALL = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt $(1) \
 	|| PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt $(1)
+INSTALL_OLDEST = VIRTUAL_ENV=$(OLDEST) $(BIN)/uv pip install --quiet -c constraints-oldest.txt \
+		-b constraints-oldest.txt $(1) \
+	|| PIP_BUILD_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python -m pip install --quiet \
+		-c constraints-oldest.txt $(1)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once) ..."
@@ -69,10 +84,23 @@ $(READY_E2E): $(READY)
 	@$(call INSTALL,--group e2e)
 	@touch $@
 
+$(READY_OLDEST): $(READY) constraints-oldest.txt
+	@echo "Setting up $(OLDEST) with Airflow $(OLDEST_AIRFLOW) (once) ..."
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(call INSTALL_OLDEST,-e '.[simulator]' --group dev --group e2e)
+	@touch $@
+
 constraints: $(READY)
 	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
 		--extra simulator --group dev --group e2e pyproject.toml - --output-file constraints.txt
 
+# The simulator's moto is pinned, and newer than that day.
+constraints-oldest: $(READY)
+	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\npip\n' | $(BIN)/uv pip compile --quiet --universal \
+		--python-version 3.10 --no-header --no-annotate --exclude-newer $(OLDEST_DAY) \
+		--exclude-newer-package moto=2026-11-30 --extra simulator --group dev --group e2e pyproject.toml - \
+		--output-file constraints-oldest.txt
+
 clean:
-	rm -rf $(VENV) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,12 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.permissions import denied_action, denied_resource
 from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.exceptions import AccessDenied, ConnectionNotFound, InvalidArgument, UnexpectedAnswer
+from airflow_guardrails.exceptions import (
+    AccessDenied,
+    ConnectionNotFound,
+    InvalidArgument,
+    UnexpectedAnswer,
+)
 from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
@@ -39,7 +44,8 @@ class ConnectedTask(BaseOperator):
     """
     Base of the operators and sensors of this package that speak to AWS.
 
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS, which must exist; ``None``: boto3's default credential
+        chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
@@ -158,7 +164,7 @@ class ConnectedTask(BaseOperator):
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(errors.text_for_people(error)) from error
         except errors.ConnectionNotFound as error:
-            raise ConnectionNotFound(str(error)) from error
+            raise ConnectionNotFound(errors.text_for_people(error)) from error
         except NoRegionError as error:
             raise InvalidArgument(
                 f"region_name must be given (got {self.region_name!r}): neither the connection nor the "

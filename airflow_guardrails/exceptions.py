@@ -9,8 +9,8 @@ error                    retried  means
 =======================  =======  ===========================================================================
 GuardrailsError                   root of all of them
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
- ConnectionNotFound      no       no Airflow connection of this name; nothing was sent to AWS
  AccessDenied            no       AWS does not allow a call that the task needs; the text names the action
+ ConnectionNotFound      no       no Airflow connection of this name; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
  PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it

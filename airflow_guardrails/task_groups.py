@@ -10,6 +10,7 @@ from airflow.sdk import TaskGroup
 
 from airflow_guardrails.domain.shadow_test import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
@@ -56,14 +57,18 @@ def guarded_deployment(
     """
     Bring a model into service: tried in the shadow of the one that serves, judged, then under alarms.
 
-    The group has five tasks::
+    The group has six tasks::
 
-        shadow_test -> observe -> judge -> stop_shadow_test -> guarded_update
+        shadow_test -> observe -> judge -> stop_shadow_test -> guarded_update -> conclude
 
     ``stop_shadow_test`` is a teardown: it takes the shadow down however the judge has decided, also when a
     task before it failed. It keeps production, and ``guarded_update`` then brings the model in by *strategy*.
     That is one update more than promoting the shadow, and the only way in which an alarm can still undo it.
     Unless the judge says Pass, ``guarded_update`` does not run, and the endpoint is as it was.
+
+    ``conclude`` is a teardown as well: if somebody marks ``guarded_update`` failed, it sees to the abort,
+    also while no triggerer runs, and tells how the update ended. What comes after the group does not wait
+    for it.
 
     Put it behind your own tasks: ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
 
@@ -188,6 +193,7 @@ def guarded_deployment(
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         [judge, stop] >> update
+        SageMakerConcludeRolloutOperator(task_id="conclude", update=update)
     return group
 
 

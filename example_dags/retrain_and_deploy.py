@@ -26,6 +26,7 @@ from tumour_tasks import (
     trained_and_evaluated,
 )
 
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
 
@@ -61,6 +62,8 @@ def retrain_and_deploy() -> None:
     artefact >> [model, alarms]
     model >> endpoint_config
     [endpoint_config, alarms] >> guarded_update
+    # Marking guarded_update failed rolls it back, also while no triggerer runs.
+    SageMakerConcludeRolloutOperator(task_id="conclude", update=guarded_update)
 
 
 retrain_and_deploy()

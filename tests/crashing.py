@@ -22,6 +22,11 @@ START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 CHANGING = frozenset({"UpdateEndpoint", "CreateInferenceExperiment", "StopInferenceExperiment"})
 
 
+def is_reading(operation: str) -> bool:
+    """Whether a call changes nothing, by the first word of its name."""
+    return operation.startswith(("Describe", "Get", "List"))
+
+
 class Died(BaseException):
     """The process is gone; no except clause and nobody's clean-up stands in its way."""
 
@@ -48,21 +53,28 @@ class Wire:
 
     calls: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
+    # Each call that may change something, with its arguments.
+    changes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     crash: Crash | None = None
     dying: bool = False
     clients: dict[Any, Any] = field(default_factory=dict)
 
     def begin(self, crash: Crash | None) -> None:
-        self.calls, self.crash, self.dying = [], crash, False
+        self.calls, self.changes, self.crash, self.dying = [], [], crash, False
 
     def listen(self, client: Any) -> None:
         client.meta.events.register_first("provide-client-params", self.go_on)
+        client.meta.events.register("provide-client-params", self._asked_for)
         client.meta.events.register("before-send", self._sending)
         client.meta.events.register_first("after-call", self._carried_out)
 
     def go_on(self, **_: Any) -> None:
         if self.dying:
             raise Died
+
+    def _asked_for(self, *, params: Any, model: Any, **_: Any) -> None:
+        if not is_reading(model.name):
+            self.changes.append((model.name, dict(params)))
 
     def _sending(self, *, event_name: str, **_: Any) -> None:
         self.calls.append(event_name.rpartition(".")[2])
@@ -124,11 +136,28 @@ class Account:
     def config(self, name: str, **more: Any) -> None:
         self.world.sagemaker.catalogue.create_endpoint_config({"EndpointConfigName": name, **more})
 
+    def delete_config(self, name: str) -> None:
+        self.world.sagemaker.catalogue.delete_endpoint_config({"EndpointConfigName": name})
 
-def new_context(task_id: str) -> dict[str, Any]:
+    def tags(self, config: str) -> dict[str, str]:
+        """The tags of an endpoint configuration; none if it is gone."""
+        catalogue = self.world.sagemaker.catalogue
+        return dict(catalogue.tags.of(catalogue.arn("endpoint-config", config)))
+
+
+class TaskInstance(SimpleNamespace):
+    """What Airflow knows of one task instance, over all of its tries."""
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {self.run_id: {self.task_id: self.state}}
+
+    def xcom_push(self, **_: Any) -> None: ...
+
+
+def new_context(task_id: str, map_index: int = -1) -> dict[str, Any]:
     """What Airflow hands to each try of one task instance."""
-    task_instance = SimpleNamespace(
-        dag_id="deploy", run_id="r", task_id=task_id, map_index=-1, xcom_push=lambda **_: None
+    task_instance = TaskInstance(
+        dag_id="deploy", run_id="r", task_id=task_id, map_index=map_index, try_number=1, state="running"
     )
     return {"ti": task_instance}
 

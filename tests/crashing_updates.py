@@ -11,9 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.aws.intent import parse_intent
+from airflow_guardrails.domain.abort_switch import AbortSwitch, switch_prefix
+from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
-from tests.conftest import alarm_request
+from airflow_guardrails.operators.intents import STATE_KEY
+from tests.conftest import alarm_request, switch_of
 from tests.crashing import Account, Crash, Died, Moment, crashable_simulator
 
 VARIANT = {
@@ -83,12 +86,30 @@ class UpdateCase(ABC):
         return self.describe()["EndpointConfigName"]
 
     @property
-    def switch(self) -> AbortSwitch:
-        return AbortSwitch(endpoint_name=self.endpoint)
+    @abstractmethod
+    def target(self) -> str | None:
+        """Name of the configuration that the task brings into service; None while nobody knows it."""
+
+    @property
+    def switch(self) -> AbortSwitch | None:
+        target = self.target
+        return switch_of(self.endpoint, target, self.context["ti"]) if target else None
 
     @property
     def is_thrown(self) -> bool:
-        return self.account.world.alarms.state(self.switch.alarm_name) == "ALARM"
+        switch = self.switch
+        return switch is not None and self.account.world.alarms.state(switch.alarm_name) == "ALARM"
+
+    @property
+    def leftover(self) -> str:
+        """Name of the abort switch of an earlier rollout."""
+        return f"{switch_prefix(self.endpoint)}{'0' * 20}-{'0' * 8}"
+
+    @property
+    def switches(self) -> list[str]:
+        """Names of the abort switches that there are of this endpoint."""
+        names = (alarm.name for alarm in self.account.world.alarms.all())
+        return [name for name in names if name.startswith(switch_prefix(self.endpoint))]
 
     def set_alarm(self, state: str) -> None:
         self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
@@ -96,23 +117,27 @@ class UpdateCase(ABC):
     # From the beginning to the end.
 
     def begin(self, **config: Any) -> None:
-        """Let the endpoint serve its old configuration, made of *config*, under its alarm."""
+        """
+        Let the endpoint serve its old configuration, made of *config*, under its alarm.
+
+        An earlier rollout has left its abort switch.
+        """
         self.account.config(self.old, **config)
-        self.account.world.sagemaker.create_endpoint(
-            {"EndpointName": self.endpoint, "EndpointConfigName": self.old}
-        )
-        self.account.world.alarms.put_metric_alarm(alarm_request(self.alarm))
+        world = self.account.world
+        world.sagemaker.create_endpoint({"EndpointName": self.endpoint, "EndpointConfigName": self.old})
+        world.alarms.put_metric_alarm(alarm_request(self.alarm))
         self.set_alarm("OK")
-        # Alarms are judged every 10 s: begun on a full minute, every case makes the same calls.
+        world.alarms.put_metric_alarm(alarm_request(self.leftover))
+        # Alarms are judged every 10 s: begun at the same second, every case makes the same calls, and one
+        # second before that, few of them.
         self.account.advance(minutes=10)
-        self.account.advance(seconds=60.4 - self.account.time() % 60)
+        self.account.advance(seconds=58.4 - self.account.time() % 60 + 60)
 
     def forget(self) -> None:
         """Keep the simulator small, and so quick."""
         world = self.account.world
         world.sagemaker.vanish(self.endpoint)
-        known = {alarm.name for alarm in world.alarms.all()}
-        world.alarms.delete(known & {self.alarm, self.switch.alarm_name})
+        world.alarms.delete([self.alarm, *self.switches])
 
 
 def _end_of(operator: Any, context: dict[str, Any]) -> End:
@@ -167,8 +192,9 @@ class TaskState:
     def set(self, key: str, value: Any) -> None:
         self._kept[key] = json.dumps(value)
 
-    def values(self) -> list[Any]:
-        return [tag for kept in self._kept.values() for tag in json.loads(kept)["tags"]]
+    @property
+    def intents(self) -> list[Intent | None]:
+        return [parse_intent(text) for text in (self.get(STATE_KEY) or {}).values()]
 
 
 def may_not_tag(account: Account) -> None:

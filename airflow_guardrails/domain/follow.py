@@ -87,7 +87,7 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
     pause, clock = 0.0, following.clock(watch.as_of)
     while True:
         yield _rest(watch, pause, clock)
-        watch = yield from observe(watch)
+        watch = _after_an_interruption(watch, (yield from observe(watch)), following.every)
         if not watch.unanswered and watch.as_of is not None:
             clock.answered(watch.as_of)
         if watch.is_analysed:
@@ -99,6 +99,19 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
         if watch.outcome is not None:
             return watch, (yield from conclude(watch))
         pause = max(0.0, min(following.every, longest_pause(watch), clock.seconds_until(watch.deadline)))
+
+
+# Seconds that a trigger may take to begin, beyond the pause between two looks.
+_SLOW_START = 60.0
+
+
+def _after_an_interruption(before: Watch, seen: Watch, every: float) -> Watch:
+    """Note that stages may be missing where the triggerer was away between the last look and this one."""
+    recalled = before.last_look is None and before.as_of is not None
+    if not recalled or seen.as_of is None or before.as_of is None:
+        return seen
+    away = (seen.as_of - before.as_of).total_seconds()
+    return replace(seen, stages_complete=seen.stages_complete and away <= every + _SLOW_START)
 
 
 def _rest(watch: Watch, pause: float, clock: AwsClock) -> Rest:

@@ -156,15 +156,16 @@ class SharingHook(AwsBaseHook):
 
         Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
         hangs for one connection would hold up the look-ups of all.
+
+        :raises aws.errors.ConnectionNotFound: if there is none of this name. The amazon provider would use
+            the machine's own credentials, of an unknown account.
         """
         if self._kin is not None:
             return self._kin.conn_config
         if self._known is None:
-            known = _look_up(self)
-            if self.aws_conn_id and not known:
-                # The amazon provider would use the machine's own credentials, of who knows which account.
-                raise ConnectionNotFound(name=self.aws_conn_id)
-            self._known = known
+            self._known = _look_up(self)
+        if self.aws_conn_id and not self._known:
+            raise ConnectionNotFound(name=self.aws_conn_id)
         return self._known
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:

@@ -66,7 +66,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
         endpoints, for deferred waits to be told instead of looking at each beat. (templated)
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
@@ -180,7 +180,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
-            previous=_known_name(self.previous_endpoint_config_name),
+            previous=self.previous_endpoint_config_name,
             # Whoever launched it may have taken the time of the answer, which comes after the StartTime.
             asked_at=started_after - LONGEST_CALL if started_after else None,
             launched_at=started_after,
@@ -233,11 +233,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                 "what it has seen, and cannot tell a rollback from an update that never began. Use "
                 "deferrable=True to free the worker slot"
             )
-
-
-def _known_name(value: str | None) -> str | None:
-    """Return None where a template has rendered to nothing: no configuration was named."""
-    return None if value in {None, "", "None"} else value
 
 
 def _try(context: Any) -> int | None:

@@ -59,9 +59,9 @@ class SharedConnection:
         self._fingerprint = ""
         self._looked_up_at = 0.0
         self._not_before = 0.0
-        self._not_found_since: float | None = None
         # The one look-up that is under way.
         self._look_up: asyncio.Task[Exception | None] | None = None
+        self._not_found_since: float | None = None
 
     async def calls(self) -> AsyncCalls:
         """

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_guardrails.aws.abort_switch import drift, publish_request, put_switch_request, switch_definition
+from airflow_guardrails.aws.abort_switch import (
+    publish_request,
+    put_switch_request,
+    switch_definition,
+    switch_target,
+)
 from airflow_guardrails.domain.abort_switch import RESET, THROWN, AbortSwitch
 from tests.conftest import switch_of
 
@@ -14,7 +19,8 @@ DEFINITION = switch_definition(SWITCH)
 
 @pytest.mark.parametrize("endpoint_name", ["a", "a" * 63])
 def test_the_alarm_is_one_that_put_metric_alarm_accepts(cloudwatch, refused, endpoint_name):
-    request = put_switch_request(AbortSwitch(endpoint_name=endpoint_name))
+    switch = AbortSwitch.of(endpoint_name, owner=SWITCH.owner, target="v" * 63)
+    request = put_switch_request(switch, target="v" * 63)
 
     assert refused("PutMetricAlarm", request) == ""
     members = cloudwatch.operation_model("PutMetricAlarm").input_shape.members
@@ -25,10 +31,13 @@ def test_the_alarm_is_one_that_put_metric_alarm_accepts(cloudwatch, refused, end
 
 
 def test_the_alarm_is_one_datapoint_of_ten_seconds_that_stays_without_data():
-    assert DEFINITION == {
+    assert {
         "Namespace": "AirflowGuardrails",
         "MetricName": "Abort",
-        "Dimensions": [{"Name": "EndpointName", "Value": "churn"}],
+        "Dimensions": [
+            {"Name": "EndpointName", "Value": "churn"},
+            {"Name": "Rollout", "Value": SWITCH.rollout},
+        ],
         "Statistic": "Maximum",
         "Period": 10,
         "EvaluationPeriods": 1,
@@ -36,18 +45,25 @@ def test_the_alarm_is_one_datapoint_of_ten_seconds_that_stays_without_data():
         "Threshold": 1.0,
         "ComparisonOperator": "GreaterThanOrEqualToThreshold",
         "TreatMissingData": "ignore",
-    }
+    } == DEFINITION
 
 
 def test_the_alarm_notifies_nobody():
-    request = put_switch_request(SWITCH)
+    request = put_switch_request(SWITCH, target="churn-v2")
     assert request["ActionsEnabled"] is False
     assert not [name for name in request if name.endswith("Actions")]
 
 
-def test_every_endpoint_has_a_switch_of_its_own_and_always_the_same():
-    assert SWITCH.alarm_name == switch_of().alarm_name
-    assert SWITCH.alarm_name != AbortSwitch(endpoint_name="churn-2").alarm_name
+@pytest.mark.parametrize(
+    "other",
+    [switch_of("churn-2"), switch_of(target="churn-v3")],
+    ids=["endpoint", "target"],
+)
+def test_what_throws_one_switch_throws_no_other(other):
+    """Neither the alarm's name nor its metric is that of another rollout."""
+    assert switch_definition(other)["Dimensions"] != DEFINITION["Dimensions"]
+    assert publish_request(other, THROWN)["MetricData"][0]["Dimensions"] != DEFINITION["Dimensions"]
+    assert other.alarm_name != SWITCH.alarm_name
 
 
 @pytest.mark.parametrize("value", [THROWN, RESET])
@@ -63,78 +79,25 @@ def test_what_is_published_is_what_the_alarm_watches_second_by_second(refused, v
     assert (datum["Value"] >= DEFINITION["Threshold"]) is (value == THROWN)
 
 
-def test_an_alarm_as_it_was_made_has_not_drifted_whatever_else_aws_says_of_it():
-    described = {**put_switch_request(SWITCH), "StateValue": "ALARM", "AlarmArn": "arn:aws:cloudwatch:::a"}
-    assert drift(SWITCH, described) == []
+def described(**more):
+    """As DescribeAlarms says it of an alarm that was made by this package."""
+    alarm = put_switch_request(SWITCH, target="churn-v2")
+    return {"MetricAlarms": [{**alarm, "StateValue": "OK", **more}], "CompositeAlarms": []}
 
 
-OTHER = {
-    "Namespace": "AWS/SageMaker",
-    "MetricName": "Aborts",
-    "Dimensions": [{"Name": "EndpointName", "Value": "churn-2"}],
-    "Statistic": "Average",
-    "Period": 60,
-    "EvaluationPeriods": 3,
-    "DatapointsToAlarm": 2,
-    "Threshold": 2.0,
-    "ComparisonOperator": "LessThanThreshold",
-    "TreatMissingData": "missing",
-}
+def test_the_target_is_read_from_the_alarm_that_somebody_else_has_made():
+    assert switch_target(described()) == "churn-v2"
 
 
-@pytest.mark.parametrize("name", list(DEFINITION))
-def test_every_part_that_drifts_is_told_by_name_and_value(name):
-    described = {**put_switch_request(SWITCH), name: OTHER[name]}
-    assert drift(SWITCH, described) == [f"{name} is {OTHER[name]!r}, must be {DEFINITION[name]!r}"]
-
-
-def test_a_part_that_is_missing_has_drifted_too():
-    described = put_switch_request(SWITCH)
-    del described["DatapointsToAlarm"]
-    assert drift(SWITCH, described) == ["DatapointsToAlarm is None, must be 1"]
-
-
-def test_a_composite_alarm_of_the_same_name_is_no_switch():
-    assert len(drift(SWITCH, {"AlarmName": SWITCH.alarm_name, "AlarmRule": "TRUE"})) == len(DEFINITION)
-
-
-def test_an_alarm_that_asks_for_a_unit_never_sees_what_is_published():
-    described = {**put_switch_request(SWITCH), "Unit": "Count"}
-    assert drift(SWITCH, described) == ["Unit is 'Count', must be None"]
-
-
-# Not there together with a Statistic on a MetricName.
-EXCLUDED = {
-    "ExtendedStatistic",
-    "EvaluateLowSampleCountPercentile",
-    "Metrics",
-    "ThresholdMetricId",
-    "EvaluationCriteria",
-    "EvaluationInterval",
-}
-# A switch looks at one period of 10 s, wherever its window begins; while it warms up it is not OK, and no
-# update begins.
-INDIFFERENT = {"EvaluationWindow", "WarmUpConfiguration"}
-# Names, actions, and how the alarm stands.
-NO_PART_OF_IT = {
-    "AlarmName",
-    "AlarmArn",
-    "AlarmDescription",
-    "AlarmConfigurationUpdatedTimestamp",
-    "ActionsEnabled",
-    "ActionConfiguration",
-    "OKActions",
-    "AlarmActions",
-    "InsufficientDataActions",
-    "StateValue",
-    "StateReason",
-    "StateReasonData",
-    "StateUpdatedTimestamp",
-    "StateTransitionedTimestamp",
-    "EvaluationState",
-}
-
-
-def test_whatever_decides_when_an_alarm_trips_is_compared(cloudwatch):
-    members = set(cloudwatch.shape_for("MetricAlarm").members)
-    assert members - EXCLUDED - INDIFFERENT - NO_PART_OF_IT == {*DEFINITION, "Unit"}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"MetricAlarms": []},
+        described(AlarmDescription=None),
+        described(AlarmDescription=""),
+        described(AlarmDescription="Changed by hand to churn-v2"),
+    ],
+)
+def test_a_target_that_no_alarm_tells_is_not_made_up(answer):
+    assert switch_target(answer) is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.domain.cause import CauseKind
-from airflow_guardrails.domain.deadline import MARGIN, PROVISIONING
+from airflow_guardrails.domain.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
 from airflow_guardrails.domain.endpoint import EndpointStatus
 from airflow_guardrails.domain.report import SCHEMA_VERSION, rollout_report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Outcome, Rollout, Watch
@@ -42,6 +42,8 @@ def test_every_status_and_every_outcome_has_its_row(word):
 
 def test_the_durations_are_those_in_force():
     assert f"for {DEFAULT_GRACE.total_seconds():g}\nseconds" in section("The grace period")
-    assert (PROVISIONING.total_seconds(), MARGIN.total_seconds()) == (3600, 900)
-    assert "an hour" in section("When the time is up")
-    assert "15 minutes on top" in section("When the time is up")
+    assert PROVISIONING.total_seconds() == MARGIN.total_seconds() == 900
+    assert LONGEST_UPDATE.total_seconds() == 8 * 3600
+    assert "at least 15\n  minutes" in section("When the time is up")
+    assert "15 minutes for the old fleet to go" in section("When the time is up")
+    assert "at most SageMaker's eight hours" in section("When the time is up")

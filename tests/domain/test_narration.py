@@ -7,8 +7,17 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_guardrails.domain.alarms import Alarm, AlarmState
-from airflow_guardrails.domain.endpoint import Stage
-from airflow_guardrails.domain.narration import narrate_outcome, narrate_stage
+from airflow_guardrails.domain.endpoint import (
+    Endpoint,
+    EndpointStatus,
+    MissingEndpoint,
+    PendingDeployment,
+    Stage,
+    StageMark,
+    Variant,
+)
+from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.narration import narrate_outcome, narrate_stage, when_an_abort_acts
 from airflow_guardrails.domain.rollout import Outcome, StageChange
 from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Linear, Rolling
 
@@ -115,8 +124,8 @@ SENTENCES = {
     ),
     Outcome.FAILED: "The update of endpoint churn to v2 failed: its status is InService.",
     Outcome.SUPERSEDED: (
-        "The update of endpoint churn to v2 was overtaken: it now serves, or moves to, a configuration that "
-        "is neither v2 nor v1 (serving: v1). Find out who updates this endpoint besides this task."
+        "The update of endpoint churn to v2 was overtaken: somebody else has updated the endpoint since (it "
+        "serves v1, and served v1 before). Find out who updates this endpoint besides this task."
     ),
     Outcome.NOT_STARTED: (
         "No update of endpoint churn to v2 was ever seen: it serves v1. Check that the update was asked for, "
@@ -196,3 +205,97 @@ def test_names_with_braces_are_told_as_they_are():
 
 def test_a_rollout_without_an_outcome_is_under_way():
     assert narrate_outcome(report(None)) == "The update of endpoint churn to v2 is under way."
+
+
+# What a time-out says of the rollout it ends
+
+THROWN = {"abort_switch_thrown_at": "2026-03-02T11:00:00+00:00"}
+
+
+def test_a_rollout_that_was_aborted_is_not_said_to_be_left_running():
+    assert narrate_outcome(report("TimedOut", **THROWN)) == (
+        "The update of endpoint churn to v2 did not end in time (status InService); its abort switch was "
+        "thrown at 2026-03-02T11:00:00+00:00, and it was not rolled back yet. A retry of this task goes on "
+        "watching it."
+    )
+    assert "left running" in narrate_outcome(report("TimedOut", abort_switch_thrown_at=None))
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.TIMED_OUT])
+def test_only_a_time_out_says_what_has_become_of_the_rollout(outcome):
+    assert narrate_outcome(report(outcome.value, **THROWN)) == SENTENCES[outcome]
+
+
+# When an abort acts
+
+NOW = "it acts now, for the update bakes"
+NEVER = "no bake is left in which it could act, so SageMaker will finish the update"
+UNKNOWN = "it acts in the next bake, if there is another"
+WAITING = AllAtOnce(termination_wait=5 * MINUTE)
+HASTY = Canary(percent=25, bake=10 * MINUTE)
+
+
+def next_bake(minutes):
+    return f"it acts in the next bake, of {minutes} min"
+
+
+def standing(name, instances, desired=4):
+    """An endpoint in an update whose new fleet is in a stage."""
+    now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+    marks = () if name is None else (StageMark(stage=Stage(name), since=now),)
+    fleet = Variant(name="All", instances=instances, desired_instances=desired, stages=marks)
+    pending = PendingDeployment(endpoint_config_name="v2", variants=(fleet,))
+    return Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=now, pending=pending)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "instances", "says"),
+    [
+        (None, "Creating", 0, NEVER),
+        (None, "ActivatingTraffic", 4, NEVER),
+        (AllAtOnce(), "Creating", 0, NEVER),
+        (AllAtOnce(), "ActivatingTraffic", 0, NEVER),
+        (WAITING, "Creating", 0, next_bake(5)),
+        (WAITING, "ActivatingTraffic", 0, next_bake(5)),
+        (WAITING, "Baking", 4, NOW),
+        (WAITING, "Deleting", 4, NEVER),
+        (CANARY, None, 0, next_bake(10)),
+        (CANARY, "Creating", 0, next_bake(10)),
+        (CANARY, "ActivatingTraffic", 0, next_bake(10)),
+        (CANARY, "Baking", 1, NOW),
+        (CANARY, "ActivatingTraffic", 1, next_bake(5)),
+        (CANARY, "ActivatingTraffic", 4, next_bake(5)),
+        (CANARY, "Baking", 4, NOW),
+        (CANARY, "Deleting", 4, NEVER),
+        (HASTY, "Creating", 0, next_bake(10)),
+        (HASTY, "ActivatingTraffic", 1, NEVER),
+        (HASTY, "Deleting", 4, NEVER),
+        (LINEAR, "Creating", 0, next_bake(10)),
+        (LINEAR, "ActivatingTraffic", 1, next_bake(10)),
+        (LINEAR, "ActivatingTraffic", 4, NEVER),
+        (LINEAR, "Baking", 2, NOW),
+        (LINEAR, "Deleting", 4, NEVER),
+        (ROLLING, "Creating", 0, next_bake(3)),
+        (ROLLING, "Updating", 1, next_bake(3)),
+        (ROLLING, "Baking", 1, NOW),
+        # Each batch of a rolling update ends with instances that go.
+        (ROLLING, "Deleting", 1, next_bake(3)),
+        (Rolling(batch_percent=25, bake=0 * MINUTE), "Creating", 0, NEVER),
+    ],
+)
+def test_an_abort_is_said_to_act_when_the_strategy_bakes_next(strategy, name, instances, says):
+    look = standing(name, instances)
+    assert when_an_abort_acts(look, Guardrails(strategy=strategy, alarms=("errors",))) == says
+
+
+@pytest.mark.parametrize(
+    ("look", "guardrails"),
+    [
+        (None, Guardrails(strategy=CANARY)),
+        (standing("Creating", 0), None),
+        (MissingEndpoint(name="churn", seen_at=standing(None, 0).seen_at), Guardrails(strategy=CANARY)),
+    ],
+    ids=["no look", "unknown strategy", "no endpoint"],
+)
+def test_nothing_is_promised_of_an_update_that_is_not_known(look, guardrails):
+    assert when_an_abort_acts(look, guardrails) == UNKNOWN

@@ -15,6 +15,7 @@ from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Watch
 from airflow_guardrails.domain.strategies import AllAtOnce, Canary
+from tests.conftest import switch_of
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 END = START + timedelta(minutes=12, milliseconds=250)
@@ -35,6 +36,8 @@ KEYS = {
     "guarded",
     "unguarded_because",
     "alarms",
+    "abort_switch",
+    "abort_switch_thrown_at",
     "stages",
     "stages_complete",
     "findings",
@@ -55,11 +58,15 @@ SERVES_V1 = Endpoint(
 )
 ROLLED_BACK = Watch(
     rollout=Rollout(
-        endpoint_name="churn", target="v2", previous="v1", launched_at=START, guardrails=GUARDRAILS
+        endpoint_name="churn",
+        target="v2",
+        previous="v1",
+        launched_at=START,
+        started_at=START + timedelta(seconds=1),
+        guardrails=GUARDRAILS,
     ),
     seen_in_flight=True,
     first_look_at=START,
-    started_at=START + timedelta(seconds=1),
     last_look=SERVES_V1,
     stages=(
         StageChange(stage=Stage.BAKING, at=START + timedelta(minutes=4), instances=1, desired_instances=4),
@@ -103,6 +110,8 @@ def test_the_whole_story_of_a_rollback():
         "guarded": True,
         "unguarded_because": None,
         "alarms": ["errors", "latency"],
+        "abort_switch": None,
+        "abort_switch_thrown_at": None,
         "stages": [
             {
                 "stage": "Baking",
@@ -140,6 +149,8 @@ def test_the_whole_story_of_a_rollback():
         "started_at",
         "ended_at",
         "adopted",
+        "abort_switch",
+        "abort_switch_thrown_at",
         "failure_reason",
         "cause",
         "analysis",
@@ -160,7 +171,23 @@ def test_a_rollout_under_way_has_a_start_and_no_end():
 
 
 def test_the_launch_is_the_start_where_sagemaker_told_none():
-    assert rollout_report(replace(ROLLED_BACK, started_at=None))["started_at"] == "2026-03-02T10:00:00+00:00"
+    unsaid = replace(ROLLED_BACK, rollout=replace(ROLLED_BACK.rollout, started_at=None))
+    assert rollout_report(unsaid)["started_at"] == "2026-03-02T10:00:00+00:00"
+
+
+def test_the_switch_is_told_by_its_alarm_and_when_it_was_thrown():
+    switch = switch_of(target="v2")
+    thrown = replace(
+        ROLLED_BACK,
+        rollout=replace(ROLLED_BACK.rollout, switch=switch),
+        thrown_at=START + timedelta(minutes=5),
+    )
+    report = rollout_report(thrown)
+    assert (report["abort_switch"], report["abort_switch_thrown_at"]) == (
+        switch.alarm_name,
+        "2026-03-02T10:05:00+00:00",
+    )
+    assert report["alarms"] == ["errors", "latency", switch.alarm_name]
 
 
 @pytest.mark.parametrize("outcome", Outcome)

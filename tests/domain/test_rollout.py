@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_guardrails.domain.deadline import ABORTING
 from airflow_guardrails.domain.endpoint import (
     IN_FLIGHT,
     Endpoint,
@@ -224,13 +225,78 @@ def test_a_third_config_pending_after_our_launch_has_superseded_it_even_if_ours_
     assert (watch.outcome, watch.seen_in_flight) == (Outcome.SUPERSEDED, False)
 
 
-@pytest.mark.parametrize(("started", "ours"), [(-61, False), (-59, True)])
-def test_an_update_that_began_more_than_one_call_before_the_launch_is_an_older_one(started, ours):
-    """UpdateEndpoint may answer up to a minute after the update it began; a stale look shows older ones."""
-    to_the_target = replace(flying(30), pending=green("v2", started=started))
-    assert (seeing(launched(), to_the_target).started_at is not None) is ours
-    third = [replace(flying(seconds), pending=green("v3", started=started)) for seconds in (30, 60)]
-    assert (seeing(launched(), *third).outcome is Outcome.SUPERSEDED) is ours
+# The StartTime, which identifies an update
+
+
+def begun(seconds, started, *, pending="v2", **more):
+    """An update in flight that began *started* seconds after the launch."""
+    return replace(flying(seconds, pending=pending, **more), pending=green(pending, started=started))
+
+
+ASKED = {"asked_at": after(-2)}
+
+
+@pytest.mark.parametrize("started", [-3600, -60, -2.5])
+@pytest.mark.parametrize("pending", ["v2", "v3"])
+def test_an_update_that_began_before_this_one_was_asked_for_is_a_stale_read(started, pending):
+    """However near: an earlier update to the same target, which has ended, may still be shown."""
+    stale = [begun(seconds, started, pending=pending) for seconds in (5, 30, 60)]
+    watch = seeing(launched(**ASKED), *stale)
+    assert (watch.outcome, watch.suspected) == (None, None)
+    assert (watch.started_at, watch.stages) == (None, ())
+    assert watch.may_abort is False
+    assert seeing(watch, begun(90, 0.5), look(900, serves="v2")).outcome is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("started", [-2, -1, 0, 0.5, 15, 40, 100])
+def test_the_start_is_learned_at_the_first_look_whatever_its_distance_from_the_answer(started):
+    """UpdateEndpoint may answer up to a minute after the update it began, and an update may begin late."""
+    watch = seeing(launched(**ASKED, switch=switch_of()), begun(110, started))
+    assert (watch.started_at, watch.seen_in_flight) == (after(started), True)
+    assert watch.may_abort
+
+
+def test_a_start_that_was_learned_is_not_learned_anew():
+    watch = seeing(launched(**ASKED), begun(30, 0.5), begun(60, 0.5))
+    assert watch.started_at == after(0.5)
+    assert seeing(watch, begun(90, 45)).started_at == after(0.5)
+
+
+@pytest.mark.parametrize("started", [0.6, 45, 5000])
+def test_an_update_to_the_same_target_that_began_later_has_superseded_this_one_at_two_looks(started):
+    once = seeing(launched(**ASKED), begun(30, 0.5), begun(400, started))
+    assert (once.outcome, once.suspected) == (None, Outcome.SUPERSEDED)
+    assert once.may_abort is False
+    assert seeing(once, begun(430, started)).outcome is Outcome.SUPERSEDED
+
+
+def test_an_update_to_the_same_target_that_began_earlier_is_ignored_once_the_start_is_known():
+    stale = [begun(seconds, -600, stage=(Stage.BAKING, -300, 4)) for seconds in (60, 90)]
+    watch = seeing(launched(), begun(30, 0.5), *stale)
+    assert (watch.outcome, watch.suspected, watch.started_at) == (None, None, after(0.5))
+    assert [change.stage for change in watch.stages] == [Stage.CREATING]
+
+
+def test_a_stale_read_takes_back_the_suspicion_of_a_later_update():
+    looks = [begun(30, 0.5), begun(400, 300), begun(430, 0.5), begun(460, 300)]
+    watch = seeing(launched(**ASKED), *looks)
+    assert (watch.outcome, watch.suspected) == (None, Outcome.SUPERSEDED)
+
+
+def test_an_update_that_says_no_start_may_be_this_one():
+    watch = seeing(launched(**ASKED), begun(30, None), begun(60, 0.5), begun(90, None))
+    assert (watch.outcome, watch.suspected, watch.started_at) == (None, None, after(0.5))
+
+
+def test_whoever_knows_the_start_from_an_earlier_try_takes_no_other_update_for_it():
+    retry = onlooker(previous="v1", started_at=after(0.5), adopted="own")
+    assert seeing(retry, begun(400, 0.5)).seen_in_flight
+    assert seeing(retry, begun(400, 300)).seen_in_flight is False
+
+
+@pytest.mark.parametrize("started", [-30, 0.5])
+def test_an_onlooker_takes_the_first_update_it_sees_whenever_it_began(started):
+    assert seeing(onlooker(), begun(30, started)).started_at == after(started)
 
 
 def test_one_look_at_a_third_config_is_not_enough():
@@ -395,8 +461,45 @@ def test_an_abort_long_after_the_time_was_up_gets_the_time_its_rollback_takes():
     assert seeing(retry.aborting(), flying(6 * 3600 + 4500)).outcome is Outcome.TIMED_OUT
 
 
-def test_an_abort_without_a_limit_on_awss_clock_sets_none():
-    assert seeing(launched(), flying(30)).give_up().aborting().rollout.max_wait is None
+def test_an_abort_without_a_limit_sets_none():
+    aborting = seeing(launched(), flying(30)).give_up().aborting()
+    assert (aborting.rollout.max_wait, aborting.rollout.deadline, aborting.deadline) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("facts", "deadline"),
+    [
+        ({}, None),
+        ({"max_wait": HOUR}, after(3600.5)),
+        ({"deadline": after(5000)}, after(5000)),
+        ({"max_wait": HOUR, "deadline": after(5000)}, after(3600.5)),
+        ({"max_wait": HOUR, "deadline": after(2000)}, after(2000)),
+    ],
+)
+def test_the_deadline_is_the_earlier_of_the_limit_from_its_start_and_the_time_to_stop_waiting(
+    facts, deadline
+):
+    watch = seeing(launched(**facts), flying(30))
+    assert watch.deadline == deadline
+    if deadline is not None:
+        assert watch.after(flying((deadline - LAUNCH).total_seconds() - 1)).outcome is None
+        assert watch.after(flying((deadline - LAUNCH).total_seconds())).outcome is Outcome.TIMED_OUT
+
+
+def test_before_the_first_look_the_limit_counts_from_the_launch_if_that_is_known():
+    assert launched(max_wait=HOUR).deadline == after(3600)
+    assert onlooker(max_wait=HOUR).deadline is None
+    assert onlooker(deadline=after(10)).deadline == after(10)
+
+
+@pytest.mark.parametrize("facts", [{"max_wait": HOUR}, {"deadline": after(3600)}], ids=["limit", "deadline"])
+@pytest.mark.parametrize("thrown", [60, 3600, 20_000], ids=["early", "at the end", "long after"])
+def test_a_thrown_switch_gives_the_time_that_a_rollback_takes(facts, thrown):
+    watch = replace(seeing(launched(**facts), flying(30)).thrown(after(thrown)), outcome=None)
+    assert (watch.thrown_at, watch.timed_out) == (after(thrown), False)
+    assert watch.deadline >= after(max(thrown, 3600)) + ABORTING
+    assert watch.deadline <= after(max(thrown, 3601)) + ABORTING
+    assert watch.after(flying(thrown + 4000)).outcome is None
 
 
 # Stages
@@ -543,13 +646,13 @@ def test_a_rollout_given_up_on_is_not_at_rest_whatever_was_seen_last():
 
 # The alarms, and the switch among them
 
-SWITCH = switch_of().alarm_name
-GUARDED = Guardrails(strategy=AllAtOnce(), alarms=("errors", SWITCH))
+SWITCH = switch_of()
+GUARDED = Guardrails(strategy=AllAtOnce(), alarms=("errors", SWITCH.alarm_name))
 
 
 def test_the_alarms_are_ours_or_else_those_sagemaker_tells():
     told = flying(30, guardrails=Guardrails(strategy=None, alarms=("theirs",)), rollback_alarms=("theirs",))
-    assert seeing(launched(guardrails=GUARDED), told).alarms == ("errors", SWITCH)
+    assert seeing(launched(guardrails=GUARDED), told).alarms == ("errors", SWITCH.alarm_name)
     assert seeing(launched(), told).alarms == ("theirs",)
     assert seeing(launched(), flying(30)).alarms == ()
 
@@ -559,26 +662,70 @@ def test_alarms_once_told_are_kept_where_a_later_answer_leaves_them_out():
     assert watch.alarms == ("errors",)
 
 
+def test_the_switch_is_among_the_alarms_once_whether_or_not_sagemaker_tells_it():
+    assert launched(switch=SWITCH).alarms == (SWITCH.alarm_name,)
+    assert launched(switch=SWITCH, guardrails=GUARDED).alarms == ("errors", SWITCH.alarm_name)
+    told = flying(30, rollback_alarms=("theirs",))
+    assert seeing(launched(switch=SWITCH), told).alarms == ("theirs", SWITCH.alarm_name)
+
+
+SWITCHED = {"switch": SWITCH, "guardrails": GUARDED, "asked_at": after(-1)}
+NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
+NOT_PROVEN = "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
+ANOTHER = "the update to v2 that is in flight is another one than this task has launched"
+NONE_IN_FLIGHT = "no update of endpoint churn is in flight"
+
+
 @pytest.mark.parametrize(
-    ("watch", "last", "may"),
+    ("watch", "last", "refusal"),
     [
-        (launched(guardrails=GUARDED), flying(60), True),
-        (launched(guardrails=GUARDED, adopted="own"), flying(60), True),
-        (launched(guardrails=GUARDED, launched_at=None, adopted="own"), flying(60), False),
-        (launched(guardrails=GUARDED, launched_at=after(-60)), flying(60), False),
-        (launched(guardrails=GUARDED, launched_at=after(90)), flying(120), False),
-        (launched(guardrails=GUARDED), replace(flying(60), pending=green("v2", started=None)), False),
-        (onlooker(), flying(60, rollback_alarms=(SWITCH,)), False),
-        (launched(guardrails=None), flying(60), False),
-        (launched(guardrails=replace(GUARDED, alarms=("errors",))), flying(60), False),
-        (launched(guardrails=GUARDED), flying(60, pending="v3"), False),
-        (launched(guardrails=GUARDED), look(60, "Updating"), False),
-        (launched(guardrails=GUARDED), missing(60), False),
+        (launched(**SWITCHED), flying(60), None),
+        (launched(**SWITCHED, adopted="own"), flying(60), None),
+        # The answer to UpdateEndpoint was lost, so nobody knows when it was accepted.
+        (launched(**{**SWITCHED, "launched_at": None}, adopted="own"), flying(60), None),
+        (launched(**SWITCHED), replace(flying(60), pending=green("v2", started=None)), None),
+        (launched(**SWITCHED), replace(flying(60), pending=green("v2", started=40)), None),
+        (launched(**SWITCHED, started_at=after(0.5)), flying(60), None),
+        (launched(**SWITCHED, started_at=after(40)), flying(60), ANOTHER),
+        (launched(**{**SWITCHED, "asked_at": after(1)}), flying(60), ANOTHER),
+        # Reads may lag: the update does not show yet, and the switch can hit nothing else.
+        (launched(**SWITCHED), look(60), None),
+        (launched(**SWITCHED), look(60, "Updating"), None),
+        (launched(**SWITCHED), flying(119, pending="v3"), None),
+        (launched(**SWITCHED), look(120), NONE_IN_FLIGHT),
+        (launched(**SWITCHED), look(120, "Updating"), NONE_IN_FLIGHT),
+        (
+            launched(**SWITCHED),
+            flying(120, pending="v3"),
+            "endpoint churn is being updated to v3, not to v2",
+        ),
+        (launched(**SWITCHED), missing(60), "endpoint churn does not exist"),
+        (launched(), look(60), NO_SWITCH),
+        (launched(), flying(60), NO_SWITCH),
+        (launched(guardrails=replace(GUARDED, alarms=("errors",))), flying(60), NO_SWITCH),
+        (launched(adopted="foreign"), flying(60), NOT_PROVEN),
+        (onlooker(adopted="foreign"), flying(60, rollback_alarms=(SWITCH.alarm_name,)), NOT_PROVEN),
     ],
 )
-def test_the_switch_may_be_thrown_only_where_it_hits_this_rollout(watch, last, may):
-    assert not watch.may_abort
-    assert seeing(watch, last).may_abort is may
+def test_the_switch_may_be_thrown_only_where_it_stops_this_rollout(watch, last, refusal):
+    seen = watch.after(last)
+    assert seen.why_not_abort == refusal
+    assert seen.may_abort is (refusal is None)
+
+
+def test_a_silence_of_sagemaker_keeps_nobody_from_aborting():
+    """The switch is this rollout's alone: whatever goes on meanwhile, it hits nothing else."""
+    assert launched(**SWITCHED).may_abort
+    silent = replace(seeing(launched(**SWITCHED), flying(60)), unanswered=True)
+    assert silent.may_abort
+    assert replace(silent, last_look=look(600)).may_abort
+    assert replace(seeing(launched(), flying(60)), unanswered=True).why_not_abort == NO_SWITCH
+
+
+def test_a_switch_is_thrown_once():
+    thrown = seeing(launched(**SWITCHED), flying(60)).thrown()
+    assert (thrown.thrown_at, thrown.may_abort, thrown.why_not_abort) == (after(60), False, None)
+    assert seeing(thrown, flying(90)).thrown().thrown_at == after(60)
 
 
 # What no look is needed for

@@ -150,14 +150,14 @@ def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
 
 def stopping_traffic(busy, operator):
     """Let the traffic end once the update is checked and asked for."""
-    asked = operator._launch
+    asked = operator._launched
 
     def launch(*arguments: Any) -> Any:
         watch = asked(*arguments)
         busy.simulator.client.stop_replay("churn")
         return watch
 
-    operator._launch = launch
+    operator._launched = launch
     return operator
 
 
@@ -203,7 +203,7 @@ def test_an_update_of_somebody_else_is_judged_and_left_alone(busy, update, conte
     assert (report["outcome"], report["adopted"]) == ("Succeeded", "foreign")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", False)
     assert "The analysis would abort the rollout (Fail: " in report["warnings"][-1]
-    assert "nothing proves that this task has launched" in report["warnings"][-1]
+    assert "nothing proves that the update to churn-v2 that is in flight carries" in report["warnings"][-1]
 
 
 def test_the_batches_of_a_rolling_update_are_judged_together(busy, update, context):

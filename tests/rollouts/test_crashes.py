@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from airflow_guardrails.aws.abort_switch import publish_request
+from airflow_guardrails.aws.intent import parse_intent
 from airflow_guardrails.domain.abort_switch import THROWN
+from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.exceptions import LaunchUnknown
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.metric_publishing import put_metric_data
@@ -43,23 +45,27 @@ CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 # Each call is crashed at, and retried after. A new one belongs here once it is clear that a crash there is
 # harmless; if it changes anything, what a retry makes of it half done.
 LOOK_BACK = ("DescribeEndpointConfig", "ListTags", "DescribeEndpoint")
+MAKE_SWITCH = ("PutMetricAlarm", "PutMetricData")
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
-READY_SWITCH = ("DescribeAlarms", "PutMetricAlarm", "PutMetricData", *["DescribeAlarms"] * 3)
+MARK = "AddTags"
+SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
-MARK_LAUNCHED = "AddTags"
-LAUNCH = (*LOOK_BACK, *PREFLIGHT, "AddTags", *READY_SWITCH, *ASK, MARK_LAUNCHED)
 LOOK, STAGE = "DescribeEndpoint", ("DescribeEndpoint", "DescribeAlarms")
+# The intent is marked when it is written, once the update is accepted, and once its StartTime is known.
+LAUNCH = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+UNTAGGED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *SEE_SWITCH_OK, *ASK, *STAGE)
 FIND_CAUSE = ("DescribeAlarmHistory", "DescribeAlarmHistory", "DescribeAlarms")
-FIND_TRACES = ("DescribeAlarmHistory", "DescribeAlarmHistory", "GetMetricStatistics")
 RESET_SWITCH = "PutMetricData"
+# The switches of earlier rollouts are found by their prefix; there is one in each case.
+CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
 CALLS = {
-    "deferred": (*LAUNCH, *STAGE),
-    "blocking": (*LAUNCH, *STAGE, LOOK, *STAGE, LOOK, LOOK, RESET_SWITCH),
-    "rolled back": (*LAUNCH, *STAGE, LOOK, *STAGE, LOOK, LOOK, *FIND_CAUSE, RESET_SWITCH),
-    "may not tag": (*LOOK_BACK, *PREFLIGHT, *READY_SWITCH, *ASK, *STAGE),
+    "deferred": LAUNCH,
+    "blocking": (*LAUNCH, LOOK, *STAGE, LOOK, LOOK, *CLEAN_UP),
+    "rolled back": (*LAUNCH, LOOK, *STAGE, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
+    "may not tag": UNTAGGED,
     "retried after time passes": (*LOOK_BACK, RESET_SWITCH),
-    "retried after is aborted": (*LOOK_BACK, *FIND_TRACES, *FIND_CAUSE, RESET_SWITCH),
-    "retried after leaves no trace": (*LOOK_BACK, *FIND_TRACES),
+    "retried after is aborted": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
+    "retried after leaves no trace": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
 }
 
 
@@ -85,15 +91,18 @@ class Case(UpdateCase):
             happens()
 
     @property
-    def intent(self) -> dict[str, str]:
-        tags = self.context["task_state_store"].values() if "task_state_store" in self.context else self._tags
-        return {tag["Key"].partition(":")[2]: tag["Value"] for tag in tags}
+    def target(self) -> str:
+        return self.new
 
     @property
-    def _tags(self) -> list[dict[str, str]]:
-        catalogue = self.account.world.sagemaker.catalogue
-        config = catalogue.describe_endpoint_config({"EndpointConfigName": self.new})
-        return catalogue.tags.list({"ResourceArn": config["EndpointConfigArn"]})["Tags"]
+    def intent(self) -> Intent | None:
+        """What the task has written down, wherever it may; only its own intent may be there."""
+        if "task_state_store" in self.context:
+            kept = self.context["task_state_store"].intents
+        else:
+            kept = [parse_intent(text) for text in self.account.tags(self.new).values()]
+        assert len(kept) <= 1
+        return kept[0] if kept else None
 
 
 def begin(account: Account) -> Case:
@@ -146,7 +155,7 @@ def time_passes_until_the_alarm_trips(case: Case) -> None:
 
 
 def throw(case: Case) -> None:
-
+    assert case.switch is not None
     account = case.account
     request = publish_request(case.switch, THROWN)
     put_metric_data(account.world.metrics, request, now=account.world.clock.now())
@@ -173,7 +182,7 @@ LAUNCHED_ANEW = End("Succeeded")
 GOES_WELL = Story(time_passes, WENT_WELL)
 IS_ROLLED_BACK = Story(is_rolled_back, UNDONE)
 IS_ABORTED = Story(is_aborted, UNDONE, needs_a_launch=True)
-LEAVES_NO_TRACE = Story(leaves_no_trace, UNKNOWN, needs_a_launch=True)
+LEAVES_NO_TRACE = Story(leaves_no_trace, UNDONE, needs_a_launch=True)
 STORIES = [
     GOES_WELL,
     IS_ROLLED_BACK,
@@ -190,28 +199,27 @@ def retry_after(case: Case, story: Story, *crashed: Crash, **first: Any) -> End:
     Crash, let the story happen, crash again if there is more, retry; then what must be so is so.
     """
     assert case.run(crash=crashed[0], **first) is None, f"the first try did not die at {crashed[0]}"
-    launched, meant = case.launches > 0, bool(case.intent.get("owner"))
-    known = bool(case.intent.get("launched-at"))
+    launched, meant = case.launches > 0, case.intent is not None
     story.happens(case)
     for crash in crashed[1:]:
         assert case.run(crash=crash) is None, f"the second try did not die at {crash}"
 
     end = case.run()
 
-    assert end == expected(story, launched=launched, meant=meant, known=known), crashed
-    assert case.launches == (0 if end == UNKNOWN and not launched else 1), crashed
+    assert end == expected(story, launched=launched, meant=meant), crashed
+    assert case.launches == (0 if end == UNKNOWN else 1), crashed
     assert case.serves == (case.new if end.what == "Succeeded" else case.old), crashed
     assert not case.in_flight, crashed
-    assert case.intent["owner"], crashed
-    assert case.intent["previous-config"] == case.old, crashed
+    assert case.intent is not None, crashed
+    assert case.intent.previous == case.old, crashed
     case.account.advance(minutes=1)
     assert not case.is_thrown, crashed
     return end
 
 
-def expected(story: Story, *, launched: bool, meant: bool, known: bool) -> End:
+def expected(story: Story, *, launched: bool, meant: bool) -> End:
     if launched:
-        return UNDONE if known and story.launched == UNKNOWN else story.launched
+        return story.launched
     return UNKNOWN if story.changed_by_others and meant else LAUNCHED_ANEW
 
 
@@ -284,8 +292,6 @@ def test_a_crash_before_the_task_defers(case, clean, story):
 
 # Where nothing can be known: the endpoint has changed, and nothing tells whether that was the update or not.
 UNKNOWABLE = {
-    # Asked for, not yet marked as launched, and undone before it had any traffic, by nothing that has a name.
-    "leaves no trace": (("UpdateEndpoint", Moment.UNANSWERED), ("AddTags", Moment.UNSENT)),
     # Meant, not asked for, and somebody else has changed the endpoint since.
     "is scaled if at rest": (("AddTags", Moment.UNANSWERED), ("UpdateEndpoint", Moment.UNSENT)),
 }
@@ -296,7 +302,7 @@ def unknowable(points: list[Crash], calls: Sequence[str], story: Story) -> list[
         return []
     named = [(calls[point.at], point.moment) for point in points]
     first, last = UNKNOWABLE[str(story)]
-    return points[named.index(first) : len(named) - named[::-1].index(last)]
+    return points[named.index(first) : named.index(last) + 1]
 
 
 def test_a_crash_while_the_task_waits(case, clean):

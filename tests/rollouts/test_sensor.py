@@ -3,7 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 
 from airflow_guardrails.exceptions import (
     EndpointRolledBack,
@@ -106,12 +111,41 @@ def test_another_update_that_runs_first_is_waited_out(churn, wait, context):
 def test_a_sensor_out_of_time_says_that_the_update_was_left_running(churn, wait, context):
     launch(churn)
     sensor = wait(timeout=60)
-    sensor.monotonic = lambda: 1_000.0
     assert sensor.poke(context) is False
-    sensor.monotonic = lambda: 1_061.0
+    churn.advance(seconds=61)
 
     with pytest.raises(RolloutTimedOut, match="left running"):
         sensor.poke(context)
+
+
+@pytest.mark.parametrize("soft_fail", [False, True])
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_airflows_own_time_out_ends_a_sensor_with_its_report_too(churn, wait, context, mode, soft_fail):
+    launch(churn)
+    known = {"previous_endpoint_config_name": "churn-v1", "started_after": churn.now().isoformat()}
+    sensor = wait(timeout=3600, mode=mode, soft_fail=soft_fail, **known)
+
+    def out_of_time(_context):
+        raise AirflowSensorTimeout("Sensor has timed out; run duration of 3600 seconds")
+
+    assert sensor.poke(context) is False
+    sensor.poke = out_of_time
+    context["ti"].get_first_reschedule_date = lambda _context: None
+
+    with pytest.raises(AirflowSkipException if soft_fail else RolloutTimedOut, match="did not end in time"):
+        sensor.execute({**context, "task_reschedule_count": 0})
+
+    assert context["ti"].xcoms["rollout_report"]["outcome"] == "TimedOut"
+
+
+@pytest.mark.parametrize("rendered", ["None", ""])
+def test_a_previous_configuration_that_rendered_to_nothing_is_refused(
+    churn, wait, poke_on, context, rendered
+):
+    roll_back(churn)
+
+    with pytest.raises(InvalidArgument, match="a template that finds nothing renders to that"):
+        poke_on(wait(previous_endpoint_config_name=rendered))
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -149,13 +183,14 @@ def test_a_deferrable_sensor_looks_before_it_defers(churn, wait, context):
 def test_a_deferrable_sensor_defers_what_is_under_way_with_a_time_out(churn, wait, context):
     launch(churn)
     sensor = wait(deferrable=True, timeout=3600)
-    sensor.monotonic = lambda: 1_000.0
+    looked_at = churn.now().timestamp()
 
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute(context)
 
-    assert deferred.value.trigger.deadline == 4_600.0
-    assert deferred.value.timeout.total_seconds() == 3600 + 120
+    assert deferred.value.trigger.deadline == pytest.approx(looked_at + 3600, abs=1)
+    # Clocks of worker, triggerer and scheduler may differ by ten minutes.
+    assert deferred.value.timeout.total_seconds() == 3600 + 900
     assert deferred.value.trigger.memory["seen_in_flight"] is True
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -51,7 +51,16 @@ def beside_the_wall_clock(trigger, slept, *, takes):
     async def sleep(seconds):
         slept.append(seconds)
 
-    trigger.sleep, trigger.monotonic = sleep, iter([100.0, 100.0 + takes]).__next__
+    watch = trigger.watch_to_its_report
+
+    async def watch_for_so_long():
+        report = await watch()
+        clock["now"] += takes
+        return report
+
+    clock = {"now": 100.0}
+    trigger.sleep, trigger.monotonic = sleep, lambda: clock["now"]
+    trigger.watch_to_its_report = watch_for_so_long
     return trigger
 
 
@@ -87,15 +96,19 @@ async def test_a_read_that_is_not_allowed_ends_the_watch_with_the_reason_and_no_
 
     event = await only_event(trigger())
 
-    assert event["report"] is None
+    assert event["report"]["outcome"] is None
+    assert event["denied"] == "sagemaker:DescribeEndpoint"
     assert "not authorized to perform: sagemaker:DescribeEndpoint" in event["error"]
 
 
 async def test_a_deadline_ends_the_watch_though_aws_never_answers(churn, trigger):
+    """Only then does time on this machine count: what has passed, whatever its clock shows."""
     churn.simulator.client.throttle("DescribeEndpoint")
-    waiting = trigger(deadline=1_000.0)
-    clock = iter([0.0, 0.0, 500.0, 500.0, 1_001.0])
-    waiting.monotonic = lambda: next(clock)
+    rollout = Rollout(endpoint_name="churn", target="churn-v2", max_wait=timedelta(minutes=10))
+    last_seen = churn.now() - timedelta(minutes=9)
+    watch = Watch(rollout=rollout, first_look_at=last_seen, as_of=last_seen, seen_in_flight=True)
+    waiting, looks = trigger(memory=remember(watch)), itertools.count(0, 200)
+    waiting.monotonic = lambda: next(looks)
 
     event = await only_event(waiting)
 
@@ -108,8 +121,9 @@ async def test_a_watch_that_was_interrupted_says_that_stages_may_be_missing(chur
     launched = churn.now()
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
     rollout = Rollout(endpoint_name="churn", target="churn-v2", previous="churn-v1", launched_at=launched)
+    last_seen = churn.now() - timedelta(seconds=away)
 
-    event = await only_event(trigger(memory=remember(Watch(rollout=rollout)), deferred_at=time.time() - away))
+    event = await only_event(trigger(memory=remember(Watch(rollout=rollout, as_of=last_seen))))
 
     assert event["report"]["outcome"] == "Succeeded"
     assert event["report"]["stages_complete"] is complete

@@ -17,7 +17,7 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerAddShadowVariantOperator,
     SageMakerRemoveShadowVariantOperator,
 )
-from tests.crashing import Account, Crash, Moment, new_context
+from tests.crashing import Account, Crash, Moment, is_reading, new_context
 from tests.crashing_updates import (
     VARIANT,
     End,
@@ -39,20 +39,34 @@ TAGGED = [{"Key": "airflow-guardrails:derived-from", "Value": "churn-v0"}]
 
 # Each call is crashed at, and retried after. A new one belongs here once it is clear that a crash there is
 # harmless; if it changes anything, what a retry makes of it half done.
-LOOK = ("DescribeEndpointConfig", "DescribeEndpoint", "DescribeEndpointConfig", "ListInferenceExperiments")
+LOOK = ("DescribeEndpointConfig", "DescribeEndpoint")
+MAKE_SWITCH = ("PutMetricAlarm", "PutMetricData")
+PLAN = ("DescribeEndpointConfig", "ListInferenceExperiments", "DescribeModel", "DescribeModel", "ListTags")
+# Whether what serves has a shadow at all is looked at before the switch is made.
+PLAN_REMOVAL = ("ListInferenceExperiments", "ListTags")
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
 MAKE = ("CreateEndpointConfig", "DescribeEndpointConfig")
-READY_SWITCH = ("DescribeAlarms", "PutMetricAlarm", "PutMetricData", *["DescribeAlarms"] * 3)
+MARK = "AddTags"
+SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
-MARK_LAUNCHED = "AddTags"
-LAUNCH = ("ListTags", *PREFLIGHT, *MAKE, "ListTags", "AddTags", *READY_SWITCH, *ASK, MARK_LAUNCHED)
 STAGE = ("DescribeEndpoint", "DescribeAlarms")
-WAIT = (*STAGE, "DescribeEndpoint", *STAGE, "DescribeEndpoint", "DescribeEndpoint")
+LAUNCH = (*PREFLIGHT, *MAKE, "ListTags", MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+WAIT = ("DescribeEndpoint", *STAGE, "DescribeEndpoint", "DescribeEndpoint")
 RESET_SWITCH = "PutMetricData"
+CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
 DELETE = ("DescribeEndpointConfig", "ListTags", "DeleteEndpointConfig")
 CALLS = {
-    "add": (*LOOK, "DescribeModel", "DescribeModel", *LAUNCH, *WAIT, RESET_SWITCH),
-    "remove": (*LOOK, *LAUNCH, *WAIT, RESET_SWITCH, *DELETE),
+    "add": (*LOOK, *MAKE_SWITCH, *PLAN, *LAUNCH, *WAIT, *CLEAN_UP),
+    "remove": (
+        *LOOK,
+        "DescribeEndpointConfig",
+        *MAKE_SWITCH,
+        *PLAN_REMOVAL,
+        *LAUNCH,
+        *WAIT,
+        *CLEAN_UP,
+        *DELETE,
+    ),
 }
 
 
@@ -67,6 +81,10 @@ class Case(UpdateCase):
         if self.task == "add":
             return SageMakerAddShadowVariantOperator(shadow_model_name="candidate", **arguments)
         return SageMakerRemoveShadowVariantOperator(delete_config=not deferrable, **arguments)
+
+    @property
+    def target(self) -> str | None:
+        return next(iter(self.made), None)
 
     @property
     def has_shadow(self) -> bool:
@@ -167,8 +185,7 @@ def test_a_crash_at_any_call(case, clean, task):
 def crashes_that_differ(calls: tuple[str, ...], *, beginning: int = 0) -> Iterator[Crash]:
     """A call that only reads leaves the same behind whenever the process dies at it."""
     for crash in crashes(calls, beginning=beginning):
-        reads = calls[crash.at].startswith(("Describe", "List"))
-        if not reads or crash.moment is Moment.UNSENT:
+        if not is_reading(calls[crash.at]) or crash.moment is Moment.UNSENT:
             yield crash
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -39,16 +40,22 @@ SETTINGS = {
 # Read by each component as it starts. Workers are forked from the scheduler, and tasks from them: what it has
 # imported and read, none of hundreds of tasks has to import and read again.
 LOCAL_SETTINGS = """
+import contextlib
 import functools
+import importlib
 
 import boto3
 from botocore import session
 
-import airflow.dag_processing.dagbag
-import airflow.providers.standard.decorators.python
-import airflow_guardrails.hooks.guardrails
-import airflow_guardrails.sensors.rollout
-import airflow_guardrails.triggers.rollout
+for module in (
+    "airflow.dag_processing.dagbag",
+    "airflow.providers.standard.decorators.python",
+    "airflow_guardrails.hooks.guardrails",
+    "airflow_guardrails.sensors.rollout",
+    "airflow_guardrails.triggers.rollout",
+):
+    with contextlib.suppress(ModuleNotFoundError):  # Airflow 3.1 has its own elsewhere
+        importlib.import_module(module)
 
 session.create_loader = functools.cache(session.create_loader)
 for service in ("sagemaker", "cloudwatch"):
@@ -69,9 +76,13 @@ class House(Airflow):
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [TASK], "only_failed": False}
         self._call(f"/dags/{dag_id}/clearTaskInstances", body)
 
-    def mark_failed(self, dag_id: str, run_id: str) -> None:
+    def mark(self, dag_id: str, run_id: str, state: str) -> None:
+        """Set the state of the task, as somebody does in the UI."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{TASK}"
-        self._call(path, {"new_state": "failed"}, method="PATCH")
+        self._call(path, {"new_state": state}, method="PATCH")
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        self._call(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state}, method="PATCH")
 
     def mapped_tasks(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
         """All there are so far, by their index."""
@@ -94,6 +105,17 @@ class House(Airflow):
         self.kill_triggerer()
         self.start_component("triggerer")
 
+    def restart_triggerer(self) -> float:
+        """Ask the triggerer to end, and start another one; how many seconds it took to end."""
+        began = time.monotonic()
+        triggerer = psutil.Process(self._processes.pid("airflow-triggerer"))
+        triggerer.terminate()
+        with suppress(psutil.TimeoutExpired):
+            triggerer.wait(PATIENCE_SECONDS)
+        took = time.monotonic() - began
+        self.restart_killed_triggerer()
+        return took
+
     @contextmanager
     def stalled_triggerer(self) -> Iterator[None]:
         """Let the triggerer stand still in this block, and another one take over; both run after it."""
@@ -107,6 +129,18 @@ class House(Airflow):
 
     def end_second_triggerer(self) -> None:
         self._processes.kill(f"airflow-{SECOND}")
+
+    def settled(
+        self, so: Callable[[], bool], *, patience: float = PATIENCE_SECONDS, every: float = 0.5
+    ) -> bool:
+        """Wait like :meth:`until`, and return whether it came."""
+        deadline = time.monotonic() + patience
+        while not so():
+            self._processes.check()
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(every)
+        return True
 
     def until(
         self,
@@ -161,17 +195,29 @@ class Update:
     def switch(self) -> str:
         return AbortSwitch(endpoint_name=self.name).alarm_name
 
+    def clear(self) -> None:
+        self.house.clear(self.dag_id, self.name)
+
+    def mark(self, state: str) -> None:
+        self.house.mark(self.dag_id, self.name, state)
+
+    def mark_run(self, state: str) -> None:
+        self.house.mark_run(self.dag_id, self.name, state)
+
     def start(self) -> None:
         self.house.trigger(self.dag_id, self.name, {"endpoint": self.name, "target": self.new})
 
     def start_and_bake(self) -> None:
         """Go on when the canary bakes, and whoever waits for the end has seen that."""
         self.start()
-        self.until(lambda: self.stage() == "Baking", "the canary baking")
-        if self.dag_id == "update_in_triggerer":
-            self.until(lambda: self.seen() == "Baking", "a trigger that sees the canary bake")
-        else:
-            self.until(lambda: "baking" in self.log(1), "a worker that sees the canary bake")
+        self.until(self.bakes, "the canary baking, and whoever waits seeing it")
+
+    def bakes(self) -> bool:
+        """Whether the canary bakes, and whoever waits for the end has seen that."""
+        if self.stage() != "Baking":
+            return False
+        # Only a trigger publishes its report so far.
+        return "baking" in self.log(1) if "in_worker" in self.dag_id else self.seen() == "Baking"
 
     def start_and_hold_the_look_after_the_update(self) -> None:
         """Go on when SageMaker has accepted the update and the task waits for its first look at it."""
@@ -190,7 +236,10 @@ class Update:
         self.until_ended()
 
     def until_ended(self) -> None:
-        self.until(lambda: self.task()["state"] in ("success", "failed"), "the end of the task")
+        self.until(self.ended, "the end of the task")
+
+    def ended(self) -> bool:
+        return self.task()["state"] in ("success", "failed", "skipped")
 
     # What AWS says.
 
@@ -206,6 +255,10 @@ class Update:
     def asked(self) -> int:
         """How often UpdateEndpoint was called, however it was answered."""
         return self.cloud.control.calls("UpdateEndpoint") - self.asked_before
+
+    def rolled_back(self) -> bool:
+        endpoint = self.endpoint()
+        return endpoint["EndpointStatus"] == "InService" and endpoint["EndpointConfigName"] == self.old
 
     def switch_states(self) -> list[str]:
         """What the abort switch's alarm has been, from its first state on."""
@@ -229,10 +282,38 @@ class Update:
         return stages[-1]["stage"] if stages else None
 
     def log(self, tried: int) -> str:
-        return self.house.log(self.dag_id, self.name, TASK, tried=tried)
+        """What there is of it by now."""
+        try:
+            return self.house.log(self.dag_id, self.name, TASK, tried=tried)
+        except urllib.error.HTTPError:
+            return ""
 
     def error(self, tried: int) -> str:
         return self.house.error(self.dag_id, self.name, TASK, tried=tried)
+
+    def triggerer(self) -> int | None:
+        """The job of the triggerer that holds the task; None if none does."""
+        job = self.task()["triggerer_job"]
+        return job["id"] if job else None
+
+    def is_left_alone(self) -> bool:
+        """Whether the log of the first try says that a kill or cancel has stopped nothing."""
+        return "nothing is stopped" in self.log(1)
+
+    def end(self) -> dict[str, Any]:
+        """All that a test wants to know of how it is now."""
+        task = self.task()
+        tried = task["try_number"]
+        return {
+            "serves": self.endpoint()["EndpointConfigName"].removeprefix(f"{self.name}-"),
+            "state": task["state"],
+            "try": tried,
+            "switch": self.switch_states(),
+            "report": self.report(),
+            "log": self.log(tried),
+            "first_log": self.log(1),
+            "error": self.error(tried),
+        }
 
     def processes(self) -> tuple[psutil.Process, psutil.Process]:
         """The task's own process, and the worker that minds it."""
@@ -244,7 +325,7 @@ class Update:
         return process, worker
 
     def until(self, so: Callable[[], bool], what: str) -> None:
-        self.house.until(so, what, instead=self._all_there_is)
+        self.house.until(so, what, instead=self.all_there_is)
 
     def _create_config(self, name: str) -> None:
         self.sagemaker.create_model(
@@ -260,7 +341,7 @@ class Update:
         }
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
 
-    def _all_there_is(self) -> str:
+    def all_there_is(self) -> str:
         task = self.task()
         logs = (f"--- log of try {n}\n{self.log(n)[-3000:]}" for n in range(1, task["try_number"] + 1))
         return "\n".join([str(self.endpoint()), str(task), *logs])
@@ -290,7 +371,8 @@ def house(processes, cloud, postgresql, tmp_path_factory) -> House:
     house = House(processes, home=home, dags=DAGS, env=env)
     house.start()
     for where in ("in_triggerer", "in_worker"):
-        house.wait_until_ready(f"update_{where}")
+        for kind in ("", "_fails_again", "_times_out"):
+            house.wait_until_ready(f"update_{where}{kind}")
     return house
 
 

@@ -1,0 +1,305 @@
+"""
+The matrix: one or two task instances that update endpoints, and a crash of each at every call.
+
+Cases are enumerated: {1, 2 tasks} x {same, other endpoint} x {same, other target} x a crash at every call x
+{the update succeeds, is rolled back before the retry, is still in flight} x {tags, task state, both, neither}
+x {SageMaker names an update's alarms at its start, at its end}. Of each it must be so that
+
+- SageMaker accepts at most one update of each task instance,
+- the outcome is the true one, or ``LaunchUnknown`` where nothing can tell,
+- nobody else's intent, alarm or switch is changed (see ``Instance.check_changes``).
+
+What is left out, and why:
+
+- A process that dies leaves the same behind at several calls: where it has only read, and whether it dies
+  unanswered or right after the answer. So a crash at each call, in each of its three moments, is made once
+  for each of the stores, and of those that leave the same behind, one is gone on with.
+- The second instance runs whole between the crash of the first one and its retry, and dies itself only where
+  the first one has written its intent, has asked, or knows that it was accepted.
+- Crashes after the task waits are in ``test_crashes``: what is written down changes no more by then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import pytest
+
+from airflow_guardrails.exceptions import ConfigAlreadyLive, EndpointBusy, LaunchUnknown
+from tests.crashing import Account, Crash
+from tests.crashing_pairs import (
+    ALL_STORES,
+    Instance,
+    Plan,
+    Stores,
+    allow,
+    begin_pair,
+    requests_are_answered,
+)
+from tests.crashing_updates import End, crashes, updating_account
+
+pytestmark = pytest.mark.proof
+
+OWN, FOREIGN = End("Succeeded", adopted="own"), End("Succeeded", adopted="foreign")
+LAUNCHED, DEFERRED = End("Succeeded"), End("deferred")
+UNKNOWN, ALREADY_LIVE, BUSY = (End(e.__name__) for e in (LaunchUnknown, ConfigAlreadyLive, EndpointBusy))
+
+
+# What happens between a crash and the retry.
+
+
+def goes_well(first: Instance, *others: Instance) -> None:
+    """The first one's update does; on another endpoint, the other one's is rolled back."""
+    _time_passes(first, *others, undone=[other for other in others if other.endpoint != first.endpoint])
+
+
+def is_rolled_back(first: Instance, *others: Instance) -> None:
+    """The first one's update is; on another endpoint, the other one's goes well."""
+    _time_passes(first, *others, undone=[first])
+
+
+def is_in_flight(first: Instance, *others: Instance) -> None:
+    first.account.advance(seconds=30)
+
+
+def _time_passes(*tasks: Instance, undone: list[Instance]) -> None:
+    account = tasks[0].account
+    account.advance(minutes=4)
+    for task in tasks:
+        requests_are_answered(task)
+    for task in undone:
+        task.set_alarm("ALARM")
+    account.advance(minutes=30)
+    for task in undone:
+        task.set_alarm("OK")
+    account.advance(minutes=1)
+    for task in tasks:
+        task.note_ends()
+
+
+STORIES = [goes_well, is_rolled_back, is_in_flight]
+KNOBS = ["at_start", "at_end"]
+
+
+# What must be so.
+
+
+def expected(task: Instance, *, knob: str) -> End:
+    """Say how a retry must end, by what is true now and what the task has written down."""
+    last, own = (task.updates[-1] if task.updates else None), task.own_update
+    known = task.intent
+    accepted = bool(known and known.accepted_at)
+    # What SageMaker has among the alarms of the last deployment; a proof only of its owner's own update.
+    named = task.has_switch and own is not None and own is named_of(task, knob)
+    if task.in_flight and last is not None:
+        if last.owner.new == task.new:
+            return OWN if own is last and known and (accepted or named) else FOREIGN
+        return End("Superseded", adopted="own") if accepted or (known and named) else BUSY
+    if task.serves == task.new:
+        return expected_at_target(task, named=named, accepted=accepted, meant=known is not None)
+    if accepted or (known and named):
+        assert own is not None
+        return End("RolledBack" if task.serves == known.previous else "Superseded", adopted="own")
+    if named:
+        return UNKNOWN
+    if known and (own or changed_since(task)):
+        return expected_if_perhaps_undone(task)
+    return LAUNCHED
+
+
+def named_of(task: Instance, knob: str):
+    ended = [update for update in task.updates if knob == "at_start" or update.ended]
+    return ended[-1] if ended else None
+
+
+def expected_at_target(task: Instance, *, named: bool, accepted: bool, meant: bool) -> End:
+    if task.updates[-1].owner is task and (named or accepted):
+        return OWN
+    if accepted:
+        return FOREIGN
+    return UNKNOWN if meant and not task.has_switch else ALREADY_LIVE
+
+
+def expected_if_perhaps_undone(task: Instance) -> End:
+    """It meant to ask, and something has run since: was it its own update?"""
+    ran = any(update.owner.new == task.new for update in task.updates)
+    if task.has_switch or not ran:
+        # Its own update would be named.
+        return UNKNOWN
+    undone = task.serves == task.old
+    return End("RolledBack" if undone else "Superseded", adopted="foreign")
+
+
+def changed_since(task: Instance) -> bool:
+    return task.describe()["LastModifiedTime"] > task.intent.modified_at
+
+
+# Which crashes leave something different behind.
+
+
+@dataclass
+class Classes:
+    """The crashes of a first try, one for each state that such a crash leaves behind."""
+
+    account: Account
+
+    def of(self, plan: Plan) -> list[Crash]:
+        allow(self.account, plan.stores)
+        calls = self._calls(plan)
+        found = {}
+        for crash in crashes(calls):
+            first, second = begin_pair(self.account, plan)
+            assert first.run(crash=crash, deferrable=True) is None
+            found.setdefault(first.left, crash)
+            forget(first, second)
+        return list(found.values())
+
+    def _calls(self, plan: Plan) -> list[str]:
+        first, second = begin_pair(self.account, plan)
+        first.run(deferrable=True)
+        calls = list(self.account.wire.calls)
+        forget(first, second)
+        return calls
+
+
+def forget(first: Instance, second: Instance) -> None:
+    first.forget()
+    if second.endpoint != first.endpoint:
+        second.forget()
+
+
+# The cases, and how each goes.
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What two task instances have in common."""
+
+    same_endpoint: bool
+    same_target: bool
+
+    def __str__(self) -> str:
+        return f"{_same(self.same_endpoint)} endpoint, {_same(self.same_target)} target"
+
+    def plan(self, stores: Stores, **arguments: Any) -> Plan:
+        return Plan(
+            stores=stores,
+            same_endpoint=self.same_endpoint,
+            same_target=self.same_target,
+            arguments=arguments,
+        )
+
+
+def _same(same: bool) -> str:
+    return "same" if same else "other"
+
+
+RELATIONS = [Relation(endpoint, target) for endpoint in (True, False) for target in (True, False)]
+ALONE = Relation(same_endpoint=False, same_target=False)
+
+
+class Matrix:
+    """Goes through cases; each try is held against what was true right before it."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.classes = Classes(account)
+        self.cases = 0
+        self.ends: Counter[str] = Counter()
+        self._knob = KNOBS[0]
+
+    @contextmanager
+    def case(self, plan: Plan, knob: str) -> Iterator[tuple[Instance, Instance]]:
+        allow(self.account, plan.stores, last_deployment_config=knob)
+        self._knob = knob
+        self.cases += 1
+        pair = begin_pair(self.account, plan)
+        yield pair
+        forget(*pair)
+
+    def retry(self, task: Instance, other: Instance | None = None, *, deferrable: bool = False) -> End:
+        """Run a try; it must end as what is so demands."""
+        kept, wanted = other and other.intent, expected(task, knob=self._knob)
+        end = task.run(deferrable=deferrable)
+        assert end == wanted or (deferrable and end == DEFERRED), f"{end} instead of {wanted}"
+        assert (other and other.intent) == kept, "somebody else's intent was changed"
+        assert launched_by(task) <= 1 or nothing_tells(task), "it was launched twice"
+        self.ends[str(end)] += 1
+        return end
+
+
+def launched_by(task: Instance) -> int:
+    return sum(update.owner is task for update in task.updates)
+
+
+def nothing_tells(task: Instance) -> bool:
+    """Neither an intent nor SageMaker says that an earlier try has launched an update that was undone."""
+    return task.stores == NEITHER and not task.has_switch
+
+
+NEITHER = Stores(tags=False, task_state=False)
+
+
+@pytest.fixture(scope="module")
+def matrix(shared_models):
+    with updating_account() as account:
+        yield Matrix(account)
+
+
+@pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+@pytest.mark.parametrize("abort_switch", [True, False])
+def test_one_task(matrix, stores, abort_switch):
+    plan = ALONE.plan(stores, abort_switch=abort_switch)
+    for crash, story, knob in product(matrix.classes.of(plan), STORIES, KNOBS):
+        with matrix.case(plan, knob) as (task, _):
+            task.run(crash=crash, deferrable=True)
+            story(task)
+            matrix.retry(task)
+            matrix.retry(task)  # it is cleared: nothing is asked for again
+
+
+@pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+def test_one_task_whose_configuration_is_deleted_after_the_launch(matrix, stores):
+    plan = ALONE.plan(stores)
+    for crash, story, knob in product(matrix.classes.of(plan), STORIES, KNOBS):
+        with matrix.case(plan, knob) as (task, _):
+            task.run(crash=crash, deferrable=True)
+            if not task.updates:
+                continue
+            task.account.delete_config(task.new)
+            story(task)
+            matrix.retry(task)
+
+
+@pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+@pytest.mark.parametrize("relation", RELATIONS, ids=str)
+@pytest.mark.parametrize("abort_switch", [True, False])
+def test_two_tasks_of_which_the_other_runs_before_the_retry(matrix, relation, stores, abort_switch):
+    plan = relation.plan(stores, abort_switch=abort_switch)
+    for crash, story, knob in product(matrix.classes.of(plan), STORIES, KNOBS):
+        with matrix.case(plan, knob) as (first, second):
+            first.run(crash=crash, deferrable=True)
+            matrix.retry(second, first, deferrable=True)
+            story(first, second)
+            matrix.retry(first, second)
+            matrix.retry(second, first)
+
+
+@pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+@pytest.mark.parametrize("relation", RELATIONS[:2], ids=str)
+def test_two_tasks_of_which_the_other_begins_when_the_first_ones_update_is_over(matrix, relation, stores):
+    plan = relation.plan(stores)
+    stories = [goes_well, is_rolled_back]
+    for crash, story, then, knob in product(matrix.classes.of(plan), stories, stories, KNOBS):
+        with matrix.case(plan, knob) as (first, second):
+            first.run(crash=crash, deferrable=True)
+            story(first)
+            matrix.retry(second, first, deferrable=True)
+            then(second)
+            matrix.retry(first, second)
+            matrix.retry(second, first)
