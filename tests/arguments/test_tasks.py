@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
     SageMakerComparePredictionsOperator,
@@ -34,6 +35,7 @@ TRIAL = {"name": "trial"}
 TASKS = {
     SageMakerGuardedUpdateOperator: {**UPDATE, "strategy": CANARY},
     SageMakerAbortRolloutOperator: UPDATE,
+    SageMakerConcludeRolloutOperator: {**UPDATE, "update_task_id": "update"},
     SageMakerRolloutSensor: UPDATE,
     SageMakerAddShadowVariantOperator: {"endpoint_name": "churn", "shadow_model_name": "candidate"},
     SageMakerRemoveShadowVariantOperator: {"endpoint_name": "churn"},
