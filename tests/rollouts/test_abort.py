@@ -11,8 +11,8 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_guardrails.exceptions import (
     AbortRefused,
     AbortSwitchNotReady,
-    AccessDenied,
     AbortTooLate,
+    AccessDenied,
     EndpointRolledBack,
     InvalidArgument,
     NothingToAbort,
