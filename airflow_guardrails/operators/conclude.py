@@ -73,7 +73,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         it alone; default: ``"abort"``.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two looks at the endpoint; default: 30.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

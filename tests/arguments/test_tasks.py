@@ -24,7 +24,7 @@ from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTes
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
-from tests.arguments.odd import ODD, complaint, parameters
+from tests.arguments.odd import ODD, complaint, is_sensible, parameters
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
@@ -107,10 +107,11 @@ def refused(kind, name, value, context):
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_an_odd_value_is_refused_by_name_before_any_call_or_accepted(kind, name, context):
-    errors = ((value, refused(kind, name, value, context)) for value in ODD)
+    errors = [(value, refused(kind, name, value, context)) for value in ODD]
     complaints = [complaint(error, name, value) for value, error in errors if error is not None]
 
     assert not list(filter(None, complaints))
+    assert [value for value, error in errors if error is None and not is_sensible(value, name, kind)] == []
 
 
 @pytest.mark.parametrize("kind", TASKS)
