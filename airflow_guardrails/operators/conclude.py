@@ -142,6 +142,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         self.endpoint_config_name = None if makes_it else update.endpoint_config_name
         self.abort_action = update.kill_action
         self.has_switch = update.abort_switch
+        self.max_describe_gap = update.max_describe_gap
         self.deferrable = update.deferrable if self.deferrable is None else self.deferrable
 
     def execute(self, context: Any) -> Report:

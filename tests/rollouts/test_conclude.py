@@ -470,6 +470,28 @@ def test_a_rollback_that_the_updates_task_does_not_tell_fails_this_task(
     assert run.xcoms["conclude", -1, "rollout_report"]["outcome"] == "RolledBack"
 
 
+def test_an_update_whose_answer_was_lost_is_found_although_reads_lag(
+    churn, update, run, conclude, context, simulated_sleep
+):
+    churn.simulator.client.set_knobs(describe_lag_seconds=70)
+    churn.simulator.client.fault("UpdateEndpoint", kind="lose")
+    operator = update()
+
+    def sleep(seconds):
+        if churn.calls("UpdateEndpoint"):
+            raise KeyboardInterrupt
+        simulated_sleep(seconds)
+
+    operator.sleep = sleep
+    with pytest.raises(KeyboardInterrupt):
+        operator.execute(run.context("update"))
+    run.mark("update", "failed")
+
+    report = conclude().execute(context)
+
+    assert (report["outcome"], report["adopted"]) == ("Succeeded", "own")
+
+
 def test_without_the_updates_report_the_end_is_found_by_looking(churn, update, run, conclude, context):
     run.refusing.add("xcom_push")
     update(deferrable=False).execute(run.context("update"))
