@@ -104,6 +104,8 @@ def test_a_bad_value_is_named_before_the_first_write(churn, update, changes):
         {"max_wait": timedelta.max},
         {"busy_timeout": timedelta.max},
         {"waiter_delay": float("nan")},
+        {"waiter_delay": 1e9},
+        {"max_wait": timedelta(days=31)},
         {"max_describe_gap": float("inf")},
         {"relaunch": "False"},
         {"allow_unguarded": "False"},
