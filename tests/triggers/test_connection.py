@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import ConnectionNotFound, Unanswered, is_passing
-from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
+from airflow_guardrails.domain.abort_switch import THROWN
 from airflow_guardrails.domain.endpoint import Endpoint
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers import connection as connections
@@ -27,6 +27,7 @@ from airflow_guardrails.triggers.connection import LOOK_UP_EVERY, LOOK_UP_REFUSE
 from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.waits import EndpointWait
+from tests.conftest import switch_of
 from tests.triggers.warped import warped
 
 A_MOMENT = 60  # seconds after which a test gives up waiting
@@ -335,9 +336,7 @@ async def is_asked(vault, conn_id, times):
 
 def a_wait(shared):
     """A wait of the connection; its poller is not asked here."""
-    return EndpointWait(
-        shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0
-    )
+    return EndpointWait(shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0)
 
 
 @pytest.mark.parametrize("told", ["by the clock", "by a refusal"])
@@ -354,7 +353,7 @@ async def test_calls_and_the_abort_switch_do_not_wait_for_a_look_up_that_hangs(
     assert await shared.calls() is calls
     await is_asked(vault, "aws_default", 2)
     wait = a_wait(shared)
-    await wait.set_switch(AbortSwitch(endpoint_name="churn"), THROWN)
+    await wait.set_switch(switch_of(), THROWN)
     assert (await wait.look("churn")).name == "churn"
     assert await shared.calls() is calls
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -159,13 +160,16 @@ async def test_a_trigger_alone_takes_a_look_each_beat_and_reads_no_list(churn):
     assert churn.calls("ListEndpoints") == 0
 
 
-async def test_a_deadline_passes_while_lists_show_nothing_new(churn, fleet):
-    import time  # noqa: PLC0415
-
+async def test_a_deadline_passes_on_awss_clock_while_lists_show_nothing_new(churn, fleet):
+    deadline = (churn.now() + timedelta(seconds=60)).timestamp()
     waiting = [
-        asyncio.ensure_future(event_of(trigger(name, target, deadline=time.time() + 1)))
+        asyncio.ensure_future(event_of(trigger(name, target, deadline=deadline, max_describe_gap=1)))
         for name, target in fleet.items()
     ]
+    while churn.calls("ListEndpoints") < 2:  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(QUICK)
+    assert not any(wait.done() for wait in waiting)
+    await asyncio.to_thread(churn.advance, seconds=61)
 
     outcomes = {event["report"]["outcome"] for event in await asyncio.gather(*waiting)}
 
