@@ -24,6 +24,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger
 
 import airflow_guardrails
+from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.strategies import Canary
@@ -216,7 +217,8 @@ def test_a_rendered_strategy_is_understood(dag):
         }
     )
 
-    assert update._guardrails().strategy == Canary(percent=25, bake=timedelta(minutes=10))
+    switch = AbortSwitch.of("churn", owner="0" * 20, target="churn-20260302")
+    assert update._guardrails(switch).strategy == Canary(percent=25, bake=timedelta(minutes=10))
 
 
 def test_a_strategy_that_is_a_value_is_left_as_it_is_by_rendering(dag):
