@@ -27,7 +27,7 @@ from airflow_guardrails.triggers.connection import LOOK_UP_EVERY, LOOK_UP_REFUSE
 from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.waits import EndpointWait
-from tests.triggers.warped import warped
+from tests.triggers.warped import end_what_is_left, warped
 
 A_MOMENT = 60  # seconds after which a test gives up waiting
 OLD, NEW = "AKIAOLD", "AKIANEW"
@@ -335,9 +335,7 @@ async def is_asked(vault, conn_id, times):
 
 def a_wait(shared):
     """A wait of the connection; its poller is not asked here."""
-    return EndpointWait(
-        shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0
-    )
+    return EndpointWait(shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0)
 
 
 @pytest.mark.parametrize("told", ["by the clock", "by a refusal"])
@@ -354,7 +352,7 @@ async def test_calls_and_the_abort_switch_do_not_wait_for_a_look_up_that_hangs(
     assert await shared.calls() is calls
     await is_asked(vault, "aws_default", 2)
     wait = a_wait(shared)
-    await wait.set_switch(AbortSwitch(endpoint_name="churn"), THROWN)
+    await wait.set_switch(AbortSwitch.of("churn", owner="0" * 20, target="churn-v2"), THROWN)
     assert (await wait.look("churn")).name == "churn"
     assert await shared.calls() is calls
 
@@ -391,7 +389,10 @@ async def test_a_connection_can_be_closed_while_its_look_up_hangs(shared, vault)
 
     with pytest.raises(Unanswered, match="could not be opened"):
         await first
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    # Airflow's triggerer is not robust against a request that is taken back, so that one is left to its end.
+    vault.open.set()
+    if left := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(left)
 
 
 @pytest.fixture
@@ -423,6 +424,7 @@ def test_a_first_look_up_that_hangs_is_given_up_for_all_and_made_again(slowly, c
         await asyncio.sleep(connections.TRY_AGAIN_AFTER)
         calls = await shared.calls()
         await shared.close()
+        await end_what_is_left()
         return first, given_up_at, calls
 
     first, given_up_at, calls = warped(story())
@@ -464,6 +466,7 @@ def test_a_look_up_that_hangs_is_made_again_after_a_while(slowly, connect, caplo
         await asyncio.sleep(LOOK_UP_EVERY)
         after = await renewed(shared)
         await shared.close()
+        await end_what_is_left()
         return before, after
 
     before, after = warped(story())
