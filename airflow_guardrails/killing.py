@@ -7,6 +7,7 @@ Only its state tells these apart: ``failed`` is a request to stop. ``docs/killin
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 # A killed worker has about 5 s before SIGKILL, so it looks often whether it is killed.
 SLICE_SECONDS = 0.5
+
+# A slice that takes so long shows that the worker stood still, and Airflow may have given it up by then. It
+# kills such a worker at its next heartbeat, well within the seconds of doubt.
+STALL_SECONDS = 10.0
+DOUBT_SECONDS = 120.0
 
 # The XCom that says which try of a task waits, and whether in the triggerer.
 TRY_KEY = "rollout_try"
@@ -59,9 +65,12 @@ class Kill:
     else.
     """
 
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
     def __init__(self, log: Any) -> None:
         self.asked = False
         self._log = log
+        self._doubted_until = 0.0
         self._stop: Callable[[], None] | None = None
         self._task_instance: Any = None
         self._decided = False
@@ -74,8 +83,11 @@ class Kill:
 
     def sleep(self, seconds: float, sleep: Callable[[float], object]) -> None:
         while seconds > 0:
+            began = self.monotonic()
             sleep(min(SLICE_SECONDS, seconds))
             seconds -= SLICE_SECONDS
+            if (now := self.monotonic()) - began > STALL_SECONDS:
+                self._doubted_until = now + DOUBT_SECONDS
             self.notice()
 
     def notice(self) -> None:
@@ -92,6 +104,10 @@ class Kill:
                 self._log.warning(NOT_STOPPED, error)
 
     def _is_marked_failed(self) -> bool:
+        if self.monotonic() < self._doubted_until:
+            # A task without retries is ``failed`` then, and nobody has marked it.
+            self._log.info(LEFT_ALONE, "Killed after the worker stood still: Airflow may have given it up")
+            return False
         try:
             state = self._state()
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises, there is no proof then

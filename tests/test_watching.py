@@ -98,3 +98,23 @@ def test_a_killed_task_stops_its_work_before_it_defers(task, context, task_insta
             method_name="execute_complete",
         )
     assert calls == ["update"]
+
+
+@pytest.mark.parametrize(("later", "calls"), [(1, []), (119, []), (121, ["update"])])
+def test_a_worker_that_stood_still_takes_no_kill_for_a_request_until_airflow_must_have_noticed(
+    task, task_instance, stopped, later, calls
+):
+    """Airflow fails a task whose worker it has lost; without retries that looks like a mark."""
+    clock = [1000.0]
+    task._killing.monotonic = lambda: clock[0]
+
+    def stand_still(seconds):
+        clock[0] += 600
+
+    told = stopped()
+    task._killing.sleep(0.5, stand_still)
+    clock[0] += later
+    task.on_kill()
+    task_instance.state = "failed"
+    task._killing.notice()
+    assert told == calls

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from airflow_guardrails.killing import FAILED, TRY_KEY, is_deferred_try, only_state, states_query
+from airflow_guardrails.triggers.bounds import without_cancelling
 
 # A triggerer that has just started takes up to 6 s for its first answer. Seconds.
 LONGEST_ANSWER = 20.0
@@ -90,7 +91,7 @@ async def _kept_elsewhere(answer: Any) -> Any:
 
     reading = asyncio.to_thread(XCom.deserialize_value, answer)
     try:
-        return await asyncio.wait_for(reading, LONGEST_ANSWER)
+        return await without_cancelling(reading, within=LONGEST_ANSWER)
     except Exception as error:
         raise NoAnswer(f"XCom {TRY_KEY}: {type(error).__name__}: {error}") from error
 
@@ -104,7 +105,7 @@ async def _ask(question: Any) -> Any:
     if comms is None or (reader is not None and reader.done()):
         raise NoAnswer("the triggerer is shutting down")
     try:
-        return await asyncio.wait_for(comms.asend(question), LONGEST_ANSWER)
+        return await without_cancelling(comms.asend(question), within=LONGEST_ANSWER)
     except asyncio.TimeoutError:
         raise NoAnswer(f"no answer within {LONGEST_ANSWER:g} s") from None
     except Exception as error:

@@ -16,7 +16,7 @@ from typing import Any
 from airflow_guardrails.aws import errors
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.hooks.threads import Threads, in_thread
-from airflow_guardrails.triggers.bounds import within
+from airflow_guardrails.triggers.bounds import without_cancelling
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,9 @@ class SharedConnection:
 
         :raises asyncio.TimeoutError: if that takes too long.
         """
-        return await within(LOOK_UP_WITHIN, in_thread(self._threads, _fingerprint, hook))
+        # Airflow may be asked for it, see there.
+        looking_up = in_thread(self._threads, _fingerprint, hook)
+        return await without_cancelling(looking_up, within=LOOK_UP_WITHIN)
 
     async def _open(self, hook: GuardrailsHook, fingerprint: str) -> None:
         now = self._looked_up_at = time.monotonic()

@@ -31,11 +31,16 @@ class Supervisor:
         self.xcoms = {"rollout_try": {"try_number": 1, "deferred": True}} if xcoms is None else xcoms
         self.late = late
         self.messages: list[Any] = []
+        self.cancelled: list[Any] = []
 
     async def asend(self, message: Any) -> Any:
         self.messages.append(message)
         if self.late is not None:
-            await self.late()
+            try:
+                await self.late()
+            except asyncio.CancelledError:
+                self.cancelled.append(message)
+                raise
         if isinstance(message, GetTaskStates):
             state = self.states[0] if len(self.states) == 1 else self.states.pop(0)
             return TaskStatesResult(task_states={message.run_ids[0]: {message.task_ids[0]: state}})

@@ -28,7 +28,7 @@ from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.waits import EndpointWait
 from tests.conftest import switch_of
-from tests.triggers.warped import warped
+from tests.triggers.warped import end_what_is_left, warped
 
 A_MOMENT = 60  # seconds after which a test gives up waiting
 OLD, NEW = "AKIAOLD", "AKIANEW"
@@ -390,7 +390,10 @@ async def test_a_connection_can_be_closed_while_its_look_up_hangs(shared, vault)
 
     with pytest.raises(Unanswered, match="could not be opened"):
         await first
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+    # Airflow's triggerer is not robust against a request that is taken back, so that one is left to its end.
+    vault.open.set()
+    if left := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(left)
 
 
 @pytest.fixture
@@ -422,6 +425,7 @@ def test_a_first_look_up_that_hangs_is_given_up_for_all_and_made_again(slowly, c
         await asyncio.sleep(connections.TRY_AGAIN_AFTER)
         calls = await shared.calls()
         await shared.close()
+        await end_what_is_left()
         return first, given_up_at, calls
 
     first, given_up_at, calls = warped(story())
@@ -463,6 +467,7 @@ def test_a_look_up_that_hangs_is_made_again_after_a_while(slowly, connect, caplo
         await asyncio.sleep(LOOK_UP_EVERY)
         after = await renewed(shared)
         await shared.close()
+        await end_what_is_left()
         return before, after
 
     before, after = warped(story())

@@ -11,8 +11,9 @@ from airflow.sdk.execution_time import task_runner
 from airflow_guardrails.aws.errors import Unanswered
 from airflow_guardrails.triggers._stopping import LONGEST_ANSWER
 from airflow_guardrails.triggers._watching import LONGEST_STOP, WatchingTrigger
+from airflow_guardrails.triggers.live import publish_report
 from tests.triggers.supervisor import Supervisor, cancelled, held
-from tests.triggers.warped import warped
+from tests.triggers.warped import end_what_is_left, warped
 
 SECOND = 1.0
 
@@ -50,7 +51,10 @@ def play(monkeypatch):
 
         async def story():
             await cancelled(held(trigger), once=lambda: trigger.waits, every=SECOND)
-            return asyncio.get_running_loop().time()
+            ended_at = asyncio.get_running_loop().time()
+            assert supervisor.cancelled == [], "a request that is cancelled ends a triggerer of Airflow 3.1"
+            await end_what_is_left()
+            return ended_at
 
         return warped(story())
 
@@ -154,3 +158,19 @@ def test_outside_a_triggerer_a_cancel_just_cancels(monkeypatch, missing):
     warped(cancelled(trigger, once=lambda: trigger.waits, every=SECOND))
 
     assert (supervisor.messages, trigger.stopped_at) == ([], [])
+
+
+def test_a_report_that_is_being_published_when_the_trigger_is_cancelled_is_not_taken_back(monkeypatch):
+    supervisor = Supervisor("deferred", late=partial(asyncio.sleep, 6))
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+
+    async def story():
+        publishing = asyncio.create_task(publish_report(held(Watch()).task_instance, "rollout_report", {}))
+        await asyncio.sleep(SECOND)
+        publishing.cancel()
+        await asyncio.wait({publishing})
+        told = publishing.cancelled(), len(supervisor.messages), [*supervisor.cancelled]
+        await end_what_is_left()
+        return told
+
+    assert warped(story()) == (True, 1, [])

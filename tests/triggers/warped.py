@@ -43,3 +43,12 @@ def warped(story: Coroutine[Any, Any, Result]) -> Result:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
         assert not left, f"tasks left behind: {left}"
+
+
+async def end_what_is_left() -> None:
+    """Cancel what is still unanswered, as the end of the process does."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in left:
+        each.cancel()
+    if left:
+        await asyncio.wait(left)

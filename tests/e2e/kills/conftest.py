@@ -17,7 +17,7 @@ import pytest
 from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.cloud import Cloud
 from airflow_guardrails.demo.reaper import members
-from airflow_guardrails.domain.abort_switch import AbortSwitch
+from airflow_guardrails.domain.abort_switch import switch_prefix
 
 DAGS = Path(__file__).parent / "dags"
 TASK = "update"
@@ -83,6 +83,10 @@ class House(Airflow):
 
     def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
         self._call(f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state}, method="PATCH")
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        state: str | None = self._call(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state
 
     def mapped_tasks(self, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
         """All there are so far, by their index."""
@@ -191,10 +195,6 @@ class Update:
     def new(self) -> str:
         return f"{self.name}-v2"
 
-    @property
-    def switch(self) -> str:
-        return AbortSwitch(endpoint_name=self.name).alarm_name
-
     def clear(self) -> None:
         self.house.clear(self.dag_id, self.name)
 
@@ -261,11 +261,16 @@ class Update:
         return endpoint["EndpointStatus"] == "InService" and endpoint["EndpointConfigName"] == self.old
 
     def switch_states(self) -> list[str]:
-        """What the abort switch's alarm has been, from its first state on."""
-        history = self.cloud.client("cloudwatch").describe_alarm_history(
-            AlarmName=self.switch, HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
-        )
-        return [item["HistorySummary"].rpartition(" to ")[2] for item in history["AlarmHistoryItems"]]
+        """What the alarms of the endpoint's abort switches have been, from their first states on."""
+        cloudwatch = self.cloud.client("cloudwatch")
+        switches = cloudwatch.describe_alarms(AlarmNamePrefix=switch_prefix(self.name))["MetricAlarms"]
+        states = []
+        for switch in switches:
+            history = cloudwatch.describe_alarm_history(
+                AlarmName=switch["AlarmName"], HistoryItemType="StateUpdate", ScanBy="TimestampAscending"
+            )
+            states += [item["HistorySummary"].rpartition(" to ")[2] for item in history["AlarmHistoryItems"]]
+        return states
 
     # What Airflow says.
 
@@ -373,6 +378,7 @@ def house(processes, cloud, postgresql, tmp_path_factory) -> House:
     for where in ("in_triggerer", "in_worker"):
         for kind in ("", "_fails_again", "_times_out"):
             house.wait_until_ready(f"update_{where}{kind}")
+    house.wait_until_ready("update_concluded")
     return house
 
 

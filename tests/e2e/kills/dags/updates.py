@@ -30,7 +30,6 @@ ARGUMENTS = {
     "waiter_delay": 1,
     # Stages are seen soon, whatever a list says.
     "max_describe_gap": 2,
-    "on_kill": "abort",
     "retries": 1,
     "retry_delay": timedelta(seconds=1),
 }
