@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_guardrails.connected import defer_timeout, fire_floor
 from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, ReportedError, RolloutUnwatched
+from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.killing import abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
 from airflow_guardrails.triggers.memory import remember
 from airflow_guardrails.watching import WatchingTask, report_of
-
-if TYPE_CHECKING:
-    from airflow_guardrails.hooks.driving import Result, Steps
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
@@ -40,6 +36,9 @@ class RolloutTask(WatchingTask):
     endpoint_name: str
     on_rollback: OnRollback
     on_timeout: OnTimeout = "fail"
+    report_key = REPORT_KEY
+    unwatched_error = RolloutUnwatched
+    unwatched_text = _UNWATCHED
     kill_action: OnKill = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
     events_queue_url: str | None = None
@@ -117,17 +116,6 @@ class RolloutTask(WatchingTask):
         if outcome is Outcome.ROLLED_BACK and self.on_rollback != "fail":
             return self._accept_rollback(sentence, report)
         raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
-
-    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
-        """:raises RolloutUnwatched: if SageMaker will not say how the endpoint is."""
-        try:
-            return self._drive(steps)
-        except Unwatchable as error:
-            raise self._unwatched(context, error) from None
-
-    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
-        otherwise = RolloutUnwatched(f"{_UNWATCHED}: {error.reason}", error.report)
-        return self.unwatched(context, error, key=REPORT_KEY, otherwise=otherwise)
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)

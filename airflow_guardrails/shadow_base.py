@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from airflow_guardrails.connected import defer_timeout, fire_floor
-from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
 from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
-from airflow_guardrails.exceptions import ERROR_BY_ENDING, ReportedError, ShadowTestUnwatched
+from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
 from airflow_guardrails.killing import stop_test
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.watching import WatchingTask, report_of
-
-if TYPE_CHECKING:
-    from airflow_guardrails.hooks.driving import Result, Steps
 
 OnKillTest = Literal["leave", "stop"]
 
@@ -31,6 +27,9 @@ _UNWATCHED = "The shadow test could not be watched to its end"
 class ShadowTestTask(WatchingTask):
     """Base of the tasks that wait for a shadow test."""
 
+    report_key = SHADOW_TEST_REPORT_KEY
+    unwatched_error = ShadowTestUnwatched
+    unwatched_text = _UNWATCHED
     kill_action: OnKillTest = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
@@ -97,14 +96,3 @@ class ShadowTestTask(WatchingTask):
             raise ERROR_BY_ENDING[ending.value](sentence, report)
         self.log.info(sentence)
         return report
-
-    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
-        """:raises ShadowTestUnwatched: if SageMaker will not say how the test is."""
-        try:
-            return self._drive(steps)
-        except Unwatchable as error:
-            raise self._unwatched(context, error) from None
-
-    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
-        otherwise = ShadowTestUnwatched(f"{_UNWATCHED}: {error.reason}", error.report)
-        return self.unwatched(context, error, key=SHADOW_TEST_REPORT_KEY, otherwise=otherwise)

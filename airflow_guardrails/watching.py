@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import get_current_context
 
@@ -30,6 +30,11 @@ class WatchingTask(ConnectedTask):
     deferred task leaves XCom ``rollout_try``, by which its trigger and the task that concludes know whether
     it was marked failed while it was deferred.
     """
+
+    # The XCom of the report, and what ends the task where the watch cannot go on.
+    report_key: ClassVar[str]
+    unwatched_error: ClassVar[type[ReportedError]]
+    unwatched_text: ClassVar[str]
 
     kill_action: str = "leave"
     _kill: Kill | None = None
@@ -117,19 +122,20 @@ class WatchingTask(ConnectedTask):
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
-    def unwatched(
-        self, context: Mapping[str, Any], error: Unwatchable, *, key: str, otherwise: ReportedError
-    ) -> ReportedError:
-        """
-        Leave the report so far as XCom *key*, and return the error that ends the task.
+    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
+        """Drive *steps*; where they cannot go on, the task ends with the report so far."""
+        try:
+            return self._drive(steps)
+        except Unwatchable as error:
+            raise self._unwatched(context, error) from None
 
-        :param otherwise: that error, unless the reason is a permission that is missing.
-        """
+    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
+        """Leave the report so far as XCom, and return the error that ends the task."""
         if error.report:
-            self.push(context, key, self.with_warnings(error.report))
+            self.push(context, self.report_key, self.with_warnings(error.report))
         if error.denied:
             return AccessDenied(self.denied_text(error.denied, error.reason), error.report)
-        return otherwise
+        return self.unwatched_error(f"{self.unwatched_text}: {error.reason}", error.report)
 
     def _say(self, news: Say) -> None:
         self.log.info(news.sentence)
