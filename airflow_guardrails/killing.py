@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.aws.errors import is_conflict, is_passing, text_for_people
+from airflow_guardrails.aws.errors import UnexpectedAnswer, is_conflict, is_passing, text_for_people
 from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointLook
 from airflow_guardrails.domain.experiment import Experiment, ExperimentLook, Phase
@@ -98,7 +98,7 @@ class Kill:
         if self._is_marked_failed():
             try:
                 self._stop()
-            except (ClientError, BotoCoreError) as error:
+            except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
                 # What may pass is tried again after the next slice.
                 self._decided = not is_passing(error)
                 self._log.warning(NOT_STOPPED, error)

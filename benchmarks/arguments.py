@@ -28,7 +28,11 @@ def endpoint_names(waits: int) -> list[str]:
 
 def alarms_of(endpoint_name: str) -> list[str]:
     """Name two alarms of a user's, and the abort switch, which every update has unless told otherwise."""
-    return ["errors", "latency", AbortSwitch(endpoint_name=endpoint_name).alarm_name]
+    return ["errors", "latency", switch_of(endpoint_name).alarm_name]
+
+
+def switch_of(endpoint_name: str) -> AbortSwitch:
+    return AbortSwitch(endpoint_name=endpoint_name, rollout=f"{'0' * 20}-{'0' * 8}")
 
 
 def connection_names(count: int) -> list[str]:
@@ -101,7 +105,6 @@ def our_arguments(
             "waiter_delay": beat,
             "deadline": now + LONGEST_WAIT.total_seconds(),
             "memory": remember(watch),
-            "deferred_at": now,
             "aws_conn_id": connection,
             **({} if default_gap() is None else {"max_describe_gap": gap}),
         }
@@ -117,6 +120,7 @@ def _seen_in_flight(answer: Mapping[str, Any]) -> Watch:
         previous=look.endpoint_config_name,
         launched_at=look.pending.started_at,
         guardrails=look.guardrails,
+        switch=switch_of(look.name),
         max_wait=LONGEST_WAIT - timedelta(hours=1),
     )
     return replace(Watch(rollout=rollout).found(look).after(look), last_look=None)
