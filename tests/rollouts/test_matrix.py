@@ -13,8 +13,11 @@ What is left out, and why:
 
 - A process that dies leaves the same behind at several calls: where it has only read, and whether it dies
   unanswered or right after the answer. So a crash at each call, in each of its three moments, is made once
-  for each of the stores, and of those that leave the same behind, one is gone on with.
-- The second instance runs whole between the crash of the first one and its retry, and dies itself only where
+  for each of the stores, and of those that leave the same behind (``Instance.left``), one is gone on with. A
+  call that is added is crashed at, too; one that changes anything must be allowed in ``check_changes``.
+- The second instance, where the endpoints and targets are others, has nothing in common with the first one,
+  so only whole runs of it are looked at.
+- Else it runs whole between the crash of the first one and its retry, and dies itself only where
   the first one has written its intent, has asked, or knows that it was accepted.
 - Crashes after the task waits are in ``test_crashes``: what is written down changes no more by then.
 """
@@ -25,6 +28,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
@@ -46,6 +50,7 @@ from tests.crashing_updates import End, crashes, updating_account
 pytestmark = pytest.mark.proof
 
 OWN, FOREIGN = End("Succeeded", adopted="own"), End("Succeeded", adopted="foreign")
+UNDONE, SUPERSEDED = End("RolledBack", adopted="own"), End("Superseded", adopted="own")
 LAUNCHED, DEFERRED = End("Succeeded"), End("deferred")
 UNKNOWN, ALREADY_LIVE, BUSY = (End(e.__name__) for e in (LaunchUnknown, ConfigAlreadyLive, EndpointBusy))
 
@@ -91,38 +96,43 @@ KNOBS = ["at_start", "at_end"]
 
 def expected(task: Instance, *, knob: str) -> End:
     """Say how a retry must end, by what is true now and what the task has written down."""
-    last, own = (task.updates[-1] if task.updates else None), task.own_update
-    known = task.intent
-    accepted = bool(known and known.accepted_at)
+    known, last = task.intent, (task.updates[-1] if task.updates else None)
     # What SageMaker has among the alarms of the last deployment; a proof only of its owner's own update.
-    named = task.has_switch and own is not None and own is named_of(task, knob)
-    if task.in_flight and last is not None:
-        if last.owner.new == task.new:
-            return OWN if own is last and known and (accepted or named) else FOREIGN
-        return End("Superseded", adopted="own") if accepted or (known and named) else BUSY
+    named = task.has_switch and last_deployed(task, knob) is task
+    proven = bool(known) and (bool(known.accepted_at) or named)
+    if last is not None and task.in_flight and last.owner.new == task.new:
+        return OWN if proven and last.owner is task else FOREIGN
+    if task.in_flight:
+        return SUPERSEDED if proven else BUSY
     if task.serves == task.new:
-        return expected_at_target(task, named=named, accepted=accepted, meant=known is not None)
-    if accepted or (known and named):
-        assert own is not None
-        return End("RolledBack" if task.serves == known.previous else "Superseded", adopted="own")
+        return expected_at_target(task, named=named, proven=proven)
+    if proven:
+        return UNDONE if task.serves == known.previous else SUPERSEDED
+    return expected_elsewhere(task, named=named)
+
+
+def last_deployed(task: Instance, knob: str) -> Instance | None:
+    """Return whose update SageMaker shows as the last deployment."""
+    shown = [update.owner for update in task.updates if knob == "at_start" or update.ended]
+    return shown[-1] if shown else None
+
+
+def expected_at_target(task: Instance, *, named: bool, proven: bool) -> End:
+    if named or (proven and (task.updates[-1].owner is task or not task.has_switch)):
+        # Without a switch nothing tells that its own was undone, and another one has brought the target.
+        return OWN
+    if proven:
+        return FOREIGN
+    return UNKNOWN if task.intent and not task.has_switch else ALREADY_LIVE
+
+
+def expected_elsewhere(task: Instance, *, named: bool) -> End:
+    """Nothing proves that it has asked: what may have happened since it meant to?"""
     if named:
         return UNKNOWN
-    if known and (own or changed_since(task)):
+    if task.intent and changed_since(task):
         return expected_if_perhaps_undone(task)
     return LAUNCHED
-
-
-def named_of(task: Instance, knob: str):
-    ended = [update for update in task.updates if knob == "at_start" or update.ended]
-    return ended[-1] if ended else None
-
-
-def expected_at_target(task: Instance, *, named: bool, accepted: bool, meant: bool) -> End:
-    if task.updates[-1].owner is task and (named or accepted):
-        return OWN
-    if accepted:
-        return FOREIGN
-    return UNKNOWN if meant and not task.has_switch else ALREADY_LIVE
 
 
 def expected_if_perhaps_undone(task: Instance) -> End:
@@ -131,8 +141,7 @@ def expected_if_perhaps_undone(task: Instance) -> End:
     if task.has_switch or not ran:
         # Its own update would be named.
         return UNKNOWN
-    undone = task.serves == task.old
-    return End("RolledBack" if undone else "Superseded", adopted="foreign")
+    return End("RolledBack" if task.serves == task.old else "Superseded", adopted="foreign")
 
 
 def changed_since(task: Instance) -> bool:
@@ -142,27 +151,34 @@ def changed_since(task: Instance) -> bool:
 # Which crashes leave something different behind.
 
 
-@dataclass
 class Classes:
     """The crashes of a first try, one for each state that such a crash leaves behind."""
 
-    account: Account
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._found: dict[str, list[Crash]] = {}
 
     def of(self, plan: Plan) -> list[Crash]:
-        allow(self.account, plan.stores)
-        calls = self._calls(plan)
-        found = {}
-        for crash in crashes(calls):
-            first, second = begin_pair(self.account, plan)
+        # Whoever else there is has done nothing yet.
+        alone = Plan(stores=plan.stores, arguments=plan.arguments)
+        if str(alone) not in self._found:
+            self._found[str(alone)] = self._find(alone)
+        return self._found[str(alone)]
+
+    def _find(self, plan: Plan) -> list[Crash]:
+        allow(self._account, plan.stores)
+        found: dict[Any, Crash] = {}
+        for crash in crashes(self._calls(plan)):
+            first, second = begin_pair(self._account, plan)
             assert first.run(crash=crash, deferrable=True) is None
             found.setdefault(first.left, crash)
             forget(first, second)
         return list(found.values())
 
     def _calls(self, plan: Plan) -> list[str]:
-        first, second = begin_pair(self.account, plan)
-        first.run(deferrable=True)
-        calls = list(self.account.wire.calls)
+        first, second = begin_pair(self._account, plan)
+        assert first.run(deferrable=True) == DEFERRED
+        calls = list(self._account.wire.calls)
         forget(first, second)
         return calls
 
@@ -200,6 +216,7 @@ def _same(same: bool) -> str:
 
 
 RELATIONS = [Relation(endpoint, target) for endpoint in (True, False) for target in (True, False)]
+TAGS, NEITHER = Stores(tags=True, task_state=False), Stores(tags=False, task_state=False)
 ALONE = Relation(same_endpoint=False, same_target=False)
 
 
@@ -224,6 +241,7 @@ class Matrix:
 
     def retry(self, task: Instance, other: Instance | None = None, *, deferrable: bool = False) -> End:
         """Run a try; it must end as what is so demands."""
+        task.note_ends()
         kept, wanted = other and other.intent, expected(task, knob=self._knob)
         end = task.run(deferrable=deferrable)
         assert end == wanted or (deferrable and end == DEFERRED), f"{end} instead of {wanted}"
@@ -239,10 +257,8 @@ def launched_by(task: Instance) -> int:
 
 def nothing_tells(task: Instance) -> bool:
     """Neither an intent nor SageMaker says that an earlier try has launched an update that was undone."""
-    return task.stores == NEITHER and not task.has_switch
-
-
-NEITHER = Stores(tags=False, task_state=False)
+    another = bool(task.updates) and any(update.owner is not task for update in task.updates)
+    return task.stores == NEITHER and (another or not task.has_switch)
 
 
 @pytest.fixture(scope="module")
@@ -251,11 +267,16 @@ def matrix(shared_models):
         yield Matrix(account)
 
 
+def knobs(abort_switch: bool) -> list[str]:
+    """When SageMaker names the alarms of an update matters where one of them is the switch."""
+    return KNOBS if abort_switch else KNOBS[:1]
+
+
 @pytest.mark.parametrize("stores", ALL_STORES, ids=str)
 @pytest.mark.parametrize("abort_switch", [True, False])
 def test_one_task(matrix, stores, abort_switch):
     plan = ALONE.plan(stores, abort_switch=abort_switch)
-    for crash, story, knob in product(matrix.classes.of(plan), STORIES, KNOBS):
+    for crash, story, knob in product(matrix.classes.of(plan), STORIES, knobs(abort_switch)):
         with matrix.case(plan, knob) as (task, _):
             task.run(crash=crash, deferrable=True)
             story(task)
@@ -281,7 +302,7 @@ def test_one_task_whose_configuration_is_deleted_after_the_launch(matrix, stores
 @pytest.mark.parametrize("abort_switch", [True, False])
 def test_two_tasks_of_which_the_other_runs_before_the_retry(matrix, relation, stores, abort_switch):
     plan = relation.plan(stores, abort_switch=abort_switch)
-    for crash, story, knob in product(matrix.classes.of(plan), STORIES, KNOBS):
+    for crash, story, knob in product(matrix.classes.of(plan), STORIES, knobs(abort_switch)):
         with matrix.case(plan, knob) as (first, second):
             first.run(crash=crash, deferrable=True)
             matrix.retry(second, first, deferrable=True)
@@ -303,3 +324,62 @@ def test_two_tasks_of_which_the_other_begins_when_the_first_ones_update_is_over(
             then(second)
             matrix.retry(first, second)
             matrix.retry(second, first)
+
+
+@pytest.mark.parametrize("stores", [TAGS, NEITHER], ids=str)
+@pytest.mark.parametrize("relation", RELATIONS[:3], ids=str)
+def test_two_tasks_that_both_crash(matrix, relation, stores):
+    """The first one has at least written its intent, or may not; the second one may end before it dies."""
+    plan = relation.plan(stores)
+    points = matrix.classes.of(plan)
+    for crash, then, story in product(points[2:], points, [goes_well, is_rolled_back]):
+        with matrix.case(plan, KNOBS[0]) as (first, second):
+            first.run(crash=crash, deferrable=True)
+            matrix.account.align()
+            second.run(crash=then, deferrable=True)
+            story(first, second)
+            matrix.retry(first, second)
+            matrix.retry(second, first)
+
+
+# What is stopped is nobody else's.
+
+
+def nobody_else_is_stopped(*tasks: Instance) -> None:
+    for task in tasks:
+        task.account.advance(hours=1)
+        task.note_ends()
+    for update in {id(update): update for task in tasks for update in task.updates}.values():
+        assert update.ended == "Succeeded" or update.owner.threw
+    assert all(launched_by(task) <= 1 for task in tasks)
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+@pytest.mark.parametrize("relation", RELATIONS[:3], ids=str)
+def test_a_time_out_stops_no_update_but_its_own(matrix, relation, knob):
+    arguments = {"on_timeout": "abort", "max_wait": timedelta(minutes=2), "waiter_delay": 30}
+    plan = relation.plan(TAGS, **arguments)
+    for crash, late in product(matrix.classes.of(plan), [False, True]):
+        with matrix.case(plan, knob) as (first, second):
+            first.run(crash=crash, deferrable=True)
+            second.run(deferrable=True)
+            matrix.account.advance(minutes=3 if late else 0)
+            stops = first.in_flight and expected(first, knob=knob) == OWN
+            end = first.run()
+            assert not stops or (end, first.own_update.ended) == (UNDONE, "RolledBack")
+            nobody_else_is_stopped(first, second)
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+@pytest.mark.parametrize("relation", RELATIONS[:3], ids=str)
+def test_marking_a_task_failed_stops_no_update_but_its_own(matrix, relation, knob):
+    plan = relation.plan(TAGS)
+    for crash in matrix.classes.of(plan):
+        with matrix.case(plan, knob) as (first, second):
+            first.run(crash=crash, deferrable=True)
+            second.run(deferrable=True)
+            stops = first.in_flight and expected(first, knob=knob) == OWN
+            first.event = (20, first.is_marked_failed)
+            end = first.run()
+            assert not stops or (end, first.own_update.ended) == (UNDONE, "RolledBack")
+            nobody_else_is_stopped(first, second)
