@@ -9,7 +9,7 @@ from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.permissions import denied_action, denied_resource
@@ -44,7 +44,8 @@ class ConnectedTask(BaseOperator):
     """
     Base of the operators and sensors of this package that speak to AWS.
 
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS, which must exist; ``None``: boto3's default credential
+        chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
@@ -164,6 +165,11 @@ class ConnectedTask(BaseOperator):
             raise UnexpectedAnswer(errors.text_for_people(error)) from error
         except errors.ConnectionNotFound as error:
             raise ConnectionNotFound(errors.text_for_people(error)) from error
+        except NoRegionError as error:
+            raise InvalidArgument(
+                f"region_name must be given (got {self.region_name!r}): neither the connection nor the "
+                "environment says a region"
+            ) from error
         except (ClientError, BotoCoreError) as error:
             errors.cleaned(error)
             if isinstance(error, ClientError) and (action := denied_action(error)):

@@ -72,8 +72,8 @@ def guarded_deployment(
 
     Put it behind your own tasks: ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
 
-    ``default_args`` of the DAG and of outer groups reach all five tasks: an argument that is left out here is
-    not passed on to them. An argument that is given here goes before all ``default_args``.
+    ``default_args`` of the DAG and of outer groups reach all of its tasks: an argument that is left out here
+    is not passed on to them. An argument that is given here goes before all ``default_args``.
 
     :param endpoint_name: name of the endpoint. (templated)
     :param model_name: name of the SageMaker model to bring into service; it must exist by then. (templated)
@@ -193,7 +193,13 @@ def guarded_deployment(
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         [judge, stop] >> update
-        SageMakerConcludeRolloutOperator(task_id="conclude", update=update)
+        # What the caller said to the update goes before default_args here, too.
+        SageMakerConcludeRolloutOperator(
+            task_id="conclude",
+            update=update,
+            deferrable=update.deferrable,
+            waiter_delay=update.waiter_delay,
+        )
     return group
 
 

@@ -6,6 +6,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
     SageMakerComparePredictionsOperator,
@@ -35,6 +36,7 @@ ELSEWHERE = {
     params=[
         (SageMakerGuardedUpdateOperator, {**UPDATE, "strategy": AllAtOnce()}),
         (SageMakerAbortRolloutOperator, UPDATE),
+        (SageMakerConcludeRolloutOperator, {**UPDATE, "update_task_id": "update"}),
         (SageMakerRolloutSensor, UPDATE),
         (SageMakerAddShadowVariantOperator, {"endpoint_name": "churn", "shadow_model_name": "candidate"}),
         (SageMakerRemoveShadowVariantOperator, {"endpoint_name": "churn"}),

@@ -36,7 +36,12 @@ TASKS = [
     (SageMakerAddShadowVariantOperator, {"endpoint_name": "churn", "shadow_model_name": "candidate"}),
     (
         SageMakerCreateShadowTestOperator,
-        {"name": "trial", "endpoint_name": "churn", "role_arn": "arn", "shadow_model_name": "candidate"},
+        {
+            "name": "trial",
+            "endpoint_name": "churn",
+            "role_arn": "arn:aws:iam::123456789012:role/churn",
+            "shadow_model_name": "candidate",
+        },
     ),
     (SageMakerStopShadowTestOperator, {"name": "trial"}),
     (SageMakerJudgeShadowTestOperator, {"name": "trial"}),
@@ -100,23 +105,29 @@ async def no_time(_):
 
 
 @pytest.mark.parametrize(
-    "trigger",
+    ("trigger", "says"),
     [
-        SageMakerRolloutTrigger(
-            endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=1, deadline=10
+        (
+            SageMakerRolloutTrigger(
+                endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=1, deadline=10
+            ),
+            "SageMaker does not answer",
         ),
-        SageMakerShadowTestTrigger(name="trial", until="Completed", waiter_delay=1, deadline=10),
+        (
+            SageMakerShadowTestTrigger(name="trial", until="Completed", waiter_delay=1, deadline=10),
+            "AWS gives no answer",
+        ),
     ],
-    ids=lambda trigger: type(trigger).__name__,
+    ids=["rollout", "shadow test"],
 )
-async def test_a_trigger_that_cannot_reach_aws_tells_no_password(unreachable, trigger, caplog, capsys):
+async def test_a_trigger_that_cannot_reach_aws_tells_no_password(unreachable, trigger, says, caplog, capsys):
     caplog.set_level(logging.INFO)
-    trigger.shares, trigger.sleep, trigger.now = False, no_time, itertools.count().__next__
+    trigger.shares, trigger.sleep, trigger.monotonic = False, no_time, itertools.count().__next__
 
     event = await anext(trigger.run())
 
     told = json.dumps(event.payload) + caplog.text + "".join(capsys.readouterr())
-    assert "gives no answer" in told
+    assert says in told
     assert SECRET not in told
 
 

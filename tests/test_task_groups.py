@@ -42,6 +42,15 @@ def test_what_comes_after_the_group_waits_for_the_update(dag):
     assert dag.get_task("announce").upstream_task_ids == {"guarded_deployment.guarded_update"}
 
 
+def test_the_update_is_concluded_as_a_teardown(dag):
+    deployment(update_arguments={"aws_conn_id": "its_own"})
+
+    conclude = dag.get_task("guarded_deployment.conclude")
+    assert conclude.upstream_task_ids == {"guarded_deployment.guarded_update"}
+    assert conclude.is_teardown
+    assert (conclude.update_task_id, conclude.aws_conn_id) == ("guarded_deployment.guarded_update", "its_own")
+
+
 def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
     deployment()
 
@@ -80,7 +89,7 @@ def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
 
 # How its tasks are told which AWS, and what else they have in common.
 
-TASKS = ("shadow_test", "observe", "judge", "stop_shadow_test", "guarded_update")
+TASKS = ("shadow_test", "observe", "judge", "stop_shadow_test", "guarded_update", "conclude")
 ELSEWHERE = {"aws_conn_id": "staging", "region_name": "eu-west-1", "verify": False, "deferrable": False}
 HERE = {"aws_conn_id": "production", "region_name": "us-west-2", "verify": True, "deferrable": True}
 
@@ -102,38 +111,38 @@ def test_default_args_of_the_dag_reach_every_task():
     with dag_with(**ELSEWHERE, waiter_delay=15) as dag:
         deployment()
 
-    assert [said_to(task) for task in tasks_of(dag)] == [ELSEWHERE] * 5
+    assert [said_to(task) for task in tasks_of(dag)] == [ELSEWHERE] * 6
     beats = [vars(task).get("waiter_delay", vars(task).get("poke_interval")) for task in tasks_of(dag)]
-    assert beats == [15] * 5
+    assert beats == [15] * 6
 
 
 def test_default_args_of_an_outer_group_reach_every_task():
     with dag_with(**HERE) as dag, TaskGroup("outer", default_args=ELSEWHERE):
         deployment()
 
-    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 5
+    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 6
 
 
 def test_default_args_of_the_group_itself_go_before_those_around_it():
     with dag_with(**HERE) as dag, TaskGroup("outer", default_args=HERE):
         deployment(default_args=ELSEWHERE)
 
-    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 5
+    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 6
 
 
 def test_what_the_caller_says_goes_before_all_default_args():
     with dag_with(**HERE) as dag, TaskGroup("outer", default_args=HERE):
         deployment(**ELSEWHERE, default_args=HERE, botocore_config={"read_timeout": 5})
 
-    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 5
-    assert [task.botocore_config for task in tasks_of(dag, "outer")] == [{"read_timeout": 5}] * 5
+    assert [said_to(task) for task in tasks_of(dag, "outer")] == [ELSEWHERE] * 6
+    assert [task.botocore_config for task in tasks_of(dag, "outer")] == [{"read_timeout": 5}] * 6
 
 
 def test_no_connection_can_be_said_against_default_args():
     with dag_with(**HERE) as dag:
         deployment(aws_conn_id=None)
 
-    assert [task.aws_conn_id for task in tasks_of(dag)] == [None] * 5
+    assert [task.aws_conn_id for task in tasks_of(dag)] == [None] * 6
 
 
 def test_default_args_say_also_what_only_one_task_takes():
@@ -151,5 +160,5 @@ def test_without_any_default_args_the_group_has_its_own(dag):
     deployment()
 
     own = {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "deferrable": True}
-    assert [said_to(task) for task in tasks_of(dag)] == [own] * 5
+    assert [said_to(task) for task in tasks_of(dag)] == [own] * 6
     assert dag.get_task("guarded_deployment.shadow_test").duration == timedelta(hours=24)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Lock
 
+from airflow_guardrails.domain.deadline import AwsClock
 from airflow_guardrails.domain.moments import read_moment
 
 # "Mon, 02 Mar 2026 10:00:00 GMT" without its day of the week, which a proxy may have translated.
@@ -17,11 +18,12 @@ _HTTP_DATE = re.compile(
 )
 
 
-class AwsClock:
+class HeaderClock:
     """
-    What time it is at AWS: as its last answer said, and the time since then by a monotonic clock.
+    AWS's clock, read from the ``Date`` header of each answer.
 
-    This machine's wall clock counts only while AWS has not said any time. Safe to share among threads.
+    An answer without a readable one is taken for as late as the last one was, and the time since then. This
+    machine's time of day counts only while AWS has not said any time. Safe to share among threads.
 
     :param monotonic: seconds of a clock that never jumps.
     :param wall: seconds since the epoch.
@@ -33,7 +35,7 @@ class AwsClock:
         self._monotonic = monotonic
         self._wall = wall
         self._lock = Lock()
-        self._last: tuple[datetime, float] | None = None
+        self._clock: AwsClock | None = None
 
     def read(self, date_header: object) -> datetime:
         """Return the time in *date_header*, and go on from it; without a readable one, :meth:`now`."""
@@ -41,19 +43,18 @@ class AwsClock:
         if told is None:
             return self.now()
         with self._lock:
-            self._last = told, self._monotonic()
+            self._clock = AwsClock(self._monotonic, as_of=told)
         return told
 
     def now(self) -> datetime:
         with self._lock:
-            if self._last is None:
+            if self._clock is None:
                 return datetime.fromtimestamp(self._wall(), timezone.utc)
-            told, at = self._last
-            return told + timedelta(seconds=self._monotonic() - at)
+            return self._clock.now()
 
 
 # There is one AWS, whichever of its services and regions a process asks.
-AWS_CLOCK = AwsClock()
+HEADER_CLOCK = HeaderClock()
 
 
 def read_date(header: object) -> datetime | None:

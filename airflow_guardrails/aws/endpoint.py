@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.aws.clock import AWS_CLOCK, AwsClock
+from airflow_guardrails.aws.clock import HEADER_CLOCK, HeaderClock
 from airflow_guardrails.aws.deployment_config import (
     alarm_names,
     deployment_config_request,
@@ -100,7 +100,7 @@ def missing_endpoint(name: str, error_response: Answer) -> MissingEndpoint:
     return MissingEndpoint(name=name, seen_at=aws_time(error_response))
 
 
-def aws_time(answer: Answer, *, clock: AwsClock = AWS_CLOCK) -> datetime:
+def aws_time(answer: Answer, *, clock: HeaderClock = HEADER_CLOCK) -> datetime:
     """
     AWS's clock at the moment of the answer, from its ``Date`` header (whole seconds).
 

@@ -25,7 +25,7 @@ _CONNECTION_ID = re.compile(r"[\w#!()\-.:/\\]{1,250}")
 _LONGEST_SHOWN = 100
 _TOO_LARGE = 1e300
 # The largest Integer of SageMaker's API.
-_MOST = 2**31 - 1
+LARGEST_INTEGER = 2**31 - 1
 # Times outside of these are slips, and arithmetic on them may overflow.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2199
 _LAST_SECOND = datetime(_LAST_YEAR + 1, 1, 1, tzinfo=timezone.utc).timestamp()
@@ -100,14 +100,15 @@ def check_epoch(name: str, value: Any) -> None:
 def check_verify(name: str, value: object) -> None:
     """Accept what boto3 takes, whether or not the file exists."""
     if value is not None and not isinstance(value, bool):
-        check_matches(name, value, r".*\S.*", "True, False, None or the path of a file with certificates")
+        rule = "True, False, None or the path of a file with certificates"
+        check_matches(name, value, r"[^{}\x00-\x1f\x7f]*", rule)
 
 
 def check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise _invalid(name, "a whole number of at least 1", value)
-    if value > _MOST:
-        raise _invalid(name, f"a whole number of at most {_MOST}", value)
+    if value > LARGEST_INTEGER:
+        raise _invalid(name, f"a whole number of at most {LARGEST_INTEGER}", value)
 
 
 def check_rendered_count(name: str, value: object) -> None:
@@ -158,7 +159,7 @@ def check_matches(name: str, value: object, pattern: str, rule: str) -> None:
 def check_connection_id(name: str, value: object) -> None:
     if value is None:
         return
-    if not isinstance(value, str) or not _CONNECTION_ID.fullmatch(value):
+    if not isinstance(value, str) or value == "None" or not _CONNECTION_ID.fullmatch(value):
         hint = ": None stands for boto3's default credential chain"
         raise _invalid(name, "the id of an Airflow connection, or None", value, hint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from airflow_guardrails.domain.arguments import LARGEST_INTEGER, shown
 from airflow_guardrails.domain.errors import InvalidStrategy
 from airflow_guardrails.domain.words import whole_seconds
 
@@ -37,6 +38,9 @@ def check_instances(strategy: object, field: str) -> None:
     _check_whole_number(strategy, field, value)
     if value < 1:
         raise _broken(strategy, field, "1 or more", value, "a step moves whole instances")
+    if value > LARGEST_INTEGER:
+        rule = f"at most {LARGEST_INTEGER}"
+        raise _broken(strategy, field, rule, shown(value), "SageMaker takes no larger number")
 
 
 def check_wait(strategy: object, *fields: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any
 
-from airflow_guardrails.domain.arguments import is_number
+from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 
 # SageMaker publishes these as 0 or 1 for each request: their sum counts, their average is a rate.
@@ -174,13 +174,18 @@ def _choice(name: str, value: Any, words: type[Enum]) -> Enum:
 
 
 def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidRule(f"{name} must be a name (got {value!r})", field=name)
+    if not isinstance(value, str) or value.strip() in {"", "None"} or not value.isprintable():
+        raise InvalidRule(f"{name} must be a name (got {shown(value)})", field=name)
+    if "{{" in value:
+        raise InvalidRule(f"{name} must be a name: rules are not templated (got {shown(value)})", field=name)
 
 
 def _check_count(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidRule(f"{name} must be a whole number of at least 1 (got {value!r})", field=name)
+    if value > LARGEST_INTEGER:
+        rule = f"a whole number of at most {LARGEST_INTEGER}"
+        raise InvalidRule(f"{name} must be {rule} (got {shown(value)})", field=name)
 
 
 def _checked_dimensions(given: Any) -> dict[str, str]:

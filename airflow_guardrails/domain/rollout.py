@@ -189,8 +189,12 @@ class Watch:
         """
         Go on after the abort switch was thrown, for as long as a rollback may take.
 
+        Throwing it again gives no more time.
+
         :param at: when, on AWS's clock; default: at the last look.
         """
+        if self.thrown_at is not None:
+            return self
         at = at or self.as_of
         rollout, lasted = self.rollout, at - self.origin if at and self.origin else timedelta(0)
         if rollout.max_wait is not None:
@@ -198,7 +202,7 @@ class Watch:
             rollout = replace(rollout, max_wait=max(rollout.max_wait, lasted) + ABORTING)
         if rollout.deadline is not None:
             rollout = replace(rollout, deadline=max(rollout.deadline, at or rollout.deadline) + ABORTING)
-        return replace(self, rollout=rollout, thrown_at=self.thrown_at or at)
+        return replace(self, rollout=rollout, thrown_at=at)
 
     def noting(self, warning: str) -> Watch:
         return replace(self, warnings=(*self.warnings, warning))

@@ -36,7 +36,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two looks at the endpoint.
     :param max_wait: how long to wait for the rollback, default 75 minutes.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

@@ -103,11 +103,9 @@ class Abortable:
 
     def _intents(self, target: str) -> dict[str, Intent]:
         """Return the intents to bring *target* into service, by owner; empty if they may not be read."""
-        config = self._hook.endpoint_config(target)
-        if config is None:
-            return {}
         try:
-            tags = self._hook.tags(config["EndpointConfigArn"])
+            config = self._hook.endpoint_config(target)
+            tags = self._hook.tags(config["EndpointConfigArn"]) if config else {}
         except ClientError as error:
             if errors.is_passing(error):
                 raise

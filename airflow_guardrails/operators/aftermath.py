@@ -220,7 +220,11 @@ class Aftermath:
         except ClientError as error:
             if errors.is_passing(error):
                 raise
-            why = "allow cloudwatch:GetMetricStatistics" if errors.is_access_denied(error) else str(error)
+            why = (
+                "allow cloudwatch:GetMetricStatistics"
+                if errors.is_access_denied(error)
+                else errors.text_for_people(error)
+            )
             return Evidence(since=own.written_at, requests=None, unread=why)
         return Evidence(since=own.written_at, requests=requests)
 

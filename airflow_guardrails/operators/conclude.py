@@ -10,11 +10,11 @@ from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperat
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
-from airflow_guardrails.aws.errors import is_passing, named_text
+from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
 from airflow_guardrails.base import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
-from airflow_guardrails.domain.endpoint import EndpointLook
+from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome, when_an_abort_acts
 from airflow_guardrails.domain.report import Report
@@ -38,7 +38,7 @@ _NOTHING = (
     "There is no rollout to conclude: nothing tells that task {} has asked for an update of endpoint {}"
 )
 _UNTOLD = "task {} has waited for an update of endpoint {}, and nothing tells how that ended"
-_NOT_THROWN = "Task {} was marked failed, but its rollout could not be aborted: {}"
+_NOT_THROWN = "Task {} was marked failed, but its rollout is not aborted: {}"
 _TOO_LATE = "The abort came too late: the endpoint serves {}. Update it back if it must not serve that"
 
 
@@ -73,7 +73,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         it alone; default: ``"abort"``.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two looks at the endpoint; default: 30.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
@@ -264,29 +264,29 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
                     raise self._unwatched(context, Unwatchable(named_text(error), {})) from None
-                self.log.info("AWS does not answer (%s); asking again", error)
+                self.log.info("AWS does not answer (%s); asking again", text_for_people(error))
             self.sleep(self.waiter_delay)
 
     # The abort.
 
     def _abort(self, context: Mapping[str, Any], watch: Watch) -> Watch:
         """Throw the switch of this very rollout, if it is in flight, and the mark is still there."""
-        refusal = watch.why_not_abort
-        if watch.outcome is not None or refusal is not None or watch.switch is None:
-            self.log.warning(
-                "Task %s was marked failed, but its rollout is not aborted: %s",
-                self.update_task_id,
-                refusal or "it has ended",
-            )
-            return watch
+        refusal = watch.why_not_abort if watch.outcome is None else "it has ended"
+        if refusal is not None or watch.switch is None:
+            why_not = _NOT_THROWN.format(self.update_task_id, refusal)
+            self.log.warning(why_not)
+            in_flight = isinstance(watch.last_look, Endpoint) and watch.last_look.changing
+            return watch.noting(why_not) if in_flight else watch
         give_up = self.monotonic() + PATIENCE
         while self._update_task(context).marked_failed_while_deferred:
             try:
                 self.hook.set_switch(watch.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
-                    return watch.noting(_NOT_THROWN.format(self.update_task_id, error))
-                self.log.warning("The abort switch could not be thrown (%s); trying again", error)
+                    return watch.noting(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))
+                self.log.warning(
+                    "The abort switch could not be thrown (%s); trying again", text_for_people(error)
+                )
                 self.sleep(THROW_AGAIN_AFTER)
                 continue
             self.log.warning(

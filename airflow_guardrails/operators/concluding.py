@@ -123,12 +123,18 @@ class OwnRollout:
         rollout = watch.rollout
         shown = rollout.is_shown_by(look) or (switch is not None and switch.is_named_by(look))
         rollout = replace(rollout, guardrails=look.guardrails if shown else None)
-        if watch.outcome is None and rollout.is_shown_by(look) and rollout.switch is None and switch:
-            # Nothing contradicts that the update in flight is this task's. The switch is this task's alone,
-            # so throwing it stops nothing else.
+        if watch.outcome is None and rollout.switch is None and switch and self._may_carry(look, switch):
+            # Throwing it stops nothing else: the switch is this task's alone.
             rollout = replace(rollout, switch=switch)
         watch = replace(watch, rollout=rollout)
         return watch if watch.outcome else watch.after(look)
+
+    def _may_carry(self, look: Endpoint, switch: AbortSwitch) -> bool:
+        """Whether nothing contradicts that the update in flight carries *switch*."""
+        if look.pending_config_name is None or not switch.is_for(look.pending_config_name):
+            return False
+        named = switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name)
+        return switch in named or not any(other.is_for(look.pending_config_name) for other in named)
 
     def _missing(self, target: str, own: Intent | None) -> Watch | None:
         if (own is None or own.accepted_at is None) and not self._task.has_waited:

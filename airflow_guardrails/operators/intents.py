@@ -131,7 +131,9 @@ class IntentStore:
         try:
             self._keep(intent)
         except (ClientError, BotoCoreError) as error:
-            self._warn(f"How far this task is could not be written into a tag ({error})")
+            self._warn(
+                f"How far this task is could not be written into a tag ({errors.text_for_people(error)})"
+            )
 
     def _keep(self, intent: Intent) -> bool:
         """
@@ -160,7 +162,7 @@ class IntentStore:
             if errors.is_passing(error):
                 raise
             # Not permitted, no room for another tag, or the configuration is gone.
-            self._log.info("The intent could not be written into a tag: %s", error)
+            self._log.info("The intent could not be written into a tag: %s", errors.text_for_people(error))
             return False
         return True
 

@@ -75,7 +75,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         kept answers are read once the metrics pass.
     :param deferrable: whether to wait for the next look in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two looks.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

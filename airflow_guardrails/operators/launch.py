@@ -172,7 +172,7 @@ class Launch:
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise
-            self.log.info("SageMaker does not answer (%s); looking again", error)
+            self.log.info("SageMaker does not answer (%s); looking again", errors.text_for_people(error))
             return None
         clock.answered(look.seen_at)
         return look
@@ -261,20 +261,22 @@ class Launch:
 
     def _after_refusal(self, error: ClientError) -> Watch:
         """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
-        name = self.wishes.endpoint_name
+        name, said = self.wishes.endpoint_name, errors.text_for_people(error)
         self._take_back()
+        if errors.is_access_denied(error):
+            raise error
         if errors.is_throttled(error):
             raise EndpointBusy(
-                f"SageMaker throttled the update of {name}; nothing was changed: {error}"
+                f"SageMaker throttled the update of {name}; nothing was changed: {said}"
             ) from error
         if not errors.is_in_progress(error):
-            raise UpdateRejected(f"SageMaker refused the update of {name}: {error}") from error
+            raise UpdateRejected(f"SageMaker refused the update of {name}: {said}") from error
         look = self._look()
         if self._next_move(look) is Move.ADOPT:
             # Somebody else was quicker, or an earlier try's update could not be seen before.
             return self._adoption().of(Move.ADOPT, look, self.own)
         raise EndpointBusy(
-            f"Another update of endpoint {name} is in progress; this one was not accepted: {error}"
+            f"Another update of endpoint {name} is in progress; this one was not accepted: {said}"
         ) from error
 
     def _after_lost_answer(self, error: Exception, rollout: Rollout) -> Watch:
@@ -283,7 +285,9 @@ class Launch:
 
         :raises UpdateUnanswered: if it was not seen; a retry looks again before it asks for anything.
         """
-        self.log.warning("UpdateEndpoint gave no answer (%s); looking whether the update runs", error)
+        self.log.warning(
+            "UpdateEndpoint gave no answer (%s); looking whether it runs", errors.text_for_people(error)
+        )
         self.asked(replace(rollout, launched_at=rollout.asked_at))
         asked = replace(self.intents.written, accepted_at=None)
         assert rollout.asked_at is not None
@@ -296,7 +300,8 @@ class Launch:
                 raise UpdateUnanswered(
                     f"UpdateEndpoint of {rollout.endpoint_name} gave no answer, and no update to "
                     f"{rollout.target} was seen within {DEFAULT_GRACE.total_seconds():g} s. A retry of this "
-                    f"task looks again, and asks for the update only if it never ran: {error}"
+                    "task looks again, and asks for the update only if it never ran: "
+                    f"{errors.text_for_people(error)}"
                 ) from error
             self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
 

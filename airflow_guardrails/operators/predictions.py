@@ -85,7 +85,7 @@ class SageMakerPlanPredictionsOperator(CapturesTask):
     over, and some minutes later: captured data is delivered late.
 
     :param name: name of the shadow test, as SageMaker knows it. (templated)
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
@@ -122,7 +122,7 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         of its arguments. Default: answers agree if they are equal.
     :param with_payloads: show the beginning of inputs and answers in the examples of disagreements, which go
         into XCom. Without, only their ids do.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

@@ -68,13 +68,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     :param strategy: one of :mod:`airflow_guardrails.strategies`, or a dict in the form of the API's
         ``DeploymentConfig``, whose numbers may be strings. (templated)
     :param alarms: names of CloudWatch alarms, at most 10; any of them in ALARM during a bake makes SageMaker
-        roll back. (templated)
+        roll back. An empty list is no alarms; None is refused. (templated)
     :param on_rollback: what a rollback does to the task: ``"fail"`` it (without retries), ``"skip"`` it and
         what depends on it, or ``"return"`` the report for the DAG to decide.
     :param wait_for_completion: whether to wait for the end; without, the task ends once the update is
         accepted, and the report's outcome is null.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks at the endpoint.
+    :param waiter_delay: seconds between two looks at the endpoint, at most 30 days.
     :param max_wait: how long after the start of the update to wait, on AWS's clock; default: SageMaker's own
         limit for it, or what its waits, the start-up of its instances and a rollback may take. A retry does
         not extend it, and goes on watching where it is over.
@@ -91,7 +91,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         never aborts anything.
     :param if_busy: where the endpoint is being changed by something else: ``"fail"`` with ``EndpointBusy``,
         which Airflow retries, or ``"wait"`` in the worker, *busy_timeout* at most.
-    :param busy_timeout: how long ``if_busy="wait"`` waits.
+    :param busy_timeout: how long ``if_busy="wait"`` waits, at most 30 days.
     :param if_already_live: where the endpoint serves the configuration already, and it was not this task:
         ``"fail"`` or ``"succeed"``.
     :param relaunch: ask for the update even if an earlier try of this task has launched it and it was undone.
@@ -107,7 +107,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
         endpoints, for deferred waits to be told instead of looking at each beat. (templated)
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

@@ -110,7 +110,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         stops anything.
     :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
         tests spare them.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

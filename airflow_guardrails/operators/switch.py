@@ -52,19 +52,18 @@ class SwitchMaker:
         """
         Make its alarm, and publish the first value, by which the alarm becomes OK.
 
-        :raises AbortSwitchNotReady: if that is not permitted.
+        :raises AbortSwitchNotReady: if CloudWatch refuses it.
         """
         try:
             self._is_made = True  # also if the answer gets lost
             self._hook.create_switch(self.switch, target=self._target)
             self._hook.set_switch(self.switch, RESET)
         except ClientError as error:
-            if errors.is_passing(error):
+            if errors.is_passing(error) or errors.is_access_denied(error):
                 raise
             raise AbortSwitchNotReady(
-                f"The abort switch of endpoint {self.switch.endpoint_name} could not be made ready: {error}. "
-                "Allow the task cloudwatch:DescribeAlarms, PutMetricAlarm and PutMetricData, or set "
-                "abort_switch=False"
+                f"The abort switch of endpoint {self.switch.endpoint_name} could not be made ready: "
+                f"{errors.text_for_people(error)}. abort_switch=False does without"
             ) from error
 
     def see_it_ok(self) -> None:
@@ -96,7 +95,8 @@ class SwitchMaker:
         try:
             self._hook.delete_alarms([self.switch.alarm_name])
         except (ClientError, BotoCoreError) as error:
-            self._log.warning("Alarm %s could not be deleted, and stays: %s", self.switch.alarm_name, error)
+            told = errors.text_for_people(error)
+            self._log.warning("Alarm %s could not be deleted, and stays: %s", self.switch.alarm_name, told)
 
     def _state(self) -> AlarmState | None:
         alarms = self._hook.alarms([self.switch.alarm_name])

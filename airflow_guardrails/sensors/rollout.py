@@ -66,7 +66,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
         endpoints, for deferred waits to be told instead of looking at each beat. (templated)
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways. (templated)
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.

@@ -104,6 +104,8 @@ class SharedConnection:
         await asyncio.wait({opening})
         if self._calls is None:
             error = None if opening.cancelled() else opening.result()
+            if isinstance(error, errors.ConnectionNotFound) and self._stays_away:
+                raise error
             reason = f"the connection could not be opened ({type(error).__name__})"
             raise errors.Unanswered(reason=reason) from error
         return self._calls
@@ -130,18 +132,19 @@ class SharedConnection:
         except Exception as error:  # whatever a secrets backend raises
             # Of a thousand waits, one tries for all.
             self._not_before = time.monotonic() + TRY_AGAIN_AFTER
-            if isinstance(error, errors.ConnectionNotFound) and self._stays_away():
-                raise
+            if not isinstance(error, errors.ConnectionNotFound):
+                self._not_found_since = None
+            elif self._not_found_since is None:
+                self._not_found_since = time.monotonic()
             log.warning("A connection could not be opened; it is tried again", exc_info=True)
             return error
         return None
 
+    @property
     def _stays_away(self) -> bool:
         """Airflow says the same of a connection that nobody made and of a secrets backend that is away."""
-        now = time.monotonic()
-        if self._not_found_since is None:
-            self._not_found_since = now
-        return now - self._not_found_since >= NOT_FOUND_FOR
+        since = self._not_found_since
+        return since is not None and time.monotonic() - since >= NOT_FOUND_FOR
 
     async def _open_if_changed(self, *, or_refused: bool = False) -> None:
         self._looked_up_at = time.monotonic()

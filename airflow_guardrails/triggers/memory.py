@@ -14,6 +14,7 @@ from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, Stage
 from airflow_guardrails.domain.findings import Code, Finding, Severity
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.moments import read_moment
 from airflow_guardrails.domain.rollout import Outcome, Rollout, StageChange, Watch
 
 Memory = dict[str, Any]
@@ -57,22 +58,23 @@ def recall(memory: Memory) -> Watch:
     What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
     its end, and is not aborted.
     """
+    analysis, unread = _recall_analysis(memory.get("analysis"))
     return Watch(
         rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
-        first_look_at=_moment(memory["first_look_at"]),
-        as_of=_moment(memory.get("as_of")),
+        first_look_at=read_moment(memory["first_look_at"]),
+        as_of=read_moment(memory.get("as_of")),
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),
         definitions=_recall_definitions(memory.get("definitions") or {}),
         timed_out=memory["timed_out"],
-        thrown_at=_moment(memory.get("thrown_at")),
+        thrown_at=read_moment(memory.get("thrown_at")),
         unanswered=memory["unanswered"],
-        warnings=tuple(memory["warnings"]),
+        warnings=(*memory["warnings"], *unread),
         findings=_recall_findings(memory.get("findings") or ()),
         suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
-        analysis=_recall_analysis(memory.get("analysis")),
+        analysis=analysis,
     )
 
 
@@ -82,8 +84,14 @@ def _recall_definitions(memory: Memory) -> tuple[AlarmDefinition, ...]:
     )
 
 
-def _recall_analysis(memory: Memory | None) -> Analysis | None:
-    return Analysis(wish=CanaryAnalysis(**memory)) if memory else None
+def _recall_analysis(memory: Memory | None) -> tuple[Analysis | None, tuple[str, ...]]:
+    """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
+    if not memory:
+        return None, ()
+    try:
+        return Analysis(wish=CanaryAnalysis(**memory)), ()
+    except (TypeError, ValueError) as error:
+        return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
 
 
 def _recall_findings(memories: Iterable[Memory]) -> tuple[Finding, ...]:
@@ -127,15 +135,15 @@ def _recall_rollout(memory: Memory, *, started_at: str | None) -> Rollout:
         endpoint_name=name,
         target=memory["target"],
         previous=memory["previous"],
-        asked_at=_moment(memory.get("asked_at")),
-        launched_at=_moment(memory["launched_at"]),
-        started_at=_moment(memory.get("started_at") or started_at),
+        asked_at=read_moment(memory.get("asked_at")),
+        launched_at=read_moment(memory["launched_at"]),
+        started_at=read_moment(memory.get("started_at") or started_at),
         status_before=EndpointStatus(memory["status_before"]) if memory["status_before"] else None,
         guardrails=_recall_guardrails(memory["guardrails"]),
         switch=AbortSwitch(endpoint_name=name, rollout=switch) if switch else None,
         grace=timedelta(seconds=memory["grace"]),
         max_wait=timedelta(seconds=memory["max_wait"]) if memory["max_wait"] is not None else None,
-        deadline=_moment(memory.get("deadline")),
+        deadline=read_moment(memory.get("deadline")),
         adopted=memory["adopted"],
         require_alarms_ok=memory.get("require_alarms_ok", False),
     )
@@ -158,7 +166,7 @@ def _stage(change: StageChange) -> Memory:
 def _recall_stage(memory: Memory) -> StageChange:
     return StageChange(
         stage=Stage(memory["stage"]),
-        at=datetime.fromisoformat(memory["at"]),
+        at=_aware(memory["at"]),
         instances=memory["instances"],
         desired_instances=memory["desired_instances"],
     )
@@ -168,5 +176,8 @@ def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _aware(text: str) -> datetime:
+    moment = read_moment(text)
+    if moment is None:
+        raise ValueError(f"{text!r} is no time")
+    return moment

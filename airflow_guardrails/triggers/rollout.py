@@ -62,7 +62,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         most, a change is seen that a list has missed, and stages are.
     :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
         endpoints; then they make the trigger look, and lists are read once in *max_describe_gap* only.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.

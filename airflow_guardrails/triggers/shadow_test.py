@@ -54,7 +54,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         if somebody has marked the task failed. Only for a test that this very task has made.
     :param max_describe_gap: the most seconds that lists may spare the test its own look; so late, at most, a
         change is seen that a list has missed.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's own ways.
+    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.

@@ -58,7 +58,7 @@ TRAFFIC_ON, ALL_ON, OVER = 600, 600 + 1200, 600 + 1500
 
 def watch(analysis=HOLD, *, strategy=CANARY, **facts):
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
-    known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, **facts}
+    known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
     rollout = Rollout(endpoint_name="churn", target="v2", **known)
     return Watch(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
 
@@ -79,12 +79,12 @@ class Update:
     deaf: bool = False
     switch: object = None
     strategy: Canary = CANARY
-    wall: float = 0.0
+    passed: float = 0.0
     thrown_at: float | None = None
     asked: list = field(default_factory=list)
 
-    def follow(self, watched, *, every=30.0, deadline=1e6, **more):
-        following = Following(every=every, deadline=deadline, now=lambda: self.wall, **more)
+    def follow(self, watched, *, every=30.0, **more):
+        following = Following(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
         steps, answer = follow(watched, following), None
         while True:
             try:
@@ -103,10 +103,10 @@ class Update:
                 return self.silent or self.series(ask)
             case SetSwitch(_, value):
                 if value == THROWN and self.switch is None:
-                    self.thrown_at = self.wall
+                    self.thrown_at = self.passed
                 return self.switch
             case Pause(seconds) | Rest(seconds=seconds):
-                self.wall += seconds
+                self.passed += seconds
             case AlarmHistory():
                 return () if self.thrown_at is None else (tripped(SWITCH.alarm_name, self.thrown_at),)
             case AlarmStates():
@@ -115,17 +115,17 @@ class Update:
 
     def look(self):
         if self.thrown_at is not None and not self.deaf:
-            return in_service(self.wall, "v1")
-        return self.standing(self.wall)
+            return in_service(self.passed, "v1")
+        return self.standing(self.passed)
 
-    def standing(self, wall):
-        if wall < TRAFFIC_ON:
-            return flying(wall, Stage.CREATING, since=1, instances=0)
-        if wall < ALL_ON:
-            return flying(wall, Stage.BAKING, since=TRAFFIC_ON, instances=1)
-        if wall < OVER:
-            return flying(wall, Stage.BAKING, since=ALL_ON, instances=4)
-        return in_service(wall, "v2")
+    def standing(self, passed):
+        if passed < TRAFFIC_ON:
+            return flying(passed, Stage.CREATING, since=1, instances=0)
+        if passed < ALL_ON:
+            return flying(passed, Stage.BAKING, since=TRAFFIC_ON, instances=1)
+        if passed < OVER:
+            return flying(passed, Stage.BAKING, since=ALL_ON, instances=4)
+        return in_service(passed, "v2")
 
     def series(self, ask):
         return {query: self.points(query, ask) for query in ask.queries}
@@ -253,10 +253,10 @@ def test_a_rollback_by_another_alarm_is_that_alarms():
 def test_the_rollback_is_waited_for_however_little_time_was_left():
     update = Update(errors=0.3, deaf=True)
 
-    report = update.follow(watch(), deadline=1000.0, every=50.0)
+    report = update.follow(watch(deadline=at(1000)), every=50.0)
 
     assert report["outcome"] == "Succeeded"
-    assert update.wall < 1000 + ABORTING.total_seconds()
+    assert update.passed < 1000 + ABORTING.total_seconds()
 
 
 # Whoever has thrown it may have been restarted since.
@@ -264,9 +264,10 @@ def test_the_rollback_is_waited_for_however_little_time_was_left():
 
 def thrown_before(update, watched, *, at_second=ALL_ON - 120):
     """Begin to watch when the switch was thrown already, and the endpoint rolled back."""
-    update.wall = update.thrown_at = at_second
-    update.wall += 300
-    return update.follow(replace(watched, seen_in_flight=True, started_at=at(1)))
+    update.passed = update.thrown_at = at_second
+    update.passed += 300
+    rollout = replace(watched.rollout, started_at=at(1))
+    return update.follow(replace(watched, rollout=rollout, seen_in_flight=True))
 
 
 def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_thrown():
@@ -302,8 +303,8 @@ def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
     answer = update.answer
 
     def by_a_person(ask):
-        if update.thrown_at is None and update.wall > TRAFFIC_ON + 240:
-            update.thrown_at = update.wall
+        if update.thrown_at is None and update.passed > TRAFFIC_ON + 240:
+            update.thrown_at = update.passed
         return answer(ask)
 
     update.answer = by_a_person
@@ -320,14 +321,17 @@ def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
 def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once():
     update = Update(errors=0.3)
 
-    report = update.follow(watch(launched_at=None, adopted="foreign"))
+    report = update.follow(watch(launched_at=None, adopted="foreign", switch=None))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     (warning,) = report["warnings"]
     assert warning.startswith(
         "The analysis would abort the rollout (Fail: Invocation5XXErrors Sum: +30 points"
     )
-    assert "nothing proves that this task has launched the update" in warning
+    assert (
+        "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
+        in warning
+    )
     assert len([sentence for sentence in update.said if "would abort" in sentence]) == 1
     assert not report["analysis"]["acted"]
 
@@ -636,7 +640,7 @@ def test_a_verdict_is_said_once():
 
 def test_after_the_time_was_up_nothing_is_judged():
     update = Update(errors=0.3, deaf=True)
-    report = update.follow(watch(), deadline=500.0, on_timeout="abort")
+    report = update.follow(watch(deadline=at(500)), on_timeout="abort")
 
     assert update.of(MetricSeries) == []
     assert report["outcome"] == "Succeeded"
@@ -646,7 +650,7 @@ def test_after_the_time_was_up_nothing_is_judged():
 def test_what_was_seen_before_sagemaker_fell_silent_is_not_acted_upon(silent_from):
     update = Update(errors=0.3)
     look = update.look
-    update.look = lambda: THROTTLED if silent_from <= update.wall < OVER else look()
+    update.look = lambda: THROTTLED if silent_from <= update.passed < OVER else look()
     update.errors = 0.3 if silent_from == TRAFFIC_ON else 0.05
 
     report = update.follow(watch())

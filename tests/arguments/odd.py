@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from math import inf, nan
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 
@@ -103,3 +104,45 @@ def _also_written(value: object) -> str:
 
 def _beginning(value: object) -> str:
     return repr(value)[:20]
+
+
+# What people read may be blank, or hold a brace.
+FREE_TEXT = {"reason", "description", "warnings"}
+
+
+def is_sensible(value: object, name: str, kind: type | Callable[..., Any]) -> bool:
+    """Whether *value* is of the type that the argument has, and no slip of that type."""
+    return _fits(value, _annotation(name, kind), free=name in FREE_TEXT)
+
+
+def _annotation(name: str, kind: type | Callable[..., Any]) -> Any:
+    functions = [vars(each)["__init__"] for each in getattr(kind, "__mro__", ()) if "__init__" in vars(each)]
+    for function in functions or [kind]:
+        if name in inspect.signature(function).parameters:
+            return get_type_hints(function)[name]
+    raise AssertionError(f"{kind} has no argument {name}")
+
+
+def _fits(value: object, annotation: Any, *, free: bool) -> bool:
+    origin = get_origin(annotation) or annotation
+    if origin in {Union, UnionType}:
+        return any(_fits(value, each, free=free) for each in get_args(annotation))
+    if origin is Literal:
+        return isinstance(value, str) and value in get_args(annotation)
+    return origin is Any or _is_one(value, origin, free=free)
+
+
+def _is_one(value: object, kind: type, *, free: bool) -> bool:
+    if kind is NoneType:
+        return value is None
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if isinstance(value, int | float):
+        # Zero is a sensible count of nothing; where it is not, that is a test of its own.
+        numbers = {int: int, float: int | float}
+        return kind in numbers and isinstance(value, numbers[kind]) and 0 <= value < 1e300
+    if isinstance(value, str):
+        return kind is str and value.isprintable() and (free or value.strip() not in {"", "None", "{{ x }}"})
+    if isinstance(value, timedelta):
+        return kind is timedelta and timedelta(0) <= value < timedelta.max
+    return isinstance(value, kind) and not isinstance(value, bytes)

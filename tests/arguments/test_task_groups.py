@@ -7,7 +7,7 @@ from airflow.sdk import DAG
 
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.task_groups import guarded_deployment
-from tests.arguments.odd import ODD, complaint, keywords
+from tests.arguments.odd import ODD, complaint, is_sensible, keywords
 from tests.arguments.test_tasks import CANARY, ROLE
 
 ARGUMENTS = {
@@ -45,6 +45,9 @@ def test_an_odd_value_is_refused_by_name_or_accepted(name):
     assert not list(filter(None, complaints))
     if name in TEMPLATED:
         assert [error for _, error in errors if error is not None] == []
+    else:
+        accepted = [value for value, error in errors if error is None]
+        assert [value for value in accepted if not is_sensible(value, name, guarded_deployment)] == []
 
 
 def test_a_flag_that_is_text_is_refused_by_the_task_that_has_it():

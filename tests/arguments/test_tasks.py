@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
     SageMakerComparePredictionsOperator,
@@ -23,7 +24,7 @@ from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTes
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
-from tests.arguments.odd import ODD, complaint, parameters
+from tests.arguments.odd import ODD, complaint, is_sensible, parameters
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
@@ -34,6 +35,7 @@ TRIAL = {"name": "trial"}
 TASKS = {
     SageMakerGuardedUpdateOperator: {**UPDATE, "strategy": CANARY},
     SageMakerAbortRolloutOperator: UPDATE,
+    SageMakerConcludeRolloutOperator: {**UPDATE, "update_task_id": "update"},
     SageMakerRolloutSensor: UPDATE,
     SageMakerAddShadowVariantOperator: {"endpoint_name": "churn", "shadow_model_name": "candidate"},
     SageMakerRemoveShadowVariantOperator: {"endpoint_name": "churn"},
@@ -105,10 +107,11 @@ def refused(kind, name, value, context):
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_an_odd_value_is_refused_by_name_before_any_call_or_accepted(kind, name, context):
-    errors = ((value, refused(kind, name, value, context)) for value in ODD)
+    errors = [(value, refused(kind, name, value, context)) for value in ODD]
     complaints = [complaint(error, name, value) for value, error in errors if error is not None]
 
     assert not list(filter(None, complaints))
+    assert [value for value, error in errors if error is None and not is_sensible(value, name, kind)] == []
 
 
 @pytest.mark.parametrize("kind", TASKS)

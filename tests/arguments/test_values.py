@@ -10,7 +10,7 @@ from airflow_guardrails.rules import CanaryAnalysis, MetricRule, PredictionRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, GuardrailsValueError, Linear, Rolling
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.arguments.odd import ODD, Odd, complaint, parameters
+from tests.arguments.odd import ODD, Odd, complaint, is_sensible, parameters
 
 BAKE = timedelta(minutes=10)
 
@@ -30,6 +30,14 @@ VALUES = {
 # Kept for triggers of older releases, and not read.
 NOT_READ = {SageMakerRolloutTrigger: ("deferred_at",)}
 
+# What else is accepted: durations in seconds, defaults that depend on another argument, and any key of JSON.
+ALSO = {
+    (CanaryAnalysis, "every"): (None, 7, 1.5),
+    (CanaryAnalysis, "warm_up"): (0, 7, 1.5),
+    (PredictionRule, "label"): ("None", "a\nb", "{{ x }}"),
+    (PredictionRule, "score"): ("None", "a\nb", "{{ x }}"),
+}
+
 CASES = [
     pytest.param(kind, name, id=f"{kind.__name__}-{name}")
     for kind in VALUES
@@ -48,10 +56,12 @@ def refused(kind, name, value):
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_an_odd_value_is_refused_by_name_or_accepted(kind, name):
-    errors = ((value, refused(kind, name, value)) for value in ODD)
+    errors = [(value, refused(kind, name, value)) for value in ODD]
     complaints = [complaint(error, name, value) for value, error in errors if error is not None]
 
     assert not list(filter(None, complaints))
+    accepted = [value for value, error in errors if error is None and value not in ALSO.get((kind, name), ())]
+    assert [value for value in accepted if not is_sensible(value, name, kind)] == []
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)

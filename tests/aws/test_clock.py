@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_guardrails.aws.clock import AwsClock, read_date
+from airflow_guardrails.aws.clock import HeaderClock, read_date
 from airflow_guardrails.aws.endpoint import aws_time
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
@@ -23,7 +23,7 @@ class Clocks:
     def __init__(self) -> None:
         self.seconds = 1000.0
         self.wall = TEN.timestamp() + 600
-        self.aws = AwsClock(monotonic=lambda: self.seconds, wall=lambda: self.wall)
+        self.aws = HeaderClock(monotonic=lambda: self.seconds, wall=lambda: self.wall)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A rollout followed to its end: a script answers what is asked, and the wall clock moves only in pauses."""
+"""A rollout followed to its end: a script answers what is asked, and time passes only in pauses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from airflow_guardrails.domain.endpoint import (
     StageMark,
     Variant,
 )
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
+    DeleteSwitches,
     Following,
     Look,
     NoAnswer,
@@ -35,6 +37,7 @@ from airflow_guardrails.domain.follow import (
     observe,
 )
 from airflow_guardrails.domain.guardrails import Guardrails
+from airflow_guardrails.domain.narration import narrate_outcome
 from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.strategies import Canary
 from tests.conftest import switch_of
@@ -88,11 +91,12 @@ class Script:
     states: object = (OK,)
     history: object = ()
     switch: object = None
-    wall: float = 0.0
+    deleted: object = None
+    passed: float = 0.0
     asked: list = field(default_factory=list)
 
-    def now(self):
-        return self.wall
+    def monotonic(self):
+        return 12_345.0 + self.passed
 
     def drive(self, steps):
         looks, answer = chain(self.looks, repeat(self.looks[-1])), None
@@ -107,19 +111,24 @@ class Script:
     def answer(self, ask, looks):
         match ask:
             case Look("churn"):
-                return next(looks)
+                return self.look(next(looks))
             case AlarmStates():
                 return self.states
             case AlarmHistory():
                 return self.history
             case SetSwitch():
                 return self.switch
+            case DeleteSwitches():
+                return self.deleted
             case Pause(seconds) | Rest(seconds=seconds):
-                self.wall += seconds
+                self.passed += seconds
         return None
 
-    def follow(self, watch, *, every=30.0, deadline=10_000.0, **more):
-        following = Following(every=every, deadline=deadline, now=self.now, **more)
+    def look(self, look):
+        return look(self.passed) if callable(look) else look
+
+    def follow(self, watch, *, every=30.0, began_at=LAUNCH, **more):
+        following = Following(every=every, monotonic=self.monotonic, began_at=began_at, **more)
         _, report = self.drive(follow(watch, following))
         return report
 
@@ -166,37 +175,101 @@ def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
 def test_silence_is_told_once_each_time_it_begins():
     script = Script([THROTTLED, THROTTLED, in_service(60), THROTTLED, THROTTLED, in_service(900, "v2")])
     script.follow(launched())
-    sentence = "SageMaker gives no answer (ThrottlingException: Rate exceeded); looking on"
+    sentence = "SageMaker does not answer (ThrottlingException: Rate exceeded); looking again"
     assert script.said == [sentence, sentence]
 
 
-# The deadline, on the wall clock
+def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
+    denied = NoAnswer("AccessDenied: not authorized", final=True)
+    script = Script([flying(30), flying(230, Stage.BAKING, since=210, instances=1), denied])
+    with pytest.raises(Unwatchable, match="AccessDenied: not authorized") as raised:
+        script.follow(launched("errors"))
+    report = raised.value.report
+    assert (report["outcome"], report["endpoint_status"]) == (None, "Updating")
+    assert [stage["stage"] for stage in report["stages"]] == ["Creating", "Baking"]
+    assert script.of(Look) == [Look("churn")] * 3
+
+
+# The deadline, on AWS's clock
 
 
 def test_the_deadline_passes_though_aws_stops_answering():
+    script = Script([flying(30), THROTTLED])
+    report = script.follow(launched(deadline=after(1030)))
+    assert (report["outcome"], script.passed) == ("TimedOut", 1000.0)
+    assert report["endpoint_status"] == "Updating"
+
+
+@pytest.mark.parametrize(
+    ("began_at", "waited"), [(after(0), 1000.0), (after(600), 400.0), (after(-600), 1600.0)]
+)
+def test_only_where_aws_has_never_answered_this_machines_time_of_day_counts(began_at, waited):
     script = Script([THROTTLED])
-    report = script.follow(launched(), deadline=1000.0)
-    assert (report["outcome"], script.wall) == ("TimedOut", 1000.0)
+    report = script.follow(launched(deadline=after(1000)), began_at=began_at)
+    assert (report["outcome"], script.passed) == ("TimedOut", waited)
     assert report["serving_endpoint_config_name"] is None
 
 
+def test_what_aws_said_before_the_watch_was_resumed_goes_before_this_machines_time_of_day():
+    script = Script([THROTTLED])
+    watch = replace(launched(deadline=after(1000)), as_of=after(400))
+    script.follow(watch, began_at=after(-600))
+    assert script.passed == 600.0
+
+
 def test_the_last_pause_ends_at_the_deadline_and_what_is_seen_then_counts():
-    script = Script([flying(30), flying(60), in_service(70, "v2")])
-    assert script.follow(launched(), every=30.0, deadline=40.0)["outcome"] == "Succeeded"
+    script = Script([flying(0), flying(30), in_service(40, "v2")])
+    assert script.follow(launched(deadline=after(40)), every=30.0)["outcome"] == "Succeeded"
     assert script.rests == [0.0, 30.0, 10.0]
 
 
 def test_a_deadline_already_passed_still_allows_one_look():
-    assert Script([in_service(3, "v2")]).follow(launched(), deadline=-5.0)["outcome"] == "Succeeded"
+    watch = launched(deadline=after(-5))
+    assert Script([in_service(3, "v2")]).follow(watch)["outcome"] == "Succeeded"
     script = Script([flying(3)])
-    assert script.follow(launched(), deadline=-5.0)["outcome"] == "TimedOut"
+    assert script.follow(watch)["outcome"] == "TimedOut"
     assert script.rests == [0.0]
+
+
+CLOCKS = {"right": timedelta(0), "fast": timedelta(minutes=10), "slow": timedelta(minutes=-10)}
+
+
+@pytest.mark.parametrize("off", CLOCKS.values(), ids=CLOCKS)
+def test_a_healthy_rollout_is_neither_ended_early_nor_aborted_by_a_clock_that_is_wrong(off):
+    script = Script([lambda passed: flying(passed) if passed < 1140 else in_service(passed, "v2")])
+    report = script.follow(
+        switched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off, on_timeout="abort"
+    )
+    assert (report["outcome"], script.passed) == ("Succeeded", 1140.0)
+    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+
+
+@pytest.mark.parametrize("off", CLOCKS.values(), ids=CLOCKS)
+def test_a_rollout_that_hangs_times_out_at_its_minute_whatever_this_machines_clock_shows(off):
+    script = Script([flying])
+    report = script.follow(launched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off)
+    assert (report["outcome"], script.passed) == ("TimedOut", 1201.0)
+
+
+@pytest.mark.parametrize("off", CLOCKS.values(), ids=CLOCKS)
+def test_a_silence_ends_by_the_time_passed_since_the_last_answer(off):
+    """The last look was 300 s after the launch, so 901 s were left."""
+    script = Script([lambda passed: flying(passed) if passed <= 300 else THROTTLED])
+    report = script.follow(launched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off)
+    assert (report["outcome"], script.passed) == ("TimedOut", 1201.0)
+
+
+def test_a_machine_that_slept_is_put_right_by_the_next_answer():
+    """Its seconds stood still: AWS says that the time is up."""
+    script = Script([flying(30), flying(1300)])
+    assert script.follow(launched(max_wait=timedelta(minutes=20)))["outcome"] == "TimedOut"
+    assert script.passed == 30.0
 
 
 def test_a_rollback_seen_once_before_the_deadline_is_told_with_its_cause():
     tripped = AlarmTransition(name="errors", state=AlarmState.ALARM, at=after(200))
     script = Script([flying(30), in_service(300), THROTTLED], history=(tripped,))
-    report = script.follow(launched("errors"), deadline=300.0)
+    report = script.follow(launched("errors", deadline=after(310)))
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "alarm")
 
 
@@ -338,7 +411,7 @@ def test_what_was_not_undone_has_no_cause_and_asks_for_none(looks, outcome):
 
 
 def switched(**facts):
-    return launched("errors", SWITCH.alarm_name, **facts)
+    return launched("errors", SWITCH.alarm_name, **{"switch": SWITCH, **facts})
 
 
 @pytest.mark.parametrize(
@@ -357,9 +430,9 @@ def test_whoever_sees_the_end_resets_the_switch_unless_another_update_flies(look
 
 
 def test_a_time_out_leaves_the_switch_alone():
-    script = Script([flying(30)])
-    assert script.follow(switched(), deadline=60.0)["outcome"] == "TimedOut"
-    assert script.of(SetSwitch) == []
+    script = Script([flying])
+    assert script.follow(switched(deadline=after(60)))["outcome"] == "TimedOut"
+    assert script.of(SetSwitch) == script.of(DeleteSwitches) == []
 
 
 def test_a_switch_that_could_not_be_reset_is_warned_about():
@@ -367,18 +440,23 @@ def test_a_switch_that_could_not_be_reset_is_warned_about():
     assert report["warnings"] == [f"The abort switch could not be reset ({THROTTLED.reason})"]
 
 
+NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
+
+
 def test_an_update_without_the_switch_never_touches_it():
-    script = Script([flying(30)])
-    script.follow(launched("errors"), deadline=60.0, on_timeout="abort")
-    assert script.of(SetSwitch) == []
+    script = Script([flying])
+    report = script.follow(launched("errors", deadline=after(60)), on_timeout="abort")
+    assert script.of(SetSwitch) == script.of(DeleteSwitches) == []
+    assert report["warnings"] == [f"The rollout could not be aborted at its time-out ({NO_SWITCH})"]
 
 
 def test_an_abort_at_the_time_out_waits_for_the_rollback_and_says_why():
     thrown = AlarmTransition(name=SWITCH.alarm_name, state=AlarmState.ALARM, at=after(70))
     script = Script([flying(30), flying(60), flying(90), in_service(300), in_service(330)], history=(thrown,))
-    report = script.follow(switched(), deadline=30.0, on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "timeout")
     assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN), SetSwitch(SWITCH, RESET)]
+    assert "The time is up: the abort switch is thrown; it acts in the next bake, of 10 min" in script.said
 
 
 def test_a_switch_thrown_by_somebody_else_is_an_abort():
@@ -387,53 +465,212 @@ def test_a_switch_thrown_by_somebody_else_is_an_abort():
 
 
 def test_an_abort_without_effect_times_out_after_the_time_a_rollback_takes():
-    script = Script([flying(30)])
-    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
-    assert (report["outcome"], script.wall) == ("TimedOut", 60.0 + ABORTING.total_seconds())
+    script = Script([flying])
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    assert (report["outcome"], script.passed) == ("TimedOut", 60.0 + ABORTING.total_seconds())
     assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN)]
+    assert report["abort_switch_thrown_at"] == after(60).isoformat()
+    assert "left running" not in narrate_outcome(report)
+    assert f"its abort switch was thrown at {after(60).isoformat()}" in narrate_outcome(report)
+
+
+def test_a_switch_is_reset_only_a_period_after_it_was_thrown():
+    """The alarm takes the highest value of a period: a reset within it would undo nothing, nor an abort."""
+    script = Script([flying, lambda passed: in_service(passed, "v2")])
+    script.follow(switched(deadline=after(0)), on_timeout="abort", every=0.0)
+    first, last = (script.asked.index(SetSwitch(SWITCH, value)) for value in (THROWN, RESET))
+    assert Pause(10) in script.asked[first:last]
 
 
 def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about():
-    script = Script([flying(30)], switch=THROTTLED)
-    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
-    assert (report["outcome"], script.wall) == ("TimedOut", 60.0)
-    warning = f"The rollout could not be aborted at its time-out ({THROTTLED.reason})"
+    script = Script([flying], switch=THROTTLED)
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    assert (report["outcome"], script.passed) == ("TimedOut", 60.0)
+    warning = (
+        f"The rollout could not be aborted at its time-out (the abort switch could not be thrown "
+        f"({THROTTLED.reason}))"
+    )
     assert report["warnings"] == [warning]
+    assert report["abort_switch_thrown_at"] is None
+    assert "it was left running" in narrate_outcome(report)
 
 
 def test_a_rollout_of_somebody_else_is_not_aborted():
-    script = Script([flying(30)])
-    report = script.follow(switched(adopted="foreign", launched_at=None), deadline=60.0, on_timeout="abort")
+    script = Script([flying])
+    foreign = switched(adopted="foreign", launched_at=None, switch=None, deadline=after(60))
+    report = script.follow(foreign, on_timeout="abort")
     assert script.of(SetSwitch) == []
     warning = (
-        "The rollout could not be aborted at its time-out (nothing proves that this task has launched the "
-        "update to v2 that is in flight)"
+        "The rollout could not be aborted at its time-out (nothing proves that the update to v2 that is in "
+        "flight carries an abort switch of this task)"
     )
     assert report["warnings"] == [warning]
 
 
-def test_what_was_last_seen_before_a_silence_is_not_aborted():
-    """It may be over, and the update in flight another one with the same switch."""
-    script = Script([flying(30), THROTTLED])
-    report = script.follow(switched(), deadline=60.0, on_timeout="abort")
-    assert (report["outcome"], script.of(SetSwitch)) == ("TimedOut", [])
-    warning = (
-        "The rollout could not be aborted at its time-out (SageMaker gave no answer, and the switch could "
-        "have hit another update)"
-    )
-    assert report["warnings"] == [warning]
+def test_a_later_update_to_the_same_target_is_not_aborted():
+    """Its own has ended unseen, and the one in flight is somebody else's: seen once, told at the time-out."""
+    theirs = replace(flying(60), pending=replace(flying(60).pending, started_at=after(50)))
+    script = Script([flying(30), theirs])
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    assert (report["outcome"], script.of(SetSwitch)) == ("Superseded", [])
 
 
-def test_a_silence_that_is_over_at_the_time_out_keeps_nobody_from_aborting():
-    script = Script([flying(30), THROTTLED, flying(90), in_service(300), in_service(330)])
-    assert script.follow(switched(), deadline=60.0, on_timeout="abort")["outcome"] == "RolledBack"
+def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
+    """The switch is this rollout's own, so whatever goes on meanwhile, it hits nothing else."""
+    script = Script([flying(30), THROTTLED, THROTTLED, in_service(300), in_service(330)])
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    assert report["outcome"] == "RolledBack"
     assert script.of(SetSwitch)[0] == SetSwitch(SWITCH, THROWN)
+    assert report["abort_switch_thrown_at"] == after(60).isoformat()
 
 
 def test_a_silence_after_the_abort_is_not_told_as_one_that_kept_from_it():
     script = Script([flying(30), flying(60), THROTTLED])
-    report = script.follow(switched(), deadline=30.0, on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
     assert (report["outcome"], report["warnings"]) == ("TimedOut", [])
+
+
+# Cleaning up after earlier rollouts
+
+
+def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_needed():
+    """This one's own stays, and whatever the last deployment names; and what was made since it began."""
+    named = ("errors", "airflow-guardrails-abort-named")
+    script = Script([flying(30), in_service(900, "v2", rollback_alarms=named)])
+    report = script.follow(switched())
+    assert script.of(DeleteSwitches) == [DeleteSwitches("churn", (SWITCH.alarm_name, *named), after(1))]
+    assert report["warnings"] == []
+
+
+def test_where_no_start_was_seen_the_launch_counts():
+    script = Script([in_service(3, "v2")])
+    script.follow(switched())
+    assert script.of(DeleteSwitches) == [DeleteSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
+
+
+@pytest.mark.parametrize("facts", [{"adopted": "foreign"}, {"launched_at": None}], ids=["foreign", "unknown"])
+def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts):
+    script = Script([in_service(3, "v2")])
+    script.follow(switched(**facts))
+    assert script.of(DeleteSwitches) == []
+
+
+def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
+    denied = NoAnswer("AccessDenied: not authorized to perform cloudwatch:DeleteAlarms")
+    report = Script([flying(30), in_service(900, "v2")], deleted=denied).follow(switched())
+    assert report["outcome"] == "Succeeded"
+    warning = (
+        "Abort switches of earlier rollouts could not be deleted, and stay (AccessDenied: not authorized to "
+        "perform cloudwatch:DeleteAlarms); allow cloudwatch:DescribeAlarms and DeleteAlarms, or delete the "
+        "alarms by hand"
+    )
+    assert report["warnings"] == [warning]
+
+
+# Alarms that somebody changes while they guard
+
+
+def dimensions(endpoint):
+    return f'[{{"Name": "EndpointName", "Value": "{endpoint}"}}]'
+
+
+def alarm(name="errors", *, state=AlarmState.OK, threshold="0.01", endpoint="churn"):
+    settings = (
+        ("Dimensions", dimensions(endpoint)),
+        ("Threshold", threshold),
+    )
+    return Alarm(name=name, state=state, definition=settings)
+
+
+@dataclass
+class Changing(Script):
+    """The alarms are *changed* from so many seconds on."""
+
+    changed: tuple = ()
+    since: float = 200
+
+    def answer(self, ask, looks):
+        if isinstance(ask, AlarmStates):
+            return self.changed if self.passed >= self.since else (alarm(), alarm("latency"))
+        return super().answer(ask, looks)
+
+
+def baking(passed):
+    """Stages every minute, so that the alarms are read again and again."""
+    return flying(passed, Stage.BAKING, since=passed, instances=1 + int(passed) // 60 % 3)
+
+
+def until(seconds, then="v2"):
+    return lambda passed: baking(passed) if passed < seconds else in_service(passed, then)
+
+
+CHANGES = {
+    "threshold": ((alarm(threshold="0.9"), alarm("latency")), "was changed (Threshold 0.01 -> 0.9)"),
+    "dimensions": (
+        (alarm(endpoint="other"), alarm("latency")),
+        f"was changed (Dimensions {dimensions('churn')} -> {dimensions('other')})",
+    ),
+    "deleted": ((alarm("latency"),), "was deleted"),
+}
+
+
+@pytest.mark.parametrize(("changed", "words"), CHANGES.values(), ids=CHANGES)
+def test_an_alarm_that_is_changed_meanwhile_is_told_at_once_and_in_the_report(changed, words):
+    script = Changing([until(600)], changed=changed)
+    report = script.follow(switched())
+    warning = f"Alarm errors {words} while the update ran, and may guard it no more"
+    (told,) = [say for say in script.of(Say) if say.sentence == warning]
+    assert told.report["warnings"] == [warning]
+    looks_before = script.asked[: script.asked.index(told)].count(Look("churn"))
+    assert looks_before == 9  # the first at which a stage had the alarms read, 240 s after the launch
+    assert (report["outcome"], report["warnings"]) == ("Succeeded", [warning])
+    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+
+
+@pytest.mark.parametrize(("changed", "words"), CHANGES.values(), ids=CHANGES)
+def test_an_update_that_must_be_guarded_is_aborted_where_an_alarm_is_changed(changed, words):
+    script = Changing([until(300, "v1")], changed=changed)
+    report = script.follow(switched(require_alarms_ok=True))
+    assert [ask.value for ask in script.of(SetSwitch)] == [THROWN, RESET]
+    assert (report["outcome"], report["abort_switch_thrown_at"]) == ("RolledBack", after(240).isoformat())
+    assert f"The abort switch is thrown, because alarm errors {words}; it acts now, for the update bakes" in (
+        script.said
+    )
+
+
+def test_a_changed_alarm_of_an_update_that_cannot_be_aborted_is_told_as_such():
+    script = Changing([until(600)], changed=CHANGES["deleted"][0])
+    report = script.follow(launched("errors", require_alarms_ok=True))
+    assert report["warnings"] == [
+        "Alarm errors was deleted while the update ran, and may guard it no more",
+        f"The rollout could not be aborted ({NO_SWITCH})",
+    ]
+
+
+@pytest.mark.parametrize("state", AlarmState)
+def test_an_alarm_that_changes_its_state_alone_is_not_changed(state):
+    script = Changing([until(600)], changed=(alarm(state=state), alarm("latency")))
+    report = script.follow(switched(require_alarms_ok=True))
+    assert report["warnings"] == []
+    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+
+
+def test_alarms_that_cannot_be_read_are_not_taken_for_deleted():
+    script = Changing([until(600)], changed=THROTTLED)
+    report = script.follow(switched(require_alarms_ok=True))
+    assert report["warnings"] == []
+    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+
+
+def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
+    script = Script([baking(30)], states=(alarm(),))
+    watch = script.drive(observe(switched()))
+    assert [each.name for each in watch.definitions] == ["errors"]
+    resumed = Script([until(600)], states=(alarm(threshold="0.9"),))
+    assert len(resumed.follow(watch)["warnings"]) == 1
+
+
+# Ended
 
 
 def test_concluding_needs_no_look():

@@ -20,11 +20,10 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.experiment import parse_experiment
 from airflow_guardrails.aws.operations import Operation
-from airflow_guardrails.domain.abort_switch import THROWN
+from airflow_guardrails.domain.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.endpoint import EndpointStatus
 from airflow_guardrails.domain.experiment import ExperimentStatus
 from airflow_guardrails.domain.guardrails import Guardrails
-from airflow_guardrails.domain.intent import Intent
 from airflow_guardrails.domain.metric_query import MetricQuery
 from airflow_guardrails.domain.shadow_hosts import Production
 from airflow_guardrails.domain.shadow_stop import Action
@@ -46,7 +45,6 @@ ACCOUNT = {"account_id": "123456789012"}
 BEGUN = START + timedelta(minutes=10)
 SPAN = {"start": START, "end": START + timedelta(minutes=20)}
 SWITCH = switch_of()
-INTENT = Intent(owner="me", previous="churn-v1", modified_at=START, written_at=START)
 FLEET = {"endpoint_name": "churn", "variant_name": PRODUCTION, "endpoint_config_name": "churn-v1"}
 EVENT = {"detail-type": "SageMaker Endpoint State Change", "detail": {"EndpointName": "churn"}}
 CANARY = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors",))
@@ -98,8 +96,16 @@ def call(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
 
 def marked(world: World) -> str:
     world.lab.sagemaker.add_tags(ResourceArn=CONFIG_ARN, Tags=[{"Key": "team", "Value": "churn"}])
-    GuardrailsHook().write_intent(CONFIG_ARN, INTENT)
     return CONFIG_ARN
+
+
+def switched(world: World, *targets: str) -> AbortSwitch:
+    """Make the switches of updates to *targets*, a minute apart; return the last one."""
+    for target in targets:
+        world.hook.create_switch(switch_of(target=target), target=target)
+        world.lab.advance(minutes=1)
+    world.sent.clear()
+    return switch_of(target=targets[-1])
 
 
 def config_request() -> dict[str, Any]:
@@ -146,8 +152,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "create_endpoint_config": ("create_endpoint_config", lambda _: call(config_request())),
     "delete_endpoint_config": ("delete_endpoint_config", lambda _: call("churn-v2")),
     "tags": ("list_tags", lambda world: call(marked(world))),
-    "intent": ("list_tags", lambda world: call(marked(world))),
-    "write_intent": ("add_tags", lambda _: call(CONFIG_ARN, INTENT)),
+    "add_tags": ("add_tags", lambda _: call(CONFIG_ARN, {"team": "churn", "tier": "1"})),
     "model": ("describe_model", lambda _: call("churn", **ACCOUNT)),
     "from_marketplace": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
     "look_at_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
@@ -177,8 +182,16 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     ),
     "alarms": ("describe_alarms", lambda world: call(tripped(world))),
     "alarm_history": ("describe_alarm_history", lambda world: call(tripped(world), **SPAN)),
-    "switch_drift": ("describe_alarms", lambda _: call(SWITCH)),
-    "create_switch": ("put_metric_alarm", lambda _: call(SWITCH)),
+    "create_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),
+    "switch_target": ("describe_alarms", lambda world: call(switched(world, "churn-v2"))),
+    "delete_alarms": ("delete_alarms", lambda _: call(["errors"])),
+    "delete_switches": (
+        "describe_alarms delete_alarms",
+        lambda world: (
+            switched(world, "churn-v2", "churn-v3", "churn-v4"),
+            call("churn", keep=[switch_of(target="churn-v3").alarm_name], before=world.lab.now()),
+        )[1],
+    ),
     "set_switch": ("put_metric_data", lambda _: call(SWITCH, THROWN)),
     "keys_by_page": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
     "endpoints_in_events": (
@@ -289,6 +302,35 @@ def test_botocore_retries_only_what_may_be_carried_out_twice(worlds, monkeypatch
         else:
             make_call(world, name, arguments, form)
             assert world.lab.calls(api) >= before + 2
+
+
+def alarm_names(world: World) -> set[str]:
+    return {alarm["AlarmName"] for alarm in world.lab.cloudwatch.describe_alarms()["MetricAlarms"]}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, form):
+    with worlds() as world:
+        switched(world, "old", "kept")
+        world.hook.create_switch(switch_of("churn-2"), target="old")
+        before = world.lab.now()
+        world.lab.advance(minutes=1)
+        switched(world, "new")
+        keep = [switch_of(target="kept").alarm_name]
+
+        for _ in range(2):  # there is nothing left for the second time
+            make_call(world, "delete_switches", call("churn", keep=keep, before=before), form)
+
+            stay = {switch_of(target=target).alarm_name for target in ("kept", "new")}
+            assert alarm_names(world) == {"errors", switch_of("churn-2").alarm_name, *stay}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_switch_tells_the_target_it_was_made_for(worlds, form):
+    with worlds() as world:
+        switch = switched(world, "churn-v2", "churn-v3")
+        assert make_call(world, "switch_target", call(switch), form) == "churn-v3"
+        assert make_call(world, "switch_target", call(switch_of(target="none")), form) is None
 
 
 def test_what_aws_would_refuse_the_second_time_is_never_retried():

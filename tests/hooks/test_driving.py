@@ -12,6 +12,7 @@ from airflow_guardrails.domain.abort_switch import RESET
 from airflow_guardrails.domain.follow import (
     AlarmHistory,
     AlarmStates,
+    DeleteSwitches,
     Look,
     NoAnswer,
     Pause,
@@ -29,8 +30,13 @@ START, END = (
 )
 SWITCH = switch_of()
 LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
-REST = Rest(name="churn", seconds=40.0, until=1e9)
-ABOUT_ALARMS = [AlarmStates(("errors",)), AlarmHistory(("errors",), START, END), SetSwitch(SWITCH, RESET)]
+REST = Rest(name="churn", seconds=40.0, within=1e9)
+ABOUT_ALARMS = [
+    AlarmStates(("errors",)),
+    AlarmHistory(("errors",), START, END),
+    SetSwitch(SWITCH, RESET),
+    DeleteSwitches("churn", (SWITCH.alarm_name,), START),
+]
 LOOK_AT_TEST = LookAtExperiment("trial")
 COUNT = CountRequests("churn", ("live", "candidate"), START, END)
 LOOKS = [LOOK, LOOK_AT_TEST]
@@ -69,6 +75,9 @@ class Calls:
     def set_switch(self, switch, value):
         return self.answer("set_switch", switch, value)
 
+    def delete_switches(self, endpoint_name, *, keep, before):
+        return self.answer("delete_switches", endpoint_name, keep, before)
+
 
 class Awaited:
     """The same calls, to be awaited."""
@@ -102,6 +111,10 @@ def driven(request):
     return request.param
 
 
+def action_denied(error):
+    return "sagemaker:Any" if error is DENIED else None
+
+
 def asking(*asks):
     answers = []
     for ask in asks:
@@ -119,6 +132,7 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
         ("alarms", ("errors",)),
         ("alarm_history", ("errors",), START, END),
         ("set_switch", SWITCH, RESET),
+        ("delete_switches", "churn", (SWITCH.alarm_name,), START),
         None,
         None,
         None,
@@ -145,10 +159,10 @@ async def test_a_look_that_may_be_answered_later_is_no_answer(driven, ask, error
     [DENIED, NoCredentialsError(), UnexpectedAnswer("a new status")],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, ask, error):
-    with pytest.raises(type(error)) as raised:
-        await driven(asking(ask), Calls(error))
-    assert raised.value is error
+async def test_a_look_that_will_never_be_answered_is_final(driven, ask, error):
+    """Whoever follows then ends the watch with a report: nothing is raised here that would lose it."""
+    (answer,) = await driven(asking(ask), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}", final=True, denied=action_denied(error))
 
 
 @pytest.mark.parametrize("ask", ABOUT_ALARMS, ids=lambda ask: type(ask).__name__)
@@ -159,7 +173,7 @@ async def test_a_look_that_will_never_be_answered_ends_the_watch(driven, ask, er
 )
 async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
     (answer,) = await driven(asking(ask), Calls(error))
-    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}", denied=action_denied(error))
 
 
 @pytest.mark.parametrize(
@@ -172,9 +186,9 @@ async def test_requests_that_cannot_be_counted_now_are_no_answer(driven, error):
     assert answer == NoAnswer(f"{type(error).__name__}: {error}")
 
 
-async def test_requests_that_may_not_be_counted_end_the_watch(driven):
-    with pytest.raises(ClientError, match="not authorized"):
-        await driven(asking(COUNT), Calls(DENIED))
+async def test_requests_that_may_not_be_counted_are_a_final_answer(driven):
+    (answer,) = await driven(asking(COUNT), Calls(DENIED))
+    assert answer == NoAnswer(f"ClientError: {DENIED}", final=True, denied="sagemaker:Any")
 
 
 async def test_a_bug_is_not_taken_for_silence(driven):

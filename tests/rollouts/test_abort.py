@@ -12,6 +12,7 @@ from airflow_guardrails.exceptions import (
     AbortRefused,
     AbortSwitchNotReady,
     AbortTooLate,
+    AccessDenied,
     EndpointRolledBack,
     InvalidArgument,
     NothingToAbort,
@@ -250,9 +251,7 @@ def test_a_switch_that_may_not_be_made_says_what_to_allow(churn, update, context
         "PutMetricAlarm", kind="error", code="AccessDenied", message="no", status=403
     )
 
-    with pytest.raises(
-        AbortSwitchNotReady, match="PutMetricAlarm and PutMetricData, or set abort_switch=False"
-    ):
+    with pytest.raises(AccessDenied, match="Access denied: cloudwatch:PutMetricAlarm on endpoint churn"):
         update().execute(context)
 
     assert churn.calls("UpdateEndpoint") == 0

@@ -336,7 +336,7 @@ async def is_asked(vault, conn_id, times):
 def a_wait(shared):
     """A wait of the connection; its poller is not asked here."""
     return EndpointWait(
-        shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0, now=lambda: 0.0
+        shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0
     )
 
 

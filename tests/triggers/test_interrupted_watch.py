@@ -22,6 +22,7 @@ from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Rollout, Watch
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.memory import recall, remember
+from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors",))
@@ -51,7 +52,7 @@ def anything_seen(draw):
         pending = st.builds(
             PendingDeployment,
             endpoint_config_name=st.sampled_from(["v2", "v2", "v3"]),
-            started_at=st.sampled_from([None, after(1)]),
+            started_at=st.sampled_from([None, after(1), after(1), after(-300), after(90)]),
             variants=st.tuples(fleets(seconds)),
         )
         seen = st.builds(
@@ -76,9 +77,12 @@ rollouts = st.builds(
     endpoint_name=st.just("churn"),
     target=st.just("v2"),
     previous=st.sampled_from(["v1", None]),
+    asked_at=st.sampled_from([None, after(-1)]),
     launched_at=st.sampled_from([None, LAUNCH]),
     guardrails=st.sampled_from([None, CANARY]),
+    switch=st.sampled_from([None, switch_of(target="v2")]),
     max_wait=st.sampled_from([None, timedelta(minutes=10)]),
+    deadline=st.sampled_from([None, after(500)]),
 )
 
 

@@ -103,9 +103,9 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
     async def wait(poller, name):
         poller.join(name)
         clock = asyncio.get_running_loop().time
-        calls = ExperimentWait(account, poller, every=every, gap=gap, now=clock)
-        following = Following(every=every, deadline=deadline, now=clock)
-        steps = follow_test(ShadowWatch(name=name), following)
+        calls = ExperimentWait(account, poller, every=every, gap=gap)
+        following = Following(every=every, monotonic=clock, began_at=TEN)
+        steps = follow_test(ShadowWatch(name=name, deadline=moment(deadline)), following)
         ended = await drive_async(steps, calls, sleep=asyncio.sleep, say=heard, rest=calls.rest)
         poller.leave(name)
         return ended.ending, now()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
-from airflow_guardrails.domain.arguments import is_number
+from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
 from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
 from airflow_guardrails.domain.predictions.paths import Path
 
@@ -135,12 +135,12 @@ class PredictionRule:
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and value <= LARGEST_INTEGER
 
 
 def _broken(field: str, rule: str, got: object, because: str) -> InvalidPredictionRule:
     return InvalidPredictionRule(
-        f"PredictionRule.{field} must be {rule} (got {got!r}): {because}", field=field
+        f"PredictionRule.{field} must be {rule} (got {shown(got)}): {because}", field=field
     )
 
 

@@ -1,4 +1,4 @@
-"""A shadow test followed to its end: a script answers, and the wall clock moves only in pauses."""
+"""A shadow test followed to its end: a script answers, and time passes only in pauses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import chain, repeat
 
 import pytest
 
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.experiment import Experiment, ExperimentStatus, MissingExperiment
 from airflow_guardrails.domain.follow import Following, NoAnswer, Rest, Say
 from airflow_guardrails.domain.shadow_follow import CountRequests, LookAtExperiment, follow_test, observe_test
@@ -48,11 +49,11 @@ class Script:
 
     looks: list
     counts: list = field(default_factory=lambda: [{"live": 0, "candidate": 0}])
-    wall: float = 0.0
+    passed: float = 0.0
     asked: list = field(default_factory=list)
 
-    def now(self):
-        return self.wall
+    def monotonic(self):
+        return 12_345.0 + self.passed
 
     def drive(self, steps):
         looks = chain(self.looks, repeat(self.looks[-1]))
@@ -72,15 +73,12 @@ class Script:
             case CountRequests():
                 return next(counts)
             case Rest(seconds=seconds):
-                self.wall += seconds
+                self.passed += seconds
         return None
 
-    def follow(self, *, every=60.0, deadline=1e9, **facts):
-        return self.drive(
-            follow_test(
-                ShadowWatch(name="trial", **facts), Following(every=every, deadline=deadline, now=self.now)
-            )
-        )
+    def follow(self, *, every=60.0, began_at=TEN, **facts):
+        following = Following(every=every, monotonic=self.monotonic, began_at=began_at)
+        return self.drive(follow_test(ShadowWatch(name="trial", **facts), following))
 
     def kept(self, kind):
         return [ask for ask in self.asked if isinstance(ask, kind)]
@@ -100,11 +98,12 @@ def test_a_test_is_looked_at_until_it_is_over():
 
 def test_what_the_next_look_is_worth_goes_along_with_each_rest():
     script = Script([seen(RUNNING), seen(COMPLETED)])
-    script.follow(deadline=5_000.0)
+    script.follow(deadline=after(40))
 
     first, second = script.kept(Rest)
-    assert (first.name, first.expected, first.modified_at, first.until) == ("trial", None, None, 5_000.0)
-    assert (second.expected, second.modified_at) == (RUNNING, TEN)
+    assert (first.name, first.expected, first.modified_at, first.within) == ("trial", None, None, 2400.0)
+    # AWS has said that it is half past ten.
+    assert (second.expected, second.modified_at, second.within) == (RUNNING, TEN, 600.0)
 
 
 def test_each_status_is_told_once():
@@ -138,17 +137,39 @@ def test_silence_is_told_once_and_ends_nothing():
     assert silences == ["AWS gives no answer (ThrottlingException: Rate exceeded); looking on"] * 2
 
 
-def test_the_deadline_ends_the_watch_though_aws_never_answers():
+def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
+    script = Script([seen(RUNNING), NoAnswer("AccessDenied: no", final=True)])
+    with pytest.raises(Unwatchable, match="AccessDenied: no") as raised:
+        script.follow()
+    assert (raised.value.report["status"], raised.value.report["name"]) == ("Running", "trial")
+
+
+@pytest.mark.parametrize(
+    ("began_at", "rests"),
+    [(TEN, [0, 60, 40]), (after(1), [0, 40]), (after(-1), [0, 60, 60, 40])],
+    ids=["right", "fast", "slow"],
+)
+def test_the_deadline_ends_the_watch_though_aws_never_answers(began_at, rests):
+    """Only then this machine's time of day counts."""
     script = Script([THROTTLED])
-    watch = script.follow(deadline=100.0)
+    watch = script.follow(began_at=began_at, deadline=TEN + timedelta(seconds=100))
 
     assert watch.ending is Ending.TIMED_OUT
-    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 40]
+    assert [rest.seconds for rest in script.kept(Rest)] == rests
+
+
+@pytest.mark.parametrize("off", [0, 10, -10])
+def test_once_aws_has_answered_its_clock_ends_the_watch_whatever_this_machines_shows(off):
+    script = Script([seen(RUNNING, 30), THROTTLED])
+    watch = script.follow(began_at=after(off), deadline=after(33))
+
+    assert watch.ending is Ending.TIMED_OUT
+    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 60, 60]
 
 
 def test_what_is_seen_at_the_deadline_counts():
-    script = Script([seen(RUNNING), seen(COMPLETED)])
-    assert script.follow(deadline=60.0).ending is Ending.REACHED
+    script = Script([seen(RUNNING, 30), seen(COMPLETED, 31)])
+    assert script.follow(deadline=after(31)).ending is Ending.REACHED
 
 
 def test_a_test_that_is_missing_is_looked_for_until_the_grace_is_over():
@@ -220,7 +241,7 @@ def test_where_no_start_is_said_the_creation_is_the_start():
 
 def test_where_nobody_says_since_when_to_count_nothing_is_enough():
     script = Script([seen(RUNNING, starts_at=None)], counts=counts(1e9))
-    watch = script.follow(min_requests=100, deadline=600.0)
+    watch = script.follow(min_requests=100, deadline=after(40))
 
     assert (watch.ending, watch.requests) == (Ending.TIMED_OUT, None)
     assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
@@ -236,7 +257,7 @@ def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
     script = Script(
         [seen(RUNNING), seen(COMPLETED, 90, completed_at=after(60))], counts=[*counts(90), THROTTLED]
     )
-    watch = script.follow(min_requests=90.5, deadline=600.0)
+    watch = script.follow(min_requests=90.5, deadline=after(100))
 
     assert watch.ending is Ending.TIMED_OUT
     assert watch.requests == {"live": 1000.0, "candidate": 90}
@@ -251,4 +272,5 @@ def test_an_answer_lets_the_next_silence_be_told():
 def test_a_look_once_more_is_no_other_test():
     watch = ShadowWatch(name="trial", adopted=True, warnings=("short",))
     again = Script([seen(RUNNING)]).drive(observe_test(watch))
-    assert replace(again, look=None, ending=None) == watch
+    assert again.as_of == after(30)
+    assert replace(again, look=None, ending=None, as_of=None) == watch

@@ -25,9 +25,4 @@ if importlib.util.find_spec("airflow_guardrails.operators.conclude"):
             max_describe_gap=2,
             on_kill="abort",
         )
-        (
-            update
-            >> SageMakerConcludeRolloutOperator(
-                task_id="conclude", update_task_id="update", waiter_delay=1
-            ).as_teardown()
-        )
+        SageMakerConcludeRolloutOperator(task_id="conclude", update=update)
