@@ -15,10 +15,10 @@ What is left out, and why:
   unanswered or right after the answer. So a crash at each call, in each of its three moments, is made once
   for each of the stores, and of those that leave the same behind (``Instance.left``), one is gone on with. A
   call that is added is crashed at, too; one that changes anything must be allowed in ``check_changes``.
-- The second instance, where the endpoints and targets are others, has nothing in common with the first one,
-  so only whole runs of it are looked at.
-- Else it runs whole between the crash of the first one and its retry, and dies itself only where
-  the first one has written its intent, has asked, or knows that it was accepted.
+- The second instance runs whole between the crash of the first one and its retry. It dies itself only where
+  they share an endpoint or a target, and the first one has made its switch at least.
+- Two instances with other endpoints and other targets have nothing in common but the task: they always have
+  their switches. Both stores at once are left out where the second one begins late.
 - Crashes after the task waits are in ``test_crashes``: what is written down changes no more by then.
 """
 
@@ -216,7 +216,8 @@ def _same(same: bool) -> str:
 
 
 RELATIONS = [Relation(endpoint, target) for endpoint in (True, False) for target in (True, False)]
-TAGS, NEITHER = Stores(tags=True, task_state=False), Stores(tags=False, task_state=False)
+TAGS, TASK_STATE = Stores(tags=True, task_state=False), Stores(tags=False, task_state=True)
+NEITHER = Stores(tags=False, task_state=False)
 ALONE = Relation(same_endpoint=False, same_target=False)
 
 
@@ -243,22 +244,18 @@ class Matrix:
         """Run a try; it must end as what is so demands."""
         task.note_ends()
         kept, wanted = other and other.intent, expected(task, knob=self._knob)
+        named = task.has_switch and last_deployed(task, self._knob) is task
         end = task.run(deferrable=deferrable)
         assert end == wanted or (deferrable and end == DEFERRED), f"{end} instead of {wanted}"
         assert (other and other.intent) == kept, "somebody else's intent was changed"
-        assert launched_by(task) <= 1 or nothing_tells(task), "it was launched twice"
+        # Where nothing is written down, and the last deployment is not its own, nothing tells of it.
+        assert launched_by(task) <= 1 or (task.stores == NEITHER and not named), "it was launched twice"
         self.ends[str(end)] += 1
         return end
 
 
 def launched_by(task: Instance) -> int:
     return sum(update.owner is task for update in task.updates)
-
-
-def nothing_tells(task: Instance) -> bool:
-    """Neither an intent nor SageMaker says that an earlier try has launched an update that was undone."""
-    another = bool(task.updates) and any(update.owner is not task for update in task.updates)
-    return task.stores == NEITHER and (another or not task.has_switch)
 
 
 @pytest.fixture(scope="module")
@@ -298,8 +295,11 @@ def test_one_task_whose_configuration_is_deleted_after_the_launch(matrix, stores
 
 
 @pytest.mark.parametrize("stores", ALL_STORES, ids=str)
-@pytest.mark.parametrize("relation", RELATIONS, ids=str)
-@pytest.mark.parametrize("abort_switch", [True, False])
+@pytest.mark.parametrize(
+    ("relation", "abort_switch"),
+    [*product(RELATIONS, [True]), *product(RELATIONS[:3], [False])],
+    ids=lambda value: value if isinstance(value, bool) else str(value),
+)
 def test_two_tasks_of_which_the_other_runs_before_the_retry(matrix, relation, stores, abort_switch):
     plan = relation.plan(stores, abort_switch=abort_switch)
     for crash, story, knob in product(matrix.classes.of(plan), STORIES, knobs(abort_switch)):
@@ -311,7 +311,7 @@ def test_two_tasks_of_which_the_other_runs_before_the_retry(matrix, relation, st
             matrix.retry(second, first)
 
 
-@pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+@pytest.mark.parametrize("stores", [TAGS, TASK_STATE, NEITHER], ids=str)
 @pytest.mark.parametrize("relation", RELATIONS[:2], ids=str)
 def test_two_tasks_of_which_the_other_begins_when_the_first_ones_update_is_over(matrix, relation, stores):
     plan = relation.plan(stores)
@@ -359,6 +359,7 @@ def nobody_else_is_stopped(*tasks: Instance) -> None:
 def test_a_time_out_stops_no_update_but_its_own(matrix, relation, knob):
     arguments = {"on_timeout": "abort", "max_wait": timedelta(minutes=2), "waiter_delay": 30}
     plan = relation.plan(TAGS, **arguments)
+    stopped = 0
     for crash, late in product(matrix.classes.of(plan), [False, True]):
         with matrix.case(plan, knob) as (first, second):
             first.run(crash=crash, deferrable=True)
@@ -368,12 +369,14 @@ def test_a_time_out_stops_no_update_but_its_own(matrix, relation, knob):
             end = first.run()
             assert not stops or (end, first.own_update.ended) == (UNDONE, "RolledBack")
             nobody_else_is_stopped(first, second)
+            stopped += stops
+    assert stopped > 0
 
 
 @pytest.mark.parametrize("knob", KNOBS)
 @pytest.mark.parametrize("relation", RELATIONS[:3], ids=str)
 def test_marking_a_task_failed_stops_no_update_but_its_own(matrix, relation, knob):
-    plan = relation.plan(TAGS)
+    plan, stopped = relation.plan(TAGS), 0
     for crash in matrix.classes.of(plan):
         with matrix.case(plan, knob) as (first, second):
             first.run(crash=crash, deferrable=True)
@@ -383,3 +386,5 @@ def test_marking_a_task_failed_stops_no_update_but_its_own(matrix, relation, kno
             end = first.run()
             assert not stops or (end, first.own_update.ended) == (UNDONE, "RolledBack")
             nobody_else_is_stopped(first, second)
+            stopped += stops
+    assert stopped > 0
