@@ -214,6 +214,13 @@ def begin_pair(account: Account, plan: Plan) -> tuple[Instance, Instance]:
     return first, second
 
 
+def forget(first: Instance, second: Instance) -> None:
+    """Keep the simulator small, and so quick."""
+    first.forget()
+    if second.endpoint != first.endpoint:
+        second.forget()
+
+
 def _instance(
     account: Account, plan: Plan, number: int, *, endpoint: str, target: str, map_index: int, updates: list
 ) -> Instance:

@@ -43,6 +43,7 @@ from tests.crashing_pairs import (
     Stores,
     allow,
     begin_pair,
+    forget,
     requests_are_answered,
 )
 from tests.crashing_updates import End, crashes, updating_account
@@ -181,12 +182,6 @@ class Classes:
         calls = list(self._account.wire.calls)
         forget(first, second)
         return calls
-
-
-def forget(first: Instance, second: Instance) -> None:
-    first.forget()
-    if second.endpoint != first.endpoint:
-        second.forget()
 
 
 # The cases, and how each goes.

@@ -15,7 +15,16 @@ import pytest
 from airflow_guardrails.exceptions import EndpointConfigNotFound, LaunchUnknown
 from airflow_guardrails.simulator.faults import Fault
 from tests.crashing import Crash, Died, Moment
-from tests.crashing_pairs import ALL_STORES, Instance, Plan, Stores, allow, begin_pair, requests_are_answered
+from tests.crashing_pairs import (
+    ALL_STORES,
+    Instance,
+    Plan,
+    Stores,
+    allow,
+    begin_pair,
+    forget,
+    requests_are_answered,
+)
 from tests.crashing_updates import End, UpdateCase, updating_account
 
 TAGS = Stores(tags=True, task_state=False)
@@ -41,11 +50,16 @@ def account(shared_account):
 def pair(account):
     """Make two task instances, mapped from one task."""
 
+    made = []
+
     def make(stores: Stores = TAGS, **plan: Any) -> tuple[Instance, Instance]:
         allow(account, stores)
-        return begin_pair(account, Plan(stores=stores, **plan))
+        made.append(begin_pair(account, Plan(stores=stores, **plan)))
+        return made[-1]
 
-    return make
+    yield make
+    for each in made:
+        forget(*each)
 
 
 @pytest.fixture
@@ -70,9 +84,10 @@ def dies_at(call: str, moment: Moment) -> Callable[[Instance], None]:
 
 def calls_before(task: Instance, call: str) -> int:
     """Count the calls of a clean run before the first *call*."""
-    other = begin_pair(task.account, Plan(stores=task.stores, arguments=task.arguments))[0]
+    other, unused = begin_pair(task.account, Plan(stores=task.stores, arguments=task.arguments))
     other.run(deferrable=True)
     at = other.account.wire.calls.index(call)
+    forget(other, unused)
     task.account.align()
     return at
 
@@ -89,8 +104,9 @@ def dies() -> None:
     raise Died
 
 
-def is_undone(*tasks: Instance) -> None:
-    tasks[0].account.advance(minutes=5)
+def is_undone(*tasks: Instance, after: float = 5) -> None:
+    """Let their alarms trip *after* so many minutes, while the new fleet bakes."""
+    tasks[0].account.advance(minutes=after)
     for task in tasks:
         task.set_alarm("ALARM")
     tasks[0].account.advance(minutes=30)
@@ -162,7 +178,7 @@ def test_requests_that_another_ones_update_has_answered_do_not_prove_its_own(pai
     second.run(deferrable=True)
     first.account.advance(minutes=4)
     requests_are_answered(second)
-    is_undone(second)
+    is_undone(second, after=1)
 
     assert first.run() == End(LaunchUnknown.__name__)
     assert second.run() == UNDONE
@@ -221,15 +237,14 @@ def test_a_configuration_deleted_before_the_launch_is_missed(task, stores):
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("abort_switch", [False, True])
 def test_an_update_that_never_ran_is_never_said_to_be_rolled_back(task, scaled, abort_switch):
-    """Yesterday's FailureReason is still there, and an alarm has gone off since the intent."""
+    """The FailureReason of an earlier update is still there, and an alarm has gone off since the intent."""
     case = task(abort_switch=abort_switch)
-    undone_yesterday(case)
+    undone_before(case)
     dies_at("UpdateEndpoint", Moment.UNSENT)(case)
     assert case.intent is not None
     if scaled:
         scale(case)
     is_undone(case)
-    assert case.describe()["FailureReason"]
 
     end = case.run()
 
@@ -237,7 +252,7 @@ def test_an_update_that_never_ran_is_never_said_to_be_rolled_back(task, scaled, 
     assert case.launches == (0 if scaled else 1)
 
 
-def undone_yesterday(case: Instance) -> None:
+def undone_before(case: Instance) -> None:
     request = {"EndpointName": case.endpoint, "EndpointConfigName": case.new}
     case.account.world.sagemaker.update_endpoint(request)
     case.account.world.sagemaker.script_ending(
@@ -247,7 +262,8 @@ def undone_yesterday(case: Instance) -> None:
         after_seconds=60,
         endpoint_config_name=case.old,
     )
-    case.account.advance(hours=23)
+    case.account.advance(hours=4)
+    assert case.describe()["FailureReason"] == "An alarm tripped."
 
 
 def scale(case: Instance) -> None:
