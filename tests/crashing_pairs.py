@@ -7,7 +7,7 @@ checked after each of its runs, by the arguments of its calls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -57,11 +57,21 @@ class Instance(UpdateCase):
     stores: Stores
     updates: list[Update]  # of the endpoint, oldest first; other instances on it have the same list
     arguments: dict[str, Any] = field(default_factory=dict)
-    changes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    # Something that happens in the next run, once the task has slept so many seconds in it.
+    event: tuple[float, Callable[[], object]] | None = None
+    slept: float = 0.0
+    threw: bool = False
+    made: Any = None
 
     def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
         more = {"strategy": CANARY, **arguments, **self.arguments}
-        return SageMakerGuardedUpdateOperator(task_id="update", endpoint_config_name=self.new, **more)
+        self.made = SageMakerGuardedUpdateOperator(task_id="update", endpoint_config_name=self.new, **more)
+        return self.made
+
+    def is_marked_failed(self) -> None:
+        """Let Airflow kill the try that runs, because somebody has marked the task failed."""
+        self.context["ti"].state = "failed"
+        self.made.on_kill()
 
     @property
     def target(self) -> str:
@@ -72,17 +82,27 @@ class Instance(UpdateCase):
         return switch_of(self.endpoint, self.new, self.context["ti"])
 
     @property
+    def tag_key(self) -> str:
+        return f"{INTENT_PREFIX}{self.own_switch.owner}"
+
+    @property
     def has_switch(self) -> bool:
         return bool(self.arguments.get("abort_switch", True))
 
     # What it does, and may do.
 
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.slept += seconds
+        if self.event and self.slept >= self.event[0]:
+            happens, self.event = self.event[1], None
+            happens()
+
     def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
-        before = self.launches
+        before, self.slept = self.launches, 0.0
         end = super().run(crash=crash, deferrable=deferrable)
         self.updates += [Update(self)] * (self.launches - before)
         self.note_ends()
-        self.changes = list(self.account.wire.changes)
         self.check_changes()
         return end
 
@@ -94,38 +114,44 @@ class Instance(UpdateCase):
 
     def check_changes(self) -> None:
         """Nothing of anybody else's is changed: no tag, no alarm, no switch, no endpoint."""
-        for operation, arguments in self.changes:
-            assert getattr(self, f"_may_{operation}")(**arguments), (operation, arguments)
+        allowed = {
+            "AddTags": self._may_tag,
+            "PutMetricAlarm": self._may_make,
+            "PutMetricData": self._may_set,
+            "DeleteAlarms": self._may_delete,
+            "UpdateEndpoint": self._may_update,
+        }
+        for operation, request in self.account.wire.changes:
+            assert allowed[operation](request), (operation, request)
 
-    def _may_AddTags(self, *, ResourceArn: str, Tags: list[Mapping[str, str]]) -> bool:
-        keys = {tag["Key"] for tag in Tags}
-        return ResourceArn.endswith(f"/{self.new}") and keys == {f"{INTENT_PREFIX}{self.own_switch.owner}"}
+    def _may_tag(self, request: Mapping[str, Any]) -> bool:
+        keys = {tag["Key"] for tag in request["Tags"]}
+        return request["ResourceArn"].endswith(f"/{self.new}") and keys == {self.tag_key}
 
-    def _may_PutMetricAlarm(self, *, AlarmName: str, **_: Any) -> bool:
-        return AlarmName == self.own_switch.alarm_name
+    def _may_make(self, request: Mapping[str, Any]) -> bool:
+        return request["AlarmName"] == self.own_switch.alarm_name
 
-    def _may_PutMetricData(self, **request: Any) -> bool:
-        # Thrown only where this task wants it, which most never do.
-        may = [RESET, THROWN] if self.account_of_throws else [RESET]
-        return request in [publish_request(self.own_switch, value) for value in may]
+    def _may_set(self, request: Mapping[str, Any]) -> bool:
+        """Thrown only where this task wants it, which most never do."""
+        if request == publish_request(self.own_switch, THROWN):
+            self.threw = True
+            return self.arguments.get("on_timeout") == "abort" or self.context["ti"].state == "failed"
+        return request == publish_request(self.own_switch, RESET)
 
-    @property
-    def account_of_throws(self) -> bool:
-        return self.arguments.get("on_timeout") == "abort" or self.context["ti"].state == "failed"
-
-    def _may_DeleteAlarms(self, *, AlarmNames: list[str]) -> bool:
-        # Its own, where nothing came of it; of the same endpoint, those that no later update carries.
-        (name,) = AlarmNames
+    def _may_delete(self, request: Mapping[str, Any]) -> bool:
+        """Its own, where nothing came of it; of the same endpoint, those that no later update carries."""
+        (name,) = request["AlarmNames"]
         if name == self.own_switch.alarm_name:
             return not any(update.owner is self for update in self.updates)
         carried = self.updates[-1].owner.own_switch.alarm_name if self.updates else None
         return name.startswith(switch_prefix(self.endpoint)) and name != carried
 
-    def _may_UpdateEndpoint(self, *, EndpointName: str, EndpointConfigName: str, **request: Any) -> bool:
+    def _may_update(self, request: Mapping[str, Any]) -> bool:
         alarms = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
         switch = [self.own_switch.alarm_name] if self.has_switch else []
-        names = [alarm["AlarmName"] for alarm in alarms]
-        return (EndpointName, EndpointConfigName, names) == (self.endpoint, self.new, [self.alarm, *switch])
+        names = (request["EndpointName"], request["EndpointConfigName"])
+        carries = [alarm["AlarmName"] for alarm in alarms]
+        return names == (self.endpoint, self.new) and carries == [self.alarm, *switch]
 
     # What there is to know of it.
 
@@ -141,8 +167,7 @@ class Instance(UpdateCase):
         if self.stores.task_state:
             kept += self.context["task_state_store"].intents
         if self.stores.tags:
-            tags = self.account.tags(self.new)
-            kept.append(parse_intent(tags.get(f"{INTENT_PREFIX}{self.own_switch.owner}")))
+            kept.append(parse_intent(self.account.tags(self.new).get(self.tag_key)))
         return latest_intent(kept)
 
     @property
@@ -187,6 +212,13 @@ def begin_pair(account: Account, plan: Plan) -> tuple[Instance, Instance]:
     if not plan.same_target:
         account.config(second.new, ProductionVariants=[VARIANT])
     return first, second
+
+
+def forget(first: Instance, second: Instance) -> None:
+    """Keep the simulator small, and so quick."""
+    first.forget()
+    if second.endpoint != first.endpoint:
+        second.forget()
 
 
 def _instance(

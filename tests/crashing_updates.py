@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -45,6 +45,7 @@ class UpdateCase(ABC):
     alarm: str
     context: dict[str, Any]
     launches: int = 0
+    report: Mapping[str, Any] = field(default_factory=dict)  # of the last try that had one
 
     @abstractmethod
     def operator(self, *, deferrable: bool, **arguments: Any) -> Any:
@@ -58,19 +59,30 @@ class UpdateCase(ABC):
         operator.sleep, operator.monotonic = self.sleep, self.account.time
         wire = self.account.wire
         wire.begin(crash)
-        before = len(wire.accepted)
+        before = self.account.accepted(self.endpoint)
         try:
-            end = _end_of(operator, self.context)
+            end = self._end_of(operator)
             wire.go_on()
         except Died:
             return None
         finally:
-            self.launches += len(wire.accepted) - before
+            self.launches += self.account.accepted(self.endpoint) - before
         return end
 
     def sleep(self, seconds: float) -> None:
         self.account.wire.go_on()
         self.account.advance(seconds=seconds)
+
+    def _end_of(self, operator: Any) -> End:
+        try:
+            self.report = operator.execute(self.context)
+        except TaskDeferred:
+            return End("deferred")
+        except RolloutError as error:
+            self.report = error.report
+        except GuardrailsError as error:
+            return End(type(error).__name__)
+        return End(self.report["outcome"], self.report["adopted"])
 
     # The truth, asked by somebody else.
 
@@ -128,28 +140,14 @@ class UpdateCase(ABC):
         world.alarms.put_metric_alarm(alarm_request(self.alarm))
         self.set_alarm("OK")
         world.alarms.put_metric_alarm(alarm_request(self.leftover))
-        # Alarms are judged every 10 s: begun at the same second, every case makes the same calls, and one
-        # second before that, few of them.
         self.account.advance(minutes=10)
-        self.account.advance(seconds=58.4 - self.account.time() % 60 + 60)
+        self.account.align()
 
     def forget(self) -> None:
         """Keep the simulator small, and so quick."""
         world = self.account.world
         world.sagemaker.vanish(self.endpoint)
         world.alarms.delete([self.alarm, *self.switches])
-
-
-def _end_of(operator: Any, context: dict[str, Any]) -> End:
-    try:
-        report = operator.execute(context)
-    except TaskDeferred:
-        return End("deferred")
-    except RolloutError as error:
-        report = error.report
-    except GuardrailsError as error:
-        return End(type(error).__name__)
-    return End(report["outcome"], report["adopted"])
 
 
 Case = TypeVar("Case", bound=UpdateCase)

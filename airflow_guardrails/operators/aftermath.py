@@ -45,6 +45,14 @@ _PERHAPS = (
     "An earlier try of this task was about to ask for this very update, and nothing proves that it did: the "
     "update in flight may be somebody else's"
 )
+_PERHAPS_UNDONE = (
+    "An earlier try of this task was about to ask for this very update. That an update to this configuration "
+    "ran since is proven by the requests that it has answered; that it was this task's is not"
+)
+_BROUGHT_BY_ANOTHER = (
+    "SageMaker has accepted this task's update, but the endpoint's last deployment was another one, which "
+    "brought the same configuration into service; how this task's own update ended is not known"
+)
 
 
 class Aftermath:
@@ -124,6 +132,11 @@ class Aftermath:
         return self._watch(rollout)
 
     def _finish(self, look: Endpoint, own: Intent | None) -> Watch:
+        if self._last_was_another(look):
+            rollout = replace(
+                self._rollout(look, previous=None), adopted="foreign", guardrails=None, switch=None
+            )
+            return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED).noting(_BROUGHT_BY_ANOTHER)
         rollout = replace(
             self._rollout(look, previous=own.previous if own else None),
             adopted="own",
@@ -160,19 +173,32 @@ class Aftermath:
                 f"switch of this task's update to {target}: an earlier try has asked for it, and nothing "
                 "tells how it ended. Look at the endpoint; relaunch=True asks for the update all the same"
             )
+        if self._last_was_another(look):
+            # The requests that the target's fleet has answered may be that update's.
+            raise self._unproven(look, "the endpoint's last deployment names no abort switch of this task")
         evidence = self._evidence(look, own)
         if not evidence:
-            raise LaunchUnknown(
-                f"An earlier try of this task was about to update endpoint {name} to {target}; the endpoint "
-                f"has changed since and serves {look.endpoint_config_name}, and nothing proves that the "
-                f"update ran ({evidence.describe()}). Look at the endpoint; relaunch=True asks for the "
-                "update all the same"
-            )
+            raise self._unproven(look, evidence.describe())
         rollout = replace(
-            self._rollout(look, previous=own.previous), adopted="own", launched_at=own.written_at
+            self._rollout(look, previous=own.previous), adopted="foreign", launched_at=own.written_at
         )
         outcome = outcome_unwatched(look, own.previous)
-        return self._watch(rollout, seen_in_flight=True, last_look=look, outcome=outcome)
+        watch = self._watch(rollout, seen_in_flight=True, last_look=look, outcome=outcome)
+        return watch.noting(_PERHAPS_UNDONE)
+
+    def _unproven(self, look: Endpoint, why: str) -> LaunchUnknown:
+        name, target = self.wishes.endpoint_name, self.wishes.target
+        return LaunchUnknown(
+            f"An earlier try of this task was about to update endpoint {name} to {target}; the endpoint has "
+            f"changed since and serves {look.endpoint_config_name}, and nothing proves that the update ran "
+            f"({why}). Look at the endpoint; relaunch=True asks for the update all the same"
+        )
+
+    def _last_was_another(self, look: Endpoint) -> bool:
+        """Whether the endpoint's last deployment is proven to be another one than this task's."""
+        # Of some deployments SageMaker may not tell the alarms.
+        told = bool(look.rollback_alarms)
+        return self.wishes.abort_switch and told and not self.wishes.switch.is_named_by(look)
 
     def _evidence(self, look: Endpoint, own: Intent) -> Evidence:
         """Count what the target's own fleet has answered since; alarms and FailureReason prove nothing."""

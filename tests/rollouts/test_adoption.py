@@ -332,7 +332,9 @@ def test_requests_answered_by_the_target_prove_that_it_ran(churn, update, contex
         update(abort_switch=False).execute(context)
 
     report = caught.value.report
-    assert (report["adopted"], report["previous_endpoint_config_name"]) == ("own", "churn-v1")
+    # It ran, and nothing tells who has asked for it.
+    assert (report["adopted"], report["previous_endpoint_config_name"]) == ("foreign", "churn-v1")
+    assert any("that it was this task's is not" in warning for warning in report["warnings"])
     assert report["cause"]["kind"] == "unknown"
     assert churn.calls("UpdateEndpoint") == 1
 
