@@ -98,6 +98,8 @@ class Account:
         with patch.object(InstanceMetrics, "_publish", _nothing):  # nobody reads them, and they take a tenth
             self.world = self.simulation.world("us-east-1")
         self.latency = schedule.latency
+        self._evaluate, self._quiet_from = self.world.alarms._tick, self.now()
+        self.world.alarms._tick = self._evaluate_unless_quiet  # type: ignore[method-assign]
         self._build()
         self.clock.advance(1200)
         self.simulation.knobs.update(**schedule.knobs)
@@ -186,10 +188,18 @@ class Account:
                     by_fleet["EndpointConfigName"] = fleet.config_name
                     self.world.metrics.record("AWS/SageMaker", "Invocations", by_fleet, [9.0], at=self.now())
 
+    def _evaluate_unless_quiet(self) -> None:
+        """Where no data has come for minutes, no alarm here changes: missing data is ignored."""
+        if self.now() <= self._quiet_from:
+            self._evaluate()
+
     # Calls.
 
     def carry_out(self, operation: str, request: dict[str, Any], by: str) -> dict[str, Any]:
         before = self._before(operation, request)
+        if operation in {"PutMetricAlarm", "PutMetricData"}:
+            late = timedelta(seconds=self.simulation.knobs.metric_delay_seconds)
+            self._quiet_from = self.now() + timedelta(minutes=2) + late
         try:
             if operation in _SAGEMAKER:
                 constraints.check(operation, request)

@@ -99,7 +99,7 @@ def a_throw_hits_nobody_else(account: Account, by: str, switch: AbortSwitch) -> 
         return None
     if isinstance(actor, AbortTask) and actor.target in {None, update.target}:
         return None
-    if excuses.carries_a_retained_switch(update) or excuses.has_ended_unseen(account, actor, switch):
+    if excuses.has_ended_unseen(account, actor, switch):
         return None
     return f"{by} threw a switch that undoes the update to {update.target} of {update.by}"
 
@@ -113,7 +113,7 @@ def no_guard_of_an_update_in_flight_is_deleted(account: Account, by: str, name: 
         update = truth.in_flight
         if update is None:
             continue
-        if excuses.carries_a_retained_switch(update) or excuses.is_its_own_and_unknown(account, by, update):
+        if excuses.is_its_own_and_unknown(account, by, update):
             continue
         if name in update.alarms:
             return f"{by} deleted the switch of the update to {update.target} of {update.by} in flight"

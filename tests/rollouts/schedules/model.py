@@ -102,9 +102,14 @@ FAULTS = st.one_of(
 
 def _event(does: str, what: Any = None, *, seconds: Any = SECONDS) -> Any:
     what = st.just(what) if what is None else what
-    return st.builds(Event, seconds, st.just(does), what, st.integers(0, 2))
+    return st.builds(Event, seconds, st.just(does), what, st.sampled_from([0, 0, 1, 2]))
 
 
+# While an update is likely to be in flight.
+MEANWHILE = st.integers(20, 900)
+
+
+RESTARTS = st.tuples(st.sampled_from(["killed", "shut down"]), st.sampled_from([0, 30, 1200]))
 EVENTS = st.one_of(
     _event("trip"),
     _event("calm"),
@@ -114,12 +119,9 @@ EVENTS = st.one_of(
     _event("system_update", st.sampled_from([30, 300])),
     _event("fault", FAULTS),
     _event("fault", FAULTS),
-    _event("mark_failed"),
+    _event("fault", st.just(("UpdateEndpoint", "lose", 1)), seconds=st.integers(0, 20)),
     _event("mark_failed"),
     _event("clear"),
-    _event("clear"),
-    _event("restart", st.tuples(st.sampled_from(["killed", "shut down"]), st.sampled_from([0, 30, 1200]))),
-    _event("copy", st.sampled_from([2, 60, 900])),
     _event("capacity", st.booleans()),
     _event("repoint"),
     _event(
@@ -132,13 +134,21 @@ EVENTS = st.one_of(
     _event("delete_config", st.booleans(), seconds=st.integers(60, 900)),
     _event("vanish", seconds=st.integers(600, 3000)),
 )
+# They come by themselves, for most do little to a task that is over.
+INTERRUPTIONS = st.one_of(
+    _event("mark_failed", seconds=MEANWHILE),
+    _event("mark_failed", seconds=MEANWHILE),
+    _event("clear", seconds=MEANWHILE),
+    _event("restart", RESTARTS, seconds=MEANWHILE),
+    _event("copy", st.sampled_from([2, 60, 900]), seconds=MEANWHILE),
+)
 OUR_ARGUMENTS = st.fixed_dictionaries(
     {
         "endpoint_config_name": TARGETS,
         "strategy": STRATEGIES,
         "alarms": st.sampled_from([["errors"], ["errors"], []]),
         "abort_switch": st.sampled_from([True, True, True, False]),
-        "deferrable": st.booleans(),
+        "deferrable": st.sampled_from([True, True, False]),
         "waiter_delay": st.sampled_from([5, 30, 60]),
         "max_wait": st.sampled_from([None, None, timedelta(minutes=4), timedelta(minutes=20)]),
         "on_timeout": st.sampled_from(["fail", "abort"]),
@@ -193,8 +203,8 @@ def _runs(kind: str, arguments: Any, *, begins: Any, tries: Any = CRASHES) -> An
     )
 
 
-UPDATES = _runs("update", OUR_ARGUMENTS, begins=st.just(0) | st.integers(0, 900))
-ABORTS = _runs("abort", ABORT_ARGUMENTS, begins=SECONDS)
+UPDATES = _runs("update", OUR_ARGUMENTS, begins=st.just(0) | st.just(0) | st.integers(0, 900))
+ABORTS = _runs("abort", ABORT_ARGUMENTS, begins=SECONDS | MEANWHILE | MEANWHILE)
 SENSORS = _runs("sensor", SENSOR_ARGUMENTS, begins=st.integers(0, 300), tries=st.none())
 KNOBS = st.fixed_dictionaries(
     {},
@@ -229,9 +239,10 @@ def schedules(draw: Any) -> Schedule:
     runs = draw(st.lists(UPDATES, min_size=1, max_size=3))
     runs += draw(st.lists(SENSORS, max_size=1))
     runs += draw(st.lists(ABORTS, max_size=2))
+    events = draw(st.lists(EVENTS, max_size=6)) + draw(st.lists(INTERRUPTIONS, max_size=2))
     return Schedule(
         runs=tuple(runs),
-        events=tuple(draw(st.lists(EVENTS, max_size=8))),
+        events=tuple(events),
         knobs=draw(KNOBS),
         latency=draw(st.sampled_from([0.0, 0.0, 0.5, 4.0])),
         traffic=draw(st.booleans()),
