@@ -59,12 +59,22 @@ class Abortable:
         intents = self._intents(target)
         for owner, intent in intents.items():
             if started is not None and intent.started_at == started:
-                return AbortSwitch.of(self._endpoint_name, owner=owner, target=target)
+                # It may have been launched without one (abort_switch=False).
+                switch = AbortSwitch.of(self._endpoint_name, owner=owner, target=target)
+                return switch if switch.is_named_by(look) or self._exists(switch) else None
         for switch in switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name):
             known = intents.get(switch.owner)
             if switch.is_for(target) and (known is None or known.started_at is None or started is None):
                 return switch
         return None
+
+    def _exists(self, switch: AbortSwitch) -> bool:
+        try:
+            return bool(self._hook.alarms([switch.alarm_name]))
+        except ClientError as error:
+            if errors.is_passing(error):
+                raise
+            return False
 
     def thrown_before(self, look: EndpointLook, *, target: str | None) -> Watch | None:
         """

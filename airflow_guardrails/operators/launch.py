@@ -137,7 +137,7 @@ class Launch:
         """Leave nothing behind of an update that was not asked for."""
         self.intents.withdraw()
         # What an earlier try has launched may still name the switch.
-        if self.wishes.abort_switch and self.own is None:
+        if self.wishes.abort_switch and self.own is None and self.intents.knows_earlier_tries:
             self.switch.remove()
 
     def _look(self) -> EndpointLook:
@@ -262,7 +262,11 @@ class Launch:
     def _after_refusal(self, error: ClientError) -> Watch:
         """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
         name, said = self.wishes.endpoint_name, errors.text_for_people(error)
-        self._take_back()
+        if errors.is_in_progress(error):
+            # What is in flight may be an earlier try's that left nothing but its switch: that one stays.
+            self.intents.withdraw()
+        else:
+            self._take_back()
         if errors.is_access_denied(error):
             raise error
         if errors.is_throttled(error):
