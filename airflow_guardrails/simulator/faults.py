@@ -27,6 +27,7 @@ class Fault:
     :param date: what is wrong with the Date header: ``missing``, ``malformed`` ("not a date"), ``doubled``
         ("X, X"), ``repeated`` (two headers), ``without_zone`` or ``unknown_zone`` ("-0000").
     :param changes: path in the answer -> new value, None to leave the field out.
+    :raises TypeError: when *changes* is no mapping.
     :raises ValueError: when a value is out of its range.
     """
 
@@ -51,6 +52,8 @@ class Fault:
             raise ValueError(
                 f"changes goes with kind='alter' and no other (got {self.changes!r}, {self.kind!r})"
             )
+        if not isinstance(self.changes, Mapping | None):
+            raise TypeError(f"changes must be a mapping of paths to values (got {self.changes!r})")
         if self.date not in {None, *get_args(Date)}:
             raise ValueError(f"date must be one of {', '.join(get_args(Date))} (got {self.date!r})")
         if not 0 <= self.probability <= 1:

@@ -174,6 +174,7 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
         ),
         ({"operation": "ListModels", "kind": "date"}, "date goes with kind='date' and no other"),
         ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date goes with kind='date'"),
+        ({"operation": "ListModels", "kind": "alter", "changes": ["Models"]}, "changes must be a mapping"),
         ({"operation": "ListModels", "kind": "alter"}, "changes goes with kind='alter' and no other"),
         (
             {"operation": "ListModels", "kind": "lose", "changes": {"Models": None}},
