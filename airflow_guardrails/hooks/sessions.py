@@ -221,6 +221,9 @@ class SharingHook(AwsBaseHook):
         return self.caller
 
     def _open_session(self, region_name: str | None) -> AioSession:
+        _parse_once("endpoints", "partitions", "sdk-default-configuration", "_retry")
+        if self.conn_config.role_arn:
+            _parse("sts")
         factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)
         return asynchronous_session(factory.create_session())
 
@@ -326,6 +329,13 @@ class _Site:
 
 
 _SITES: dict[asyncio.AbstractEventLoop, _Site] = {}
+
+
+def _parse_once(*names: str) -> None:
+    """Parse what all sessions share in one thread, or those of many connections would, each for itself."""
+    with _PARSING:
+        for name in names:
+            LOADER.load_data(name)
 
 
 def _parse(service: str) -> None:

@@ -605,7 +605,7 @@ def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
     assert parse_moment(value).tzinfo is not None
 
 
-@pytest.mark.parametrize("service", ["sagemaker", "cloudwatch", "sqs", "s3"])
+@pytest.mark.parametrize("service", ["sagemaker", "cloudwatch", "sqs"])
 def test_a_description_of_a_service_lacks_nothing_but_its_prose(service):
     def without_prose(node):
         if isinstance(node, dict):
