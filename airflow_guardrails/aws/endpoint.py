@@ -17,6 +17,7 @@ from airflow_guardrails.aws.reading import (
     known,
     needed,
     number_of,
+    refuse_foreign,
     section_of,
     sections_of,
     text_of,
@@ -64,8 +65,10 @@ def parse_endpoint(answer: Answer) -> Endpoint:
     """
     Read an answer of DescribeEndpoint; what decides nothing may be missing or unknown.
 
+    :raises Unanswered: if it is none of DescribeEndpoint's at all.
     :raises UnexpectedAnswer: if it names no endpoint, or holds a status this package does not know.
     """
+    refuse_foreign(answer, "EndpointName", "EndpointStatus", by="DescribeEndpoint")
     name = needed(answer, "EndpointName", by="DescribeEndpoint")
     status = decided(EndpointStatus, answer, "EndpointStatus", about=f"endpoint {name}")
     return Endpoint(

@@ -12,6 +12,7 @@ from airflow_guardrails.aws.reading import (
     decided,
     known,
     needed,
+    refuse_foreign,
     section_of,
     sections_of,
     shown,
@@ -109,9 +110,11 @@ def parse_experiment(answer: Answer) -> Experiment:
     """
     Read an answer of DescribeInferenceExperiment; what decides nothing may be missing or unknown.
 
+    :raises Unanswered: if it is none of DescribeInferenceExperiment's at all.
     :raises UnexpectedAnswer: if it holds a status this package does not know, or no single shadow, or does
         not say which variants of which endpoint are compared.
     """
+    refuse_foreign(answer, "Name", "Status", by="DescribeInferenceExperiment")
     name = needed(answer, "Name", by="DescribeInferenceExperiment")
     mode, endpoint = section_of(answer, "ShadowModeConfig"), section_of(answer, "EndpointMetadata")
     shadows, schedule = sections_of(mode, "ShadowModelVariants"), section_of(answer, "Schedule")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
 from airflow_guardrails.domain.safe_text import masked, one_line
 
 Answer = Mapping[str, Any]
@@ -73,6 +73,16 @@ def needed(answer: Answer, key: str, *, by: str) -> str:
             f"{by} must say {key} (it says {shown(answer.get(key))}). Nothing is concluded from the answer"
         )
     return said
+
+
+def refuse_foreign(answer: Answer, *keys: str, by: str) -> None:
+    """
+    Take an answer without any of *keys* for none of *by*, but for a page of a proxy, which may pass.
+
+    :raises Unanswered: if there is none of them.
+    """
+    if all(answer.get(key) is None for key in keys):
+        raise Unanswered(reason=f"the answer is none of {by} (it says {shown(dict(answer))})")
 
 
 def decided(words: type[Word], answer: Answer, key: str, *, about: str, member: str = "") -> Word:

@@ -28,9 +28,16 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
 from botocore.loaders import JSONFileLoader, Loader
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
-from airflow_guardrails.aws.errors import ConnectionNotFound, clean_answer, cleaned
+from airflow_guardrails.aws.errors import (
+    ConnectionNotFound,
+    Unanswered,
+    clean_answer,
+    cleaned,
+    named_text,
+)
 from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.hooks.threads import Threads, in_thread
 
@@ -272,11 +279,18 @@ def _clean_errors(events: Any) -> None:
     events.register_first("after-call", _clean_answer)
 
 
+# What botocore's parsers raise for an answer that is not what its description says.
+_UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError)
+
+
 # What a listener returns may be taken for an answer, so these return nothing.
 
 
 def _clean_error(*, exception: Exception, **_: Any) -> None:
     cleaned(exception)
+    if isinstance(exception, _UNREADABLE) or str(exception).startswith("Invalid timestamp"):
+        # A page of a proxy, for example; the same call may well be answered a little later.
+        raise Unanswered(reason=f"the answer cannot be read ({named_text(exception)})") from exception
 
 
 def _clean_answer(*, parsed: Any, **_: Any) -> None:
