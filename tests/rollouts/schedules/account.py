@@ -78,7 +78,9 @@ class Truth:
         """How it was at some moment of the last *window*, which includes now."""
         history = self.endpoint.history
         recent = [look for when, look in history._looks if when >= now - window]
-        return [dict(look or {}) for look in [*recent, history.as_of(now - window), history.as_of(now)]]
+        # What happened at the very moment of a look may have come after it.
+        before = history.as_of(now - window - timedelta(milliseconds=1))
+        return [dict(look or {}) for look in [*recent, before, history.as_of(now)]]
 
 
 class Account:
