@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 from greenlet import greenlet
 
 from airflow_guardrails import watching
-from airflow_guardrails.aws.clock import AWS_CLOCK, AwsClock
+from airflow_guardrails.aws.clock import HEADER_CLOCK, HeaderClock
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers import _watching
 from tests.rollouts.schedules.account import START, Account
@@ -39,7 +39,7 @@ class Process:
         self.account = account
         self.who = who
         self.offset = offset
-        self.aws_clock = AwsClock(monotonic=self.monotonic, wall=self.wall)
+        self.aws_clock = HeaderClock(monotonic=self.monotonic, wall=self.wall)
 
     def monotonic(self) -> float:
         # From an origin that says nothing.
@@ -82,8 +82,8 @@ def wrong_clocks() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (watching, _watching):
             stack.enter_context(patch.object(module, "datetime", _WrongDatetime))
-        stack.enter_context(patch.object(AWS_CLOCK, "read", _read))
-        stack.enter_context(patch.object(AWS_CLOCK, "now", _now))
+        stack.enter_context(patch.object(HEADER_CLOCK, "read", _read))
+        stack.enter_context(patch.object(HEADER_CLOCK, "now", _now))
         yield
 
 
