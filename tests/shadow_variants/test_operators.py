@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_guardrails.aws.intent import INTENT_PREFIX
+from airflow_guardrails.aws.intent import INTENT_PREFIX, parse_intent
 from airflow_guardrails.exceptions import (
     AccessDenied,
     EndpointBusy,
@@ -113,12 +113,14 @@ def test_what_the_live_configuration_says_else_is_carried_over(hosting, add_shad
 
 def test_an_intent_of_another_task_is_not_carried_over(hosting, add_shadow, remove_shadow, tags, context):
     added = add_shadow().execute(context)["endpoint_config_name"]
+    arn = hosting.sagemaker.describe_endpoint_config(EndpointConfigName=added)["EndpointConfigArn"]
+    theirs = {"Key": f"{INTENT_PREFIX}somebody", "Value": "written=2026-03-02T10:00:00Z"}
+    hosting.sagemaker.add_tags(ResourceArn=arn, Tags=[theirs])
     removed = remove_shadow().execute(context)["endpoint_config_name"]
 
+    (own,) = (value for key, value in tags(removed).items() if key.startswith(INTENT_PREFIX))
+    assert parse_intent(own).previous == added
     assert tags(removed)[DERIVED_FROM] == added
-    owners = {key for key in tags(added) if key.startswith(INTENT_PREFIX)}
-    assert owners
-    assert not owners & tags(removed).keys()
 
 
 def test_the_report_of_a_rollback_is_honest_and_the_configuration_stays(
