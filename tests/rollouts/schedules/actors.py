@@ -25,6 +25,7 @@ from airflow_guardrails.domain.intent import owner_of
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
+from tests.rollouts.schedules import excuses
 from tests.rollouts.schedules.account import Account, Update
 from tests.rollouts.schedules.airflow import Row, TaskInstance, TaskState, TriggerRun
 from tests.rollouts.schedules.model import ENDPOINTS, Crash, Run
@@ -74,6 +75,8 @@ class Actor:
         self.attempt = 0
         self.reports: list[tuple[datetime, dict[str, Any]]] = []
         self.marks: list[Mark] = []
+        # When DescribeEndpoint was not answered.
+        self.unanswered: list[datetime] = []
         # The last time that it was marked failed, unless it was cleared since, and that it was cleared.
         self.marked_at: datetime | None = None
         self.cleared_at: datetime | None = None
@@ -359,17 +362,21 @@ class UpdateTask(Actor):
         )
 
     def may_throw(self, switch: AbortSwitch) -> str | None:  # noqa: ARG002 - its own, as is asked besides
-        arguments, now = self.run.arguments, self.account.now()
+        arguments = self.run.arguments
         updates = [u for u in self.account.truths[self.endpoint].updates if u.target == self.target]
         if arguments["on_kill"] == "abort" and self.marked_at is not None:
             return "marked failed"
-        late = [u for u in updates if now - u.started_at >= self.limit - SLACK]
+        late = [u for u in updates if self.is_out_of_time(u)]
         if arguments["on_timeout"] == "abort" and late:
             return "out of time"
         changed = [at for at in self.account.repointed for u in updates if at >= u.at]
         if arguments["require_alarms_ok"] and changed:
             return "an alarm was changed"
         return None
+
+    def is_out_of_time(self, update: Update) -> bool:
+        began = update.at if excuses.its_start_was_unseen(self, update) else update.started_at
+        return self.account.now() - began >= self.limit - SLACK
 
     @property
     def limit(self) -> timedelta:

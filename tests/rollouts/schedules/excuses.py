@@ -42,13 +42,13 @@ def cleared_while_the_throw_was_on_its_way(actor: Any) -> bool:
     return cleared is not None and now - cleared <= ON_ITS_WAY
 
 
-def carries_a_retained_switch(update: Update) -> bool:
+def its_start_was_unseen(actor: Any, update: Update) -> bool:
     """
-    Somebody's update with RetainDeploymentConfig carries the alarms of the one before, our switch among them.
+    Where SageMaker accepts an update and does not answer after it, nobody has seen when the update started.
 
-    DescribeEndpoint names the same alarms for both.
+    The time counts from the acceptance then.
     """
-    return update.retains
+    return any(at >= update.at for at in actor.unanswered)
 
 
 def has_ended_unseen(account: Account, actor: Any, switch: AbortSwitch) -> bool:

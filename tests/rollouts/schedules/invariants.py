@@ -37,7 +37,7 @@ from airflow_guardrails.exceptions import (
 )
 from tests.rollouts.schedules import excuses
 from tests.rollouts.schedules.account import Account, Update, is_switch
-from tests.rollouts.schedules.actors import SLACK, AbortTask, Actor, Ending, SensorTask, UpdateTask
+from tests.rollouts.schedules.actors import AbortTask, Actor, Ending, SensorTask, UpdateTask
 
 # A reset is seen by the alarm when the period of 10 s it falls into is over.
 SWITCH_SETTLES = timedelta(seconds=60)
@@ -196,8 +196,7 @@ def a_time_out_is_true_on_awss_clock(end: Ending) -> str | None:
     report, actor = report_in(end), end.actor
     if not report or report["outcome"] != "TimedOut" or not isinstance(actor, UpdateTask):
         return None
-    now = actor.account.now()
-    if any(now - update.started_at >= actor.limit - SLACK for update in _watched(end, report)):
+    if any(actor.is_out_of_time(update) for update in _watched(end, report)):
         return None
     return f"TimedOut, but {actor.limit} were not over"
 

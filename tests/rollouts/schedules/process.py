@@ -194,6 +194,8 @@ class Line:
         except (ClientError, BotoCoreError) as error:
             self.account.tell(self.who, f"{operation} fails: {error}")
             self.failures.append((self.account.now(), operation))
+            if operation == "DescribeEndpoint":
+                self.account.actors[self.who].unanswered.append(self.account.now())
             yield self.account.latency
             self._die(operation, sent=True)
             raise
