@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 LIMIT_SECONDS = 180.0
-# A new alarm is evaluated at the end of its first period, of 10 seconds.
-PAUSE = 1.0
+# A new alarm is evaluated at the end of its first period, of 10 seconds. CloudWatch answers few of these looks
+# a second in all, so where it takes longer they become fewer.
+PAUSE, SOON, LONGER_PAUSE = 1.0, 20.0, 5.0
 
 
 class SwitchMaker:
@@ -77,16 +78,17 @@ class SwitchMaker:
             if self._monotonic() - began >= LIMIT_SECONDS:
                 raise AbortSwitchNotReady(
                     f"Alarm {self.switch.alarm_name} must be OK before an update begins, and was still "
-                    f"{state.value if state else 'missing'} after {LIMIT_SECONDS:g} s"
+                    f"{_said(state)} after {LIMIT_SECONDS:g} s"
                 )
             if not told:
                 told = True
                 self._log.info(
                     "Waiting until the abort switch (alarm %s) is OK; it is %s",
                     self.switch.alarm_name,
-                    state.value if state else "missing",
+                    _said(state),
                 )
-            self._sleep(PAUSE)
+            waited = self._monotonic() - began
+            self._sleep(PAUSE if waited < SOON else LONGER_PAUSE)
 
     def remove(self) -> None:
         """Take the alarm away; where that fails it stays, which costs a little and does no harm."""
@@ -99,5 +101,15 @@ class SwitchMaker:
             self._log.warning("Alarm %s could not be deleted, and stays: %s", self.switch.alarm_name, told)
 
     def _state(self) -> AlarmState | None:
-        alarms = self._hook.alarms([self.switch.alarm_name])
+        """Return how its alarm stands; None if there is none yet, or CloudWatch does not answer now."""
+        try:
+            alarms = self._hook.alarms([self.switch.alarm_name])
+        except (ClientError, BotoCoreError) as error:
+            if not errors.is_passing(error):
+                raise
+            return None
         return next((alarm.state for alarm in alarms), None)
+
+
+def _said(state: AlarmState | None) -> str:
+    return state.value if state else "not to be seen"

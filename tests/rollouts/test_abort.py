@@ -269,6 +269,26 @@ def test_a_switch_that_does_not_become_ok_in_time_stops_the_launch(churn, update
     assert churn.calls("UpdateEndpoint") == 0
 
 
+def test_looks_at_the_switch_that_are_throttled_end_no_launch(churn, update, context):
+    operator, sleep = update(wait_for_completion=False), update().sleep
+
+    def sleep_and_throttle(seconds):
+        sleep(seconds)
+        churn.simulator.client.fault(
+            "DescribeAlarms", kind="error", code="Throttling", message="Rate exceeded", status=400, times=1
+        )
+
+    operator.sleep = sleep_and_throttle
+    operator.monotonic = lambda: churn.now().timestamp()
+
+    with pytest.raises(AbortSwitchNotReady, match="not to be seen after 180 s"):
+        operator.execute(context)
+    churn.simulator.client.clear_faults()
+
+    assert update().execute(context)["outcome"] == "Succeeded"
+    assert churn.calls("UpdateEndpoint") == 1
+
+
 def test_ten_alarms_leave_no_room_for_the_switch(churn, update, context):
     alarms = [churn.alarm(f"alarm-{number}") for number in range(10)]
 
