@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 LIMIT_SECONDS = 180.0
-# A new alarm is evaluated at the end of its first period, of 10 seconds. CloudWatch answers few of these looks
-# a second in all, so where it takes longer they become fewer.
+# A new alarm is evaluated at the end of its first period, of 10 seconds. CloudWatch answers only few looks a
+# second in all, so where it takes longer they become fewer.
 PAUSE, SOON, LONGER_PAUSE = 1.0, 20.0, 5.0
 
 
