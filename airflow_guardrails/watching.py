@@ -141,6 +141,11 @@ class WatchingTask(ConnectedTask):
         self.log.info(news.sentence)
 
 
+def is_retry(context: Mapping[str, Any]) -> bool:
+    """Whether an earlier try of this task instance may have done something, before a clear too."""
+    return (getattr(context.get("ti"), "try_number", None) or 1) > 1
+
+
 def _current_context() -> Mapping[str, Any]:
     """Return the context of the task that runs; an empty one outside of Airflow."""
     try:

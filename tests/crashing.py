@@ -164,7 +164,7 @@ class TaskInstance(SimpleNamespace):
 def new_context(task_id: str, map_index: int = -1) -> dict[str, Any]:
     """What Airflow hands to each try of one task instance."""
     task_instance = TaskInstance(
-        dag_id="deploy", run_id="r", task_id=task_id, map_index=map_index, try_number=1, state="running"
+        dag_id="deploy", run_id="r", task_id=task_id, map_index=map_index, try_number=0, state="running"
     )
     return {"ti": task_instance}
 

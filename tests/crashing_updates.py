@@ -53,6 +53,7 @@ class UpdateCase(ABC):
 
     def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
         """Run a try; None if it died."""
+        self.context["ti"].try_number += 1
         operator = self.operator(
             endpoint_name=self.endpoint, alarms=[self.alarm], deferrable=deferrable, waiter_delay=240
         )

@@ -19,6 +19,7 @@ from airflow_guardrails.domain.rollout import Outcome, Watch
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
+from airflow_guardrails.watching import is_retry
 
 
 class SageMakerAbortRolloutOperator(RolloutTask):
@@ -127,8 +128,3 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
         self.sleep(PERIOD_SECONDS)
         return watch.thrown()
-
-
-def is_retry(context: Any) -> bool:
-    """Whether an earlier try of this task instance may have done something."""
-    return (getattr(context.get("ti"), "try_number", None) or 1) > 1

@@ -59,8 +59,6 @@ class IntentStore:
         self._earlier: Intent | None = None
         self._written: Intent | None = None
         self._may_read_tags = True
-        self._state_read = False
-        self._kept_nowhere = False
 
     def own(self) -> Intent | None:
         """
@@ -86,17 +84,9 @@ class IntentStore:
             written_at=look.seen_at,
         )
         self._written = intent  # also if the answer gets lost
-        if not self._keep(intent):
-            self._kept_nowhere = True
-            if NOWHERE not in self.warnings:
-                self.warnings.append(NOWHERE)
+        if not self._keep(intent) and NOWHERE not in self.warnings:
+            self.warnings.append(NOWHERE)
         return intent
-
-    @property
-    def knows_earlier_tries(self) -> bool:
-        """Whether an earlier try that has asked for the update would have left an intent for this one."""
-        readable = self._state_read or (self.config is not None and self._may_read_tags)
-        return readable and not self._kept_nowhere
 
     @property
     def written(self) -> Intent:
@@ -206,7 +196,6 @@ class IntentStore:
             return None
         try:
             kept = self._task_state.get(STATE_KEY) or {}
-            self._state_read = True
             return parse_intent(kept.get(self._key))
         except Exception as error:  # noqa: BLE001
             self._warn(f"Airflow's task state could not be read ({type(error).__name__}: {error})")

@@ -66,6 +66,7 @@ class Launch:
     :param refuse_if_killed: raises if the task was killed, so that nothing is begun any more.
     :param asked: told of the rollout once UpdateEndpoint is called: from then on a killed task aborts it.
     :param sleep_once_asked: waits so many seconds, and notices that the task is killed.
+    :param is_first_try: whether no earlier try of this task instance can have asked for anything.
     :param maker: makes the target, where it is not there before.
     """
 
@@ -82,6 +83,7 @@ class Launch:
         refuse_if_killed: Callable[[], object],
         asked: Callable[[Rollout], object],
         sleep_once_asked: Callable[[float], object],
+        is_first_try: bool = True,
         maker: TargetMaker | None = None,
     ) -> None:
         self.wishes = wishes
@@ -94,6 +96,7 @@ class Launch:
         self.refuse_if_killed = refuse_if_killed
         self.asked = asked
         self.sleep_once_asked = sleep_once_asked
+        self.is_first_try = is_first_try
         self.maker = maker
         # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
         # one.
@@ -136,8 +139,8 @@ class Launch:
     def _take_back(self) -> None:
         """Leave nothing behind of an update that was not asked for."""
         self.intents.withdraw()
-        # What an earlier try has launched may still name the switch.
-        if self.wishes.abort_switch and self.own is None and self.intents.knows_earlier_tries:
+        # An earlier try may have launched an update that carries it, and could write that down nowhere.
+        if self.wishes.abort_switch and self.is_first_try:
             self.switch.remove()
 
     def _look(self) -> EndpointLook:
@@ -262,11 +265,7 @@ class Launch:
     def _after_refusal(self, error: ClientError) -> Watch:
         """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
         name, said = self.wishes.endpoint_name, errors.text_for_people(error)
-        if errors.is_in_progress(error):
-            # What is in flight may be an earlier try's that left nothing but its switch: that one stays.
-            self.intents.withdraw()
-        else:
-            self._take_back()
+        self._take_back()
         if errors.is_access_denied(error):
             raise error
         if errors.is_throttled(error):

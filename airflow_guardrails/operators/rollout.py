@@ -36,6 +36,7 @@ from airflow_guardrails.tasks.validation import (
     coerce,
 )
 from airflow_guardrails.triggers.live import REPORT_KEY
+from airflow_guardrails.watching import is_retry
 
 if TYPE_CHECKING:
     # It brings the checks and the judge, which a DAG file need not pay for.
@@ -300,6 +301,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             refuse_if_killed=self.refuse_if_killed,
             asked=partial(self.abort_if_killed, context),
             sleep_once_asked=self._sleep,
+            is_first_try=not is_retry(context),
             maker=self._maker(),
         )
 

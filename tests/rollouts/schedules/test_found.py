@@ -104,3 +104,18 @@ def test_a_retry_leaves_the_switch_to_the_update_of_a_try_that_could_note_nothin
 
     (switch,) = play.account.switches()
     assert switch.alarm_name in play.account.truths["churn"].updates[0].alarms
+
+
+def test_a_retry_that_is_refused_before_it_asks_leaves_the_switch_of_the_try_before():
+    """The tags are full, so nothing tells the retry of the update in flight; an alarm has gone off since."""
+    run = Run(
+        **update(),
+        tries=(Crash("UpdateEndpoint", 1, sent=True), None),
+        retry_after=5,
+        tags="full",
+        task_state="absent",
+    )
+    play = played(run, events=(Event(12, "trip"),), knobs={"describe_lag_seconds": 90.0})
+
+    (switch,) = play.account.switches()
+    assert switch.alarm_name in play.account.truths["churn"].updates[0].alarms
