@@ -11,19 +11,24 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_guardrails.connected import defer_timeout, fire_floor
 from airflow_guardrails.domain.deadline import ABORTING
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.narration import narrate_outcome
-from airflow_guardrails.domain.report import Report
+from airflow_guardrails.domain.report import Report, rollout_report
 from airflow_guardrails.domain.rollout import Outcome, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.killing import abort_rollout
 from airflow_guardrails.triggers.live import REPORT_KEY
-from airflow_guardrails.triggers.memory import remember
+from airflow_guardrails.triggers.memory import recall, remember
 from airflow_guardrails.watching import WatchingTask, report_of
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
 OnKill = Literal["leave", "abort"]
+
+# The XCom of the watch that the trigger goes on with.
+WATCH_KEY = "rollout_watch"
+SECOND_LOOK_AFTER = 5.0
 
 _UNWATCHED = "The rollout could not be watched to its end, so nothing is known of its outcome"
 
@@ -65,12 +70,15 @@ class RolloutTask(WatchingTask):
         if self.kill_action == "abort":
             self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
 
-    def defer_watch(self, watch: Watch, *, every: float) -> NoReturn:
+    def defer_watch(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
         from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
 
+        memory = remember(watch)
+        # For the last look, where Airflow ends the wait before the trigger does.
+        self.push(context, WATCH_KEY, memory)
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
             endpoint_config_name=watch.rollout.target,
@@ -78,7 +86,7 @@ class RolloutTask(WatchingTask):
             waiter_delay=every,
             start_timeout=watch.rollout.grace.total_seconds(),
             deadline=watch.deadline.timestamp() if watch.deadline else None,
-            memory=remember(watch),
+            memory=memory,
             fire_floor=fire_floor(),
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -96,6 +104,21 @@ class RolloutTask(WatchingTask):
             method_name="execute_complete",
             timeout=defer_timeout(watch.as_of, watch.deadline, extra=extra),
         )
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Report:
+        """Take a last look, and end with what is so; called where the trigger could not."""
+        memory = self.pull(context, WATCH_KEY)
+        if not memory:
+            raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
+        watch = self.observe(context, recall(memory))
+        if watch.suspected and watch.outcome is None:
+            self.sleep(SECOND_LOOK_AFTER)
+            watch = self.observe(context, watch)
+        if watch.outcome is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
+        if watch.outcome is None:
+            watch = watch.give_up()
+        return self.end(context, self.conclude(context, watch))
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
         """Take the trigger's event; called by Airflow when the trigger has fired."""

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any, Literal, NoReturn
 
 from airflow_guardrails.connected import defer_timeout, fire_floor
+from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow_report import ShadowReport, narrate_ending, shadow_test_report
-from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch
+from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch, Until
 from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
 from airflow_guardrails.killing import stop_test
 from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
@@ -20,6 +21,9 @@ OnKillTest = Literal["leave", "stop"]
 
 # SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
 CHANGING = timedelta(hours=1)
+
+# The XCom of what the trigger waits for.
+WATCH_KEY = "shadow_test_watch"
 
 _UNWATCHED = "The shadow test could not be watched to its end"
 
@@ -48,12 +52,15 @@ class ShadowTestTask(WatchingTask):
         self.stop_test_if_killed(context, watch.name)
         return self._watching(context, follow_test(watch, self.following(every=every)))
 
-    def defer_test(self, watch: ShadowWatch, *, every: float) -> NoReturn:
+    def defer_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
         from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
 
+        # For the last look, where Airflow ends the wait before the trigger does.
+        kept = {"name": watch.name, "until": watch.until.value, "min_requests": watch.min_requests}
+        self.push(context, WATCH_KEY, kept)
         trigger = SageMakerShadowTestTrigger(
             name=watch.name,
             until=watch.until.value,
@@ -75,6 +82,16 @@ class ShadowTestTask(WatchingTask):
             method_name="execute_complete",
             timeout=defer_timeout(watch.as_of, watch.deadline),
         )
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> ShadowReport:
+        """Take a last look, and end with what is so; called where the trigger could not."""
+        kept = self.pull(context, WATCH_KEY)
+        if not kept:
+            raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
+        watch = self.observe_test(context, ShadowWatch(**{**kept, "until": Until(kept["until"])}))
+        if watch.ending is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, shadow_test_report(watch)))
+        return self.conclude_test(context, watch if watch.ending else watch.give_up())
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
         """Take the trigger's event; called by Airflow when the trigger has fired."""

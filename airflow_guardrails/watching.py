@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.driving import Result, Steps
 
 
+# What Airflow resumes with instead of our method, and its reason where the deferral has timed out.
+AIRFLOW_ENDED_IT = "__fail__"
+DEFERRAL_TIMED_OUT = "Trigger timeout"
+
+
 class WatchingTask(ConnectedTask):
     """
     Base of the tasks that wait for a rollout or a shadow test.
@@ -76,7 +81,23 @@ class WatchingTask(ConnectedTask):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Called by Airflow when the trigger has fired, or the deferral has timed out."""
         self._mark_try(context, deferred=False)
-        return super().resume_execution(next_method, next_kwargs, context)
+        if next_method != AIRFLOW_ENDED_IT:
+            return super().resume_execution(next_method, next_kwargs, context)
+        reason = str((next_kwargs or {}).get("error", "Unknown"))
+        return self.translated(
+            lambda: self.ended_by_airflow(
+                context, f"Airflow has ended the wait: {reason}", timed_out=reason == DEFERRAL_TIMED_OUT
+            )
+        )
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Any:
+        """
+        End a task whose trigger has not told how what it waited for ended.
+
+        :param timed_out: whether the deferral's time-out has passed, because no triggerer ran; else the
+            trigger itself failed.
+        """
+        raise NotImplementedError
 
     @property
     def _killing(self) -> Kill:
@@ -136,6 +157,17 @@ class WatchingTask(ConnectedTask):
         if error.denied:
             return AccessDenied(self.denied_text(error.denied, error.reason), error.report)
         return self.unwatched_error(f"{self.unwatched_text}: {error.reason}", error.report)
+
+    def pull(self, context: Mapping[str, Any], key: str) -> Any:
+        """Read what this try has left as an XCom; None if there is nothing, or Airflow does not say."""
+        task_instance: Any = context.get("ti")
+        try:
+            return task_instance.xcom_pull(
+                task_ids=self.task_id, key=key, map_indexes=task_instance.map_index
+            )
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises
+            self.warn(f"XCom {key} could not be read ({type(error).__name__}: {error})")
+            return None
 
     def _say(self, news: Say) -> None:
         self.log.info(news.sentence)

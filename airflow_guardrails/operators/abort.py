@@ -85,7 +85,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         if watch.outcome is not None:
             return self.end(context, self.conclude(context, watch))
         if self.deferrable:
-            self.defer_watch(watch, every=self.waiter_delay)
+            self.defer_watch(context, watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
     def end(self, context: Any, report: Report) -> Report:

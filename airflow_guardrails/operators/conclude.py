@@ -159,7 +159,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if watch.outcome is not None:
             return self.end(context, self.conclude(context, watch))
         if self.deferrable:
-            self.defer_watch(watch, every=self.waiter_delay)
+            self.defer_watch(context, watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
     def end(self, context: Mapping[str, Any], report: Mapping[str, Any]) -> Report:

@@ -230,7 +230,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         if watch.outcome is not None and not self._still_to_abort(watch):
             return self.end(context, self.conclude(context, watch))
         if self.deferrable and (watch.outcome is None or watch.may_abort):
-            self.defer_watch(watch, every=self.waiter_delay)
+            self.defer_watch(context, watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
     def check_rendered(self) -> None:

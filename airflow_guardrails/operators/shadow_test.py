@@ -268,7 +268,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             return self.conclude_test(context, watch)
         watch = watch.waiting(self._longest_wait(watch.look, test), otherwise=datetime.now(timezone.utc))
         if self.deferrable:
-            self.defer_test(watch, every=self.waiter_delay)
+            self.defer_test(context, watch, every=self.waiter_delay)
         watch = self.follow_test(context, watch, every=self.waiter_delay)
         return self.conclude_test(context, watch)
 

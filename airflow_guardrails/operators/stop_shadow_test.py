@@ -97,7 +97,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
         watch = watch.waiting(left, otherwise=datetime.now(timezone.utc))
         if watch.ending is None and self.deferrable:
-            self.defer_test(watch, every=self.waiter_delay)
+            self.defer_test(context, watch, every=self.waiter_delay)
         if watch.ending is None:
             watch = self.follow_test(context, watch, every=self.waiter_delay)
         return self.conclude_test(context, watch)

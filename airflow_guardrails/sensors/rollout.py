@@ -142,7 +142,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
     def _look_or_defer(self, context: Any) -> Any:
         report = self._look(context)
         if report is None and self._watch is not None:
-            self.defer_watch(self._watch, every=self.poke_interval)
+            self.defer_watch(context, self._watch, every=self.poke_interval)
         return report
 
     def poke(self, context: Any) -> bool | PokeReturnValue:

@@ -133,7 +133,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
             assert self._watch is not None
             longest = timedelta(seconds=self.timeout)
             watch = self._watch.waiting(longest, otherwise=datetime.now(timezone.utc))
-            self.defer_test(watch, every=self.poke_interval)
+            self.defer_test(context, watch, every=self.poke_interval)
         return report
 
     def _look(self, context: Any) -> ShadowReport | None:

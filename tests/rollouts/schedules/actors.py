@@ -49,7 +49,6 @@ class Ending:
     line: Line
     worker: Line
     update_lost: bool
-    was_down: bool
 
 
 @dataclass
@@ -177,7 +176,6 @@ class Actor:
                 line=self._fired_by or line,
                 worker=line,
                 update_lost=lost,
-                was_down=self._was_down,
             )
         )
         failed = isinstance(ending, Exception) and not isinstance(ending, AirflowSkipException)

@@ -60,6 +60,12 @@ class TaskInstance:
         assert (dag_id, run_ids, task_ids, map_index) == expected
         return {self.run_id: {self.task_id: self._row.state}}
 
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        assert (task_ids, map_indexes) == (self.task_id, self.map_index)
+        if not self._row.xcom_works:
+            raise RuntimeError("Airflow's API does not answer")
+        return self._row.xcoms.get(key)
+
     def xcom_push(self, key: str, value: Any) -> None:
         if self.try_number == self._row.try_number:
             self._row.push(key, value)

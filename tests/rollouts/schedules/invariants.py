@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
-from airflow.sdk.exceptions import TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
@@ -139,8 +138,6 @@ def nothing_is_raised_but_named_errors(end: Ending) -> str | None:
         return f"{type(error).__name__}: {error}"
     if isinstance(error, GuardrailsError):
         return None
-    if isinstance(error, TaskDeferralTimeout):
-        return None if end.was_down else "TaskDeferralTimeout"
     if isinstance(error, (ClientError, BotoCoreError)) and not _asked_in(end):
         # AWS did not answer before there was anything to tell of, or to an abort's throw; Airflow retries.
         return None
