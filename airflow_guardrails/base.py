@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, NoReturn
@@ -28,7 +29,7 @@ OnKill = Literal["leave", "abort"]
 
 # The XCom of the watch that the trigger goes on with.
 WATCH_KEY = "rollout_watch"
-SECOND_LOOK_AFTER = 5.0
+LAST_LOOKS_EVERY = 10.0
 
 _UNWATCHED = "The rollout could not be watched to its end, so nothing is known of its outcome"
 
@@ -110,12 +111,15 @@ class RolloutTask(WatchingTask):
         memory = self.pull(context, WATCH_KEY)
         if not memory:
             raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
-        watch = self.observe(context, recall(memory))
+        # What the trigger has seen meanwhile went with it.
+        watch = self.observe(context, replace(recall(memory), stages_complete=False))
         if watch.suspected and watch.outcome is None:
-            self.sleep(SECOND_LOOK_AFTER)
+            self.sleep(LAST_LOOKS_EVERY)
             watch = self.observe(context, watch)
         if watch.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
+        if watch.outcome is None and self.on_timeout == "abort":
+            return self.end(context, self.follow(context, watch, every=LAST_LOOKS_EVERY))
         if watch.outcome is None:
             watch = watch.give_up()
         return self.end(context, self.conclude(context, watch))

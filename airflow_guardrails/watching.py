@@ -83,12 +83,13 @@ class WatchingTask(ConnectedTask):
         self._mark_try(context, deferred=False)
         if next_method != AIRFLOW_ENDED_IT:
             return super().resume_execution(next_method, next_kwargs, context)
-        reason = str((next_kwargs or {}).get("error", "Unknown"))
-        return self.translated(
-            lambda: self.ended_by_airflow(
-                context, f"Airflow has ended the wait: {reason}", timed_out=reason == DEFERRAL_TIMED_OUT
-            )
-        )
+        kwargs = next_kwargs or {}
+        if traceback := kwargs.get("traceback"):
+            self.log.error("Trigger failed:\n%s", "\n".join(traceback))
+        error = kwargs.get("error", "Unknown")
+        reason = f"Airflow has ended the wait: {getattr(error, 'value', error)}"
+        timed_out = error == DEFERRAL_TIMED_OUT
+        return self.translated(lambda: self.ended_by_airflow(context, reason, timed_out=timed_out))
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Any:
         """

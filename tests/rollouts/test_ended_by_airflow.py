@@ -83,13 +83,28 @@ def test_one_that_is_still_in_flight_has_timed_out_with_its_report(churn, update
     assert churn.calls("PutMetricData") == thrown
 
 
-def test_a_trigger_that_failed_says_why_with_the_report_so_far(churn, update, context, task_instance):
+def test_one_that_is_to_be_aborted_in_time_is_aborted_by_the_worker(churn, update, context, task_instance):
+    long = Canary(percent=25, bake=timedelta(hours=1))
+    operator = deferred(
+        update(strategy=long, on_timeout="abort", max_wait=timedelta(minutes=20)), context, task_instance
+    )
+    churn.advance(minutes=25)
+
+    with pytest.raises(RolloutTimedOut) as caught:
+        operator.resume_execution(*TIMED_OUT, context)
+
+    assert caught.value.report["serving_endpoint_config_name"] == "churn-v1"
+
+
+def test_a_trigger_that_failed_says_why_with_the_report_so_far(churn, update, context, task_instance, capsys):
     operator = deferred(update(), context, task_instance)
 
     with pytest.raises(RolloutUnwatched, match="Airflow has ended the wait: Trigger failure") as caught:
         operator.resume_execution(*FAILED, context)
 
     assert caught.value.report["endpoint_status"] == "Updating"
+    assert caught.value.report["stages_complete"] is False
+    assert "ZeroDivisionError" in capsys.readouterr().out
 
 
 def test_without_the_xcom_of_the_watch_nothing_is_claimed(churn, update, context, task_instance):
