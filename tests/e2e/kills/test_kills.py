@@ -44,3 +44,23 @@ def test_a_killed_triggerer_is_replaced_and_costs_no_truth(update):
 
     assert rollout.task()["try_number"] == 1
     assert_it_went_well(rollout, adopted=None)
+
+
+@pytest.mark.parametrize(
+    ("where", "outcome", "error"),
+    [
+        ("no_triggerer_in_time", "TimedOut", "RolloutTimedOut"),
+        ("trigger_fails", None, "RolloutUnwatched"),
+    ],
+)
+def test_a_wait_that_airflow_ends_itself_ends_with_a_report(update, where, outcome, error):
+    rollout = update(where)
+    rollout.start()
+    rollout.until_ended()
+
+    end = rollout.end()
+    assert end["state"] == "failed"
+    assert error in end["error"]
+    assert end["report"]["outcome"] == outcome
+    assert end["report"]["endpoint_status"] == "Updating"
+    assert "ALARM" not in end["switch"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import DAG
 
@@ -19,6 +19,21 @@ class UpdateThatFailsWhenTriedAgain(SageMakerGuardedUpdateOperator):
         if context["ti"].try_number > 1:
             raise InvalidArgument("this try is to fail")
         return super().execute(context)
+
+
+class UpdateThatNoTriggererTakesInTime(SageMakerGuardedUpdateOperator):
+    """Airflow's own time-out of its wait comes while the update is in flight."""
+
+    def defer(self, **kwargs: Any) -> NoReturn:
+        super().defer(**{**kwargs, "timeout": timedelta(seconds=20)})
+
+
+class UpdateWhoseTriggerFails(SageMakerGuardedUpdateOperator):
+    """The triggerer cannot import its trigger, as one with an older release installed."""
+
+    def defer(self, *, trigger: Any, **kwargs: Any) -> NoReturn:
+        trigger.serialize = lambda: ("airflow_guardrails.triggers.later.Trigger", {})
+        super().defer(trigger=trigger, **kwargs)
 
 
 ARGUMENTS = {
@@ -43,3 +58,9 @@ for where, deferrable in (("in_triggerer", True), ("in_worker", False)):
 
     with DAG(dag_id=f"update_{where}_times_out", schedule=None, dagrun_timeout=timedelta(seconds=100)):
         SageMakerGuardedUpdateOperator(deferrable=deferrable, **ARGUMENTS)
+
+with DAG(dag_id="update_no_triggerer_in_time", schedule=None):
+    UpdateThatNoTriggererTakesInTime(**{**ARGUMENTS, "deferrable": True, "retries": 0})
+
+with DAG(dag_id="update_trigger_fails", schedule=None):
+    UpdateWhoseTriggerFails(**{**ARGUMENTS, "deferrable": True, "retries": 0})
