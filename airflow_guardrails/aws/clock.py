@@ -46,6 +46,12 @@ class HeaderClock:
             self._clock = AwsClock(self._monotonic, as_of=told)
         return told
 
+    def go_on_from(self, as_of: datetime | None) -> None:
+        """Take *as_of*, which another process was told, for now, unless AWS has told this one."""
+        with self._lock:
+            if self._clock is None and as_of is not None:
+                self._clock = AwsClock(self._monotonic, as_of=as_of)
+
     def now(self) -> datetime:
         with self._lock:
             if self._clock is None:

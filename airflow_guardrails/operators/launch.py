@@ -256,7 +256,7 @@ class Launch:
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and not errors.may_be_carried_out(error):
                 return self._after_refusal(error)
-            return self._after_lost_answer(error, rollout)
+            return self._after_lost_answer(error, rollout, before=look)
         rollout = replace(rollout, launched_at=accepted_at)
         self.asked(rollout)
         self.intents.mark_accepted(accepted_at)
@@ -282,7 +282,7 @@ class Launch:
             f"Another update of endpoint {name} is in progress; this one was not accepted: {said}"
         ) from error
 
-    def _after_lost_answer(self, error: Exception, rollout: Rollout) -> Watch:
+    def _after_lost_answer(self, error: Exception, rollout: Rollout, *, before: Endpoint) -> Watch:
         """
         Look for the whole grace period whether the update runs: reads may lag behind it.
 
@@ -297,7 +297,7 @@ class Launch:
         clock = AwsClock(self.monotonic, as_of=rollout.asked_at)
         while True:
             look = self._look_if_answered(clock)
-            if isinstance(look, Endpoint) and (watch := self._seen_running(look, asked, rollout)):
+            if isinstance(look, Endpoint) and (watch := self._seen_since(look, asked, rollout, before)):
                 return watch
             if clock.now() - rollout.asked_at >= DEFAULT_GRACE:
                 raise UpdateUnanswered(
@@ -308,21 +308,26 @@ class Launch:
                 ) from error
             self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
 
-    def _seen_running(self, look: Endpoint, asked: Intent, rollout: Rollout) -> Watch | None:
+    def _seen_since(self, look: Endpoint, asked: Intent, rollout: Rollout, before: Endpoint) -> Watch | None:
         """
         Return the watch over the update if *look* shows it; it began after it was asked for, so it is ours.
+
+        :param before: how the endpoint was when it was asked for.
         """
-        named = self.wishes.switch.is_named_by(look)
-        if look.changing and rollout.is_shown_by(look):
+        if look.changing:
+            if not rollout.is_shown_by(look):
+                return None
             started = look.pending.started_at if look.pending else None
             self.intents.mark_accepted(started or look.seen_at)
             own = replace(rollout, launched_at=started or look.seen_at, adopted="own")
             return self._watch(own).found(look)
-        if not look.changing and (named or asked.changed_since(look)):
-            # It is over already, or something else has changed the endpoint: the next look tells.
-            moved = named or look.endpoint_config_name == rollout.target
-            return self._watch(replace(rollout, launched_at=look.seen_at, adopted="own")) if moved else None
-        return None
+        # It may be over already; then the next look tells how.
+        switch, changed = self.wishes.switch, asked.changed_since(look)
+        ran = switch.is_named_by(look) and (changed or not switch.is_named_by(before))
+        if not ran and not (changed and look.endpoint_config_name == rollout.target):
+            return None
+        over = self._watch(replace(rollout, launched_at=look.seen_at, adopted="own"))
+        return replace(over, seen_in_flight=ran)
 
     def _as_it_is(self, look: Endpoint) -> Watch:
         """Report an endpoint that needs no update: what it serves is the target, and was before."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_guardrails.aws.clock import HEADER_CLOCK
 from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import AlarmDefinition
@@ -56,14 +57,16 @@ def recall(memory: Memory) -> Watch:
     Read a watch, of this release or of an older one.
 
     What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
-    its end, and is not aborted.
+    its end, and is not aborted. AWS's clock goes on from the last look, until an answer says how late it is.
     """
+    as_of = read_moment(memory.get("as_of"))
+    HEADER_CLOCK.go_on_from(as_of)
     analysis, unread = _recall_analysis(memory.get("analysis"))
     return Watch(
         rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
         first_look_at=read_moment(memory["first_look_at"]),
-        as_of=read_moment(memory.get("as_of")),
+        as_of=as_of,
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),

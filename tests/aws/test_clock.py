@@ -127,3 +127,17 @@ def test_an_answer_without_a_date_is_of_the_time_that_it_is_at_aws(clocks, answe
     clocks.seconds += 5
 
     assert aws_time(answer, clock=clocks.aws) == TEN + timedelta(seconds=5)
+
+
+def test_what_another_process_was_told_goes_before_this_machine_s_time_of_day(clocks):
+    clocks.aws.go_on_from(TEN)
+    clocks.seconds += 5
+
+    assert clocks.aws.read(None) == TEN + timedelta(seconds=5)
+
+
+def test_what_aws_has_told_this_process_goes_before_what_another_was_told(clocks):
+    clocks.aws.read(DATE)
+    clocks.aws.go_on_from(TEN - timedelta(hours=1))
+
+    assert clocks.aws.now() == TEN

@@ -70,6 +70,10 @@ def _now() -> datetime:
     return _running().aws_clock.now()
 
 
+def _go_on_from(as_of: datetime | None) -> None:
+    _running().aws_clock.go_on_from(as_of)
+
+
 class _WrongDatetime(datetime):
     @classmethod
     def now(cls, tz: Any = None) -> datetime:
@@ -84,6 +88,7 @@ def wrong_clocks() -> Iterator[None]:
             stack.enter_context(patch.object(module, "datetime", _WrongDatetime))
         stack.enter_context(patch.object(HEADER_CLOCK, "read", _read))
         stack.enter_context(patch.object(HEADER_CLOCK, "now", _now))
+        stack.enter_context(patch.object(HEADER_CLOCK, "go_on_from", _go_on_from))
         yield
 
 

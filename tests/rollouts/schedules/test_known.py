@@ -47,9 +47,15 @@ def test_a_triggerer_that_is_lost_or_shared_aborts_nothing(event):
     assert play.outcomes == ["Succeeded"]
 
 
+# From the deferral on: the triggerer hears nothing of AWS's clock.
+NEVER_DATED = (Event(10, "fault", ("DescribeEndpoint", "missing", 1000)),)
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize(("worker", "triggerer"), [(600, -600), (-600, 600)])
-@pytest.mark.parametrize("fault", [(), (Event(100, "fault", ("DescribeEndpoint", "missing", 20)),)])
+@pytest.mark.parametrize(
+    "fault", [(), (Event(100, "fault", ("DescribeEndpoint", "missing", 20)),), NEVER_DATED]
+)
 def test_clocks_that_are_ten_minutes_off_abort_nothing(deferrable, worker, triggerer, fault):
     arguments = update(**LONG, **ABORTS, deferrable=deferrable, max_wait=timedelta(minutes=25))
     run = Run(**arguments, worker_clock=worker, triggerer_clock=triggerer)
@@ -79,3 +85,13 @@ def test_a_lost_answer_with_reads_that_lag_is_looked_up_and_watched():
 
     assert play.outcomes == ["Succeeded"]
     assert len(play.account.truths["churn"].updates) == 1
+
+
+def test_an_update_whose_answer_was_lost_and_that_has_ended_before_a_look_shows_it_has_run():
+    play = played(
+        Run(**update(), tries=(None,)),
+        events=(Event(0, "fault", ("UpdateEndpoint", "lose", 1)), Event(0, "capacity", False)),
+        knobs={"describe_lag_seconds": 90.0, "provisioning_seconds": 5.0},
+    )
+
+    assert play.outcomes == ["RolledBack"]
