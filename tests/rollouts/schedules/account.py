@@ -82,6 +82,12 @@ class Truth:
         before = history.as_of(now - window - timedelta(milliseconds=1))
         return [dict(look or {}) for look in [*recent, before, history.as_of(now)]]
 
+    def start_was_shown(self, update: Update) -> bool:
+        """Whether any look could show the update in flight, and since when."""
+        looks = [look for when, look in self.endpoint.history._looks if when >= update.at and look]
+        starts = [look.get("PendingDeploymentSummary", {}).get("StartTime") for look in looks]
+        return any(start is not None for start in starts)
+
 
 class Account:
     def __init__(self, schedule: Schedule) -> None:

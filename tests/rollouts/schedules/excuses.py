@@ -25,7 +25,9 @@ def nothing_was_written_down(actor: Any) -> bool:
     in the endpoint's last deployment helps while that is the endpoint's last.
     """
     run, account = actor.run, actor.account
-    no_tags = run.tags != "allowed" or actor.target in account.deleted_configs
+    others = [other for other in account.actors.values() if other.target == actor.target]
+    full = any(other.run.tags == "full" for other in others)
+    no_tags = full or run.tags != "allowed" or actor.target in account.deleted_configs
     no_state = run.task_state != "kept"
     named = account.truths[actor.endpoint].updates[-1].by == actor.who and run.arguments["abort_switch"]
     return no_tags and no_state and not named
@@ -44,11 +46,13 @@ def cleared_while_the_throw_was_on_its_way(actor: Any) -> bool:
 
 def its_start_was_unseen(actor: Any, update: Update) -> bool:
     """
-    Where SageMaker accepts an update and does not answer after it, nobody has seen when the update started.
+    Where SageMaker accepts an update and does not answer after it, or never shows it in flight with its
+    StartTime, nobody has seen when the update started.
 
     The time counts from the acceptance then.
     """
-    return any(at >= update.at for at in actor.unanswered)
+    shown = actor.account.truths[actor.endpoint].start_was_shown(update)
+    return not shown or any(at >= update.at for at in actor.unanswered)
 
 
 def has_ended_unseen(account: Account, actor: Any, switch: AbortSwitch) -> bool:
