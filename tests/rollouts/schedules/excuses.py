@@ -17,19 +17,22 @@ from tests.rollouts.schedules.account import Account, Update
 ON_ITS_WAY = timedelta(seconds=10)
 
 
-def nothing_was_written_down(actor: Any) -> bool:
+def nothing_was_written_down(actor: Any, *, before: Update | None = None) -> bool:
     """
     A task that can neither tag the configuration nor use Airflow's task state leaves nothing for its retry.
 
     The same is so where the configuration was deleted, and its tags with it, and made anew. The abort switch
     in the endpoint's last deployment helps while that is the endpoint's last.
+
+    :param before: the update that the retry asks for; the last deployment is the one before it.
     """
     run, account = actor.run, actor.account
     others = [other for other in account.actors.values() if other.target == actor.target]
     full = any(other.run.tags == "full" for other in others)
     no_tags = full or run.tags != "allowed" or actor.target in account.deleted_configs
     no_state = run.task_state != "kept"
-    named = account.truths[actor.endpoint].updates[-1].by == actor.who and run.arguments["abort_switch"]
+    updates = [each for each in account.truths[actor.endpoint].updates if each is not before]
+    named = updates[-1].by == actor.who and run.arguments["abort_switch"]
     return no_tags and no_state and not named
 
 

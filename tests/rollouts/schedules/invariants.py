@@ -51,7 +51,7 @@ def an_owner_asks_once_for_a_target(account: Account, by: str, update: Update) -
     actor = account.actors.get(by)
     if actor is None or actor.run.arguments["relaunch"]:
         return None
-    if len(actor.accepted) > 1 and not excuses.nothing_was_written_down(actor):
+    if len(actor.accepted) > 1 and not excuses.nothing_was_written_down(actor, before=update):
         return f"{by} has launched {len(actor.accepted)} times"
     return None
 
