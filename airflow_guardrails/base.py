@@ -54,6 +54,18 @@ class RolloutTask(WatchingTask):
 
         return self._watching(context, observe(watch))
 
+    def observe_for_good(self, context: Mapping[str, Any], watch: Watch, *, again_after: float) -> Watch:
+        """
+        Take a look that no other may follow: where it only suspects an end, a second one confirms it.
+
+        :param again_after: seconds until the second look.
+        """
+        watch = self.observe(context, watch)
+        if watch.suspected and watch.outcome is None:
+            self.sleep(again_after)
+            watch = self.observe(context, watch)
+        return watch
+
     def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> Report:
         from airflow_guardrails.domain.follow import follow  # noqa: PLC0415
 
@@ -112,10 +124,8 @@ class RolloutTask(WatchingTask):
         if not memory:
             raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
         # What the trigger has seen meanwhile went with it.
-        watch = self.observe(context, replace(recall(memory), stages_complete=False))
-        if watch.suspected and watch.outcome is None:
-            self.sleep(LAST_LOOKS_EVERY)
-            watch = self.observe(context, watch)
+        watch = replace(recall(memory), stages_complete=False)
+        watch = self.observe_for_good(context, watch, again_after=LAST_LOOKS_EVERY)
         if watch.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
         if watch.outcome is None and self.on_timeout == "abort":

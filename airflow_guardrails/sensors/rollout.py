@@ -159,11 +159,13 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
 
     def _look(self, context: Any) -> Report | None:
         self.check_rendered()
-        watch = self._with_deadline(self.observe(context, self._begun(context)))
-        if self.reschedule and watch.suspected and watch.outcome is None:
-            # A rescheduled sensor may forget what it suspects; so it takes its second look here.
-            self.sleep(SECOND_LOOK_AFTER)
-            watch = self.observe(context, watch)
+        begun = self._begun(context)
+        if self.reschedule:
+            # A rescheduled sensor may forget what it suspects.
+            watch = self.observe_for_good(context, begun, again_after=SECOND_LOOK_AFTER)
+        else:
+            watch = self.observe(context, begun)
+        watch = self._with_deadline(watch)
         self._watch = watch
         if watch.outcome is None:
             self._keep(context, watch)

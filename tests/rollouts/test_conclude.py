@@ -268,8 +268,8 @@ async def test_an_update_that_timed_out_and_is_to_be_left_alone_is_watched_to_it
     assert not thrown(churn)
 
 
-def test_a_worker_that_crashes_aborts_nothing(churn, update, run, conclude, context, simulated_sleep):
-    operator = update(deferrable=False)
+def crash_once_asked(operator, churn, run, simulated_sleep):
+    """Let the worker of *operator* die in its first sleep after UpdateEndpoint."""
 
     def sleep(seconds):
         if churn.calls("UpdateEndpoint"):
@@ -280,6 +280,10 @@ def test_a_worker_that_crashes_aborts_nothing(churn, update, run, conclude, cont
     with pytest.raises(KeyboardInterrupt):
         operator.execute(run.context("update"))
     run.mark("update", "failed")
+
+
+def test_a_worker_that_crashes_aborts_nothing(churn, update, run, conclude, context, simulated_sleep):
+    crash_once_asked(update(deferrable=False), churn, run, simulated_sleep)
 
     assert conclude().execute(context)["outcome"] == "Succeeded"
     assert not thrown(churn)
@@ -475,17 +479,7 @@ def test_an_update_whose_answer_was_lost_is_found_although_reads_lag(
 ):
     churn.simulator.client.set_knobs(describe_lag_seconds=70)
     churn.simulator.client.fault("UpdateEndpoint", kind="lose")
-    operator = update()
-
-    def sleep(seconds):
-        if churn.calls("UpdateEndpoint"):
-            raise KeyboardInterrupt
-        simulated_sleep(seconds)
-
-    operator.sleep = sleep
-    with pytest.raises(KeyboardInterrupt):
-        operator.execute(run.context("update"))
-    run.mark("update", "failed")
+    crash_once_asked(update(), churn, run, simulated_sleep)
 
     report = conclude().execute(context)
 
