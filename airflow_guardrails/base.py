@@ -47,7 +47,6 @@ class RolloutTask(WatchingTask):
     unwatched_text = _UNWATCHED
     kill_action: OnKill = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
-    events_queue_url: str | None = None
 
     def observe(self, context: Mapping[str, Any], watch: Watch) -> Watch:
         from airflow_guardrails.domain.follow import observe  # noqa: PLC0415
@@ -108,7 +107,6 @@ class RolloutTask(WatchingTask):
             on_timeout=self.on_timeout,
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
-            events_queue_url=self.events_queue_url,
         )
         aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort)
         extra = ABORTING if aborts or watch.rollout.require_alarms_ok else timedelta(0)

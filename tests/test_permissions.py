@@ -464,7 +464,6 @@ def denied_call(
         ),
         (denied_call("Access Denied", operation="ListObjectsV2", code="AccessDenied"), "s3:ListBucket", None),
         (denied_call("no", operation="PutMetricData", code="AccessDenied"), "cloudwatch:PutMetricData", None),
-        (denied_call("no", operation="ReceiveMessage", code="AccessDenied"), "sqs:ReceiveMessage", None),
         (denied_call("no"), "sagemaker:UpdateEndpoint", None),
         (denied_call("no", code="ValidationException"), None, None),
         (ValueError("no"), None, None),

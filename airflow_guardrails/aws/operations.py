@@ -64,8 +64,6 @@ PUT_METRIC_DATA = Operation("cloudwatch", "put_metric_data")
 GET_METRIC_DATA = Operation("cloudwatch", "get_metric_data")
 GET_METRIC_STATISTICS = Operation("cloudwatch", "get_metric_statistics")
 
-# S3 and SQS.
+# S3.
 LIST_OBJECTS = Operation("s3", "list_objects_v2")
 GET_OBJECT = Operation("s3", "get_object")
-RECEIVE_MESSAGE = Operation("sqs", "receive_message")
-DELETE_MESSAGES = Operation("sqs", "delete_message_batch")

@@ -16,7 +16,6 @@ _RESOURCE = re.compile(r"on (?:the )?resource:? \"?([^\s\"]+)")
 _ACTIONS = {
     "AssumeRole": "sts:AssumeRole",
     "DeleteAlarms": "cloudwatch:DeleteAlarms",
-    "DeleteMessageBatch": "sqs:DeleteMessage",
     "DescribeAlarmHistory": "cloudwatch:DescribeAlarmHistory",
     "DescribeAlarms": "cloudwatch:DescribeAlarms",
     "GetCallerIdentity": "sts:GetCallerIdentity",
@@ -26,7 +25,6 @@ _ACTIONS = {
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",
-    "ReceiveMessage": "sqs:ReceiveMessage",
 }
 
 

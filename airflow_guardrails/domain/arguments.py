@@ -172,12 +172,6 @@ def check_region(name: str, value: object) -> None:
         raise _invalid(name, 'an AWS region, like "eu-west-1", or None', value)
 
 
-def check_url(name: str, value: object) -> None:
-    check_matches(
-        name, value, r"https?://[^\s/]+/\S*", 'a URL, like "https://sqs.eu-west-1.amazonaws.com/..."'
-    )
-
-
 def check_strings(name: str, value: Any) -> None:
     """Accept a list of any text."""
     right = isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -1,5 +1,5 @@
 """
-The calls this package makes to SageMaker, CloudWatch, S3 and SQS, each described once.
+The calls this package makes to SageMaker, CloudWatch and S3, each described once.
 
 :class:`GuardrailsHook` makes them in a worker and :class:`AsyncCalls` on an event loop. A method here is a
 description (see ``hooks.describing``): it yields requests and is sent their answers.
@@ -32,7 +32,6 @@ from airflow_guardrails.aws.endpoint import (
     parse_endpoint_list,
     update_endpoint_request,
 )
-from airflow_guardrails.aws.events import endpoint_of_event, receive_request
 from airflow_guardrails.aws.experiment import (
     create_experiment_request,
     list_experiments_request,
@@ -307,30 +306,12 @@ class Calls:
                 if name not in keep:
                     yield op.DELETE_ALARMS(AlarmNames=[name])
 
-    # Captured data and events.
+    # Captured data.
 
     @Pages
     def keys_by_page(self, bucket: str, prefix: str) -> Listing[list[str]]:
         """Yield, page by page, the keys of all S3 objects below *prefix*."""
         return Listing(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _keys)
-
-    @Call
-    def endpoints_in_events(self, queue_url: str) -> Steps[list[str]]:
-        """
-        Wait for SageMaker's events in a queue, take them from it, and name the endpoints that they are about.
-
-        Messages that are no such events are left to whom they belong.
-        """
-        answer = yield op.RECEIVE_MESSAGE(**receive_request(queue_url))
-        names = {
-            message["ReceiptHandle"]: name
-            for message in answer.get("Messages", ())
-            if (name := endpoint_of_event(message["Body"])) is not None
-        }
-        if names:
-            entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(names)]
-            yield op.DELETE_MESSAGES(QueueUrl=queue_url, Entries=entries)
-        return list(names.values())
 
 
 def _tags(arn: str) -> Steps[list[dict[str, str]]]:

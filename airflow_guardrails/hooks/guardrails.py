@@ -103,10 +103,6 @@ class GuardrailsHook(Calls, Blocking, SharingHook):
     def _s3(self) -> SharingHook:
         return self.sibling("s3")
 
-    @cached_property
-    def _sqs(self) -> SharingHook:
-        return self.sibling("sqs")
-
 
 class AsyncCalls(Calls, Awaiting):
     """The calls of *hook* for an event loop, by clients that *stack* closes."""

@@ -38,7 +38,6 @@ from airflow_guardrails.aws.errors import (
     cleaned,
     named_text,
 )
-from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.hooks.threads import Threads, in_thread
 
 if TYPE_CHECKING:
@@ -196,11 +195,7 @@ class SharingHook(AwsBaseHook):
             with without_secret_url():
                 return super().get_client_type(region_name, config)
         _parse(self.service_name)
-        config = PATIENT.merge(config or self.config)
-        if self.service_name == "sqs" and config.read_timeout is not None:
-            # An answer that is late on purpose is not taken for none, however impatient a user is.
-            config = config.merge(Config(read_timeout=max(config.read_timeout, LONG_POLL + 5)))
-        return super().get_client_type(region_name, config, deferrable=True)
+        return super().get_client_type(region_name, PATIENT.merge(config or self.config), deferrable=True)
 
     async def connecting(self, *, retries: bool = True) -> Any:
         """Make a client for an event loop, in a thread; it opens as a context manager."""

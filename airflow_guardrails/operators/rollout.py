@@ -14,7 +14,7 @@ from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.analysis import CanaryAnalysis
-from airflow_guardrails.domain.arguments import Check, check_name, check_url, optional
+from airflow_guardrails.domain.arguments import Check, check_name
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
 from airflow_guardrails.domain.report import Report, rollout_report
@@ -106,8 +106,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         ``docs/analysis.md`` says how.
     :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
-    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
-        endpoints, for deferred waits to be told instead of looking at each beat. (templated)
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -119,7 +117,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         "endpoint_config_name",
         "strategy",
         "alarms",
-        "events_queue_url",
         *RolloutTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"strategy": "json", "alarms": "json"}
@@ -128,7 +125,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         "endpoint_config_name": check_name,
         "strategy": check_strategy,
         "alarms": check_alarms,
-        "events_queue_url": optional(check_url),
         **RolloutTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -159,7 +155,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         allow_unguarded: bool = False,
         analysis: CanaryAnalysis | Mapping[str, Any] | None = None,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
-        events_queue_url: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -209,7 +204,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.allow_unguarded = allow_unguarded
         self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
-        self.events_queue_url = events_queue_url
         self._retained()
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 

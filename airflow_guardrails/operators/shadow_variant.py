@@ -38,7 +38,7 @@ from airflow_guardrails.tasks.validation import check_flag
 # be undone at all.
 DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 
-_OF_THE_UPDATE = ("strategy", "alarms", "events_queue_url", *ConnectedTask.template_fields)
+_OF_THE_UPDATE = ("strategy", "alarms", *ConnectedTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_guardrails.base import OnRollback, RolloutTask
-from airflow_guardrails.domain.arguments import Check, check_moment, check_name, check_url, optional
+from airflow_guardrails.domain.arguments import Check, check_moment, check_name, optional
 from airflow_guardrails.domain.report import Report
 from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
@@ -64,8 +64,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         by it.
     :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
         of endpoints spare them; stages are seen that late, and a change that a list has missed.
-    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
-        endpoints, for deferred waits to be told instead of looking at each beat. (templated)
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
     :param region_name: AWS region; default: the connection's. (templated)
     :param verify: whether, or with which certificates, TLS is verified. (templated)
@@ -77,7 +75,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "endpoint_config_name",
         "previous_endpoint_config_name",
         "started_after",
-        "events_queue_url",
         *RolloutTask.template_fields,
     )
     rendered_checks: ClassVar[Mapping[str, Check]] = {
@@ -85,7 +82,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "endpoint_config_name": check_name,
         "previous_endpoint_config_name": optional(check_name),
         "started_after": check_moment,
-        "events_queue_url": optional(check_url),
         **RolloutTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -104,7 +100,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         poke_interval: timedelta | float = 30,
         soft_fail: bool = False,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
-        events_queue_url: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_interval("poke_interval", poke_interval)
@@ -125,7 +120,6 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.start_timeout = start_timeout
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self.events_queue_url = events_queue_url
         self._watch: Watch | None = None
         self._refuse_what_hides_a_rollback()
 

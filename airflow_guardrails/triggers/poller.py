@@ -1,9 +1,9 @@
 """
 Looks at endpoints, or at shadow tests, for all waits of one connection in one process.
 
-A wait asks for its next look and gets it when it is worth a call: where a list shows a change, where there is
-news from elsewhere, or at the latest after the longest gap it allows. What is looked at when is planned in
-``domain.rounds``; here it is done.
+A wait asks for its next look and gets it at its beat. While a list shows no change, the look is spared, but
+not for longer than the gap that the wait allows. ``domain.rounds`` plans what is looked at when; this module
+does it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Coroutine
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -35,7 +35,6 @@ LONGEST_CALL = 60.0  # botocore's retries included
 LONGEST_SWEEP = 60.0
 BREATH = 0.05  # so that waits that begin together are planned together
 LISTS_FORGOTTEN_AFTER = 600.0  # what they cost, and that they may not be read
-RESTLESS_FOR = 60.0  # after news, for reads may lag behind them
 
 # Lists are read a little before the beat is over, for what they tell still has to be looked at.
 AHEAD = 0.9
@@ -47,11 +46,10 @@ WIDEST_SPACING = 0.1
 
 @dataclass(eq=False, slots=True)
 class _Request(Generic[Seen]):
-    """One wait's next look; *beat* is what it would keep if there were no news."""
+    """One wait's next look."""
 
     vigil: Vigil
     look: asyncio.Future[Seen]
-    beat: float
 
 
 @dataclass(eq=False, slots=True)
@@ -78,7 +76,6 @@ class Poller(Generic[Seen]):
         self._requests: dict[str, list[_Request[Seen]]] = {}
         self._waits: Counter[str] = Counter()
         self._described_at: dict[str, float] = {}
-        self._restless_until: dict[str, float] = {}
         # Looks, by name, and lists that are under way.
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._listing: dict[Status, asyncio.Task[None]] = {}
@@ -89,27 +86,7 @@ class Poller(Generic[Seen]):
         self._wakes_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_told: bool | None = None
-        self.start(self._run())
-
-    @property
-    def is_told(self) -> bool | None:
-        """Whether news come from elsewhere, so that lists need no beat; None: nobody has tried yet."""
-        return self._is_told
-
-    @is_told.setter
-    def is_told(self, told: bool) -> None:
-        was_told, self._is_told = self._is_told, told
-        if was_told and not told:
-            self._beat_again()
-
-    def _beat_again(self) -> None:
-        """Those that news have spared their beat rest no longer than that."""
-        now = _now()
-        for request in (request for requests in self._requests.values() for request in requests):
-            due = min(request.vigil.due, now + request.beat)
-            request.vigil = replace(request.vigil, due=due, every=request.beat)
-            self._wake_at(request.vigil.acts_at)
+        self._start(self._run())
 
     def join(self, name: str) -> None:
         self._waits[name] += 1
@@ -121,7 +98,6 @@ class Poller(Generic[Seen]):
             return
         del self._waits[name]
         self._described_at.pop(name, None)
-        self._restless_until.pop(name, None)
         if (look := self._under_way.pop(name, None)) is not None:
             look.cancel()
         if not self._waits:
@@ -136,7 +112,7 @@ class Poller(Generic[Seen]):
             self._alarm.cancel()
         self._alarm, self._wakes_at = None, math.inf
 
-    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do *work* beside, until :meth:`close`."""
         # Not in the context of whoever happens to ask first: Airflow keeps there whose log this is.
         task = Context().run(asyncio.get_running_loop().create_task, work)
@@ -156,7 +132,7 @@ class Poller(Generic[Seen]):
         """
         Look when it is worth it.
 
-        :param every: seconds between two looks where neither lists nor news spare them.
+        :param every: seconds between two looks where no list spares them.
         :param gap: the most seconds between two looks.
         :param until: when to look in any case, on the loop's clock.
         :raises ClientError, BotoCoreError: if the look failed.
@@ -178,31 +154,20 @@ class Poller(Generic[Seen]):
             if not requests and self._requests.get(rest.name) is requests:
                 del self._requests[rest.name]
 
-    def tell(self, name: str) -> None:
-        """Take the news that something has changed: it is looked at, if anybody waits for it."""
-        if name not in self._waits:
-            return
-        now = _now()
-        self._restless_until[name] = now + RESTLESS_FOR
-        for request in self._requests.get(name, ()):
-            request.vigil = replace(request.vigil, due=now, expected=None)
-        self._wake_at(now)
-
     def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request[Seen]:
         now, name = _now(), rest.name
-        is_calm = self.is_told and rest.expected and now >= self._restless_until.get(name, 0.0)
         # The first look in the gap comes at another time for each, or they would all come together for ever.
         described_at = self._described_at.setdefault(name, now - gap * _fraction(name))
         vigil = Vigil(
             name=name,
-            due=now + (gap if is_calm else rest.seconds),
-            every=gap if is_calm else every,
+            due=now + rest.seconds,
+            every=every,
             describe_by=min(described_at + gap, until),
             expected=rest.expected,
             listed_in=self._kind.lists.telling_of(rest.expected),
             modified_at=rest.modified_at,
         )
-        return _Request(vigil, asyncio.get_running_loop().create_future(), beat=every)
+        return _Request(vigil, asyncio.get_running_loop().create_future())
 
     # The rounds.
 
@@ -230,7 +195,7 @@ class Poller(Generic[Seen]):
             self._describe(planned.describe)
             self._describe(planned.spread, spacing=_spacing(len(planned.spread), planned.within))
             for status in planned.lists:
-                self._listing[status] = self.start(self._read_list(status))
+                self._listing[status] = self._start(self._read_list(status))
         except Exception:  # of one round; nobody's wait may hang on it
             log.exception("A round of looks failed; the next one begins in a second")
             await asyncio.sleep(1)
@@ -343,7 +308,7 @@ class Poller(Generic[Seen]):
 
     def _describe(self, names: Collection[str], *, spacing: float = 0.0) -> None:
         for number, name in enumerate(names):
-            self._under_way[name] = self.start(self._describe_one(name, after=number * spacing))
+            self._under_way[name] = self._start(self._describe_one(name, after=number * spacing))
 
     async def _describe_one(self, name: str, *, after: float) -> None:
         look: Seen | Exception

@@ -13,7 +13,6 @@ from airflow_guardrails.domain.arguments import (
     check_name,
     check_options,
     check_seconds,
-    check_url,
     optional,
 )
 from airflow_guardrails.domain.follow import Following, follow
@@ -60,8 +59,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         marked the task failed.
     :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
         most, a change is seen that a list has missed, and stages are.
-    :param events_queue_url: URL of an SQS queue that an EventBridge rule fills with SageMaker's events of
-        endpoints; then they make the trigger look, and lists are read once in *max_describe_gap* only.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
     :param verify: whether, or with which certificates, TLS is verified.
@@ -75,7 +72,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         "start_timeout",
         "memory",
         "on_timeout",
-        "events_queue_url",
     )
     longest_wait = LONGEST_WAIT
     report_key = REPORT_KEY
@@ -89,9 +85,11 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         memory: Memory | None = None,
-        deferred_at: float | None = None,  # noqa: ARG002 - triggers of older releases carry it
         on_timeout: str = "fail",
-        events_queue_url: str | None = None,
+        # Not used. Airflow makes stored triggers again from their stored arguments, and triggers of older
+        # releases carry these.
+        deferred_at: float | None = None,  # noqa: ARG002
+        events_queue_url: str | None = None,  # noqa: ARG002
         **common: Any,
     ) -> None:
         super().__init__(waiter_delay=waiter_delay, **common)
@@ -102,14 +100,12 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         check_options("memory", memory)
         check_choice("on_timeout", on_timeout, OnTimeout)
         check_choice("on_kill", self.kill_action, OnKill)
-        optional(check_url)("events_queue_url", events_queue_url)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
         self.previous_endpoint_config_name = previous_endpoint_config_name
         self.start_timeout = start_timeout
         self.memory = memory
         self.on_timeout = on_timeout
-        self.events_queue_url = events_queue_url
 
     async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
         """Throw the abort switch, if that stops this rollout and nothing else."""
@@ -142,7 +138,6 @@ class SageMakerRolloutTrigger(WatchingTrigger):
             self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
-            events_queue_url=self.events_queue_url,
         )
         async with together as wait:
             yield wait

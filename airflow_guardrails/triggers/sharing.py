@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers.connection import SharedConnection
 from airflow_guardrails.triggers.kinds import Kind
-from airflow_guardrails.triggers.news import listen
 from airflow_guardrails.triggers.poller import Poller
 from airflow_guardrails.triggers.waits import EndpointWait, ExperimentWait
 
@@ -20,9 +19,6 @@ from airflow_guardrails.triggers.waits import EndpointWait, ExperimentWait
 APART = 0.1
 
 AnyWait = TypeVar("AnyWait", EndpointWait, ExperimentWait)
-
-# What is looked at, and the queue of events about it.
-_Beat = tuple[Kind[Any], str | None]
 
 
 @dataclass(eq=False, slots=True)
@@ -38,14 +34,10 @@ class _Shared:
     """A connection and its pollers: one for each kind of thing that is waited for."""
 
     connection: SharedConnection
-    by_beat: dict[_Beat, _Polling] = field(default_factory=dict)
+    by_kind: dict[Kind[Any], _Polling] = field(default_factory=dict)
 
-    def poll(self, beat: _Beat, *, begins_after: float) -> _Polling:
-        kind, events_queue_url = beat
-        poller = Poller(self.connection, kind, begins_after=begins_after)
-        if events_queue_url is not None:
-            poller.start(listen(events_queue_url, self.connection, poller))
-        polling = self.by_beat[beat] = _Polling(poller)
+    def poll(self, kind: Kind[Any], *, begins_after: float) -> _Polling:
+        polling = self.by_kind[kind] = _Polling(Poller(self.connection, kind, begins_after=begins_after))
         return polling
 
 
@@ -61,21 +53,19 @@ async def waiting(
     *,
     every: float,
     gap: float,
-    events_queue_url: str | None = None,
 ) -> AsyncIterator[AnyWait]:
     """
     Wait for the endpoint or the shadow test *name*, together with all that wait by the same connection.
 
     :param wait: what kind of thing *name* is.
-    :param events_queue_url: where news of endpoints come; those who are told there have a poller of theirs.
     """
     shared_by_key = _BY_LOOP.setdefault(asyncio.get_running_loop(), {})
-    key, beat = make_hook().key, (wait.kind, events_queue_url)
-    begins_after = APART * sum(len(shared.by_beat) for shared in shared_by_key.values())
+    key, kind = make_hook().key, wait.kind
+    begins_after = APART * sum(len(shared.by_kind) for shared in shared_by_key.values())
     if key not in shared_by_key:
         shared_by_key[key] = _Shared(SharedConnection(make_hook))
     shared = shared_by_key[key]
-    polling = shared.by_beat.get(beat) or shared.poll(beat, begins_after=begins_after)
+    polling = shared.by_kind.get(kind) or shared.poll(kind, begins_after=begins_after)
     polling.waits += 1
     polling.poller.join(name)
     try:
@@ -84,8 +74,8 @@ async def waiting(
         polling.poller.leave(name)
         polling.waits -= 1
         if not polling.waits:
-            del shared.by_beat[beat]
-            is_last = not shared.by_beat
+            del shared.by_kind[kind]
+            is_last = not shared.by_kind
             if is_last:
                 del shared_by_key[key]
             closing = _close(polling.poller, shared.connection if is_last else None)

@@ -85,7 +85,6 @@ def test_an_odd_value_that_is_accepted_comes_to_an_end_that_is_told(churn, updat
         {"region_name": "None"},
         {"verify": "False"},
         {"botocore_config": {"x": 1}},
-        {"events_queue_url": "queue"},
     ],
     ids=str,
 )

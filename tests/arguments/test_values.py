@@ -28,7 +28,7 @@ VALUES = {
 }
 
 # Kept for triggers of older releases, and not read.
-NOT_READ = {SageMakerRolloutTrigger: ("deferred_at",)}
+NOT_READ = {SageMakerRolloutTrigger: ("deferred_at", "events_queue_url")}
 
 # What else is accepted: durations in seconds, defaults that depend on another argument, and any key of JSON.
 ALSO = {

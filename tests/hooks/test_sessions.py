@@ -26,7 +26,6 @@ from botocore.loaders import Loader
 from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import is_passing
-from airflow_guardrails.aws.events import LONG_POLL
 from airflow_guardrails.domain.guardrails import Guardrails
 from airflow_guardrails.hooks import sessions
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -463,7 +462,6 @@ async def test_a_client_that_all_share_is_patient_unless_told_otherwise(connect)
 
     assert retries == {"mode": "adaptive", "total_max_attempts": 4}
     assert times == [PATIENT.connect_timeout, PATIENT.read_timeout, PATIENT.max_pool_connections]
-    assert PATIENT.read_timeout > LONG_POLL
 
 
 @pytest.mark.parametrize("told_by", ["connection", "dict", "config"])
@@ -475,16 +473,6 @@ async def test_what_a_user_configures_goes_before_our_patience(connect, told_by)
 
     assert retries == told["retries"]
     assert times == [PATIENT.connect_timeout, 33, PATIENT.max_pool_connections]
-
-
-@pytest.mark.parametrize(("told", "queues"), [(5, LONG_POLL + 5), (60, 60)])
-async def test_a_long_poll_is_waited_for_however_impatient_a_user_is_with_others(connect, told, queues):
-    connect(config_kwargs={"read_timeout": told})
-    hook = GuardrailsHook()
-    async with hook.asynchronous() as calls:
-        clients = [await client_of(calls, each) for each in (hook, hook._sqs)]
-
-    assert [client.meta.config.read_timeout for client in clients] == [told, queues]
 
 
 async def test_a_user_who_allows_no_retries_gets_none(churn, connect):
@@ -605,7 +593,7 @@ def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
     assert parse_moment(value).tzinfo is not None
 
 
-@pytest.mark.parametrize("service", ["sagemaker", "cloudwatch", "sqs"])
+@pytest.mark.parametrize("service", ["sagemaker", "cloudwatch"])
 def test_a_description_of_a_service_lacks_nothing_but_its_prose(service):
     def without_prose(node):
         if isinstance(node, dict):

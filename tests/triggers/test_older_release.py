@@ -20,7 +20,7 @@ ARGUMENTS = {
     "memory": VERSION_1,
     "deferred_at": START.timestamp() + 2,
     "on_timeout": "abort",
-    "events_queue_url": None,
+    "events_queue_url": "https://sqs.us-east-1.amazonaws.com/123456789012/rollouts",
     "waiter_delay": 30,
     "deadline": START.timestamp() + 5520,
     "fire_floor": 8.0,
@@ -110,5 +110,5 @@ async def test_it_ends_by_its_own_deadline_where_the_rollout_has_no_limit(churn,
 async def test_it_is_stored_again_as_this_release_does(deferred):
     _, arguments = deferred().serialize()
 
-    assert "deferred_at" not in arguments
+    assert {"deferred_at", "events_queue_url"}.isdisjoint(arguments)
     assert SageMakerRolloutTrigger(**json.loads(json.dumps(arguments))).serialize()[1] == arguments

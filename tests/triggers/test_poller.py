@@ -105,12 +105,11 @@ async def wait_for_end(poller, name, *, every=30.0, gap=300.0, until=10 * HOUR, 
         poller.leave(name)
 
 
-def play(account, *, hours=0.0, names=None, told=None, **waits):
+def play(account, *, hours=0.0, names=None, **waits):
     """Let waits for all endpoints run; the time each end was seen at, or the error of the wait."""
 
     async def story():
         poller = Poller(account, ENDPOINTS)
-        poller.is_told = told
         tasks = [
             asyncio.ensure_future(wait_for_end(poller, name, **waits)) for name in names or account.endpoints
         ]
@@ -424,7 +423,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind_and_the_others_alone():
         await asyncio.sleep(100)
         waits[3].cancel()
         ends = await asyncio.gather(*waits, return_exceptions=True)
-        left = poller._requests, poller._waits, poller._described_at, poller._restless_until
+        left = poller._requests, poller._waits, poller._described_at
         await poller.close()
         return ends, left
 
@@ -519,47 +518,6 @@ def test_a_wait_that_begins_when_the_one_before_is_cancelled_has_its_own_look():
         return end
 
     assert warped(story()) <= 10 + 2
-
-
-# News from elsewhere.
-
-
-def end_told_of(account, *names):
-    """When the end of churn-0 was seen, where there are news of *names* after a thousand seconds."""
-
-    async def story():
-        poller = Poller(account, ENDPOINTS)
-        poller.is_told = True
-        wait = asyncio.ensure_future(wait_for_end(poller, "churn-0", gap=HOUR))
-        await asyncio.sleep(1000)
-        for name in names:
-            poller.tell(name)
-        end = await wait
-        await poller.close()
-        return end
-
-    return warped(story())
-
-
-def test_news_make_it_look_at_once():
-    account = fleet(1)
-    account.ends_at = {"churn-0": 1000.0}
-
-    assert end_told_of(account, "churn-0", "somebody-elses") <= 1002
-
-
-def test_while_news_come_lists_are_left_alone_but_for_the_gap():
-    account = fleet(100)
-    play(account, hours=1, told=True, gap=600.0)
-    assert account.counted["ListEndpoints"] <= 3 * HOUR / 600
-    assert account.counted["DescribeEndpoint"] <= 100 * (HOUR / 600 + 1)
-
-
-def test_reads_that_lag_behind_the_news_are_looked_at_again_at_the_next_beat():
-    account = fleet(1)
-    account.ends_at = {"churn-0": 1020.0}
-
-    assert end_told_of(account, "churn-0") <= 1035
 
 
 def test_a_poller_that_is_to_begin_later_does():
