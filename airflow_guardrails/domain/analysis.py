@@ -22,6 +22,7 @@ ACTING = timedelta(seconds=60)
 
 # SageMaker ends an update after at most 8 hours; whatever is longer than a day is a slip.
 LONGEST_PAUSE = timedelta(days=1)
+_SHORTEST_EVERY = timedelta(seconds=10)
 
 _Word = TypeVar("_Word", bound=Enum)
 
@@ -37,19 +38,6 @@ class OnInconclusive(str, Enum):
     CONTINUE = "continue"
 
 
-class JudgedBy(str, Enum):
-    """By which judge fleets are compared."""
-
-    INTERVALS = "intervals"
-    KAYENTA = "kayenta"
-
-
-# Each look of Kayenta's judge raises its share of false alarms anew; by how much is measured for looks five
-# minutes apart (docs/judge.md).
-_LEAST_EVERY = {JudgedBy.INTERVALS: timedelta(seconds=10), JudgedBy.KAYENTA: timedelta(minutes=5)}
-_USUAL_EVERY = {**_LEAST_EVERY, JudgedBy.INTERVALS: timedelta(seconds=60)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryAnalysis:
     """
@@ -62,35 +50,27 @@ class CanaryAnalysis:
     :param rules: what may become worse, and by how much:
         :class:`~airflow_guardrails.rules.MetricRule` or dicts of their arguments, at least one. Several
         variants are judged by the same rules, each by itself.
-    :param every: time between two looks at the metrics, at least 10 s, or seconds; default: 60 s. With
-        ``judge="kayenta"`` at least 5 min, which is its default.
+    :param every: time between two looks at the metrics, at least 10 s, or seconds.
     :param warm_up: how long after its first request the new fleet is not judged; or seconds.
     :param alpha: the chance that a configuration as good as the old one is found worse, over all rules,
         variants and looks together; above 0 and below 0.5.
     :param observe_only: whether the report only says what would have been done, and when.
     :param on_inconclusive: what is done when the last bake is about to end and the judge has never said Pass:
         ``"hold"`` throws the switch, since SageMaker cannot be held, ``"continue"`` lets the update go on.
-    :param judge: ``"intervals"``, or ``"kayenta"`` for those who come from Spinnaker. Its judge does not keep
-        to *alpha*: each look raises its share of false alarms, most of all where minutes resemble each other.
-        It passes whatever it cannot tell, so only its last word before the end counts, and it sees no errors
-        where production has none (``docs/analysis.md``).
     :raises InvalidAnalysis: with the name of the argument, the rule and the value
     :raises InvalidRule: if one of the rules is none
     """
 
     rules: Sequence[MetricRule] = DEFAULT_RULES
-    # Its default depends on the judge, and is set below.
-    every: timedelta = None  # type: ignore[assignment]
+    every: timedelta = timedelta(seconds=60)
     warm_up: timedelta = timedelta(minutes=2)
     alpha: float = 0.05
     observe_only: bool = False
     on_inconclusive: OnInconclusive | str = OnInconclusive.HOLD
-    judge: JudgedBy | str = JudgedBy.INTERVALS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", _rules(self.rules))
-        object.__setattr__(self, "judge", _word("judge", self.judge, JudgedBy))
-        object.__setattr__(self, "every", _every(self.every, JudgedBy(self.judge)))
+        object.__setattr__(self, "every", _duration("every", self.every, least=_SHORTEST_EVERY))
         object.__setattr__(self, "warm_up", _duration("warm_up", self.warm_up, least=timedelta(0)))
         object.__setattr__(
             self, "on_inconclusive", _word("on_inconclusive", self.on_inconclusive, OnInconclusive)
@@ -110,12 +90,8 @@ class CanaryAnalysis:
         return not self.observe_only
 
     @property
-    def by_kayenta(self) -> bool:
-        return self.judge is JudgedBy.KAYENTA
-
-    @property
     def looks_as_often_as_it_may(self) -> bool:
-        return self.every == _LEAST_EVERY[JudgedBy(self.judge)]
+        return self.every == _SHORTEST_EVERY
 
     @property
     def last_call(self) -> timedelta:
@@ -136,7 +112,6 @@ class CanaryAnalysis:
             "alpha": self.alpha,
             "observe_only": self.observe_only,
             "on_inconclusive": OnInconclusive(self.on_inconclusive).value,
-            "judge": JudgedBy(self.judge).value,
         }
 
 
@@ -166,20 +141,11 @@ def _rule(given: Any) -> MetricRule:
         ) from error
 
 
-def _every(given: Any, judge: JudgedBy) -> timedelta:
-    of = "" if judge is JudgedBy.INTERVALS else f" with judge={judge.value!r}, or left out"
-    return _duration(
-        "every", _USUAL_EVERY[judge] if given is None else given, least=_LEAST_EVERY[judge], of=of
-    )
-
-
-def _duration(name: str, given: Any, *, least: timedelta, of: str = "") -> timedelta:
+def _duration(name: str, given: Any, *, least: timedelta) -> timedelta:
     seconds = given.total_seconds() if isinstance(given, timedelta) else given
     least_seconds, most_seconds = least.total_seconds(), LONGEST_PAUSE.total_seconds()
     if not is_number(seconds) or not least_seconds <= seconds <= most_seconds:
-        rule = (
-            f"a timedelta, or seconds, of at least {least_seconds:g} s and at most {most_seconds:.0f} s{of}"
-        )
+        rule = f"a timedelta, or seconds, of at least {least_seconds:g} s and at most {most_seconds:.0f} s"
         raise InvalidAnalysis(f"{name} must be {rule} (got {shown(given)})", field=name)
     return given if isinstance(given, timedelta) else timedelta(seconds=seconds)
 

@@ -18,7 +18,6 @@ from airflow_guardrails.domain.judge import (
     history_from,
     judge,
 )
-from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_query import MetricQuery, Points
 from airflow_guardrails.domain.metric_rules import MetricRule
 from airflow_guardrails.domain.statistics_likeness import LEAST_PAST
@@ -105,7 +104,7 @@ def published_until(now: datetime) -> datetime:
 
 def judge_trial(trial: Trial, answer: Answer, wish: CanaryAnalysis, rules: Sequence[MetricRule]) -> Verdict:
     """
-    Judge every variant by itself, by the judge that is wished for; Fail by any, Pass by all.
+    Judge every variant by itself; Fail by any, Pass by all.
 
     :param answer: to ``trial.queries(rules)``, from ``trial.reads_from(now)`` on.
     """
@@ -113,11 +112,8 @@ def judge_trial(trial: Trial, answer: Answer, wish: CanaryAnalysis, rules: Seque
     reasons: list[Reason] = []
     for variant in trial.variants:
         evidence = evidence_of(trial, variant, answer, rules, warm_up=wish.warm_up)
-        if wish.by_kayenta:
-            verdict = judge_kayenta(evidence, rules)
-        else:
-            # All variants share the chance of a false alarm (Bonferroni's inequality).
-            verdict = judge(evidence, rules, alpha=wish.alpha / len(trial.variants))
+        # All variants share the chance of a false alarm (Bonferroni's inequality).
+        verdict = judge(evidence, rules, alpha=wish.alpha / len(trial.variants))
         told = _exposed(evidence, verdict)
         reasons += [replace(one, text=f"{variant}: {one.text}") if several else one for one in told]
     return combine(reasons)

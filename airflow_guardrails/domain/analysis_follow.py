@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.aborting import throw_switch
-from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.analysis_evidence import Trial, judge_trial, published_until
 from airflow_guardrails.domain.analysis_schedule import Bake, last_chance
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.asks import Ask, MetricSeries, NoAnswer, Say
 from airflow_guardrails.domain.endpoint import Endpoint, Stage, Variant
-from airflow_guardrails.domain.judge_verdict import Label, Verdict
+from airflow_guardrails.domain.judge_verdict import Label
 from airflow_guardrails.domain.narration import when_an_abort_acts
 from airflow_guardrails.domain.report import rollout_report
 from airflow_guardrails.domain.rollout import Watch
@@ -153,7 +152,7 @@ def _judge(watch: Watch, analysis: Analysis, trial: Trial, now: datetime, *, las
     verdict = judge_trial(trial, answer, wish, rules)
     judged = replace(watch, analysis=analysis.judged(verdict, now))
     if verdict.label is not analysis.label:
-        yield Say(_sentence(verdict, wish), rollout_report(judged))
+        yield Say(f"The new fleet beside the old one: {verdict.describe()}", rollout_report(judged))
     return judged
 
 
@@ -180,8 +179,3 @@ def _refused(watch: Watch, analysis: Analysis, why: str) -> Steps:
         told = f"The analysis would abort the rollout ({analysis.why_in_words()}), but {why}"
         yield Say(told, rollout_report(refused))
     return refused
-
-
-def _sentence(verdict: Verdict, wish: CanaryAnalysis) -> str:
-    by = ", by Kayenta's judge" if wish.by_kayenta else ""
-    return f"The new fleet beside the old one{by}: {verdict.describe()}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_guardrails.domain.analysis import CanaryAnalysis, JudgedBy, OnInconclusive
+from airflow_guardrails.domain.analysis import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.judge_verdict import Label, Reason, Verdict
 from airflow_guardrails.domain.safe_text import error_in_words
 
@@ -24,7 +24,7 @@ class Analysis:
     :param looks: how often there was a verdict.
     :param asked_at: when CloudWatch was last asked, whether it answered or not.
     :param unanswered: why there was no answer then, or no verdict on it.
-    :param passed_at: when the verdict was first Pass; it stays said, but for one of Kayenta's judge.
+    :param passed_at: when the verdict was first Pass; it stays so, whatever later verdicts are.
     :param acted_at: when the abort switch was thrown; nothing is judged after it.
     :param would_have_acted_at: when it would have been, if it were not for ``observe_only``.
     :param refused: why it was not thrown, though it should have been.
@@ -71,15 +71,9 @@ class Analysis:
             asked_at=at,
             unanswered=None,
             first_fail_at=self.first_fail_at or (at if verdict.label is Label.FAIL else None),
-            passed_at=self._passed_at(verdict, at),
+            passed_at=self.passed_at or (at if verdict.label is Label.PASS else None),
             refused=self.refused if verdict.label is self.label else None,
         )
-
-    def _passed_at(self, verdict: Verdict, at: datetime) -> datetime | None:
-        if verdict.label is Label.PASS:
-            return self.passed_at or at
-        # Kayenta's judge passes whatever it cannot tell, so a Pass proves nothing for what comes after it.
-        return None if self.wish.by_kayenta else self.passed_at
 
     def without_answer(self, reason: str, at: datetime) -> Analysis:
         return replace(self, asked_at=at, unanswered=reason)
@@ -143,7 +137,6 @@ class Analysis:
             "passed_at": _iso(self.passed_at),
             "observe_only": self.wish.observe_only,
             "on_inconclusive": OnInconclusive(self.wish.on_inconclusive).value,
-            "judge": JudgedBy(self.wish.judge).value,
             "acted": self.acted_at is not None,
             "would_have_acted_at": _iso(self.would_have_acted_at),
         }

@@ -60,7 +60,7 @@ def bakes(facts: Facts) -> Iterator[Finding]:
 def past(facts: Facts) -> Iterator[Finding]:
     """Find an endpoint that has not served for long enough to know how its errors come."""
     analysis, strategy = facts.analysis, facts.guardrails.strategy
-    if analysis is None or analysis.by_kayenta or not _compared(strategy, analysis, facts).shares:
+    if analysis is None or not _compared(strategy, analysis, facts).shares:
         return
     counted = [f"{rule.metric} {rule.stat}" for rule in analysis.rules if rule.counted]
     known, left = _known(facts), _minutes(strategy, analysis, facts)
@@ -183,11 +183,7 @@ def _requests_needed(analysis: CanaryAnalysis) -> int:
 
 def _requests_to_pass(analysis: CanaryAnalysis, share: float) -> tuple[int, MetricRule]:
     """Say how many of the new fleet's a Pass takes, and for which rule."""
-    # Kayenta's judge passes what it cannot tell.
-    needed = [
-        0 if analysis.by_kayenta else requests_to_pass(rule, share=share, alpha=analysis.alpha)
-        for rule in analysis.rules
-    ]
+    needed = [requests_to_pass(rule, share=share, alpha=analysis.alpha) for rule in analysis.rules]
     return max(zip(needed, analysis.rules, strict=True), key=itemgetter(0))
 
 
@@ -196,9 +192,8 @@ def _minutes_needed(analysis: CanaryAnalysis, facts: Facts) -> int:
 
 
 def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
-    # Kayenta's judge has an interval for however few minutes; of counts that come in unknown bursts, which
-    # may fail but not pass, another check tells.
-    if rule.counted or analysis.by_kayenta:
+    # How many minutes counts take, which may come in unknown bursts, is checked by past().
+    if rule.counted:
         return rule.min_minutes
     return max(rule.min_minutes, least_minutes(known, alpha=analysis.alpha))
 

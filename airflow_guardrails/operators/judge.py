@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     # It brings the judge, which a DAG file need not pay for.
     from airflow_guardrails.operators.judging import Judging
 
-JudgeName = Literal["intervals", "kayenta"]
 OnVerdict = Literal["fail", "skip", "return"]
 
 VERDICT_KEY = "verdict"
@@ -65,8 +64,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     :param warm_up: how long after its first request the shadow is not judged.
     :param alpha: the chance that a model as good as production is found worse, over all metrics together;
         above 0 and below 0.5.
-    :param judge: ``"intervals"``, or ``"kayenta"`` for those who come from Spinnaker: metrics are then judged
-        as its judge does, with its constants and weaknesses (``docs/judge.md``); *alpha* is for answers only.
     :param on_fail: what the verdict Fail does to the task: ``"fail"`` it without retries, ``"skip"`` it
         and what depends on it, or ``"return"`` the verdict for the DAG to decide.
     :param on_inconclusive: the same for the verdict Inconclusive.
@@ -101,7 +98,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         compare_predictions: bool = True,
         warm_up: timedelta = timedelta(minutes=5),
         alpha: float = 0.05,
-        judge: JudgeName = "intervals",
         on_fail: OnVerdict = "fail",
         on_inconclusive: OnVerdict = "fail",
         until_decided: bool = False,
@@ -113,18 +109,12 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         check_flags(
             compare_predictions=compare_predictions, until_decided=until_decided, deferrable=deferrable
         )
-        check_choice("judge", judge, JudgeName)
         check_choice("on_fail", on_fail, OnVerdict)
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
         check_seconds("waiter_delay", waiter_delay)
         check_duration("warm_up", warm_up, may_be_zero=True)
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
             raise InvalidArgument(f"alpha must be above 0 and below 0.5 (got {alpha!r})")
-        if judge == "kayenta" and until_decided:
-            raise InvalidArgument(
-                "until_decided must be False with judge='kayenta' (got True): each look would raise its "
-                "share of false alarms anew"
-            )
         self.name = name
         self.metrics = metrics
         self.predictions = predictions
@@ -132,7 +122,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.compare_predictions = compare_predictions
         self.warm_up = warm_up
         self.alpha = alpha
-        self.judge = judge
         self.on_fail = on_fail
         self.on_inconclusive = on_inconclusive
         self.until_decided = until_decided
@@ -191,7 +180,6 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             compares=self.compare_predictions,
             warm_up=self.warm_up,
             alpha=self.alpha,
-            by_kayenta=self.judge == "kayenta",
             hook=self.hook,
             log=self.log,
         )

@@ -11,7 +11,6 @@ from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
-from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.judge_verdict import unjudged
 from airflow_guardrails.domain.metric_query import MetricQuery, finest_period
 from airflow_guardrails.domain.prediction_verdict import prediction_reason
@@ -34,7 +33,6 @@ class Judging:
     """
     How a shadow test is judged.
 
-    :param by_kayenta: whether metrics are judged as Kayenta does.
     :param predictions: rule for the answers; None: they are compared, and decide nothing.
     :param merged: the comparison that other tasks have made; None: it is made here.
     :param compares: whether answers are looked at at all.
@@ -46,7 +44,6 @@ class Judging:
     compares: bool
     warm_up: timedelta
     alpha: float
-    by_kayenta: bool
     hook: GuardrailsHook
     log: Any
 
@@ -72,8 +69,6 @@ class Judging:
         series = self._series(experiment)
         try:
             evidence = evidence_of(experiment, self.metrics, series)
-            if self.by_kayenta:
-                return judge_kayenta(evidence.after(self.warm_up), self.metrics)
             return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
         except Exception as error:  # noqa: BLE001 - a judge may fail by whatever data there are
             return self._unjudged("metrics", error)

@@ -91,8 +91,10 @@ def _recall_analysis(memory: Memory | None) -> tuple[Analysis | None, tuple[str,
     """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
     if not memory:
         return None, ()
+    # Not used: older releases had a choice of judges, and wrote it down.
+    wish = {name: value for name, value in memory.items() if name != "judge"}
     try:
-        return Analysis(wish=CanaryAnalysis(**memory)), ()
+        return Analysis(wish=CanaryAnalysis(**wish)), ()
     except (TypeError, ValueError) as error:
         return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
 

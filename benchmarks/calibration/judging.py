@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from kayenta import judge_kayenta
+
 from airflow_guardrails.domain.judge import Evidence, History, Label, Series, Verdict, judge
-from airflow_guardrails.domain.judge_kayenta import judge_kayenta
 from airflow_guardrails.domain.metric_rules import MetricRule
 from calibration.rows import Row, Trials
 from calibration.series import PAST, moments

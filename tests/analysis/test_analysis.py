@@ -14,7 +14,6 @@ from airflow_guardrails.domain.analysis import (
     METRICS_LAG,
     CanaryAnalysis,
     InvalidAnalysis,
-    JudgedBy,
     OnInconclusive,
 )
 from airflow_guardrails.domain.analysis_schedule import Bake, comparison, last_chance
@@ -53,7 +52,6 @@ def test_it_is_written_down_as_json_and_read_without_loss():
         alpha=0.01,
         observe_only=True,
         on_inconclusive="continue",
-        judge="kayenta",
     )
     written = json.loads(json.dumps(analysis.as_dict(), allow_nan=False))
 
@@ -63,31 +61,6 @@ def test_it_is_written_down_as_json_and_read_without_loss():
     assert again.rules[1].dimensions == {"Zone": "a"}
     assert again.rules[1].on_missing is OnMissing.IGNORE
     assert again.on_inconclusive is OnInconclusive.CONTINUE
-    assert again.judge is JudgedBy.KAYENTA
-
-
-def test_one_that_was_written_down_before_there_was_a_choice_of_judges_is_read():
-    written = CanaryAnalysis(rules=[LATENCY], every=30).as_dict()
-    del written["judge"]
-
-    assert CanaryAnalysis(**written) == CanaryAnalysis(rules=[LATENCY], every=30, judge="intervals")
-
-
-def test_kayentas_judge_looks_every_five_minutes_unless_it_is_to_look_less_often():
-    assert CanaryAnalysis(judge="kayenta").every == minutes(5)
-    assert CanaryAnalysis(judge="kayenta", every=600).every == minutes(10)
-    assert CanaryAnalysis(judge="kayenta").last_call == minutes(6)
-
-
-def test_kayentas_judge_that_would_look_more_often_is_refused_with_what_to_do():
-    with pytest.raises(InvalidAnalysis) as caught:
-        CanaryAnalysis(judge="kayenta", every=60)
-
-    assert caught.value.field == "every"
-    assert str(caught.value) == (
-        "every must be a timedelta, or seconds, of at least 300 s and at most 86400 s with judge='kayenta', "
-        "or left out (got 60)"
-    )
 
 
 def test_rules_may_be_dicts_and_durations_seconds():
@@ -112,6 +85,7 @@ def test_a_rule_given_twice_is_one():
         ({"every": timedelta(seconds=9.9)}, "every"),
         ({"every": "60"}, "every"),
         ({"every": True}, "every"),
+        ({"every": None}, "every"),
         ({"every": float("nan")}, "every"),
         ({"warm_up": timedelta(seconds=-1)}, "warm_up"),
         ({"warm_up": None}, "warm_up"),
@@ -121,9 +95,6 @@ def test_a_rule_given_twice_is_one():
         ({"alpha": "0.05"}, "alpha"),
         ({"observe_only": "no"}, "observe_only"),
         ({"on_inconclusive": "abort"}, "on_inconclusive"),
-        ({"judge": "mann-whitney"}, "judge"),
-        ({"judge": None}, "judge"),
-        ({"judge": "kayenta", "every": 299}, "every"),
     ],
 )
 def test_nonsense_is_refused_by_the_name_of_the_argument(wrong, field):
@@ -258,7 +229,7 @@ def test_the_page_names_every_argument_and_its_default():
     assert first_column("# Comparing") == arguments
     default = CanaryAnalysis()
     assert (default.every, default.warm_up, default.alpha) == (minutes(1), minutes(2), 0.05)
-    assert (default.observe_only, default.holds, default.by_kayenta) == (False, True, False)
+    assert (default.observe_only, default.holds) == (False, True)
     assert METRICS_LAG.total_seconds() == 180
 
 

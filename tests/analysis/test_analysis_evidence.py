@@ -228,44 +228,6 @@ def test_a_variant_without_data_keeps_the_others_from_passing():
     assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
 
 
-# By Kayenta's judge.
-
-BY_KAYENTA = replace(NOW, judge="kayenta", every=timedelta(minutes=5))
-
-
-def test_kayentas_judge_speaks_if_it_is_asked_for():
-    by_intervals, by_kayenta = judged(answer(slower=1.2)), judged(answer(slower=1.2), wish=BY_KAYENTA)
-
-    assert by_intervals.label is by_kayenta.label is Label.FAIL
-    assert ["Mann-Whitney" in reason.text for reason in by_intervals.reasons] == [False] * 3
-    assert ["Mann-Whitney" in reason.text for reason in by_kayenta.reasons] == [False, True, True]
-    assert by_kayenta.reasons[0].text == by_intervals.reasons[0].text
-
-
-def test_kayentas_judge_leaves_out_the_warm_up_once():
-    given, latency = answer(), trial().metric(LATENCY, "All", "v2")
-    given[latency] |= dict.fromkeys(MINUTES[5:15], 60_000)
-
-    warm = judged(given, wish=replace(BY_KAYENTA, warm_up=timedelta(minutes=10)))
-
-    assert warm.label is Label.PASS
-    assert "in 25 minutes" in warm.reasons[0].text
-    assert "25 minutes; Mann-Whitney" in warm.reasons[1].text
-
-
-def test_kayentas_judge_passes_what_it_cannot_tell_but_nothing_without_data():
-    near = answer(slower=1.06)
-    few = {query: {m: v for m, v in points.items() if m < MINUTES[10]} for query, points in near.items()}
-
-    assert judged(few).label is Label.INCONCLUSIVE
-    assert judged(few, wish=BY_KAYENTA).label is Label.PASS
-    assert judged({}, wish=BY_KAYENTA).label is Label.INCONCLUSIVE
-
-
-def test_kayentas_judge_takes_nothing_of_the_past():
-    assert judged(with_past(answer()), wish=BY_KAYENTA) == judged(answer_of_the_update(), wish=BY_KAYENTA)
-
-
 def test_minutes_are_taken_once_both_sides_of_them_are_published():
     assert published_until(datetime(2026, 3, 2, 10, 9, 59, tzinfo=timezone.utc)) == MINUTES[6]
     assert published_until(datetime(2026, 3, 2, 10, 10, 0, tzinfo=timezone.utc)) == MINUTES[7]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from itertools import pairwise
 
 import pytest
 
@@ -50,7 +49,6 @@ RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)
 HOLD = CanaryAnalysis(rules=[RULE], warm_up=0)
 GO_ON = replace(HOLD, on_inconclusive="continue")
 OBSERVE = replace(HOLD, observe_only=True)
-BY_KAYENTA = CanaryAnalysis(rules=[RULE], warm_up=0, judge="kayenta")
 # 600 s until the traffic is on, then two bakes of 20 and 5 minutes.
 CANARY = Canary(percent=25, bake=timedelta(minutes=20), termination_wait=timedelta(minutes=5))
 TRAFFIC_ON, ALL_ON, OVER = 600, 600 + 1200, 600 + 1500
@@ -469,60 +467,7 @@ def test_a_strategy_nobody_can_read_is_not_held_and_that_is_told():
     assert "without a Pass of the analysis, though it was to be held" in report["warnings"][0]
 
 
-# By Kayenta's judge.
-
-
-def test_kayentas_fail_undoes_the_update_and_the_report_says_whose_it_was():
-    update = Update(errors=0.3)
-    report = update.follow(watch(BY_KAYENTA))
-
-    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
-    assert "Mann-Whitney" in report["cause"]["reasons"][0]
-    assert report["analysis"]["judge"] == "kayenta"
-    assert any(
-        sentence.startswith("The new fleet beside the old one, by Kayenta's judge: Fail")
-        for sentence in update.said
-    )
-
-
-def test_the_usual_judge_is_named_in_the_report_alone():
-    update = Update()
-    report = update.follow(watch())
-
-    assert report["analysis"]["judge"] == "intervals"
-    assert not [sentence for sentence in update.said if "Kayenta" in sentence]
-
-
-def test_kayentas_judge_looks_again_after_five_minutes_at_all_there_is_so_far():
-    update = Update()
-    report = update.follow(watch(BY_KAYENTA))
-
-    ends = [ask.end for ask in update.of(MetricSeries)]
-    assert {later - sooner for sooner, later in pairwise(ends)} == {timedelta(minutes=5)}
-    assert {ask.start for ask in update.of(MetricSeries)} == {at(1) - HISTORY}
-    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
-
-
-def test_a_fail_after_kayentas_early_pass_still_undoes_the_update():
-    update = Update()
-    answer = update.answer
-
-    def worsening(ask):
-        if any("Pass" in sentence for sentence in update.said):
-            update.errors = 0.6
-        return answer(ask)
-
-    update.answer = worsening
-
-    report = update.follow(watch(BY_KAYENTA))
-
-    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
-    assert (report["analysis"]["label"], report["analysis"]["passed_at"]) == ("Fail", None)
-    assert any("Pass" in sentence for sentence in update.said)
-
-
-@pytest.mark.parametrize(("wish", "outcome"), [(BY_KAYENTA, "RolledBack"), (HOLD, "Succeeded")])
-def test_a_pass_of_kayentas_does_not_outlast_the_data_that_it_was_said_of(wish, outcome):
+def test_a_pass_outlasts_the_data_that_it_was_said_of():
     """CloudWatch loses what it had of the errors once there was a Pass."""
     update = Update()
     points = update.points
@@ -533,9 +478,9 @@ def test_a_pass_of_kayentas_does_not_outlast_the_data_that_it_was_said_of(wish, 
 
     update.points = losing
 
-    report = update.follow(watch(wish))
+    report = update.follow(watch(HOLD))
 
-    assert (report["outcome"], report["analysis"]["label"]) == (outcome, "Inconclusive")
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Inconclusive")
 
 
 # CloudWatch that gives no answer.

@@ -189,19 +189,6 @@ def test_who_counts_nothing_or_holds_nothing_may_be_young():
     assert finding.severity is Severity.WARNING
 
 
-def test_kayentas_judge_takes_fewer_minutes_of_a_mean_and_more_time_to_act():
-    by_kayenta = CanaryAnalysis(rules=[LATENCY], judge="kayenta")
-
-    (finding,) = found(analysed(by_kayenta, Canary(percent=50, bake=minutes(16))))
-
-    assert finding.text == (
-        "the rules need 5 minutes with data, and the bakes leave 4: "
-        "less 2 min of warm_up, 4 min for CloudWatch, 6 min for the switch to act"
-    )
-    assert finding.fix == "bake for 17 min at least; or shorten warm_up or min_minutes"
-    assert found(analysed(by_kayenta, Canary(percent=50, bake=minutes(17)))) == []
-
-
 def test_where_no_bake_is_long_enough_that_is_said():
     patient = CanaryAnalysis(rules=[ERRORS], warm_up=minutes(60))
 
@@ -292,10 +279,6 @@ def test_the_bake_that_is_named_is_one_by_which_a_model_without_errors_passes(ba
 
     assert judge(evidence, [FEWER]).label is label
     assert (found(given) == []) is (label is Label.PASS)
-
-
-def test_kayentas_judge_takes_no_requests_to_pass():
-    assert found(analysed(CanaryAnalysis(rules=[FEWER], judge="kayenta"))) == []
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ VALUES = {
 # Kept for triggers of older releases, and not read.
 NOT_READ = {SageMakerRolloutTrigger: ("deferred_at", "events_queue_url")}
 
-# What else is accepted: durations in seconds, defaults that depend on another argument, and any key of JSON.
+# What else is accepted: durations in seconds, and any key of JSON.
 ALSO = {
-    (CanaryAnalysis, "every"): (None, 7, 1.5),
+    (CanaryAnalysis, "every"): (7, 1.5),
     (CanaryAnalysis, "warm_up"): (0, 7, 1.5),
     (PredictionRule, "label"): ("None", "a\nb", "{{ x }}"),
     (PredictionRule, "score"): ("None", "a\nb", "{{ x }}"),

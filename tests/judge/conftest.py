@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import datetime, timedelta, timezone
 from itertools import cycle, islice
+from pathlib import Path
 
 import pytest
 
 from airflow_guardrails.domain.judge import Evidence, History, Series
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 # A mean of 0, a deviation of 1, and no minute that resembles the one before.
@@ -24,6 +27,14 @@ def series(control, candidate):
         }
 
     return Series(control=side(control), candidate=side(candidate))
+
+
+@pytest.fixture(scope="module")
+def kayenta():
+    """The judge that ours is measured against, a module of the benchmarks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        yield importlib.import_module("kayenta")
 
 
 @pytest.fixture

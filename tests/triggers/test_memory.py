@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_guardrails.domain.abort_switch import AbortSwitch
 from airflow_guardrails.domain.alarms import AlarmDefinition
-from airflow_guardrails.domain.analysis import CanaryAnalysis, JudgedBy, OnInconclusive
+from airflow_guardrails.domain.analysis import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.analysis_state import Analysis
 from airflow_guardrails.domain.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.domain.findings import Code
@@ -120,7 +120,6 @@ def analyses():
         warm_up=st.timedeltas(timedelta(0), timedelta(hours=8)),
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
-        judge=st.sampled_from(JudgedBy),
     )
     return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
 
@@ -261,9 +260,17 @@ def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
     assert watch.findings == recall(VERSION_1).findings
 
 
+def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
+    memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
+    watch = recall({**VERSION_1, "analysis": memory})
+    ours = replace(recall(VERSION_1).analysis.wish, every=timedelta(minutes=5))
+    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
+    assert "judge" not in remember(watch)["analysis"]
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"of_another_release": 1}, {"warm_up": 1e9}, {"judge": "oracle"}, {"rules": []}, {"alpha": "0.05"}],
+    [{"of_another_release": 1}, {"warm_up": 1e9}, {"rules": []}, {"alpha": "0.05"}],
     ids=str,
 )
 def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):

@@ -233,14 +233,6 @@ def test_a_judge_that_comes_back_judges_anew(judge, trial, context):
     assert report["label"] == "Pass"
 
 
-@pytest.mark.parametrize(("latency_ms", "label"), [(30, "Fail"), (20, "Pass")])
-def test_those_who_come_from_kayenta_may_keep_its_judge(judge, trial, context, latency_ms, label):
-    trial(candidate={"latency_ms": latency_ms})
-    rules = [MetricRule("ModelLatency", margin="10%")]
-
-    assert judge(metrics=rules, judge="kayenta", on_fail="return").execute(context)["label"] == label
-
-
 def test_rules_are_the_authors_own_objects_or_dicts(judge, trial, context):
     trial(candidate={"latency_ms": 30})
     rules = [MetricRule("ModelLatency", margin="200%"), {"metric": "Invocation5XXErrors", "margin": 0.01}]
@@ -278,8 +270,6 @@ def test_a_rule_that_says_nothing_sensible_is_refused(judge, trial, context, wro
         {"alpha": 0.5},
         {"warm_up": timedelta(-1)},
         {"on_fail": "ignore"},
-        {"judge": "b"},
-        {"judge": "kayenta", "until_decided": True},
     ],
 )
 def test_an_argument_out_of_range_is_refused_when_the_dag_is_parsed(judge, wrong):
@@ -290,20 +280,17 @@ def test_an_argument_out_of_range_is_refused_when_the_dag_is_parsed(judge, wrong
 # A judge that fails.
 
 
-@pytest.mark.parametrize("kind", ["intervals", "kayenta"])
-def test_a_judge_that_raises_is_undecided_with_the_reason(
-    judge, trial, context, task_instance, monkeypatch, kind
-):
+def test_a_judge_that_raises_is_undecided_with_the_reason(judge, trial, context, task_instance, monkeypatch):
     def fails(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("division by zero")
 
     trial()
-    monkeypatch.setattr(judging, "judge" if kind == "intervals" else "judge_kayenta", fails)
+    monkeypatch.setattr(judging, "judge", fails)
 
     with pytest.raises(
         CandidateUndecided, match=r"could not be judged \(ZeroDivisionError: division by zero\)"
     ):
-        judge(judge=kind).execute(context)
+        judge().execute(context)
 
     report = task_instance.xcoms["verdict"]
     assert report["label"] == "Inconclusive"

@@ -1,5 +1,5 @@
 """
-The judge of Kayenta (Spinnaker's canary analysis), for those who come from there and want to compare.
+The judge of Kayenta (Spinnaker's canary analysis), which ours is measured against.
 
 It asks of each metric whether the candidate's minutes rank above production's, by the Mann-Whitney test, with
 the constants of Kayenta's ``NetflixACAJudge``: a 98 % interval for the shift, and a shift counts if its
@@ -11,7 +11,7 @@ interval is further from 0 than a quarter of its estimate. Known of it, and meas
 - it takes an interval that is wide and holds 0 for a Pass: too little data passes;
 - it does not know the number of requests, and so neither rates nor shares of them.
 
-``judge`` has none of these. This one is not used unless it is called.
+``judge`` of ``airflow_guardrails.domain.judge`` has none of these.
 """
 
 from __future__ import annotations
