@@ -52,7 +52,7 @@ e2e-oldest: $(READY_OLDEST)
 soak: SCHEDULES ?= 10000
 soak: SEED ?= $(shell date +%s)
 soak: $(READY)
-	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/rollouts/schedules/test_schedules.py $(ARGS)
+	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/proofs/schedules/test_schedules.py $(ARGS)
 
 calibrate: $(READY)
 	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)

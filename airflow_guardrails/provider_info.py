@@ -32,7 +32,7 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "sensors": [_modules("airflow_guardrails.sensors.rollout", "airflow_guardrails.sensors.shadow_test")],
-        "hooks": [_modules("airflow_guardrails.hooks.guardrails", "airflow_guardrails.hooks.sessions")],
+        "hooks": [_modules("airflow_guardrails.hooks.guardrails")],
         "triggers": [
             _modules("airflow_guardrails.triggers.rollout", "airflow_guardrails.triggers.shadow_test")
         ],

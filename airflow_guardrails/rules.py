@@ -11,9 +11,9 @@ The rules a DAG author gives to the judge of a shadow test, or of an update whil
 
 from __future__ import annotations
 
-from airflow_guardrails.domain.analysis import CanaryAnalysis, InvalidAnalysis
-from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, InvalidRule, MetricRule
-from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
+from airflow_guardrails.domain.canary.config import CanaryAnalysis, InvalidAnalysis
+from airflow_guardrails.domain.errors import InvalidPredictionRule
+from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, InvalidRule, MetricRule
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
 __all__ = [

@@ -9,8 +9,8 @@ canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old flee
 
 from __future__ import annotations
 
+from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.errors import GuardrailsValueError, InvalidAlarms, InvalidStrategy
-from airflow_guardrails.domain.strategies import AllAtOnce, Canary, Linear, Rolling, Strategy
 
 __all__ = [
     "AllAtOnce",

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
-from airflow_guardrails.domain.shadow_test import LONGEST
+from airflow_guardrails.domain.shadow.spec import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator

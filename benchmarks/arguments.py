@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 
 from airflow_guardrails.aws.endpoint import parse_endpoint
-from airflow_guardrails.domain.abort_switch import AbortSwitch
-from airflow_guardrails.domain.rollout import Rollout, Watch
-from airflow_guardrails.triggers.memory import remember
+from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.triggers._state import remember
 from airflow_guardrails.triggers.rollout import LONGEST_WAIT, SageMakerRolloutTrigger
 
 REGION = "us-east-1"

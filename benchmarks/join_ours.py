@@ -10,8 +10,8 @@ from pathlib import Path
 from join_files import files_of
 from join_telling import tell
 
-from airflow_guardrails.aws.capture_comparison import compare_captures
 from airflow_guardrails.domain.predictions.rule import PredictionRule
+from airflow_guardrails.operators._judging.captures import compare_captures
 
 
 def lines(folder: Path, side: str) -> Iterator[bytes]:

@@ -22,12 +22,11 @@ from dataclasses import dataclass, replace
 from math import ceil, floor, sqrt
 from statistics import NormalDist, fmean
 
-from airflow_guardrails.domain.judge_evidence import Evidence, Pairs, pairs_of
-from airflow_guardrails.domain.judge_exposure import exposure_reason
-from airflow_guardrails.domain.judge_missing import lacking, missing_reason
-from airflow_guardrails.domain.judge_verdict import Label, Reason, Verdict, combine
-from airflow_guardrails.domain.judge_words import Unit, difference_in_words, interval_in_words
-from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.judge.evidence import Evidence, Pairs, pairs_of
+from airflow_guardrails.domain.judge.missing_data import exposure_reason, lacking, missing_reason
+from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.judge.text import Unit, difference_in_words, interval_in_words
+from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict, combine
 
 # NetflixACAJudge.scala, literals.
 CONFIDENCE = 0.98

@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[1]
 # Where uv runs this, nothing is installed; what is compared needs nothing but Python.
 sys.path.insert(0, str(ROOT))
 
-from airflow_guardrails.domain import statistics_counts as counting  # noqa: E402
-from airflow_guardrails.domain.statistics_means import PRIOR, t_bound  # noqa: E402
-from airflow_guardrails.domain.statistics_shares import share_interval  # noqa: E402
+from airflow_guardrails.domain.judge.statistics import rates as counting  # noqa: E402
+from airflow_guardrails.domain.judge.statistics.means import PRIOR, t_bound  # noqa: E402
+from airflow_guardrails.domain.judge.statistics.proportions import share_interval  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "judge"
 

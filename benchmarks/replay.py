@@ -20,9 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import RunningSimulator, serve
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.world import Simulation
 
 REQUESTS = 6_000
 

@@ -73,9 +73,9 @@ def simulator(monkeypatch, shared_models):
 
 @contextmanager
 def new_simulator(patch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
+    from airflow_guardrails.simulator.engine.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
-    from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
+    from airflow_guardrails.simulator.world import Simulation  # noqa: PLC0415
 
     with serve(Simulation(clock=Clock(start=START))) as running:
         patch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection_to(running.url))
@@ -242,8 +242,8 @@ class TaskInstance:
 
 def switch_of(endpoint_name: str = "churn", target: str = "churn-v2", task_instance: Any = TaskInstance):
     """Return the abort switch of the update that *task_instance* launches."""
-    from airflow_guardrails.domain.abort_switch import AbortSwitch  # noqa: PLC0415
-    from airflow_guardrails.domain.intent import owner_of  # noqa: PLC0415
+    from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch  # noqa: PLC0415
+    from airflow_guardrails.domain.rollout.launch import owner_of  # noqa: PLC0415
 
     owner = owner_of(
         dag_id=task_instance.dag_id,

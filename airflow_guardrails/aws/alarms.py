@@ -19,10 +19,10 @@ from airflow_guardrails.aws.reading import (
     text_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.abort_switch import switch_prefix
-from airflow_guardrails.domain.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
-from airflow_guardrails.domain.moments import read_moment
-from airflow_guardrails.domain.safe_text import safe_text
+from airflow_guardrails.domain.rollout.abort_switch import switch_prefix
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
+from airflow_guardrails.domain.text import safe_text
+from airflow_guardrails.domain.times import read_moment
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
 

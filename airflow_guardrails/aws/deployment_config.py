@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from airflow_guardrails.aws._strict_dict import Found, Section
 from airflow_guardrails.aws.reading import section_of, sections_of, text_of
-from airflow_guardrails.aws.section import Found, Section
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.strategies import (
+    NO_WAIT,
+    AllAtOnce,
+    Canary,
+    Linear,
+    Rolling,
+    Strategy,
+)
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidStrategy
-from airflow_guardrails.domain.guardrails import Guardrails
-from airflow_guardrails.domain.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling, Strategy
-from airflow_guardrails.domain.words import whole_seconds
+from airflow_guardrails.domain.text import whole_seconds
 
 _PERCENT, _COUNT = "CAPACITY_PERCENT", "INSTANCE_COUNT"
 _POLICIES = ("BlueGreenUpdatePolicy", "RollingUpdatePolicy")

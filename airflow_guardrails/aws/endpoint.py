@@ -23,7 +23,9 @@ from airflow_guardrails.aws.reading import (
     text_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.endpoint import (
+from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointStatus,
     Listed,
@@ -33,11 +35,8 @@ from airflow_guardrails.domain.endpoint import (
     StageMark,
     Variant,
 )
-from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.guardrails import Guardrails
-from airflow_guardrails.domain.moments import read_moment
-from airflow_guardrails.domain.retaining import NOTHING_RETAINED, RetainedProperties
-from airflow_guardrails.domain.safe_text import safe_text
+from airflow_guardrails.domain.text import safe_text
+from airflow_guardrails.domain.times import read_moment
 
 Answer = Mapping[str, Any]
 

@@ -20,7 +20,10 @@ from airflow_guardrails.aws.reading import (
     texts_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.experiment import (
+from airflow_guardrails.domain.shadow.eligibility import Production
+from airflow_guardrails.domain.shadow.spec import ShadowTest
+from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.experiment import (
     CaptureStorage,
     Experiment,
     ExperimentStatus,
@@ -28,11 +31,8 @@ from airflow_guardrails.domain.experiment import (
     MissingExperiment,
     ModelVariant,
 )
-from airflow_guardrails.domain.moments import read_moment
-from airflow_guardrails.domain.safe_text import safe_text
-from airflow_guardrails.domain.shadow_hosts import Production
-from airflow_guardrails.domain.shadow_stop import Action
-from airflow_guardrails.domain.shadow_test import ShadowTest
+from airflow_guardrails.domain.text import safe_text
+from airflow_guardrails.domain.times import read_moment
 
 Answer = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
-from airflow_guardrails.domain.safe_text import masked, one_line
+from airflow_guardrails.domain.text import masked, one_line
 
 Answer = Mapping[str, Any]
 Word = TypeVar("Word", bound=Enum)

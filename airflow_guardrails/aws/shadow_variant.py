@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
-from airflow_guardrails.domain.endpoint import Variant
-from airflow_guardrails.domain.endpoint_config import EndpointConfig
-from airflow_guardrails.domain.shadow_variant import ShadowVariant
+from airflow_guardrails.domain.shadow.spec import ShadowVariant
+from airflow_guardrails.domain.snapshots.endpoint import Variant
+from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 
 Config = Mapping[str, Any]
 Request = dict[str, Any]

@@ -1,8 +1,17 @@
-"""Tags on the wire."""
+"""
+An intent as text: the value of one tag of the target configuration, whose key names the owner.
+
+A tag's value takes 256 characters, and neither braces nor quotes (API reference, ``Tag``), so it is no JSON
+but words such as ``previous=churn-v1``, separated by spaces.
+"""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from airflow_guardrails.aws.reading import Answer, sections_of, text_of
+from airflow_guardrails.domain.rollout.launch import Intent
+from airflow_guardrails.domain.times import read_moment
 
 
 def parse_tags(answer: Answer) -> list[dict[str, str]]:
@@ -12,3 +21,43 @@ def parse_tags(answer: Answer) -> list[dict[str, str]]:
         for tag in sections_of(answer, "Tags")
         if (key := text_of(tag, "Key"))
     ]
+
+
+_WITHDRAWN = "withdrawn"
+
+
+INTENT_PREFIX = "airflow-guardrails:intent:"
+
+
+def intent_text(intent: Intent) -> str:
+    times = {
+        "modified": intent.modified_at,
+        "written": intent.written_at,
+        "accepted": intent.accepted_at,
+        "started": intent.started_at,
+    }
+    words = [f"previous={intent.previous}"] if intent.previous else []
+    words += [f"{word}={_text(moment)}" for word, moment in times.items() if moment]
+    return " ".join([*words, *([_WITHDRAWN] if intent.withdrawn else [])])
+
+
+def parse_intent(text: object) -> Intent | None:
+    """Return None for what is no intent, or is damaged: then nothing is known, as if there were none."""
+    if not isinstance(text, str):
+        return None
+    words = dict(word.partition("=")[::2] for word in text.split())
+    written_at = read_moment(words.get("written"))
+    if written_at is None:
+        return None
+    return Intent(
+        previous=words.get("previous"),
+        modified_at=read_moment(words.get("modified")),
+        written_at=written_at,
+        accepted_at=read_moment(words.get("accepted")),
+        started_at=read_moment(words.get("started")),
+        withdrawn=_WITHDRAWN in words,
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

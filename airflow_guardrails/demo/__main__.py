@@ -15,15 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from airflow_guardrails.demo.acts import Act, Ending
-from airflow_guardrails.demo.cloud import sheltered
-from airflow_guardrails.demo.errors import DemoError
-from airflow_guardrails.demo.folder import claimed
-from airflow_guardrails.demo.processes import Processes
+from airflow_guardrails.demo.airflow import claimed
+from airflow_guardrails.demo.processes import DemoError, Processes
+from airflow_guardrails.demo.production import sheltered
 from airflow_guardrails.demo.promises import differences
-from airflow_guardrails.demo.reading import WIDTH, readable, verdict_in_words
-from airflow_guardrails.demo.scene import Scene, set_up
-from airflow_guardrails.demo.story import Story
+from airflow_guardrails.demo.story import WIDTH, Act, Ending, Scene, Story, readable, set_up, verdict_in_words
 
 INTRODUCTION = """\
 Three DAGs retrain a model, evaluate it and update a live endpoint: a canary of a quarter of the fleet,

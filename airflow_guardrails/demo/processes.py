@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +12,20 @@ from types import TracebackType
 
 from typing_extensions import Self
 
-from airflow_guardrails.demo.errors import DemoError
 from airflow_guardrails.demo.reaper import kill_sessions, members
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on; should somebody take it first, our server fails loudly."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says where it stopped and what to look at."""
+
 
 LAST_LINES = 25
 

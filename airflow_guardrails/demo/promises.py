@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_guardrails.demo.acts import JUDGE, STOP, UPDATE, Act, Answers, Ending
 from airflow_guardrails.demo.production import ENDPOINT
+from airflow_guardrails.demo.story import JUDGE, STOP, UPDATE, Act, Answers, Ending
 
 Promise = tuple[str, Any, Any]
 

@@ -2,26 +2,219 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import textwrap
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from airflow_guardrails.demo.acts import (
-    COMPARED,
-    DIRECT,
-    JUDGE,
-    OBSERVE,
-    SHADOWED,
-    UPDATE,
-    Act,
-    Answers,
-    Ending,
-)
 from airflow_guardrails.demo.airflow import Airflow
-from airflow_guardrails.demo.errors import DemoError
-from airflow_guardrails.demo.production import Production
-from airflow_guardrails.demo.reading import shadow_test_in_words, stage_in_words
+from airflow_guardrails.demo.processes import DemoError, Processes
+from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Cloud, Production
+
+Report = dict[str, Any]
+
+WIDTH = 100
+_MARGIN = " " * 12
+
+
+def readable(report: Report) -> str:
+    return "\n".join(_lines(report))
+
+
+def stage_in_words(stage: Report) -> str:
+    serving = f"{stage['instances']} of {stage['desired_instances']} new instances serve"
+    if stage["stage"] != "Deleting":
+        return f"{stage['stage']}: {serving}"
+    return f"Deleting: {f'the old fleet; {serving}' if stage['instances'] else 'the new fleet'}"
+
+
+def shadow_test_in_words(report: Report) -> str:
+    """Where a shadow test stands, by its report."""
+    counts = report["requests"] or {}
+    requests = ", ".join(f"{count:.0f} requests to {name}" for name, count in counts.items())
+    return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
+
+
+def verdict_in_words(verdict: Report, *, title: str = "verdict") -> str:
+    """The judge's label, and its reasons."""
+    lines = [f"  {title:<9} {verdict['label']}"]
+    for reason in verdict["reasons"]:
+        text = f"{reason['label']}: {reason['text']}"
+        lines.append(textwrap.fill(text, WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN + "  "))
+    return "\n".join(lines)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"  outcome   {report['outcome']}"
+    yield f"  endpoint  {report['endpoint_name']}"
+    yield f"  target    {report['endpoint_config_name']}"
+    yield f"  before    {report['previous_endpoint_config_name']}"
+    yield f"  serving   {report['serving_endpoint_config_name']}"
+    yield f"  took      {_took(report)}"
+    for number, stage in enumerate(report["stages"]):
+        yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {stage_in_words(stage)}"
+    if report.get("analysis"):
+        yield verdict_in_words(report["analysis"], title="compared")
+    yield from _cause(report)
+    for warning in report["warnings"]:
+        yield f"  warning   {warning}"
+
+
+def _cause(report: Report) -> Iterator[str]:
+    if not report["cause"]:
+        return
+    yield f"  cause     {report['cause']['kind']}"
+    for alarm in report["cause"]["alarms"]:
+        yield f"  alarm     {_clock(alarm['at'])}  {alarm['name']}"
+        yield textwrap.fill(alarm["reason"], WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN)
+    if report["failure_reason"]:
+        yield f"  AWS says  {report['failure_reason']}"
+
+
+def _took(report: Report) -> str:
+    if not (report["started_at"] and report["ended_at"]):
+        return "unknown"
+    started, ended = (datetime.fromisoformat(report[key]) for key in ("started_at", "ended_at"))
+    minutes, seconds = divmod(round((ended - started).total_seconds()), 60)
+    return f"{minutes} min {seconds} s of simulated time, from {started:%H:%M:%S} to {ended:%H:%M:%S}"
+
+
+def _clock(moment: str | None) -> str:
+    return f"{datetime.fromisoformat(moment):%H:%M:%S}" if moment else "--:--:--"
+
+
+DIRECT = "retrain_and_deploy"
+SHADOWED = "shadow_test_and_deploy"
+COMPARED = "retrain_and_compare"
+DAGS = (DIRECT, SHADOWED, COMPARED)
+
+GROUP = "guarded_deployment."
+UPDATE, JUDGE, OBSERVE, STOP = "guarded_update", "judge", "observe", "stop_shadow_test"
+
+
+@dataclass(slots=True, kw_only=True)
+class Act:
+    """
+    One run of a DAG.
+
+    With *latency_ms* its model takes that long; where it is *silent*, no client asks once its update begins.
+    *report* is the rollout's, *verdict* the judge's; empty where the run did not come to that. *requests* are
+    those that clients sent to the new fleet, *failed_requests* those of them that failed; *client_errors* are
+    all that clients got from the endpoint meanwhile.
+    """
+
+    dag_id: str
+    candidate: str
+    run_id: str
+    latency_ms: float | None = None
+    silent: bool = False
+    state: str = ""
+    tasks: dict[str, str | None] = field(default_factory=dict)
+    report: Report = field(default_factory=dict)
+    verdict: dict[str, Any] = field(default_factory=dict)
+    serving: str = ""
+    requests: int = 0
+    failed_requests: int = 0
+    client_errors: int = 0
+    accuracy: float = 0.0
+    page: str = ""
+    error: str = ""
+
+    @property
+    def version(self) -> str:
+        """Name of the model, and of the endpoint configuration that has it."""
+        return str(self.report.get("endpoint_config_name") or self.verdict.get("shadow_model_name"))
+
+    def task(self, name: str) -> str:
+        """The id of a task of the deployment, which is in a group where there is a shadow test."""
+        return GROUP + name if self.dag_id == SHADOWED else name
+
+    def in_state(self, state: str) -> list[str]:
+        return sorted(task.removeprefix(GROUP) for task, has in self.tasks.items() if has == state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What the endpoint said at the end, beside what two models say when they are asked here."""
+
+    rows: int
+    as_old_model: int
+    as_new_model: int
+    to_incomplete_row: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What became of the acts."""
+
+    good: Act
+    bad: Act
+    wrong: Act
+    slow: Act
+    unasked: Act
+    answers: Answers
+
+
+HOURS_BEFORE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Everything that runs; *models* is the example's ``tumour_model``."""
+
+    cloud: Cloud
+    airflow: Airflow
+    production: Production
+    models: ModuleType
+
+
+def set_up(
+    processes: Processes, *, home: Path, dags: Path, speed: float, say: Callable[[str], None]
+) -> Scene:
+    say(f"starting a real Airflow and a simulated AWS, where {speed:g} seconds pass in one")
+    cloud = Cloud(processes, speed=speed)
+    cloud.start()
+    env = cloud.env() | {"ROLLOUT_WAITER_DELAY": str(waiter_delay(cloud.control.speed))}
+    airflow = Airflow(processes, home=home.resolve() / "airflow", dags=dags.resolve(), env=env)
+    models = _module(dags / "tumour_model.py")
+    production = Production(cloud, models)
+    with ThreadPoolExecutor(1) as beside:
+        seeding = beside.submit(production.seed)
+        airflow.start()
+        seeding.result()
+    say(f"{production.serving()} is in service; waiting for Airflow")
+    for dag_id in DAGS:
+        airflow.wait_until_ready(dag_id)
+    rows = production.replay_requests()
+    # A comparison makes use of what production did before.
+    production.serve_for(HOURS_BEFORE)
+    say(
+        f"Airflow is up; for {HOURS_BEFORE} h clients have sent {REQUESTS_PER_MINUTE} requests a minute to "
+        f"endpoint {ENDPOINT}: {rows} held-out rows, one in ten with a measurement missing"
+    )
+    return Scene(cloud=cloud, airflow=airflow, production=production, models=models)
+
+
+def waiter_delay(speed: float) -> int:
+    """A look a minute of AWS's time, but at most one a second of ours."""
+    return max(1, round(60 / speed))
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
 
 # For a run: what Airflow may take on a slow machine, and what AWS may, in its own time.
 RUN_SECONDS, DEPLOYMENT_SECONDS = 240, 3 * 3600

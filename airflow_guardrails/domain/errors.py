@@ -50,3 +50,11 @@ class Unwatchable(Exception):
         self.reason = reason
         self.report = report
         self.denied = denied
+
+
+class InvalidPredictionRule(GuardrailsValueError):
+    """The rule says nothing that two answers could be compared by."""
+
+
+class InvalidComparison(GuardrailsValueError):
+    """It is not a comparison as this version writes it, or cannot be put together with the other one."""

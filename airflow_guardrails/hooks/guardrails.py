@@ -13,9 +13,9 @@ from botocore.config import Config
 
 from airflow_guardrails.aws import operations as op
 from airflow_guardrails.aws.operations import Operation, Request
-from airflow_guardrails.hooks.calls import Calls
-from airflow_guardrails.hooks.describing import Awaiting, Blocking
-from airflow_guardrails.hooks.sessions import SharingHook, building, without_secret_url
+from airflow_guardrails.hooks._calls import Calls
+from airflow_guardrails.hooks._describing import Awaiting, Blocking
+from airflow_guardrails.hooks._sessions import SharingHook, building, without_secret_url
 
 # Bytes of an S3 object that are read at once.
 _CHUNK = 2**20

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.base import OnRollback, RolloutTask
-from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_name, optional
-from airflow_guardrails.domain.deadline import ABORTING
-from airflow_guardrails.domain.endpoint import Endpoint
-from airflow_guardrails.domain.narration import when_an_abort_acts
-from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rollout.abort_switch import PERIOD_SECONDS, THROWN
+from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
+from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.tasks.rollout import OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
-from airflow_guardrails.watching import is_retry
+from airflow_guardrails.tasks.waiting import is_retry
 
 
 class SageMakerAbortRolloutOperator(RolloutTask):
@@ -100,7 +100,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
 
     def _thrown(self, context: Any) -> Watch:
         """Throw the switch of the update in flight, or find what an earlier try has thrown."""
-        from airflow_guardrails.operators.abortable import Abortable  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._conclude.in_flight import Abortable  # noqa: PLC0415 - not in every DAG file
 
         abortable = Abortable(self.hook, self.endpoint_name)
         look = self.hook.look(self.endpoint_name)

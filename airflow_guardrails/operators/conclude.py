@@ -11,21 +11,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
-from airflow_guardrails.base import OnKill, OnRollback, RolloutTask
-from airflow_guardrails.domain.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
-from airflow_guardrails.domain.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.narration import narrate_outcome, when_an_abort_acts
-from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome, Watch
+from airflow_guardrails.domain.rollout.abort_switch import PERIOD_SECONDS, THROWN
+from airflow_guardrails.domain.rollout.messages import narrate_outcome, when_an_abort_acts
+from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
-from airflow_guardrails.killing import FAILED, TRY_KEY, only_state, states_query
+from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, only_state, states_query
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
-from airflow_guardrails.operators.update_task import UpdateTask
+from airflow_guardrails.tasks.rollout import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_choice, check_flag, check_seconds
-from airflow_guardrails.triggers.live import REPORT_KEY
+from airflow_guardrails.triggers._base import REPORT_KEY
 
 Result = TypeVar("Result")
 
@@ -237,8 +237,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         raise AirflowSkipException(_NOTHING.format(self.update_task_id, self.endpoint_name))
 
     def _found(self, context: Mapping[str, Any], task: UpdateTask) -> Watch | None:
-        from airflow_guardrails.operators.concluding import OwnRollout  # noqa: PLC0415 - not in every DAG file
-        from airflow_guardrails.operators.intents import owner_in  # noqa: PLC0415
+        from airflow_guardrails.operators._conclude.rollout import OwnRollout  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415
 
         rollout = OwnRollout(
             self.hook,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
-from airflow_guardrails.connected import ConnectedTask, fire_floor
 from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_options
-from airflow_guardrails.domain.experiment import Experiment, Phase
-from airflow_guardrails.domain.judge_verdict import Label, Verdict
+from airflow_guardrails.domain.judge.verdict import Label, Verdict
+from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
@@ -22,6 +21,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
+from airflow_guardrails.tasks.aws_task import ConnectedTask, fire_floor
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_duration,
@@ -33,7 +33,7 @@ from airflow_guardrails.tasks.validation import (
 
 if TYPE_CHECKING:
     # It brings the judge, which a DAG file need not pay for.
-    from airflow_guardrails.operators.judging import Judging
+    from airflow_guardrails.operators._judging.shadow_test import Judging
 
 OnVerdict = Literal["fail", "skip", "return"]
 
@@ -133,13 +133,13 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     def check_rendered(self) -> None:
         super().check_rendered()
         if self.comparison:
-            from airflow_guardrails.operators.judging import read_comparison  # noqa: PLC0415 - not in every DAG file
+            from airflow_guardrails.operators._judging.shadow_test import read_comparison  # noqa: PLC0415 - not in every DAG file
 
             read_comparison(self.comparison, self._prediction_rule())
 
     def execute(self, context: Any) -> dict[str, Any]:
         self.check_rendered()
-        from airflow_guardrails.operators.judging import verdict_report  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._judging.shadow_test import verdict_report  # noqa: PLC0415 - not in every DAG file
 
         judging = self._judging()
         while True:
@@ -171,7 +171,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
 
     def _judging(self) -> Judging:
-        from airflow_guardrails.operators.judging import Judging  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._judging.shadow_test import Judging  # noqa: PLC0415 - not in every DAG file
 
         return Judging(
             metrics=self._rules(),

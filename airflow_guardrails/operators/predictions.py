@@ -23,15 +23,15 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_guardrails.connected import ConnectedTask
 from airflow_guardrails.domain.arguments import Check, check_experiment_name, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.experiment import Experiment
 from airflow_guardrails.domain.predictions.comparison import Comparison, merge
-from airflow_guardrails.domain.shadow_hours import hours_of
+from airflow_guardrails.domain.shadow.evidence import hours_of
+from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestNotFound
-from airflow_guardrails.operators.captures import Captures
+from airflow_guardrails.operators._judging.captures import Captures
 from airflow_guardrails.rules import PredictionRule
+from airflow_guardrails.tasks.aws_task import ConnectedTask
 from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, moment
 
 SUMMARY_KEY = "predictions"

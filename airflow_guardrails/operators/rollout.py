@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
-from airflow_guardrails.base import OnKill, OnRollback, OnTimeout, RolloutTask
-from airflow_guardrails.domain.abort_switch import AbortSwitch
-from airflow_guardrails.domain.analysis import CanaryAnalysis
 from airflow_guardrails.domain.arguments import Check, check_name
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guardrails import MOST_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.guardrails import MOST_ALARMS, Guardrails
-from airflow_guardrails.domain.report import Report, rollout_report
-from airflow_guardrails.domain.retaining import RetainedProperties
-from airflow_guardrails.domain.rollout import Outcome, Watch
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.rollout.report import Report, rollout_report
+from airflow_guardrails.domain.rollout.state import Outcome, Watch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
-from airflow_guardrails.operators.wishes import Wishes
+from airflow_guardrails.operators._launch.request import Wishes
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.tasks.rollout import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.tasks.validation import (
     check_alarms,
     check_choice,
@@ -35,12 +34,12 @@ from airflow_guardrails.tasks.validation import (
     check_strategy,
     coerce,
 )
-from airflow_guardrails.triggers.live import REPORT_KEY
-from airflow_guardrails.watching import is_retry
+from airflow_guardrails.tasks.waiting import is_retry
+from airflow_guardrails.triggers._base import REPORT_KEY
 
 if TYPE_CHECKING:
     # It brings the checks and the judge, which a DAG file need not pay for.
-    from airflow_guardrails.operators.launch import Launch, TargetMaker
+    from airflow_guardrails.operators._launch.launch import Launch, TargetMaker
 
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
@@ -272,8 +271,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         )
 
     def _launching(self, context: Any) -> Launch:
-        from airflow_guardrails.operators.intents import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
-        from airflow_guardrails.operators.launch import Launch  # noqa: PLC0415
+        from airflow_guardrails.operators._launch.intent_store import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.operators._launch.launch import Launch  # noqa: PLC0415
 
         name, target = self.endpoint_name, self.endpoint_config_name
         wishes = self._wishes(AbortSwitch.of(name, owner=owner_in(context, name), target=target))

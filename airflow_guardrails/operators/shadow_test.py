@@ -22,16 +22,15 @@ from airflow_guardrails.domain.arguments import (
     rendered_number,
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.experiment import CaptureStorage, Experiment
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow_test import LONGEST, Schedule, ShadowTest
-from airflow_guardrails.domain.shadow_variant import ShadowVariant
-from airflow_guardrails.domain.shadow_watch import Ending, ShadowWatch, Until
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
+from airflow_guardrails.domain.shadow.spec import LONGEST, Schedule, ShadowTest, ShadowVariant
+from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
+from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators.shadow_creation import Creation
-from airflow_guardrails.shadow_base import CHANGING, OnKillTest, ShadowTestTask
+from airflow_guardrails.operators._shadow.creation import Creation
+from airflow_guardrails.tasks.shadow_test import CHANGING, OnKillTest, ShadowTestTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_content_types,
@@ -42,7 +41,7 @@ from airflow_guardrails.tasks.validation import (
     check_tags,
     moment,
 )
-from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
+from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
 
 WaitUntil = Literal["Running", "Completed"]
 

@@ -12,7 +12,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.errors import UnexpectedAnswer, text_for_people
 from airflow_guardrails.aws.shadow_variant import is_derived
-from airflow_guardrails.connected import ConnectedTask
 from airflow_guardrails.domain.arguments import (
     Check,
     check_instance_type,
@@ -23,15 +22,15 @@ from airflow_guardrails.domain.arguments import (
     rendered_number,
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import Outcome
-from airflow_guardrails.domain.shadow_variant import ShadowVariant
+from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.names import guarded_name
+from airflow_guardrails.operators._shadow.variant_config import DerivedConfig, WithoutShadow, WithShadow
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
-from airflow_guardrails.operators.shadow_variant_configs import WithoutShadow, WithShadow
-from airflow_guardrails.operators.shadow_variant_maker import DerivedConfig
 from airflow_guardrails.strategies import AllAtOnce, Strategy
+from airflow_guardrails.tasks.aws_task import ConnectedTask
 from airflow_guardrails.tasks.validation import check_flag
 
 # Production's fleet is replaced by one like it, so there is little to go wrong; without a bake nothing could

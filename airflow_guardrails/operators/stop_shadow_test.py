@@ -11,13 +11,13 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain import arguments
 from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_text
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow_report import ShadowReport
-from airflow_guardrails.domain.shadow_stop import Action
-from airflow_guardrails.domain.shadow_watch import ShadowWatch, Until
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.report import ShadowReport
+from airflow_guardrails.domain.shadow.state import ShadowWatch, Until
+from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators.shadow_stopping import Stopping
-from airflow_guardrails.shadow_base import CHANGING, ShadowTestTask
+from airflow_guardrails.operators._shadow.stopping import Stopping
+from airflow_guardrails.tasks.shadow_test import CHANGING, ShadowTestTask
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
 StopAction = Literal["keep_production", "promote", "keep_both"]

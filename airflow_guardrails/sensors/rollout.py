@@ -16,13 +16,13 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.base import OnRollback, RolloutTask
 from airflow_guardrails.domain.arguments import Check, check_moment, check_name, optional
-from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.tasks.rollout import OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_flags,
@@ -30,7 +30,7 @@ from airflow_guardrails.tasks.validation import (
     check_seconds,
     moment,
 )
-from airflow_guardrails.triggers.memory import recall, remember
+from airflow_guardrails.triggers._state import recall, remember
 
 STATE_KEY = "airflow_guardrails_watch"
 SECOND_LOOK_AFTER = 5.0

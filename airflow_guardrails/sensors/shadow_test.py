@@ -16,12 +16,12 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_guardrails.domain.arguments import Check, check_experiment_name
-from airflow_guardrails.domain.rounds import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow_report import ShadowReport
-from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.report import ShadowReport
+from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowWatch, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.shadow_base import ShadowTestTask
+from airflow_guardrails.tasks.shadow_test import ShadowTestTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_count,

@@ -24,9 +24,9 @@ TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # Loading moto takes seconds, and whoever asks for help, or errs, needs none of it.
-    from airflow_guardrails.simulator.clock import Clock  # noqa: PLC0415
+    from airflow_guardrails.simulator.engine.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
-    from airflow_guardrails.simulator.simulation import Simulation  # noqa: PLC0415
+    from airflow_guardrails.simulator.world import Simulation  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     # moto warns of errors AWS gives and its own service models lack, ValidationException for one.

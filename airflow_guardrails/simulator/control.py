@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from moto.core.utils import get_service_model
 from werkzeug.wrappers import Response
 
-from airflow_guardrails.simulator.faults import Fault
-from airflow_guardrails.simulator.profiles import Profile
+from airflow_guardrails.simulator.engine.faults import Fault
+from airflow_guardrails.simulator.serving.profiles import Profile
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from airflow_guardrails.simulator.simulation import Simulation, World
+    from airflow_guardrails.simulator.world import Simulation, World
 
 TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
 OUR_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")

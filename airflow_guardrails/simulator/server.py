@@ -2,25 +2,194 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import secrets
 import socket
-from threading import Thread
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import cache
+from io import BytesIO
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from flask import Flask
 from moto.core.base_backend import BackendDict
-from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.core.utils import convert_to_flask_response
+from moto.moto_server.werkzeug_app import (
+    HTTP_METHODS,
+    BackendRequest,
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.test import run_wsgi_app
+from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_input_stream
 
-from airflow_guardrails.simulator.application import Application
 from airflow_guardrails.simulator.client import SimulatorClient
-from airflow_guardrails.simulator.simulation import Simulation
-from airflow_guardrails.simulator.wire.binding import FAULT
+from airflow_guardrails.simulator.control import Control
+from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
+from airflow_guardrails.simulator.wire.altering import altered
+from airflow_guardrails.simulator.wire.binding import FAULT, bind
+from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
     from typing_extensions import Self
 
-    from airflow_guardrails.simulator.faults import Fault
+    from airflow_guardrails.simulator.engine.faults import Fault
+    from airflow_guardrails.simulator.world import Simulation
+
+
+log = logging.getLogger(__name__)
+
+CONTROL_PREFIX = "/_simulator/"
+OURS = ("sagemaker", "cloudwatch", "sagemakerruntime")
+# A long poll waits for what others do, so it must not hold the lock; what it touches is moto's alone.
+_WAITING = frozenset({"ReceiveMessage"})
+_CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
+_INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
+_QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
+
+
+class Application:
+    """
+    Everything below one port.
+
+    One request at a time: the world has one lock, and a request first brings a running clock up to date. Only
+    those that wait for what others do are answered beside it.
+    """
+
+    def __init__(self, simulation: Simulation, *, token: str, port: Callable[[], int]) -> None:
+        self.simulation = simulation
+        simulation.event_bus = MotoEventBus(account_id=ACCOUNT_ID)
+        self.stopping = Event()
+        self._port = port
+        self._control = Control(simulation, token=token)
+        self._aws = _Dispatcher(self._backend_app)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self._answer(environ)(environ, start_response)
+
+    def _answer(self, environ: WSGIEnvironment) -> Response:
+        refusal = why_refused(environ, port=self._port())
+        if refusal:
+            return Response(f"{refusal}\n", status=403, content_type="text/plain")
+        body = _read_body(environ)
+        path = environ["PATH_INFO"]
+        if path.startswith(CONTROL_PREFIX):
+            return self._control.answer(environ, path.removeprefix(CONTROL_PREFIX), body)
+        if path.startswith("/moto-api"):
+            # moto's own control API knows no token, and resets everything.
+            return Response("Not found\n", status=404, content_type="text/plain")
+        return self._answer_as_aws(environ, operation_of(environ, body))
+
+    def _answer_as_aws(self, environ: WSGIEnvironment, operation: str) -> Response:
+        with self.simulation.clock.lock:
+            self.simulation.calls[operation] += 1
+            fault = self.simulation.faults.draw(operation)
+        environ[FAULT] = fault
+        if fault and fault.kind == "hang":
+            fault.hang()
+        with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
+            self.simulation.catch_up()
+            response = self._carry_out(environ)
+        if fault and fault.changes:
+            response = altered(response, fault.changes)
+        if fault and fault.kind == "lose":
+            _drop_connection(environ)
+        return _without_foreign_headers(response)
+
+    def _carry_out(self, environ: WSGIEnvironment) -> Response:
+        try:
+            app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
+        except NotImplementedError as error:
+            return Response(f"{error}\n", status=501, content_type="text/plain")
+        except Exception:
+            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            text = "InternalFailure: see the simulator's log\n"
+            return Response(text, status=500, content_type="text/plain")
+        return Response(app_iter, status=status, headers=headers)
+
+    def _backend_app(self, service: Any) -> Flask:
+        if service not in OURS:
+            moto_app: Flask = create_backend_app(service)
+            return moto_app
+        app = Flask("airflow_guardrails.simulator", static_folder=None)
+        app.request_class = BackendRequest
+        app.config["PROPAGATE_EXCEPTIONS"] = True
+        view = convert_to_flask_response(bind(service, self.simulation).dispatch)
+        for rule in ("/", "/<path:rest>"):
+            app.add_url_rule(rule, endpoint=f"{service} {rule}", methods=HTTP_METHODS, view_func=view)
+        return app
+
+
+class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto has no types for mypy here
+    """Finds out once whose a host is: moto lists its own folder for it, at every request twice."""
+
+    def __init__(self, create_app: Callable[[Any], Flask]) -> None:
+        super().__init__(create_app)
+        self.get_backend_for_host = cache(super().get_backend_for_host)
+
+
+def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:
+    """
+    Why a request may not be answered, or None.
+
+    A web page open in a browser on this machine can reach the port, by its own name rebound to 127.0.0.1 or
+    as a cross-site request; boto3, aiobotocore and the AWS CLI send neither a foreign Host nor an Origin.
+    """
+    host = environ.get("HTTP_HOST", "")
+    own = (f"127.0.0.1:{port}", f"localhost:{port}")
+    if host not in own and not host.endswith(f".localhost:{port}"):
+        return f"Host must be {own[0]} or {own[1]} (got {host!r})"
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None and origin not in {f"http://{name}" for name in own}:
+        return f"Origin must be this server's own, or absent (got {origin!r})"
+    if environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}:
+        return "requests of other web sites are not answered"
+    return None
+
+
+def operation_of(environ: WSGIEnvironment, body: bytes) -> str:
+    """The called operation's name in the protocols of our services; any other call's method and path."""
+    target: str = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        return target.rpartition(".")[2]
+    cbor = _CBOR_PATH.match(environ["PATH_INFO"])
+    if cbor:
+        return cbor.group(1)
+    if _INVOCATIONS_PATH.match(environ["PATH_INFO"]):
+        return "InvokeEndpoint"
+    action = _QUERY_ACTION.search(body) if "form" in environ.get("CONTENT_TYPE", "") else None
+    return action.group(1).decode() if action else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+def _read_body(environ: WSGIEnvironment) -> bytes:
+    # Read before the lock is taken: a slow client must not stop the world.
+    body = get_input_stream(environ, max_content_length=None).read()
+    environ["wsgi.input"] = BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("wsgi.input_terminated", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    return body
+
+
+def _drop_connection(environ: WSGIEnvironment) -> None:
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _without_foreign_headers(response: Response) -> Response:
+    # The server adds one Date, of simulated time; moto allows every web page to read, and we none.
+    for name in list(response.headers.keys()):
+        if name.lower() in {"date", "server"} or name.lower().startswith("access-control-"):
+            response.headers.remove(name)
+    return response
+
 
 _TICK_SECONDS = 0.05
 

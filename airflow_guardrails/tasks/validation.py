@@ -2,7 +2,7 @@
 Checks of what a DAG author gave, as :class:`~airflow_guardrails.exceptions.InvalidArgument`.
 
 A task checks in its constructor what is not templated, and after rendering what is; see
-:meth:`airflow_guardrails.connected.ConnectedTask.check_rendered`.
+:meth:`airflow_guardrails.tasks.aws_task.ConnectedTask.check_rendered`.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from airflow_guardrails.killing import FAILED, TRY_KEY, is_deferred_try, only_state, states_query
-from airflow_guardrails.triggers.bounds import without_cancelling
+from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, is_deferred_try, only_state, states_query
+from airflow_guardrails.triggers._bounds import without_cancelling
 
 # A triggerer that has just started takes up to 6 s for its first answer. Seconds.
 LONGEST_ANSWER = 20.0

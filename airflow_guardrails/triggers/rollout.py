@@ -15,16 +15,15 @@ from airflow_guardrails.domain.arguments import (
     check_seconds,
     optional,
 )
-from airflow_guardrails.domain.follow import Following, follow
-from airflow_guardrails.domain.report import Report
-from airflow_guardrails.domain.rollout import DEFAULT_GRACE, Rollout, Watch
-from airflow_guardrails.hooks.driving import RolloutCalls, drive_async
-from airflow_guardrails.killing import abort_rollout_async
-from airflow_guardrails.triggers._watching import WatchingTrigger
-from airflow_guardrails.triggers.live import REPORT_KEY
-from airflow_guardrails.triggers.memory import Memory, recall
-from airflow_guardrails.triggers.sharing import waiting
-from airflow_guardrails.triggers.waits import EndpointWait
+from airflow_guardrails.domain.rollout.process import Following, follow
+from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.hooks._cancellation import abort_rollout_async
+from airflow_guardrails.hooks._effects import RolloutCalls, drive_async
+from airflow_guardrails.triggers._base import REPORT_KEY, WatchingTrigger
+from airflow_guardrails.triggers._polling.pool import waiting
+from airflow_guardrails.triggers._polling.subscription import EndpointWait
+from airflow_guardrails.triggers._state import Memory, recall
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
@@ -52,7 +51,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
     :param start_timeout: seconds within which the update must be seen to run.
     :param deadline: when to give up, in seconds since the epoch on AWS's clock; default: 9 hours from now.
     :param memory: what is known of the rollout already, from
-        :func:`~airflow_guardrails.triggers.memory.remember`; it goes before the names above.
+        :func:`~airflow_guardrails.triggers._state.remember`; it goes before the names above.
     :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
     :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
     :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"abort"`` it if somebody has

@@ -14,16 +14,15 @@ from airflow_guardrails.domain.arguments import (
     check_strings,
     optional,
 )
-from airflow_guardrails.domain.follow import Following
-from airflow_guardrails.domain.shadow_follow import follow_test
-from airflow_guardrails.domain.shadow_report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow_watch import LONGEST_WAIT, ShadowWatch, Until
-from airflow_guardrails.hooks.driving import ShadowCalls, drive_async
-from airflow_guardrails.killing import stop_test_async
-from airflow_guardrails.triggers._watching import WatchingTrigger
-from airflow_guardrails.triggers.live import SHADOW_TEST_REPORT_KEY
-from airflow_guardrails.triggers.sharing import waiting
-from airflow_guardrails.triggers.waits import ExperimentWait
+from airflow_guardrails.domain.rollout.process import Following
+from airflow_guardrails.domain.shadow.process import follow_test
+from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
+from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.hooks._cancellation import stop_test_async
+from airflow_guardrails.hooks._effects import ShadowCalls, drive_async
+from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY, WatchingTrigger
+from airflow_guardrails.triggers._polling.pool import waiting
+from airflow_guardrails.triggers._polling.subscription import ExperimentWait
 
 WaitUntil = Literal["Running", "Completed", "Ended"]
 OnKill = Literal["leave", "stop"]

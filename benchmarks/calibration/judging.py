@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kayenta import judge_kayenta
 
 from airflow_guardrails.domain.judge import Evidence, History, Label, Series, Verdict, judge
-from airflow_guardrails.domain.metric_rules import MetricRule
+from airflow_guardrails.domain.judge.rules import MetricRule
 from calibration.rows import Row, Trials
 from calibration.series import PAST, moments
 

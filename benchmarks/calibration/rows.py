@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
-from airflow_guardrails.domain.metric_rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from calibration.series import (
     Noise,
     Traffic,

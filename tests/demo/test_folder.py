@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_guardrails.demo.errors import DemoError
-from airflow_guardrails.demo.folder import claimed
+from airflow_guardrails.demo.airflow import claimed
+from airflow_guardrails.demo.processes import DemoError
 
 
 def test_what_an_earlier_demo_left_is_emptied(tmp_path):

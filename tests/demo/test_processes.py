@@ -10,8 +10,7 @@ import textwrap
 import psutil
 import pytest
 
-from airflow_guardrails.demo.errors import DemoError
-from airflow_guardrails.demo.processes import Processes
+from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.reaper import members
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]

@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_guardrails.demo.acts import COMPARED, DIRECT, SHADOWED, Act, Answers, Ending
-from airflow_guardrails.demo.cloud import sheltered
+from airflow_guardrails.demo.production import sheltered
 from airflow_guardrails.demo.promises import differences
-from airflow_guardrails.demo.reading import readable, shadow_test_in_words, verdict_in_words
-from airflow_guardrails.demo.scene import waiter_delay
+from airflow_guardrails.demo.story import (
+    COMPARED,
+    DIRECT,
+    SHADOWED,
+    Act,
+    Answers,
+    Ending,
+    readable,
+    shadow_test_in_words,
+    verdict_in_words,
+    waiter_delay,
+)
 
 STEPS = {"train": "success", "guarded_update": "success"}
 

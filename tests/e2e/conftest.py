@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_guardrails.demo.cloud import sheltered
-from airflow_guardrails.demo.ports import free_port
-from airflow_guardrails.demo.processes import Processes
+from airflow_guardrails.demo.processes import Processes, free_port
+from airflow_guardrails.demo.production import sheltered
 
 START_SECONDS = 60
 # What is in it need not outlive the machine's next crash.

@@ -16,9 +16,9 @@ import pytest
 from botocore.config import Config
 from botocore.validate import ParamValidator
 
-from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.world import Simulation
 
 if "AIRFLOW_HOME" not in os.environ:
     # Importing Airflow writes into its home; a test must not touch the one of whoever runs it.

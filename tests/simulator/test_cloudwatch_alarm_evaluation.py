@@ -8,16 +8,17 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.simulator.alarm_evaluation import (
+from airflow_guardrails.simulator.cloudwatch.evaluation import (
     COMPARISONS,
     AlarmSpec,
     Datapoint,
     MissingData,
     State,
     decide,
+    reason,
+    reason_data,
 )
-from airflow_guardrails.simulator.alarm_reasons import reason, reason_data
-from airflow_guardrails.simulator.metrics import Metric
+from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 
 NOW = datetime(2026, 11, 24, 10, 5, tzinfo=timezone.utc)
 RETAINED = "retained"

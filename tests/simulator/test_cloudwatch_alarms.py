@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_guardrails.simulator.alarm_rules import parse_rule
-from airflow_guardrails.simulator.alarms import Alarms
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFound, ValidationError
-from airflow_guardrails.simulator.metrics import MetricStore
+from airflow_guardrails.simulator.cloudwatch.alarm_requests import parse_rule
+from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch.errors import ResourceNotFound, ValidationError
+from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
+from airflow_guardrails.simulator.engine.clock import Clock
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.metric_statistics import Sample, StatisticSet, is_statistic, statistic
-from airflow_guardrails.simulator.metrics import Metric, MetricStore
+from airflow_guardrails.simulator.cloudwatch.metrics import Metric, MetricStore
+from airflow_guardrails.simulator.cloudwatch.statistics import Sample, StatisticSet, is_statistic, statistic
+from airflow_guardrails.simulator.engine.clock import Clock
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 BEGIN = int(START.timestamp())

@@ -7,12 +7,14 @@ to the next stage. Records meet only within one *cell* of time, so that hours ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import heapq
+import marshal
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from airflow_guardrails.domain.predictions.counts import Lost, lost
-from airflow_guardrails.domain.predictions.nearest import Sided, pair_nearest
 from airflow_guardrails.domain.predictions.records import (
     SECOND,
     JoinKey,
@@ -20,8 +22,152 @@ from airflow_guardrails.domain.predictions.records import (
     Side,
     total_order,
 )
-from airflow_guardrails.domain.predictions.spill import Spill
-from airflow_guardrails.domain.predictions.tally import Tally
+from airflow_guardrails.domain.predictions.tally import Lost, Tally, lost
+
+Sided: TypeAlias = "tuple[Side, Record]"
+
+_PAIR = 2
+
+
+def pair_nearest(chain: Sequence[Sided], *, within: int) -> tuple[list[tuple[Record, Record]], list[Sided]]:
+    """
+    Pair production's records with shadow's, all of one input, and say which are left.
+
+    Records that both have an inference id are of different requests, for they were not joined by it. So
+    shadow records without one are paired first, with any of production's; then the others, with what is left
+    of production's without one. Of equal distances, the earlier counts first.
+    """
+    if len(chain) == _PAIR:
+        return _pair_two(chain, within=within)
+    chain = sorted(chain, key=_order)
+    named = [each for each in chain if _is_shadow_with_id(each)]
+    pairs, left = _pair_all([each for each in chain if not _is_shadow_with_id(each)], within=within)
+    if not named:
+        return pairs, left
+    open_to_them = [each for each in left if each[0] is Side.PRODUCTION and not each[1][1]]
+    others = [each for each in left if each[0] is Side.SHADOW or each[1][1]]
+    more, rest = _pair_all(sorted([*open_to_them, *named], key=_order), within=within)
+    return pairs + more, others + rest
+
+
+def _pair_two(chain: Sequence[Sided], *, within: int) -> tuple[list[tuple[Record, Record]], list[Sided]]:
+    by_side = dict(chain)
+    if len(by_side) == _PAIR:
+        production, shadow = by_side[Side.PRODUCTION], by_side[Side.SHADOW]
+        if abs(production[0] - shadow[0]) <= within and not (production[1] and shadow[1]):
+            return [(production, shadow)], []
+    return [], list(chain)
+
+
+def _pair_all(line: Sequence[Sided], *, within: int) -> tuple[list[tuple[Record, Record]], list[Sided]]:
+    """
+    Pair the nearest, take them out, and so on.
+
+    On a line, the nearest two of different sides have nothing between them: whatever is between would be
+    nearer to one of them. So only neighbours are looked at, in n log n.
+    """
+    after = list(range(1, len(line) + 1))
+    before = list(range(-1, len(line) - 1))
+    alive = [True] * len(line)
+    pairs = []
+
+    def candidate(left: int, right: int) -> Iterator[tuple[int, int, int]]:
+        if left >= 0 and right < len(line) and line[left][0] is not line[right][0]:
+            gap = line[right][1][0] - line[left][1][0]
+            if gap <= within:
+                yield gap, left, right
+
+    heap = [each for left in range(len(line) - 1) for each in candidate(left, left + 1)]
+    heapq.heapify(heap)
+    while heap:
+        _, left, right = heapq.heappop(heap)
+        if not (alive[left] and alive[right]):
+            continue
+        alive[left] = alive[right] = False
+        found = dict((line[left], line[right]))
+        pairs.append((found[Side.PRODUCTION], found[Side.SHADOW]))
+        outer_left, outer_right = before[left], after[right]
+        if outer_left >= 0:
+            after[outer_left] = outer_right
+        if outer_right < len(line):
+            before[outer_right] = outer_left
+        for each in candidate(outer_left, outer_right):
+            heapq.heappush(heap, each)
+    return pairs, [each for each, is_left in zip(line, alive, strict=True) if is_left]
+
+
+def _is_shadow_with_id(sided: Sided) -> bool:
+    return sided[0] is Side.SHADOW and bool(sided[1][1])
+
+
+def _order(sided: Sided) -> tuple[object, ...]:
+    side, record = sided
+    return record[0], side.value, total_order(record)
+
+
+MOST_BYTES_IN_MEMORY = 16 * 2**20
+_OBJECT = 64  # bytes that Python spends on bytes, beside what they hold
+
+
+class Spill:
+    """
+    Buckets of records of both sides, which are read once, bucket by bucket, after all were added.
+
+    *bucket_of* tells the bucket of a record. Records are held as marshal writes them: a fifth of their size
+    as objects, and nothing for Python's garbage collector to walk through. At most MOST_BYTES_IN_MEMORY of
+    them are in memory; the others are in a temporary file in *folder*, which has no name and is gone when the
+    process is, however it ends.
+    """
+
+    def __init__(self, bucket_of: Callable[[Record], int], *, folder: Path | None = None) -> None:
+        self._bucket_of = bucket_of
+        self._folder = folder
+        self._room = MOST_BYTES_IN_MEMORY
+        self._waiting: dict[Side, defaultdict[int, list[bytes]]] = {side: defaultdict(list) for side in Side}
+        self._written: defaultdict[tuple[Side, int], list[tuple[int, int]]] = defaultdict(list)
+        self._file: Any = None
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def adder(self, side: Side) -> Callable[[Record], None]:
+        """A function that adds a record of *side*."""
+        waiting, bucket_of, dumps = self._waiting[side], self._bucket_of, marshal.dumps
+
+        def add(record: Record) -> None:
+            written = dumps(record)
+            waiting[bucket_of(record)].append(written)
+            self._room -= len(written) + _OBJECT
+            if self._room <= 0:
+                self._write()
+
+        return add
+
+    def take_all(self) -> Iterator[tuple[int, list[Record], list[Record]]]:
+        """Each bucket, in order, with production's and shadow's records, whose order means nothing."""
+        waiting = [bucket for buckets in self._waiting.values() for bucket in buckets]
+        for bucket in sorted({*waiting, *(bucket for _, bucket in self._written)}):
+            yield bucket, self._take(Side.PRODUCTION, bucket), self._take(Side.SHADOW, bucket)
+
+    def _take(self, side: Side, bucket: int) -> list[Record]:
+        written = self._waiting[side].pop(bucket, [])
+        for offset, size in self._written.pop((side, bucket), ()):
+            self._file.seek(offset)
+            # Our own bytes, from a file that nobody else can open.
+            written += marshal.loads(self._file.read(size))  # noqa: S302
+        return list(map(marshal.loads, written))
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - it lives as long as this
+        for side, buckets in self._waiting.items():
+            for bucket, written in buckets.items():
+                offset = self._file.tell()
+                self._written[side, bucket].append((offset, self._file.write(marshal.dumps(written))))
+            buckets.clear()
+        self._room = MOST_BYTES_IN_MEMORY
+
 
 BUCKETS = 128
 SLICE = 15 * SECOND

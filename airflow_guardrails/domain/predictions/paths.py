@@ -12,7 +12,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
+from airflow_guardrails.domain.errors import InvalidPredictionRule
 
 Steps = tuple["str | int", ...]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
-from airflow_guardrails.domain.predictions.errors import InvalidPredictionRule
+from airflow_guardrails.domain.errors import InvalidPredictionRule
 from airflow_guardrails.domain.predictions.paths import Path
 
 # Where nothing is said: numbers that two machines may well write differently are the same.

@@ -2,30 +2,128 @@
 
 from __future__ import annotations
 
+import heapq
+import json
+import math
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from enum import Enum
+from typing import Any
 
-from airflow_guardrails.domain.predictions import classes
-from airflow_guardrails.domain.predictions.agreement import Comparer, Disagreement, Verdicts
-from airflow_guardrails.domain.predictions.counts import (
-    DISAGREEING_ROWS,
-    INCOMPARABLE,
-    PAIRS,
-    ROWS,
-    disagreements,
-    joined_by,
-)
-from airflow_guardrails.domain.predictions.examples import (
-    MOST_EXAMPLES,
-    Example,
-    example_of,
-    rank,
-    rank_of,
-    worst,
-)
-from airflow_guardrails.domain.predictions.records import JoinKey, Record
+from airflow_guardrails.domain.predictions import agreement
+from airflow_guardrails.domain.predictions.agreement import GRAVITY, Comparer, Disagreement, Verdicts
+from airflow_guardrails.domain.predictions.records import JoinKey, Record, Side
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.domain.predictions.scores import Scores, scores_of, together
+
+# Of pairs, and of their rows.
+PAIRS = "pairs"
+ROWS = "rows"
+DISAGREEING_ROWS = "disagreeing_rows"
+# Joined, but the rule could read neither answer: no pair.
+INCOMPARABLE = "incomparable"
+# Of each side.
+RECORDS = "records"
+# Among those only one side has: near an end of the hour, and too many to be kept for the neighbouring hour.
+NOT_CARRIED = "not_carried"
+
+
+class Lost(str, Enum):
+    """Why a record is in no pair."""
+
+    ONLY = "only"
+    """The other variant has none for this request; with any sampling below 100 %, that is normal."""
+    DUPLICATE = "duplicate"
+    """Another record of the same variant and hour has the same id."""
+    BROKEN = "broken"
+    """The line is no captured record."""
+    NO_OUTPUT = "no_output"
+    """The record has no answer."""
+
+
+def of_side(side: Side, what: str) -> str:
+    return f"{side.value}.{what}"
+
+
+def lost(side: Side, reason: Lost) -> str:
+    return of_side(side, reason.value)
+
+
+def joined_by(key: JoinKey) -> str:
+    return f"joined_by.{key.value}"
+
+
+def disagreements(kind: Disagreement) -> str:
+    return f"disagreements.{kind.value}"
+
+
+MOST_EXAMPLES = 20
+LONGEST_ID = 64  # an inference id is never longer
+LONGEST_SHOWN = 200  # characters of JSON, of a payload that was asked for
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+Example = dict[str, Any]
+
+
+def worst(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """The MOST_EXAMPLES worst: by gravity, then by size of the difference, then by all else they say."""
+    return tuple(heapq.nsmallest(MOST_EXAMPLES, examples, key=_order))
+
+
+def example_of(verdicts: Verdicts, production: Record, shadow: Record) -> Example:
+    """
+    A disagreement in JSON's words; *difference* is null if a score was infinite or no number.
+
+    Payloads are shown only if the records still have them.
+    """
+    told = {
+        "kind": verdicts.kind,
+        "difference": verdicts.size if math.isfinite(verdicts.size) else None,
+        "production": _told(production),
+        "shadow": _told(shadow),
+    }
+    if production[-1] and shadow[-1]:
+        sent, answered = production[-1]
+        told["payloads"] = {"input": sent, "production": answered, "shadow": shadow[-1][1]}
+    return told
+
+
+def rank(verdicts: Verdicts) -> tuple[int, float]:
+    """The beginning of the order examples are in, known before one is made."""
+    return -GRAVITY[Disagreement(verdicts.kind)], -verdicts.size
+
+
+def rank_of(example: Example) -> tuple[int, float]:
+    difference = example["difference"]
+    return -GRAVITY[Disagreement(example["kind"])], -math.inf if difference is None else -difference
+
+
+def cut(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """The beginning of *text* that JSON writes in *longest* characters."""
+    text = text[:longest]
+    while len(json.dumps(text)) > longest + 2:
+        text = text[: len(text) * 3 // 4]
+    return text
+
+
+def iso(at: int) -> str:
+    return (_EPOCH + timedelta(microseconds=at)).isoformat()
+
+
+def _order(example: Example) -> tuple[Any, ...]:
+    return *rank_of(example), json.dumps(example, sort_keys=True)
+
+
+def _told(record: Record) -> dict[str, str | None]:
+    at, inference_id, event_id, *_ = record
+    return {
+        "inference_id": cut(inference_id, LONGEST_ID) or None,
+        "event_id": cut(event_id, LONGEST_ID) or None,
+        "at": iso(at),
+    }
+
 
 # So many differences, labels or examples are put together at a time.
 BATCH = 8192
@@ -71,8 +169,8 @@ class Tally:
         return self._scores
 
     @property
-    def cells(self) -> classes.Cells:
-        return classes.bounded(self._cells)
+    def cells(self) -> agreement.Cells:
+        return agreement.bounded(self._cells)
 
     @property
     def examples(self) -> tuple[Example, ...]:
@@ -88,7 +186,7 @@ class Tally:
         for (label, *_), (other, *_) in zip(production[4] or (), shadow[4] or (), strict=True):
             self._cells[label, other] += 1
         if len(self._cells) >= BATCH:
-            self._cells = Counter(classes.bounded(self._cells))
+            self._cells = Counter(agreement.bounded(self._cells))
 
     def _disagreement(self, verdicts: Verdicts, production: Record, shadow: Record) -> None:
         self.counts[disagreements(Disagreement(verdicts.kind))] += 1

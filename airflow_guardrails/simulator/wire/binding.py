@@ -12,8 +12,8 @@ from airflow_guardrails.simulator.wire.runtime import RuntimeWire
 from airflow_guardrails.simulator.wire.sagemaker import SageMakerWire
 
 if TYPE_CHECKING:
-    from airflow_guardrails.simulator.faults import Fault
-    from airflow_guardrails.simulator.simulation import Simulation
+    from airflow_guardrails.simulator.engine.faults import Fault
+    from airflow_guardrails.simulator.world import Simulation
 
 FAULT = "airflow_guardrails.simulator.fault"
 """Where a request's environ carries the fault it meets."""

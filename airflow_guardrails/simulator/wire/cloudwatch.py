@@ -8,15 +8,19 @@ from typing import Any
 from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
-from airflow_guardrails.simulator.alarm_queries import (
+from airflow_guardrails.simulator.cloudwatch.alarm_queries import (
     describe_alarm_history,
     describe_alarms,
     describe_alarms_for_metric,
 )
-from airflow_guardrails.simulator.alarms import Alarms
-from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFoundException, constraint
-from airflow_guardrails.simulator.metric_publishing import put_metric_data
-from airflow_guardrails.simulator.metric_queries import get_metric_data, get_metric_statistics, list_metrics
+from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch.errors import ResourceNotFoundException, constraint
+from airflow_guardrails.simulator.cloudwatch.publishing import put_metric_data
+from airflow_guardrails.simulator.cloudwatch.queries import (
+    get_metric_data,
+    get_metric_statistics,
+    list_metrics,
+)
 
 
 class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from moto.core.exceptions import ServiceException
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from airflow_guardrails.simulator.errors import EndpointNotFound
-from airflow_guardrails.simulator.serving import Answer
-from airflow_guardrails.simulator.traffic import NoSuchVariant, NothingServes
+from airflow_guardrails.simulator.engine.errors import EndpointNotFound
+from airflow_guardrails.simulator.serving.containers import Answer
+from airflow_guardrails.simulator.serving.traffic import NoSuchVariant, NothingServes
 
 if TYPE_CHECKING:
-    from airflow_guardrails.simulator.simulation import Simulation, World
+    from airflow_guardrails.simulator.world import Simulation, World
 
 _DEFAULT_CONTENT_TYPE = "application/octet-stream"
 _CLIENT_ERROR = range(400, 500)

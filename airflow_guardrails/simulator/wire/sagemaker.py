@@ -13,11 +13,11 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.sagemaker.responses import SageMakerResponse
 
-from airflow_guardrails.simulator import constraints
-from airflow_guardrails.simulator.catalogue import Catalogue, is_ours
-from airflow_guardrails.simulator.experiments import Experiments
-from airflow_guardrails.simulator.sagemaker import SageMaker
-from airflow_guardrails.simulator.tags import check_keys
+from airflow_guardrails.simulator.engine import validation
+from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_ours
+from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
+from airflow_guardrails.simulator.sagemaker.service import SageMaker
+from airflow_guardrails.simulator.sagemaker.tags import check_keys
 
 Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -124,6 +124,6 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return is_ours(self._get_param("ResourceArn") or "")
 
     def _answer(self, operation: Operation) -> ActionResult:
-        constraints.check(self._get_action(), self.params)
+        validation.check(self._get_action(), self.params)
         check_keys(self.params)
         return ActionResult(operation(self.params))

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from airflow_guardrails.demo.airflow import Airflow
-from airflow_guardrails.demo.cloud import Cloud
+from airflow_guardrails.demo.production import Cloud
 from airflow_guardrails.demo.reaper import members
-from airflow_guardrails.domain.abort_switch import switch_prefix
+from airflow_guardrails.domain.rollout.abort_switch import switch_prefix
 
 DAGS = Path(__file__).parent / "dags"
 TASK = "update"

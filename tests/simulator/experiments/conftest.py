@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.refusing import refusal
+from tests.support.refusing import refusal
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 NAME = "trial"

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.simulator.captured import inputs_by_id, keys, metadata, records
+from tests.support.captured import inputs_by_id, keys, metadata, records
 
 HOUR = timedelta(hours=1)
 LIVE, SHADOW = "churn/live/", "churn/candidate/"

@@ -8,8 +8,8 @@ import aiobotocore.session
 import botocore.session
 import pytest
 
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.world import Simulation
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.world import Simulation
 
 STATE_CHANGE = "SageMaker Endpoint State Change"
 DEPLOYMENT = "SageMaker Endpoint Deployment State Change"

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from airflow_guardrails.simulator.client import SimulatorError
-from airflow_guardrails.simulator.knobs import Knobs
+from airflow_guardrails.simulator.engine.knobs import Knobs
 
 
 def test_every_knob_says_what_it_is():

@@ -13,9 +13,9 @@ import aiobotocore.session
 import boto3
 import pytest
 
-from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.world import Simulation
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn:1"}}

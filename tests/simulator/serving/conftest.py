@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from airflow_guardrails.simulator.clock import Clock
+from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
-from airflow_guardrails.simulator.simulation import Simulation
+from airflow_guardrails.simulator.world import Simulation
 
 ROLE = "arn:aws:iam::123456789012:role/churn"
 CONTENT_TYPE = "text/csv"

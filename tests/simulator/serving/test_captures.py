@@ -15,10 +15,10 @@ from random import Random
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_guardrails.simulator.capture_files import CaptureFiles, Folder
-from airflow_guardrails.simulator.clock import Clock
-from airflow_guardrails.simulator.knobs import Knobs
-from tests.simulator.captured import inputs, inputs_by_id, keys, metadata, outputs, records, times
+from airflow_guardrails.simulator.capture.files import CaptureFiles, Folder
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from tests.support.captured import inputs, inputs_by_id, keys, metadata, outputs, records, times
 
 LIVE, SHADOW = "/churn/AllTraffic/", "/churn/Candidate/"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_guardrails.simulator.container import Container, ContainerDied, LoadFailed
-from airflow_guardrails.simulator.worker import load
+from airflow_guardrails.simulator.serving.containers import Container, ContainerDied, LoadFailed
+from airflow_guardrails.simulator.serving.worker import load
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_link_is_not_followed_where_python_has_no_filters(tmp_path, monkeypatc
 
 
 def test_an_artefact_that_unpacks_without_end_is_refused(packed, tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_guardrails.simulator.worker._MAX_UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("airflow_guardrails.simulator.serving.worker._MAX_UNPACKED_BYTES", 1000)
 
     with pytest.raises(ValueError, match="unpacks to more than 1000 bytes"):
         load(packed(bytes(1001)), tmp_path)

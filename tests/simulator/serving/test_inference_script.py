@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from airflow_guardrails.simulator.answering import replies
-from airflow_guardrails.simulator.container import Container, LoadFailed
-from airflow_guardrails.simulator.inference_script import InferenceScript
+from airflow_guardrails.simulator.serving.containers import Container, LoadFailed
+from airflow_guardrails.simulator.serving.inference_script import InferenceScript
+from airflow_guardrails.simulator.serving.worker import replies
 
 EXAMPLE = Path(__file__).parents[3] / "example_dags" / "serving" / "inference.py"
 LOADS = """

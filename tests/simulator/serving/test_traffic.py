@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_guardrails.simulator.client import SimulatorError
-from tests.simulator.captured import inputs, records
+from tests.support.captured import inputs, records
 
 BLUE = {"EndpointConfigName": "blue"}
 GREEN = {"EndpointConfigName": "green"}

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from airflow_guardrails.simulator.handlers import ModelAlone
-from airflow_guardrails.simulator.worker import answer, read_frame, write_frame
+from airflow_guardrails.simulator.serving.inference_script import ModelAlone
+from airflow_guardrails.simulator.serving.worker import answer, read_frame, write_frame
 
 
 class Halving:

@@ -1,0 +1,363 @@
+"""
+How an endpoint is moved to its new configuration: all at once, canary, linear or rolling.
+
+Bounds are those of ``DeploymentConfig`` (API reference; developer guide, "Deployment guardrails").
+Where the size of the fleet decides, ``minimum_instances`` says what somebody who knows it has to look for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, ClassVar, TypeAlias
+
+from airflow_guardrails.domain.arguments import LARGEST_INTEGER, shown
+from airflow_guardrails.domain.deployment.steps import (
+    HALF_OF_THE_FLEET,
+    LEAST_BATCH_PERCENT,
+    LEAST_LINEAR_PERCENT,
+    documented_steps,
+    most_steps,
+)
+from airflow_guardrails.domain.errors import InvalidStrategy
+from airflow_guardrails.domain.text import duration_in_words, share_in_words, whole_seconds
+
+
+def check_one_of(strategy: object, first: str, second: str) -> None:
+    given = [name for name in (first, second) if getattr(strategy, name) is not None]
+    if len(given) != 1:
+        got = " and ".join(f"{name}={getattr(strategy, name)!r}" for name in given) or "neither"
+        raise InvalidStrategy(f"{_kind(strategy)} needs exactly one of {first} and {second} (got {got})")
+
+
+def check_at_most_one_of(strategy: object, first: str, second: str) -> None:
+    if getattr(strategy, first) is not None and getattr(strategy, second) is not None:
+        check_one_of(strategy, first, second)
+
+
+def check_percent(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
+    value = getattr(strategy, field)
+    if value is None:
+        return
+    _check_whole_number(strategy, field, value)
+    if not least <= value <= most:
+        raise _broken(strategy, field, f"{least} to {most}", value, because)
+
+
+def check_instances(strategy: object, field: str) -> None:
+    value = getattr(strategy, field)
+    if value is None:
+        return
+    _check_whole_number(strategy, field, value)
+    if value < 1:
+        raise _broken(strategy, field, "1 or more", value, "a step moves whole instances")
+    if value > LARGEST_INTEGER:
+        rule = f"at most {LARGEST_INTEGER}"
+        raise _broken(strategy, field, rule, shown(value), "SageMaker takes no larger number")
+
+
+def check_wait(strategy: object, *fields: str) -> None:
+    for field in fields:
+        _check_seconds(
+            strategy, field, least=0, most=3600, because="SageMaker waits at most an hour at a time"
+        )
+
+
+def check_max_duration(strategy: object, total_bake: timedelta) -> None:
+    duration = getattr(strategy, "max_duration")  # noqa: B009 - every strategy has it, `object` does not
+    if duration is None:
+        return
+    _check_seconds(
+        strategy, "max_duration", least=600, most=28800, because="SageMaker allows 10 minutes to 8 hours"
+    )
+    if duration <= total_bake:
+        rule = f"longer than the {_seconds(total_bake)} of its bakes and waits"
+        because = "SageMaker would end the update before it is done"
+        raise _broken(strategy, "max_duration", rule, _seconds(duration), because)
+
+
+def _check_seconds(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
+    value = getattr(strategy, field)
+    if not isinstance(value, timedelta):
+        raise _broken(strategy, field, "a timedelta", repr(value), _timedelta_for(value))
+    if value.microseconds:
+        raise _broken(strategy, field, "whole seconds", value, "SageMaker counts no fractions")
+    if not timedelta(seconds=least) <= value <= timedelta(seconds=most):
+        raise _broken(strategy, field, f"{least} to {most} s", _seconds(value), because)
+
+
+def _check_whole_number(strategy: object, field: str, value: Any) -> None:
+    # True is an int to Python, and never what was meant.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _broken(strategy, field, "a whole number", repr(value), "write it as an int")
+
+
+def _timedelta_for(value: object) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"write timedelta(seconds={value})" if number else "write timedelta(minutes=...)"
+
+
+def _broken(strategy: object, field: str, rule: str, got: object, because: str) -> InvalidStrategy:
+    return InvalidStrategy(f"{_kind(strategy)}.{field} must be {rule} (got {got}): {because}", field=field)
+
+
+def _kind(strategy: object) -> str:
+    return type(strategy).__name__
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{whole_seconds(duration)} s"
+
+
+NO_WAIT = timedelta(0)
+
+
+class _Strategy(ABC):
+    """What every strategy can be asked."""
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def minimum_instances(self) -> int:
+        """The smallest fleet it can update."""
+
+    @property
+    @abstractmethod
+    def total_bake(self) -> timedelta:
+        """
+        How long SageMaker watches the alarms in all; zero means that no alarm can stop the update.
+
+        Steps counted in instances are taken as the fewest there can be, because the fleet is not known here.
+        """
+
+    @abstractmethod
+    def waiting_time(self, instances: int | None = None) -> timedelta:
+        """
+        The longest that its bakes and waits can take together, on a fleet of *instances*.
+
+        Without *instances*, steps counted in instances are taken as the most SageMaker allows. Provisioning,
+        shifting and deleting come on top.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One sentence for a person."""
+
+    def __str__(self) -> str:
+        return self.describe()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllAtOnce(_Strategy):
+    """
+    Move all traffic to the new fleet in one step.
+
+    :param termination_wait: how long the alarms are watched before the old fleet goes, 0 to 1 hour
+    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
+    :raises InvalidStrategy: if an argument is out of its bounds
+    """
+
+    name: ClassVar[str] = "all at once"
+
+    termination_wait: timedelta = NO_WAIT
+    max_duration: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        check_wait(self, "termination_wait")
+        check_max_duration(self, self.total_bake)
+
+    @property
+    def minimum_instances(self) -> int:
+        return 1
+
+    @property
+    def total_bake(self) -> timedelta:
+        return self.termination_wait
+
+    def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - no step depends on it
+        return self.termination_wait
+
+    def describe(self) -> str:
+        return _sentence(self, "the whole fleet in one step", _farewell(self.termination_wait))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary(_Strategy):
+    """
+    Move a first small part of the traffic, watch it, then move the rest.
+
+    :param percent: size of the first step in percent of the fleet, 1 to 50; or
+    :param instances: in instances, 1 or more and at most half of the fleet
+    :param bake: how long the alarms are watched after the first step, 0 to 1 hour
+    :param termination_wait: how long they are watched at the end, before the old fleet goes, 0 to 1 hour
+    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
+    :raises InvalidStrategy: if an argument is out of its bounds
+    """
+
+    name: ClassVar[str] = "canary"
+
+    percent: int | None = None
+    instances: int | None = None
+    bake: timedelta
+    termination_wait: timedelta = NO_WAIT
+    max_duration: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "percent", "instances")
+        because = "SageMaker allows at most half of the fleet in the first step"
+        check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
+        check_instances(self, "instances")
+        check_wait(self, "bake", "termination_wait")
+        check_max_duration(self, self.total_bake)
+
+    @property
+    def minimum_instances(self) -> int:
+        return 2 * (self.instances or 1)
+
+    @property
+    def total_bake(self) -> timedelta:
+        return self.bake + self.termination_wait
+
+    def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - always two steps
+        return self.total_bake
+
+    def describe(self) -> str:
+        size = share_in_words(self.percent, self.instances)
+        return _sentence(self, size, _bake(self.bake), "then all", _farewell(self.termination_wait))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear(_Strategy):
+    """
+    Move the traffic in equal steps and watch each.
+
+    :param percent: size of a step in percent of the fleet, 10 to 50; or
+    :param instances: in instances, 1 or more and 10 to 50 percent of the fleet
+    :param bake: how long the alarms are watched after each step, 0 to 1 hour
+    :param termination_wait: how long they are watched at the end, before the old fleet goes, 0 to 1 hour
+    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
+    :raises InvalidStrategy: if an argument is out of its bounds
+    """
+
+    name: ClassVar[str] = "linear"
+
+    percent: int | None = None
+    instances: int | None = None
+    bake: timedelta
+    termination_wait: timedelta = NO_WAIT
+    max_duration: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        check_one_of(self, "percent", "instances")
+        because = "SageMaker moves 10 to 50 percent of the fleet in a linear step"
+        check_percent(self, "percent", least=LEAST_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
+        check_instances(self, "instances")
+        check_wait(self, "bake", "termination_wait")
+        check_max_duration(self, self.total_bake)
+
+    @property
+    def minimum_instances(self) -> int:
+        return 2 * (self.instances or 1)
+
+    @property
+    def total_bake(self) -> timedelta:
+        return documented_steps(self.percent) * self.bake + self.termination_wait
+
+    def waiting_time(self, instances: int | None = None) -> timedelta:
+        steps = most_steps(self.percent, self.instances, least_percent=LEAST_LINEAR_PERCENT, fleet=instances)
+        return steps * self.bake + self.termination_wait
+
+    def describe(self) -> str:
+        step = f"{share_in_words(self.percent, self.instances)} at a time"
+        return _sentence(self, step, _bake(self.bake, "each"), _farewell(self.termination_wait))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rolling(_Strategy):
+    """
+    Replace the fleet batch by batch, watch each; needs room for one batch more, not for a second fleet.
+
+    :param batch_percent: size of a batch in percent of the fleet, 5 to 50; or
+    :param batch_instances: in instances, 1 or more and 5 to 50 percent of the fleet
+    :param bake: how long the alarms are watched after each batch, 0 to 1 hour
+    :param rollback_batch_percent: size of a batch on the way back, 1 to 100 percent of the fleet; or
+    :param rollback_batch_instances: in instances; with neither, the whole old fleet comes back at once
+    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all bakes
+    :raises InvalidStrategy: if an argument is out of its bounds
+    """
+
+    name: ClassVar[str] = "rolling"
+
+    batch_percent: int | None = None
+    batch_instances: int | None = None
+    bake: timedelta
+    rollback_batch_percent: int | None = None
+    rollback_batch_instances: int | None = None
+    max_duration: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        self._check_batch()
+        self._check_rollback_batch()
+        check_wait(self, "bake")
+        check_max_duration(self, self.total_bake)
+
+    def _check_batch(self) -> None:
+        check_one_of(self, "batch_percent", "batch_instances")
+        because = "SageMaker replaces 5 to 50 percent of the fleet in a batch"
+        check_percent(
+            self, "batch_percent", least=LEAST_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because
+        )
+        check_instances(self, "batch_instances")
+
+    def _check_rollback_batch(self) -> None:
+        check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
+        because = "100 brings the whole old fleet back at once"
+        check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
+        check_instances(self, "rollback_batch_instances")
+
+    @property
+    def minimum_instances(self) -> int:
+        return 2 * (self.batch_instances or 1)
+
+    @property
+    def total_bake(self) -> timedelta:
+        return documented_steps(self.batch_percent) * self.bake
+
+    def most_batches(self, instances: int | None = None) -> int:
+        """Return the most batches it can take on a fleet of *instances*; default: of any size."""
+        size = (self.batch_percent, self.batch_instances)
+        return most_steps(*size, least_percent=LEAST_BATCH_PERCENT, fleet=instances)
+
+    def waiting_time(self, instances: int | None = None) -> timedelta:
+        return self.most_batches(instances) * self.bake
+
+    def describe(self) -> str:
+        batch = f"{share_in_words(self.batch_percent, self.batch_instances)} at a time"
+        return _sentence(self, batch, _bake(self.bake, "each"), f"back {self._way_back()}")
+
+    def _way_back(self) -> str:
+        if self.rollback_batch_percent is None and self.rollback_batch_instances is None:
+            return "all at once"
+        return f"{share_in_words(self.rollback_batch_percent, self.rollback_batch_instances)} at a time"
+
+
+Strategy: TypeAlias = AllAtOnce | Canary | Linear | Rolling
+
+
+def _sentence(strategy: Strategy, *parts: str) -> str:
+    limit = strategy.max_duration
+    clauses = [*parts, f"at most {duration_in_words(limit)} in all"] if limit else parts
+    return f"{strategy.name}: {', '.join(clauses)}"
+
+
+def _bake(bake: timedelta, each: str = "") -> str:
+    return f"bake {duration_in_words(bake)} {each}".rstrip() if bake else "no bake"
+
+
+def _farewell(termination_wait: timedelta) -> str:
+    wait = f"wait {duration_in_words(termination_wait)}" if termination_wait else "no wait"
+    return f"{wait} before the old fleet goes"

@@ -1,0 +1,93 @@
+"""
+The abort switch: an alarm of this package among those that make SageMaker roll back.
+
+SageMaker has no call that cancels an update. An alarm on a metric that only this package publishes does it: 1
+throws the switch, 0 resets it. Each rollout has a switch of its own, so throwing it cannot hit another
+update.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook, MissingEndpoint
+
+NAMESPACE = "AirflowGuardrails"
+METRIC = "Abort"
+PERIOD_SECONDS = 10
+
+THROWN = 1.0
+RESET = 0.0
+
+_PREFIX = "airflow-guardrails-abort"
+_OWNER_LENGTH, _TARGET_LENGTH = 20, 8
+_ROLLOUT = re.compile(rf"[0-9a-f]{{{_OWNER_LENGTH}}}-[0-9a-f]{{{_TARGET_LENGTH}}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbortSwitch:
+    """
+    The switch of one rollout.
+
+    :param endpoint_name: name of the endpoint.
+    :param rollout: which rollout of it: the owner and a hash of the target, as :meth:`of` makes it.
+    """
+
+    endpoint_name: str
+    rollout: str
+
+    @classmethod
+    def of(cls, endpoint_name: str, *, owner: str, target: str) -> AbortSwitch:
+        """Return the switch of the update to *target* that the task instance *owner* launches."""
+        return cls(endpoint_name=endpoint_name, rollout=f"{owner}-{_digest(target, _TARGET_LENGTH)}")
+
+    @property
+    def alarm_name(self) -> str:
+        return f"{switch_prefix(self.endpoint_name)}{self.rollout}"
+
+    @property
+    def owner(self) -> str:
+        """The owner of the rollout, see ``intent.owner_of``."""
+        return self.rollout[:_OWNER_LENGTH]
+
+    def is_for(self, target: str) -> bool:
+        """Whether it belongs to an update to the configuration *target*."""
+        return self.rollout.endswith(f"-{_digest(target, _TARGET_LENGTH)}")
+
+    def is_named_by(self, look: EndpointLook) -> bool:
+        """Whether the endpoint's last deployment configuration has it among its alarms."""
+        return isinstance(look, Endpoint) and self.alarm_name in look.rollback_alarms
+
+
+def switch_prefix(endpoint_name: str) -> str:
+    """Return how the alarm names of all switches of an endpoint begin."""
+    return f"{_PREFIX}-{_digest(endpoint_name, 12)}-"
+
+
+def switches_among(alarm_names: Iterable[str], *, endpoint_name: str) -> tuple[AbortSwitch, ...]:
+    """Return the switches of the endpoint that are among *alarm_names*."""
+    prefix = switch_prefix(endpoint_name)
+    rollouts = (name.removeprefix(prefix) for name in alarm_names if name.startswith(prefix))
+    return tuple(
+        AbortSwitch(endpoint_name=endpoint_name, rollout=rollout)
+        for rollout in rollouts
+        if _ROLLOUT.fullmatch(rollout)
+    )
+
+
+def why_not_in_flight(look: EndpointLook, *, target: str) -> str | None:
+    """Say what is so instead of an update to *target* being in flight; None if one is."""
+    if isinstance(look, MissingEndpoint):
+        return f"endpoint {look.name} does not exist"
+    if look.pending_config_name is None:
+        return f"no update of endpoint {look.name} is in flight"
+    if look.pending_config_name != target:
+        return f"endpoint {look.name} is being updated to {look.pending_config_name}, not to {target}"
+    return None
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

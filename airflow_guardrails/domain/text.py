@@ -1,0 +1,102 @@
+"""Texts that somebody else wrote, made safe to log and to report."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from unicodedata import category
+
+_UNITS = (("h", 3600), ("min", 60), ("s", 1))
+
+
+def duration_in_words(duration: timedelta) -> str:
+    """*duration* in hours, minutes and seconds; fractions of a second are dropped."""
+    left = max(0, whole_seconds(duration))
+    parts = []
+    for unit, seconds in _UNITS:
+        amount, left = divmod(left, seconds)
+        if amount:
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts) or "0 s"
+
+
+def whole_seconds(duration: timedelta) -> int:
+    # Pendulum's durations are timedeltas that cannot be divided by a timedelta.
+    return int(duration.total_seconds())
+
+
+def count_in_words(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def share_in_words(percent: int | None, instances: int | None) -> str:
+    return f"{percent} % of the fleet" if instances is None else count_in_words(instances, "instance")
+
+
+# Colors and the like, as terminals understand them.
+_TERMINAL_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+)
+# Marks that show a text in another order than it is written.
+_REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_SCHEME = r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*"
+# The second form is for a password that holds what should have been encoded; digits after a colon are a port.
+_BEFORE_HOST = re.compile(
+    rf"((?:{_SCHEME}:)?//)"
+    r"""(?:[^\s/?#"'<>]*|[^\s/?#@:"'<>]*:(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]*)@""",
+    re.IGNORECASE,
+)
+_ENCODED_BEFORE_HOST = re.compile(
+    rf"({_SCHEME}%(?:25)*3A%(?:25)*2F%(?:25)*2F)"
+    r"""(?:(?!%(?:25)*2F)[^\s/&"'<>])*(?:@|%(?:25)*40)""",
+    re.IGNORECASE,
+)
+_SECRET_PARAMETERS = re.compile(
+    r"\b(X-Amz-(?:Signature|Security-Token|Credential)|AWSAccessKeyId|Signature"
+    r"|aws_?access_?key_?id|aws_?secret_?access_?key|aws_?session_?token"
+    r"|SecretAccessKey|SessionToken|SecurityToken)"
+    r"""(=|%3D)[^&\s"'<>]+""",
+    re.IGNORECASE,
+)
+
+_LONGEST = 300
+
+
+def one_line(text: str) -> str:
+    """
+    Return *text* as one line without control characters.
+
+    Control characters and line ends become spaces, several spaces one, and what cannot be encoded becomes the
+    replacement character. Terminal sequences and marks of writing direction are removed.
+    """
+    shown = _REORDERING.sub("", _TERMINAL_SEQUENCES.sub("", text))
+    return " ".join("".join(map(_shown, shown)).split())
+
+
+def masked(text: str) -> str:
+    """
+    Return *text* with ``***`` for credentials: those before the host of a URL, and AWS's in query strings.
+
+    ``https://user:secret@host`` becomes ``https://***@host``, also where it is percent-encoded.
+    """
+    text = _BEFORE_HOST.sub(r"\1***@", text)
+    text = _ENCODED_BEFORE_HOST.sub(r"\1***@", text)
+    return _SECRET_PARAMETERS.sub(r"\1\2***", text)
+
+
+def safe_text(text: object) -> str:
+    """Return *text* as one line without credentials; ``""`` for what is no text."""
+    return one_line(masked(text)) if isinstance(text, str) else ""
+
+
+def error_in_words(error: BaseException) -> str:
+    """Return the error's class and text as one line of at most 300 characters, without credentials."""
+    return f"{type(error).__name__}: {safe_text(str(error)) or 'no reason given'}"[:_LONGEST]
+
+
+def _shown(character: str) -> str:
+    kind = category(character)
+    if kind in {"Cc", "Zl", "Zp"}:
+        return " "
+    return "\ufffd" if kind == "Cs" else character

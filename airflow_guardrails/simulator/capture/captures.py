@@ -1,0 +1,80 @@
+"""Captured requests and answers, of production variants and of shadows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from airflow_guardrails.simulator.capture.files import CaptureFiles, Folder
+from airflow_guardrails.simulator.capture.records import Exchange, line
+from airflow_guardrails.simulator.capture.rules import CaptureRule
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.serving.containers import Answer
+from airflow_guardrails.simulator.serving.profiles import Fleet
+from airflow_guardrails.simulator.serving.traffic import Batch
+
+_OK = 200
+_OF_SHADOW = "ShadowExperiment"
+
+
+class Captures:
+    """
+    Turns what was answered into records, and hands them to *files*.
+
+    Chance has another source for shadows: what is recorded of production is the same with and without one.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        knobs: Knobs,
+        files: CaptureFiles,
+        rng: random.Random,
+        shadow_rng: random.Random,
+    ) -> None:
+        self._clock = clock
+        self._knobs = knobs
+        self._files = files
+        self._rng = rng
+        self._shadow_rng = shadow_rng
+
+    def record(
+        self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
+    ) -> None:
+        """Record what *fleet* answered with success, as *rules* say."""
+        if not rules:
+            return
+        exchanges = list(self._exchanges(fleet, batch, answers))
+        chance = self._shadow_rng if fleet.shadow else self._rng
+        for rule in rules:
+            lines = [line(rule, one) for one in exchanges for _ in range(self._copies(rule, chance))]
+            if lines:
+                folder = Folder(rule.destination, fleet.endpoint_name, fleet.variant_name, rule.experiment)
+                self._files.add(folder, lines)
+
+    def _exchanges(self, fleet: Fleet, batch: Batch, answers: Sequence[Answer]) -> Iterator[Exchange]:
+        own_event = fleet.shadow and self._knobs.capture_event_id == "own"
+        source = _OF_SHADOW if fleet.shadow and self._knobs.capture_invocation_source else None
+        for asked, answer in zip(batch.asked, answers, strict=True):
+            if answer.status == _OK:
+                yield Exchange(
+                    asked=asked,
+                    answer=answer,
+                    content_type=batch.content_type,
+                    event=self._shadow_rng.getrandbits(128) if own_event else asked.event,
+                    source=source,
+                    at=self._clock.now(),
+                )
+
+    def _copies(self, rule: CaptureRule, chance: random.Random) -> int:
+        """How often a request is recorded: once, if at all, unless the knobs lose or double it."""
+        if not _happens(chance, rule.sampling) or _happens(chance, self._knobs.capture_loss_probability):
+            return 0
+        return 2 if _happens(chance, self._knobs.capture_duplicate_probability) else 1
+
+
+def _happens(chance: random.Random, probability: float) -> bool:
+    # What is certain draws nothing, and so changes no other draw.
+    return probability >= 1 or (probability > 0 and chance.random() < probability)

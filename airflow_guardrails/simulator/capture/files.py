@@ -1,0 +1,102 @@
+"""Captured records on their way to S3: a file for each variant and some minutes, stored some minutes late."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from airflow_guardrails.simulator.capture.records import uuid
+from airflow_guardrails.simulator.engine.clock import Clock, Timer
+from airflow_guardrails.simulator.engine.knobs import Knobs
+
+_HOUR = timedelta(hours=1)
+
+Store = Callable[[str, str, bytes], None]
+"""Keeps an object, given the destination's url, the key below it and the content."""
+
+
+class Folder(NamedTuple):
+    """Where the records of one variant go, and on behalf of which experiment, if it is one."""
+
+    destination: str
+    endpoint_name: str
+    variant_name: str
+    experiment: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _File:
+    begun: datetime
+    lines: list[str] = field(default_factory=list)
+    timer: Timer
+
+
+class CaptureFiles:
+    """
+    Records are kept until their file is due, and no longer.
+
+    A file holds ``capture_file_seconds`` at most, and nothing of another hour; it is stored
+    ``capture_delay_seconds`` after that.
+    """
+
+    def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random, store: Store) -> None:
+        self._clock = clock
+        self._knobs = knobs
+        self._rng = rng
+        self._store = store
+        self._open: dict[tuple[Folder, datetime], _File] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many records are not stored yet."""
+        return sum(len(file.lines) for file in self._open.values())
+
+    def add(self, folder: Folder, lines: Sequence[str]) -> None:
+        begin, end = window(self._clock.now(), self._knobs.capture_file_seconds)
+        place = (folder, begin)
+        if place not in self._open:
+            due = end + timedelta(seconds=self._knobs.capture_delay_seconds)
+            timer = self._clock.at(due, lambda: self._deliver(place))
+            self._open[place] = _File(begun=self._clock.now(), timer=timer)
+        self._open[place].lines.extend(lines)
+
+    def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
+        """Do with what is open, of *experiment* or of all the endpoint, what ``capture_at_end`` says."""
+        if self._knobs.capture_at_end == "late":
+            return
+        for place in list(self._open):
+            folder = place[0]
+            if folder.endpoint_name == endpoint_name and experiment in {None, folder.experiment}:
+                self._settle(place)
+
+    def _settle(self, place: tuple[Folder, datetime]) -> None:
+        self._open[place].timer.cancel()
+        if self._knobs.capture_at_end == "lost":
+            del self._open[place]
+        else:
+            self._deliver(place)
+
+    def _deliver(self, place: tuple[Folder, datetime]) -> None:
+        file = self._open.pop(place)
+        if self._knobs.capture_order == "shuffled":
+            self._rng.shuffle(file.lines)
+        content = "".join(f"{line}\n" for line in file.lines).encode()
+        self._store(place[0].destination, self._key(place[0], file.begun), content)
+
+    def _key(self, folder: Folder, begun: datetime) -> str:
+        named = self._knobs.capture_experiment_level and folder.experiment
+        levels = (*([folder.experiment] if named else []), folder.endpoint_name, folder.variant_name)
+        name = f"{begun:%M-%S}-{begun.microsecond // 1000:03d}-{uuid(self._rng.getrandbits(128))}.jsonl"
+        return f"{'/'.join(map(str, levels))}/{begun:%Y/%m/%d/%H}/{name}"
+
+
+def window(now: datetime, seconds: float) -> tuple[datetime, datetime]:
+    """From when to when the file reaches that takes what is recorded *now*; 0 seconds is one burst."""
+    if not seconds:
+        return now, now
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    begin = hour + (now - hour) // timedelta(seconds=seconds) * timedelta(seconds=seconds)
+    return begin, min(begin + timedelta(seconds=seconds), hour + _HOUR)

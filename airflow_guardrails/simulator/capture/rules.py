@@ -1,0 +1,88 @@
+"""Which requests are captured, as an endpoint configuration or an inference experiment says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment
+
+CSV, JSON, BASE64 = "CSV", "JSON", "BASE64"
+_INPUT = frozenset({"Input", "InputAndOutput"})
+_OUTPUT = frozenset({"Output", "InputAndOutput"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encodings:
+    """The content types recorded as they are, as *csv* and as *json*; any other in base64."""
+
+    csv: frozenset[str]
+    json: frozenset[str]
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any] | None) -> Encodings:
+        """Of a CaptureContentTypeHeader; without one, everything is base64."""
+        header = header or {}
+        return cls(
+            csv=frozenset(kind.lower() for kind in header.get("CsvContentTypes", ())),
+            json=frozenset(kind.lower() for kind in header.get("JsonContentTypes", ())),
+        )
+
+    def of(self, content_type: str) -> str:
+        """CSV, JSON or BASE64; what follows a semicolon does not count."""
+        plain = content_type.partition(";")[0].strip().lower()
+        if plain in self.csv:
+            return CSV
+        return JSON if plain in self.json else BASE64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureRule:
+    """
+    What becomes a record, and where that goes.
+
+    :param destination: an ``s3://`` url.
+    :param sampling: the part of the requests that are recorded, 0 to 1.
+    :param input: whether a record holds the request.
+    :param output: whether a record holds the answer.
+    :param experiment: the name of the experiment that asks for it; None is an endpoint configuration.
+    """
+
+    destination: str
+    sampling: float = 1.0
+    input: bool = True
+    output: bool = True
+    encodings: Encodings
+    experiment: str | None = None
+
+
+def rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
+    """What holds for a fleet of *config*, and of *experiment* if it is one's own; each stores for itself."""
+    rules = []
+    capture = config.get("DataCaptureConfig")
+    if capture and capture.get("EnableCapture", True):
+        rules.append(_of_config(capture))
+    if experiment and "DataStorageConfig" in experiment.request:
+        rules.append(_of_experiment(experiment))
+    return tuple(rules)
+
+
+def _of_config(capture: Mapping[str, Any]) -> CaptureRule:
+    modes = {option["CaptureMode"] for option in capture["CaptureOptions"]}
+    return CaptureRule(
+        destination=capture["DestinationS3Uri"],
+        sampling=capture["InitialSamplingPercentage"] / 100,
+        input=bool(modes & _INPUT),
+        output=bool(modes & _OUTPUT),
+        encodings=Encodings.from_header(capture.get("CaptureContentTypeHeader")),
+    )
+
+
+def _of_experiment(experiment: Experiment) -> CaptureRule:
+    storage = experiment.request["DataStorageConfig"]
+    return CaptureRule(
+        destination=storage["Destination"],
+        encodings=Encodings.from_header(storage.get("ContentType")),
+        experiment=experiment.name,
+    )

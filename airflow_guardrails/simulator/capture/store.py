@@ -1,0 +1,51 @@
+"""Captured files, written to moto's S3 in this process."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timezone
+from urllib.parse import urlsplit
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import S3Backend, s3_backends
+from moto.utilities.utils import get_partition
+
+from airflow_guardrails.simulator.engine.clock import Clock
+
+log = logging.getLogger(__name__)
+
+
+class CaptureStore:
+    """
+    What cannot be stored is lost, and said once in the log: traffic goes on.
+
+    Objects carry the simulated time at which they are stored.
+    """
+
+    def __init__(self, *, account_id: str, region: str, clock: Clock) -> None:
+        self._account_id = account_id
+        self._partition = get_partition(region)
+        self._clock = clock
+        self._said: set[str] = set()
+
+    def put(self, destination: str, key: str, content: bytes) -> None:
+        parts = urlsplit(destination)
+        if parts.scheme != "s3":
+            self._complain(destination, "it must be s3://bucket/prefix")
+            return
+        whole_key = f"{parts.path.strip('/')}/{key}".lstrip("/")
+        try:
+            stored = self._s3.put_object(parts.netloc, whole_key, content)
+        except S3ClientError as error:
+            self._complain(destination, error.message)
+        else:
+            stored.last_modified = self._clock.now().astimezone(timezone.utc).replace(tzinfo=None)
+
+    @property
+    def _s3(self) -> S3Backend:
+        return s3_backends[self._account_id][self._partition]
+
+    def _complain(self, destination: str, reason: str) -> None:
+        if destination not in self._said:
+            self._said.add(destination)
+            log.warning("what is captured for %s is lost: %s", destination, reason)

@@ -1,0 +1,123 @@
+"""DescribeAlarms, DescribeAlarmsForMetric and DescribeAlarmHistory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_guardrails.simulator.cloudwatch.alarms import COMPOSITE_ALARM, METRIC_ALARM, Alarm, Alarms
+from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
+from airflow_guardrails.simulator.cloudwatch.history import HistoryItem
+from airflow_guardrails.simulator.cloudwatch.metrics import Metric
+from airflow_guardrails.simulator.cloudwatch.publishing import moment
+from airflow_guardrails.simulator.cloudwatch.queries import answer, page
+
+# Without AlarmTypes only metric alarms are described: API reference of DescribeAlarms.
+_DEFAULT_TYPES = (METRIC_ALARM,)
+_PAGE, _NAMES = 100, 100
+_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+
+
+def describe_alarms(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Answer one page of alarms by name; up to 100 names, or a prefix.
+
+    :raises ValidationError: for names and prefix together, and for looking along a composite's family, which
+        is not simulated.
+    """
+    _check(request)
+    types = _types(request)
+    found = [alarm for alarm in alarms.all() if alarm.type in types and _matches(alarm, request)]
+    shown, token = page(found, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
+    return answer(
+        {
+            "MetricAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == METRIC_ALARM],
+            "CompositeAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == COMPOSITE_ALARM],
+            "NextToken": token,
+        }
+    )
+
+
+def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
+    dimensions = {each["Name"]: each["Value"] for each in request.get("Dimensions") or ()}
+    metric = Metric.of(request["Namespace"], request["MetricName"], dimensions)
+    statistic = request.get("Statistic") or request.get("ExtendedStatistic")
+    return {
+        "MetricAlarms": [
+            describe(alarms, alarm)
+            for alarm in alarms.all()
+            if alarm.spec
+            and alarm.spec.metric == metric
+            and statistic in (None, alarm.spec.statistic)
+            and request.get("Period") in (None, alarm.spec.period)
+            and request.get("Unit") in (None, alarm.spec.unit)
+        ]
+    }
+
+
+def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer newest first unless ScanBy says otherwise, metric alarms only unless AlarmTypes says so."""
+    items = alarms.history.find(
+        name=request.get("AlarmName"),
+        alarm_types=_types(request),
+        item_type=request.get("HistoryItemType"),
+        start=moment(request["StartDate"]) if request.get("StartDate") else None,
+        end=moment(request["EndDate"]) if request.get("EndDate") else None,
+    )
+    if request.get("ScanBy") != "TimestampAscending":
+        items.reverse()
+    shown, token = page(items, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
+    return answer({"AlarmHistoryItems": [_history_item(item) for item in shown], "NextToken": token})
+
+
+def describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
+    """Return an alarm as DescribeAlarms shows it: as it was given, where it stands and since when."""
+    return {
+        **{field: [] for field in _ACTIONS},
+        **({"Dimensions": []} if alarm.config.get("MetricName") else {}),
+        **alarm.config,
+        "AlarmArn": alarms.arn(alarm.name),
+        "AlarmConfigurationUpdatedTimestamp": alarm.configured,
+        "StateValue": alarm.standing.value.value,
+        "StateReason": alarm.standing.reason,
+        **({"StateReasonData": alarm.standing.reason_data} if alarm.standing.reason_data else {}),
+        "StateUpdatedTimestamp": alarm.updated,
+        "StateTransitionedTimestamp": alarm.transitioned,
+    }
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    names = request.get("AlarmNames") or []
+    if len(names) > _NAMES:
+        raise constraint(names, "AlarmNames", f"Member must have length less than or equal to {_NAMES}")
+    if names and request.get("AlarmNamePrefix"):
+        raise ValidationError("AlarmNames and AlarmNamePrefix must not be specified together")
+    for field in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
+        if request.get(field):
+            raise ValidationError(f"{field} is not simulated: ask for alarms by name or prefix")
+
+
+def _matches(alarm: Alarm, request: Mapping[str, Any]) -> bool:
+    names, action = request.get("AlarmNames"), request.get("ActionPrefix") or ""
+    actions = [each for field in _ACTIONS for each in alarm.config.get(field) or ()]
+    return (
+        (not names or alarm.name in names)
+        and alarm.name.startswith(request.get("AlarmNamePrefix") or "")
+        and request.get("StateValue") in (None, alarm.standing.value.value)
+        and (not action or any(each.startswith(action) for each in actions))
+    )
+
+
+def _types(request: Mapping[str, Any]) -> set[str]:
+    return set(request.get("AlarmTypes") or _DEFAULT_TYPES)
+
+
+def _history_item(item: HistoryItem) -> dict[str, Any]:
+    return {
+        "AlarmName": item.alarm_name,
+        "AlarmType": item.alarm_type,
+        "Timestamp": item.at,
+        "HistoryItemType": item.type,
+        "HistorySummary": item.summary,
+        "HistoryData": item.data,
+    }

@@ -1,0 +1,264 @@
+"""PutMetricAlarm and PutCompositeAlarm: what is refused, and what an alarm becomes of what is not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
+from airflow_guardrails.simulator.cloudwatch.evaluation import COMPARISONS, AlarmSpec, MissingData
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric
+from airflow_guardrails.simulator.cloudwatch.statistics import SIMPLE_STATISTICS, is_percentile, is_statistic
+
+StateOf = Callable[[str], str | None]
+Truth = Callable[[StateOf], bool]
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<state>ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*(?:"(?P<quoted>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>[^\s()"']+))\s*\)
+      | (?P<word>AND|OR|NOT|TRUE|FALSE)\b
+      | (?P<paren>[()])
+    )\s*""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRule:
+    """A parsed rule; *children* are the names of the alarms it looks at, in the order they are named."""
+
+    text: str
+    children: tuple[str, ...]
+    holds: Truth
+
+
+def parse_rule(text: str) -> AlarmRule:
+    """Raise ValidationError for what is no rule. AND binds closer than OR, as in AWS."""
+    return _Parser(text).parse()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tokens = self._tokenize()
+        self._place = 0
+        self._children: dict[str, None] = {}
+
+    def parse(self) -> AlarmRule:
+        holds = self._any()
+        if self._place < len(self._tokens):
+            raise self._error()
+        return AlarmRule(text=self._text, children=tuple(self._children), holds=holds)
+
+    def _tokenize(self) -> list[re.Match[str]]:
+        tokens, here = [], 0
+        while here < len(self._text):
+            token = _TOKEN.match(self._text, here)
+            if token is None:
+                raise self._error()
+            tokens.append(token)
+            here = token.end()
+        return tokens
+
+    def _any(self) -> Truth:
+        terms = [self._all()]
+        while self._took("OR"):
+            terms.append(self._all())
+        return lambda state_of: any(term(state_of) for term in terms)
+
+    def _all(self) -> Truth:
+        terms = [self._term()]
+        while self._took("AND"):
+            terms.append(self._term())
+        return lambda state_of: all(term(state_of) for term in terms)
+
+    def _term(self) -> Truth:
+        if self._took("NOT"):
+            negated = self._term()
+            return lambda state_of: not negated(state_of)
+        if self._took("("):
+            inner = self._any()
+            if not self._took(")"):
+                raise self._error()
+            return inner
+        return self._leaf()
+
+    def _leaf(self) -> Truth:
+        if self._took("TRUE"):
+            return lambda _: True
+        if self._took("FALSE"):
+            return lambda _: False
+        token = self._peek()
+        if token is None or not token["state"]:
+            raise self._error()
+        self._place += 1
+        return self._child(token)
+
+    def _child(self, token: re.Match[str]) -> Truth:
+        wanted = token["state"]
+        name = (token["quoted"] or token["single"] or token["bare"]).rpartition(":alarm:")[2]
+        self._children[name] = None
+        return lambda state_of: state_of(name) == wanted
+
+    def _peek(self) -> re.Match[str] | None:
+        return self._tokens[self._place] if self._place < len(self._tokens) else None
+
+    def _took(self, word: str) -> bool:
+        token = self._peek()
+        found = token is not None and word in (token["word"], token["paren"])
+        self._place += found
+        return found
+
+    def _error(self) -> ValidationError:
+        return ValidationError(f"AlarmRule must not be malformed: {self._text}")
+
+
+HOUR, DAY = 3600, 86_400
+_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+_NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration")
+
+
+def without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ActionsEnabled": True, **{k: v for k, v in request.items() if k != "Tags" and v is not None}}
+
+
+def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
+    """
+    Read a PutMetricAlarm request.
+
+    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; no more than a day of evaluation for
+    periods below an hour, a week for others; DatapointsToAlarm at most EvaluationPeriods.
+
+    :raises ValidationError: for anything else, and for what the simulator does not offer.
+    """
+    _check_common(request)
+    _check_simulated(request)
+    watched = _watched(request)
+    period, periods = watched["Period"], _required(request, "EvaluationPeriods")
+    _check_periods(period, periods)
+    to_alarm = request.get("DatapointsToAlarm")
+    if to_alarm is not None and not 1 <= to_alarm <= periods:
+        raise ValidationError(
+            f"DatapointsToAlarm must be from 1 to EvaluationPeriods ({periods}) (got {to_alarm})"
+        )
+    return AlarmSpec(
+        metric=_metric(watched["Metric"]),
+        statistic=watched["Stat"],
+        unit=watched.get("Unit"),
+        period=period,
+        evaluation_periods=periods,
+        datapoints_to_alarm=to_alarm or periods,
+        datapoints_given=to_alarm is not None,
+        threshold=float(_required(request, "Threshold")),
+        comparison=COMPARISONS[_one_of(request, "ComparisonOperator", COMPARISONS)],
+        treat_missing=MissingData(_treat_missing(request)),
+    )
+
+
+def check_composite(request: Mapping[str, Any]) -> None:
+    _check_common(request)
+    _required(request, "AlarmRule")
+
+
+def _check_common(request: Mapping[str, Any]) -> None:
+    name = _required(request, "AlarmName")
+    if not 1 <= len(name) <= 255 or not name.strip():  # noqa: PLR2004 - the API reference
+        raise constraint(name, "AlarmName", "Member must have length between 1 and 255")
+    if len(request.get("AlarmDescription") or "") > 1024:  # noqa: PLR2004 - the API reference
+        raise constraint("...", "AlarmDescription", "Member must have length less than or equal to 1024")
+    for field in _ACTIONS:
+        if len(request.get(field) or ()) > 5:  # noqa: PLR2004 - the API reference
+            raise constraint(request[field], field, "Member must have length less than or equal to 5")
+
+
+def _check_simulated(request: Mapping[str, Any]) -> None:
+    for field in _NOT_SIMULATED:
+        if request.get(field) is not None:
+            raise ValidationError(f"{field} is not simulated: give a threshold on one metric instead")
+    if "WallClockWindow" in (request.get("EvaluationWindow") or {}):
+        raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: leave EvaluationWindow out")
+
+
+def _watched(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the one MetricStat of a request, also where it is spelled out in fields of its own."""
+    if request.get("Metrics"):
+        return _from_metrics(request)
+    for field in ("MetricName", "Namespace", "Period"):
+        _required(request, field)
+    simple, extended = request.get("Statistic"), request.get("ExtendedStatistic")
+    if (simple is None) == (extended is None):
+        raise ValidationError("Exactly one of Statistic and ExtendedStatistic must be specified")
+    if simple is not None:
+        _one_of(request, "Statistic", SIMPLE_STATISTICS)
+    elif not is_percentile(str(extended)):
+        raise ValidationError(f"The value {extended} for parameter ExtendedStatistic is not supported.")
+    _check_low_samples(request, percentile=simple is None)
+    metric = {field: request.get(field) for field in ("Namespace", "MetricName", "Dimensions")}
+    return {
+        "Metric": metric,
+        "Period": request["Period"],
+        "Stat": simple or extended,
+        "Unit": request.get("Unit"),
+    }
+
+
+def _from_metrics(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = ("MetricName", "Namespace", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic")
+    if both := [field for field in given if request.get(field)]:
+        raise ValidationError(f"Metrics list and {', '.join(both)} are mutually exclusive")
+    queries = request["Metrics"]
+    if len(queries) != 1 or "MetricStat" not in queries[0]:
+        raise ValidationError("Metric math alarms are not simulated: Metrics must hold one MetricStat")
+    stat: Mapping[str, Any] = queries[0]["MetricStat"]
+    if not is_statistic(stat["Stat"]):
+        raise ValidationError(f"The value {stat['Stat']} for parameter Stat is not supported.")
+    return stat
+
+
+def _check_periods(period: int, periods: int) -> None:
+    if period not in (10, 20, 30) and (period < MINUTE or period % MINUTE):
+        raise constraint(period, "Period", "Member must be 10, 20, 30 or a multiple of 60")
+    if periods < 1:
+        raise constraint(periods, "EvaluationPeriods", "Member must be greater than or equal to 1")
+    longest = DAY if period < HOUR else 7 * DAY
+    if period * periods > longest:
+        raise ValidationError(
+            f"Metrics cannot be checked across more than {longest} seconds "
+            f"(EvaluationPeriods * Period: {periods} * {period} = {periods * period})"
+        )
+
+
+def _check_low_samples(request: Mapping[str, Any], *, percentile: bool) -> None:
+    if request.get("EvaluateLowSampleCountPercentile") is None:
+        return
+    _one_of(request, "EvaluateLowSampleCountPercentile", ("evaluate", "ignore"))
+    if not percentile:
+        raise ValidationError(
+            "EvaluateLowSampleCountPercentile needs an ExtendedStatistic that is a percentile"
+        )
+
+
+def _treat_missing(request: Mapping[str, Any]) -> str:
+    if request.get("TreatMissingData") is None:
+        return MissingData.MISSING.value
+    return _one_of(request, "TreatMissingData", [member.value for member in MissingData])
+
+
+def _metric(metric: Mapping[str, Any]) -> Metric:
+    dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions") or ()}
+    return Metric.of(metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def _required(request: Mapping[str, Any], field: str) -> Any:
+    if request.get(field) is None:
+        raise constraint("null", field, "Member must not be null")
+    return request[field]
+
+
+def _one_of(request: Mapping[str, Any], field: str, choices: Any) -> str:
+    value: str = _required(request, field)
+    if value not in choices:
+        raise constraint(value, field, f"Member must satisfy enum value set: [{', '.join(choices)}]")
+    return value

@@ -1,0 +1,269 @@
+"""Alarms: what is configured, the state of each, and the look at the metrics every minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_guardrails.simulator.cloudwatch.alarm_requests import (
+    AlarmRule,
+    alarm_spec,
+    check_composite,
+    parse_rule,
+    without_tags,
+)
+from airflow_guardrails.simulator.cloudwatch.errors import ResourceNotFound, ValidationError, constraint
+from airflow_guardrails.simulator.cloudwatch.evaluation import (
+    AlarmSpec,
+    Datapoint,
+    State,
+    evaluate,
+    iso,
+    reason,
+    reason_data,
+)
+from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, Standing
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
+from airflow_guardrails.simulator.cloudwatch.statistics import statistic
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
+
+METRIC_ALARM = "MetricAlarm"
+COMPOSITE_ALARM = "CompositeAlarm"
+TICK_SECONDS = 10
+_MOST_AT_ONCE = 100
+
+
+@dataclass(slots=True, kw_only=True)
+class Alarm:
+    """
+    One alarm; *config* is the request that made it, less its tags.
+
+    A metric alarm has a *spec*, a composite one a *rule*. *updated* moves with every SetAlarmState and change
+    of state, *transitioned* only with the latter.
+    """
+
+    name: str
+    config: dict[str, Any]
+    spec: AlarmSpec | None
+    rule: AlarmRule | None
+    standing: Standing
+    configured: datetime
+    updated: datetime
+    transitioned: datetime
+    set_by_hand: bool = False
+
+    @property
+    def type(self) -> str:
+        return METRIC_ALARM if self.spec else COMPOSITE_ALARM
+
+
+class Alarms:
+    """
+    All alarms of one region.
+
+    Metric alarms are evaluated every minute, those with periods below a minute every 10 seconds, over windows
+    that slide with the evaluation (CloudWatch user guide, "Alarm evaluation window"), after everything else
+    that is due at that moment. A composite alarm follows its children at once.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        metrics: MetricStore,
+        *,
+        region: str = "us-east-1",
+        account_id: str = "123456789012",
+        knobs: Knobs | None = None,
+    ) -> None:
+        self.history = AlarmHistory()
+        self.tags: dict[str, dict[str, str]] = {}
+        self._clock = clock
+        self._knobs = knobs or Knobs()
+        self._metrics = metrics
+        self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
+        self._alarms: dict[str, Alarm] = {}
+        clock.every(TICK_SECONDS, self._tick_last)
+
+    def state(self, name: str) -> str | None:
+        """Return OK, ALARM or INSUFFICIENT_DATA, or None when no alarm of any kind has this name."""
+        alarm = self._alarms.get(name)
+        return alarm.standing.value.value if alarm else None
+
+    def is_composite(self, name: str) -> bool:
+        alarm = self._alarms.get(name)
+        return alarm is not None and alarm.type == COMPOSITE_ALARM
+
+    def get(self, name: str) -> Alarm:
+        if name not in self._alarms:
+            raise ResourceNotFound(f"Alarm {name} does not exist")
+        return self._alarms[name]
+
+    def all(self) -> list[Alarm]:
+        return [alarm for _, alarm in sorted(self._alarms.items())]
+
+    def arn(self, name: str) -> str:
+        return self._arn_prefix + name
+
+    def put_metric_alarm(self, request: Mapping[str, Any]) -> None:
+        """
+        Make an alarm, which starts in INSUFFICIENT_DATA, or replace all of one but its state.
+
+        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions: not simulated.
+        """
+        self._put(request, spec=alarm_spec(request), rule=None)
+
+    def put_composite_alarm(self, request: Mapping[str, Any]) -> None:
+        check_composite(request)
+        rule = parse_rule(request["AlarmRule"])
+        if unknown := [name for name in rule.children if name not in self._alarms]:
+            raise ValidationError(f"AlarmRule names alarms that do not exist: {', '.join(unknown)}")
+        if request["AlarmName"] in self._descendants(rule):
+            raise ValidationError(f"AlarmRule must not contain a cycle through {request['AlarmName']}")
+        alarm = self._put(request, spec=None, rule=rule)
+        self._follow(alarm, f"{self.arn(alarm.name)} was updated and its new alarm rule evaluates to")
+
+    def set_state(self, name: str, *, state: str, reason: str, reason_data: str = "") -> None:
+        """Override a state until the next evaluation or, of a composite alarm, until a child changes."""
+        alarm = self.get(name)
+        alarm.set_by_hand = True
+        self._stand(alarm, Standing(value=State(state), reason=reason, reason_data=reason_data))
+
+    def delete(self, names: Sequence[str]) -> None:
+        """
+        Delete the alarms that exist; names that do not exist are told only then.
+
+        :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
+            alarm's rule names. Nothing is deleted then.
+        :raises ResourceNotFound: for a name that does not exist, unless a knob ignores it.
+        """
+        found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
+        _check_deletion(names, found, self.all())
+        for alarm in found:
+            del self._alarms[alarm.name]
+            self.tags.pop(self.arn(alarm.name), None)
+            self._note(alarm, "Deleted")
+        deleted = {alarm.name for alarm in found}
+        missing = [name for name in names if name not in deleted]
+        if missing and self._knobs.delete_missing_alarm == "not_found":
+            raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
+
+    def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:
+        """Actions are stored and never run; unknown names are passed over, as CloudWatch does."""
+        for alarm in (self._alarms[name] for name in names if name in self._alarms):
+            alarm.config["ActionsEnabled"] = enabled
+            self._note(alarm, "Updated")
+
+    def _put(self, request: Mapping[str, Any], *, spec: AlarmSpec | None, rule: AlarmRule | None) -> Alarm:
+        now, name = self._clock.now(), request["AlarmName"]
+        old = self._alarms.get(name)
+        alarm = Alarm(
+            name=name,
+            config=without_tags(request),
+            spec=spec,
+            rule=rule,
+            standing=old.standing if old else _UNCHECKED,
+            configured=now,
+            updated=old.updated if old else now,
+            transitioned=old.transitioned if old else now,
+        )
+        if old and old.type != alarm.type:
+            raise ValidationError(f"An alarm of another type has the name {name} already ({old.type})")
+        self._alarms[name] = alarm
+        if old is None:
+            self.tags[self.arn(name)] = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or ()}
+        self._note(alarm, "Updated" if old else "Created")
+        return alarm
+
+    def _tick_last(self) -> None:
+        # A turn later: whatever records data at this very moment does so first.
+        self._clock.after(0, self._tick)
+
+    def _tick(self) -> None:
+        whole_minute = int(self._clock.now().timestamp()) % MINUTE == 0
+        for alarm in self.all():
+            if alarm.spec and (whole_minute or alarm.spec.high_resolution):
+                self._evaluate(alarm, alarm.spec)
+
+    def _evaluate(self, alarm: Alarm, spec: AlarmSpec) -> None:
+        points = self._points(spec)
+        state = evaluate(spec, points, state=alarm.standing.value)
+        if state is alarm.standing.value and not (alarm.set_by_hand and any(points)):
+            return
+        alarm.set_by_hand = False
+        data = reason_data(spec, points, now=self._clock.now())
+        self._stand(alarm, Standing(value=state, reason=reason(spec, points, state=state), reason_data=data))
+
+    def _points(self, spec: AlarmSpec) -> list[Datapoint | None]:
+        """Return the evaluation range: only periods that are over, and whose data can all be seen."""
+        step = TICK_SECONDS if spec.high_resolution else MINUTE
+        end = int(self._metrics.visible_until) // step * step
+        begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
+        samples = self._metrics.samples(
+            spec.metric, start=begins[0], end=end, period=spec.period, unit=spec.unit
+        )
+        return [_datapoint(begin, samples[begin], spec) if begin in samples else None for begin in begins]
+
+    def _stand(self, alarm: Alarm, new: Standing) -> None:
+        old, alarm.standing, alarm.updated = alarm.standing, new, self._clock.now()
+        if old.value is new.value:
+            return
+        alarm.transitioned = alarm.updated
+        self.history.add_state(alarm.name, alarm.type, at=alarm.updated, old=old, new=new)
+        because = f"{self.arn(alarm.name)} transitioned to {new.value.value} at {iso(alarm.updated)}, rule is"
+        for parent in self.all():
+            if parent.rule and alarm.name in parent.rule.children:
+                self._follow(parent, because)
+
+    def _follow(self, alarm: Alarm, because: str) -> None:
+        if alarm.rule:
+            state = State.ALARM if alarm.rule.holds(self.state) else State.OK
+            self._stand(alarm, Standing(value=state, reason=f"{because} {state.value}"[:1023]))
+
+    def _descendants(self, rule: AlarmRule) -> set[str]:
+        found, todo = set(), [*rule.children]
+        while todo:
+            name = todo.pop()
+            child = self._alarms.get(name)
+            if name not in found and child and child.rule:
+                todo.extend(child.rule.children)
+            found.add(name)
+        return found
+
+    def _note(self, alarm: Alarm, verb: str) -> None:
+        self.history.add_configuration(
+            alarm.name, alarm.type, at=self._clock.now(), verb=verb, config=alarm.config
+        )
+
+
+def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iterable[Alarm]) -> None:
+    if len(names) > _MOST_AT_ONCE:
+        raise constraint(
+            names, "AlarmNames", f"Member must have length less than or equal to {_MOST_AT_ONCE}"
+        )
+    composite = [alarm.name for alarm in found if alarm.rule]
+    if len(composite) > 1:
+        raise ValidationError(f"At most one composite alarm can be deleted at a time: {composite}")
+    staying = [alarm.rule.children for alarm in existing if alarm.rule and alarm not in found]
+    for alarm in found:
+        if any(alarm.name in children for children in staying):
+            raise ValidationError(
+                f"Cannot delete {alarm.name} as there are composite alarm(s) depending on it."
+            )
+
+
+_UNCHECKED = Standing(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
+
+
+def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:
+    value = statistic(sample, spec.statistic)
+    at = datetime.fromtimestamp(begin, timezone.utc)
+    return None if value is None else Datapoint(at=at, value=value, sample_count=sample.count)
+
+
+def _partition(region: str) -> str:
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -1,0 +1,228 @@
+"""
+How an alarm's state follows from its datapoints, as pure functions.
+
+Source: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data", whose tables the tests
+hold row by row. Where the guide is silent: points that are too few to decide, and all breaching, leave the
+state as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+from airflow_guardrails.simulator.cloudwatch.metrics import Metric
+from airflow_guardrails.simulator.cloudwatch.statistics import is_percentile
+
+# CloudWatch looks further back than the periods it needs: two more in the guide's tables, else undocumented.
+EXTRA_PERIODS = 2
+
+
+class State(str, Enum):
+    OK = "OK"
+    ALARM = "ALARM"
+    INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
+
+
+class MissingData(str, Enum):
+    MISSING = "missing"
+    IGNORE = "ignore"
+    BREACHING = "breaching"
+    NOT_BREACHING = "notBreaching"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    compare: Callable[[float, float], bool]
+    words: str
+
+
+COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
+    {
+        "GreaterThanOrEqualToThreshold": Comparison(operator.ge, "greater than or equal to"),
+        "GreaterThanThreshold": Comparison(operator.gt, "greater than"),
+        "LessThanThreshold": Comparison(operator.lt, "less than"),
+        "LessThanOrEqualToThreshold": Comparison(operator.le, "less than or equal to"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmSpec:
+    """What a metric alarm watches and when it goes off; *datapoints_given* only changes a reason's words."""
+
+    metric: Metric
+    statistic: str
+    unit: str | None
+    period: int
+    evaluation_periods: int
+    datapoints_to_alarm: int
+    datapoints_given: bool
+    threshold: float
+    comparison: Comparison
+    treat_missing: MissingData
+
+    @property
+    def high_resolution(self) -> bool:
+        return self.period < 60  # noqa: PLR2004 - a minute
+
+    @property
+    def evaluation_range(self) -> int:
+        return self.evaluation_periods + EXTRA_PERIODS
+
+    def breaches(self, value: float) -> bool:
+        return self.comparison.compare(value, self.threshold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datapoint:
+    at: datetime
+    value: float
+    sample_count: float
+
+
+def evaluate(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> State:
+    """Return the state after a look at the evaluation range: oldest point first, None where it is missing."""
+    return decide(
+        [None if point is None else spec.breaches(point.value) for point in points],
+        evaluation_periods=spec.evaluation_periods,
+        datapoints_to_alarm=spec.datapoints_to_alarm,
+        treat_missing=spec.treat_missing,
+        state=state,
+    )
+
+
+def decide(
+    breaching: Sequence[bool | None],
+    *,
+    evaluation_periods: int,
+    datapoints_to_alarm: int,
+    treat_missing: MissingData,
+    state: State,
+) -> State:
+    real = [point for point in breaching if point is not None][-evaluation_periods:]
+    if not real:
+        return _without_data(treat_missing, state)
+    missing = evaluation_periods - len(real)
+    bad = sum(real) + (missing if treat_missing is MissingData.BREACHING else 0)
+    if bad >= datapoints_to_alarm:
+        return State.ALARM
+    filled = treat_missing in (MissingData.BREACHING, MissingData.NOT_BREACHING)
+    if filled or not missing or not all(real):
+        return State.OK
+    # "- - X - -" has waited for its successors long enough, "- - - - X" has not.
+    waited = _age_of_oldest(breaching) >= datapoints_to_alarm
+    return State.ALARM if waited and treat_missing is MissingData.MISSING else state
+
+
+def _without_data(treat_missing: MissingData, state: State) -> State:
+    return {
+        MissingData.MISSING: State.INSUFFICIENT_DATA,
+        MissingData.IGNORE: state,
+        MissingData.BREACHING: State.ALARM,
+        MissingData.NOT_BREACHING: State.OK,
+    }[treat_missing]
+
+
+def _age_of_oldest(breaching: Sequence[bool | None]) -> int:
+    return next(len(breaching) - place for place, point in enumerate(breaching) if point is not None)
+
+
+# StateReason holds 1023 characters and StateReasonData 4000.
+_POINTS_IN_REASON = 5
+_POINTS_IN_DATA = 20
+
+_TREATED_AS = {MissingData.BREACHING: "Breaching", MissingData.NOT_BREACHING: "NonBreaching"}
+
+
+def reason(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> str:
+    """Say why *points*, the whole evaluation range, lead to *state*."""
+    real = evaluated(spec, points)
+    missing = spec.evaluation_periods - len(real)
+    if real:
+        return _threshold_crossed(spec, real, missing, state)
+    if state is State.INSUFFICIENT_DATA:
+        return f"Insufficient Data: {_were(missing, 'datapoint')} unknown."
+    periods = _count(spec.evaluation_periods, "period")
+    return f"Threshold Crossed: no datapoints were received for {periods} and {_treated(spec, missing)}."
+
+
+def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: datetime) -> str:
+    """Return the arithmetic behind :func:`reason` as JSON; ``evaluatedDatapoints`` has the newest first."""
+    real = evaluated(spec, points)[-_POINTS_IN_DATA:]
+    data: dict[str, Any] = {"version": "1.0", "queryDate": iso(now)}
+    if real:
+        data["startDate"] = iso(real[0].at)
+    if spec.unit:
+        data["unit"] = spec.unit
+    data["extendedStatistic" if is_percentile(spec.statistic) else "statistic"] = spec.statistic
+    data["period"] = spec.period
+    data["recentDatapoints"] = [point.value for point in real]
+    data["threshold"] = spec.threshold
+    data["evaluatedDatapoints"] = [
+        {"timestamp": iso(point.at), "sampleCount": point.sample_count, "value": point.value}
+        for point in reversed(real)
+    ]
+    return json.dumps(data, separators=(",", ":"))
+
+
+def evaluated(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
+    """Return the real datapoints that an evaluation counts, oldest first."""
+    return [point for point in points if point is not None][-spec.evaluation_periods :]
+
+
+def iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"
+
+
+def _threshold_crossed(spec: AlarmSpec, real: Sequence[Datapoint], missing: int, state: State) -> str:
+    alarm = state is State.ALARM
+    telling = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
+    if not telling:
+        return f"Threshold Crossed: {_treated(spec, missing)}."
+    verb = "was" if len(telling) == 1 else "were"
+    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.words} the threshold ({spec.threshold})"
+    also = f" and {_treated(spec, missing)}" if missing and spec.treat_missing in _TREATED_AS else ""
+    counted, listed = _counted(spec, len(telling)), _listed(telling)
+    needed = f" ({_needed(spec, state)})" if spec.datapoints_given else ""
+    if len(telling) > _POINTS_IN_REASON:
+        recent = f". The most recent datapoints which crossed the threshold: {listed}"
+        return f"Threshold Crossed: {counted} {crossed}{also}{recent}{needed}."
+    return f"Threshold Crossed: {counted} {listed} {crossed}{also}{needed}."
+
+
+def _counted(spec: AlarmSpec, number: int) -> str:
+    if spec.datapoints_given:
+        return f"{number} out of the last {spec.evaluation_periods} datapoints"
+    return _count(number, "datapoint")
+
+
+def _listed(points: Sequence[Datapoint]) -> str:
+    shown = (f"{point.value} ({point.at:%d/%m/%y %H:%M:%S})" for point in points[:_POINTS_IN_REASON])
+    return f"[{', '.join(shown)}]"
+
+
+def _needed(spec: AlarmSpec, state: State) -> str:
+    if state is State.ALARM:
+        return f"minimum {_count(spec.datapoints_to_alarm, 'datapoint')} for OK -> ALARM transition"
+    enough = spec.evaluation_periods - spec.datapoints_to_alarm + 1
+    return f"minimum {_count(enough, 'datapoint')} for ALARM -> OK transition"
+
+
+def _treated(spec: AlarmSpec, missing: int) -> str:
+    treated = _TREATED_AS.get(spec.treat_missing, "Missing")
+    return f"{_were(missing, 'missing datapoint')} treated as [{treated}]"
+
+
+def _were(number: int, thing: str) -> str:
+    return f"{_count(number, thing)} {'was' if number == 1 else 'were'}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,210 @@
+"""
+The metric store: raw values by second, so that every statistic of every period is exact.
+
+Memory is bounded by time: a series forgets what is 15 days older than its newest value, as CloudWatch does
+with one-minute data. A value costs 16 bytes.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from datetime import datetime
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from airflow_guardrails.simulator.cloudwatch.statistics import Sample, StatisticSet
+from airflow_guardrails.simulator.engine.clock import Clock
+
+RETENTION_SECONDS = 15 * 86_400
+MINUTE = 60
+
+Item = TypeVar("Item")
+
+
+class MetricKnobs(Protocol):
+    @property
+    def metric_delay_seconds(self) -> float: ...
+
+
+class Metric(NamedTuple):
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, namespace: str, name: str, dimensions: Mapping[str, str]) -> Metric:
+        return cls(namespace, name, tuple(sorted(dimensions.items())))
+
+
+class MetricStore:
+    """
+    Everything published, and queries over it.
+
+    A value is seen by queries and alarms only ``metric_delay_seconds`` of simulated time after its own time.
+    """
+
+    def __init__(self, clock: Clock, knobs: MetricKnobs | None = None) -> None:
+        self._clock = clock
+        self._knobs = knobs
+        self._series: dict[Metric, dict[str, _Series]] = {}
+
+    def record(
+        self,
+        namespace: str,
+        name: str,
+        dimensions: Mapping[str, str],
+        values: Sequence[float],
+        *,
+        at: datetime,
+        unit: str = "None",
+        storage_resolution: int = MINUTE,
+    ) -> None:
+        """
+        Keep *values*, all measured in the second of *at*.
+
+        :param storage_resolution: 60, or 1 for a metric that periods shorter than a minute can tell apart; a
+            metric that was ever recorded with 1 stays so.
+        """
+        if values:
+            series = self._series_of(Metric.of(namespace, name, dimensions), unit, storage_resolution)
+            series.values.add(int(at.timestamp()), values)
+
+    def record_sets(
+        self,
+        metric: Metric,
+        sets: Sequence[StatisticSet],
+        *,
+        at: datetime,
+        unit: str = "None",
+        storage_resolution: int = MINUTE,
+    ) -> None:
+        self._series_of(metric, unit, storage_resolution).sets.add(int(at.timestamp()), sets)
+
+    def samples(
+        self, metric: Metric, *, start: int, end: int, period: int, unit: str | None = None
+    ) -> dict[int, Sample]:
+        """
+        Return the periods that hold visible data, by the second they begin.
+
+        Periods begin at *start* and every *period* seconds after it, before *end* (epoch seconds). Without
+        *unit* the data of all units is taken together.
+        """
+        values: dict[int, list[float]] = defaultdict(list)
+        sets: dict[int, list[StatisticSet]] = defaultdict(list)
+        for series in self._chosen(metric, unit):
+            grid = _Grid(start, end, period, series.resolution, self.visible_until)
+            for begin, chunk in grid.chunks(series.values):
+                values[begin].extend(chunk)
+            for begin, some in grid.chunks(series.sets):
+                sets[begin].extend(some)
+        return {begin: Sample(values[begin], sets[begin]) for begin in sorted({*values, *sets})}
+
+    def units(self, metric: Metric) -> list[str]:
+        return sorted(self._series.get(metric, {}))
+
+    def metrics(self, *, active_since: float | None = None) -> list[Metric]:
+        """Return every metric with visible data, of which some is not older than *active_since*."""
+        since = active_since or 0
+        return sorted(metric for metric, units in self._series.items() if self._shows(units, since))
+
+    @property
+    def visible_until(self) -> float:
+        delay = self._knobs.metric_delay_seconds if self._knobs else 0
+        return self._clock.now().timestamp() - delay
+
+    def _shows(self, units: Mapping[str, _Series], since: float) -> bool:
+        return any(
+            line.any_between(since, self.visible_until)
+            for series in units.values()
+            for line in (series.values, series.sets)
+        )
+
+    def _chosen(self, metric: Metric, unit: str | None) -> list[_Series]:
+        units = self._series.get(metric, {})
+        return [series for name, series in units.items() if unit in (None, name)]
+
+    def _series_of(self, metric: Metric, unit: str, resolution: int) -> _Series:
+        series = self._series.setdefault(metric, {}).get(unit)
+        if series is None:
+            series = self._series[metric][unit] = _Series(resolution)
+        series.resolution = min(series.resolution, resolution)
+        return series
+
+
+class _Timeline(Generic[Item]):
+    """Items in the order of their seconds; what comes in order is only appended."""
+
+    __slots__ = ("items", "times")
+
+    def __init__(self, items: MutableSequence[Item]) -> None:
+        self.times = array("q")
+        self.items = items
+
+    def add(self, second: int, items: Sequence[Item]) -> None:
+        if not self.times or second >= self.times[-1]:
+            self.times.extend([second] * len(items))
+            self.items.extend(items)
+            self._forget()
+        else:
+            self._insert(second, items)
+
+    def any_between(self, since: float, until: float) -> bool:
+        return bisect_left(self.times, since) < bisect_right(self.times, until)
+
+    def _insert(self, second: int, items: Sequence[Item]) -> None:
+        for item in items:
+            place = bisect_right(self.times, second)
+            self.times.insert(place, second)
+            self.items.insert(place, item)
+
+    def _forget(self) -> None:
+        # An hour of slack: each cut moves all that stays.
+        oldest = self.times[-1] - RETENTION_SECONDS
+        if self.times[0] < oldest - 3600:
+            place = bisect_left(self.times, oldest)
+            del self.times[:place]
+            del self.items[:place]
+
+
+class _Series:
+    """One metric in one unit."""
+
+    __slots__ = ("resolution", "sets", "values")
+
+    def __init__(self, resolution: int) -> None:
+        self.resolution = resolution
+        self.values: _Timeline[float] = _Timeline(array("d"))
+        self.sets: _Timeline[StatisticSet] = _Timeline([])
+
+
+class _Grid(NamedTuple):
+    """
+    The periods of one query over one series.
+
+    With one-minute resolution all values of a minute stand at its beginning, as CloudWatch stores them.
+    """
+
+    start: int
+    end: int
+    period: int
+    resolution: int
+    visible_until: float
+
+    def chunks(self, line: _Timeline[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
+        here = bisect_left(line.times, self._edge(self.start))
+        visible = bisect_right(line.times, self.visible_until)
+        last = min(bisect_left(line.times, self._edge(self.end)), visible)
+        while here < last:
+            begin = self._begin(line.times[here])
+            after = bisect_left(line.times, self._edge(begin + self.period), here, last)
+            yield begin, line.items[here:after]
+            here = after
+
+    def _begin(self, second: int) -> int:
+        stored = second - second % self.resolution
+        return stored - (stored - self.start) % self.period
+
+    def _edge(self, second: int) -> int:
+        return -(-second // self.resolution) * self.resolution

@@ -1,0 +1,239 @@
+"""GetMetricData, GetMetricStatistics and ListMetrics over the metric store."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+from airflow_guardrails.simulator.cloudwatch.errors import (
+    CloudWatchError,
+    InvalidNextToken,
+    InvalidParameterCombination,
+    InvalidParameterValue,
+    ValidationError,
+)
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
+from airflow_guardrails.simulator.cloudwatch.publishing import moment
+from airflow_guardrails.simulator.cloudwatch.statistics import (
+    SIMPLE_STATISTICS,
+    Points,
+    Sample,
+    calculate,
+    is_percentile,
+    is_statistic,
+    statistic,
+)
+
+Item = TypeVar("Item")
+_PREFIX = "from-"
+
+
+def page(items: Sequence[Item], token: str | None, size: int) -> tuple[Sequence[Item], str | None]:
+    """Return one page and the token of the next, None after the last."""
+    begin = offset_of(token)
+    end = begin + size
+    return items[begin:end], token_at(end) if end < len(items) else None
+
+
+def offset_of(token: str | None) -> int:
+    if token is None:
+        return 0
+    offset = token.removeprefix(_PREFIX)
+    if not token.startswith(_PREFIX) or not offset.isdecimal():
+        raise InvalidNextToken(f"The token '{token}' is invalid.")
+    return int(offset)
+
+
+def token_at(offset: int) -> str:
+    return f"{_PREFIX}{offset}"
+
+
+def answer(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *members* without those that are None: AWS leaves out what there is not."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+_ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
+_SHORT_PERIODS = (1, 5, 10, 20, 30)
+_QUERIES, _DATAPOINTS = 500, 100_800
+_STATISTICS_DATAPOINTS = 1440
+_METRICS_ON_PAGE = 500
+
+
+def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Answer up to 500 queries; a page holds up to MaxDatapoints of all of them together.
+
+    :raises ValidationError: also for expressions that are more than arithmetic, and for trimmed statistics.
+    """
+    queries = request["MetricDataQueries"]
+    _check_queries(queries)
+    start, end = _span(request, ValidationError)
+    limit = request.get("MaxDatapoints") or _DATAPOINTS
+    if not 1 <= limit <= _DATAPOINTS:
+        raise ValidationError(f"MaxDatapoints must be from 1 to {_DATAPOINTS} (got {limit})")
+    series: dict[str, Points] = {}
+    for query in sorted(queries, key=lambda query: "Expression" in query):
+        series[query["Id"]] = _points_of(store, query, series, start, end)
+    ascending = request.get("ScanBy") == "TimestampAscending"
+    returned = [query for query in queries if query.get("ReturnData", True)]
+    rows = {q["Id"]: sorted(series[q["Id"]].items(), reverse=not ascending) for q in returned}
+    return _data_page(returned, rows, offset_of(request.get("NextToken")), limit)
+
+
+def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer one metric, each unit on its own; as in AWS, datapoints come in no order of time."""
+    simple, extended = request.get("Statistics") or [], request.get("ExtendedStatistics") or []
+    _check_statistics(simple, extended)
+    period = request["Period"]
+    _check_period(period, InvalidParameterValue)
+    start, end = _span(request, InvalidParameterValue)
+    start = _rounded(start, period)
+    if (wanted := -(-(end - start) // period)) > _STATISTICS_DATAPOINTS:
+        raise InvalidParameterCombination(
+            f"You have requested up to {wanted:,} datapoints, which exceeds the limit of "
+            f"{_STATISTICS_DATAPOINTS:,}. You may reduce the datapoints requested by increasing Period, or "
+            "decreasing the time range."
+        )
+    metric = _metric(request)
+    datapoints = [
+        {"Timestamp": _at(begin), "Unit": unit, **_measured(sample, simple, extended)}
+        for unit in ([request["Unit"]] if request.get("Unit") else store.units(metric))
+        for begin, sample in store.samples(metric, start=start, end=end, period=period, unit=unit).items()
+    ]
+    shuffled = sorted(datapoints, key=lambda point: zlib.crc32(str(point["Timestamp"]).encode()))
+    return {"Label": metric.name, "Datapoints": shuffled}
+
+
+def list_metrics(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    recently = (now - timedelta(hours=3)).timestamp() if request.get("RecentlyActive") else None
+    found = [metric for metric in store.metrics(active_since=recently) if _matches(metric, request)]
+    metrics, token = page(found, request.get("NextToken"), _METRICS_ON_PAGE)
+    return answer({"Metrics": [_described(metric) for metric in metrics], "NextToken": token})
+
+
+def _check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
+    if not 1 <= len(queries) <= _QUERIES:
+        raise ValidationError(f"MetricDataQueries must have 1 to {_QUERIES} members (got {len(queries)})")
+    seen = set()
+    for place, query in enumerate(queries, 1):
+        path = f"MetricDataQueries.member.{place}"
+        if not _ID.fullmatch(query["Id"]) or query["Id"] in seen:
+            raise ValidationError(
+                f"The value {query['Id']} for parameter {path}.Id is invalid or not unique."
+            )
+        seen.add(query["Id"])
+        if ("MetricStat" in query) == ("Expression" in query):
+            raise ValidationError(f"{path} must have exactly one of MetricStat and Expression.")
+        if "MetricStat" in query:
+            _check_stat(query["MetricStat"], f"{path}.MetricStat")
+
+
+def _check_stat(stat: Mapping[str, Any], path: str) -> None:
+    _check_period(stat["Period"], ValidationError)
+    if not is_statistic(stat["Stat"]):
+        raise ValidationError(f"The value {stat['Stat']} for parameter {path}.Stat is not supported.")
+
+
+def _check_statistics(simple: Sequence[str], extended: Sequence[str]) -> None:
+    if bool(simple) == bool(extended):
+        raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
+    for name in (name for name in simple if name not in SIMPLE_STATISTICS):
+        raise InvalidParameterValue(f"The value {name} for parameter Statistics is invalid.")
+    for name in (name for name in extended if not is_percentile(name)):
+        raise InvalidParameterValue(f"The value {name} for parameter ExtendedStatistics is not supported.")
+
+
+def _check_period(period: int, error: type[CloudWatchError]) -> None:
+    if period not in _SHORT_PERIODS and (period < MINUTE or period % MINUTE):
+        raise error(f"Period must be 1, 5, 10, 20, 30 or a multiple of 60 (got {period})")
+
+
+def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int, int]:
+    start, end = moment(request["StartTime"]).timestamp(), moment(request["EndTime"]).timestamp()
+    if start >= end:
+        raise error("The parameter StartTime must be less than the parameter EndTime.")
+    return int(start), -int(-end // 1)
+
+
+def _rounded(start: int, period: int) -> int:
+    """Round the start down: to a whole minute, or to the period where that is shorter."""
+    return start - start % min(period, MINUTE)
+
+
+def _points_of(
+    store: MetricStore, query: Mapping[str, Any], series: Mapping[str, Points], start: int, end: int
+) -> Points:
+    if "Expression" in query:
+        return calculate(query["Id"], query["Expression"], series)
+    stat = query["MetricStat"]
+    period = stat["Period"]
+    samples = store.samples(
+        _metric(stat["Metric"]), start=_rounded(start, period), end=end, period=period, unit=stat.get("Unit")
+    )
+    values = ((begin, statistic(sample, stat["Stat"])) for begin, sample in samples.items())
+    return {begin: value for begin, value in values if value is not None}
+
+
+def _data_page(
+    queries: Iterable[Mapping[str, Any]],
+    rows: Mapping[str, Sequence[tuple[int, float]]],
+    offset: int,
+    limit: int,
+) -> dict[str, Any]:
+    results, before = [], 0
+    for query in queries:
+        row = rows[query["Id"]]
+        begin, end = max(offset - before, 0), max(offset + limit - before, 0)
+        results.append(_result(query, row[begin:end], complete=end >= len(row)))
+        before += len(row)
+    more = token_at(offset + limit) if offset + limit < before else None
+    return answer({"MetricDataResults": results, "Messages": [], "NextToken": more})
+
+
+def _result(query: Mapping[str, Any], row: Sequence[tuple[int, float]], *, complete: bool) -> dict[str, Any]:
+    stat = query.get("MetricStat")
+    name = stat["Metric"]["MetricName"] if stat else query["Id"]
+    return {
+        "Id": query["Id"],
+        "Label": query.get("Label") or name,
+        "Timestamps": [_at(begin) for begin, _ in row],
+        "Values": [value for _, value in row],
+        "StatusCode": "Complete" if complete else "PartialData",
+    }
+
+
+def _measured(sample: Sample, simple: Iterable[str], extended: Iterable[str]) -> dict[str, Any]:
+    measured: dict[str, Any] = {name: statistic(sample, name) for name in simple}
+    percentiles = {name: statistic(sample, name) for name in extended}
+    known = {name: value for name, value in percentiles.items() if value is not None}
+    return {**measured, "ExtendedStatistics": known} if known else measured
+
+
+def _matches(metric: Metric, request: Mapping[str, Any]) -> bool:
+    have = dict(metric.dimensions)
+    return (
+        request.get("Namespace") in (None, metric.namespace)
+        and request.get("MetricName") in (None, metric.name)
+        and all(
+            each["Name"] in have and each.get("Value") in (None, have[each["Name"]])
+            for each in request.get("Dimensions") or ()
+        )
+    )
+
+
+def _metric(given: Mapping[str, Any]) -> Metric:
+    dimensions = {each["Name"]: each["Value"] for each in given.get("Dimensions") or ()}
+    return Metric.of(given["Namespace"], given["MetricName"], dimensions)
+
+
+def _described(metric: Metric) -> dict[str, Any]:
+    dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions]
+    return {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions}
+
+
+def _at(second: int) -> datetime:
+    return datetime.fromtimestamp(second, timezone.utc)

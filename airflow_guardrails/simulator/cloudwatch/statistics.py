@@ -1,0 +1,166 @@
+"""The statistics CloudWatch offers, computed from raw values."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_guardrails.simulator.cloudwatch.errors import ValidationError
+
+Points = Mapping[int, float]
+_OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+
+
+def calculate(query_id: str, expression: str, series: Mapping[str, Points]) -> Points:
+    """
+    Return an expression's points: where every id it names has one and nothing is divided by zero.
+
+    :raises ValidationError: for functions and everything else that is not + - * / ( ), numbers and known ids.
+    """
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        raise _refused(query_id, expression) from None
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if not names or not names <= set(series) or not _is_arithmetic(tree):
+        raise _refused(query_id, expression)
+    common = set.intersection(*(set(series[name]) for name in names))
+    points = {at: _value(tree, {name: series[name][at] for name in names}) for at in sorted(common)}
+    return {at: value for at, value in points.items() if value is not None}
+
+
+def _is_arithmetic(node: ast.expr) -> bool:
+    if isinstance(node, ast.BinOp):
+        return type(node.op) in _OPERATORS and _is_arithmetic(node.left) and _is_arithmetic(node.right)
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub) and _is_arithmetic(node.operand)
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) in (int, float))
+
+
+def _value(node: ast.expr, values: Mapping[str, float]) -> float | None:
+    try:
+        return _calculated(node, values)
+    except ArithmeticError:
+        return None
+
+
+def _calculated(node: ast.expr, values: Mapping[str, float]) -> float:
+    if isinstance(node, ast.BinOp):
+        return _OPERATORS[type(node.op)](_calculated(node.left, values), _calculated(node.right, values))
+    if isinstance(node, ast.UnaryOp):
+        return -_calculated(node.operand, values)
+    return values[node.id] if isinstance(node, ast.Name) else float(ast.literal_eval(node))
+
+
+def _refused(query_id: str, expression: str) -> ValidationError:
+    return ValidationError(
+        f"Error in expression '{query_id}': {expression} is not simulated; "
+        "use + - * / and parentheses over numbers and the ids of other queries"
+    )
+
+
+_PERCENTILE = re.compile(r"p(100|\d{1,2}(\.\d{1,10})?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatisticSet:
+    """Values summed up before they were published; what lies between minimum and maximum is not known."""
+
+    sample_count: float
+    sum: float
+    minimum: float
+    maximum: float
+
+    @classmethod
+    def repeated(cls, value: float, count: float) -> StatisticSet:
+        return cls(sample_count=count, sum=value * count, minimum=value, maximum=value)
+
+    @property
+    def known(self) -> bool:
+        return self.sample_count == 1 or self.minimum == self.maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was measured in one period: never empty."""
+
+    values: Sequence[float]
+    sets: Sequence[StatisticSet] = ()
+
+    @property
+    def count(self) -> float:
+        return len(self.values) + sum(s.sample_count for s in self.sets)
+
+    @property
+    def sum(self) -> float:
+        return sum(self.values) + sum(s.sum for s in self.sets)
+
+    @property
+    def average(self) -> float:
+        return self.sum / self.count
+
+    @property
+    def minimum(self) -> float:
+        return min([*self.values, *(s.minimum for s in self.sets)])
+
+    @property
+    def maximum(self) -> float:
+        return max([*self.values, *(s.maximum for s in self.sets)])
+
+    def percentile(self, percent: float) -> float | None:
+        """
+        Return the smallest value that at least *percent* (0 to 100) of all values do not exceed.
+
+        None if the period holds a set whose values are not known, as in AWS.
+        """
+        if not all(s.known for s in self.sets):
+            return None
+        if not self.sets:
+            rank = math.ceil(len(self.values) * percent / 100)
+            return sorted(self.values)[max(rank, 1) - 1]
+        return self._weighted_percentile(percent)
+
+    def _weighted_percentile(self, percent: float) -> float:
+        single, repeated = ((v, 1.0) for v in self.values), ((s.minimum, s.sample_count) for s in self.sets)
+        weighted = sorted([*single, *repeated])
+        rank, passed = self.count * percent / 100, 0.0
+        for value, weight in weighted:
+            passed += weight
+            if passed >= rank:
+                return value
+        return weighted[-1][0]
+
+
+_SIMPLE: dict[str, Callable[[Sample], float]] = {
+    "SampleCount": lambda sample: sample.count,
+    "Sum": lambda sample: sample.sum,
+    "Average": lambda sample: sample.average,
+    "Minimum": lambda sample: sample.minimum,
+    "Maximum": lambda sample: sample.maximum,
+}
+SIMPLE_STATISTICS = tuple(_SIMPLE)
+
+
+def is_percentile(name: str) -> bool:
+    """Whether *name* is p0 to p100, with up to ten decimals (tm, wm, tc, ts and the like are not offered)."""
+    return _PERCENTILE.fullmatch(name) is not None
+
+
+def is_statistic(name: str) -> bool:
+    return name in _SIMPLE or is_percentile(name)
+
+
+def statistic(sample: Sample, name: str) -> float | None:
+    """Return the statistic called *name*, or None where the data cannot tell it."""
+    if name in _SIMPLE:
+        return _SIMPLE[name](sample)
+    return sample.percentile(float(name[1:]))

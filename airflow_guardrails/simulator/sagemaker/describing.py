@@ -1,0 +1,109 @@
+"""Endpoints in the words of DescribeEndpoint and ListEndpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_guardrails.simulator.sagemaker.endpoints import Description, Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Stage, Variant
+
+_PASSED_ON = ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")
+_PASSED_ON_PER_VARIANT = ("ManagedInstanceScaling", "RoutingConfig")
+
+
+def describe(endpoint: Endpoint) -> Description:
+    """DescribeEndpoint's answer; without a pending deployment unless a new configuration is on its way."""
+    return present(
+        **summarize(endpoint),
+        EndpointConfigName=endpoint.config_name,
+        FailureReason=endpoint.failure_reason,
+        LastDeploymentConfig=endpoint.last_deployment_config,
+        PendingDeploymentSummary=_pending(endpoint),
+        **(_serving(endpoint.blue) if endpoint.blue else {}),
+    )
+
+
+def summarize(endpoint: Endpoint) -> dict[str, Any]:
+    """ListEndpoints' row: it does not tell the configuration."""
+    return {
+        "EndpointName": endpoint.name,
+        "EndpointArn": endpoint.arn,
+        "CreationTime": endpoint.created_at,
+        "LastModifiedTime": endpoint.modified_at,
+        "EndpointStatus": endpoint.shown_status,
+    }
+
+
+SUMMARY_FIELDS = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
+
+
+def present(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _serving(fleet: Fleet) -> dict[str, Any]:
+    return {
+        "ProductionVariants": [_variant(variant, fleet) for variant in fleet.variants],
+        "ShadowProductionVariants": [_variant(fleet.shadow, fleet)] if fleet.shadow else None,
+        "DataCaptureConfig": _data_capture(fleet.config.get("DataCaptureConfig")),
+        **{key: fleet.config.get(key) for key in _PASSED_ON},
+    }
+
+
+def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
+    green = endpoint.green
+    if green is None or green.hidden or not endpoint.in_flight:
+        return None
+    return present(
+        EndpointConfigName=green.config_name,
+        StartTime=green.launched_at,
+        ProductionVariants=[_pending_variant(variant, green) for variant in green.variants],
+        ShadowProductionVariants=[_pending_variant(green.shadow, green)] if green.shadow else None,
+    )
+
+
+def _pending_variant(variant: Variant, green: Fleet) -> dict[str, Any]:
+    return {**_variant(variant, green), **present(InstanceType=variant.instance_type)}
+
+
+def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:
+    return present(
+        VariantName=variant.name,
+        DeployedImages=_images(variant, fleet),
+        CurrentWeight=variant.weight,
+        DesiredWeight=variant.desired_weight,
+        **_capacity(variant),
+        VariantStatus=[_stage(variant.stage)] if variant.stage else None,
+        **{key: variant.spec.get(key) for key in _PASSED_ON_PER_VARIANT},
+    )
+
+
+def _capacity(variant: Variant) -> dict[str, Any]:
+    if serverless := variant.spec.get("ServerlessConfig"):
+        return {"CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+    return {"CurrentInstanceCount": variant.active, "DesiredInstanceCount": variant.desired}
+
+
+def _images(variant: Variant, fleet: Fleet) -> list[dict[str, Any]] | None:
+    image = variant.model.image
+    if image is None:
+        return None
+    return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": fleet.launched_at}]
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {"Status": stage.status, "StatusMessage": stage.message, "StartTime": stage.since}
+
+
+def _data_capture(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }

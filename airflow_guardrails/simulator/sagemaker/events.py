@@ -1,0 +1,161 @@
+"""What SageMaker tells EventBridge: every new status of an endpoint, and every stage of a deployment."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.endpoints import Description
+
+STATE_CHANGE = "SageMaker Endpoint State Change"
+DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
+
+# What the published examples show of each, and no more: a consumer cannot count on anything else.
+_NAMES = ("EndpointName", "EndpointArn", "EndpointConfigName")
+_TIMES = ("CreationTime", "LastModifiedTime")
+_PER_VARIANT = (
+    "VariantName",
+    "CurrentWeight",
+    "DesiredWeight",
+    "CurrentInstanceCount",
+    "DesiredInstanceCount",
+    "VariantStatus",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What SageMaker puts on the bus, *resource* being the endpoint's ARN; times in *detail* are epoch ms."""
+
+    id: str
+    detail_type: str
+    at: datetime
+    resource: str
+    detail: Mapping[str, Any]
+
+
+class EventBus(Protocol):
+    """Takes events to whoever made a rule for them."""
+
+    def has_rules(self, region: str) -> bool: ...
+
+    def put(self, event: Event, *, region: str) -> None:
+        """Deliver *event*, or fail without a word to SageMaker."""
+
+
+class NoEventBus:
+    """Where no server runs: nobody can have made a rule."""
+
+    def has_rules(self, region: str) -> bool:  # noqa: ARG002
+        return False
+
+    def put(self, event: Event, *, region: str) -> None:
+        """Drop it."""
+
+
+class Announcements:
+    """
+    The events of one region, sent while there are rules: twice, late or not at all, as the knobs say.
+
+    An event that is sent twice has two ids; each of the two can be lost.
+    """
+
+    def __init__(
+        self, *, region: str, clock: Clock, knobs: Knobs, rng: random.Random, bus: Callable[[], EventBus]
+    ) -> None:
+        self._region = region
+        self._clock = clock
+        self._knobs = knobs
+        self._rng = rng
+        self._bus = bus
+
+    @property
+    def heard(self) -> bool:
+        return self._bus().has_rules(self._region)
+
+    def compare(
+        self, before: Description | None, now: Description, *, tags: Mapping[str, str], staged: bool
+    ) -> None:
+        """Send what has changed; stages only if *staged*: some endpoints do not tell theirs."""
+        detail = _detail(now, tags)
+        if before is None or before["EndpointStatus"] != now["EndpointStatus"]:
+            self._send(STATE_CHANGE, detail)
+        if staged and before is not None and _stages(before) != _stages(now):
+            self._send(DEPLOYMENT_STATE_CHANGE, {**detail, **_pending(now)})
+
+    def _send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        copies = 2 if self._rng.random() < self._knobs.event_duplicate_probability else 1
+        for _ in range(copies):
+            event = Event(
+                id=str(UUID(int=self._rng.getrandbits(128), version=4)),
+                detail_type=detail_type,
+                at=self._clock.now(),
+                resource=detail["EndpointArn"],
+                detail=detail,
+            )
+            if self._rng.random() >= self._knobs.event_loss_probability:
+                self._deliver(event)
+
+    def _deliver(self, event: Event) -> None:
+        if delay := self._knobs.event_delay_seconds:
+            self._clock.after(delay, lambda: self._bus().put(event, region=self._region))
+        else:
+            self._bus().put(event, region=self._region)
+
+
+def _detail(look: Description, tags: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **{name: look[name] for name in _NAMES},
+        "ProductionVariants": _variants(look),
+        "EndpointStatus": upper_snake(look["EndpointStatus"]),
+        **{name: _plain(look[name]) for name in _TIMES},
+        "Tags": dict(tags),
+    }
+
+
+def upper_snake(status: str) -> str:
+    """EventBridge's word for a status: IN_SERVICE for InService."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", status).upper()
+
+
+def _pending(look: Description) -> dict[str, Any]:
+    # A change of capacity has stages too, and nothing pending.
+    pending = look.get("PendingDeploymentSummary")
+    if pending is None:
+        return {}
+    told = {
+        "EndpointConfigName": pending["EndpointConfigName"],
+        "StartTime": _plain(pending["StartTime"]),
+        "ProductionVariants": _variants(pending),
+    }
+    return {"PendingDeploymentSummary": told}
+
+
+def _variants(look: Description) -> list[dict[str, Any]]:
+    return [
+        {name: _plain(variant[name]) for name in _PER_VARIANT if name in variant}
+        for variant in look.get("ProductionVariants", ())
+    ]
+
+
+def _stages(look: Description) -> list[Any]:
+    pending = look.get("PendingDeploymentSummary", {})
+    variants = (*look.get("ProductionVariants", ()), *pending.get("ProductionVariants", ()))
+    return [variant.get("VariantStatus") for variant in variants]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return round(value.timestamp() * 1000)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(item) for item in value]
+    return value

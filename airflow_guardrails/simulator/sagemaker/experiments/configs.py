@@ -1,0 +1,94 @@
+"""The fleets that an inference experiment brings up: production with the shadow, and what is left of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue
+from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment, Outcome
+from airflow_guardrails.simulator.sagemaker.experiments.requests import ModelVariants, as_spec, shadow_spec
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, launch
+from airflow_guardrails.simulator.sagemaker.resources import Model
+
+
+def own_name(experiment: Experiment, knobs: Knobs) -> str:
+    """What a configuration made for *experiment* is called; how SageMaker calls it is not known."""
+    told = knobs.experiment_config_name or "{experiment}"
+    return told.replace("{endpoint}", experiment.endpoint_name).replace("{experiment}", experiment.name)
+
+
+def with_shadow(
+    experiment: Experiment,
+    variants: ModelVariants,
+    blue: Fleet,
+    model_of: Callable[[str], Model],
+    *,
+    name: str,
+    now: datetime,
+) -> Fleet:
+    spec = shadow_spec(variants, experiment.request, blue.variants[0].weight)
+    config = {**blue.config, "EndpointConfigName": name, "ShadowProductionVariants": [spec]}
+    if "KmsKey" in experiment.request:
+        config["KmsKeyId"] = experiment.request["KmsKey"]
+    models = {**_models(blue), spec["ModelName"]: model_of(spec["ModelName"])}
+    green = launch(config, models, now=now, retained=_production(blue))
+    sample(green, experiment)
+    return green
+
+
+def sample(fleet: Fleet, experiment: Experiment) -> None:
+    """Let the shadow get as much as the experiment says."""
+    if fleet.shadow:
+        fleet.shadow.sampling = experiment.sampling
+        fleet.shadow.weight = fleet.shadow.desired_weight = fleet.variants[0].weight * experiment.sampling
+
+
+def without_experiment(
+    experiment: Experiment,
+    outcome: Outcome,
+    blue: Fleet,
+    catalogue: Catalogue,
+    *,
+    knobs: Knobs,
+    now: datetime,
+) -> Fleet:
+    """What *outcome* leaves of *blue*, which serves with the shadow."""
+    assert experiment.original
+    production = [*experiment.original["ProductionVariants"]]
+    retained, models = _production(blue), _models(blue)
+    kept = experiment.source_name
+    if outcome.shadow == "Promote":
+        assert blue.shadow
+        kept = experiment.shadow_name
+        production, retained = [as_spec(experiment.model_variants[kept])], {kept: blue.shadow}
+    if kept in outcome.desired:
+        production, retained = [as_spec(outcome.desired[kept])], {}
+    config = {**experiment.original, "ProductionVariants": production}
+    if outcome.shadow == "Retain":
+        (spec,) = blue.config["ShadowProductionVariants"]
+        desired = outcome.desired.get(experiment.shadow_name)
+        config["ShadowProductionVariants"] = [{**spec, **(as_spec(desired) if desired else {})}]
+    models |= {v["ModelName"]: catalogue.model(v["ModelName"]) for v in outcome.desired.values()}
+    if config != experiment.original or knobs.experiment_end_config == "new":
+        config["EndpointConfigName"] = catalogue.free_config_name(own_name(experiment, knobs))
+        catalogue.keep_config(config)
+    # A promoted shadow has the weight of a production variant.
+    excluded = ["DesiredWeight"] if outcome.shadow == "Promote" else []
+    return launch(config, models, now=now, retained=retained, excluded=excluded)
+
+
+def ending_as(stopping: Outcome, written: Outcome) -> Outcome:
+    """What is under way, to another status for another reason."""
+    return replace(stopping, status=written.status, reason=written.reason)
+
+
+def _production(fleet: Fleet) -> Mapping[str, Any]:
+    return {variant.name: variant for variant in fleet.variants}
+
+
+def _models(fleet: Fleet) -> dict[str, Model]:
+    return {variant.model.name: variant.model for variant in fleet.deployed}

@@ -1,0 +1,171 @@
+"""What requests about inference experiments ask for, or why they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_guardrails.simulator.engine.errors import ExperimentInvalid
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment, Outcome
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet
+
+Request = Mapping[str, Any]
+ModelVariants = dict[str, Mapping[str, Any]]
+
+# What may become of the production variant and the shadow: no published sentence says which pairs are legal.
+_LEGAL = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
+_FIXED_WHILE_RUNNING = ("ModelVariants", "DataStorageConfig")
+
+
+def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
+    """The request's model variants by name; raises ExperimentInvalid where its parts do not fit together."""
+    source, shadow = _names(request)
+    variants = {variant["VariantName"]: variant for variant in request["ModelVariants"]}
+    if source == shadow:
+        raise ExperimentInvalid(knobs, f"the shadow must be another variant than its source ({source})")
+    if (
+        len(variants) != len(request["ModelVariants"])
+        or shadow not in variants
+        or variants.keys() - {source, shadow}
+    ):
+        raise ExperimentInvalid(
+            knobs,
+            f"ModelVariants must be {shadow}, and {source} at most "
+            f"(got {[variant['VariantName'] for variant in request['ModelVariants']]})",
+        )
+    (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
+    if mode["SamplingPercentage"] < 1:
+        raise ExperimentInvalid(
+            knobs, f"SamplingPercentage must be from 1 to 100 (got {mode['SamplingPercentage']})"
+        )
+    for name, variant in variants.items():
+        if _infrastructure(variant)["InstanceCount"] < 1:
+            raise ExperimentInvalid(knobs, f"InstanceCount of {name} must be at least 1 (got 0)")
+    return variants
+
+
+def with_production(variants: ModelVariants, request: Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
+    """
+    Both variants of an experiment: production as *fleet* deploys it, and the shadow.
+
+    Raise ExperimentInvalid where an endpoint that *fleet* serves cannot have this experiment.
+    """
+    source, shadow = _names(request)
+    if fleet.names != [source] or fleet.shadow:
+        raise ExperimentInvalid(
+            knobs,
+            f"the endpoint must have {source} as its only variant (got "
+            f"{[variant.name for variant in fleet.deployed]})",
+        )
+    deployed = fleet.variants[0]
+    given = variants.get(source, {}).get("ModelName", deployed.model.name)
+    if given != deployed.model.name and knobs.experiment_production_differs == "reject":
+        raise ExperimentInvalid(
+            knobs,
+            f"{source} runs model {deployed.model.name}, ModelVariants must not say otherwise (got {given})",
+        )
+    production = _as_model_variant(
+        source, deployed.model.name, instance_type=deployed.instance_type, instances=deployed.desired
+    )
+    return {source: production, shadow: variants[shadow]}
+
+
+def shadow_spec(variants: ModelVariants, request: Request, production_weight: float) -> dict[str, Any]:
+    """The shadow as an endpoint configuration has it; its weight tells what is sampled."""
+    _, shadow = _names(request)
+    (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
+    return {
+        **as_spec(variants[shadow]),
+        "InitialVariantWeight": production_weight * mode["SamplingPercentage"] / 100,
+    }
+
+
+def as_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """A model variant as a variant of an endpoint configuration."""
+    infrastructure = _infrastructure(variant)
+    return {
+        "VariantName": variant["VariantName"],
+        "ModelName": variant["ModelName"],
+        "InstanceType": infrastructure["InstanceType"],
+        "InitialInstanceCount": infrastructure["InstanceCount"],
+    }
+
+
+def updated(experiment: Experiment, request: Request, knobs: Knobs) -> dict[str, Any]:
+    """The experiment's request with what an update says instead; model variants are replaced by name."""
+    merged = {**experiment.request, **{key: value for key, value in request.items() if key != "Name"}}
+    if experiment.status == "Running":
+        _check_while_running(experiment, request, merged, knobs)
+    if "ModelVariants" in request:
+        by_name = {v["VariantName"]: v for v in experiment.request["ModelVariants"]}
+        by_name |= {v["VariantName"]: v for v in request["ModelVariants"]}
+        merged["ModelVariants"] = list(by_name.values())
+    return merged
+
+
+def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
+    """What StopInferenceExperiment asks for; a variant it does not name is kept, or gives way."""
+    source, shadow = experiment.source_name, experiment.shadow_name
+    actions = request["ModelVariantActions"]
+    _check_names(actions, experiment, "ModelVariantActions", knobs)
+    promoted = actions.get(shadow) == "Promote"
+    pair = (actions.get(source, "Remove" if promoted else "Retain"), actions.get(shadow, "Remove"))
+    desired = {variant["VariantName"]: variant for variant in request.get("DesiredModelVariants", ())}
+    _check_names(desired, experiment, "DesiredModelVariants", knobs)
+    if pair not in _LEGAL or (pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"):
+        raise ExperimentInvalid(knobs, f"{source} cannot be {pair[0]} where {shadow} is {pair[1]}")
+    if promoted and shadow not in desired and knobs.promote_without_desired == "reject":
+        raise ExperimentInvalid(knobs, f"DesiredModelVariants must hold {shadow}, which is promoted")
+    return Outcome(
+        status=request.get("DesiredState") or knobs.experiment_stop_state,
+        production=pair[0],
+        shadow=pair[1],
+        desired=desired,
+        reason=request.get("Reason"),
+    )
+
+
+def _check_while_running(experiment: Experiment, request: Request, merged: Request, knobs: Knobs) -> None:
+    fixed = [
+        key
+        for key in _FIXED_WHILE_RUNNING
+        if request.get(key, merged.get(key)) != experiment.request.get(key)
+    ]
+    if fixed or _names(merged) != _names(experiment.request):
+        raise ExperimentInvalid(
+            knobs,
+            "only Description, SamplingPercentage and EndTime can change while the experiment is running "
+            f"(got {', '.join(fixed) or 'other variant names'})",
+        )
+
+
+def _check_names(given: Mapping[str, Any], experiment: Experiment, field: str, knobs: Knobs) -> None:
+    if unknown := sorted(set(given) - set(experiment.model_variants)):
+        raise ExperimentInvalid(
+            knobs, f"{field} must name variants of {sorted(experiment.model_variants)} (got {unknown})"
+        )
+
+
+def _names(request: Request) -> tuple[str, str]:
+    mode = request["ShadowModeConfig"]
+    (shadow,) = mode["ShadowModelVariants"]
+    return mode["SourceModelVariantName"], shadow["ShadowModelVariantName"]
+
+
+def _infrastructure(variant: Mapping[str, Any]) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = variant["InfrastructureConfig"]["RealTimeInferenceConfig"]
+    return config
+
+
+def _as_model_variant(
+    name: str, model_name: str, *, instance_type: str | None, instances: int
+) -> dict[str, Any]:
+    return {
+        "ModelName": model_name,
+        "VariantName": name,
+        "InfrastructureConfig": {
+            "InfrastructureType": "RealTimeInference",
+            "RealTimeInferenceConfig": {"InstanceType": instance_type or "", "InstanceCount": instances},
+        },
+    }

@@ -1,0 +1,166 @@
+"""Inference experiments of one region, operation by operation."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.errors import ExperimentConflict, ExperimentInUse, ExperimentNotFound
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.catalogue import Answer, Catalogue, Request
+from airflow_guardrails.simulator.sagemaker.experiments import requests
+from airflow_guardrails.simulator.sagemaker.experiments.experiment import (
+    CHANGEABLE,
+    TERMINAL,
+    Experiment,
+    Outcome,
+)
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Hosting, Lives
+from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentLooks
+from airflow_guardrails.simulator.sagemaker.experiments.schedule import changed_schedule, new_schedule
+from airflow_guardrails.simulator.sagemaker.listing import page
+
+_GONE_REMEMBERED = 1000
+
+
+class Experiments:
+    """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
+
+    def __init__(
+        self,
+        *,
+        lives: Lives,
+        looks: ExperimentLooks,
+        hosting: Hosting,
+        catalogue: Catalogue,
+        clock: Clock,
+        knobs: Knobs,
+    ) -> None:
+        self._lives = lives
+        self._looks = looks
+        self._hosting = hosting
+        self._catalogue = catalogue
+        self._clock = clock
+        self._knobs = knobs
+        self._experiments: dict[str, Experiment] = {}
+        self._gone: deque[Experiment] = deque(maxlen=_GONE_REMEMBERED)
+        self._scripts: dict[str, tuple[float, Outcome]] = {}
+
+    def create_inference_experiment(self, request: Request) -> Answer:
+        name, endpoint_name = request["Name"], request["EndpointName"]
+        self._lives.check_free(name, endpoint_name)
+        if name in self._experiments:
+            raise ExperimentInUse(self._knobs, name=name, endpoint=endpoint_name)
+        experiment = Experiment(
+            name=name,
+            arn=self._catalogue.arn("inference-experiment", name),
+            request={key: value for key, value in request.items() if key not in {"Name", "Tags", "Schedule"}},
+            model_variants=self._lives.model_variants(request),
+            schedule=new_schedule(request.get("Schedule"), now=self._clock.now(), knobs=self._knobs),
+            created_at=self._clock.now(),
+        )
+        self._experiments[name] = experiment
+        self._catalogue.tags.start(experiment.arn, request)
+        self._lives.begin(experiment)
+        if script := self._scripts.pop(name, None):
+            self._lives.write_down(experiment, *script)
+        return {"InferenceExperimentArn": experiment.arn}
+
+    def describe_inference_experiment(self, request: Request) -> Answer:
+        experiment = self._find(request["Name"])
+        return self._looks.describe(experiment, self._hosting.endpoint(experiment.endpoint_name))
+
+    def list_inference_experiments(self, request: Request) -> Answer:
+        rows = self._looks.summaries(self._experiments.values(), self._gone)
+        return page(rows, request, kind="", key="InferenceExperiments")
+
+    def update_inference_experiment(self, request: Request) -> Answer:
+        experiment = self._find_in(CHANGEABLE, request["Name"], "updated")
+        running = experiment.status == "Running"
+        merged = requests.updated(experiment, request, self._knobs)
+        schedule = changed_schedule(
+            experiment.schedule,
+            merged.pop("Schedule", None),
+            running=running,
+            now=self._clock.now(),
+            knobs=self._knobs,
+        )
+        if running:
+            requests.model_variants(merged, self._knobs)
+            variants = experiment.model_variants
+        else:
+            variants = self._lives.model_variants(merged)
+        self._freeze(experiment)
+        experiment.model_variants = variants
+        experiment.request, experiment.schedule = merged, schedule
+        self._lives.enter(experiment, "Updating")
+        self._lives.later(experiment, self._lives.sample if running else self._lives.ready)
+        return {"InferenceExperimentArn": experiment.arn}
+
+    def start_inference_experiment(self, request: Request) -> Answer:
+        experiment = self._find_in({"Created"}, request["Name"], "started")
+        self._freeze(experiment)
+        experiment.schedule = experiment.schedule.started(self._clock.now())
+        self._lives.start(experiment)
+        return {"InferenceExperimentArn": experiment.arn}
+
+    def stop_inference_experiment(self, request: Request) -> Answer:
+        experiment = self._find_in(CHANGEABLE, request["Name"], "stopped")
+        outcome = requests.outcome(experiment, request, self._knobs)
+        self._freeze(experiment)
+        self._lives.conclude(experiment, outcome)
+        return {"InferenceExperimentArn": experiment.arn}
+
+    def delete_inference_experiment(self, request: Request) -> Answer:
+        """Forget it, and leave its endpoint as it is."""
+        waiting = {"Created"} if self._knobs.experiment_delete_created == "accept" else set()
+        experiment = self._find_in(TERMINAL | waiting, request["Name"], "deleted")
+        self._lives.forget(experiment)
+        del self._experiments[experiment.name]
+        self._gone.append(experiment)
+        experiment.history.record(self._clock.now(), None)
+        self._catalogue.tags.forget(experiment.arn)
+        return {"InferenceExperimentArn": experiment.arn}
+
+    def script_ending(
+        self,
+        name: str,
+        *,
+        status: str,
+        reason: str | None = None,
+        after_seconds: float = 0.0,
+        keep_shadow: bool = False,
+    ) -> None:
+        """
+        End the experiment of that name, or the next that is given it, *after_seconds* after its creation.
+
+        Its shadow is taken down first, unless *keep_shadow* leaves the endpoint as it then is. One that is
+        stopping by then ends in *status*, too. Raise ValueError for a status that is no ending and for an
+        experiment that has ended.
+        """
+        if status not in TERMINAL:
+            raise ValueError(f"status must be one of {sorted(TERMINAL)} (got {status!r})")
+        experiment = self._experiments.get(name)
+        outcome = Outcome(status=status, shadow="Retain" if keep_shadow else "Remove", reason=reason)
+        if experiment is None:
+            self._scripts[name] = (after_seconds, outcome)
+        elif experiment.over:
+            raise ValueError(f"experiment {name} has ended: it is {experiment.status}")
+        else:
+            self._lives.write_down(experiment, after_seconds, outcome)
+
+    def _freeze(self, experiment: Experiment) -> None:
+        self._looks.freeze(experiment, self._hosting.endpoint(experiment.endpoint_name))
+
+    def _find(self, name: str) -> Experiment:
+        experiment = self._experiments.get(name)
+        if experiment is None or not self._looks.visible(experiment):
+            raise ExperimentNotFound(self._knobs, arn=self._catalogue.arn("inference-experiment", name))
+        return experiment
+
+    def _find_in(self, statuses: Collection[str], name: str, what: str) -> Experiment:
+        experiment = self._find(name)
+        if experiment.status not in statuses:
+            raise ExperimentConflict(self._knobs, arn=experiment.arn, status=experiment.status, action=what)
+        return experiment

@@ -1,0 +1,30 @@
+"""Quotas: how many instances may run, in the region and behind one endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from airflow_guardrails.simulator.engine.errors import ResourceLimitExceeded
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet
+
+_PER_ENDPOINT = "Maximum number of instances per endpoint"
+
+
+def check(
+    fleet: Fleet,
+    wanted: int,
+    *,
+    endpoint: Endpoint | None = None,
+    endpoints: Collection[Endpoint],
+    knobs: Knobs,
+) -> None:
+    """Raise ResourceLimitExceeded when *endpoint*, or all, may not have *wanted* instances more."""
+    for resource, limit, sharing in (
+        (_PER_ENDPOINT, knobs.endpoint_instance_limit, [endpoint] if endpoint else []),
+        (f"{fleet.variants[0].instance_type} for endpoint usage", knobs.instance_limit, endpoints),
+    ):
+        used = sum(one.instances for one in sharing)
+        if limit is not None and wanted > 0 and used + wanted > limit:
+            raise ResourceLimitExceeded(resource=resource, limit=limit, used=used, wanted=wanted)

@@ -1,0 +1,76 @@
+"""Filters, order and pages of SageMaker's List operations."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_guardrails.simulator.engine.errors import ValidationException
+
+Summary = Mapping[str, Any]
+
+_DEFAULT_PAGE = 10
+
+
+def page(rows: Sequence[Summary], request: Mapping[str, Any], *, kind: str, key: str) -> dict[str, Any]:
+    """
+    One page of *rows* under *key*: the newest ten, unless the request says otherwise.
+
+    *kind* is the prefix of the summaries' fields, as in ``EndpointName``.
+    """
+    found = [row for row in rows if _wanted(row, request, kind)]
+    found.sort(
+        key=lambda row: (row[_sort_field(request, kind)], row[f"{kind}Name"]),
+        reverse=request.get("SortOrder", "Descending") == "Descending",
+    )
+    return cut(found, request, key=key, default=_DEFAULT_PAGE)
+
+
+def cut(rows: Sequence[Any], request: Mapping[str, Any], *, key: str, default: int) -> dict[str, Any]:
+    start = _offset(request.get("NextToken"))
+    end = start + (request.get("MaxResults") or default)
+    answer: dict[str, Any] = {key: list(rows[start:end])}
+    if end < len(rows):
+        answer["NextToken"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
+    return answer
+
+
+def _wanted(row: Summary, request: Mapping[str, Any], kind: str) -> bool:
+    return (
+        request.get("NameContains", "") in row[f"{kind}Name"]
+        and request.get("StatusEquals") in {None, row.get(f"{kind}Status")}
+        and all(_in_time(row, request, field) for field in ("CreationTime", "LastModifiedTime"))
+    )
+
+
+def _in_time(row: Summary, request: Mapping[str, Any], field: str) -> bool:
+    after, before = moment(request.get(f"{field}After")), moment(request.get(f"{field}Before"))
+    return (after is None or row[field] >= after) and (before is None or row[field] < before)
+
+
+def moment(value: Any) -> datetime | None:
+    """A time from a request: epoch seconds on the wire; without a zone it is UTC."""
+    if value is None:
+        return None
+    when = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), timezone.utc)
+    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+
+
+def _sort_field(request: Mapping[str, Any], kind: str) -> str:
+    by = request.get("SortBy", "CreationTime")
+    return by if by == "CreationTime" else f"{kind}{by}"
+
+
+def _offset(token: str | None) -> int:
+    if not token:
+        return 0
+    try:
+        word, _, number = base64.urlsafe_b64decode(token).decode().partition(":")
+        if word == "from":
+            return int(number)
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pass
+    raise ValidationException("Invalid NextToken.")

@@ -1,0 +1,130 @@
+"""Names and what stands behind them: models and endpoint configurations, which never change once created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.errors import AlreadyExists, ValidationException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What a container is started from; *model_data_url* is None when no artefact was named."""
+
+    name: str
+    image: str | None
+    model_data_url: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    container_count: int = 1
+    multi_model: bool = False
+
+    def from_marketplace(self, *, own_account: str) -> bool:
+        """
+        Whether a container is AWS Marketplace's.
+
+        Its model packages belong to another account and have no version; one shared from another account's
+        registry is ``model-package/group/version``.
+        """
+        return any(_is_foreign(package, own_account) and package.count("/") == 1 for package in self.packages)
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> Model:
+        containers = [*filter(None, [request.get("PrimaryContainer")]), *request.get("Containers", ())]
+        if not containers:
+            raise ValidationException(
+                "Either PrimaryContainer or Containers must be given to create a model."
+            )
+        first = containers[0]
+        source = first.get("ModelDataSource", {}).get("S3DataSource", {})
+        return cls(
+            name=request["ModelName"],
+            image=first.get("Image"),
+            model_data_url=first.get("ModelDataUrl") or source.get("S3Uri"),
+            environment=first.get("Environment", {}),
+            packages=tuple(c["ModelPackageName"] for c in containers if "ModelPackageName" in c),
+            container_count=len(containers),
+            multi_model=any(c.get("Mode") == "MultiModel" for c in containers),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A model or an endpoint configuration: the request that made it, word for word."""
+
+    name: str
+    arn: str
+    created_at: datetime
+    request: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How SageMaker speaks of a kind of resource: in texts, in ARNs, in the names of its fields."""
+
+    text: str
+    arn_word: str
+    field: str
+    not_found: Callable[[str], ValidationException]
+
+
+class Shelf:
+    """All resources of one kind, by name."""
+
+    def __init__(self, kind: Kind, *, clock: Clock, arn: Callable[[str, str], str]) -> None:
+        self.kind = kind
+        self._clock = clock
+        self._arn = arn
+        self._resources: dict[str, Resource] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._resources
+
+    def add(self, request: Mapping[str, Any]) -> Resource:
+        name = request[f"{self.kind.field}Name"]
+        arn = self._arn(self.kind.arn_word, name)
+        if name in self._resources:
+            raise AlreadyExists(self.kind.text, arn)
+        told = {key: value for key, value in request.items() if key != "Tags"}
+        resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=told)
+        self._resources[name] = resource
+        return resource
+
+    def find(self, name: str, *, visible_after: float = 0.0) -> Resource:
+        """The resource of that name, once it is older than *visible_after* seconds."""
+        resource = self._resources.get(name)
+        if resource is None or self._age(resource) < visible_after:
+            raise self.kind.not_found(self._arn(self.kind.arn_word, name))
+        return resource
+
+    def remove(self, name: str) -> Resource:
+        resource = self.find(name)
+        del self._resources[name]
+        return resource
+
+    def describe(self, name: str, *, visible_after: float = 0.0) -> dict[str, Any]:
+        resource = self.find(name, visible_after=visible_after)
+        return {
+            **resource.request,
+            f"{self.kind.field}Arn": resource.arn,
+            "CreationTime": resource.created_at,
+        }
+
+    def summaries(self) -> Iterator[dict[str, Any]]:
+        for resource in self._resources.values():
+            yield {
+                f"{self.kind.field}Name": resource.name,
+                f"{self.kind.field}Arn": resource.arn,
+                "CreationTime": resource.created_at,
+            }
+
+    def _age(self, resource: Resource) -> float:
+        return (self._clock.now() - resource.created_at).total_seconds()
+
+
+def _is_foreign(arn: str, own_account: str) -> bool:
+    return arn.startswith("arn:") and arn.split(":")[4] != own_account

@@ -1,0 +1,180 @@
+"""What happens to an endpoint over time, each as steps that read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.resources import Model
+from airflow_guardrails.simulator.sagemaker.rollouts.flight import Steps, Undone, Wait
+from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
+
+_NO_CAPACITY = (
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
+    "Please retry using a different ML instance type or after some time."
+)
+
+
+class HealthChecks(Protocol):
+    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
+        """Would a container of *model* answer its ping? A shadow has containers of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What every deployment stands on."""
+
+    clock: Clock
+    knobs: Knobs
+    containers: HealthChecks
+
+    def rollback_reason(self, undone: Undone) -> str | None:
+        """An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so."""
+        told = self.knobs.rollback_failure_reason
+        return undone.reason if told else told
+
+
+def create(endpoint: Endpoint, fleet: Fleet, ground: Ground) -> Steps:
+    try:
+        yield from launch(fleet, ground, watched=False)
+    except Undone as undone:
+        endpoint.settle("Failed", now=ground.clock.now(), failure_reason=undone.reason)
+    else:
+        endpoint.serve(fleet)
+        endpoint.settle("InService", now=ground.clock.now())
+
+
+def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Ground) -> Steps:
+    """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
+    watched = ground.knobs.alarms_judged == "always"
+    try:
+        yield from wait_for_start(green, ground, watched=watched)
+        yield from launch(green, ground, watched=watched)
+        for shift in plan.shifts:
+            yield from shift_traffic(blue, green, shift, plan, ground, watched=watched)
+        yield from _bake(green, plan.termination_wait, ground)
+    except Undone as undone:
+        yield from _roll_back(endpoint, blue, green, undone, ground)
+    else:
+        yield from retire(endpoint, blue, green, ground)
+
+
+def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
+    """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
+    before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
+    count = fleet.instances
+    for variant in fleet.deployed:
+        wish = desired.get(variant.name, {})
+        variant.desired = wish.get("DesiredInstanceCount", variant.desired)
+        variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
+    enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
+    yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
+    starved = fleet.instances > count and not ground.knobs.capacity_available
+    if starved or ground.knobs.scaling_ends_in == "rollback":
+        endpoint.begin("RollingBack", now=ground.clock.now())
+        for variant in fleet.deployed:
+            variant.desired, variant.desired_weight = before[variant.name]
+        yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    for variant in fleet.deployed:
+        variant.active, variant.weight = variant.desired, variant.desired_weight
+    endpoint.settle("InService", now=ground.clock.now())
+
+
+def delete(endpoint: Endpoint, ground: Ground, *, gone: Callable[[], None]) -> Steps:
+    for fleet in endpoint.fleets:
+        enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    gone()
+
+
+def wait_for_start(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
+    """Do nothing until *fleet* is to be launched."""
+    seconds = (fleet.launched_at - ground.clock.now()).total_seconds()
+    if seconds > 0:
+        yield Wait(seconds=seconds, watched=watched)
+    fleet.hidden = False
+
+
+def launch(fleet: Fleet, ground: Ground, *, watched: bool, instances: int | None = None) -> Steps:
+    """Bring up all of *fleet*, or so many *instances* of it, as far as their ping."""
+    enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
+    if not ground.knobs.capacity_available:
+        raise Undone(_NO_CAPACITY)
+    for variant in fleet.deployed:
+        if not ground.containers.healthy(variant.model, shadow=variant is fleet.shadow):
+            yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
+            raise Undone(_ping_failure(variant))
+
+
+def shift_traffic(
+    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool
+) -> Steps:
+    enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
+    yield Wait(seconds=ground.knobs.activation_seconds, watched=watched)
+    green.activate(shift.active)
+    if plan.blue_shrinks:
+        blue.activate_share(1 - green.active_share)
+    yield from _bake(green, shift.bake_seconds, ground)
+
+
+def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
+    if not seconds:
+        return
+    active = tuple(variant.active for variant in green.variants)
+    # The published example names TerminationWaitInSeconds in a canary's bake too.
+    doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
+    enter(green, "Baking", _on_capacity(doing, active, green), ground)
+    yield Wait(seconds=seconds, watched=True)
+
+
+def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
+    """End what is left of blue; from here there is no way back."""
+    green.settle()
+    enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", ground)
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    endpoint.serve(green)
+    endpoint.settle("InService", now=ground.clock.now())
+
+
+def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, ground: Ground) -> Steps:
+    if ground.knobs.show_rolling_back:
+        endpoint.status = "RollingBack"
+    enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    blue.activate_all()
+    green.vanish()
+    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    endpoint.serve(blue)
+    endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=ground.rollback_reason(undone))
+
+
+def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
+    fleet.enter(status, message, now=ground.clock.now())
+
+
+def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:
+    counts = dict(zip(green.names, active, strict=True))
+
+    def message(variant: Variant) -> str:
+        count = counts.get(variant.name, variant.desired)
+        capacity = "full" if count == variant.desired else "canary"
+        return f"{doing} on {capacity} capacity of {count} instance(s)."
+
+    return message
+
+
+def _ping_timeout(variant: Variant, ground: Ground) -> float:
+    own = variant.spec.get("ContainerStartupHealthCheckTimeoutInSeconds")
+    return ground.knobs.ping_timeout_seconds if own is None else float(own)
+
+
+def _ping_failure(variant: Variant) -> str:
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )

@@ -1,0 +1,113 @@
+"""Something that takes time, written as a generator of waits and driven by the simulated clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_guardrails.simulator.engine.clock import Clock, Timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """A pause in simulated *seconds*; *watched*: the alarms are looked at, *final*: it cannot be undone."""
+
+    seconds: float
+    watched: bool = False
+    final: bool = False
+
+
+class Undone(Exception):
+    """Thrown into an update that must not go on; *ends_in* is Failed where there is no way back."""
+
+    def __init__(self, reason: str | None, *, ends_in: str = "InService") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.ends_in = ends_in
+
+
+Steps = Generator[Wait, None, None]
+
+
+def _nothing_to_see() -> Undone | None:
+    return None
+
+
+class Flight:
+    """
+    Steps under way.
+
+    Every *look_every()* seconds of a watched wait, its first and last moment included, *look* says whether to
+    undo them. *changed* is called after each step, and so sees every state that can be seen.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        steps: Steps,
+        *,
+        changed: Callable[[], None],
+        look: Callable[[], Undone | None] = _nothing_to_see,
+        look_every: Callable[[], float] = lambda: 10.0,
+    ) -> None:
+        self.started_at: datetime = clock.now()
+        self.over = False
+        self._clock = clock
+        self._steps = steps
+        self._changed = changed
+        self._look = look
+        self._look_every = look_every
+        self._wait: Wait | None = None
+        self._timers: list[Timer] = []
+
+    def start(self) -> None:
+        self._move(lambda: next(self._steps))
+
+    def deadline(self, seconds: float, undone: Callable[[], Undone]) -> None:
+        self._timers.append(self._clock.after(seconds, lambda: self.interrupt(undone())))
+
+    def end_after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Cut the flight short that long after its start and let *action* say what is left."""
+
+        def cut() -> None:
+            if not self.over:
+                self.cancel()
+                action()
+
+        passed = (self._clock.now() - self.started_at).total_seconds()
+        self._timers.append(self._clock.after(max(seconds - passed, 0), cut))
+
+    def interrupt(self, undone: Undone) -> None:
+        if self._wait is not None and not self._wait.final:
+            self._move(lambda: self._steps.throw(undone))
+
+    def cancel(self) -> None:
+        self._finish()
+        self._steps.close()
+
+    def _move(self, step: Callable[[], Wait]) -> None:
+        try:
+            self._wait = step()
+        except StopIteration:
+            self._finish()
+        self._changed()
+        if self._wait is not None:
+            self._sit_out(self._wait, self._wait.seconds)
+
+    def _sit_out(self, wait: Wait, left: float) -> None:
+        if self._wait is not wait:
+            return
+        if wait.watched and (undone := self._look()):
+            self.interrupt(undone)
+        elif left <= 0:
+            self._move(lambda: next(self._steps))
+        else:
+            pause = min(left, max(self._look_every(), 1.0)) if wait.watched else left
+            self._timers.append(self._clock.after(pause, lambda: self._sit_out(wait, left - pause)))
+
+    def _finish(self) -> None:
+        self.over, self._wait = True, None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()

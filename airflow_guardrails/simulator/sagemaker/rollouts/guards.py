@@ -1,0 +1,54 @@
+"""The alarms of an AutoRollbackConfiguration: which are refused, which are looked at, and which trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from airflow_guardrails.simulator.engine.errors import ValidationException
+from airflow_guardrails.simulator.engine.knobs import Knobs
+
+
+class AlarmStates(Protocol):
+    def state(self, name: str) -> str | None:
+        """OK, ALARM or INSUFFICIENT_DATA; None when there is no such alarm."""
+
+    def is_composite(self, name: str) -> bool: ...
+
+
+class Guards:
+    """What SageMaker sees of the alarms, with the permissions of the endpoint's execution role."""
+
+    def __init__(self, alarms: AlarmStates, knobs: Knobs) -> None:
+        self._alarms = alarms
+        self._knobs = knobs
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise ValidationException for alarms with which UpdateEndpoint refuses to begin."""
+        missing = [name for name in names if self._state(name) is None]
+        if missing and self._knobs.missing_alarm == "reject":
+            raise ValidationException(f"Could not find alarms {missing}.")
+        composite = [name for name in names if self._alarms.is_composite(name)]
+        if composite and self._knobs.composite_alarm == "reject":
+            raise ValidationException(f"Composite alarms are not supported: {composite}.")
+
+    def watched(self, names: Sequence[str]) -> list[str]:
+        """The alarms that can stop an update, as they stand when it starts."""
+        if self._knobs.composite_alarm == "ignore":
+            names = [name for name in names if not self._alarms.is_composite(name)]
+        if self._knobs.alarm_already_in_alarm == "rolls_back":
+            return list(names)
+        return [name for name in names if self._state(name) != "ALARM"]
+
+    def tripped(self, names: Sequence[str]) -> bool:
+        return any(self._is_bad(self._state(name)) for name in names)
+
+    def _is_bad(self, state: str | None) -> bool:
+        if state is None:
+            return self._knobs.missing_alarm == "rolls_back"
+        if state == "INSUFFICIENT_DATA":
+            return self._knobs.insufficient_data == "rolls_back"
+        return state == "ALARM"
+
+    def _state(self, name: str) -> str | None:
+        return self._alarms.state(name) if self._knobs.alarms_readable else None

@@ -1,0 +1,161 @@
+"""From a DeploymentConfig to the shifts of traffic it asks for, or to SageMaker's refusal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_guardrails.simulator.engine.errors import ConstraintViolation, ValidationException
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.engine.validation import violation
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet
+from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, broken, divided, instances
+
+_ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
+_ROLLING = "deploymentConfig.rollingUpdatePolicy"
+_SIZES: Mapping[str, tuple[str, SizeRule]] = {
+    "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", most=50)),
+    "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", least=10, most=50)),
+}
+_BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", least=5, most=50)
+_BATCH_BACK = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", least=5, most=50)
+_WHOLE = {"Type": "CAPACITY_PERCENT", "Value": 100}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """Traffic on for so many instances of each variant, and the bake that follows; 0 is none."""
+
+    active: tuple[int, ...]
+    bake_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    *blue_shrinks*: blue gives up what green takes, as in LINEAR; else it stays whole until it goes.
+
+    *rollback_batch*: this is a rolling update, and so many instances at a time go back.
+    """
+
+    shifts: tuple[Shift, ...]
+    termination_wait: int = 0
+    blue_shrinks: bool = False
+    alarms: tuple[str, ...] = ()
+    max_seconds: int | None = None
+    rollback_batch: int | None = None
+
+    def extra_instances(self, green: Fleet) -> int:
+        """How many run beside blue's at most: a batch, or all of *green*; a shadow is never in batches."""
+        batch = self.shifts[0].active[0] if self.rollback_batch else green.total
+        return batch + green.shadow_instances
+
+    def without_bakes(self) -> Plan:
+        shifts = tuple(replace(shift, bake_seconds=0) for shift in self.shifts)
+        return replace(self, shifts=shifts, termination_wait=0)
+
+
+def all_at_once(green: Fleet) -> Plan:
+    """SageMaker's own default: one shift, no bake, no alarms."""
+    full = tuple(variant.desired for variant in green.variants)
+    return Plan(shifts=(Shift(active=full, bake_seconds=0),))
+
+
+def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs: Knobs) -> Plan:
+    """
+    The plan of *config* for *green*, by its final instance counts.
+
+    Raise ConstraintViolation where the bounds depend on them: canary at most 50 %, linear step 10 to 50 %,
+    batch 5 to 50 %. An endpoint that cannot be *guarded* gets all at once without a bake, without a word.
+    """
+    full = tuple(variant.desired for variant in green.variants)
+    if not guarded:
+        return all_at_once(green)
+    plan = _plan(config, green, full, knobs)
+    return plan if plan.alarms or knobs.bakes_without_alarms else plan.without_bakes()
+
+
+def _plan(config: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs) -> Plan:
+    if rolling := config.get("RollingUpdatePolicy"):
+        if "BlueGreenUpdatePolicy" in config:
+            raise ValidationException(
+                "Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be given."
+            )
+        return _rolling(config, rolling, green, full, knobs)
+    return _blue_green(config, full, knobs)
+
+
+def alarm_names(config: Mapping[str, Any]) -> list[str]:
+    alarms = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
+    return [alarm["AlarmName"] for alarm in alarms if alarm.get("AlarmName")]
+
+
+def _blue_green(config: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Plan:
+    policy = config.get("BlueGreenUpdatePolicy", {})
+    routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
+    if refused := list(_broken_routing(routing, full, knobs)):
+        raise ConstraintViolation(*refused)
+    return Plan(
+        shifts=tuple(_shifts(routing, full, knobs)),
+        termination_wait=policy.get("TerminationWaitInSeconds", 0),
+        blue_shrinks=routing["Type"] == "LINEAR",
+        alarms=tuple(alarm_names(config)),
+        max_seconds=policy.get("MaximumExecutionTimeoutInSeconds"),
+    )
+
+
+def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
+    if routing["Type"] == "CANARY" and "CanarySize" in routing:
+        bake = routing["WaitIntervalInSeconds"]
+        yield Shift(active=instances(routing["CanarySize"], 1, full, knobs), bake_seconds=bake)
+    elif routing["Type"] == "LINEAR" and "LinearStepSize" in routing:
+        yield from _linear_shifts(routing, full, knobs)
+        return
+    yield Shift(active=full, bake_seconds=0)
+
+
+def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
+    size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
+    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(divided(full, knobs))
+    for step in range(1, math.ceil(whole / size["Value"])):
+        yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)
+    yield Shift(active=full, bake_seconds=bake if knobs.linear_last_step_bakes else 0)
+
+
+def _broken_routing(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+    for kind, (field, rule) in _SIZES.items():
+        if kind == routing["Type"]:
+            if field in routing or knobs.missing_size == "reject":
+                yield from broken(routing.get(field), rule, full, knobs)
+        elif field in routing and knobs.foreign_size == "reject":
+            yield violation(routing[field], rule.path, f"Member must be null when type is {routing['Type']}")
+
+
+def _rolling(
+    config: Mapping[str, Any], policy: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs
+) -> Plan:
+    if len(full) > 1 or "ServerlessConfig" in green.variants[0].spec:
+        raise ValidationException(
+            "RollingUpdatePolicy is not supported for serverless or multi-variant endpoints; "
+            f"endpoint configuration {green.config_name} has variants {green.names}."
+        )
+    if refused := [*_broken_batches(policy, full, knobs)]:
+        raise ConstraintViolation(*refused)
+    (batch,) = instances(policy["MaximumBatchSize"], 1, full, knobs)
+    (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE), 1, full, knobs)
+    steps = [*range(batch, full[0], batch), full[0]]
+    return Plan(
+        shifts=tuple(Shift(active=(n,), bake_seconds=policy["WaitIntervalInSeconds"]) for n in steps),
+        alarms=tuple(alarm_names(config)),
+        max_seconds=policy.get("MaximumExecutionTimeoutInSeconds"),
+        rollback_batch=back,
+    )
+
+
+def _broken_batches(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+    yield from broken(policy["MaximumBatchSize"], _BATCH, full, knobs)
+    back = policy.get("RollbackMaximumBatchSize", _WHOLE)
+    if knobs.rolling_rollback_batch == "bounded" and instances(back, 1, full, knobs) != full:
+        yield from broken(back, _BATCH_BACK, full, knobs)

@@ -1,0 +1,86 @@
+"""Where an endpoint's requests go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from airflow_guardrails.simulator.capture.rules import CaptureRule, rules_of
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.resources import Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a part of an endpoint's requests goes; the shares of all its routes sum to 1."""
+
+    variant_name: str
+    endpoint_config_name: str
+    model: Model
+    share: float
+    instances: int
+    mirror: Mirror | None = None
+    captures: tuple[CaptureRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """Where copies of a route's requests go: *sampling* of them, 0 to 1, and no answer comes back."""
+
+    variant_name: str
+    model: Model
+    sampling: float
+    instances: int
+
+
+def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = None) -> list[Route]:
+    """
+    Green's share is its active instances of all it is to have, blue has the rest; weights divide each.
+
+    Empty while nothing serves. A fleet's shadow gets copies of what this fleet is asked, and of no other's.
+    What *experiment* captures, it captures of the fleet that it brought up.
+    """
+    if not endpoint.serving or endpoint.blue is None:
+        return []
+    found = [*_of_fleet(endpoint.blue, 1 - endpoint.green_share, knobs, experiment)]
+    if endpoint.green:
+        found += _of_fleet(endpoint.green, endpoint.green_share, knobs, experiment)
+    whole = sum(route.share for route in found)
+    return [replace(route, share=route.share / whole) for route in found if route.share > 0]
+
+
+def _of_fleet(fleet: Fleet, share: float, knobs: Knobs, experiment: Experiment | None) -> Iterator[Route]:
+    its_own = experiment if experiment and experiment.config_name == fleet.config_name else None
+    captures = rules_of(fleet.config, its_own)
+    weights = sum(variant.weight for variant in fleet.variants) or 1.0
+    for variant in fleet.variants:
+        yield Route(
+            variant_name=variant.name,
+            endpoint_config_name=fleet.config_name,
+            model=variant.model,
+            share=share * variant.weight / weights,
+            instances=max(variant.active, 1),
+            mirror=_mirror(fleet.shadow, variant, knobs) if fleet.shadow else None,
+            captures=captures,
+        )
+
+
+def _mirror(shadow: Variant, production: Variant, knobs: Knobs) -> Mirror | None:
+    if not shadow.active:
+        return None
+    return Mirror(
+        variant_name=shadow.name,
+        model=shadow.model,
+        sampling=_by_weight(shadow, production, knobs) if shadow.sampling is None else shadow.sampling,
+        instances=shadow.active,
+    )
+
+
+def _by_weight(shadow: Variant, production: Variant, knobs: Knobs) -> float:
+    if knobs.shadow_sampling == "all":
+        return 1.0
+    whole = production.weight + (shadow.weight if knobs.shadow_sampling == "share" else 0.0)
+    return min(1.0, shadow.weight / whole) if whole else 0.0

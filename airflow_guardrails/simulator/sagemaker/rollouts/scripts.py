@@ -1,0 +1,44 @@
+"""Endings a test writes down: how an update is to end, whatever it would have come to by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """*endpoint_config_name* serves afterwards; None leaves the one that served before."""
+
+    status: str
+    failure_reason: str | None = None
+    after_seconds: float = 0.0
+    endpoint_config_name: str | None = None
+
+
+def end(endpoint: Endpoint, ending: Ending, fleet_of: Callable[[str], Fleet], *, now: datetime) -> None:
+    if ending.endpoint_config_name:
+        endpoint.serve(fleet_of(ending.endpoint_config_name))
+    elif ending.status == "UpdateRollbackFailed" and endpoint.green:
+        _mix(endpoint, fleet_of)
+    else:
+        _stay(endpoint)
+    endpoint.settle(ending.status, now=now, failure_reason=ending.failure_reason)
+
+
+def _mix(endpoint: Endpoint, fleet_of: Callable[[str], Fleet]) -> None:
+    """Leave both fleets in service, as a rolling deployment does whose rollback failed."""
+    if endpoint.green and not endpoint.green_share:
+        endpoint.green = fleet_of(endpoint.green.config_name)
+        endpoint.green.activate([1] * len(endpoint.green.variants))
+    if endpoint.blue:
+        endpoint.blue.activate_share(1 - endpoint.green_share)
+
+
+def _stay(endpoint: Endpoint) -> None:
+    if fleet := endpoint.blue or endpoint.green:
+        endpoint.serve(fleet)

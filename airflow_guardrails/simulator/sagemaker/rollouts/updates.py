@@ -1,0 +1,123 @@
+"""What UpdateEndpoint decides before it returns: which plan, for which fleet, or which refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_guardrails.simulator.engine.errors import ValidationException
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, alarm_names, plan_update
+from airflow_guardrails.simulator.sagemaker.scaling import ScalableTargets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedUpdate:
+    """One UpdateEndpoint that was accepted; *alarms* are those of its deployment configuration."""
+
+    endpoint_name: str
+    endpoint_config_name: str
+    alarms: tuple[str, ...]
+    accepted_at: datetime
+    start_time: datetime
+
+
+def accepted(endpoint: Endpoint, green: Fleet, config: Mapping[str, Any], *, now: datetime) -> AcceptedUpdate:
+    return AcceptedUpdate(
+        endpoint_name=endpoint.name,
+        endpoint_config_name=green.config_name,
+        alarms=tuple(alarm_names(config)),
+        accepted_at=now,
+        start_time=green.launched_at,
+    )
+
+
+def put_off(green: Fleet, knobs: Knobs) -> float:
+    """Let *green* be launched as late as the knobs say; return how many seconds that is."""
+    seconds = knobs.start_time_delay_seconds
+    green.launched_at += timedelta(seconds=seconds)
+    green.hidden = seconds > 0 and knobs.pending_before_start == "hidden"
+    return seconds
+
+
+def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[str, Variant]:
+    if not request.get("RetainAllVariantProperties") or endpoint.blue is None:
+        return {}
+    return {variant.name: variant for variant in endpoint.blue.deployed}
+
+
+def excluded_properties(request: Mapping[str, Any]) -> list[str]:
+    return [p["VariantPropertyType"] for p in request.get("ExcludeRetainedVariantProperties", ())]
+
+
+def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Knobs) -> Mapping[str, Any]:
+    given: Mapping[str, Any] = request.get("DeploymentConfig") or {}
+    if not request.get("RetainDeploymentConfig"):
+        return given
+    if given and knobs.retain_with_config == "reject":
+        raise ValidationException("DeploymentConfig must not be given when RetainDeploymentConfig is true.")
+    if given and knobs.retain_with_config == "given":
+        return given
+    if not endpoint.last_deployment_config and knobs.retain_without_last == "reject":
+        raise ValidationException(
+            f'There is no deployment configuration to retain for endpoint "{endpoint.arn}".'
+        )
+    return endpoint.last_deployment_config or {}
+
+
+def plan_for(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs, *, own_account: str) -> Plan:
+    excluded = is_excluded([blue, green], own_account=own_account)
+    guarded = not excluded and _may_be_guarded(config, blue, green, knobs)
+    return plan_update(config, green, guarded=guarded, knobs=knobs)
+
+
+def is_excluded(fleets: Iterable[Fleet], *, own_account: str) -> bool:
+    """Whether an endpoint of these *fleets* gets no guardrails, and no events of its deployments."""
+    return any(_runs_unguarded(variant, own_account) for fleet in fleets for variant in fleet.variants)
+
+
+def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) -> None:
+    if "AsyncInferenceConfig" in blue.config and "AsyncInferenceConfig" not in new:
+        raise ValidationException(
+            f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}."
+        )
+
+
+def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: ScalableTargets) -> None:
+    """A variant that scales keeps its name and its instance type; the sentence itself is not documented."""
+    new = {variant.name: variant.instance_type for variant in green.deployed}
+    changed = [old.name for old in blue.deployed if new.get(old.name) != old.instance_type]
+    if scaled := targets.among(endpoint.name, changed):
+        raise ValidationException(
+            f"The variant(s) {scaled} must be deregistered as scalable targets with Application Auto Scaling "
+            "before they can be removed or have their instance type updated."
+        )
+
+
+def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
+    if not {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} & config.keys():
+        return True
+    if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "reject":
+        raise ValidationException(
+            "Deployment guardrails are not supported for endpoints with a shadow variant."
+        )
+    if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "all_at_once":
+        return False
+    if set(blue.names) == set(green.names):
+        return True
+    if knobs.variant_names_differ == "all_at_once":
+        return False
+    raise ValidationException(
+        "The new endpoint configuration must have the same variant names as the old one when a deployment "
+        f"policy is given: {sorted(green.names)} instead of {sorted(blue.names)}."
+    )
+
+
+def _runs_unguarded(variant: Variant, own_account: str) -> bool:
+    if (variant.instance_type or "").startswith("ml.inf1."):
+        return True
+    return variant.model.from_marketplace(own_account=own_account)

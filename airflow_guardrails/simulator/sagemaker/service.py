@@ -1,0 +1,357 @@
+"""SageMaker in one region: its endpoints, operation by operation, and the strings a test may pull."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from airflow_guardrails.simulator.capture.files import CaptureFiles
+from airflow_guardrails.simulator.engine import validation
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.errors import (
+    AlreadyExists,
+    EndpointFailed,
+    EndpointInProgress,
+    EndpointNotFound,
+    ValidationException,
+)
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker import limits
+from airflow_guardrails.simulator.sagemaker.catalogue import Answer, Catalogue, Request
+from airflow_guardrails.simulator.sagemaker.describing import describe
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.events import Announcements
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Lives
+from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentLooks
+from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant, launch, variants_of
+from airflow_guardrails.simulator.sagemaker.listing import page
+from airflow_guardrails.simulator.sagemaker.looking import Looks
+from airflow_guardrails.simulator.sagemaker.resources import Model
+from airflow_guardrails.simulator.sagemaker.rollouts import deployments, routing, updates
+from airflow_guardrails.simulator.sagemaker.rollouts.departures import Departures
+from airflow_guardrails.simulator.sagemaker.rollouts.deployments import Ground, HealthChecks
+from airflow_guardrails.simulator.sagemaker.rollouts.guards import AlarmStates, Guards
+from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, alarm_names, all_at_once
+from airflow_guardrails.simulator.sagemaker.rollouts.rolling import roll
+from airflow_guardrails.simulator.sagemaker.rollouts.routing import Route
+from airflow_guardrails.simulator.sagemaker.rollouts.scripts import Ending
+from airflow_guardrails.simulator.sagemaker.rollouts.updates import AcceptedUpdate
+from airflow_guardrails.simulator.sagemaker.scaling import ScalableTargets
+
+__all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
+
+_GONE_REMEMBERED = 1000
+_UPDATES_REMEMBERED = 100_000
+# Creating and deleting have stages too; no event of theirs has been published.
+_DEPLOYING = frozenset({"Updating", "RollingBack"})
+
+
+class SageMaker:
+    """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        account_id: str,
+        clock: Clock,
+        knobs: Knobs,
+        alarms: AlarmStates,
+        containers: HealthChecks,
+        announcements: Announcements,
+        captured: CaptureFiles,
+        rng: random.Random | None = None,
+        experiments_rng: random.Random | None = None,
+    ) -> None:
+        self.catalogue = Catalogue(
+            arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}",
+            account_id=account_id,
+            clock=clock,
+            knobs=knobs,
+        )
+        self._account_id = account_id
+        self._clock = clock
+        self._knobs = knobs
+        self._announcements = announcements
+        self._captured = captured
+        self._guards = Guards(alarms, knobs)
+        self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
+        self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
+        self._looks = Looks(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
+        self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_UPDATES_REMEMBERED)
+        self._endpoints: dict[str, Endpoint] = {}
+        self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
+        self._departures = Departures(
+            clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
+        )
+        self._lives = Lives(
+            hosting=self,
+            catalogue=self.catalogue,
+            captured=captured,
+            clock=clock,
+            knobs=knobs,
+            account_id=account_id,
+        )
+        self.experiments = Experiments(
+            lives=self._lives,
+            looks=ExperimentLooks(
+                clock=clock,
+                knobs=knobs,
+                rng=experiments_rng or random.Random(0),  # noqa: S311 - the same
+            ),
+            hosting=self,
+            catalogue=self.catalogue,
+            clock=clock,
+            knobs=knobs,
+        )
+
+    def create_endpoint(self, request: Request) -> Answer:
+        name = request["EndpointName"]
+        if twin := self._endpoints.get(name.lower()):
+            raise AlreadyExists("endpoint", twin.arn)
+        fleet = self._launch(request["EndpointConfigName"])
+        self._check_limits(fleet, fleet.instances)
+        endpoint = Endpoint(
+            name=name,
+            arn=self.catalogue.arn("endpoint", name),
+            config_name=fleet.config_name,
+            created_at=self._clock.now(),
+            green=fleet,
+            last_deployment_config=request.get("DeploymentConfig"),
+        )
+        self._endpoints[name.lower()] = endpoint
+        self.catalogue.tags.start(endpoint.arn, request)
+        self._departures.start(endpoint, deployments.create(endpoint, fleet, self._ground))
+        return {"EndpointArn": endpoint.arn}
+
+    def describe_endpoint(self, request: Request) -> Answer:
+        self._looks.pace()
+        return self._looks.describe(self._find(request["EndpointName"]))
+
+    def list_endpoints(self, request: Request) -> Answer:
+        summaries = self._looks.summaries(self._endpoints.values(), self._gone)
+        return page(summaries, request, kind="Endpoint", key="Endpoints")
+
+    def update_endpoint(self, request: Request) -> Answer:
+        endpoint, blue = self._updatable(request["EndpointName"])
+        self._lives.check_change(endpoint)
+        self.catalogue.config(endpoint.config_name)
+        green = self._launch(
+            request["EndpointConfigName"],
+            retained=updates.retained_variants(endpoint, request),
+            excluded=updates.excluded_properties(request),
+        )
+        self._check_update(endpoint, blue, green)
+        config = updates.deployment_config(endpoint, request, self._knobs)
+        self._guards.check(alarm_names(config))
+        plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
+        extra = plan.extra_instances(green)
+        self._check_limits(green, extra, endpoint)
+        self._begin_update(endpoint, blue, green, plan, extra=extra, config=config)
+        self.accepted_updates.append(updates.accepted(endpoint, green, config, now=self._clock.now()))
+        return {"EndpointArn": endpoint.arn}
+
+    def update_endpoint_weights_and_capacities(self, request: Request) -> Answer:
+        endpoint, fleet = self._updatable(request["EndpointName"])
+        desired = {wish["VariantName"]: wish for wish in request["DesiredWeightsAndCapacities"]}
+        known = fleet.deployed if self._knobs.shadow_weights == "accept" else fleet.variants
+        if unknown := sorted(set(desired) - {variant.name for variant in known}):
+            raise ValidationException(
+                f"The variant name(s) {unknown} are not present within endpoint configuration "
+                f'"{self.catalogue.arn("endpoint-config", fleet.config_name)}".'
+            )
+        more = sum(
+            wish["DesiredInstanceCount"] - variant.desired
+            for variant in fleet.deployed
+            if "DesiredInstanceCount" in (wish := desired.get(variant.name, {}))
+        )
+        self._check_limits(fleet, more, endpoint)
+        endpoint.begin("Updating", now=self._clock.now())
+        self._departures.start(endpoint, deployments.scale(endpoint, fleet, desired, self._ground))
+        return {"EndpointArn": endpoint.arn}
+
+    def delete_endpoint(self, request: Request) -> Answer:
+        endpoint = self._find(request["EndpointName"])
+        if endpoint.busy:
+            raise EndpointInProgress(endpoint.arn)
+        self._lives.check_change(endpoint)
+        endpoint.begin("Deleting", now=self._clock.now())
+        steps = deployments.delete(endpoint, self._ground, gone=lambda: self._forget(endpoint))
+        self._departures.start(endpoint, steps)
+        return {}
+
+    def routes(self, endpoint_name: str) -> list[Route]:
+        """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
+        endpoint = self._find(endpoint_name)
+        return routing.routes(endpoint, self._knobs, self._lives.on(endpoint))
+
+    def serving(self) -> list[Endpoint]:
+        """The endpoints that take requests."""
+        return [endpoint for endpoint in self._endpoints.values() if endpoint.serving]
+
+    def endpoint_names(self) -> list[str]:
+        return sorted(endpoint.name for endpoint in self._endpoints.values())
+
+    def script_ending(
+        self,
+        endpoint_name: str,
+        *,
+        status: str,
+        failure_reason: str | None = None,
+        after_seconds: float = 0.0,
+        endpoint_config_name: str | None = None,
+    ) -> None:
+        """
+        End the update in flight, or else the next one, *after_seconds* after its start in *status*.
+
+        *endpoint_config_name* serves afterwards; without it the old one does. An update that is over by then
+        keeps its own ending. Raise ValueError for a status or name that does not exist.
+        """
+        if status not in validation.enum("EndpointStatus"):
+            raise ValueError(f"status must be one of {validation.enum('EndpointStatus')} (got {status!r})")
+        ending = Ending(
+            status=status,
+            failure_reason=failure_reason,
+            after_seconds=after_seconds,
+            endpoint_config_name=endpoint_config_name,
+        )
+        self._departures.script(self._existing(endpoint_name), ending)
+
+    def system_update(self, endpoint_name: str, seconds: float) -> None:
+        """Show SystemUpdating for *seconds*, whatever goes on below; nothing else changes."""
+        endpoint = self._existing(endpoint_name)
+        self._maintain(endpoint, 1)
+        self._clock.after(seconds, lambda: self._maintain(endpoint, -1))
+
+    def vanish(self, endpoint_name: str) -> None:
+        """Take the endpoint away at once, whatever it was doing."""
+        endpoint = self._existing(endpoint_name)
+        if endpoint.flight:
+            endpoint.flight.cancel()
+        self._forget(endpoint)
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        found = self._endpoints.get(name.lower())
+        return found if found and found.name == name else None
+
+    def check_room(self, fleet: Fleet, wanted: int, endpoint: Endpoint) -> None:
+        self._check_limits(fleet, wanted, endpoint)
+
+    def swap(self, endpoint: Endpoint, green: Fleet) -> None:
+        """Update all at once, for an inference experiment: only what *green* has more needs room."""
+        assert endpoint.blue
+        extra = max(green.instances - endpoint.blue.instances, 0)
+        self._check_limits(green, extra, endpoint)
+        self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra=extra)
+
+    def _begin_update(
+        self,
+        endpoint: Endpoint,
+        blue: Fleet,
+        green: Fleet,
+        plan: Plan,
+        *,
+        extra: int,
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
+        endpoint.history.freeze(stale_until, describe(endpoint))
+        endpoint.use(config, from_now_on=self._knobs.last_deployment_config == "at_start")
+        delay = updates.put_off(green, self._knobs)
+        endpoint.green, endpoint.extra_instances = green, extra
+        endpoint.begin("Updating", now=self._clock.now())
+        watched = self._guards.watched(plan.alarms)
+        deploy = roll if plan.rollback_batch else deployments.update
+        steps = deploy(endpoint, blue, green, plan, self._ground)
+        self._departures.start(
+            endpoint, steps, alarms=watched, max_seconds=plan.max_seconds, starts_after=delay
+        )
+
+    def _find(self, name: str) -> Endpoint:
+        endpoint = self.endpoint(name)
+        if endpoint is None:
+            raise EndpointNotFound(self.catalogue.arn("endpoint", name))
+        return endpoint
+
+    def _existing(self, name: str) -> Endpoint:
+        try:
+            return self._find(name)
+        except EndpointNotFound as error:
+            raise ValueError(error.message) from None
+
+    def _updatable(self, name: str) -> tuple[Endpoint, Fleet]:
+        endpoint = self._find(name)
+        if endpoint.busy:
+            raise EndpointInProgress(endpoint.arn)
+        if endpoint.status == "Failed" or endpoint.blue is None:
+            told = self._knobs.failed_endpoint_message or ""
+            raise EndpointFailed(told.replace("{arn}", endpoint.arn))
+        return endpoint, endpoint.blue
+
+    def _check_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet) -> None:
+        updates.check_async_kept(endpoint, blue, green.config)
+        updates.check_scaled(endpoint, blue, green, self._scalable_targets)
+        if green.config_name == endpoint.config_name and self._knobs.same_config_update == "reject":
+            raise ValidationException(
+                f'Endpoint "{endpoint.arn}" already uses endpoint configuration '
+                f'"{self.catalogue.arn("endpoint-config", green.config_name)}".'
+            )
+
+    def _launch(
+        self,
+        config_name: str,
+        *,
+        retained: Mapping[str, Variant] | None = None,
+        excluded: Sequence[str] = (),
+    ) -> Fleet:
+        config = self.catalogue.config(config_name)
+        models = {spec["ModelName"]: self.catalogue.model(spec["ModelName"]) for spec in variants_of(config)}
+        return launch(config, models, now=self._clock.now(), retained=retained, excluded=excluded)
+
+    def _fleet(self, endpoint: Endpoint, config_name: str) -> Fleet:
+        running = {fleet.config_name: fleet for fleet in endpoint.fleets if fleet.total}
+        return running.get(config_name) or self._launch(config_name)
+
+    def _check_limits(self, fleet: Fleet, wanted: int, endpoint: Endpoint | None = None) -> None:
+        everyone = self._endpoints.values()
+        limits.check(fleet, wanted, endpoint=endpoint, endpoints=everyone, knobs=self._knobs)
+
+    def _maintain(self, endpoint: Endpoint, more: int) -> None:
+        endpoint.maintenances += more
+        endpoint.modified_at = self._clock.now()
+        self._record(endpoint)
+
+    def _record(self, endpoint: Endpoint) -> None:
+        gone = self._endpoints.get(endpoint.name.lower()) is not endpoint
+        look = None if gone else describe(endpoint)
+        if look and self._announcements.heard:
+            self._announce(endpoint, look)
+        endpoint.history.record(self._clock.now(), look)
+        self._lives.endpoint_changed(endpoint)
+
+    def _announce(self, endpoint: Endpoint, look: Answer) -> None:
+        guarded = not updates.is_excluded(endpoint.fleets, own_account=self._account_id)
+        self._announcements.compare(
+            endpoint.history.last,
+            look,
+            tags=self.catalogue.tags.of(endpoint.arn),
+            staged=guarded and endpoint.status in _DEPLOYING,
+        )
+
+    def _forget(self, endpoint: Endpoint) -> None:
+        del self._endpoints[endpoint.name.lower()]
+        self._gone.append(endpoint)
+        self._captured.finish(endpoint.name)
+        self.catalogue.tags.forget(endpoint.arn)
+        self._record(endpoint)
+
+
+def _partition(region: str) -> str:
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

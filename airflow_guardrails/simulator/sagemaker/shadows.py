@@ -1,0 +1,56 @@
+"""What an endpoint must be like to have a shadow variant, be it by its configuration or for an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from airflow_guardrails.simulator.engine.errors import ShadowRefused
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.resources import Model
+
+Config = Mapping[str, Any]
+Models = Callable[[str], Model]
+
+
+def check_config(config: Config, model_of: Models, *, knobs: Knobs, own_account: str) -> None:
+    """Raise ShadowRefused for an endpoint configuration whose shadow SageMaker would not run."""
+    if reason := _wrong_number(config):
+        raise ShadowRefused(knobs.shadow_refused_message, reason)
+    if knobs.shadow_exclusions == "reject":
+        check_features(config, model_of, knobs=knobs, own_account=own_account)
+
+
+def check_features(config: Config, model_of: Models, *, knobs: Knobs, own_account: str) -> None:
+    """Raise ShadowRefused where *config* uses a feature that shadow tests exclude."""
+    for reason in _excluded(config, model_of, own_account):
+        raise ShadowRefused(knobs.shadow_refused_message, reason)
+
+
+def _wrong_number(config: Config) -> str | None:
+    production, shadow = config["ProductionVariants"], config["ShadowProductionVariants"]
+    if len(production) != 1 or len(shadow) != 1:
+        return (
+            "there must be one production variant and one shadow variant "
+            f"(got {len(production)} and {len(shadow)})"
+        )
+    if production[0]["VariantName"] == shadow[0]["VariantName"]:
+        return f"the variants must have different names (got {shadow[0]['VariantName']} twice)"
+    return None
+
+
+def _excluded(config: Config, model_of: Models, own_account: str) -> Iterator[str]:
+    if "AsyncInferenceConfig" in config:
+        yield "asynchronous inference is not supported"
+    for spec in (*config["ProductionVariants"], *config["ShadowProductionVariants"]):
+        model, name = model_of(spec["ModelName"]), spec["VariantName"]
+        if "ServerlessConfig" in spec:
+            yield f"serverless inference is not supported (variant {name})"
+        if (spec.get("InstanceType") or "").startswith("ml.inf1."):
+            yield f"Inf1 instances are not supported (variant {name})"
+        if model.from_marketplace(own_account=own_account):
+            yield f"Marketplace containers are not supported (variant {name})"
+        if model.container_count > 1:
+            yield f"multi-container endpoints are not supported (variant {name})"
+        if model.multi_model:
+            yield f"multi-model endpoints are not supported (variant {name})"

@@ -1,0 +1,77 @@
+"""CapacitySize: how many instances it is, and whether SageMaker allows it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.engine.validation import violation
+
+Size = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRule:
+    """Bounds in percent of the variant's total instance count, for percentages and counts alike."""
+
+    path: str
+    most: int
+    least: int = 0
+
+    def __str__(self) -> str:
+        return f"between {self.least}% and {self.most}%" if self.least else f"at most {self.most}%"
+
+
+def instances(size: Size, steps: int, totals: Sequence[int], knobs: Knobs) -> tuple[int, ...]:
+    """So many *steps* of *size*, for each of *totals*: never none, never more than there are."""
+    taken = [_taken(size, steps, total, knobs) for total in divided(totals, knobs)]
+    return tuple(taken) if len(taken) == len(totals) else tuple(_dealt(taken[0], totals))
+
+
+def divided(totals: Sequence[int], knobs: Knobs) -> Sequence[int]:
+    """The counts that a size is a part of: each variant's, or that of all together."""
+    return totals if knobs.size_taken_of == "variant" else [sum(totals)]
+
+
+def broken(size: Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knobs) -> Iterator[str]:
+    """What *rule* has against *size* for fleets of these *totals*."""
+    if size is None:
+        yield violation(None, rule.path, "Member must not be null")
+        return
+    for total in sorted(set(divided(totals, knobs))):
+        if not rule.least <= _percent(size, total, knobs) <= rule.most:
+            text = f"Member must be {rule} of the variant's total instance count ({total})"
+            yield violation(size["Value"], f"{rule.path}.value", text)
+
+
+def _taken(size: Size, steps: int, total: int, knobs: Knobs) -> int:
+    if size["Type"] == "INSTANCE_COUNT":
+        return int(min(total, size["Value"] * steps))
+    rounded = _ROUNDING[knobs.capacity_rounding]
+    return min(total, max(1, rounded(total * size["Value"] * steps / 100)))
+
+
+def _dealt(whole: int, totals: Sequence[int]) -> Iterator[int]:
+    """*whole* instances, variant by variant in their order, each as far as it goes."""
+    for total in totals:
+        dealt = min(total, whole)
+        whole -= dealt
+        yield dealt
+
+
+def _percent(size: Size, total: int, knobs: Knobs) -> float:
+    if size["Type"] == "INSTANCE_COUNT":
+        return 100 * float(size["Value"]) / total
+    if total == 1 and knobs.one_instance_percent == "reject":
+        return 100
+    return float(size["Value"])
+
+
+def _half_up(value: float) -> int:
+    return math.floor(value + 0.5)
+
+
+_ROUNDING: Mapping[str, Callable[[float], int]] = {"ceil": math.ceil, "round": _half_up, "floor": math.floor}

@@ -1,0 +1,283 @@
+"""The containers behind endpoints: who is healthy, and what each answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
+from threading import Timer
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import s3_backends
+from moto.utilities.utils import get_partition
+
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.resources import Model
+from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profiles
+from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
+
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_GRACE_SECONDS = 2
+
+
+class ContainerDied(RuntimeError):
+    """The process ended, or was killed because it gave no answer in time."""
+
+
+class LoadFailed(RuntimeError):
+    """The artefact could not be unpacked or loaded; the text is the model's own."""
+
+
+class Container:
+    """
+    One running model.
+
+    :param artefact: the ``model.tar.gz``.
+    :param environment: the variables its model was created with.
+    :param timeout: seconds of wall time for one answer; SageMaker allows 60.
+    :raises LoadFailed: when the model does not load.
+    :raises ContainerDied: when the process ends while loading.
+    """
+
+    def __init__(self, artefact: bytes, *, environment: Mapping[str, str], timeout: float = 60) -> None:
+        self._timeout = timeout
+        # Removed by whichever process lives longer: either may be killed.
+        self._directory = TemporaryDirectory(prefix="simulated-container-", ignore_cleanup_errors=True)
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
+            [sys.executable, "-m", "airflow_guardrails.simulator.serving.worker", self._directory.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=_environment(environment),
+            # The first place Python looks for modules; nobody but root can put one there.
+            cwd="/",
+        )
+        try:
+            loaded = self._ask(artefact)
+        except ContainerDied:
+            self.close()
+            raise
+        if not loaded["loaded"]:
+            self.close()
+            raise LoadFailed(loaded["error"])
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def answer(self, bodies: Sequence[bytes], *, content_type: str, accept: str | None) -> dict[str, Any]:
+        """What :func:`worker.answer` says to *bodies*; raises ContainerDied."""
+        request = {
+            # latin-1 maps every byte to one character and back, whatever a client sent.
+            "bodies": [body.decode("latin-1") for body in bodies],
+            "content_type": content_type,
+            "accept": accept,
+        }
+        return self._ask(json.dumps(request).encode())
+
+    def close(self) -> None:
+        """End the process; calling it twice is harmless."""
+        assert self._process.stdin
+        assert self._process.stdout
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._directory.cleanup()
+
+    def _ask(self, payload: bytes) -> dict[str, Any]:
+        assert self._process.stdin
+        assert self._process.stdout
+        # Killing ends a write as well as a read that would wait for ever.
+        watchdog = Timer(self._timeout, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            write_frame(self._process.stdin, payload)
+            answer: dict[str, Any] = json.loads(read_frame(self._process.stdout))
+        except (EOFError, OSError):
+            # Its output ends a moment before the process does; who asks next must not find it running.
+            self._process.kill()
+            self._process.wait()
+            raise ContainerDied("the model's process ended without an answer") from None
+        else:
+            return answer
+        finally:
+            watchdog.cancel()
+
+
+def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
+    # No credentials, no home folder to read them from.
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {**of_model, **passed_on, **dict.fromkeys(_ONE_THREAD, "1")}
+
+
+class ArtefactNotFound(RuntimeError):
+    """There is nothing to fetch at a ModelDataUrl."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefact:
+    etag: str
+    content: bytes
+
+
+def fetch(url: str, *, account_id: str, region: str) -> Artefact:
+    """The object at an ``s3://bucket/key`` url; raises ArtefactNotFound."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
+    try:
+        found = s3_backends[account_id][get_partition(region)].get_object(
+            parts.netloc, parts.path.lstrip("/")
+        )
+    except S3ClientError as error:
+        raise ArtefactNotFound(f"{url}: {error.message}") from error
+    if found is None:
+        raise ArtefactNotFound(f"{url}: there is no such object")
+    return Artefact(etag=found.etag, content=found.value)
+
+
+_RUNNING_AT_MOST = 8
+_STAND_IN_SECONDS = 0.020
+_STAND_IN_BODY = b"0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a container said to one request, after how many seconds; the body of an error is its text."""
+
+    status: int
+    body: bytes
+    content_type: str
+    seconds: float
+
+
+class _Key(NamedTuple):
+    model_name: str
+    url: str
+    shadow: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Deployed:
+    artefact: Artefact
+    container: Container | None = None
+
+
+class Containers:
+    """
+    Every model's process, started when it is first needed.
+
+    At most eight run at once: the one asked longest ago ends when a ninth is needed, and returns when asked.
+    A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says. A shadow's
+    process is its own, also where its model is the production variant's.
+    """
+
+    def __init__(self, *, account_id: str, region: str, knobs: Knobs, profiles: Profiles) -> None:
+        self._account_id = account_id
+        self._region = region
+        self._knobs = knobs
+        self._profiles = profiles
+        self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
+
+    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
+        """Whether a new instance would pass its ping: its artefact, as S3 has it now, can be loaded."""
+        if self._profiles.never_healthy(model.name):
+            return False
+        if model.model_data_url is None:
+            return self._knobs.serve_without_artefact
+        try:
+            self._deploy(model, _Key(model.name, model.model_data_url, shadow))
+        except (ArtefactNotFound, LoadFailed, ContainerDied):
+            return False
+        return True
+
+    def answer(
+        self, fleet: Fleet, model: Model, bodies: Sequence[bytes], *, content_type: str, accept: str | None
+    ) -> list[Answer]:
+        """The answers to *bodies*, in their order, with the profile that holds for *fleet* now."""
+        said = self._ask(fleet, model, bodies, content_type, accept)
+        profile = self._profiles.of(fleet, model.name)
+        return [self._with_profile(profile, fleet, answer) for answer in said] if profile else said
+
+    def close(self) -> None:
+        for deployed in self._deployed.values():
+            _end(deployed)
+
+    def _ask(
+        self, fleet: Fleet, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
+    ) -> list[Answer]:
+        if model.model_data_url is None:
+            stand_in = Answer(
+                status=200, body=_STAND_IN_BODY, content_type="text/csv", seconds=_STAND_IN_SECONDS
+            )
+            return [stand_in] * len(bodies)
+        try:
+            container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow))
+            return _answers(container.answer(bodies, content_type=content_type, accept=accept))
+        except (ArtefactNotFound, LoadFailed, ContainerDied) as error:
+            failed = Answer(status=500, body=str(error).encode(), content_type="text/plain", seconds=0.0)
+            return [failed] * len(bodies)
+
+    def _running(self, model: Model, key: _Key) -> Container:
+        deployed = self._deployed.get(key)
+        if deployed is None:
+            return self._deploy(model, key)
+        return self._start(model, key, deployed.artefact)
+
+    def _deploy(self, model: Model, key: _Key) -> Container:
+        return self._start(model, key, fetch(key.url, account_id=self._account_id, region=self._region))
+
+    def _start(self, model: Model, key: _Key, artefact: Artefact) -> Container:
+        deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
+        self._deployed.move_to_end(key)
+        if deployed.artefact.etag != artefact.etag:
+            _end(deployed)
+            deployed.artefact = artefact
+        if deployed.container is None or not deployed.container.running:
+            _end(deployed)
+            self._make_room()
+            deployed.container = Container(artefact.content, environment=model.environment)
+        return deployed.container
+
+    def _make_room(self) -> None:
+        running = [deployed for deployed in self._deployed.values() if deployed.container]
+        for deployed in running[: max(0, len(running) - _RUNNING_AT_MOST + 1)]:
+            _end(deployed)
+
+    def _with_profile(self, profile: Profile, fleet: Fleet, answer: Answer) -> Answer:
+        slowed = replace(answer, seconds=self._profiles.latency(profile, fleet, answer.seconds))
+        if not self._profiles.fails(profile, fleet):
+            return slowed
+        return replace(slowed, status=500, body=b"error by profile", content_type="text/plain")
+
+
+def _answers(said: dict[str, Any]) -> list[Answer]:
+    return [
+        Answer(status=status, body=body.encode("latin-1"), content_type=content_type, seconds=seconds)
+        for status, body, content_type, seconds in said["replies"]
+    ]
+
+
+def _end(deployed: _Deployed) -> None:
+    if deployed.container:
+        deployed.container.close()
+        deployed.container = None

@@ -1,0 +1,67 @@
+"""What the instances behind endpoints report of themselves, traffic or none: CPU, memory and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE
+from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.serving.profiles import Fleet as ProfiledFleet
+from airflow_guardrails.simulator.serving.profiles import Profile
+
+if TYPE_CHECKING:
+    from airflow_guardrails.simulator.world import World
+
+_NAMESPACE = "/aws/sagemaker/Endpoints"
+_USUAL = Profile()
+
+
+class InstanceMetrics:
+    """
+    A value from each instance that takes traffic, at every full minute, under the name of its variant.
+
+    During an update that are the instances of both fleets. The values are those of the profile that holds for
+    the fleet; no model is measured. Serverless variants have no instances.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.clock.every(MINUTE, self._publish)
+
+    def _publish(self) -> None:
+        for endpoint in self._world.sagemaker.serving():
+            for fleet, variant in _running(endpoint):
+                self._record(endpoint.name, fleet, variant)
+
+    def _record(self, endpoint_name: str, fleet: Fleet, variant: Variant) -> None:
+        profile = self._profile(endpoint_name, fleet, variant)
+        dimensions = {"EndpointName": endpoint_name, "VariantName": variant.name}
+        by_fleet = {**dimensions, "EndpointConfigName": fleet.config_name}
+        now, metrics = self._world.clock.now(), self._world.metrics
+        for under in (
+            (dimensions, by_fleet) if self._world.knobs.instance_metrics_by_config else (dimensions,)
+        ):
+            for name, percent in (
+                ("CPUUtilization", profile.cpu_percent),
+                ("MemoryUtilization", profile.memory_percent),
+                ("DiskUtilization", profile.disk_percent),
+            ):
+                metrics.record(_NAMESPACE, name, under, [percent] * variant.active, at=now, unit="Percent")
+
+    def _profile(self, endpoint_name: str, fleet: Fleet, variant: Variant) -> Profile:
+        profiled = ProfiledFleet(
+            endpoint_name=endpoint_name,
+            variant_name=variant.name,
+            endpoint_config_name=fleet.config_name,
+            shadow=variant is fleet.shadow,
+        )
+        return self._world.profiles.standing(profiled, variant.model.name) or _USUAL
+
+
+def _running(endpoint: Endpoint) -> Iterator[tuple[Fleet, Variant]]:
+    for fleet in endpoint.fleets:
+        for variant in fleet.deployed:
+            if variant.active and variant.instance_type:
+                yield fleet, variant

@@ -1,0 +1,131 @@
+"""Behaviour laid over models: slower, failing, from a minute on."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_guardrails.simulator.engine.clock import Clock
+
+_NOT_NEGATIVE = (
+    "latency_ms",
+    "latency_factor",
+    "extra_latency_ms",
+    "latency_jitter_ms",
+    "from_minute",
+    "cpu_percent",
+)
+_PERCENT = ("memory_percent", "disk_percent")
+
+
+# In place of a model's name.
+EVERY_MODEL = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """
+    How requests to one model, or to one fleet, differ from what the model itself does.
+
+    :param latency_ms: the latency of every answer, whatever the model took; None leaves it its own, which is
+        measured and so differs from run to run.
+    :param latency_factor: multiplies that latency.
+    :param extra_latency_ms: added to it.
+    :param latency_jitter_ms: a further random delay, uniform from 0 to this.
+    :param error_rate: the share of requests answered with HTTP 500, 0 to 1.
+    :param from_minute: minutes since the fleet's first request before which nothing of this holds.
+    :param never_healthy: whether the container never passes its ping.
+    :param cpu_percent: what its instances report as CPUUtilization: above 100 where they have several cores.
+    :param memory_percent: as MemoryUtilization, 0 to 100.
+    :param disk_percent: as DiskUtilization, 0 to 100.
+    :raises ValueError: when a value is out of its range.
+    """
+
+    latency_ms: float | None = None
+    latency_factor: float = 1.0
+    extra_latency_ms: float = 0.0
+    latency_jitter_ms: float = 0.0
+    error_rate: float = 0.0
+    from_minute: float = 0.0
+    never_healthy: bool = False
+    cpu_percent: float = 25.0
+    memory_percent: float = 40.0
+    disk_percent: float = 15.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.error_rate <= 1:
+            raise ValueError(f"error_rate must be between 0 and 1 (got {self.error_rate})")
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must not be negative (got {value})")
+        for name in _PERCENT:
+            if not 0 <= getattr(self, name) <= 100:  # noqa: PLR2004
+                raise ValueError(f"{name} must be between 0 and 100 (got {getattr(self, name)})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The instances that serve one configuration of one endpoint's variant."""
+
+    endpoint_name: str
+    variant_name: str
+    endpoint_config_name: str
+    shadow: bool = False
+
+
+class Profiles:
+    """
+    The profiles by name of model or endpoint configuration; a configuration's outranks its model's, and that
+    of every model is the last.
+    """
+
+    def __init__(self, clock: Clock, rng: random.Random, *, shadow_rng: random.Random) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._shadow_rng = shadow_rng
+        self._by_name: dict[str, Profile] = {}
+        self._first_request: dict[Fleet, datetime] = {}
+
+    def lay_over(self, name: str, profile: Profile) -> None:
+        self._by_name[name] = profile
+
+    def clear(self, name: str) -> None:
+        self._by_name.pop(name, None)
+
+    def never_healthy(self, model_name: str) -> bool:
+        profile = self._by_name.get(model_name)
+        return profile is not None and profile.never_healthy
+
+    def of(self, fleet: Fleet, model_name: str) -> Profile | None:
+        """What holds for a request to *fleet* now, None when nothing does."""
+        self._first_request.setdefault(fleet, self._clock.now())
+        return self.standing(fleet, model_name)
+
+    def standing(self, fleet: Fleet, model_name: str) -> Profile | None:
+        """What holds for *fleet* now; until its first request, only what holds from minute 0."""
+        since = self._first_request.get(fleet, self._clock.now())
+        names = (fleet.endpoint_config_name, model_name, EVERY_MODEL)
+        profile = next((self._by_name[name] for name in names if name in self._by_name), None)
+        if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
+            return profile
+        return None
+
+    def keep_only(self, endpoint_name: str, fleets: set[Fleet]) -> None:
+        """Forget the endpoint's other fleets: one launched again later is a new one, at its minute 0."""
+        for fleet in [known for known in self._first_request if known.endpoint_name == endpoint_name]:
+            if fleet not in fleets:
+                del self._first_request[fleet]
+
+    def fails(self, profile: Profile, fleet: Fleet) -> bool:
+        return self._chance(fleet).random() < profile.error_rate
+
+    def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
+        jitter = self._chance(fleet).random() * profile.latency_jitter_ms
+        own = seconds if profile.latency_ms is None else profile.latency_ms / 1000
+        return own * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
+
+    def _chance(self, fleet: Fleet) -> random.Random:
+        # With one source for both, a shadow would change which of the production variant's requests fail.
+        return self._shadow_rng if fleet.shadow else self._rng

@@ -1,0 +1,264 @@
+"""Requests to endpoints, replayed or by a caller: who answers them, and what that leaves behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from moto.core.exceptions import ServiceException
+
+from airflow_guardrails.simulator.engine.clock import Timer
+from airflow_guardrails.simulator.sagemaker.resources import Model
+from airflow_guardrails.simulator.sagemaker.rollouts.routing import Mirror, Route
+from airflow_guardrails.simulator.serving import request_metrics
+from airflow_guardrails.simulator.serving.containers import Answer
+from airflow_guardrails.simulator.serving.profiles import Fleet
+
+if TYPE_CHECKING:
+    from airflow_guardrails.simulator.world import World
+
+
+TICK_SECONDS = 5
+"""A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
+
+MOST_PER_MINUTE = 60_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Replay:
+    """One endpoint's replay; *ids* are the inference ids of its requests, None for none."""
+
+    per_minute: float
+    content_type: str
+    accept: str | None
+    rows: Iterator[bytes]
+    ids: Iterator[str] | None = None
+    sent: int = 0
+    owed: float = 0.0
+    timer: Timer = field(default_factory=lambda: Timer(lambda: None))
+
+    def due(self) -> list[tuple[bytes, str | None]]:
+        """What to send in this burst: bodies, each with its inference id."""
+        self.owed += self.per_minute * TICK_SECONDS / 60
+        whole = int(self.owed)
+        self.owed -= whole
+        self.sent += whole
+        return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, whole)]
+
+
+def endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
+    """Round after round of *rows*, each in an order of its own unless nothing shuffles them."""
+    while True:
+        if shuffled_by:
+            shuffled_by.shuffle(rows)
+        yield from rows
+
+
+class Asked(NamedTuple):
+    """One request; *event* numbers it among all, *inference_id* is the caller's own, if there is one."""
+
+    body: bytes
+    event: int
+    inference_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Requests of one kind, sent to one endpoint at one moment."""
+
+    endpoint_name: str
+    content_type: str
+    accept: str | None
+    asked: tuple[Asked, ...]
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return [one.body for one in self.asked]
+
+    def only(self, asked: Iterable[Asked]) -> Batch:
+        return replace(self, asked=tuple(asked))
+
+
+class NoSuchVariant(LookupError):
+    """The caller asked for a variant the endpoint does not have."""
+
+
+class NothingServes(LookupError):
+    """The endpoint exists, and no fleet of it takes requests yet, or any more."""
+
+
+class Traffic:
+    """
+    Everything that reaches the endpoints of one region.
+
+    Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
+    It leaves one value in each metric, and a record where it is captured. Copies of some go to the fleet's
+    shadow, whose answers nobody gets; chance has a source of its own for them, so that every answer is the
+    same with and without a shadow.
+    """
+
+    def __init__(
+        self, world: World, rng: random.Random, *, shadow_rng: random.Random, event_rng: random.Random
+    ) -> None:
+        self._world = world
+        self._rng = rng
+        self._shadow_rng = shadow_rng
+        self._event_rng = event_rng
+        self._numbers = count(1)
+        self._replays: dict[str, Replay] = {}
+
+    def invoke(
+        self,
+        endpoint_name: str,
+        body: bytes,
+        *,
+        content_type: str,
+        accept: str | None = None,
+        target_variant: str | None = None,
+        inference_id: str | None = None,
+    ) -> tuple[Route, Answer]:
+        """
+        One request; says which fleet took it.
+
+        Raises SageMaker's own error for an endpoint that does not exist, :class:`NothingServes`, and
+        :class:`NoSuchVariant` for a *target_variant* the endpoint does not have.
+        """
+        routes = self._routes(endpoint_name)
+        if not routes:
+            raise NothingServes(endpoint_name)
+        if target_variant is not None:
+            routes = [route for route in routes if route.variant_name == target_variant]
+            if not routes:
+                raise NoSuchVariant(target_variant)
+        route = self._pick(routes, 1)[0]
+        asked = self._asked([(body, inference_id)])
+        batch = Batch(endpoint_name=endpoint_name, content_type=content_type, accept=accept, asked=asked)
+        answer = self._send(route, batch)[0]
+        if route.mirror:
+            # After the answer: a slow shadow must not keep the caller waiting.
+            self._world.clock.after(0, lambda: self._mirror(route, batch))
+        return route, answer
+
+    def replay(
+        self,
+        endpoint_name: str,
+        rows: Sequence[str],
+        *,
+        per_minute: float = 600,
+        content_type: str = "text/csv",
+        accept: str | None = None,
+        shuffle: bool = True,
+        inference_ids: bool = False,
+    ) -> None:
+        """
+        Send *rows* over and over, in place of the endpoint's replay of before; raises ValueError.
+
+        With *inference_ids* each request has one that no other replayed request of the region has.
+        """
+        if not rows:
+            raise ValueError("rows must hold at least one request")
+        if not 0 < per_minute <= MOST_PER_MINUTE:
+            raise ValueError(f"per_minute must be above 0 and at most {MOST_PER_MINUTE} (got {per_minute})")
+        self.stop_replay(endpoint_name)
+        replay = Replay(
+            per_minute=per_minute,
+            content_type=content_type,
+            accept=accept,
+            rows=endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
+            ids=(f"replayed-{number}" for number in self._numbers) if inference_ids else None,
+        )
+        replay.timer = self._world.clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
+        self._replays[endpoint_name] = replay
+
+    def stop_replay(self, endpoint_name: str) -> int:
+        """How many requests it sent; 0 when there was none."""
+        replay = self._replays.pop(endpoint_name, None)
+        if replay is None:
+            return 0
+        replay.timer.cancel()
+        return replay.sent
+
+    def status(self) -> dict[str, Any]:
+        return {
+            name: {"per_minute": replay.per_minute, "sent": replay.sent}
+            for name, replay in self._replays.items()
+        }
+
+    def _tick(self, endpoint_name: str, replay: Replay) -> None:
+        try:
+            routes = self._routes(endpoint_name)
+        except ServiceException:  # the endpoint is gone; it may come back
+            return
+        if not routes:
+            return
+        batch = Batch(
+            endpoint_name=endpoint_name,
+            content_type=replay.content_type,
+            accept=replay.accept,
+            asked=self._asked(replay.due()),
+        )
+        picked = self._pick(routes, len(batch.asked))
+        for route in routes:
+            its_own = batch.only(one for one, to in zip(batch.asked, picked, strict=True) if to is route)
+            if its_own.asked:
+                self._send(route, its_own)
+                self._mirror(route, its_own)
+
+    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[Asked, ...]:
+        return tuple(
+            Asked(body, self._event_rng.getrandbits(128), inference_id) for body, inference_id in requests
+        )
+
+    def _routes(self, endpoint_name: str) -> list[Route]:
+        routes = [route for route in self._world.sagemaker.routes(endpoint_name) if route.share > 0]
+        fleets = {_fleet(endpoint_name, route) for route in routes}
+        shadows = {_shadow(endpoint_name, route, route.mirror) for route in routes if route.mirror}
+        self._world.profiles.keep_only(endpoint_name, fleets | shadows)
+        return routes
+
+    def _pick(self, routes: list[Route], times: int) -> list[Route]:
+        return self._rng.choices(routes, weights=[route.share for route in routes], k=times)
+
+    def _send(self, route: Route, batch: Batch) -> list[Answer]:
+        fleet = _fleet(batch.endpoint_name, route)
+        return self._ask(fleet, route, route.model, batch, instances=route.instances)
+
+    def _mirror(self, route: Route, batch: Batch) -> None:
+        mirror = route.mirror
+        if mirror is None:
+            return
+        sampled = batch.only(one for one in batch.asked if self._shadow_rng.random() < mirror.sampling)
+        if sampled.asked:
+            fleet = _shadow(batch.endpoint_name, route, mirror)
+            self._ask(fleet, route, mirror.model, sampled, instances=mirror.instances)
+
+    def _ask(self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int) -> list[Answer]:
+        world = self._world
+        answers = world.containers.answer(
+            fleet, model, batch.bodies, content_type=batch.content_type, accept=batch.accept
+        )
+        chance = self._shadow_rng if fleet.shadow else self._rng
+        now = world.clock.now()
+        request_metrics.record(world.metrics, fleet, answers, instances=instances, at=now, rng=chance)
+        world.captures.record(fleet, route.captures, batch, answers)
+        return answers
+
+
+def _fleet(endpoint_name: str, route: Route) -> Fleet:
+    return Fleet(
+        endpoint_name=endpoint_name,
+        variant_name=route.variant_name,
+        endpoint_config_name=route.endpoint_config_name,
+    )
+
+
+def _shadow(endpoint_name: str, route: Route, mirror: Mirror) -> Fleet:
+    return Fleet(
+        endpoint_name=endpoint_name,
+        variant_name=mirror.variant_name,
+        endpoint_config_name=route.endpoint_config_name,
+        shadow=True,
+    )

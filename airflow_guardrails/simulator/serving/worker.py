@@ -1,0 +1,226 @@
+"""
+The process one model answers in: ``python -m airflow_guardrails.simulator.serving.worker FOLDER``.
+
+It is given the artefact and then batches of request bodies over standard input, answers over standard output,
+and exits when its input ends, so that it cannot outlive the simulator. It is a process of its own, not a
+sandbox: loading a model runs whatever code its artefact carries.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import statistics
+import struct
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from airflow_guardrails.simulator.serving.inference_script import Handlers, ModelAlone, Refused, text_of
+
+TEXT = "text/plain"
+OK = 200
+_SERVER_ERROR = 500
+_TIMED_ONE_BY_ONE = 3
+
+
+@dataclass(slots=True)
+class Reply:
+    """One answer; the body of an error is its text."""
+
+    status: int
+    body: bytes
+    content_type: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Read:
+    data: Any
+    seconds: float
+
+
+def replies(
+    handlers: Handlers, bodies: Sequence[bytes], *, content_type: str, accept: str | None
+) -> list[Reply]:
+    """
+    The replies to *bodies*, in their order.
+
+    The first three that can be read are predicted one by one and timed, the others in one call where that is
+    possible; each of those takes the median of the timed ones: a scheduling hiccup must not slow a batch.
+    """
+
+    def write(prediction: Any) -> Reply:
+        return Reply(OK, *handlers.write(prediction, content_type=content_type, accept=accept), 0.0)
+
+    def predict(one: _Read) -> Reply:
+        return _reply(lambda: write(handlers.predict(one.data)), before=one.seconds)
+
+    read = {index: _read(handlers, body, content_type) for index, body in enumerate(bodies)}
+    done = {index: one for index, one in read.items() if isinstance(one, Reply)}
+    waiting = {index: one for index, one in read.items() if isinstance(one, _Read)}
+    timed = {index: predict(waiting.pop(index)) for index in list(waiting)[:_TIMED_ONE_BY_ONE]}
+    predictions = _all_at_once(handlers, waiting)
+    if predictions is None:
+        rest = {index: predict(one) for index, one in waiting.items()}
+    else:
+        usual = statistics.median(reply.seconds for reply in timed.values()) if timed else 0.0
+        rest = {index: _written(write, predictions[index], usual) for index in waiting}
+    done |= timed | rest
+    return [done[index] for index in range(len(bodies))]
+
+
+def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | Reply:
+    started = time.perf_counter()
+    try:
+        data = handlers.read(body, content_type)
+    except Exception as error:  # noqa: BLE001 - whatever the model's own code raises is its answer
+        return _error(error, seconds=time.perf_counter() - started)
+    return _Read(data, time.perf_counter() - started)
+
+
+def _reply(make: Callable[[], Reply], *, before: float) -> Reply:
+    started = time.perf_counter()
+    try:
+        reply = make()
+    except Exception as error:  # noqa: BLE001 - the same
+        reply = _error(error, seconds=0.0)
+    reply.seconds = before + time.perf_counter() - started
+    return reply
+
+
+def _written(write: Callable[[Any], Reply], prediction: Any, seconds: float) -> Reply:
+    reply = _reply(lambda: write(prediction), before=0.0)
+    reply.seconds = seconds
+    return reply
+
+
+def _all_at_once(handlers: Handlers, waiting: Mapping[int, _Read]) -> dict[int, Any] | None:
+    if not waiting:
+        return {}
+    try:
+        predictions = handlers.predict_all([one.data for one in waiting.values()])
+    except Exception:  # noqa: BLE001 - one bad row must not fail the others
+        return None
+    return None if predictions is None else dict(zip(waiting, predictions, strict=True))
+
+
+def _error(error: Exception, *, seconds: float) -> Reply:
+    if isinstance(error, Refused):
+        return Reply(error.status, str(error).encode(), TEXT, seconds)
+    return Reply(_SERVER_ERROR, text_of(error).encode(), TEXT, seconds)
+
+
+_LENGTH = struct.Struct(">Q")
+_MAX_UNPACKED_BYTES = 2 << 30
+_PROGRAM = "SAGEMAKER_PROGRAM"
+_USUAL_PROGRAM = "inference.py"
+
+
+def write_frame(stream: IO[bytes], payload: bytes) -> None:
+    stream.write(_LENGTH.pack(len(payload)) + payload)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> bytes:
+    """The next frame; EOFError when the other side is gone."""
+    (length,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size))
+    return _read_exactly(stream, length)
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    # A Ctrl-C in the terminal reaches every process; this one ends when the simulator does, with its input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    requests = sys.stdin.buffer
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a model prints is not an answer
+    try:
+        serve(requests, answers, directory)
+    except (EOFError, BrokenPipeError):
+        pass
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
+    artefact = read_frame(requests)
+    try:
+        handlers = load(artefact, directory)
+    except Exception as error:  # noqa: BLE001 - whatever the artefact's code raises
+        write_frame(answers, json.dumps({"loaded": False, "error": text_of(error)}).encode())
+        return
+    write_frame(answers, json.dumps({"loaded": True, "error": None}).encode())
+    while True:
+        request = json.loads(read_frame(requests))
+        write_frame(answers, json.dumps(answer(handlers, **request)).encode())
+
+
+def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.environ) -> Handlers:
+    """
+    Unpack a ``model.tar.gz`` and load what answers: its ``code/inference.py``, or the file that
+    SAGEMAKER_PROGRAM names there, and where there is no code the ``model.joblib`` at its root.
+    """
+    _unpack(artefact, directory)
+    script = directory / "code" / environment.get(_PROGRAM, _USUAL_PROGRAM)
+    if script.is_file() or _PROGRAM in environment:
+        # Like joblib below, this is heavy, and the simulator imports this module for its framing.
+        from airflow_guardrails.simulator.serving.inference_script import load_script  # noqa: PLC0415
+
+        os.environ["SM_MODEL_DIR"] = str(directory)
+        return load_script(script, directory, environment)
+    import joblib  # noqa: PLC0415
+
+    handlers = ModelAlone(joblib.load(directory / "model.joblib"))
+    with suppress(Exception):
+        handlers.warm_up()
+    return handlers
+
+
+def answer(
+    handlers: Handlers, *, bodies: Sequence[str], content_type: str, accept: str | None
+) -> dict[str, Any]:
+    """The replies to *bodies*, which are bytes as latin-1, as are the bodies of the replies."""
+    made = replies(
+        handlers, [body.encode("latin-1") for body in bodies], content_type=content_type, accept=accept
+    )
+    return {"replies": [[r.status, r.body.decode("latin-1"), r.content_type, r.seconds] for r in made]}
+
+
+def _unpack(artefact: bytes, directory: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(artefact), mode="r:*") as archive:
+        if sum(member.size for member in archive.getmembers()) > _MAX_UNPACKED_BYTES:
+            raise ValueError(f"the artefact unpacks to more than {_MAX_UNPACKED_BYTES} bytes")
+        if hasattr(tarfile, "data_filter"):
+            archive.extractall(directory, filter="data")
+        else:
+            _extract_plain_files(archive, directory)
+
+
+def _extract_plain_files(archive: tarfile.TarFile, directory: Path) -> None:
+    # Python has filters since 3.10.12 and 3.11.4; Debian 12's is older.
+    for member in archive.getmembers():
+        if not (directory / member.name).resolve().is_relative_to(directory.resolve()):
+            raise ValueError(f"{member.name} would be extracted outside the destination")
+        if not (member.isfile() or member.isdir()):
+            raise ValueError(f"{member.name} is neither a file nor a folder")
+    archive.extractall(directory)  # noqa: S202 - only what was looked at
+
+
+def _read_exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+if __name__ == "__main__":
+    main()

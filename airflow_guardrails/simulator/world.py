@@ -1,0 +1,129 @@
+"""One simulated AWS account: a clock, and a world of its own for every region."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+
+from airflow_guardrails.simulator.capture.captures import Captures
+from airflow_guardrails.simulator.capture.files import CaptureFiles
+from airflow_guardrails.simulator.capture.store import CaptureStore
+from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.faults import Faults
+from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.events import Announcements, EventBus, NoEventBus
+from airflow_guardrails.simulator.sagemaker.service import SageMaker
+from airflow_guardrails.simulator.serving.containers import Containers
+from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
+from airflow_guardrails.simulator.serving.profiles import Profiles
+from airflow_guardrails.simulator.serving.traffic import Traffic
+
+log = logging.getLogger(__name__)
+
+ACCOUNT_ID = "123456789012"
+
+
+class World:
+    """Everything of one region."""
+
+    def __init__(self, simulation: Simulation, region: str) -> None:
+        self.region = region
+        self.account_id = ACCOUNT_ID
+        self.clock = simulation.clock
+        self.knobs = simulation.knobs
+        self.profiles = Profiles(
+            self.clock,
+            simulation.rng(f"profiles {region}"),
+            shadow_rng=simulation.rng(f"shadow profiles {region}"),
+        )
+        self.metrics = MetricStore(self.clock, self.knobs)
+        self.alarms = Alarms(
+            self.clock, self.metrics, region=region, account_id=self.account_id, knobs=self.knobs
+        )
+        self.containers = Containers(
+            account_id=self.account_id, region=region, knobs=self.knobs, profiles=self.profiles
+        )
+        files = CaptureFiles(
+            clock=self.clock,
+            knobs=self.knobs,
+            rng=simulation.rng(f"capture files {region}"),
+            store=CaptureStore(account_id=self.account_id, region=region, clock=self.clock).put,
+        )
+        self.captures = Captures(
+            clock=self.clock,
+            knobs=self.knobs,
+            files=files,
+            rng=simulation.rng(f"captures {region}"),
+            shadow_rng=simulation.rng(f"shadow captures {region}"),
+        )
+        self.sagemaker = SageMaker(
+            region=region,
+            account_id=self.account_id,
+            clock=self.clock,
+            knobs=self.knobs,
+            alarms=self.alarms,
+            containers=self.containers,
+            announcements=Announcements(
+                region=region,
+                clock=self.clock,
+                knobs=self.knobs,
+                rng=simulation.rng(f"events {region}"),
+                bus=lambda: simulation.event_bus,
+            ),
+            captured=files,
+            rng=simulation.rng(f"sagemaker {region}"),
+            experiments_rng=simulation.rng(f"experiments {region}"),
+        )
+        self.traffic = Traffic(
+            self,
+            simulation.rng(f"traffic {region}"),
+            shadow_rng=simulation.rng(f"shadow traffic {region}"),
+            event_rng=simulation.rng(f"events of requests {region}"),
+        )
+        self.instance_metrics = InstanceMetrics(self)
+
+
+class Simulation:
+    """
+    What a server serves.
+
+    :param clock: manual unless it was given a speed.
+    :param knobs: what nobody knows about AWS; the default of each is in its own words there.
+    :param seed: everything random is drawn from it.
+
+    Whoever serves it gives it an :attr:`event_bus`; until then, no event is ever made.
+    """
+
+    def __init__(self, *, clock: Clock | None = None, knobs: Knobs | None = None, seed: int = 0) -> None:
+        self.clock = clock or Clock()
+        self.knobs = knobs or Knobs()
+        self.seed = seed
+        self.faults = Faults(self.rng("faults"))
+        self.event_bus: EventBus = NoEventBus()
+        self.calls: Counter[str] = Counter()
+        self.worlds: dict[str, World] = {}
+
+    def rng(self, purpose: str) -> random.Random:
+        """A source of chance for one purpose, so that drawing for one does not change another's draws."""
+        return random.Random(f"{purpose} {self.seed}")  # noqa: S311 - not for secrets
+
+    def world(self, region: str) -> World:
+        if region not in self.worlds:
+            self.worlds[region] = World(self, region)
+        return self.worlds[region]
+
+    def catch_up(self) -> None:
+        """Move a running clock to where the wall clock says it is; a timer that fails is logged and gone."""
+        try:
+            self.clock.catch_up()
+        except Exception:
+            log.exception("something due at %s failed", self.clock.now())
+
+    def close(self) -> None:
+        """End every model process; the simulation is of no use afterwards."""
+        with self.clock.lock:
+            for world in self.worlds.values():
+                world.containers.close()

@@ -1,0 +1,228 @@
+"""What every task of this package has: a connection to AWS, a clock, and a place to leave what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseOperator, conf
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.errors import denied_action, denied_resource
+from airflow_guardrails.domain.arguments import Check, shown
+from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.exceptions import (
+    AccessDenied,
+    ConnectionNotFound,
+    InvalidArgument,
+    UnexpectedAnswer,
+)
+from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
+from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
+
+if TYPE_CHECKING:
+    # It brings boto3, which costs half a second that a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+Result = TypeVar("Result")
+
+# Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out;
+# the clocks of worker and scheduler may differ by ten minutes.
+AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=15)
+LONGEST_DEFERRAL = timedelta(days=31)
+
+
+# What Airflow calls of a task.
+_ENTRIES = ("execute", "execute_complete", "execute_again", "poke")
+
+
+class ConnectedTask(BaseOperator):
+    """
+    Base of the operators and sensors of this package that speak to AWS.
+
+    :param aws_conn_id: the Airflow connection for AWS, which must exist; ``None``: boto3's default credential
+        chain. (templated)
+    :param region_name: AWS region; default: the connection's. (templated)
+    :param verify: whether, or with which certificates, TLS is verified. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    """
+
+    # Time comes in here, so that a rehearsal can bring its own.
+    sleep: Callable[[float], object] = staticmethod(time.sleep)
+    monotonic: Callable[[], float] = staticmethod(time.monotonic)
+
+    _troubles: tuple[str, ...] = ()
+
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
+    # How each templated field is checked once it is rendered; the constructor checks all other arguments.
+    rendered_checks: ClassVar[Mapping[str, Check]] = CONNECTION_CHECKS
+
+    def __init__(
+        self,
+        *,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_options("botocore_config", botocore_config)
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def check_rendered(self) -> None:
+        """
+        Check the templated fields; each ``execute`` and ``poke`` does so before it calls AWS.
+
+        ``execute_complete`` does not: templates may render to something else after a deferral.
+
+        :raises InvalidArgument: if one of them breaks a rule; the text gives name, rule and value.
+        """
+        try:
+            for name in self.template_fields:
+                # A subclass of a user may have templated fields of its own.
+                if name in self.rendered_checks:
+                    self.rendered_checks[name](name, getattr(self, name))
+        except GuardrailsValueError as error:
+            raise InvalidArgument(str(error)) from error
+
+    @cached_property
+    def hook(self) -> GuardrailsHook:
+        """
+        :raises ConnectionNotFound: if Airflow has no connection *aws_conn_id*.
+        :raises InvalidArgument: if *botocore_config* has arguments that botocore does not know.
+        """
+        from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
+
+        try:
+            hook = GuardrailsHook(
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.region_name,
+                verify=self.verify,
+                config=self.botocore_config,
+            )
+        except (TypeError, ValueError, BotoCoreError) as error:
+            raise InvalidArgument(
+                "botocore_config must be arguments of botocore.config.Config "
+                f"(got {shown(self.botocore_config)}): {error}"
+            ) from error
+        # The connection is looked up now, so that the task fails before its first call if there is none.
+        self.translated(lambda: hook.conn_config)
+        return hook
+
+    def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
+        """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
+        task_instance = context.get("ti")
+        if not self.do_xcom_push or task_instance is None:
+            return
+        try:
+            task_instance.xcom_push(key=key, value=value)
+        except Exception as error:  # noqa: BLE001 - whatever Airflow, or a backend of the user's own, raises
+            self.warn(f"XCom {key} could not be written ({type(error).__name__}: {error})")
+
+    def push_endpoint_links(
+        self, context: Mapping[str, Any], endpoint_name: str, *, alarms: Iterable[str] = ()
+    ) -> None:
+        try:
+            facts = link_facts(
+                region_name=self.hook.conn_region_name,
+                partition=self.hook.conn_partition,
+                endpoint_name=endpoint_name,
+                alarms=alarms,
+            )
+        except Exception as error:  # noqa: BLE001 - a link is a convenience
+            self.warn(f"The links to the console could not be made ({type(error).__name__}: {error})")
+            return
+        self.push(context, FACTS_KEY, facts)
+
+    def warn(self, warning: str) -> None:
+        """Log what a reader of the report has to know, too."""
+        self.log.warning(warning)
+        self._troubles = (*self._troubles, warning)
+
+    def with_warnings(self, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the report with what went wrong beside it."""
+        return {**report, "warnings": [*report.get("warnings", ()), *self._troubles]}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in _ENTRIES:
+            if name in vars(cls):
+                setattr(cls, name, _translating(vars(cls)[name]))
+
+    def translated(self, call: Callable[[], Result]) -> Result:
+        """Give errors of the lower layers their public names; no credentials are in the text of any."""
+        try:
+            return call()
+        except errors.UnexpectedAnswer as error:
+            raise UnexpectedAnswer(errors.text_for_people(error)) from error
+        except errors.ConnectionNotFound as error:
+            raise ConnectionNotFound(errors.text_for_people(error)) from error
+        except NoRegionError as error:
+            raise InvalidArgument(
+                f"region_name must be given (got {self.region_name!r}): neither the connection nor the "
+                "environment says a region"
+            ) from error
+        except (ClientError, BotoCoreError) as error:
+            errors.cleaned(error)
+            if isinstance(error, ClientError) and (action := denied_action(error)):
+                raise self._denied(action, error) from error
+            raise
+
+    def _denied(self, action: str, error: ClientError) -> AccessDenied:
+        return AccessDenied(
+            self.denied_text(action, errors.text_for_people(error), resource=denied_resource(error))
+        )
+
+    def denied_text(self, action: str, reason: str, *, resource: str | None = None) -> str:
+        """Say which action AWS does not allow, on what, and what to do about it."""
+        resource = resource or self._subject or "what this task works on"
+        return (
+            f"Access denied: {action} on {resource}. Allow it to the role or user of the connection "
+            f"{self.aws_conn_id}, and clear this task ({reason})"
+        )
+
+    @property
+    def _subject(self) -> str | None:
+        """What the task works on, for an error of AWS that does not say it."""
+        for field, noun in (("endpoint_name", "endpoint"), ("name", "shadow test")):
+            if name := getattr(self, field, None):
+                return f"{noun} {name}"
+        return None
+
+
+def _translating(method: Callable[..., Result]) -> Callable[..., Result]:
+    @wraps(method)
+    def translating(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
+        return task.translated(lambda: method(task, *args, **kwargs))
+
+    return translating
+
+
+def defer_timeout(
+    as_of: datetime | None, deadline: datetime | None, *, extra: timedelta = timedelta(0)
+) -> timedelta:
+    """
+    Return how long Airflow may leave a task deferred: until its own deadline, and generously longer.
+
+    :param as_of: what AWS's clock shows.
+    :param deadline: when the trigger stops waiting, on AWS's clock.
+    """
+    if as_of is None or deadline is None:
+        return LONGEST_DEFERRAL
+    return max(timedelta(0), deadline - as_of) + AIRFLOW_TIMEOUT_MARGIN + extra
+
+
+def fire_floor() -> float:
+    """Seconds before which a trigger may not fire; follows the heartbeat that makes it necessary."""
+    from airflow_guardrails.triggers._base import FIRE_FLOOR  # noqa: PLC0415
+
+    heartbeat = float(conf.get("workers", "min_heartbeat_interval", fallback="5"))
+    return min(FIRE_FLOOR, heartbeat + 3)

@@ -1,0 +1,162 @@
+"""What operator and sensor have in common: a connection, a rollout to follow, and an honest end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import Any, Literal, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.rollout.messages import narrate_outcome
+from airflow_guardrails.domain.rollout.report import Report, rollout_report
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch
+from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
+from airflow_guardrails.hooks._cancellation import abort_rollout
+from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
+from airflow_guardrails.tasks.waiting import WatchingTask, report_of
+from airflow_guardrails.triggers._base import REPORT_KEY
+from airflow_guardrails.triggers._state import recall, remember
+
+OnRollback = Literal["fail", "skip", "return"]
+OnTimeout = Literal["fail", "abort"]
+OnKill = Literal["leave", "abort"]
+
+# The XCom of the watch that the trigger goes on with.
+WATCH_KEY = "rollout_watch"
+LAST_LOOKS_EVERY = 10.0
+
+_UNWATCHED = "The rollout could not be watched to its end, so nothing is known of its outcome"
+
+
+class RolloutTask(WatchingTask):
+    """
+    Base of operators and sensor: follows a rollout, and changes nothing in AWS but the abort switch.
+    """
+
+    endpoint_name: str
+    on_rollback: OnRollback
+    on_timeout: OnTimeout = "fail"
+    report_key = REPORT_KEY
+    unwatched_error = RolloutUnwatched
+    unwatched_text = _UNWATCHED
+    kill_action: OnKill = "leave"
+    max_describe_gap: float = MAX_DESCRIBE_GAP
+
+    def observe(self, context: Mapping[str, Any], watch: Watch) -> Watch:
+        from airflow_guardrails.domain.rollout.process import observe  # noqa: PLC0415
+
+        return self._watching(context, observe(watch))
+
+    def observe_for_good(self, context: Mapping[str, Any], watch: Watch, *, again_after: float) -> Watch:
+        """
+        Take a look that no other may follow: where it only suspects an end, a second one confirms it.
+
+        :param again_after: seconds until the second look.
+        """
+        watch = self.observe(context, watch)
+        if watch.suspected and watch.outcome is None:
+            self.sleep(again_after)
+            watch = self.observe(context, watch)
+        return watch
+
+    def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> Report:
+        from airflow_guardrails.domain.rollout.process import follow  # noqa: PLC0415
+
+        following = self.following(every=every, on_timeout=self.on_timeout)
+        _, report = self._watching(context, follow(watch, following))
+        return report
+
+    def conclude(self, context: Mapping[str, Any], watch: Watch) -> Report:
+        from airflow_guardrails.domain.rollout.process import conclude  # noqa: PLC0415
+
+        return self._watching(context, conclude(watch))
+
+    def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
+        """From now on, throw the rollout's abort switch if somebody marks this task failed."""
+        if self.kill_action == "abort":
+            self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
+
+    def defer_watch(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> NoReturn:
+        """
+        Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
+        """
+        from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
+
+        memory = remember(watch)
+        # For the last look, where Airflow ends the wait before the trigger does.
+        self.push(context, WATCH_KEY, memory)
+        trigger = SageMakerRolloutTrigger(
+            endpoint_name=self.endpoint_name,
+            endpoint_config_name=watch.rollout.target,
+            previous_endpoint_config_name=watch.rollout.previous,
+            waiter_delay=every,
+            start_timeout=watch.rollout.grace.total_seconds(),
+            deadline=watch.deadline.timestamp() if watch.deadline else None,
+            memory=memory,
+            fire_floor=fire_floor(),
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+            on_timeout=self.on_timeout,
+            on_kill=self.kill_action,
+            max_describe_gap=self.max_describe_gap,
+        )
+        aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort)
+        extra = ABORTING if aborts or watch.rollout.require_alarms_ok else timedelta(0)
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=defer_timeout(watch.as_of, watch.deadline, extra=extra),
+        )
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Report:
+        """Take a last look, and end with what is so; called where the trigger could not."""
+        memory = self.pull(context, WATCH_KEY)
+        if not memory:
+            raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
+        # What the trigger has seen meanwhile went with it.
+        watch = replace(recall(memory), stages_complete=False)
+        watch = self.observe_for_good(context, watch, again_after=LAST_LOOKS_EVERY)
+        if watch.outcome is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
+        if watch.outcome is None and self.on_timeout == "abort":
+            return self.end(context, self.follow(context, watch, every=LAST_LOOKS_EVERY))
+        if watch.outcome is None:
+            watch = watch.give_up()
+        return self.end(context, self.conclude(context, watch))
+
+    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
+        """Take the trigger's event; called by Airflow when the trigger has fired."""
+        return self.end(context, report_of(event, unwatched=partial(self._unwatched, context)))
+
+    def end(self, context: Mapping[str, Any], report: Report) -> Report:
+        """
+        Leave the report as XCom, then return it where the target is in service.
+
+        Airflow keeps no return value of a task that raises, so the report is pushed before.
+        """
+        report = self.with_warnings(report)
+        self.push(context, REPORT_KEY, report)
+        outcome, sentence = Outcome(report["outcome"]), narrate_outcome(report)
+        if outcome is Outcome.SUCCEEDED:
+            self.log.info(sentence)
+            return report
+        if outcome is Outcome.ROLLED_BACK and self.on_rollback != "fail":
+            return self._accept_rollback(sentence, report)
+        raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
+
+    def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
+        self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)
+
+    def _accept_rollback(self, sentence: str, report: Report) -> Report:
+        self.log.warning(sentence)
+        if self.on_rollback == "skip":
+            raise AirflowSkipException(sentence)
+        return report

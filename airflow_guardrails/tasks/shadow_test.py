@@ -1,0 +1,115 @@
+"""What operators and sensor of shadow tests have in common: a test to follow, and an honest end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Literal, NoReturn
+
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.report import ShadowReport, narrate_ending, shadow_test_report
+from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
+from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
+from airflow_guardrails.hooks._cancellation import stop_test
+from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
+from airflow_guardrails.tasks.waiting import WatchingTask, report_of
+from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
+
+OnKillTest = Literal["leave", "stop"]
+
+# SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
+CHANGING = timedelta(hours=1)
+
+# The XCom of what the trigger waits for.
+WATCH_KEY = "shadow_test_watch"
+
+_UNWATCHED = "The shadow test could not be watched to its end"
+
+
+class ShadowTestTask(WatchingTask):
+    """Base of the tasks that wait for a shadow test."""
+
+    report_key = SHADOW_TEST_REPORT_KEY
+    unwatched_error = ShadowTestUnwatched
+    unwatched_text = _UNWATCHED
+    kill_action: OnKillTest = "leave"
+    max_describe_gap: float = MAX_DESCRIBE_GAP
+
+    def observe_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowWatch:
+        from airflow_guardrails.domain.shadow.process import observe_test  # noqa: PLC0415 - not in DAG files
+
+        return self._watching(context, observe_test(watch))
+
+    def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
+        if self.kill_action == "stop":
+            self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
+
+    def follow_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> ShadowWatch:
+        from airflow_guardrails.domain.shadow.process import follow_test  # noqa: PLC0415 - not in DAG files
+
+        self.stop_test_if_killed(context, watch.name)
+        return self._watching(context, follow_test(watch, self.following(every=every)))
+
+    def defer_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> NoReturn:
+        """
+        Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
+        """
+        from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
+
+        # For the last look, where Airflow ends the wait before the trigger does.
+        kept = {"name": watch.name, "until": watch.until.value, "min_requests": watch.min_requests}
+        self.push(context, WATCH_KEY, kept)
+        trigger = SageMakerShadowTestTrigger(
+            name=watch.name,
+            until=watch.until.value,
+            min_invocations=watch.min_requests,
+            adopted=watch.adopted,
+            warnings=list(watch.warnings),
+            waiter_delay=every,
+            deadline=watch.deadline.timestamp() if watch.deadline else None,
+            fire_floor=fire_floor(),
+            on_kill=self.kill_action,
+            max_describe_gap=self.max_describe_gap,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=defer_timeout(watch.as_of, watch.deadline),
+        )
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> ShadowReport:
+        """Take a last look, and end with what is so; called where the trigger could not."""
+        kept = self.pull(context, WATCH_KEY)
+        if not kept:
+            raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
+        watch = self.observe_test(context, ShadowWatch(**{**kept, "until": Until(kept["until"])}))
+        if watch.ending is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, shadow_test_report(watch)))
+        return self.conclude_test(context, watch if watch.ending else watch.give_up())
+
+    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
+        """Take the trigger's event; called by Airflow when the trigger has fired."""
+        return self.end_test(context, report_of(event, unwatched=partial(self._unwatched, context)))
+
+    def conclude_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowReport:
+        return self.end_test(context, shadow_test_report(watch))
+
+    def end_test(self, context: Mapping[str, Any], report: ShadowReport) -> ShadowReport:
+        """
+        Leave the report as XCom, then return it where what was waited for is there.
+
+        Airflow keeps no return value of a task that raises, so the report is pushed before.
+        """
+        report = self.with_warnings(report)
+        self.push(context, SHADOW_TEST_REPORT_KEY, report)
+        ending, sentence = Ending(report["ending"]), narrate_ending(report)
+        if ending is not Ending.REACHED:
+            raise ERROR_BY_ENDING[ending.value](sentence, report)
+        self.log.info(sentence)
+        return report

@@ -1,0 +1,203 @@
+"""What the tasks that wait have in common: they drive steps, may be killed meanwhile, and read an event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import get_current_context
+
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.exceptions import AccessDenied, ReportedError, TaskKilled, UnexpectedAnswer
+from airflow_guardrails.hooks._cancellation import SLICE_SECONDS, TRY_KEY, Kill, try_mark
+from airflow_guardrails.tasks.aws_task import ConnectedTask
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    # How to follow something is imported by the task that does: a DAG file need not pay for it.
+    from airflow_guardrails.domain.rollout.process import Following, Say
+    from airflow_guardrails.hooks._effects import Result, Steps
+
+
+# What Airflow resumes with instead of our method, and its reason where the deferral has timed out.
+AIRFLOW_ENDED_IT = "__fail__"
+DEFERRAL_TIMED_OUT = "Trigger timeout"
+
+
+class WatchingTask(ConnectedTask):
+    """
+    Base of the tasks that wait for a rollout or a shadow test.
+
+    A person who marks such a task failed wants what it began stopped. In a worker :class:`Kill` sees to
+    that, from :meth:`_stop_if_killed` on; before, :meth:`refuse_if_killed` keeps anything from beginning. A
+    deferred task leaves XCom ``rollout_try``, by which its trigger and the task that concludes know whether
+    it was marked failed while it was deferred.
+    """
+
+    # The XCom of the report, and what ends the task where the watch cannot go on.
+    report_key: ClassVar[str]
+    unwatched_error: ClassVar[type[ReportedError]]
+    unwatched_text: ClassVar[str]
+
+    kill_action: str = "leave"
+    _kill: Kill | None = None
+
+    @property
+    def killed(self) -> bool:
+        """Whether Airflow has asked this worker to end the task, for whatever reason."""
+        return self._kill is not None and self._kill.asked
+
+    def on_kill(self) -> None:
+        self._killing.asked = True
+
+    def refuse_if_killed(self) -> None:
+        """
+        To be called right before anything is begun.
+
+        :raises TaskKilled: if the task has been killed.
+        """
+        if self.killed:
+            raise TaskKilled("The task was killed before it had begun anything in AWS; nothing was asked for")
+
+    def sleep_unless_killed(self, seconds: float) -> None:
+        """
+        Sleep where nothing has begun yet.
+
+        :raises TaskKilled: within half a second of a kill.
+        """
+        while seconds > 0:
+            self.refuse_if_killed()
+            self.sleep(min(SLICE_SECONDS, seconds))
+            seconds -= SLICE_SECONDS
+        self.refuse_if_killed()
+
+    def defer(self, **kwargs: Any) -> NoReturn:
+        self._killing.notice()
+        self._mark_try(_current_context(), deferred=True)
+        super().defer(**kwargs)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Called by Airflow when the trigger has fired, or the deferral has timed out."""
+        self._mark_try(context, deferred=False)
+        if next_method != AIRFLOW_ENDED_IT:
+            return super().resume_execution(next_method, next_kwargs, context)
+        kwargs = next_kwargs or {}
+        if traceback := kwargs.get("traceback"):
+            self.log.error("Trigger failed:\n%s", "\n".join(traceback))
+        error = kwargs.get("error", "Unknown")
+        reason = f"Airflow has ended the wait: {getattr(error, 'value', error)}"
+        timed_out = error == DEFERRAL_TIMED_OUT
+        return self.translated(lambda: self.ended_by_airflow(context, reason, timed_out=timed_out))
+
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Any:
+        """
+        End a task whose trigger has not told how what it waited for ended.
+
+        :param timed_out: whether the deferral's time-out has passed, because no triggerer ran; else the
+            trigger itself failed.
+        """
+        raise NotImplementedError
+
+    @property
+    def _killing(self) -> Kill:
+        if self._kill is None:
+            self._kill = Kill(self.log)
+        return self._kill
+
+    def _stop_if_killed(self, context: Mapping[str, Any], stop: Callable[[], None]) -> None:
+        """From now on, do *stop* if a person has marked this task failed; at once if that has happened."""
+        self._killing.stops_by(stop, task_instance=context.get("ti"))
+
+    def _mark_try(self, context: Mapping[str, Any], *, deferred: bool) -> None:
+        """Leave XCom ``rollout_try``, without which marking a deferred task failed stops nothing."""
+        task_instance = context.get("ti")
+        if self.kill_action == "leave" or task_instance is None:
+            return
+        try:
+            task_instance.xcom_push(key=TRY_KEY, value=try_mark(task_instance.try_number, deferred=deferred))
+        except Exception as error:  # noqa: BLE001 - a convenience must not end what waits
+            self.log.warning(
+                "XCom %s could not be written, so marking this task failed may not stop what it began: "
+                "%s: %s",
+                TRY_KEY,
+                type(error).__name__,
+                error,
+            )
+
+    def following(self, *, every: float, on_timeout: str = "fail") -> Following:
+        from airflow_guardrails.domain.rollout.process import Following  # noqa: PLC0415 - not in DAG files
+
+        return Following(
+            every=every,
+            monotonic=self.monotonic,
+            began_at=datetime.now(timezone.utc),
+            on_timeout=on_timeout,
+        )
+
+    def _drive(self, steps: Steps[Result]) -> Result:
+        from airflow_guardrails.hooks._effects import drive  # noqa: PLC0415
+
+        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
+
+    def _sleep(self, seconds: float) -> None:
+        self._killing.sleep(seconds, self.sleep)
+
+    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
+        """Drive *steps*; where they cannot go on, the task ends with the report so far."""
+        try:
+            return self._drive(steps)
+        except Unwatchable as error:
+            raise self._unwatched(context, error) from None
+
+    def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
+        """Leave the report so far as XCom, and return the error that ends the task."""
+        if error.report:
+            self.push(context, self.report_key, self.with_warnings(error.report))
+        if error.denied:
+            return AccessDenied(self.denied_text(error.denied, error.reason), error.report)
+        return self.unwatched_error(f"{self.unwatched_text}: {error.reason}", error.report)
+
+    def pull(self, context: Mapping[str, Any], key: str) -> Any:
+        """Read what this try has left as an XCom; None if there is nothing, or Airflow does not say."""
+        task_instance: Any = context.get("ti")
+        try:
+            return task_instance.xcom_pull(
+                task_ids=self.task_id, key=key, map_indexes=task_instance.map_index
+            )
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises
+            self.warn(f"XCom {key} could not be read ({type(error).__name__}: {error})")
+            return None
+
+    def _say(self, news: Say) -> None:
+        self.log.info(news.sentence)
+
+
+def is_retry(context: Mapping[str, Any]) -> bool:
+    """Whether an earlier try of this task instance may have done something, before a clear too."""
+    return (getattr(context.get("ti"), "try_number", None) or 1) > 1
+
+
+def _current_context() -> Mapping[str, Any]:
+    """Return the context of the task that runs; an empty one outside of Airflow."""
+    try:
+        context: Mapping[str, Any] = get_current_context()
+    except RuntimeError:
+        return {}
+    return context
+
+
+def report_of(event: Any, *, unwatched: Callable[[Unwatchable], Exception]) -> dict[str, Any]:
+    """
+    Read the trigger's event.
+
+    :param unwatched: makes the error where the watch could not go on.
+    :raises UnexpectedAnswer: if the event is not one of ours.
+    """
+    if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
+        raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")
+    report: dict[str, Any] = event.get("report") or {}
+    if event.get("error"):
+        raise unwatched(Unwatchable(event["error"], report, denied=event.get("denied")))
+    return report

@@ -1,0 +1,54 @@
+"""What a poller can look at: endpoints, or inference experiments."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from airflow_guardrails.domain.polling import LISTS_OF_ENDPOINTS, LISTS_OF_EXPERIMENTS, Line, Lists
+from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
+from airflow_guardrails.domain.snapshots.experiment import ExperimentLook
+from airflow_guardrails.hooks.guardrails import AsyncCalls
+
+Seen = TypeVar("Seen")
+
+# The status is one of the kind's own.
+Listing = Callable[[AsyncCalls, Any], AsyncIterator[Sequence[Line]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kind(Generic[Seen]):
+    """
+    A kind of thing that is waited for.
+
+    :param name: of several of them, as a sentence begins with it.
+    :param permission: what reading a list takes.
+    :param lists: which of its lists tells what.
+    :param look: describes one by its name.
+    :param listed: reads the list of a status, page by page.
+    """
+
+    name: str
+    permission: str
+    lists: Lists
+    look: Callable[[AsyncCalls, str], Awaitable[Seen]]
+    listed: Listing
+
+
+# Not by the methods themselves, so that whatever has such calls can stand in for them.
+ENDPOINTS: Kind[EndpointLook] = Kind(
+    name="Endpoints",
+    permission="sagemaker:ListEndpoints",
+    lists=LISTS_OF_ENDPOINTS,
+    look=lambda calls, name: calls.look(name),
+    listed=lambda calls, status: calls.listed(status),
+)
+
+EXPERIMENTS: Kind[ExperimentLook] = Kind(
+    name="Shadow tests",
+    permission="sagemaker:ListInferenceExperiments",
+    lists=LISTS_OF_EXPERIMENTS,
+    look=lambda calls, name: calls.look_at_experiment(name),
+    listed=lambda calls, status: calls.listed_experiments(status),
+)

@@ -1,0 +1,62 @@
+"""docs/judge.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+from airflow_guardrails.domain.judge import CRITICAL_PARTS, HISTORY
+from airflow_guardrails.domain.judge.means import LEAST_MINUTES, OF_THE_MEAN
+from airflow_guardrails.domain.judge.missing_data import LEAST_COVERAGE, TOLERANCE
+from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.judge.statistics import overdispersion as bursts
+from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
+from airflow_guardrails.domain.judge.statistics.rates import NEVER, NEVER_AGAIN
+
+TEXT = " ".join((Path(__file__).parents[2] / "docs" / "judge.md").read_text().split())
+
+
+def test_every_argument_of_a_rule_is_told():
+    told = re.findall(r"\| `(\w+)` \|", TEXT)
+
+    assert told == [
+        field.name for field in fields(MetricRule) if field.name not in {"metric", "namespace", "dimensions"}
+    ]
+
+
+def test_the_numbers_are_those_in_force():
+    rule = MetricRule("ModelLatency")
+
+    assert f"must have had ({rule.min_requests})" in TEXT
+    assert f"must have data ({rule.min_minutes})" in TEXT
+    assert f"fewer than {LEAST_COVERAGE * 100:g} % of the minutes" in TEXT
+    assert (TOLERANCE, CRITICAL_PARTS) == (0.05, 3)
+    assert "A twentieth more or fewer" in TEXT
+    assert "three parts of the chance" in TEXT
+
+
+def test_what_the_past_is_good_for_is_told_with_its_numbers():
+    assert timedelta(hours=6) == HISTORY
+    assert "Up to six hours of what production did before" in TEXT
+    assert f"less than {LEAST_PAST} minutes of the past ({bursts.LEAST_MINUTES} for errors)" in TEXT
+    assert f"a mean then takes {LEAST_MINUTES} minutes" in TEXT
+    assert f"errors take {bursts.FEWEST_MINUTES} to fail and {bursts.LEAST_MINUTES} to pass" in TEXT
+    assert f"the mean has {OF_THE_MEAN:.0%} and".replace("%", " %") in TEXT
+    assert f"{bursts._CAUTION} standard deviations above what they look like" in TEXT
+    assert (NEVER, NEVER_AGAIN) == (0.4, 0.1)
+    assert "40 % of the stake" in TEXT
+    assert "10 % if production has failed before" in TEXT
+    assert "block to block: {}, {}, {} and {} minutes".format(*bursts.LENGTHS[1:]) in TEXT
+
+
+def test_the_default_margins_are_those_in_force():
+    assert {rule.margin for rule in DEFAULT_RULES if rule.metric == "ModelLatency"} == {"10%"}
+    assert [rule.margin for rule in DEFAULT_RULES if rule.counted] == [0.002, 0.002, 0.005]
+    assert "5XX errors and model errors, 0.2 percentage points; 4XX errors, 0.5 percentage points" in TEXT
+
+
+def test_the_table_of_the_benchmark_is_there():
+    for name in ("latency, independent", "errors, 2 %, new endpoint"):
+        assert f"| {name} | unharmed |" in TEXT

@@ -1,0 +1,45 @@
+"""docs/predictions.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from airflow_guardrails.domain.predictions import agreement, joining, records, tally
+from airflow_guardrails.domain.predictions.agreement import Disagreement
+from airflow_guardrails.domain.predictions.parsing import LONGEST_TEXT
+from airflow_guardrails.domain.predictions.records import SECOND
+from airflow_guardrails.domain.predictions.rule import PredictionRule
+from airflow_guardrails.domain.predictions.tally import Lost
+
+TEXT = (Path(__file__).parents[2] / "docs" / "predictions.md").read_text()
+
+
+def first_column(title):
+    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_every_argument_and_every_kind_is_told_in_its_order():
+    arguments = [each.name for each in fields(PredictionRule)]
+    assert first_column("What is compared") == arguments + [kind.value for kind in Disagreement]
+
+
+def test_every_reason_is_told():
+    assert first_column("How requests are joined") == [reason.value for reason in Lost]
+
+
+def test_the_limits_are_those_in_force():
+    assert (records.EDGE, joining.MOST_BYTES_IN_MEMORY) == (60 * SECOND, 16 * 2**20)
+    for limit, text in (
+        (records.MOST_CHARACTERS, "{:,} characters for each side"),
+        (records.LONGEST_CARRIED, "longer than {:,} characters"),
+        (agreement.MOST_LABELS, "at most {} labels"),
+        (agreement.LONGEST_LABEL, "longer than {} characters, are the last row"),
+        (tally.MOST_EXAMPLES, "the {} worst"),
+        (tally.LONGEST_SHOWN, "first {} characters"),
+        (joining.BUCKETS, "into {} buckets"),
+        (LONGEST_TEXT, "more than {} characters is a digest"),
+    ):
+        assert text.format(limit) in TEXT.replace("\n", " "), text

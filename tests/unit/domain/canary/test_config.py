@@ -1,0 +1,243 @@
+"""What an analysis may be, and the bakes that it has."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_guardrails.domain.canary.config import (
+    METRICS_LAG,
+    CanaryAnalysis,
+    InvalidAnalysis,
+    OnInconclusive,
+)
+from airflow_guardrails.domain.canary.schedule import Bake, comparison, last_chance
+from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule, OnMissing
+from airflow_guardrails.domain.preflight.findings import Code
+from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
+
+LATENCY = MetricRule("ModelLatency", margin="10%")
+
+
+def minutes(number):
+    return timedelta(minutes=number)
+
+
+# The wish.
+
+
+def test_it_is_written_down_as_json_and_read_without_loss():
+    errors = MetricRule(
+        "Invocation5XXErrors",
+        stat="Sum",
+        margin=0.01,
+        direction="decrease",
+        critical=True,
+        on_missing="ignore",
+        min_requests=7,
+        min_minutes=3,
+        namespace="Ours",
+        dimensions={"Zone": "a"},
+    )
+    analysis = CanaryAnalysis(
+        rules=[LATENCY, errors],
+        every=timedelta(seconds=300.5),
+        warm_up=minutes(3),
+        alpha=0.01,
+        observe_only=True,
+        on_inconclusive="continue",
+    )
+    written = json.loads(json.dumps(analysis.as_dict(), allow_nan=False))
+
+    again = CanaryAnalysis(**written)
+
+    assert again == analysis
+    assert again.rules[1].dimensions == {"Zone": "a"}
+    assert again.rules[1].on_missing is OnMissing.IGNORE
+    assert again.on_inconclusive is OnInconclusive.CONTINUE
+
+
+def test_rules_may_be_dicts_and_durations_seconds():
+    given = CanaryAnalysis(rules=[{"metric": "ModelLatency", "margin": "10%"}], every=30, warm_up=0)
+
+    assert given == CanaryAnalysis(rules=(LATENCY,), every=timedelta(seconds=30), warm_up=timedelta(0))
+
+
+def test_a_rule_given_twice_is_one():
+    assert CanaryAnalysis(rules=[LATENCY, LATENCY]).rules == (LATENCY,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"rules": []}, "rules"),
+        ({"rules": None}, "rules"),
+        ({"rules": LATENCY}, "rules"),
+        ({"rules": {"metric": "ModelLatency"}}, "rules"),
+        ({"rules": ["ModelLatency"]}, "rules"),
+        ({"rules": [{"metrics": "ModelLatency"}]}, "rules"),
+        ({"every": timedelta(seconds=9.9)}, "every"),
+        ({"every": "60"}, "every"),
+        ({"every": True}, "every"),
+        ({"every": None}, "every"),
+        ({"every": float("nan")}, "every"),
+        ({"warm_up": timedelta(seconds=-1)}, "warm_up"),
+        ({"warm_up": None}, "warm_up"),
+        ({"alpha": 0}, "alpha"),
+        ({"alpha": 0.5}, "alpha"),
+        ({"alpha": True}, "alpha"),
+        ({"alpha": "0.05"}, "alpha"),
+        ({"observe_only": "no"}, "observe_only"),
+        ({"on_inconclusive": "abort"}, "on_inconclusive"),
+    ],
+)
+def test_nonsense_is_refused_by_the_name_of_the_argument(wrong, field):
+    with pytest.raises(InvalidAnalysis, match=f"^{field} must be ") as caught:
+        CanaryAnalysis(**wrong)
+
+    assert caught.value.field == field
+    assert "(got " in str(caught.value)
+
+
+def test_a_rule_that_says_nothing_is_refused_as_a_rule():
+    with pytest.raises(InvalidRule, match="margin"):
+        CanaryAnalysis(rules=[{"metric": "ModelLatency", "margin": "much"}])
+
+
+def test_while_data_may_yet_come_none_is_given_up():
+    rules = [MetricRule("ModelLatency", on_missing=word) for word in OnMissing]
+
+    under_way = CanaryAnalysis(rules=rules).rules_under_way
+
+    assert {rule.on_missing for rule in under_way} == {OnMissing.INCONCLUSIVE}
+
+
+# The last bake.
+
+NEEDED = minutes(2)
+
+
+def lasts(strategy, instances, *, desired=4, earlier=0):
+    bake = Bake(instances=instances, desired_instances=desired, earlier_bakes=earlier)
+    found = last_chance(strategy, bake, needed=NEEDED)
+    return None if found is None else found / minutes(1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "instances", "expected"),
+    [
+        (AllAtOnce(termination_wait=minutes(7)), 4, 7),
+        (Canary(percent=25, bake=minutes(10)), 1, 10),
+        (Canary(percent=25, bake=minutes(10), termination_wait=minutes(5)), 1, None),
+        (Canary(percent=25, bake=minutes(10), termination_wait=minutes(5)), 4, 5),
+        # Too short for a switch that is thrown in it.
+        (Canary(percent=25, bake=minutes(10), termination_wait=minutes(1)), 1, 10),
+        (Canary(percent=25, bake=minutes(10), termination_wait=minutes(1)), 4, 1),
+        (Linear(percent=25, bake=minutes(10)), 1, None),
+        (Linear(percent=25, bake=minutes(10)), 2, None),
+        # Whether it bakes after the last step is undocumented.
+        (Linear(percent=25, bake=minutes(10)), 3, 10),
+        (Linear(instances=2, bake=minutes(10)), 2, 10),
+        (Linear(percent=25, bake=minutes(10)), 4, 10),
+        (Linear(percent=25, bake=minutes(10), termination_wait=minutes(5)), 3, None),
+        (Linear(percent=25, bake=minutes(10), termination_wait=minutes(5)), 4, 5),
+        (Linear(percent=25, bake=minutes(3), termination_wait=minutes(5)), 4, 3),
+        (Linear(percent=25, bake=minutes(0), termination_wait=minutes(5)), 4, 5),
+        (Rolling(batch_percent=25, bake=minutes(10)), 3, None),
+        (Rolling(batch_percent=25, bake=minutes(10)), 4, 10),
+        (None, 4, None),
+    ],
+    ids=str,
+)
+def test_the_last_bake_that_is_certain_is_known_by_the_instances_that_serve(strategy, instances, expected):
+    assert lasts(strategy, instances) == expected
+
+
+@pytest.mark.parametrize(("earlier", "expected"), [(0, None), (1, 5)])
+def test_of_a_serverless_fleet_the_number_of_its_bakes_tells(earlier, expected):
+    strategy = Canary(percent=25, bake=minutes(10), termination_wait=minutes(5))
+
+    assert lasts(strategy, 0, desired=0, earlier=earlier) == expected
+
+
+# The bakes in which there is something to compare.
+
+
+@pytest.mark.parametrize(
+    ("strategy", "shares", "after"),
+    [
+        (AllAtOnce(termination_wait=minutes(10)), (), 0),
+        (None, (), 0),
+        (Canary(percent=25, bake=minutes(10)), (0.2,), 0),
+        (Canary(instances=1, bake=minutes(10), termination_wait=minutes(5)), (0.2,), 5),
+        (Canary(percent=25, bake=minutes(10), termination_wait=minutes(1)), (0.2,), 0),
+        (Canary(percent=25, bake=minutes(0), termination_wait=minutes(10)), (), 10),
+        (Linear(percent=25, bake=minutes(10)), (0.25, 0.5, 0.75), 0),
+        (Linear(instances=2, bake=minutes(10), termination_wait=minutes(5)), (0.5,), 5),
+        (Linear(percent=33, bake=minutes(10)), (0.33, 0.66, 0.99), 0),
+        (Rolling(batch_percent=50, bake=minutes(10)), (0.5,), 10),
+    ],
+    ids=str,
+)
+def test_fleets_are_compared_while_both_have_traffic(strategy, shares, after):
+    found = comparison(strategy, instances=4, needed=NEEDED)
+
+    assert found.shares == pytest.approx(shares)
+    assert found.after == minutes(after)
+
+
+def test_a_fleet_of_unknown_size_is_moved_by_the_largest_steps():
+    assert comparison(Linear(instances=3, bake=minutes(5)), instances=None, needed=NEEDED).shares == (0.5,)
+
+
+def test_what_is_left_out_is_taken_from_the_first_bakes_and_the_last():
+    linear = comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
+
+    parts = linear.within(skip=minutes(12), keep_off=minutes(6))
+
+    assert parts == ((0.5, minutes(8)), (0.75, minutes(4)))
+
+
+def test_a_wait_behind_the_bakes_gives_time_back():
+    waiting = Canary(percent=50, bake=minutes(10), termination_wait=minutes(4))
+    canary = comparison(waiting, instances=4, needed=NEEDED)
+
+    assert canary.within(skip=minutes(2), keep_off=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
+    assert canary.within(skip=minutes(2), keep_off=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)
+    assert canary.within(skip=minutes(10), keep_off=minutes(0)) == ()
+
+
+# What docs/analysis.md tells.
+
+TEXT = (Path(__file__).parents[4] / "docs" / "analysis.md").read_text()
+
+
+def first_column(title):
+    section = TEXT.partition(title)[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+
+def test_the_page_names_every_argument_and_its_default():
+    arguments = [field.name for field in fields(CanaryAnalysis)]
+
+    assert first_column("# Comparing") == arguments
+    default = CanaryAnalysis()
+    assert (default.every, default.warm_up, default.alpha) == (minutes(1), minutes(2), 0.05)
+    assert (default.observe_only, default.holds) == (False, True)
+    assert METRICS_LAG.total_seconds() == 180
+
+
+def test_the_page_names_every_field_of_the_report_in_its_order():
+    assert first_column("\n## In the report") == list(Analysis(wish=CanaryAnalysis()).as_dict())
+
+
+def test_the_page_names_every_finding():
+    codes = [code.value for code in Code if code.value.startswith("analysis_")]
+
+    assert first_column("\n## How long to bake") == codes

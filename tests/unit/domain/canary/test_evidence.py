@@ -1,0 +1,233 @@
+"""The two fleets of an update, paired minute by minute and judged."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.canary.evidence import Trial, evidence_of, judge_trial, published_until
+from airflow_guardrails.domain.judge.evidence import HISTORY, History
+from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.judge.verdict import Label
+
+START = datetime(2026, 3, 2, 10, 0, 20, tzinfo=timezone.utc)
+MINUTES = [START.replace(second=0) + timedelta(minutes=number) for number in range(40)]
+LATENCY = MetricRule("ModelLatency", margin="10%")
+ERRORS = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05)
+NOW = CanaryAnalysis(rules=[LATENCY, ERRORS], warm_up=timedelta(0))
+
+
+def trial(*variants):
+    return Trial(
+        endpoint_name="churn", variants=variants or ("All",), previous="v1", target="v2", start=START
+    )
+
+
+def noisy(level, *, seed=7):
+    chance = random.Random(seed)
+    return {minute: level * chance.uniform(0.97, 1.03) for minute in MINUTES}
+
+
+def answer(of=None, *, slower=1.0, old=100, new=40, variant="All"):
+    """Let the new fleet, from minute 5 on, be *slower* times as slow."""
+    of, late = of or trial(), MINUTES[5:]
+    served = dict.fromkeys(late, new)
+    return {
+        of.requests(variant, "v1"): dict.fromkeys(MINUTES, old),
+        of.requests(variant, "v2"): served if new else {},
+        of.metric(LATENCY, variant, "v1"): noisy(20_000),
+        of.metric(LATENCY, variant, "v2"): {
+            m: slower * v for m, v in noisy(20_000, seed=8).items() if m in served
+        },
+        of.metric(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
+        of.metric(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
+    }
+
+
+def with_past(given, *, hours=8, value=7.0):
+    """Let both configurations have served before, up to the minute in which the update began."""
+    before = {MINUTES[0] - timedelta(minutes=number): value for number in range(60 * hours)}
+    both = {query: {**points, **before} for query, points in given.items()}
+    return {**both, **{of_any(query): {**points, **before} for query, points in both.items()}}
+
+
+def judged(given, *, wish=NOW, of=None):
+    known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
+    return judge_trial(of or trial(), {**given, **known}, wish, wish.rules)
+
+
+def is_old(query):
+    return dict(query.dimensions).get("EndpointConfigName") == "v1"
+
+
+def of_any(query):
+    """Name the same of the variant, whatever its configuration."""
+    rest = (pair for pair in query.dimensions if pair[0] != "EndpointConfigName")
+    return replace(query, dimensions=tuple(rest))
+
+
+def hour_before(points):
+    """Let the variant have done for an hour before what the old fleet does in the update."""
+    values = itertools.cycle(points.values())
+    return {MINUTES[0] - timedelta(minutes=number): next(values) for number in range(1, 61)}
+
+
+def test_each_fleet_is_asked_for_by_its_configuration_once():
+    queries = trial().queries([LATENCY, ERRORS, LATENCY])
+
+    assert len(queries) == 9
+    assert {dict(query.dimensions).get("EndpointConfigName") for query in queries} == {"v1", "v2", None}
+    assert {query.metric for query in queries} == {"Invocations", "ModelLatency", "Invocation5XXErrors"}
+
+
+def test_dimensions_of_a_rule_come_on_top():
+    rule = MetricRule("Depth", namespace="Ours", dimensions={"Zone": "a"})
+
+    assert dict(trial().metric(rule, "All", "v2").dimensions) == {
+        "EndpointName": "churn",
+        "VariantName": "All",
+        "EndpointConfigName": "v2",
+        "Zone": "a",
+    }
+
+
+@pytest.mark.parametrize(
+    ("slower", "label"), [(1.0, Label.PASS), (1.2, Label.FAIL), (1.1, Label.INCONCLUSIVE)]
+)
+def test_the_new_fleet_is_held_to_what_the_old_one_does(slower, label):
+    assert judged(answer(slower=slower)).label is label
+
+
+@pytest.mark.parametrize("new", [1, 40, 300])
+def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
+    few = [MetricRule("ModelLatency", margin="10%", min_requests=1)]
+    exposure, _ = judged(answer(new=new), wish=CanaryAnalysis(rules=few, warm_up=0)).reasons
+
+    assert exposure.label is Label.PASS
+    assert (
+        exposure.text
+        == f"Invocations: {35 * new:,} of the new fleet beside 3,500 of the old one, in 35 minutes"
+    )
+
+
+def test_minutes_before_the_update_are_none_of_it():
+    rules, no_warm_up = [LATENCY, ERRORS], timedelta(0)
+
+    evidence = evidence_of(trial(), "All", with_past(answer()), rules, warm_up=no_warm_up)
+
+    assert min(evidence.requests.control) == MINUTES[5]
+    assert replace(evidence, history=History()) == evidence_of(
+        trial(), "All", answer_of_the_update(), rules, warm_up=no_warm_up
+    )
+
+
+def answer_of_the_update():
+    return {query: {m: v for m, v in points.items() if m >= START} for query, points in answer().items()}
+
+
+def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
+    given = with_past(answer())
+    given[trial().metric(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
+
+    history = evidence_of(trial(), "All", given, [LATENCY, ERRORS], warm_up=timedelta(minutes=2)).history
+
+    before = {MINUTES[0] - timedelta(minutes=number): 7.0 for number in range(1, 360)}
+    assert history == History(requests=before, metrics={LATENCY: before, ERRORS: before})
+
+
+def test_each_variant_has_a_past_of_its_own():
+    both = trial("Main", "Side")
+    given = {**with_past(answer(both, variant="Main")), **with_past(answer(both, variant="Side"), value=3.0)}
+
+    past = evidence_of(both, "Side", given, [LATENCY], warm_up=timedelta(0)).history
+
+    assert set(past.requests.values()) == {3.0}
+
+
+def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
+    """As after a shadow test, in which the endpoint has a configuration of its own."""
+    given = with_past(answer())
+    for query in [one for one in given if is_old(one)]:
+        given[query] = {m: v for m, v in given[query].items() if m >= MINUTES[0] - timedelta(minutes=59)}
+        given[of_any(query)] = dict.fromkeys(given[of_any(query)], 5.0)
+
+    past = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0)).history
+
+    assert len(past.requests) == len(past.metrics[LATENCY]) == 359
+    assert set(past.metrics[LATENCY].values()) == {5.0}
+
+
+def test_a_configuration_without_a_past_has_no_history():
+    assert evidence_of(trial(), "All", answer(), [LATENCY], warm_up=timedelta(0)).history == History()
+
+
+def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
+    kept = timedelta(days=15)
+
+    assert trial().reads_from(MINUTES[9]) == START - HISTORY
+    assert trial().reads_from(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
+    assert trial().reads_from(START + kept - HISTORY) == START
+
+
+def test_the_minute_in_which_it_begins_is_not_counted():
+    """It may hold what a configuration of this name did before."""
+    given = answer()
+    given[trial().requests("All", "v2")] = dict.fromkeys(MINUTES, 40)
+
+    evidence = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0))
+
+    assert min(evidence.requests.candidate) == MINUTES[1]
+
+
+def test_the_warm_up_counts_from_its_first_request():
+    evidence = evidence_of(trial(), "All", answer(), [LATENCY], warm_up=timedelta(minutes=3))
+
+    assert min(evidence.requests.candidate) == MINUTES[8]
+    assert min(evidence.metrics[LATENCY].control) == MINUTES[8]
+
+
+@pytest.mark.parametrize("on_missing", ["inconclusive", "ignore"])
+@pytest.mark.parametrize("given", [{}, answer(new=0)], ids=["nothing", "nothing of the new fleet"])
+def test_no_data_is_never_a_pass(given, on_missing):
+    wish = CanaryAnalysis(rules=[MetricRule("ModelLatency", on_missing=on_missing)])
+
+    verdict = judged(given, wish=wish)
+
+    assert verdict.label is Label.INCONCLUSIVE
+    assert "no minute in which both fleets had requests" in verdict.reasons[0].text
+
+
+def test_requests_alone_prove_nothing_where_every_rule_lacks_its_data():
+    wish = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
+
+    assert judged(answer(), wish=wish).label is Label.INCONCLUSIVE
+
+
+def test_all_variants_are_judged_and_one_that_fails_is_enough():
+    both = trial("Main", "Side")
+    given = {**answer(both, variant="Main"), **answer(both, variant="Side", slower=1.3)}
+
+    verdict = judged(given, of=both)
+
+    assert verdict.label is Label.FAIL
+    assert [reason.text.partition(": ")[0] for reason in verdict.reasons] == ["Main"] * 3 + ["Side"] * 3
+    assert [reason.label for reason in verdict.reasons if reason.stat == "Average"] == [
+        Label.PASS,
+        Label.FAIL,
+    ]
+
+
+def test_a_variant_without_data_keeps_the_others_from_passing():
+    both = trial("Main", "Side")
+
+    assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
+
+
+def test_minutes_are_taken_once_both_sides_of_them_are_published():
+    assert published_until(datetime(2026, 3, 2, 10, 9, 59, tzinfo=timezone.utc)) == MINUTES[6]
+    assert published_until(datetime(2026, 3, 2, 10, 10, 0, tzinfo=timezone.utc)) == MINUTES[7]

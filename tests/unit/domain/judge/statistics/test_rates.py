@@ -1,0 +1,139 @@
+"""How counts and shares are bounded, against what is known of it."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import inf
+from random import Random
+
+import pytest
+
+from airflow_guardrails.domain.judge.statistics.overdispersion import Minute
+from airflow_guardrails.domain.judge.statistics.proportions import share_interval
+from airflow_guardrails.domain.judge.statistics.rates import (
+    NEVER,
+    NEVER_AGAIN,
+    difference_interval,
+    grid,
+    ratio_of_rates_interval,
+    requests_without_events,
+)
+
+# Of events that come one by one, of which the past knows none.
+difference = partial(difference_interval, burst=1.0, never=NEVER)
+times = partial(ratio_of_rates_interval, burst=1.0, never=NEVER)
+
+
+def minutes(control, candidate, *, control_requests=100.0, candidate_requests=100.0):
+    return [
+        Minute(
+            control=one,
+            candidate=other,
+            control_requests=control_requests,
+            candidate_requests=candidate_requests,
+        )
+        for one, other in zip(control, candidate, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("share", [0.05, 1.0, 3.0])
+@pytest.mark.parametrize("limit", [0.0005, 0.05])
+def test_the_requests_that_a_pass_takes_without_events_are_exact(share, limit):
+    enough = requests_without_events(limit, share=share, alpha=0.05)
+
+    def high(requests):
+        nothing = minutes([0], [0], control_requests=requests / share, candidate_requests=requests)
+        return difference(nothing, alpha_low=0.05, alpha_high=0.05).high
+
+    assert high(enough) <= limit < high(enough - 1)
+
+
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize("never", [NEVER, NEVER_AGAIN])
+def test_the_bets_are_whole(more, never):
+    bets = grid(never, more=more)
+
+    assert sum(weight for _, weight in bets) == pytest.approx(1)
+    assert bets[-1] == (inf if more else 0.0, never)
+
+
+def test_errors_on_one_side_only_are_coins_that_fall_alike():
+    """Ten of them have a chance of 2^-10 where both sides are alike; the best bet, of 0.4, wins 2^10."""
+    ten = minutes([0.0] * 60, [0.0, 1.0, 0.0, 0.0, 0.0, 0.0] * 10)
+
+    at = 0.4 * 2**10
+    found = difference(ten, alpha_low=1 / at, alpha_high=0.5)
+    missed = difference(ten, alpha_low=1 / (at * 1.3), alpha_high=0.5)
+
+    assert found.low > 0 > missed.low
+
+
+def test_without_any_event_the_rate_is_bounded_by_the_requests():
+    interval = difference(minutes([0.0] * 60, [0.0] * 60), alpha_low=0.05, alpha_high=0.05)
+
+    assert interval.measured == 0
+    assert 0.0005 < interval.high < 0.001
+
+
+def test_the_interval_narrows_with_the_evidence_and_holds_the_truth():
+    random = Random(11)
+
+    def side(rate, count):
+        return [float(sum(random.random() < rate for _ in range(100))) for _ in range(count)]
+
+    intervals = [
+        difference(minutes(side(0.02, n), side(0.03, n)), alpha_low=0.05, alpha_high=0.05)
+        for n in (10, 100, 400)
+    ]
+
+    assert all(one.low < 0.01 < one.high for one in intervals)
+    widths = [one.high - one.low for one in intervals]
+    assert widths[0] > widths[1] > widths[2]
+
+
+def test_a_share_of_the_requests_makes_that_share_of_the_events():
+    tenth = minutes([9.0] * 60, [1.0] * 60, control_requests=90, candidate_requests=10)
+
+    interval = difference(tenth, alpha_low=0.05, alpha_high=0.05)
+
+    assert interval.measured == pytest.approx(0)
+    assert interval.low < 0 < interval.high
+
+
+def test_how_many_times_as_often():
+    interval = times(minutes([5.0] * 60, [10.0] * 60), alpha_low=0.05, alpha_high=0.05)
+    nothing = times(minutes([0.0] * 60, [0.0] * 60), alpha_low=0.05, alpha_high=0.05)
+
+    assert interval.measured == 2
+    assert 1.5 < interval.low < 2 < interval.high < 2.7
+    assert (nothing.low, nothing.high) == (0, inf)
+
+
+def test_a_burst_is_worth_as_much_as_one_event():
+    alone, eights = minutes([1.0] * 60, [3.0] * 60), minutes([8.0] * 60, [24.0] * 60)
+
+    one = times(alone, alpha_low=0.05, alpha_high=0.05)
+    other = times(eights, burst=8.0, alpha_low=0.05, alpha_high=0.05)
+
+    assert (other.low, other.high) == pytest.approx((one.low, one.high))
+
+
+def test_a_production_that_failed_before_is_not_bet_to_be_faultless():
+    """What is not staked on that finds a rise the sooner."""
+    rise = minutes([1.0] * 20, [3.0] * 20)
+
+    lows = [
+        difference(rise, never=part, alpha_low=0.05, alpha_high=0.05).low for part in (NEVER, NEVER_AGAIN)
+    ]
+
+    assert lows[0] < lows[1]
+
+
+def test_a_share_is_bounded_by_the_mixture():
+    interval = share_interval(12, 1000, alpha=0.05)
+
+    assert interval.low < 0.012 < interval.high
+    assert (interval.low, interval.high) == pytest.approx((0.0034, 0.0292), abs=0.0001)
+    assert share_interval(0, 1000, alpha=0.05).low == 0
+    assert share_interval(1000, 1000, alpha=0.05).high == 1
+    assert (share_interval(0, 0, alpha=0.05).low, share_interval(0, 0, alpha=0.05).high) == (0, 1)

@@ -1,0 +1,350 @@
+"""An analysis that could not judge, or not undo what it judges, is found before the update."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.judge import Evidence, Label, Series, judge
+from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.preflight import preflight
+from airflow_guardrails.domain.preflight.findings import Code, Severity
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
+from tests.unit.domain.preflight.test_preflight import (
+    OLD,
+    SWITCH,
+    asked,
+    config,
+    endpoint,
+    facts,
+    live,
+    minutes,
+)
+
+ERRORS = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05)
+FEWER = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.002)
+LATENCY = MetricRule("ModelLatency")
+ANALYSIS = CanaryAnalysis(rules=[ERRORS])
+# Of the old fleet's two instances, one new beside them: a third of the requests.
+CANARY = Canary(percent=50, bake=minutes(30), termination_wait=minutes(10))
+CODES = {code for code in Code if code.value.startswith("analysis_")}
+
+
+def analysed(analysis=ANALYSIS, strategy=CANARY, *, instances=2, an_hour=6000.0, **changes):
+    guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH))
+    fleets = {
+        "endpoint": endpoint(live(instances=instances)),
+        "target": config("churn-v2", asked(instances=instances)),
+    }
+    given = {"guardrails": guardrails, **fleets, "traffic": {"AllTraffic": an_hour}, **changes}
+    return facts(analysis=analysis, **given)
+
+
+def found(given):
+    return [finding for finding in preflight(given) if finding.code in CODES]
+
+
+def codes(given):
+    return [finding.code for finding in found(given)]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        analysed(),
+        analysed(strategy=Linear(percent=50, bake=minutes(30))),
+        analysed(strategy=Rolling(batch_percent=50, bake=minutes(30))),
+        analysed(CanaryAnalysis(rules=[LATENCY])),
+        analysed(None, strategy=AllAtOnce(termination_wait=minutes(5)), an_hour=0),
+    ],
+    ids=lambda given: given.guardrails.describe(),
+)
+def test_an_analysis_that_can_tell_and_act_has_nothing_to_say(given):
+    assert found(given) == []
+
+
+# Acting.
+
+
+def test_it_cannot_act_without_the_switch():
+    without = analysed(switch=None, guardrails=Guardrails(strategy=CANARY, alarms=("errors",)))
+
+    assert codes(without) == [Code.ANALYSIS_NO_SWITCH]
+    assert found(without)[0].stops
+
+
+def test_an_observer_needs_no_switch():
+    guardrails = Guardrails(strategy=CANARY, alarms=("errors",))
+
+    assert found(analysed(replace(ANALYSIS, observe_only=True), switch=None, guardrails=guardrails)) == []
+
+
+# Time.
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        AllAtOnce(termination_wait=minutes(60)),
+        AllAtOnce(),
+        Canary(percent=50, bake=minutes(0), termination_wait=minutes(60)),
+    ],
+    ids=str,
+)
+def test_there_must_be_a_bake_in_which_both_fleets_have_traffic(strategy):
+    given = analysed(strategy=strategy, allow_unguarded=True)
+
+    assert codes(given) == [Code.ANALYSIS_NO_BAKE]
+    assert found(given)[0].stops
+
+
+def test_where_sagemaker_ignores_the_bakes_there_is_none_even_if_that_is_accepted():
+    accepted = analysed(marketplace=True, allow_unguarded=True)
+
+    assert codes(accepted) == [Code.ANALYSIS_NO_BAKE]
+    assert "AWS Marketplace" in found(accepted)[0].text
+    assert codes(replace(accepted, allow_unguarded=False)) == []
+
+
+# 5 minutes of data, after 2 of warm-up, before 4 of CloudWatch and 2 of the switch.
+@pytest.mark.parametrize(
+    ("strategy", "enough"),
+    [
+        (lambda bake: Canary(percent=50, bake=bake), 13),
+        # Behind the bake there is time for the switch, and for CloudWatch.
+        (lambda bake: Canary(percent=50, bake=bake, termination_wait=minutes(4)), 9),
+        (lambda bake: Canary(percent=50, bake=bake, termination_wait=minutes(60)), 7),
+        # Too short to act in.
+        (lambda bake: Canary(percent=50, bake=bake, termination_wait=minutes(1)), 13),
+        (lambda bake: Linear(percent=50, bake=bake), 13),
+        (lambda bake: Linear(percent=25, bake=bake), 5),
+        # The last batch bakes too, though there is nothing to compare any more.
+        (lambda bake: Rolling(batch_percent=50, bake=bake), 7),
+        (lambda bake: Rolling(batch_percent=25, bake=bake), 4),
+    ],
+)
+def test_the_shortest_bake_that_does_is_named_and_does(strategy, enough):
+    short = analysed(strategy=strategy(minutes(enough - 1)), instances=4)
+
+    assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
+    assert found(short)[0].fix.startswith(f"bake for {enough} min at least")
+    assert codes(analysed(strategy=strategy(minutes(enough)), instances=4)) == []
+
+
+def test_what_is_left_of_the_bakes_is_told():
+    (finding,) = found(analysed(strategy=Canary(percent=50, bake=minutes(10))))
+
+    assert finding.stops
+    assert finding.text == (
+        "the rules need 5 minutes with data, and the bakes leave 2: "
+        "less 2 min of warm_up, 4 min for CloudWatch, 2 min for the switch to act"
+    )
+
+
+def test_an_observer_needs_no_time_for_the_switch():
+    eleven = Canary(percent=50, bake=minutes(11))
+
+    assert codes(analysed(strategy=eleven)) == [Code.ANALYSIS_BAKE_SHORT]
+    assert codes(analysed(replace(ANALYSIS, observe_only=True), eleven)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "past", "minutes_needed"),
+    [
+        (LATENCY, 60, 5),
+        (LATENCY, 59, 15),
+        (replace(LATENCY, min_minutes=20), 59, 20),
+        (replace(ERRORS, min_minutes=20), 60, 20),
+    ],
+)
+def test_a_mean_takes_longer_where_an_hour_of_the_past_is_not_there(rule, past, minutes_needed):
+    short = Canary(percent=50, bake=minutes(minutes_needed + 7))
+    given = analysed(CanaryAnalysis(rules=[rule]), short, past={"AllTraffic": past})
+
+    assert codes(given) == [Code.ANALYSIS_BAKE_SHORT]
+    assert f"the rules need {minutes_needed} minutes with data" in found(given)[0].text
+
+
+def test_an_endpoint_must_have_served_for_long_enough_to_know_how_its_errors_come():
+    young = analysed(past={"AllTraffic": 20})
+
+    (finding,) = found(young)
+
+    assert finding.code is Code.ANALYSIS_PAST_SHORT
+    assert finding.stops
+    assert finding.text == (
+        "the endpoint had requests in 20 minutes of the last 6 h, and the bakes leave 28: whether errors "
+        "come in bursts takes 50 of either, and Invocation5XXErrors Sum cannot pass without"
+    )
+    assert finding.fix == "update when it has served for 30 minutes more"
+
+
+def test_bakes_may_be_long_enough_to_learn_it():
+    longer = replace(CANARY, bake=minutes(53))
+
+    assert found(analysed(strategy=longer, past={"AllTraffic": 20})) == []
+
+
+def test_who_counts_nothing_or_holds_nothing_may_be_young():
+    means = CanaryAnalysis(rules=[LATENCY])
+    goes_on = replace(ANALYSIS, on_inconclusive="continue")
+
+    assert found(analysed(means, past={"AllTraffic": 20})) == []
+    (finding,) = found(analysed(goes_on, past={"AllTraffic": 20}))
+    assert finding.severity is Severity.WARNING
+
+
+def test_where_no_bake_is_long_enough_that_is_said():
+    patient = CanaryAnalysis(rules=[ERRORS], warm_up=minutes(60))
+
+    (finding,) = found(analysed(patient))
+
+    assert finding.fix.startswith("no bake of up to an hour would do")
+
+
+# Traffic.
+
+
+def test_too_little_traffic_is_told_with_its_arithmetic():
+    given = analysed(an_hour=300)  # 5 a minute, a third of them to the new fleet, for 28 minutes
+
+    (finding,) = found(given)
+
+    assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
+    assert finding.stops
+    assert finding.text == (
+        "AllTraffic had 300 requests in the last hour, of which a fleet would get about 47 while both are "
+        "compared < 100 (min_requests)"
+    )
+
+
+@pytest.mark.parametrize(("an_hour", "shortest"), [(400, 47), (200, None), (0, None)])
+def test_how_long_to_bake_follows_from_the_traffic(an_hour, shortest):
+    (finding,) = found(analysed(an_hour=an_hour))
+
+    expected = f"bake for {shortest} min at least" if shortest else "no bake of up to an hour would do"
+    assert finding.fix.startswith(expected)
+    if shortest:
+        assert found(analysed(strategy=replace(CANARY, bake=minutes(shortest)), an_hour=an_hour)) == []
+
+
+def test_a_bake_that_is_too_short_is_told_as_long_as_the_traffic_needs_it():
+    short = analysed(strategy=replace(CANARY, bake=minutes(2)), an_hour=400)
+
+    assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
+    assert found(short)[0].fix.startswith("bake for 47 min at least")
+
+
+def test_the_fleet_with_fewer_requests_counts():
+    """At the end of a rolling update that is the old one."""
+    most = analysed(strategy=Rolling(batch_percent=50, bake=minutes(30)), an_hour=210, instances=2)
+
+    assert found(most)[0].code is Code.ANALYSIS_TRAFFIC_LOW
+    assert "about 49 while" in found(most)[0].text
+
+
+@pytest.mark.parametrize(
+    "wish", [{"on_inconclusive": "continue"}, {"observe_only": True}], ids=["goes on", "observes"]
+)
+def test_what_holds_nothing_is_only_warned_about_its_traffic(wish):
+    (finding,) = found(analysed(replace(ANALYSIS, **wish), an_hour=0))
+
+    assert (finding.code, finding.severity) == (Code.ANALYSIS_TRAFFIC_LOW, Severity.WARNING)
+
+
+def test_traffic_by_which_a_model_without_any_error_could_not_pass_is_too_little():
+    # 100 a minute, a third of them to the new fleet, for 28 minutes.
+    (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, FEWER])))
+
+    assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
+    assert finding.stops
+    assert finding.text == (
+        "AllTraffic had 6,000 requests in the last hour, of which the new fleet would get about 933 while "
+        "both are compared < 1,859, which Invocation5XXErrors Sum takes to pass even if none fails"
+    )
+    assert finding.fix == "bake for 58 min at least; or move more at a time, or allow more than 0.002"
+
+
+@pytest.mark.parametrize(("bake", "label"), [(57, Label.INCONCLUSIVE), (58, Label.PASS)])
+def test_the_bake_that_is_named_is_one_by_which_a_model_without_errors_passes(bake, label):
+    strategy = replace(CANARY, bake=minutes(bake))
+    given = analysed(CanaryAnalysis(rules=[FEWER]), strategy)
+    begin = datetime(2026, 3, 2, tzinfo=timezone.utc)
+
+    def always(value):
+        # Without the warm-up; termination_wait is there for the switch and CloudWatch.
+        return {begin + minutes(after): value for after in range(bake - 2)}
+
+    evidence = Evidence(
+        requests=Series(control=always(200 / 3), candidate=always(100 / 3)),
+        metrics={FEWER: Series(control=always(0.0), candidate=always(0.0))},
+        expected_share=0.5,
+        paired=False,
+    )
+
+    assert judge(evidence, [FEWER]).label is label
+    assert (found(given) == []) is (label is Label.PASS)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        MetricRule("Invocation5XXErrors", stat="Sum", margin="50%"),
+        MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0),
+        MetricRule("Served", namespace="Ours", stat="Sum", margin=0.002, direction="decrease"),
+    ],
+    ids=["relative", "nothing allowed", "the other way"],
+)
+def test_where_it_depends_on_what_production_does_nothing_is_foreseen(rule):
+    assert found(analysed(CanaryAnalysis(rules=[rule]))) == []
+
+
+def test_a_percentile_needs_its_requests_each_minute():
+    p90 = CanaryAnalysis(rules=[MetricRule("ModelLatency", stat="p90", min_requests=1)])
+
+    (finding,) = found(analysed(p90, an_hour=60 * 149))
+
+    assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
+    assert "about 49.7 a minute < 50, which ModelLatency p90 takes" in finding.text
+    assert found(analysed(p90, an_hour=60 * 151)) == []
+
+
+def test_each_variant_that_is_to_get_requests_is_counted():
+    both = {
+        "endpoint": endpoint(live("a"), live("b"), live("idle", weight=0)),
+        "serving": config(OLD, asked("a"), asked("b"), asked("idle")),
+        "target": config("churn-v2", asked("a"), asked("b"), asked("idle")),
+    }
+
+    given = analysed(traffic={"a": 6000.0, "b": 10.0, "idle": 0.0}, **both)
+
+    (finding,) = found(given)
+    assert finding.text.startswith("b had 10 requests in the last hour")
+
+
+def test_traffic_that_cannot_be_read_is_warned_of_with_the_reason():
+    (finding,) = found(analysed(traffic={}, traffic_unread="AccessDenied: not authorized"))
+
+    assert (finding.code, finding.severity) == (Code.ANALYSIS_UNREADABLE, Severity.WARNING)
+    assert "AccessDenied: not authorized" in finding.text
+
+
+def test_metrics_of_instances_may_not_be_there_for_each_fleet():
+    cpu = MetricRule("CPUUtilization", namespace="/aws/sagemaker/Endpoints", margin="20%")
+
+    (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, cpu])))
+
+    assert (finding.code, finding.severity) == (Code.ANALYSIS_BY_INSTANCES, Severity.WARNING)
+    assert "CPUUtilization Average" in finding.text
+
+
+def test_durations_of_a_wish_are_those_told():
+    slow = CanaryAnalysis(rules=[ERRORS], every=timedelta(minutes=4), warm_up=timedelta(minutes=1))
+
+    (finding,) = found(analysed(slow, Canary(percent=50, bake=minutes(10))))
+
+    assert "less 1 min of warm_up, 4 min for CloudWatch, 5 min for the switch to act" in finding.text

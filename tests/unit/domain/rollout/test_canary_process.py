@@ -1,0 +1,604 @@
+"""An update analysed between the looks at it: a script answers, and tells what was asked and done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.strategies import Canary
+from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.rollout.abort_switch import RESET, THROWN
+from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.rollout.messages import narrate_outcome
+from airflow_guardrails.domain.rollout.process import (
+    AlarmHistory,
+    AlarmStates,
+    Following,
+    Look,
+    MetricSeries,
+    NoAnswer,
+    Pause,
+    Rest,
+    Say,
+    SetSwitch,
+    follow,
+)
+from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
+from airflow_guardrails.domain.snapshots.endpoint import (
+    Endpoint,
+    EndpointStatus,
+    PendingDeployment,
+    Stage,
+    StageMark,
+    Variant,
+)
+from tests.conftest import switch_of
+
+LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+SWITCH = switch_of()
+THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+# Counts need no blocks: each minute has as many requests as it takes.
+RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)
+HOLD = CanaryAnalysis(rules=[RULE], warm_up=0)
+GO_ON = replace(HOLD, on_inconclusive="continue")
+OBSERVE = replace(HOLD, observe_only=True)
+# 600 s until the traffic is on, then two bakes of 20 and 5 minutes.
+CANARY = Canary(percent=25, bake=timedelta(minutes=20), termination_wait=timedelta(minutes=5))
+TRAFFIC_ON, ALL_ON, OVER = 600, 600 + 1200, 600 + 1500
+
+
+def watch(analysis=HOLD, *, strategy=CANARY, **facts):
+    guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
+    known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
+    rollout = Rollout(endpoint_name="churn", target="v2", **known)
+    return Watch(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
+
+
+@dataclass
+class Update:
+    """
+    Plays an update by its schedule; what throws the switch within a bake is rolled back by the next look.
+
+    *errors* is the part of the new fleet's requests that fail; *lived*: for how long both configurations have
+    served before, and failed in everything; else the old one has, and never failed.
+    """
+
+    errors: float = 0.0
+    requests: float = 400.0
+    lived: float = 0.0
+    silent: NoAnswer | None = None
+    deaf: bool = False
+    switch: object = None
+    strategy: Canary = CANARY
+    passed: float = 0.0
+    thrown_at: float | None = None
+    asked: list = field(default_factory=list)
+
+    def follow(self, watched, *, every=30.0, **more):
+        following = Following(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
+        steps, answer = follow(watched, following), None
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration as end:
+                _, report = end.value
+                return report
+            self.asked.append(ask)
+            answer = self.answer(ask)
+
+    def answer(self, ask):
+        match ask:
+            case Look():
+                return self.look()
+            case MetricSeries():
+                return self.silent or self.series(ask)
+            case SetSwitch(_, value):
+                if value == THROWN and self.switch is None:
+                    self.thrown_at = self.passed
+                return self.switch
+            case Pause(seconds) | Rest(seconds=seconds):
+                self.passed += seconds
+            case AlarmHistory():
+                return () if self.thrown_at is None else (tripped(SWITCH.alarm_name, self.thrown_at),)
+            case AlarmStates():
+                return ()
+        return None
+
+    def look(self):
+        if self.thrown_at is not None and not self.deaf:
+            return in_service(self.passed, "v1")
+        return self.standing(self.passed)
+
+    def standing(self, passed):
+        if passed < TRAFFIC_ON:
+            return flying(passed, Stage.CREATING, since=1, instances=0)
+        if passed < ALL_ON:
+            return flying(passed, Stage.BAKING, since=TRAFFIC_ON, instances=1)
+        if passed < OVER:
+            return flying(passed, Stage.BAKING, since=ALL_ON, instances=4)
+        return in_service(passed, "v2")
+
+    def series(self, ask):
+        return {query: self.points(query, ask) for query in ask.queries}
+
+    def points(self, query, ask):
+        new = dict(query.dimensions).get("EndpointConfigName") == "v2"
+        first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
+        value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
+        served = {at(second): value for second in range(first, last, 60) if self.requests}
+        before = {at(-second): 400.0 for second in range(60, int(self.lived), 60)}
+        if not (self.lived or new):
+            before = {at(-second): value for second in range(60, 3600, 60) if self.requests}
+        return {m: value for m, value in {**before, **served}.items() if ask.start <= m < ask.end}
+
+    def of(self, kind):
+        return [ask for ask in self.asked if isinstance(ask, kind)]
+
+    @property
+    def said(self):
+        return [ask.sentence for ask in self.of(Say)]
+
+    @property
+    def switched(self):
+        return [ask.value for ask in self.of(SetSwitch)]
+
+
+def tripped(name, seconds):
+    return AlarmTransition(name=name, state=AlarmState.ALARM, at=at(seconds), reason="1 >= 1")
+
+
+def at(seconds):
+    return LAUNCH + timedelta(seconds=seconds)
+
+
+def flying(seconds, stage, *, since, instances):
+    fleet = Variant(
+        name="All",
+        instances=instances,
+        desired_instances=4,
+        stages=(StageMark(stage=stage, since=at(since)),),
+    )
+    return Endpoint(
+        name="churn",
+        status=EndpointStatus.UPDATING,
+        seen_at=at(seconds),
+        endpoint_config_name="v1",
+        last_modified_at=at(1),
+        pending=PendingDeployment(endpoint_config_name="v2", started_at=at(1), variants=(fleet,)),
+    )
+
+
+def in_service(seconds, serves):
+    return Endpoint(
+        name="churn",
+        status=EndpointStatus.IN_SERVICE,
+        seen_at=at(seconds),
+        endpoint_config_name=serves,
+        last_modified_at=at(seconds - 5),
+        variants=(Variant(name="All", instances=4, desired_instances=4),),
+    )
+
+
+def moment(report, name):
+    found = report["analysis"][name]
+    return None if found is None else (datetime.fromisoformat(found) - LAUNCH).total_seconds()
+
+
+# Fail.
+
+
+def test_a_fail_throws_the_switch_once_and_is_the_cause_with_its_reasons():
+    update = Update(errors=0.3)
+
+    report = update.follow(watch())
+
+    assert update.switched == [THROWN, RESET]
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    (reason,) = report["cause"]["reasons"]
+    assert reason.startswith("Invocation5XXErrors Sum: +30 points > limit +5 points")
+    assert reason in narrate_outcome(report)
+    assert report["analysis"]["acted"]
+    assert moment(report, "first_fail_at") == update.thrown_at
+    assert report["warnings"] == []
+
+
+def test_it_is_said_when_it_happens_with_the_report_so_far():
+    update = Update(errors=0.3)
+    update.follow(watch())
+
+    fail, thrown = [say for say in update.of(Say) if "Fail" in say.sentence]
+    assert "> limit +5 points" in fail.sentence
+    assert fail.report["analysis"]["label"] == "Fail"
+    assert (fail.report["analysis"]["acted"], thrown.report["analysis"]["acted"]) == (False, True)
+
+
+def test_nothing_is_judged_once_the_switch_is_thrown():
+    update = Update(errors=0.3, deaf=True)
+    report = update.follow(watch(GO_ON))
+
+    thrown = update.asked.index(SetSwitch(SWITCH, THROWN))
+    assert not [ask for ask in update.asked[thrown:] if isinstance(ask, MetricSeries)]
+    assert update.switched == [THROWN, RESET]
+    assert report["outcome"] == "Succeeded"
+    assert report["warnings"] == [
+        "The abort switch was thrown by the analysis, and the target came into service all the same"
+    ]
+
+
+def test_a_rollback_by_another_alarm_is_that_alarms():
+    update = Update(errors=0.3)
+    answer = update.answer
+
+    def with_errors(ask):
+        given = answer(ask)
+        return (tripped("errors", TRAFFIC_ON), *given) if isinstance(ask, AlarmHistory) else given
+
+    update.answer = with_errors
+
+    report = update.follow(watch())
+
+    assert report["cause"]["kind"] == "alarm"
+    assert "reasons" not in report["cause"]
+
+
+def test_the_rollback_is_waited_for_however_little_time_was_left():
+    update = Update(errors=0.3, deaf=True)
+
+    report = update.follow(watch(deadline=at(1000)), every=50.0)
+
+    assert report["outcome"] == "Succeeded"
+    assert update.passed < 1000 + ABORTING.total_seconds()
+
+
+# Whoever has thrown it may have been restarted since.
+
+
+def thrown_before(update, watched, *, at_second=ALL_ON - 120):
+    """Begin to watch when the switch was thrown already, and the endpoint rolled back."""
+    update.passed = update.thrown_at = at_second
+    update.passed += 300
+    rollout = replace(watched.rollout, started_at=at(1))
+    return update.follow(replace(watched, rollout=rollout, seen_in_flight=True))
+
+
+def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_thrown():
+    update = Update(errors=0.3)
+
+    report = thrown_before(update, watch())
+
+    assert report["cause"]["kind"] == "judge"
+    assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
+    assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
+    (asked,) = update.of(MetricSeries)
+    assert asked.start == at(1) - HISTORY
+    assert asked.end < at(update.thrown_at)
+
+
+@pytest.mark.parametrize("update", [Update(), Update(requests=0), Update(errors=0.3, silent=THROTTLED)])
+def test_a_switch_that_the_judge_had_no_reason_to_throw_was_an_abort(update):
+    report = thrown_before(update, watch())
+
+    assert report["cause"]["kind"] == "abort"
+    assert not report["analysis"]["acted"]
+
+
+@pytest.mark.parametrize(
+    "watched", [watch(OBSERVE), watch(launched_at=None, adopted="foreign")], ids=["observer", "foreign"]
+)
+def test_who_could_not_have_thrown_it_did_not(watched):
+    assert thrown_before(Update(errors=0.3), watched)["cause"]["kind"] == "abort"
+
+
+def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
+    update = Update()
+    answer = update.answer
+
+    def by_a_person(ask):
+        if update.thrown_at is None and update.passed > TRAFFIC_ON + 240:
+            update.thrown_at = update.passed
+        return answer(ask)
+
+    update.answer = by_a_person
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "abort")
+    assert not report["analysis"]["acted"]
+
+
+# The switch that cannot be thrown.
+
+
+def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once():
+    update = Update(errors=0.3)
+
+    report = update.follow(watch(launched_at=None, adopted="foreign", switch=None))
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    (warning,) = report["warnings"]
+    assert warning.startswith(
+        "The analysis would abort the rollout (Fail: Invocation5XXErrors Sum: +30 points"
+    )
+    assert (
+        "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
+        in warning
+    )
+    assert len([sentence for sentence in update.said if "would abort" in sentence]) == 1
+    assert not report["analysis"]["acted"]
+
+
+def test_a_switch_that_fails_is_tried_again():
+    update = Update(errors=0.3, switch=THROTTLED)
+    answer = update.answer
+
+    def recovering(ask):
+        if isinstance(ask, SetSwitch) and len(update.of(SetSwitch)) == 3:
+            update.switch = None
+        return answer(ask)
+
+    update.answer = recovering
+
+    report = update.follow(watch())
+
+    assert update.switched == [THROWN, THROWN, THROWN, RESET]
+    assert report["outcome"] == "RolledBack"
+    assert report["warnings"] == []
+
+
+def test_a_switch_that_never_works_leaves_a_warning():
+    report = Update(errors=0.3, switch=THROTTLED).follow(watch())
+
+    assert report["outcome"] == "Succeeded"
+    assert (
+        "the abort switch could not be thrown (ThrottlingException: Rate exceeded)" in report["warnings"][-1]
+    )
+
+
+# Pass, and neither.
+
+
+def test_a_pass_lets_it_come_into_service():
+    update = Update()
+    report = update.follow(watch())
+
+    assert (report["outcome"], update.switched, report["warnings"]) == ("Succeeded", [RESET], [])
+    assert report["analysis"]["label"] == "Pass"
+    assert TRAFFIC_ON < moment(report, "passed_at") < ALL_ON
+
+
+def test_what_either_configuration_did_before_the_update_is_not_held_against_it():
+    update = Update(lived=8 * 3600)
+    report = update.follow(watch())
+
+    first, *_ = report["analysis"]["reasons"]
+    assert "in 20 minutes" in first["text"]
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
+
+
+def test_a_pass_stays_said_though_a_later_look_is_undecided():
+    update = Update()
+    answer = update.answer
+
+    def worsening(ask):
+        if isinstance(ask, MetricSeries) and any("Pass" in sentence for sentence in update.said):
+            update.errors = 0.05
+        return answer(ask)
+
+    update.answer = worsening
+
+    report = update.follow(watch())
+
+    assert report["analysis"]["label"] == "Inconclusive"
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    assert report["warnings"] == []
+
+
+def test_a_fail_after_a_pass_still_undoes_it():
+    update = Update()
+    answer = update.answer
+
+    def worsening(ask):
+        if isinstance(ask, MetricSeries) and any("Pass" in sentence for sentence in update.said):
+            update.errors = 0.6
+        return answer(ask)
+
+    update.answer = worsening
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert report["analysis"]["passed_at"] < report["analysis"]["first_fail_at"]
+
+
+def test_without_data_it_is_held_before_the_last_bake_is_over():
+    update = Update(requests=0)
+
+    report = update.follow(watch())
+
+    assert ALL_ON < update.thrown_at <= OVER - HOLD.last_call.total_seconds()
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert "no minute in which both" in "; ".join(report["cause"]["reasons"])
+    assert "missing:" in "; ".join(report["cause"]["reasons"])
+    assert report["analysis"]["label"] == "Inconclusive"
+
+
+@pytest.mark.parametrize("every", [7.0, 30.0, 200.0, 3600.0])
+def test_it_is_held_in_time_however_seldom_the_endpoint_is_looked_at(every):
+    update = Update(requests=0)
+    update.follow(watch(), every=every)
+
+    assert update.thrown_at is not None
+    assert OVER - update.thrown_at >= 60
+
+
+def test_undecided_it_goes_on_if_that_is_wished_with_a_warning():
+    update = Update(requests=0)
+
+    report = update.follow(watch(GO_ON))
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    (warning,) = report["warnings"]
+    assert warning.startswith("The target came into service without a Pass of the analysis (Inconclusive: ")
+
+
+def test_what_a_rule_makes_of_missing_data_is_asked_at_the_end():
+    rules = [replace(RULE, on_missing="fail", min_requests=10**6)]
+    update = Update()
+
+    report = update.follow(watch(replace(GO_ON, rules=rules)))
+
+    assert update.thrown_at >= ALL_ON
+    assert (report["outcome"], report["analysis"]["label"]) == ("RolledBack", "Fail")
+
+
+def test_a_strategy_nobody_can_read_is_not_held_and_that_is_told():
+    update = Update(requests=0)
+
+    report = update.follow(watch(guardrails=Guardrails(strategy=None, alarms=(SWITCH.alarm_name,))))
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    assert "without a Pass of the analysis, though it was to be held" in report["warnings"][0]
+
+
+def test_a_pass_outlasts_the_data_that_it_was_said_of():
+    """CloudWatch loses what it had of the errors once there was a Pass."""
+    update = Update()
+    points = update.points
+
+    def losing(query, ask):
+        passed = any("Pass" in sentence for sentence in update.said)
+        return {} if passed and query.metric != "Invocations" else points(query, ask)
+
+    update.points = losing
+
+    report = update.follow(watch(HOLD))
+
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Inconclusive")
+
+
+# CloudWatch that gives no answer.
+
+
+def test_silence_is_no_verdict_and_ends_in_the_abort_for_lack_of_evidence():
+    update = Update(silent=THROTTLED)
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert report["cause"]["reasons"] == ["CloudWatch gave no answer (ThrottlingException: Rate exceeded)"]
+    assert (report["analysis"]["label"], report["analysis"]["looks"]) == (None, 0)
+    assert report["analysis"]["unanswered"] == THROTTLED.reason
+    assert len([sentence for sentence in update.said if "CloudWatch" in sentence]) == 2
+
+
+def test_a_silence_that_ends_is_forgotten():
+    update = Update(silent=THROTTLED)
+    answer = update.answer
+
+    def recovering(ask):
+        if len(update.of(MetricSeries)) > 5:
+            update.silent = None
+        return answer(ask)
+
+    update.answer = recovering
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
+    assert report["analysis"]["unanswered"] is None
+
+
+# Only observing.
+
+
+@pytest.mark.parametrize(
+    ("update", "label"), [(Update(errors=0.3), "Fail"), (Update(requests=0), "Inconclusive")]
+)
+def test_an_observer_says_what_it_would_have_done_and_when(update, label):
+    report = update.follow(watch(OBSERVE))
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    assert (report["analysis"]["label"], report["analysis"]["acted"]) == (label, False)
+    assert TRAFFIC_ON < moment(report, "would_have_acted_at") < OVER
+    assert any(f"would throw the abort switch now ({label}" in sentence for sentence in update.said)
+    assert report["warnings"] == []
+
+
+def test_an_observer_of_a_pass_would_have_done_nothing():
+    report = Update().follow(watch(OBSERVE))
+
+    assert report["analysis"]["would_have_acted_at"] is None
+    assert report["analysis"]["label"] == "Pass"
+
+
+# What it costs.
+
+
+def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffic():
+    update = Update()
+    update.follow(watch(replace(HOLD, every=timedelta(seconds=120))), every=30.0)
+
+    ends = [ask.end for ask in update.of(MetricSeries)]
+    assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
+    assert {ask.start for ask in update.of(MetricSeries)} == {at(1) - HISTORY}
+    assert min(ends) >= at(TRAFFIC_ON - 240)
+
+
+def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
+    update = Update(errors=0.3, deaf=True)
+    update.follow(watch(), every=600.0)
+
+    thrown = update.asked.index(SetSwitch(SWITCH, THROWN))
+    before = [ask for ask in update.asked[:thrown] if isinstance(ask, Rest)]
+    behind = [ask for ask in update.asked[thrown:] if isinstance(ask, Rest)]
+    assert {rest.expected for rest in before} == {None}
+    assert {rest.seconds for rest in before[1:]} == {60.0}
+    assert behind[0].expected is EndpointStatus.UPDATING
+    assert behind[0].seconds == 600.0
+
+
+def test_without_an_analysis_no_metric_is_asked_for():
+    update = Update(errors=0.3)
+    report = update.follow(watch(None))
+
+    assert update.of(MetricSeries) == []
+    assert (report["outcome"], report["analysis"]) == ("Succeeded", None)
+
+
+def test_a_verdict_is_said_once():
+    update = Update()
+    update.follow(watch())
+
+    assert [sentence.partition(": ")[2][:5] for sentence in update.said if "beside" in sentence] == [
+        "Incon",
+        "Pass:",
+    ]
+    assert len(update.of(MetricSeries)) > 10
+
+
+def test_after_the_time_was_up_nothing_is_judged():
+    update = Update(errors=0.3, deaf=True)
+    report = update.follow(watch(deadline=at(500)), on_timeout="abort")
+
+    assert update.of(MetricSeries) == []
+    assert report["outcome"] == "Succeeded"
+
+
+@pytest.mark.parametrize("silent_from", [TRAFFIC_ON, ALL_ON])
+def test_what_was_seen_before_sagemaker_fell_silent_is_not_acted_upon(silent_from):
+    update = Update(errors=0.3)
+    look = update.look
+    update.look = lambda: THROTTLED if silent_from <= update.passed < OVER else look()
+    update.errors = 0.3 if silent_from == TRAFFIC_ON else 0.05
+
+    report = update.follow(watch())
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    assert "though it was to be held" in report["warnings"][0]

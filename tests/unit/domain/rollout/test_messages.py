@@ -1,0 +1,301 @@
+"""A rollout in sentences."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
+from airflow_guardrails.domain.rollout.messages import narrate_outcome, narrate_stage, when_an_abort_acts
+from airflow_guardrails.domain.rollout.state import Outcome, StageChange
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
+from airflow_guardrails.domain.snapshots.endpoint import (
+    Endpoint,
+    EndpointStatus,
+    MissingEndpoint,
+    PendingDeployment,
+    Stage,
+    StageMark,
+    Variant,
+)
+
+MINUTE = timedelta(minutes=1)
+CANARY = Canary(percent=25, bake=10 * MINUTE, termination_wait=5 * MINUTE)
+LINEAR = Linear(percent=25, bake=10 * MINUTE)
+ROLLING = Rolling(batch_percent=25, bake=3 * MINUTE)
+OK = Alarm(name="errors", state=AlarmState.OK)
+
+
+def stage(name, instances=0, desired=4):
+    at = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+    return StageChange(stage=Stage(name), at=at, instances=instances, desired_instances=desired)
+
+
+@pytest.mark.parametrize(
+    ("change", "strategy", "sentence"),
+    [
+        (
+            stage("Creating"),
+            CANARY,
+            "canary: no instance serves green; launching the green fleet; 1 alarm OK",
+        ),
+        (
+            stage("ActivatingTraffic"),
+            CANARY,
+            "canary: no instance serves green; shifting traffic; 1 alarm OK",
+        ),
+        (stage("Baking", 1), CANARY, "canary: 1 of 4 instances serve green; baking 10 min; 1 alarm OK"),
+        (stage("Baking", 4), CANARY, "canary: 4 of 4 instances serve green; baking 5 min; 1 alarm OK"),
+        (stage("Baking", 2), LINEAR, "linear: 2 of 4 instances serve green; baking 10 min; 1 alarm OK"),
+        (stage("Baking", 2), ROLLING, "rolling: 2 of 4 instances serve green; baking 3 min; 1 alarm OK"),
+        (
+            stage("Baking", 4),
+            AllAtOnce(termination_wait=7 * MINUTE),
+            "all at once: 4 of 4 instances serve green; baking 7 min; 1 alarm OK",
+        ),
+        (stage("Baking", 1), None, "update: 1 of 4 instances serve green; baking; 1 alarm OK"),
+        (stage("Updating", 4), None, "update: 4 of 4 instances serve green; changing instances; 1 alarm OK"),
+    ],
+)
+def test_a_stage_says_who_serves_what_happens_and_how_the_alarms_stand(change, strategy, sentence):
+    assert narrate_stage(change, strategy=strategy, alarms=[OK]) == sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "strategy", "doing"),
+    [
+        (stage("Deleting", 4), CANARY, "removing the blue fleet"),
+        (stage("Deleting", 0), CANARY, "rolling back: removing the green fleet"),
+        (stage("Deleting", 0), None, "rolling back: removing the green fleet"),
+        # A canary that is deleted while part of it still serves is rolled back, or the blue fleet goes early.
+        (stage("Deleting", 1), CANARY, "removing instances"),
+        # Both fleets serve while a rolling update goes either way.
+        (stage("Deleting", 2), ROLLING, "removing instances"),
+        # Serverless: there are no instances to count.
+        (stage("Deleting", 0, desired=0), None, "removing instances"),
+    ],
+)
+def test_only_a_fleet_known_to_go_is_said_to(change, strategy, doing):
+    assert narrate_stage(change, strategy=strategy, alarms=[OK]).split("; ")[1] == doing
+
+
+def test_a_fleet_without_instances_is_not_said_to_serve_nothing():
+    sentence = narrate_stage(stage("Baking", 0, desired=0), strategy=None, alarms=[OK])
+    assert sentence == "update: green fleet without instances; baking; 1 alarm OK"
+
+
+@pytest.mark.parametrize(("alarms", "standing"), [(None, "alarms unknown"), ([], "no alarms")])
+def test_not_knowing_the_alarms_is_not_having_none(alarms, standing):
+    assert narrate_stage(stage("Creating"), strategy=CANARY, alarms=alarms).endswith(f"; {standing}")
+
+
+@pytest.mark.parametrize("name", Stage)
+@pytest.mark.parametrize("strategy", [None, CANARY, LINEAR, ROLLING, AllAtOnce()])
+def test_every_stage_of_every_strategy_can_be_told(name, strategy):
+    assert narrate_stage(stage(name, 2), strategy=strategy, alarms=None)
+
+
+def report(outcome, **known):
+    return {
+        "outcome": outcome,
+        "endpoint_name": "churn",
+        "endpoint_config_name": "v2",
+        "previous_endpoint_config_name": "v1",
+        "serving_endpoint_config_name": "v1",
+        "endpoint_status": "InService",
+        "failure_reason": None,
+        "cause": None,
+        **known,
+    }
+
+
+def alarm(name, reason="2 > 1"):
+    return {"name": name, "state": "ALARM", "at": "2026-03-02T10:06:00+00:00", "reason": reason}
+
+
+SENTENCES = {
+    Outcome.SUCCEEDED: "Endpoint churn serves v2.",
+    Outcome.ROLLED_BACK: "Endpoint churn was rolled back: it serves v1 again, not v2.",
+    Outcome.ROLLBACK_FAILED: (
+        "Endpoint churn is stuck between v1 and v2: the update and its rollback both failed, and it serves a "
+        "mix of the two. Calling UpdateEndpoint again with the configuration you want is the repair."
+    ),
+    Outcome.FAILED: "The update of endpoint churn to v2 failed: its status is InService.",
+    Outcome.SUPERSEDED: (
+        "The update of endpoint churn to v2 was overtaken: somebody else has updated the endpoint since (it "
+        "serves v1, and served v1 before). Find out who updates this endpoint besides this task."
+    ),
+    Outcome.NOT_STARTED: (
+        "No update of endpoint churn to v2 was ever seen: it serves v1. Check that the update was asked for, "
+        "in this region and account."
+    ),
+    Outcome.TIMED_OUT: (
+        "The update of endpoint churn to v2 did not end in time (status InService); it was left running. A "
+        "retry of this task goes on watching it."
+    ),
+}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_a_sentence_that_says_what_is_so_and_what_to_do(outcome):
+    assert narrate_outcome(report(outcome.value)) == SENTENCES[outcome]
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_names_the_endpoint_and_the_target(outcome):
+    sentence = narrate_outcome(report(outcome.value))
+    assert "churn" in sentence
+    assert "v2" in sentence
+
+
+def test_only_success_says_that_the_target_serves():
+    assert (
+        narrate_outcome(report("Succeeded", serving_endpoint_config_name="v2")) == "Endpoint churn serves v2."
+    )
+    others = [
+        narrate_outcome(report(outcome.value)) for outcome in Outcome if outcome is not Outcome.SUCCEEDED
+    ]
+    assert not [sentence for sentence in others if "serves v2" in sentence]
+
+
+def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
+    cause = {"kind": "alarm", "alarms": [alarm("errors"), alarm("latency", reason="")]}
+    assert narrate_outcome(report("RolledBack", cause=cause, failure_reason="Tripped.")) == (
+        "Endpoint churn was rolled back: it serves v1 again, not v2. "
+        "Alarm errors was in ALARM since 2026-03-02T10:06:00+00:00: 2 > 1. "
+        "Alarm latency was in ALARM since 2026-03-02T10:06:00+00:00. "
+        "SageMaker says: Tripped."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("health_check", "Cause: health check."), ("unknown", "Cause: unknown.")]
+)
+def test_a_cause_without_alarms_is_named(kind, words):
+    assert narrate_outcome(report("Failed", cause={"kind": kind, "alarms": []})).endswith(words)
+
+
+def test_a_failed_rollback_says_what_the_repair_is():
+    assert "Calling UpdateEndpoint again" in narrate_outcome(report("RollbackFailed"))
+
+
+def test_what_is_unknown_is_called_unknown():
+    unknown = {
+        "previous_endpoint_config_name": None,
+        "serving_endpoint_config_name": None,
+        "endpoint_status": None,
+    }
+    assert "an unknown configuration" in narrate_outcome(report("NotStarted", **unknown))
+    assert "its former configuration" in narrate_outcome(report("RollbackFailed", **unknown))
+    assert "its status is not found" in narrate_outcome(report("Failed", **unknown))
+
+
+def test_an_endpoint_that_nobody_could_look_at_is_not_called_gone():
+    never_answered = {"serving_endpoint_config_name": None, "endpoint_status": None}
+    assert "did not end in time (status unknown)" in narrate_outcome(report("TimedOut", **never_answered))
+
+
+def test_names_with_braces_are_told_as_they_are():
+    sentence = narrate_outcome(report("Failed", endpoint_name="{target}", failure_reason="{0}"))
+    assert "endpoint {target} to v2" in sentence
+    assert sentence.endswith("SageMaker says: {0}")
+
+
+def test_a_rollout_without_an_outcome_is_under_way():
+    assert narrate_outcome(report(None)) == "The update of endpoint churn to v2 is under way."
+
+
+# What a time-out says of the rollout it ends
+
+THROWN = {"abort_switch_thrown_at": "2026-03-02T11:00:00+00:00"}
+
+
+def test_a_rollout_that_was_aborted_is_not_said_to_be_left_running():
+    assert narrate_outcome(report("TimedOut", **THROWN)) == (
+        "The update of endpoint churn to v2 did not end in time (status InService); its abort switch was "
+        "thrown at 2026-03-02T11:00:00+00:00, and it was not rolled back yet. A retry of this task goes on "
+        "watching it."
+    )
+    assert "left running" in narrate_outcome(report("TimedOut", abort_switch_thrown_at=None))
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.TIMED_OUT])
+def test_only_a_time_out_says_what_has_become_of_the_rollout(outcome):
+    assert narrate_outcome(report(outcome.value, **THROWN)) == SENTENCES[outcome]
+
+
+# When an abort acts
+
+NOW = "it acts now, for the update bakes"
+NEVER = "no bake is left in which it could act, so SageMaker will finish the update"
+UNKNOWN = "it acts in the next bake, if there is another"
+WAITING = AllAtOnce(termination_wait=5 * MINUTE)
+HASTY = Canary(percent=25, bake=10 * MINUTE)
+
+
+def next_bake(minutes):
+    return f"it acts in the next bake, of {minutes} min"
+
+
+def standing(name, instances, desired=4):
+    """An endpoint in an update whose new fleet is in a stage."""
+    now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+    marks = () if name is None else (StageMark(stage=Stage(name), since=now),)
+    fleet = Variant(name="All", instances=instances, desired_instances=desired, stages=marks)
+    pending = PendingDeployment(endpoint_config_name="v2", variants=(fleet,))
+    return Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=now, pending=pending)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "name", "instances", "says"),
+    [
+        (None, "Creating", 0, NEVER),
+        (None, "ActivatingTraffic", 4, NEVER),
+        (AllAtOnce(), "Creating", 0, NEVER),
+        (AllAtOnce(), "ActivatingTraffic", 0, NEVER),
+        (WAITING, "Creating", 0, next_bake(5)),
+        (WAITING, "ActivatingTraffic", 0, next_bake(5)),
+        (WAITING, "Baking", 4, NOW),
+        (WAITING, "Deleting", 4, NEVER),
+        (CANARY, None, 0, next_bake(10)),
+        (CANARY, "Creating", 0, next_bake(10)),
+        (CANARY, "ActivatingTraffic", 0, next_bake(10)),
+        (CANARY, "Baking", 1, NOW),
+        (CANARY, "ActivatingTraffic", 1, next_bake(5)),
+        (CANARY, "ActivatingTraffic", 4, next_bake(5)),
+        (CANARY, "Baking", 4, NOW),
+        (CANARY, "Deleting", 4, NEVER),
+        (HASTY, "Creating", 0, next_bake(10)),
+        (HASTY, "ActivatingTraffic", 1, NEVER),
+        (HASTY, "Deleting", 4, NEVER),
+        (LINEAR, "Creating", 0, next_bake(10)),
+        (LINEAR, "ActivatingTraffic", 1, next_bake(10)),
+        (LINEAR, "ActivatingTraffic", 4, NEVER),
+        (LINEAR, "Baking", 2, NOW),
+        (LINEAR, "Deleting", 4, NEVER),
+        (ROLLING, "Creating", 0, next_bake(3)),
+        (ROLLING, "Updating", 1, next_bake(3)),
+        (ROLLING, "Baking", 1, NOW),
+        # Each batch of a rolling update ends with instances that go.
+        (ROLLING, "Deleting", 1, next_bake(3)),
+        (Rolling(batch_percent=25, bake=0 * MINUTE), "Creating", 0, NEVER),
+    ],
+)
+def test_an_abort_is_said_to_act_when_the_strategy_bakes_next(strategy, name, instances, says):
+    look = standing(name, instances)
+    assert when_an_abort_acts(look, Guardrails(strategy=strategy, alarms=("errors",))) == says
+
+
+@pytest.mark.parametrize(
+    ("look", "guardrails"),
+    [
+        (None, Guardrails(strategy=CANARY)),
+        (standing("Creating", 0), None),
+        (MissingEndpoint(name="churn", seen_at=standing(None, 0).seen_at), Guardrails(strategy=CANARY)),
+    ],
+    ids=["no look", "unknown strategy", "no endpoint"],
+)
+def test_nothing_is_promised_of_an_update_that_is_not_known(look, guardrails):
+    assert when_an_abort_acts(look, guardrails) == UNKNOWN

@@ -1,0 +1,281 @@
+"""A shadow test followed to its end: a script answers, and time passes only in pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from itertools import chain, repeat
+
+import pytest
+
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.rollout.process import Following, NoAnswer, Rest, Say
+from airflow_guardrails.domain.shadow.process import (
+    CountRequests,
+    LookAtExperiment,
+    follow_test,
+    observe_test,
+)
+from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
+from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, MissingExperiment
+
+TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+CREATED, STARTING = ExperimentStatus.CREATED, ExperimentStatus.STARTING
+RUNNING, UPDATING = ExperimentStatus.RUNNING, ExperimentStatus.UPDATING
+COMPLETED, CANCELLED = ExperimentStatus.COMPLETED, ExperimentStatus.CANCELLED
+
+
+def after(minutes):
+    return TEN + timedelta(minutes=minutes)
+
+
+def seen(status, minutes=30.0, **facts):
+    known = {
+        "name": "trial",
+        "arn": "arn:aws:sagemaker:us-east-1:123456789012:inference-experiment/trial",
+        "status": status,
+        "seen_at": after(minutes),
+        "endpoint_name": "churn",
+        "role_arn": "arn:aws:iam::123456789012:role/churn",
+        "variants": (),
+        "production_name": "live",
+        "shadow_name": "candidate",
+        "sampling_percentage": 100,
+        "starts_at": TEN,
+        "last_modified_at": TEN,
+    }
+    return Experiment(**{**known, **facts})
+
+
+@dataclass
+class Script:
+    """Answers looks and counts one after the other, the last one for ever; keeps what was asked."""
+
+    looks: list
+    counts: list = field(default_factory=lambda: [{"live": 0, "candidate": 0}])
+    passed: float = 0.0
+    asked: list = field(default_factory=list)
+
+    def monotonic(self):
+        return 12_345.0 + self.passed
+
+    def drive(self, steps):
+        looks = chain(self.looks, repeat(self.looks[-1]))
+        counts, answer = chain(self.counts, repeat(self.counts[-1])), None
+        while True:
+            try:
+                ask = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            self.asked.append(ask)
+            answer = self.answer(ask, looks, counts)
+
+    def answer(self, ask, looks, counts):
+        match ask:
+            case LookAtExperiment("trial"):
+                return next(looks)
+            case CountRequests():
+                return next(counts)
+            case Rest(seconds=seconds):
+                self.passed += seconds
+        return None
+
+    def follow(self, *, every=60.0, began_at=TEN, **facts):
+        following = Following(every=every, monotonic=self.monotonic, began_at=began_at)
+        return self.drive(follow_test(ShadowWatch(name="trial", **facts), following))
+
+    def kept(self, kind):
+        return [ask for ask in self.asked if isinstance(ask, kind)]
+
+    @property
+    def said(self):
+        return [ask.sentence for ask in self.kept(Say)]
+
+
+def test_a_test_is_looked_at_until_it_is_over():
+    script = Script([seen(CREATED), seen(STARTING), seen(RUNNING), seen(RUNNING), seen(COMPLETED)])
+    watch = script.follow()
+
+    assert watch.ending is Ending.REACHED
+    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 60, 60, 60]
+
+
+def test_what_the_next_look_is_worth_goes_along_with_each_rest():
+    script = Script([seen(RUNNING), seen(COMPLETED)])
+    script.follow(deadline=after(40))
+
+    first, second = script.kept(Rest)
+    assert (first.name, first.expected, first.modified_at, first.within) == ("trial", None, None, 2400.0)
+    # AWS has said that it is half past ten.
+    assert (second.expected, second.modified_at, second.within) == (RUNNING, TEN, 600.0)
+
+
+def test_each_status_is_told_once():
+    script = Script([seen(STARTING), seen(RUNNING, ends_at=after(90)), seen(RUNNING), seen(COMPLETED)])
+    script.follow()
+
+    assert script.said == [
+        "Shadow test trial is Starting",
+        "Shadow test trial is Running, until 2026-03-02T11:30:00+00:00",
+        "Shadow test trial is Completed",
+    ]
+    assert [say.report["status"] for say in script.kept(Say)] == ["Starting", "Running", "Completed"]
+
+
+def test_why_a_test_was_cancelled_is_told():
+    script = Script([seen(CANCELLED, reason="No capacity.")])
+    assert script.follow().ending is Ending.CANCELLED
+    assert script.said == ["Shadow test trial is Cancelled (No capacity.)"]
+
+
+def test_a_watch_that_has_seen_the_status_tells_nothing_new():
+    script = Script([seen(RUNNING)])
+    script.drive(observe_test(ShadowWatch(name="trial", look=seen(RUNNING))))
+    assert script.said == []
+
+
+def test_silence_is_told_once_and_ends_nothing():
+    script = Script([THROTTLED, THROTTLED, seen(RUNNING), THROTTLED, seen(COMPLETED)])
+    assert script.follow().ending is Ending.REACHED
+    silences = [sentence for sentence in script.said if "no answer" in sentence]
+    assert silences == ["AWS gives no answer (ThrottlingException: Rate exceeded); looking on"] * 2
+
+
+def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
+    script = Script([seen(RUNNING), NoAnswer("AccessDenied: no", final=True)])
+    with pytest.raises(Unwatchable, match="AccessDenied: no") as raised:
+        script.follow()
+    assert (raised.value.report["status"], raised.value.report["name"]) == ("Running", "trial")
+
+
+@pytest.mark.parametrize(
+    ("began_at", "rests"),
+    [(TEN, [0, 60, 40]), (after(1), [0, 40]), (after(-1), [0, 60, 60, 40])],
+    ids=["right", "fast", "slow"],
+)
+def test_the_deadline_ends_the_watch_though_aws_never_answers(began_at, rests):
+    """Only then this machine's time of day counts."""
+    script = Script([THROTTLED])
+    watch = script.follow(began_at=began_at, deadline=TEN + timedelta(seconds=100))
+
+    assert watch.ending is Ending.TIMED_OUT
+    assert [rest.seconds for rest in script.kept(Rest)] == rests
+
+
+@pytest.mark.parametrize("off", [0, 10, -10])
+def test_once_aws_has_answered_its_clock_ends_the_watch_whatever_this_machines_shows(off):
+    script = Script([seen(RUNNING, 30), THROTTLED])
+    watch = script.follow(began_at=after(off), deadline=after(33))
+
+    assert watch.ending is Ending.TIMED_OUT
+    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 60, 60]
+
+
+def test_what_is_seen_at_the_deadline_counts():
+    script = Script([seen(RUNNING, 30), seen(COMPLETED, 31)])
+    assert script.follow(deadline=after(31)).ending is Ending.REACHED
+
+
+def test_a_test_that_is_missing_is_looked_for_until_the_grace_is_over():
+    script = Script([MissingExperiment("trial", after(minutes)) for minutes in range(5)])
+    assert script.follow().ending is Ending.NOT_FOUND
+    assert len(script.kept(LookAtExperiment)) == 3
+
+
+# By its requests.
+
+
+def counts(*of_the_shadow):
+    return [{"live": 1000.0, "candidate": number} for number in of_the_shadow]
+
+
+def test_requests_are_counted_from_the_start_of_the_test_to_each_look():
+    script = Script([seen(RUNNING, 5), seen(RUNNING, 6)], counts=counts(90, 100))
+    watch = script.follow(min_requests=100)
+
+    assert watch.ending is Ending.REACHED
+    assert script.kept(CountRequests) == [
+        CountRequests("churn", ("live", "candidate"), TEN, after(5)),
+        CountRequests("churn", ("live", "candidate"), TEN, after(6)),
+    ]
+
+
+def test_no_more_is_counted_than_until_the_test_was_over():
+    over = seen(COMPLETED, 90, completed_at=after(60))
+    script = Script([over], counts=counts(90))
+
+    assert script.follow(min_requests=100).ending is Ending.TOO_FEW_REQUESTS
+    assert [ask.end for ask in script.kept(CountRequests)] == [after(60)]
+
+
+def test_the_last_minutes_of_a_test_are_waited_for():
+    looks = [seen(COMPLETED, minutes, completed_at=after(60)) for minutes in (60, 61, 62, 63)]
+    script = Script(looks, counts=counts(80, 90, 99, 100))
+
+    assert script.follow(min_requests=100).ending is Ending.REACHED
+
+
+def test_nothing_is_counted_where_nothing_is_wanted():
+    script = Script([seen(RUNNING), seen(COMPLETED)])
+    script.follow()
+    assert script.kept(CountRequests) == []
+
+
+def test_before_its_start_a_test_has_had_no_requests():
+    updating = seen(UPDATING, starts_at=after(300))
+    script = Script([updating, seen(RUNNING, 330, starts_at=after(300))], counts=counts(100))
+    watch = script.follow(min_requests=100)
+
+    assert watch.ending is Ending.REACHED
+    assert [ask.start for ask in script.kept(CountRequests)] == [after(300)]
+
+
+@pytest.mark.parametrize("until", [Until.RUNNING, Until.COMPLETED])
+def test_a_test_that_was_stopped_before_it_began_ends_the_wait_for_its_requests(until):
+    never = seen(COMPLETED, 70, starts_at=after(300), completed_at=after(60))
+    script = Script([never])
+    assert script.follow(until=until, min_requests=100).ending is Ending.CANCELLED
+
+
+def test_where_no_start_is_said_the_creation_is_the_start():
+    script = Script([seen(RUNNING, starts_at=None, created_at=after(2))], counts=counts(100))
+    script.follow(min_requests=100)
+    assert [ask.start for ask in script.kept(CountRequests)] == [after(2)]
+
+
+def test_where_nobody_says_since_when_to_count_nothing_is_enough():
+    script = Script([seen(RUNNING, starts_at=None)], counts=counts(1e9))
+    watch = script.follow(min_requests=100, deadline=after(40))
+
+    assert (watch.ending, watch.requests) == (Ending.TIMED_OUT, None)
+    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+
+
+def test_requests_that_cannot_be_counted_are_told_once_and_counted_at_the_next_look():
+    script = Script([seen(RUNNING)], counts=[THROTTLED, THROTTLED, THROTTLED, *counts(100)])
+    assert script.follow(min_requests=100).ending is Ending.REACHED
+    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+
+
+def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
+    script = Script(
+        [seen(RUNNING), seen(COMPLETED, 90, completed_at=after(60))], counts=[*counts(90), THROTTLED]
+    )
+    watch = script.follow(min_requests=90.5, deadline=after(100))
+
+    assert watch.ending is Ending.TIMED_OUT
+    assert watch.requests == {"live": 1000.0, "candidate": 90}
+
+
+def test_an_answer_lets_the_next_silence_be_told():
+    script = Script([seen(RUNNING)], counts=[THROTTLED, *counts(9), THROTTLED, *counts(100)])
+    script.follow(min_requests=100)
+    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 2
+
+
+def test_a_look_once_more_is_no_other_test():
+    watch = ShadowWatch(name="trial", adopted=True, warnings=("short",))
+    again = Script([seen(RUNNING)]).drive(observe_test(watch))
+    assert again.as_of == after(30)
+    assert replace(again, look=None, ending=None, as_of=None) == watch

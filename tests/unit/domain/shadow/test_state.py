@@ -1,0 +1,263 @@
+"""What a wait for a shadow test has seen, and whether it is over."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_guardrails.domain.shadow.report import narrate_ending, shadow_test_report
+from airflow_guardrails.domain.shadow.state import GRACE, METRICS_SETTLE, Ending, ShadowWatch, Until
+from airflow_guardrails.domain.snapshots.experiment import (
+    PHASE_BY_STATUS,
+    Experiment,
+    ExperimentStatus,
+    MissingExperiment,
+    ModelVariant,
+)
+
+TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+RUNNING, COMPLETED = ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED
+CANCELLED = ExperimentStatus.CANCELLED
+OVER = {COMPLETED, CANCELLED}
+
+
+def after(minutes):
+    return TEN + timedelta(minutes=minutes)
+
+
+def seen(status, *, minutes=60.0, over=60.0, **facts):
+    """A test that began at ten, at so many minutes past; over, if it is, at *over* minutes past."""
+    known = {
+        "name": "trial",
+        "arn": "arn:aws:sagemaker:us-east-1:123456789012:inference-experiment/trial",
+        "status": status,
+        "seen_at": after(minutes),
+        "endpoint_name": "churn",
+        "role_arn": "arn:aws:iam::123456789012:role/churn",
+        "variants": tuple(
+            ModelVariant(name=name, model_name=f"churn-{name}", instance_type="ml.m5.large", instances=2)
+            for name in ("live", "candidate")
+        ),
+        "production_name": "live",
+        "shadow_name": "candidate",
+        "sampling_percentage": 100,
+        "starts_at": TEN,
+        "ends_at": after(24 * 60),
+        "completed_at": after(over) if status in OVER else None,
+    }
+    return Experiment(**{**known, **facts})
+
+
+def missing(minutes):
+    return MissingExperiment("trial", after(minutes))
+
+
+def watch(**facts):
+    return ShadowWatch(name="trial", **facts)
+
+
+def had(live, candidate):
+    return {"live": live, "candidate": candidate}
+
+
+# By what it is.
+
+
+ENDINGS = {
+    Until.RUNNING: {RUNNING: Ending.REACHED, COMPLETED: Ending.REACHED, CANCELLED: Ending.CANCELLED},
+    Until.COMPLETED: {COMPLETED: Ending.REACHED, CANCELLED: Ending.CANCELLED},
+    Until.ENDED: {COMPLETED: Ending.REACHED, CANCELLED: Ending.REACHED},
+}
+
+
+@pytest.mark.parametrize("status", ExperimentStatus)
+@pytest.mark.parametrize("until", Until)
+def test_each_status_ends_the_wait_or_does_not(until, status):
+    assert watch(until=until).after(seen(status)).ending is ENDINGS[until].get(status)
+
+
+def test_every_status_has_a_phase():
+    assert set(PHASE_BY_STATUS) == set(ExperimentStatus)
+
+
+@pytest.mark.parametrize(
+    ("until", "ending"),
+    [
+        (Until.RUNNING, Ending.CANCELLED),
+        (Until.COMPLETED, Ending.CANCELLED),
+        (Until.ENDED, Ending.REACHED),
+    ],
+)
+def test_a_test_that_was_stopped_before_it_began_has_completed_nothing(until, ending):
+    stopped = watch(until=until).after(seen(COMPLETED, starts_at=after(300), over=60))
+    assert stopped.ending is ending
+
+
+def test_a_stop_in_the_moment_it_begins_is_the_end_of_a_test():
+    assert watch().after(seen(COMPLETED, starts_at=after(60), over=60)).ending is Ending.REACHED
+
+
+def test_a_test_that_nobody_finds_is_missing_after_the_grace():
+    waiting = watch().after(missing(0))
+    assert waiting.ending is None
+    assert waiting.after(missing(GRACE.total_seconds() / 60 - 0.1)).ending is None
+    assert waiting.after(missing(GRACE.total_seconds() / 60)).ending is Ending.NOT_FOUND
+
+
+def test_a_test_that_shows_up_within_the_grace_begins_the_grace_anew():
+    waiting = watch().after(missing(0)).after(seen(RUNNING, minutes=1)).after(missing(3))
+    assert waiting.ending is None
+    assert waiting.missing_since == after(3)
+
+
+# What a list may spare.
+
+
+@pytest.mark.parametrize("status", [status for status in ExperimentStatus if status not in OVER])
+def test_a_test_under_way_may_be_listed_as_it_was_seen(status):
+    assert watch(until=Until.ENDED).after(seen(status)).expected is status
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        watch(),
+        watch().after(missing(0)),
+        watch().after(seen(RUNNING, minutes=0)).after(missing(1)),
+        watch(min_requests=100).after(seen(RUNNING)),
+        watch().after(seen(COMPLETED)),
+    ],
+    ids=["never seen", "missing", "gone", "to be counted", "over"],
+)
+def test_what_no_list_can_tell_is_looked_at(waiting):
+    assert waiting.expected is None
+
+
+# By its requests.
+
+
+@pytest.mark.parametrize(
+    ("status", "counts"),
+    [
+        (ExperimentStatus.CREATING, False),
+        (ExperimentStatus.CREATED, False),
+        (ExperimentStatus.STARTING, False),
+        (ExperimentStatus.UPDATING, True),
+        (RUNNING, True),
+        (ExperimentStatus.STOPPING, True),
+        (COMPLETED, True),
+        (CANCELLED, False),
+    ],
+)
+def test_requests_are_counted_once_there_may_be_some(status, counts):
+    assert watch(min_requests=100).after(seen(status)).is_to_count is counts
+    assert watch().after(seen(status)).is_to_count is False
+
+
+def test_requests_are_counted_anew_for_each_look():
+    counted = watch(min_requests=100).after(seen(RUNNING)).having(had(90, 80))
+    assert not counted.is_to_count
+    again = counted.after(seen(RUNNING))
+    assert again.is_to_count
+    assert (again.ending, again.requests) == (None, had(90, 80))
+
+
+@pytest.mark.parametrize(
+    ("requests", "ending"),
+    [
+        (had(100, 100), Ending.REACHED),
+        (had(500, 99), None),
+        (had(99, 500), None),
+        (had(0, 0), None),
+        ({}, None),
+    ],
+)
+def test_both_variants_must_have_had_so_many(requests, ending):
+    assert watch(min_requests=100).after(seen(RUNNING)).having(requests).ending is ending
+
+
+def test_the_clock_does_not_end_a_wait_for_requests():
+    assert watch(min_requests=100).after(seen(COMPLETED, minutes=600)).ending is None
+
+
+def test_a_test_that_is_over_with_enough_is_enough():
+    waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=61)).having(had(100, 100))
+    assert waiting.ending is Ending.REACHED
+
+
+def test_too_few_are_told_once_cloudwatch_must_show_the_last_ones():
+    settles = METRICS_SETTLE.total_seconds() / 60
+    waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=60 + settles - 0.1)).having(had(90, 90))
+    assert waiting.ending is None
+    waiting = waiting.after(seen(COMPLETED, minutes=60 + settles)).having(had(90, 90))
+    assert waiting.ending is Ending.TOO_FEW_REQUESTS
+
+
+def test_where_sagemaker_does_not_say_since_when_it_is_over_its_last_change_counts():
+    facts = {"completed_at": None, "last_modified_at": after(60)}
+    waiting = watch(min_requests=100)
+    assert waiting.after(seen(COMPLETED, minutes=61, **facts)).having(had(9, 9)).ending is None
+    late = waiting.after(seen(COMPLETED, minutes=66, **facts)).having(had(9, 9))
+    assert late.ending is Ending.TOO_FEW_REQUESTS
+
+
+def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
+    waiting = watch(min_requests=100).after(seen(RUNNING)).having(had(99, 99)).after(seen(CANCELLED))
+    assert waiting.ending is Ending.CANCELLED
+
+
+# The report, and what it says.
+
+
+@pytest.mark.parametrize(
+    ("ended", "sentence"),
+    [
+        (watch().after(seen(COMPLETED)), "Shadow test trial is Completed"),
+        (
+            watch(min_requests=100).after(seen(RUNNING)).having(had(120, 110)),
+            r"trial is Running, with 120 \(live\) and 110 \(candidate\) requests",
+        ),
+        (
+            watch(min_requests=100).after(seen(COMPLETED, minutes=90)).having(had(120, 11)),
+            r"is over, and its variants have had 120 \(live\) and 11 \(candidate\) requests < 100 each",
+        ),
+        (
+            watch().after(seen(CANCELLED, reason="No capacity.")),
+            "trial was cancelled: No capacity.. Its shadow",
+        ),
+        (watch().after(seen(CANCELLED)), "was cancelled: SageMaker gives no reason"),
+        (
+            watch().after(seen(CANCELLED, endpoint_failure_reason="The ping failed.")),
+            "of the endpoint SageMaker says: The ping failed",
+        ),
+        (
+            watch().after(seen(COMPLETED, starts_at=after(300), reason="Not needed")),
+            "trial was stopped before it began: Not needed",
+        ),
+        (watch().after(missing(0)).after(missing(5)), "There is no shadow test trial: correct name, region"),
+        (
+            watch().after(seen(RUNNING)).after(missing(61)).after(missing(66)),
+            "trial is gone: it was Running, and somebody has deleted it",
+        ),
+        (
+            watch().after(seen(RUNNING)).give_up(),
+            "was still Running when the time was up; it is left as it is",
+        ),
+        (watch().after(missing(0)).give_up(), "was still not to be seen when the time was up"),
+    ],
+)
+def test_an_ending_is_told_with_what_there_is_to_do(ended, sentence):
+    assert re.search(sentence, narrate_ending(shadow_test_report(ended)))
+
+
+def test_a_report_before_the_first_look_makes_nothing_up():
+    report = shadow_test_report(watch(adopted=True, warnings=("short",)))
+    known = {name: value for name, value in report.items() if value is not None}
+    assert known == {"schema_version": 1, "name": "trial", "adopted": True, "warnings": ["short"]}
+
+
+def test_the_end_of_a_test_is_when_it_was_over_and_else_what_is_planned():
+    assert shadow_test_report(watch().after(seen(RUNNING)))["ends_at"] == after(24 * 60).isoformat()
+    assert shadow_test_report(watch().after(seen(COMPLETED)))["ends_at"] == after(60).isoformat()

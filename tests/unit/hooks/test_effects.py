@@ -1,0 +1,196 @@
+"""Whatever a rollout or a shadow test asks for is asked of the hook, and answered alike sync and async."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
+
+from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.domain.rollout.abort_switch import RESET
+from airflow_guardrails.domain.rollout.process import (
+    AlarmHistory,
+    AlarmStates,
+    DeleteSwitches,
+    Look,
+    NoAnswer,
+    Pause,
+    Rest,
+    Say,
+    SetSwitch,
+)
+from airflow_guardrails.domain.shadow.process import CountRequests, LookAtExperiment
+from airflow_guardrails.hooks._effects import drive, drive_async
+from tests.conftest import switch_of
+
+START, END = (
+    datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),
+    datetime(2026, 3, 2, 11, 0, tzinfo=timezone.utc),
+)
+SWITCH = switch_of()
+LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
+REST = Rest(name="churn", seconds=40.0, within=1e9)
+ABOUT_ALARMS = [
+    AlarmStates(("errors",)),
+    AlarmHistory(("errors",), START, END),
+    SetSwitch(SWITCH, RESET),
+    DeleteSwitches("churn", (SWITCH.alarm_name,), START),
+]
+LOOK_AT_TEST = LookAtExperiment("trial")
+COUNT = CountRequests("churn", ("live", "candidate"), START, END)
+LOOKS = [LOOK, LOOK_AT_TEST]
+THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")
+EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "Any")
+
+
+class Calls:
+    """Answers each call by its own name and arguments, or fails."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.slept, self.said = [], []
+
+    def answer(self, *call):
+        if self.error:
+            raise self.error
+        return call
+
+    def look(self, name):
+        return self.answer("look", name)
+
+    def look_at_experiment(self, name):
+        return self.answer("look_at_experiment", name)
+
+    def requests_had(self, endpoint_name, names, *, start, end):
+        return self.answer("requests_had", endpoint_name, names, start, end)
+
+    def alarms(self, names):
+        return self.answer("alarms", names)
+
+    def alarm_history(self, names, *, start, end):
+        return self.answer("alarm_history", names, start, end)
+
+    def set_switch(self, switch, value):
+        return self.answer("set_switch", switch, value)
+
+    def delete_switches(self, endpoint_name, *, keep, before):
+        return self.answer("delete_switches", endpoint_name, keep, before)
+
+
+class Awaited:
+    """The same calls, to be awaited."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def __getattr__(self, name):
+        async def call(*args, **kwargs):
+            return getattr(self.calls, name)(*args, **kwargs)
+
+        return call
+
+
+async def blocking(steps, calls):
+    return drive(steps, calls, sleep=calls.slept.append, say=calls.said.append)
+
+
+async def on_a_loop(steps, calls):
+    async def sleep(seconds):
+        calls.slept.append(seconds)
+
+    async def say(news):
+        calls.said.append(news)
+
+    return await drive_async(steps, Awaited(calls), sleep=sleep, say=say)
+
+
+@pytest.fixture(params=[blocking, on_a_loop])
+def driven(request):
+    return request.param
+
+
+def action_denied(error):
+    return "sagemaker:Any" if error is DENIED else None
+
+
+def asking(*asks):
+    answers = []
+    for ask in asks:
+        answers.append((yield ask))  # noqa: PERF401 - nothing may yield in a comprehension
+    return answers
+
+
+async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
+    calls = Calls()
+    answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
+    assert answers == [
+        ("look", "churn"),
+        ("look_at_experiment", "trial"),
+        ("requests_had", "churn", ("live", "candidate"), START, END),
+        ("alarms", ("errors",)),
+        ("alarm_history", ("errors",), START, END),
+        ("set_switch", SWITCH, RESET),
+        ("delete_switches", "churn", (SWITCH.alarm_name,), START),
+        None,
+        None,
+        None,
+    ]
+    assert (calls.slept, calls.said) == ([30.0, 40.0], [SAY])
+
+
+async def test_steps_that_ask_for_nothing_end_with_their_value(driven):
+    assert await driven(asking(), Calls()) == []
+
+
+@pytest.mark.parametrize("ask", LOOKS, ids=lambda ask: type(ask).__name__)
+@pytest.mark.parametrize(
+    "error", [THROTTLED, ReadTimeoutError(endpoint_url="https://x")], ids=lambda error: type(error).__name__
+)
+async def test_a_look_that_may_be_answered_later_is_no_answer(driven, ask, error):
+    (answer,) = await driven(asking(ask), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+@pytest.mark.parametrize("ask", LOOKS, ids=lambda ask: type(ask).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [DENIED, NoCredentialsError(), UnexpectedAnswer("a new status")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_look_that_will_never_be_answered_is_final(driven, ask, error):
+    """Whoever follows then ends the watch with a report: nothing is raised here that would lose it."""
+    (answer,) = await driven(asking(ask), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}", final=True, denied=action_denied(error))
+
+
+@pytest.mark.parametrize("ask", ABOUT_ALARMS, ids=lambda ask: type(ask).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [THROTTLED, DENIED, NoCredentialsError(), UnexpectedAnswer("a new state")],
+    ids=["throttled", "denied", "no credentials", "unexpected"],
+)
+async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
+    (answer,) = await driven(asking(ask), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}", denied=action_denied(error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [THROTTLED, EXPIRED, NoCredentialsError(), ReadTimeoutError(endpoint_url="https://x")],
+    ids=["throttled", "expired", "no credentials", "no answer in time"],
+)
+async def test_requests_that_cannot_be_counted_now_are_no_answer(driven, error):
+    (answer,) = await driven(asking(COUNT), Calls(error))
+    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+
+
+async def test_requests_that_may_not_be_counted_are_a_final_answer(driven):
+    (answer,) = await driven(asking(COUNT), Calls(DENIED))
+    assert answer == NoAnswer(f"ClientError: {DENIED}", final=True, denied="sagemaker:Any")
+
+
+async def test_a_bug_is_not_taken_for_silence(driven):
+    with pytest.raises(KeyError):
+        await driven(asking(LOOK), Calls(KeyError("EndpointName")))

@@ -1,0 +1,283 @@
+"""A watch survives being written down as JSON: in the database, and past a restarted triggerer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.judge.rules import Direction, OnMissing
+from airflow_guardrails.domain.preflight.findings import Code
+from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
+from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, MissingEndpoint, Stage
+from airflow_guardrails.rules import MetricRule
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
+from airflow_guardrails.triggers._state import VERSION, recall, remember
+
+TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+TEN_MINUTES = timedelta(minutes=10)
+GUARDRAILS = (
+    None,
+    Guardrails(strategy=None),
+    Guardrails(strategy=None, alarms=("errors",)),
+    Guardrails(strategy=AllAtOnce(), alarms=("errors", "latency: p90 / \u00fcber 2 s")),
+    Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES, max_duration=timedelta(hours=1))),
+    Guardrails(strategy=Linear(instances=2, bake=TEN_MINUTES, termination_wait=TEN_MINUTES)),
+    Guardrails(strategy=Rolling(batch_percent=5, bake=TEN_MINUTES, rollback_batch_instances=3)),
+)
+
+
+def offsets():
+    return st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def moments():
+    """Times on AWS's clock, in whatever zone boto3 puts them."""
+    return st.datetimes(datetime(2015, 1, 1), datetime(2100, 1, 1), timezones=offsets())  # noqa: DTZ001
+
+
+def spans():
+    return st.timedeltas(timedelta(0), timedelta(days=365))
+
+
+def every_field(kind, **chosen):
+    """Values of *kind* with no field left at its default, those added later included."""
+    return st.builds(
+        kind, **{field.name: chosen.get(field.name, ...) for field in fields(kind) if field.init}
+    )
+
+
+def rollouts():
+    return every_field(
+        Rollout,
+        asked_at=st.none() | moments(),
+        launched_at=st.none() | moments(),
+        started_at=st.none() | moments(),
+        guardrails=st.sampled_from(GUARDRAILS),
+        grace=spans(),
+        max_wait=st.none() | spans(),
+        deadline=st.none() | moments(),
+        switch=st.none(),
+    ).flatmap(maybe_switched)
+
+
+def maybe_switched(rollout):
+    """A switch is of the rollout's own endpoint."""
+    switches = st.builds(
+        AbortSwitch, endpoint_name=st.just(rollout.endpoint_name), rollout=st.text(min_size=1)
+    )
+    return st.builds(replace, st.just(rollout), switch=st.none() | switches)
+
+
+def watches():
+    return every_field(
+        Watch,
+        rollout=rollouts(),
+        first_look_at=st.none() | moments(),
+        as_of=st.none() | moments(),
+        thrown_at=st.none() | moments(),
+        definitions=st.dictionaries(
+            st.text(), st.dictionaries(st.text(), st.text(), max_size=3), max_size=3
+        ).map(defined),
+        last_look=st.none() | st.just(MissingEndpoint(name="churn", seen_at=TEN)),
+        stages=st.lists(every_field(StageChange, at=moments()), max_size=4).map(tuple),
+        analysis=st.none() | analyses(),
+        outcome=st.none(),
+    )
+
+
+def defined(alarms):
+    return tuple(AlarmDefinition(name=name, settings=tuple(each.items())) for name, each in alarms.items())
+
+
+def analyses():
+    """Analyses in the middle of it, of every wish that can be written down."""
+    rules = every_field(
+        MetricRule,
+        metric=st.sampled_from(["ModelLatency", "Invocation5XXErrors"]),
+        stat=st.sampled_from(["Sum", "Average"]),
+        direction=st.sampled_from(Direction),
+        on_missing=st.sampled_from(OnMissing),
+        margin=st.none() | st.sampled_from(["10%", 0.005]),
+        min_requests=st.integers(1, 10_000),
+        min_minutes=st.integers(1, 60),
+        namespace=st.sampled_from(["AWS/SageMaker", "Ours"]),
+        dimensions=st.dictionaries(st.text(), st.text(), max_size=2),
+    )
+    wishes = every_field(
+        CanaryAnalysis,
+        rules=st.lists(rules, min_size=1, max_size=3),
+        every=st.timedeltas(timedelta(minutes=5), timedelta(hours=1)),
+        warm_up=st.timedeltas(timedelta(0), timedelta(hours=8)),
+        alpha=st.floats(0.001, 0.499),
+        on_inconclusive=st.sampled_from(OnInconclusive),
+    )
+    return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
+
+
+def through_json(watch):
+    return recall(json.loads(json.dumps(remember(watch))))
+
+
+@given(watch=watches())
+def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
+    # An analysis judges anew from all that there is.
+    anew = Analysis(wish=watch.analysis.wish) if watch.analysis else None
+    assert through_json(watch) == replace(watch, last_look=None, analysis=anew)
+
+
+@given(watch=watches())
+def test_what_is_written_down_is_plain_json(watch):
+    memory = remember(watch)
+
+    assert json.loads(json.dumps(memory, allow_nan=False)) == memory
+
+
+def test_an_update_without_guardrails_is_not_confused_with_one_nobody_told_us_of():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2")
+    bare = replace(rollout, guardrails=Guardrails(strategy=None))
+
+    assert through_json(Watch(rollout=rollout)).rollout.guardrails is None
+    assert through_json(Watch(rollout=bare)).rollout.guardrails == Guardrails(strategy=None)
+
+
+def test_a_wait_of_nothing_is_not_confused_with_one_without_limit():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2", max_wait=timedelta(0))
+
+    assert through_json(Watch(rollout=rollout)).rollout.max_wait == timedelta(0)
+
+
+def test_words_are_recalled_as_the_enums_they_are_compared_with_by_identity():
+    rollout = Rollout(endpoint_name="churn", target="churn-v2", status_before=EndpointStatus.IN_SERVICE)
+    baking = StageChange(stage=Stage.BAKING, at=TEN, instances=1, desired_instances=4)
+
+    # A str enum equals its text, so equality would not tell.
+    watch = through_json(Watch(rollout=rollout, stages=(baking,), suspected=Outcome.ROLLED_BACK))
+    assert watch.rollout.status_before is EndpointStatus.IN_SERVICE
+    assert watch.stages[0].stage is Stage.BAKING
+    assert watch.suspected is Outcome.ROLLED_BACK
+
+
+# What an older release has written down
+
+VERSION_1 = json.loads("""
+{
+  "rollout": {
+    "endpoint_name": "churn", "target": "churn-v2", "previous": "churn-v1",
+    "launched_at": "2026-03-02T10:00:00+00:00", "status_before": "InService",
+    "guardrails": {
+      "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+          "Type": "CANARY", "WaitIntervalInSeconds": 600,
+          "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25}
+        },
+        "TerminationWaitInSeconds": 0
+      },
+      "AutoRollbackConfiguration": {
+        "Alarms": [{"AlarmName": "errors"}, {"AlarmName": "airflow-guardrails-abort-88b2072e3e17"}]
+      }
+    },
+    "grace": 120.0, "max_wait": 5400.0, "adopted": null
+  },
+  "seen_in_flight": true,
+  "first_look_at": "2026-03-02T10:00:01+00:00",
+  "started_at": "2026-03-02T10:00:00.500000+00:00",
+  "stages": [
+    {"stage": "Creating", "at": "2026-03-02T10:00:01+00:00", "instances": 0, "desired_instances": 4}
+  ],
+  "stages_complete": true,
+  "rollback_alarms": ["errors", "airflow-guardrails-abort-88b2072e3e17"],
+  "timed_out": false, "unanswered": false, "warnings": ["noted"],
+  "findings": [{"code": "only_switch", "severity": "warning", "text": "t", "fix": "f"}],
+  "suspected": null,
+  "analysis": {
+    "rules": [{
+      "metric": "Invocation5XXErrors", "stat": "Sum", "margin": 0.05, "direction": "increase",
+      "critical": false, "on_missing": "inconclusive", "min_requests": 100, "min_minutes": 5,
+      "namespace": "AWS/SageMaker", "dimensions": {}
+    }],
+    "every": 60.0, "warm_up": 120.0, "alpha": 0.05, "observe_only": false, "on_inconclusive": "hold",
+    "judge": "intervals"
+  }
+}
+""")
+
+
+def test_what_the_release_before_has_written_is_read():
+    watch = recall(VERSION_1)
+    shared_switch = "airflow-guardrails-abort-88b2072e3e17"
+    canary = Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES), alarms=("errors", shared_switch))
+    assert watch.rollout == Rollout(
+        endpoint_name="churn",
+        target="churn-v2",
+        previous="churn-v1",
+        launched_at=TEN,
+        started_at=TEN + timedelta(milliseconds=500),
+        status_before=EndpointStatus.IN_SERVICE,
+        guardrails=canary,
+        max_wait=timedelta(minutes=90),
+    )
+    creating = StageChange(
+        stage=Stage.CREATING, at=TEN + timedelta(seconds=1), instances=0, desired_instances=4
+    )
+    assert (watch.stages, watch.seen_in_flight, watch.warnings) == ((creating,), True, ("noted",))
+    assert [finding.code for finding in watch.findings] == [Code.ONLY_SWITCH]
+    assert watch.analysis.wish.rules[0].metric == "Invocation5XXErrors"
+
+
+def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
+    """Its switch was that of the endpoint: thrown late, it would stop whatever runs by then."""
+    watch = recall(VERSION_1)
+    assert (watch.switch, watch.may_abort) == (None, False)
+
+
+@pytest.mark.parametrize("key", ["findings", "analysis"])
+def test_what_releases_before_that_did_not_write_is_not_missed(key):
+    watch = recall({name: value for name, value in VERSION_1.items() if name != key})
+    assert not getattr(watch, key)
+    assert watch.rollout == recall(VERSION_1).rollout
+
+
+def test_what_was_read_of_an_older_release_is_written_as_this_one_does():
+    memory = remember(recall(VERSION_1))
+    assert memory["version"] == VERSION == 2
+    assert recall(memory) == recall(VERSION_1)
+
+
+@pytest.mark.parametrize("code", ["never_heard_of", "", None, 7])
+def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
+    other = {**VERSION_1["findings"][0], "code": code}
+    watch = recall({**VERSION_1, "findings": [other, *VERSION_1["findings"]]})
+    assert watch.findings == recall(VERSION_1).findings
+
+
+def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
+    memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
+    watch = recall({**VERSION_1, "analysis": memory})
+    ours = replace(recall(VERSION_1).analysis.wish, every=timedelta(minutes=5))
+    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
+    assert "judge" not in remember(watch)["analysis"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"of_another_release": 1}, {"warm_up": 1e9}, {"rules": []}, {"alpha": "0.05"}],
+    ids=str,
+)
+def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
+    watch = recall({**VERSION_1, "analysis": {**VERSION_1["analysis"], **change}})
+    assert watch.analysis is None
+    noted, warning = watch.warnings
+    assert noted == "noted"
+    assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
+    assert next(iter(change)) in warning
+    assert watch.rollout == recall(VERSION_1).rollout
