@@ -13,8 +13,8 @@ from typing import Any
 import boto3
 
 from airflow_guardrails.aws.endpoint import parse_endpoint
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.triggers._state import remember
 from airflow_guardrails.triggers.rollout import LONGEST_WAIT, SageMakerRolloutTrigger
 

@@ -242,8 +242,8 @@ class TaskInstance:
 
 def switch_of(endpoint_name: str = "churn", target: str = "churn-v2", task_instance: Any = TaskInstance):
     """Return the abort switch of the update that *task_instance* launches."""
-    from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch  # noqa: PLC0415
     from airflow_guardrails.domain.rollout.launch import owner_of  # noqa: PLC0415
+    from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch  # noqa: PLC0415
 
     owner = owner_of(
         dag_id=task_instance.dag_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_guardrails.domain.rollout.abort_switch import METRIC, NAMESPACE, PERIOD_SECONDS, AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import METRIC, NAMESPACE, PERIOD_SECONDS, AbortSwitch
 
 
 def switch_definition(switch: AbortSwitch) -> dict[str, Any]:

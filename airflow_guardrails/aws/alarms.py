@@ -19,7 +19,7 @@ from airflow_guardrails.aws.reading import (
     text_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.rollout.abort_switch import switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 from airflow_guardrails.domain.text import safe_text
 from airflow_guardrails.domain.times import read_moment

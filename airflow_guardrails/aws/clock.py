@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Lock
 
-from airflow_guardrails.domain.rollout.deadline import AwsClock
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import AwsClock, read_moment
 
 # "Mon, 02 Mar 2026 10:00:00 GMT" without its day of the week, which a proxy may have translated.
 _HTTP_DATE = re.compile(

@@ -6,11 +6,12 @@ What whoever follows something may ask for, as values: a look, the alarms' state
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
-from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery
@@ -101,7 +102,7 @@ class Say:
     """Wants a sentence to be logged; *report* is how far the rollout is."""
 
     sentence: str
-    report: Report = field(compare=False)
+    report: Mapping[str, Any] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

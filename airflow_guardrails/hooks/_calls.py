@@ -50,9 +50,9 @@ from airflow_guardrails.aws.metrics import (
 )
 from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.shadow.eligibility import ModelFacts
 from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook, EndpointStatus, Listed
 from airflow_guardrails.domain.snapshots.experiment import (

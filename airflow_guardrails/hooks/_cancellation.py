@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer, is_conflict, is_passing, text_for_people
-from airflow_guardrails.domain.rollout.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.state import Rollout
 from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook, Phase
 

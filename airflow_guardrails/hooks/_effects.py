@@ -17,7 +17,6 @@ from airflow_guardrails.aws.errors import (
     is_passing,
     named_text,
 )
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.process import (
     AlarmHistory,
     AlarmStates,
@@ -32,6 +31,7 @@ from airflow_guardrails.domain.rollout.process import (
 )
 from airflow_guardrails.domain.shadow.process import CountRequests, LookAtExperiment, ShadowAsk
 from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook

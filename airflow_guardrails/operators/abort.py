@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import Check, check_name, optional
-from airflow_guardrails.domain.rollout.abort_switch import PERIOD_SECONDS, THROWN
-from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Report
 from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink

@@ -13,10 +13,10 @@ from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.rollout.messages import narrate_outcome, when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Report
 from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
 from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, only_state, states_query

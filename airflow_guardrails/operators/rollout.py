@@ -16,9 +16,9 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import MOST_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.report import Report, rollout_report
 from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import Wishes

@@ -10,9 +10,9 @@ from typing import Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import narrate_outcome
 from airflow_guardrails.domain.rollout.report import Report, rollout_report
 from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch

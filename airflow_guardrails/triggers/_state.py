@@ -11,9 +11,9 @@ from airflow_guardrails.aws.deployment_config import deployment_config_request, 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Stage
 from airflow_guardrails.domain.times import read_moment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_guardrails.domain.rollout.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
+from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
 from airflow_guardrails.domain.rollout.report import SCHEMA_VERSION, CauseKind, rollout_report
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, Watch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus

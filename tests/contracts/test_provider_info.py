@@ -24,7 +24,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger
 
 import airflow_guardrails
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.strategies import Canary

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.operators._launch.intent_store import owner_in
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator

@@ -16,8 +16,8 @@ import pytest
 
 from airflow_guardrails.aws.abort_switch import publish_request
 from airflow_guardrails.aws.tags import parse_intent
-from airflow_guardrails.domain.rollout.abort_switch import THROWN
 from airflow_guardrails.domain.rollout.launch import Intent
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.exceptions import LaunchUnknown
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.cloudwatch.publishing import put_metric_data

@@ -14,8 +14,8 @@ from typing import Any
 
 from airflow_guardrails.aws.abort_switch import publish_request
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
-from airflow_guardrails.domain.rollout.abort_switch import RESET, THROWN, AbortSwitch, switch_prefix
 from airflow_guardrails.domain.rollout.launch import Intent, latest_intent
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, AbortSwitch, switch_prefix
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.engine.faults import Fault
 from airflow_guardrails.strategies import Canary

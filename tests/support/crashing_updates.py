@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.aws.tags import parse_intent
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch, switch_prefix
 from airflow_guardrails.domain.rollout.launch import Intent
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
 from airflow_guardrails.operators._launch.intent_store import STATE_KEY
 from tests.conftest import alarm_request, switch_of

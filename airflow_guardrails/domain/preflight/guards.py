@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE
 from airflow_guardrails.domain.deployment.strategies import Rolling
 from airflow_guardrails.domain.preflight.context import Facts
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
-from airflow_guardrails.domain.rollout.deadline import LONGEST_UPDATE
 from airflow_guardrails.domain.text import duration_in_words
 
 _INF1 = "ml.inf1."

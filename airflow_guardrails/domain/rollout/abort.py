@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.domain.effects import Ask, NoAnswer, Pause, SetSwitch
-from airflow_guardrails.domain.rollout.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.rollout.state import Watch
+from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 
 
 def throw_switch(watch: Watch, at: datetime | None = None) -> Generator[Ask, Any, Watch | NoAnswer]:

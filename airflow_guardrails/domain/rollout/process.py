@@ -28,12 +28,11 @@ from airflow_guardrails.domain.effects import (
 )
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rollout.abort import throw_switch
-from airflow_guardrails.domain.rollout.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.rollout.canary_process import analyse, judged_at, longest_pause
-from airflow_guardrails.domain.rollout.deadline import AwsClock
 from airflow_guardrails.domain.rollout.messages import narrate_stage, when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Cause, CauseKind, Report, find_cause, rollout_report
 from airflow_guardrails.domain.rollout.state import Outcome, StageChange, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import (
     Alarm,
     AlarmDefinition,
@@ -41,6 +40,7 @@ from airflow_guardrails.domain.snapshots.alarms import (
     tripped_between,
 )
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
+from airflow_guardrails.domain.times import AwsClock
 
 __all__ = [
     "AlarmHistory",

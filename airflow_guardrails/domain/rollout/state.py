@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Finding
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch, why_not_in_flight
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, why_not_in_flight
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,

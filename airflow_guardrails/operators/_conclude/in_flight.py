@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
+from airflow_guardrails.domain.deployment.deadline import longest_watch
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch, switches_among
-from airflow_guardrails.domain.rollout.deadline import longest_watch
 from airflow_guardrails.domain.rollout.launch import Intent, Move, Whose, next_move, whose_update
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.times import read_moment
 from airflow_guardrails.operators._conclude.update_task import UpdateTask

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.rollout.abort_switch import RESET, AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.exceptions import AbortSwitchNotReady
 

@@ -17,11 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.preflight.findings import Finding
-from airflow_guardrails.domain.rollout.deadline import AwsClock
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, Watch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.times import AwsClock
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
 from airflow_guardrails.operators._launch.abort_switch import SwitchMaker
 from airflow_guardrails.operators._launch.adoption import Aftermath

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_watch
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.deadline import longest_rollout, longest_watch
 from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 

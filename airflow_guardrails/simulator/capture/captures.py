@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from airflow_guardrails.simulator.capture.files import CaptureFiles, Folder
 from airflow_guardrails.simulator.capture.records import Exchange, line
-from airflow_guardrails.simulator.capture.rules import CaptureRule
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.capture_rules import CaptureRule
 from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.profiles import Fleet
 from airflow_guardrails.simulator.serving.traffic import Batch

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from airflow_guardrails.simulator.capture.rules import BASE64, CaptureRule
+from airflow_guardrails.simulator.sagemaker.capture_rules import BASE64, CaptureRule
 from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.traffic import Asked
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.rollouts.flight import Flight
+from airflow_guardrails.simulator.sagemaker.flight import Flight
 
 Description = Mapping[str, Any]
 

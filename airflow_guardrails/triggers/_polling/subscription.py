@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.process import Rest
 from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook

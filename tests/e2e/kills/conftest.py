@@ -17,7 +17,7 @@ import pytest
 from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.production import Cloud
 from airflow_guardrails.demo.reaper import members
-from airflow_guardrails.domain.rollout.abort_switch import switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
 
 DAGS = Path(__file__).parent / "dags"
 TASK = "update"

@@ -15,7 +15,7 @@ from moto.core.exceptions import ServiceException
 from werkzeug.http import http_date
 
 from airflow_guardrails.aws.tags import INTENT_PREFIX
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch, switch_prefix, switches_among
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix, switches_among
 from airflow_guardrails.simulator.cloudwatch.alarm_queries import describe_alarm_history, describe_alarms
 from airflow_guardrails.simulator.cloudwatch.publishing import put_metric_data
 from airflow_guardrails.simulator.cloudwatch.queries import get_metric_statistics
@@ -81,12 +81,6 @@ class Truth:
         # What happened at the very moment of a look may have come after it.
         before = history.as_of(now - window - timedelta(milliseconds=1))
         return [dict(look or {}) for look in [*recent, before, history.as_of(now)]]
-
-    def start_was_shown(self, update: Update) -> bool:
-        """Whether any look could show the update in flight, and since when."""
-        looks = [look for when, look in self.endpoint.history._looks if when >= update.at and look]
-        starts = [look.get("PendingDeploymentSummary", {}).get("StartTime") for look in looks]
-        return any(start is not None for start in starts)
 
 
 class Account:

@@ -18,10 +18,10 @@ from airflow.sdk.bases.sensor import PokeReturnValue
 from airflow.sdk.execution_time.context import set_current_context
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_guardrails.domain.deployment.deadline import longest_rollout
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
-from airflow_guardrails.domain.rollout.deadline import longest_rollout
 from airflow_guardrails.domain.rollout.launch import owner_of
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
@@ -76,6 +76,8 @@ class Actor:
         self.marks: list[Mark] = []
         # When DescribeEndpoint was not answered.
         self.unanswered: list[datetime] = []
+        # The StartTimes that its looks have shown.
+        self.starts_seen: set[datetime] = set()
         # The last time that it was marked failed, unless it was cleared since, and that it was cleared.
         self.marked_at: datetime | None = None
         self.cleared_at: datetime | None = None

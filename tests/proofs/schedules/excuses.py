@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.triggers._stopping import LONGEST_ANSWER
 from tests.proofs.schedules.account import Account, Update
 
@@ -49,13 +49,12 @@ def cleared_while_the_throw_was_on_its_way(actor: Any) -> bool:
 
 def its_start_was_unseen(actor: Any, update: Update) -> bool:
     """
-    Where SageMaker accepts an update and does not answer after it, or never shows it in flight with its
-    StartTime, nobody has seen when the update started.
+    Where SageMaker accepts an update and does not answer after it, or none of the task's looks shows its
+    StartTime, the task cannot know when the update started.
 
     The time counts from the acceptance then.
     """
-    shown = actor.account.truths[actor.endpoint].start_was_shown(update)
-    return not shown or any(at >= update.at for at in actor.unanswered)
+    return update.started_at not in actor.starts_seen or any(at >= update.at for at in actor.unanswered)
 
 
 def has_ended_unseen(account: Account, actor: Any, switch: AbortSwitch) -> bool:

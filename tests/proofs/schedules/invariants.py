@@ -15,7 +15,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import (
     AbortTooLate,
     ConfigAlreadyLive,

@@ -246,7 +246,10 @@ class Line:
 
     def _tell(self, operation: str, request: dict[str, Any], answer: dict[str, Any]) -> None:
         if operation == "DescribeEndpoint":
-            pending = answer.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+            summary = answer.get("PendingDeploymentSummary", {})
+            pending = summary.get("EndpointConfigName")
+            if "StartTime" in summary:
+                self.account.actors[self.who].starts_seen.add(summary["StartTime"])
             seen = (answer["EndpointStatus"], answer.get("EndpointConfigName"), pending)
             if seen != self._seen:
                 towards = f", on its way to {pending}" if pending else ""

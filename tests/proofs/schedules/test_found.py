@@ -119,3 +119,28 @@ def test_a_retry_that_is_refused_before_it_asks_leaves_the_switch_of_the_try_bef
 
     (switch,) = play.account.switches()
     assert switch.alarm_name in play.account.truths["churn"].updates[0].alarms
+
+
+def test_a_start_that_no_look_has_shown_counts_from_the_acceptance():
+    """A system update hides how the update goes; until the time is up nothing changes in the list."""
+    run = Run(
+        **update(
+            strategy=AllAtOnce(),
+            allow_unguarded=True,
+            abort_switch=False,
+            deferrable=True,
+            waiter_delay=30,
+            max_wait=timedelta(minutes=4),
+        )
+    )
+    play = played(
+        run,
+        events=(Event(0, "system_update", 300), Event(0, "ending", ("UpdateRollbackFailed", 60))),
+        knobs={
+            "activation_seconds": 0.0,
+            "pending_before_start": "hidden",
+            "start_time_delay_seconds": 40.0,
+        },
+    )
+
+    assert play.outcomes == ["TimedOut"]

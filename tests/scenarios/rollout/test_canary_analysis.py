@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.rollout.deadline import ABORTING
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling

@@ -10,7 +10,7 @@ from airflow_guardrails.aws.abort_switch import (
     switch_definition,
     switch_target,
 )
-from airflow_guardrails.domain.rollout.abort_switch import RESET, THROWN, AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, AbortSwitch
 from tests.conftest import switch_of
 
 SWITCH = switch_of()

@@ -20,10 +20,10 @@ from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.experiment import parse_experiment
 from airflow_guardrails.aws.operations import Operation
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.shadow.eligibility import Production
 from airflow_guardrails.domain.shadow.spec import ShadowTest, ShadowVariant
 from airflow_guardrails.domain.shadow.stop import Action
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery

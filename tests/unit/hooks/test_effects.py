@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.rollout.abort_switch import RESET
 from airflow_guardrails.domain.rollout.process import (
     AlarmHistory,
     AlarmStates,
@@ -21,6 +20,7 @@ from airflow_guardrails.domain.rollout.process import (
     SetSwitch,
 )
 from airflow_guardrails.domain.shadow.process import CountRequests, LookAtExperiment
+from airflow_guardrails.domain.snapshots.abort_switch import RESET
 from airflow_guardrails.hooks._effects import drive, drive_async
 from tests.conftest import switch_of
 

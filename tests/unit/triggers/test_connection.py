@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import ConnectionNotFound, Unanswered, is_passing
-from airflow_guardrails.domain.rollout.abort_switch import THROWN
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers._polling import connection as connections

@@ -14,9 +14,9 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusi
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
-from airflow_guardrails.domain.rollout.abort_switch import AbortSwitch
 from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.rules import MetricRule

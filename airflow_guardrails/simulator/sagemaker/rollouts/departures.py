@@ -8,7 +8,7 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.rollouts.flight import Flight, Steps, Undone
+from airflow_guardrails.simulator.sagemaker.flight import Flight, Steps, Undone
 from airflow_guardrails.simulator.sagemaker.rollouts.guards import Guards
 from airflow_guardrails.simulator.sagemaker.rollouts.scripts import Ending, end
 

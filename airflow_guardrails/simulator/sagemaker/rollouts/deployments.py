@@ -10,8 +10,8 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.flight import Steps, Undone, Wait
 from airflow_guardrails.simulator.sagemaker.resources import Model
-from airflow_guardrails.simulator.sagemaker.rollouts.flight import Steps, Undone, Wait
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 
 _NO_CAPACITY = (

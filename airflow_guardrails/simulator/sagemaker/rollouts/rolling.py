@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.flight import Steps, Undone, Wait
 from airflow_guardrails.simulator.sagemaker.rollouts.deployments import (
     Ground,
     enter,
@@ -14,7 +15,6 @@ from airflow_guardrails.simulator.sagemaker.rollouts.deployments import (
     shift_traffic,
     wait_for_start,
 )
-from airflow_guardrails.simulator.sagemaker.rollouts.flight import Steps, Undone, Wait
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 
 

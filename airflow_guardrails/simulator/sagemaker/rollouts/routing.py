@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from airflow_guardrails.simulator.capture.rules import CaptureRule, rules_of
 from airflow_guardrails.simulator.engine.knobs import Knobs
+from airflow_guardrails.simulator.sagemaker.capture_rules import CaptureRule, rules_of
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.judge.evidence import HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import narrate_outcome
 from airflow_guardrails.domain.rollout.process import (
     AlarmHistory,
@@ -30,6 +29,7 @@ from airflow_guardrails.domain.rollout.process import (
     follow,
 )
 from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,

@@ -8,11 +8,10 @@ from itertools import chain, repeat
 
 import pytest
 
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.abort_switch import RESET, THROWN
-from airflow_guardrails.domain.rollout.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import narrate_outcome
 from airflow_guardrails.domain.rollout.process import (
     AlarmHistory,
@@ -30,6 +29,7 @@ from airflow_guardrails.domain.rollout.process import (
     observe,
 )
 from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,

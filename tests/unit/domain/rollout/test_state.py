@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce
-from airflow_guardrails.domain.rollout.deadline import ABORTING
 from airflow_guardrails.domain.rollout.state import OUTCOME_BY_STATUS, Outcome, Rollout, StageChange, Watch
 from airflow_guardrails.domain.snapshots.endpoint import (
     IN_FLIGHT,

@@ -6,19 +6,19 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.deployment.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling
-from airflow_guardrails.domain.rollout.deadline import (
+from airflow_guardrails.domain.deployment.deadline import (
     ABORTING,
     LONGEST_STARTUP,
     LONGEST_UPDATE,
     MARGIN,
     PROVISIONING,
-    AwsClock,
     longest_rollout,
     longest_watch,
     rollback_time,
 )
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.strategies import NO_WAIT, AllAtOnce, Canary, Linear, Rolling
+from airflow_guardrails.domain.times import AwsClock
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)

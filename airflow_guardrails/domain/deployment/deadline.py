@@ -1,9 +1,8 @@
-"""How long a rollout may take before something must be wrong, and what time it is on AWS's clock."""
+"""How long a rollout may take before something must be wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Rolling
@@ -43,36 +42,6 @@ def longest_rollout(
 def longest_watch(guardrails: Guardrails) -> timedelta:
     """Return how long SageMaker itself may take for the update and its rollback."""
     return (guardrails.max_duration or LONGEST_UPDATE) + ABORTING
-
-
-class AwsClock:
-    """
-    AWS's clock between its answers.
-
-    An answer says how late it is there. Between two, and while AWS does not answer, the time that has passed
-    on this machine is added; what this machine takes for the time of day plays no part.
-
-    :param monotonic: seconds on this machine, from any origin.
-    :param as_of: what AWS's clock showed last.
-    """
-
-    def __init__(self, monotonic: Callable[[], float], *, as_of: datetime) -> None:
-        self._monotonic = monotonic
-        self._as_of = as_of
-        self._read_at = monotonic()
-
-    def answered(self, as_of: datetime) -> None:
-        self._as_of = as_of
-        self._read_at = self._monotonic()
-
-    def now(self) -> datetime:
-        return self._as_of + timedelta(seconds=self._monotonic() - self._read_at)
-
-    def seconds_until(self, deadline: datetime | None) -> float:
-        """Return infinity if there is no deadline, 0 if it has passed."""
-        if deadline is None:
-            return float("inf")
-        return max(0.0, (deadline - self.now()).total_seconds())
 
 
 def rollback_time(guardrails: Guardrails, *, coming_up: timedelta, batches: int) -> timedelta:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.abort_switch import (
+from airflow_guardrails.domain.rollout.launch import owner_of
+from airflow_guardrails.domain.snapshots.abort_switch import (
     AbortSwitch,
     switch_prefix,
     switches_among,
     why_not_in_flight,
 )
-from airflow_guardrails.domain.rollout.launch import owner_of
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointStatus,
