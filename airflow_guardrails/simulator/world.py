@@ -12,9 +12,10 @@ from airflow_guardrails.simulator.capture.store import CaptureStore
 from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
 from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
 from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.event_bus import EventBus, NoEventBus
 from airflow_guardrails.simulator.engine.faults import Faults
 from airflow_guardrails.simulator.engine.knobs import Knobs
-from airflow_guardrails.simulator.sagemaker.events import Announcements, EventBus, NoEventBus
+from airflow_guardrails.simulator.sagemaker.events import Announcements
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.serving.containers import Containers
 from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
@@ -78,12 +79,23 @@ class World:
             experiments_rng=simulation.rng(f"experiments {region}"),
         )
         self.traffic = Traffic(
-            self,
-            simulation.rng(f"traffic {region}"),
+            clock=self.clock,
+            sagemaker=self.sagemaker,
+            containers=self.containers,
+            profiles=self.profiles,
+            metrics=self.metrics,
+            captures=self.captures,
+            rng=simulation.rng(f"traffic {region}"),
             shadow_rng=simulation.rng(f"shadow traffic {region}"),
             event_rng=simulation.rng(f"events of requests {region}"),
         )
-        self.instance_metrics = InstanceMetrics(self)
+        self.instance_metrics = InstanceMetrics(
+            clock=self.clock,
+            knobs=self.knobs,
+            sagemaker=self.sagemaker,
+            profiles=self.profiles,
+            metrics=self.metrics,
+        )
 
 
 class Simulation:

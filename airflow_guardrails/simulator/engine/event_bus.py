@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
 
 from moto.events.models import Rule, events_backends
 
-from airflow_guardrails.simulator.sagemaker.events import Event
-
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What SageMaker puts on the bus, *resource* being the endpoint's ARN; times in *detail* are epoch ms."""
+
+    id: str
+    detail_type: str
+    at: datetime
+    resource: str
+    detail: Mapping[str, Any]
+
+
+class EventBus(Protocol):
+    """Takes events to whoever made a rule for them."""
+
+    def has_rules(self, region: str) -> bool: ...
+
+    def put(self, event: Event, *, region: str) -> None:
+        """Deliver *event*, or fail without a word to SageMaker."""
+
+
+class NoEventBus:
+    """Where no server runs: nobody can have made a rule."""
+
+    def has_rules(self, region: str) -> bool:  # noqa: ARG002
+        return False
+
+    def put(self, event: Event, *, region: str) -> None:
+        """Drop it."""
 
 
 class MotoEventBus:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.event_bus import Event, EventBus
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Description
 
@@ -28,36 +28,6 @@ _PER_VARIANT = (
     "DesiredInstanceCount",
     "VariantStatus",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What SageMaker puts on the bus, *resource* being the endpoint's ARN; times in *detail* are epoch ms."""
-
-    id: str
-    detail_type: str
-    at: datetime
-    resource: str
-    detail: Mapping[str, Any]
-
-
-class EventBus(Protocol):
-    """Takes events to whoever made a rule for them."""
-
-    def has_rules(self, region: str) -> bool: ...
-
-    def put(self, event: Event, *, region: str) -> None:
-        """Deliver *event*, or fail without a word to SageMaker."""
-
-
-class NoEventBus:
-    """Where no server runs: nobody can have made a rule."""
-
-    def has_rules(self, region: str) -> bool:  # noqa: ARG002
-        return False
-
-    def put(self, event: Event, *, region: str) -> None:
-        """Drop it."""
 
 
 class Announcements:

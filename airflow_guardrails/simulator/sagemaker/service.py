@@ -9,7 +9,6 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from airflow_guardrails.simulator.capture.files import CaptureFiles
 from airflow_guardrails.simulator.engine import validation
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.errors import (
@@ -25,7 +24,7 @@ from airflow_guardrails.simulator.sagemaker.catalogue import Answer, Catalogue, 
 from airflow_guardrails.simulator.sagemaker.describing import describe
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.events import Announcements
-from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Lives
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Lives, OpenCaptures
 from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentLooks
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant, launch, variants_of
@@ -64,7 +63,7 @@ class SageMaker:
         alarms: AlarmStates,
         containers: HealthChecks,
         announcements: Announcements,
-        captured: CaptureFiles,
+        captured: OpenCaptures,
         rng: random.Random | None = None,
         experiments_rng: random.Random | None = None,
     ) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
+from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.serving.profiles import Fleet as ProfiledFleet
-from airflow_guardrails.simulator.serving.profiles import Profile
-
-if TYPE_CHECKING:
-    from airflow_guardrails.simulator.world import World
+from airflow_guardrails.simulator.serving.profiles import Profile, Profiles
 
 _NAMESPACE = "/aws/sagemaker/Endpoints"
 _USUAL = Profile()
@@ -26,12 +25,18 @@ class InstanceMetrics:
     the fleet; no model is measured. Serverless variants have no instances.
     """
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        world.clock.every(MINUTE, self._publish)
+    def __init__(
+        self, *, clock: Clock, knobs: Knobs, sagemaker: SageMaker, profiles: Profiles, metrics: MetricStore
+    ) -> None:
+        self._clock = clock
+        self._knobs = knobs
+        self._sagemaker = sagemaker
+        self._profiles = profiles
+        self._metrics = metrics
+        clock.every(MINUTE, self._publish)
 
     def _publish(self) -> None:
-        for endpoint in self._world.sagemaker.serving():
+        for endpoint in self._sagemaker.serving():
             for fleet, variant in _running(endpoint):
                 self._record(endpoint.name, fleet, variant)
 
@@ -39,10 +44,8 @@ class InstanceMetrics:
         profile = self._profile(endpoint_name, fleet, variant)
         dimensions = {"EndpointName": endpoint_name, "VariantName": variant.name}
         by_fleet = {**dimensions, "EndpointConfigName": fleet.config_name}
-        now, metrics = self._world.clock.now(), self._world.metrics
-        for under in (
-            (dimensions, by_fleet) if self._world.knobs.instance_metrics_by_config else (dimensions,)
-        ):
+        now, metrics = self._clock.now(), self._metrics
+        for under in (dimensions, by_fleet) if self._knobs.instance_metrics_by_config else (dimensions,):
             for name, percent in (
                 ("CPUUtilization", profile.cpu_percent),
                 ("MemoryUtilization", profile.memory_percent),
@@ -57,7 +60,7 @@ class InstanceMetrics:
             endpoint_config_name=fleet.config_name,
             shadow=variant is fleet.shadow,
         )
-        return self._world.profiles.standing(profiled, variant.model.name) or _USUAL
+        return self._profiles.standing(profiled, variant.model.name) or _USUAL
 
 
 def _running(endpoint: Endpoint) -> Iterator[tuple[Fleet, Variant]]:

@@ -6,20 +6,19 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from moto.core.exceptions import ServiceException
 
-from airflow_guardrails.simulator.engine.clock import Timer
+from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
+from airflow_guardrails.simulator.engine.clock import Clock, Timer
+from airflow_guardrails.simulator.sagemaker.capture_rules import CaptureRule
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts.routing import Mirror, Route
+from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.serving import request_metrics
-from airflow_guardrails.simulator.serving.containers import Answer
-from airflow_guardrails.simulator.serving.profiles import Fleet
-
-if TYPE_CHECKING:
-    from airflow_guardrails.simulator.world import World
-
+from airflow_guardrails.simulator.serving.containers import Answer, Containers
+from airflow_guardrails.simulator.serving.profiles import Fleet, Profiles
 
 TICK_SECONDS = 5
 """A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
@@ -82,6 +81,15 @@ class Batch:
         return replace(self, asked=tuple(asked))
 
 
+class Recorder(Protocol):
+    """Captures requests and their answers, see ``simulator.capture``."""
+
+    def record(
+        self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
+    ) -> None:
+        """Record what *fleet* answered with success, as *rules* say."""
+
+
 class NoSuchVariant(LookupError):
     """The caller asked for a variant the endpoint does not have."""
 
@@ -101,9 +109,24 @@ class Traffic:
     """
 
     def __init__(
-        self, world: World, rng: random.Random, *, shadow_rng: random.Random, event_rng: random.Random
+        self,
+        *,
+        clock: Clock,
+        sagemaker: SageMaker,
+        containers: Containers,
+        profiles: Profiles,
+        metrics: MetricStore,
+        captures: Recorder,
+        rng: random.Random,
+        shadow_rng: random.Random,
+        event_rng: random.Random,
     ) -> None:
-        self._world = world
+        self._clock = clock
+        self._sagemaker = sagemaker
+        self._containers = containers
+        self._profiles = profiles
+        self._metrics = metrics
+        self._captures = captures
         self._rng = rng
         self._shadow_rng = shadow_rng
         self._event_rng = event_rng
@@ -139,7 +162,7 @@ class Traffic:
         answer = self._send(route, batch)[0]
         if route.mirror:
             # After the answer: a slow shadow must not keep the caller waiting.
-            self._world.clock.after(0, lambda: self._mirror(route, batch))
+            self._clock.after(0, lambda: self._mirror(route, batch))
         return route, answer
 
     def replay(
@@ -170,7 +193,7 @@ class Traffic:
             rows=endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
             ids=(f"replayed-{number}" for number in self._numbers) if inference_ids else None,
         )
-        replay.timer = self._world.clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
+        replay.timer = self._clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
         self._replays[endpoint_name] = replay
 
     def stop_replay(self, endpoint_name: str) -> int:
@@ -213,10 +236,10 @@ class Traffic:
         )
 
     def _routes(self, endpoint_name: str) -> list[Route]:
-        routes = [route for route in self._world.sagemaker.routes(endpoint_name) if route.share > 0]
+        routes = [route for route in self._sagemaker.routes(endpoint_name) if route.share > 0]
         fleets = {_fleet(endpoint_name, route) for route in routes}
         shadows = {_shadow(endpoint_name, route, route.mirror) for route in routes if route.mirror}
-        self._world.profiles.keep_only(endpoint_name, fleets | shadows)
+        self._profiles.keep_only(endpoint_name, fleets | shadows)
         return routes
 
     def _pick(self, routes: list[Route], times: int) -> list[Route]:
@@ -236,14 +259,13 @@ class Traffic:
             self._ask(fleet, route, mirror.model, sampled, instances=mirror.instances)
 
     def _ask(self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int) -> list[Answer]:
-        world = self._world
-        answers = world.containers.answer(
+        answers = self._containers.answer(
             fleet, model, batch.bodies, content_type=batch.content_type, accept=batch.accept
         )
         chance = self._shadow_rng if fleet.shadow else self._rng
-        now = world.clock.now()
-        request_metrics.record(world.metrics, fleet, answers, instances=instances, at=now, rng=chance)
-        world.captures.record(fleet, route.captures, batch, answers)
+        now = self._clock.now()
+        request_metrics.record(self._metrics, fleet, answers, instances=instances, at=now, rng=chance)
+        self._captures.record(fleet, route.captures, batch, answers)
         return answers
 
 

@@ -7,7 +7,6 @@ from typing import Protocol
 
 from moto.core.exceptions import ServiceException
 
-from airflow_guardrails.simulator.capture.files import CaptureFiles
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.errors import (
     EndpointFailed,
@@ -25,6 +24,13 @@ from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 from airflow_guardrails.simulator.sagemaker.shadows import check_features
 
 Then = Callable[[Experiment], None]
+
+
+class OpenCaptures(Protocol):
+    """Captured records that are not stored yet, see ``simulator.capture``."""
+
+    def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
+        """Do with what is open, of *experiment* or of all the endpoint, what ``capture_at_end`` says."""
 
 
 class Hosting(Protocol):
@@ -52,7 +58,7 @@ class Lives:
         *,
         hosting: Hosting,
         catalogue: Catalogue,
-        captured: CaptureFiles,
+        captured: OpenCaptures,
         clock: Clock,
         knobs: Knobs,
         account_id: str,
