@@ -279,7 +279,7 @@ class CandidateUndecided(ReportedError, AirflowFailException):
     """The judge could tell neither way; *report*, its verdict, says what was missing."""
 
 
-ERROR_BY_ENDING: Mapping[str, type[ShadowTestError]] = {
+ERROR_BY_SHADOW_TEST_OUTCOME: Mapping[str, type[ShadowTestError]] = {
     "Cancelled": ShadowTestCancelled,
     "NotFound": ShadowTestNotFound,
     "TooFewRequests": ShadowTestTooShort,

@@ -35,7 +35,7 @@ def guarded_deployment(
     group_id: str = "guarded_deployment",
     shadow_test_name: str = "shadow-test",
     duration: timedelta = NOT_GIVEN,
-    min_invocations: int | None = None,
+    min_requests: int | None = None,
     sampling_percentage: int | str = NOT_GIVEN,
     data_storage_uri: str | None = NOT_GIVEN,
     metrics: Sequence[MetricRule | Mapping[str, Any]] | None = NOT_GIVEN,
@@ -85,7 +85,7 @@ def guarded_deployment(
     :param group_id: id of the group.
     :param shadow_test_name: how the shadow test's name begins. (templated)
     :param duration: how long the shadow test may take, at least an hour; default: 24 hours.
-    :param min_invocations: judge as soon as both variants have had that many requests; default: judge at the
+    :param min_requests: judge as soon as both variants have had that many requests; default: judge at the
         end of the test.
     :param sampling_percentage: of the requests to production, how many the shadow gets too. (templated)
     :param data_storage_uri: S3 prefix for requests and answers of both, to compare them. (templated)
@@ -93,7 +93,7 @@ def guarded_deployment(
     :param predictions: rule of the judge for answers; needs *data_storage_uri*.
     :param warm_up: how long after its first request the shadow is not judged.
     :param judge_early: judge from the start on, again and again, until the verdict is Pass or Fail; instead
-        of waiting for *min_invocations* or the end of the test.
+        of waiting for *min_requests* or the end of the test.
     :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
         goes on to the update.
     :param deferrable: whether waits are in the triggerer instead of worker slots; default: they are.
@@ -110,7 +110,7 @@ def guarded_deployment(
         (:class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`).
     :param update_arguments: more arguments of ``guarded_update``
         (:class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`).
-    :raises InvalidArgument: if *judge_early* and *min_invocations* are both given, or an argument breaks a
+    :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a
         rule.
     """
     check_flag("judge_early", judge_early)
@@ -121,9 +121,9 @@ def guarded_deployment(
         ("update_arguments", update_arguments),
     ):
         check_options(name, more)
-    if judge_early and min_invocations is not None:
+    if judge_early and min_requests is not None:
         raise InvalidArgument(
-            f"min_invocations must be left out with judge_early (got {min_invocations!r}): the judge says "
+            f"min_requests must be left out with judge_early (got {min_requests!r}): the judge says "
             "when it has seen enough"
         )
     connection = _given(
@@ -155,7 +155,7 @@ def guarded_deployment(
             task_id="observe",
             name=name,
             until="Running" if judge_early else "Completed",
-            min_invocations=min_invocations,
+            min_requests=min_requests,
             poke_interval=_default(group, "poke_interval", waiter_delay, every),
             timeout=(duration + timedelta(hours=2)).total_seconds(),
             **waiting,

@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 
 from airflow_guardrails.aws.endpoint import parse_endpoint
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
-from airflow_guardrails.triggers._state import remember
+from airflow_guardrails.triggers._state import dump_state
 from airflow_guardrails.triggers.rollout import LONGEST_WAIT, SageMakerRolloutTrigger
 
 REGION = "us-east-1"
@@ -104,14 +104,14 @@ def our_arguments(
             "previous_endpoint_config_name": watch.rollout.previous,
             "waiter_delay": beat,
             "deadline": now + LONGEST_WAIT.total_seconds(),
-            "memory": remember(watch),
+            "memory": dump_state(watch),
             "aws_conn_id": connection,
             **({} if default_gap() is None else {"max_describe_gap": gap}),
         }
     return arguments
 
 
-def _seen_in_flight(answer: Mapping[str, Any]) -> Watch:
+def _seen_in_flight(answer: Mapping[str, Any]) -> RolloutState:
     look = parse_endpoint(answer)
     assert look.pending is not None
     rollout = Rollout(
@@ -123,7 +123,7 @@ def _seen_in_flight(answer: Mapping[str, Any]) -> Watch:
         switch=switch_of(look.name),
         max_wait=LONGEST_WAIT - timedelta(hours=1),
     )
-    return replace(Watch(rollout=rollout).found(look).after(look), last_look=None)
+    return replace(RolloutState(rollout=rollout).found(look).after(look), last_look=None)
 
 
 def ended_well(name: str, payload: Any) -> bool:

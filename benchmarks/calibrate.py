@@ -43,7 +43,7 @@ MORE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ListedStatus:
     """What came of one candidate of a row; *name* is ``None`` for the unharmed."""
 
     row: Row
@@ -95,7 +95,7 @@ def main() -> int:
             seeds = range(options.runs if row.minutes <= AN_HOUR else options.runs // 4)
             for name in (None, *row.harmed):
                 runs = pool.map(partial(one_run, number, name), seeds, chunksize=5)
-                line = Line(row, name, *zip(*runs, strict=True))
+                line = ListedStatus(row, name, *zip(*runs, strict=True))
                 if line.is_open:
                     more = range(len(seeds), MORE * len(seeds))
                     again = pool.map(partial(kayentas_run, number), more, chunksize=20)
@@ -149,7 +149,7 @@ def found(courses: Sequence[Course]) -> str:
     return f"{share}, minute {median_low(minutes)}" if minutes else share
 
 
-def beside_kayentas(lines: Sequence[Line]) -> str:
+def beside_kayentas(lines: Sequence[ListedStatus]) -> str:
     """Say who is quicker where Kayenta's judge keeps its alpha."""
     kept = {line.row.name for line in lines if line.name is None and line.is_kept_by_kayenta}
     harmed = [line for line in lines if line.name is not None and line.row.name in kept]
@@ -167,7 +167,7 @@ def beside_kayentas(lines: Sequence[Line]) -> str:
     )
 
 
-def write(lines: Sequence[Line], runs: int) -> None:
+def write(lines: Sequence[ListedStatus], runs: int) -> None:
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)

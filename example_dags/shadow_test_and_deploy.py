@@ -53,7 +53,7 @@ def shadow_test_and_deploy() -> None:
         role_arn="{{ params.role }}",
         shadow_test_name="{{ params.endpoint_name }}",
         duration=timedelta(hours=2),
-        min_invocations=20_000,
+        min_requests=20_000,
         data_storage_uri="s3://{{ params.bucket }}/captures",
         # Two models that are both good differ on a few rows; one row in twenty is too many.
         predictions=PredictionRule(max_disagreement=0.05),

@@ -13,7 +13,7 @@ from airflow_guardrails.aws.reading import (
     text_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.shadow.eligibility import ModelFacts
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
 
 
@@ -30,14 +30,14 @@ def from_marketplace(model: Answer, *, account_id: str) -> bool:
     )
 
 
-def parse_model(model: Answer, *, account_id: str) -> ModelFacts:
+def parse_model(model: Answer, *, account_id: str) -> ModelTraits:
     """
     Read an answer of DescribeModel, as far as it decides about shadow tests.
 
     :raises UnexpectedAnswer: if it names no model.
     """
     containers = _containers(model)
-    return ModelFacts(
+    return ModelTraits(
         name=needed(model, "ModelName", by="DescribeModel"),
         containers=len(containers),
         multi_model=any(container.get("Mode") == "MultiModel" for container in containers),

@@ -18,21 +18,21 @@ from airflow_guardrails.domain.snapshots.metrics import MetricQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DescribeEndpoint:
     """Wants an ``Endpoint`` or a ``MissingEndpoint``, or ``NoAnswer``."""
 
     endpoint_name: str
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmStates:
+class DescribeAlarms:
     """Wants a tuple of ``Alarm``, of those that exist, or ``NoAnswer``."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmHistory:
+class DescribeAlarmHistory:
     """Wants a tuple of ``AlarmTransition``, or ``NoAnswer``."""
 
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class AlarmHistory:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricSeries:
+class GetMetricData:
     """
     Wants, for each of *queries*, its values by minute from *start* to *end*, or ``NoAnswer``.
     """
@@ -52,7 +52,7 @@ class MetricSeries:
 
 
 @dataclass(frozen=True, slots=True)
-class SetSwitch:
+class SetAbortSwitch:
     """Wants the abort switch to be thrown or reset; the answer is ``NoAnswer`` where that failed."""
 
     switch: AbortSwitch
@@ -60,7 +60,7 @@ class SetSwitch:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteSwitches:
+class DeleteAbortSwitches:
     """
     Wants the abort switches of earlier rollouts of the endpoint to be deleted, those changed after *before*
     and those to *keep* excepted; the answer is ``NoAnswer`` where that failed.
@@ -72,14 +72,14 @@ class DeleteSwitches:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Sleep:
     """Wants to go on after that many seconds of the wall clock."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
+class WaitForChange:
     """
     Wants to go on when the next look is worth it.
 
@@ -98,7 +98,7 @@ class Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class LogMessage:
     """Wants a sentence to be logged; *report* is how far the rollout is."""
 
     sentence: str
@@ -118,4 +118,14 @@ class NoAnswer:
     denied: str | None = None
 
 
-Ask = Look | AlarmStates | AlarmHistory | MetricSeries | SetSwitch | DeleteSwitches | Pause | Rest | Say
+Effect = (
+    DescribeEndpoint
+    | DescribeAlarms
+    | DescribeAlarmHistory
+    | GetMetricData
+    | SetAbortSwitch
+    | DeleteAbortSwitches
+    | Sleep
+    | WaitForChange
+    | LogMessage
+)

@@ -20,11 +20,11 @@ from airflow_guardrails.domain.snapshots.experiment import PHASE_BY_STATUS, Expe
 MAX_DESCRIBE_GAP = 300.0
 
 Status = EndpointStatus | ExperimentStatus
-Line = Listed | ListedExperiment
+ListedStatus = Listed | ListedExperiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lists:
+class ListMap:
     """
     Which list tells of a thing in which status.
 
@@ -39,17 +39,17 @@ class Lists:
         return self.under_way if expected is None or expected not in self.in_flight else expected
 
 
-LISTS_OF_ENDPOINTS = Lists(in_flight=frozenset(IN_FLIGHT), under_way=EndpointStatus.UPDATING)
+LISTS_OF_ENDPOINTS = ListMap(in_flight=frozenset(IN_FLIGHT), under_way=EndpointStatus.UPDATING)
 
 # One that is over stays so, and nothing waits for it any more.
-LISTS_OF_EXPERIMENTS = Lists(
+LISTS_OF_EXPERIMENTS = ListMap(
     in_flight=frozenset(status for status, phase in PHASE_BY_STATUS.items() if not phase.over),
     under_way=ExperimentStatus.RUNNING,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vigil:
+class PendingLook:
     """
     A look that somebody waits for; all times are seconds of one clock.
 
@@ -76,7 +76,7 @@ class Vigil:
     def must_be_described(self, now: float) -> bool:
         return now >= self.describe_by or (self.expected is None and now >= self.due)
 
-    def is_news(self, listed: Mapping[str, Line]) -> bool:
+    def is_news(self, listed: Mapping[str, ListedStatus]) -> bool:
         """Whether the list of those *listed_in* tells of a change."""
         found = listed.get(self.name)
         if self.expected is not self.listed_in:
@@ -87,7 +87,7 @@ class Vigil:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class PollPlan:
     """
     What to do now.
 
@@ -102,9 +102,9 @@ class Round:
     lists: frozenset[Status] = frozenset()
 
 
-def plan_round(
-    vigils: Collection[Vigil], *, pages: Mapping[Status, int], may_list: bool, now: float
-) -> Round:
+def plan_poll(
+    vigils: Collection[PendingLook], *, pages: Mapping[Status, int], may_list: bool, now: float
+) -> PollPlan:
     """
     Choose the cheaper way to see to all that is due, counted in calls.
 
@@ -117,7 +117,7 @@ def plan_round(
     others = [vigil for vigil in vigils if vigil.expected is not None and vigil.name not in must]
     due = [vigil for vigil in others if now >= vigil.due]
     if not due:
-        return Round(describe=must)
+        return PollPlan(describe=must)
     beat = min(vigil.every for vigil in due)
     near = [vigil for vigil in others if vigil.due <= now + beat]
     lists = frozenset(
@@ -126,9 +126,9 @@ def plan_round(
         if may_list and pages.get(status, 1) < len({v.name for v in near if v.listed_in is status})
     )
     alone = frozenset(vigil.name for vigil in due if vigil.listed_in not in lists)
-    return Round(describe=must, spread=alone, within=beat, lists=lists)
+    return PollPlan(describe=must, spread=alone, within=beat, lists=lists)
 
 
-def next_at(vigils: Iterable[Vigil]) -> float:
+def next_at(vigils: Iterable[PendingLook]) -> float:
     """When the next round is; infinity if nobody waits."""
     return min((vigil.acts_at for vigil in vigils), default=math.inf)

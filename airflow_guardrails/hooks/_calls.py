@@ -50,7 +50,7 @@ from airflow_guardrails.aws.metrics import (
 )
 from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
-from airflow_guardrails.domain.shadow.eligibility import ModelFacts
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
@@ -147,7 +147,7 @@ class Calls:
         yield op.ADD_TAGS(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
     @Call
-    def model(self, name: str, *, account_id: str) -> Steps[ModelFacts | None]:
+    def model(self, name: str, *, account_id: str) -> Steps[ModelTraits | None]:
         """Describe the model; ``None`` if there is none."""
         found = yield from _model(name)
         return None if found is None else parse_model(found, account_id=account_id)

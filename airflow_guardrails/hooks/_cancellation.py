@@ -57,7 +57,7 @@ def is_deferred_try(mark: Any, try_number: int) -> bool:
     return isinstance(mark, Mapping) and mark.get("try_number") == try_number and mark.get("deferred") is True
 
 
-class Kill:
+class KillableSleep:
     """
     The kill of a task in a worker: noticed between two slices of its sleep, and acted on there.
 

@@ -18,18 +18,18 @@ from airflow_guardrails.aws.errors import (
     named_text,
 )
 from airflow_guardrails.domain.rollout.process import (
-    AlarmHistory,
-    AlarmStates,
-    DeleteSwitches,
-    Look,
-    MetricSeries,
+    DeleteAbortSwitches,
+    DescribeAlarmHistory,
+    DescribeAlarms,
+    DescribeEndpoint,
+    GetMetricData,
+    LogMessage,
     NoAnswer,
-    Pause,
-    Rest,
-    Say,
-    SetSwitch,
+    SetAbortSwitch,
+    Sleep,
+    WaitForChange,
 )
-from airflow_guardrails.domain.shadow.process import CountRequests, LookAtExperiment, ShadowAsk
+from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment, ShadowEffect
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
@@ -78,15 +78,15 @@ class ShadowCalls(Protocol):
 
 Result = TypeVar("Result")
 # A rollout's steps are some of these, too: they ask for less.
-Steps = Generator[ShadowAsk, Any, Result]
+Steps = Generator[ShadowEffect, Any, Result]
 
 
-def drive(
+def run_effects(
     steps: Steps[Result],
     hook: GuardrailsHook,
     *,
     sleep: Callable[[float], object],
-    say: Callable[[Say], object],
+    say: Callable[[LogMessage], object],
 ) -> Result:
     """Follow *steps* to their end, blocking."""
     answer: Any = None
@@ -99,13 +99,13 @@ def drive(
         answer = _answer(ask, hook, sleep=sleep, say=say)
 
 
-async def drive_async(
+async def run_effects_async(
     steps: Steps[Result],
     calls: RolloutCalls | ShadowCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
-    say: Callable[[Say], Awaitable[object]],
-    rest: Callable[[Rest], Awaitable[object]] | None = None,
+    say: Callable[[LogMessage], Awaitable[object]],
+    rest: Callable[[WaitForChange], Awaitable[object]] | None = None,
 ) -> Result:
     """
     Follow *steps* to their end, on an event loop.
@@ -124,13 +124,17 @@ async def drive_async(
 
 
 def _answer(
-    ask: ShadowAsk, hook: GuardrailsHook, *, sleep: Callable[[float], object], say: Callable[[Say], object]
+    ask: ShadowEffect,
+    hook: GuardrailsHook,
+    *,
+    sleep: Callable[[float], object],
+    say: Callable[[LogMessage], object],
 ) -> Any:
     try:
         match ask:
-            case Pause(seconds) | Rest(seconds=seconds):
+            case Sleep(seconds) | WaitForChange(seconds=seconds):
                 return sleep(seconds) if seconds else None
-            case Say():
+            case LogMessage():
                 return say(ask)
             case _:
                 return _call(ask, hook)
@@ -139,20 +143,20 @@ def _answer(
 
 
 async def _answer_async(
-    ask: ShadowAsk,
+    ask: ShadowEffect,
     calls: RolloutCalls | ShadowCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
-    say: Callable[[Say], Awaitable[object]],
-    rest: Callable[[Rest], Awaitable[object]] | None,
+    say: Callable[[LogMessage], Awaitable[object]],
+    rest: Callable[[WaitForChange], Awaitable[object]] | None,
 ) -> Any:
     try:
         match ask:
-            case Rest() if rest is not None:
+            case WaitForChange() if rest is not None:
                 return await rest(ask)
-            case Pause(seconds) | Rest(seconds=seconds):
+            case Sleep(seconds) | WaitForChange(seconds=seconds):
                 return await sleep(seconds) if seconds else None
-            case Say():
+            case LogMessage():
                 return await say(ask)
             case _:
                 return await _call(ask, calls)
@@ -163,13 +167,13 @@ async def _answer_async(
 _MINUTE = 60
 
 _Question = (
-    Look
-    | AlarmStates
-    | AlarmHistory
-    | MetricSeries
-    | SetSwitch
-    | DeleteSwitches
-    | LookAtExperiment
+    DescribeEndpoint
+    | DescribeAlarms
+    | DescribeAlarmHistory
+    | GetMetricData
+    | SetAbortSwitch
+    | DeleteAbortSwitches
+    | DescribeExperiment
     | CountRequests
 )
 
@@ -178,26 +182,26 @@ def _call(ask: _Question, calls: Any) -> Any:
     """Make the call; what it returns is the answer, or to be awaited, as the *calls* are."""
     made: Any
     match ask:
-        case Look(endpoint_name):
+        case DescribeEndpoint(endpoint_name):
             made = calls.look(endpoint_name)
-        case LookAtExperiment(name):
+        case DescribeExperiment(name):
             made = calls.look_at_experiment(name)
-        case AlarmStates(names):
+        case DescribeAlarms(names):
             made = calls.alarms(names)
-        case AlarmHistory(names, start, end):
+        case DescribeAlarmHistory(names, start, end):
             made = calls.alarm_history(names, start=start, end=end)
-        case MetricSeries(queries, start, end):
+        case GetMetricData(queries, start, end):
             made = calls.metric_series(queries, start=start, end=end, period=_MINUTE)
-        case SetSwitch(switch, value):
+        case SetAbortSwitch(switch, value):
             made = calls.set_switch(switch, value)
-        case DeleteSwitches(endpoint_name, keep, before):
+        case DeleteAbortSwitches(endpoint_name, keep, before):
             made = calls.delete_switches(endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
             made = calls.requests_had(endpoint_name, names, start=start, end=end)
     return made
 
 
-def no_answer(ask: ShadowAsk, error: Exception) -> NoAnswer:
+def no_answer(ask: ShadowEffect, error: Exception) -> NoAnswer:
     """
     Say why there is no answer, and whether it is worth asking again.
 
@@ -205,7 +209,7 @@ def no_answer(ask: ShadowAsk, error: Exception) -> NoAnswer:
     there ends nothing. Requests are counted only where their number decides: whoever may not count them would
     wait for nothing.
     """
-    final = isinstance(ask, Look | LookAtExperiment) and not is_passing(error)
+    final = isinstance(ask, DescribeEndpoint | DescribeExperiment) and not is_passing(error)
     if isinstance(ask, CountRequests):
         final = isinstance(error, ClientError) and is_access_denied(error)
     return NoAnswer(named_text(error), final=final, denied=denied_action(error))

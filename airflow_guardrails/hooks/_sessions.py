@@ -143,14 +143,14 @@ class SharingHook(AwsBaseHook):
 
     So a role is assumed once for all services, and not once for each.
 
-    :param kin: a hook of the same connection, whose look-up and sessions are used.
+    :param parent: a hook of the same connection, whose look-up and sessions are used.
     """
 
-    def __init__(self, *, kin: SharingHook | None = None, **arguments: Any) -> None:
+    def __init__(self, *, parent: SharingHook | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._kin = kin
+        self._kin = parent
         # Of this connection only: one whose role cannot be assumed now holds up no other.
-        self.threads: Threads = Threads(most=_MOST_THREADS) if kin is None else kin.threads
+        self.threads: Threads = Threads(most=_MOST_THREADS) if parent is None else parent.threads
         self._known: AwsConnectionWrapper | None = None
         self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None

@@ -57,7 +57,7 @@ class GuardrailsHook(Calls, Blocking, SharingHook):
 
     def sibling(self, client_type: str) -> SharingHook:
         """Return a hook of the same connection for another service of AWS."""
-        return SharingHook(kin=self, client_type=client_type, **self._connection)
+        return SharingHook(parent=self, client_type=client_type, **self._connection)
 
     def serving(self, service: str) -> SharingHook:
         """Return the hook for *service*: this one, or its sibling."""

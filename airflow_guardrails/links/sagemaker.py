@@ -15,10 +15,12 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
 FACTS_KEY = "console_links"
 
-Facts = dict[str, Any]
+ConsoleLinkData = dict[str, Any]
 
 
-def link_facts(*, region_name: str, partition: str, endpoint_name: str, alarms: Iterable[str]) -> Facts:
+def console_link_data(
+    *, region_name: str, partition: str, endpoint_name: str, alarms: Iterable[str]
+) -> ConsoleLinkData:
     """What the links need to know; the operator pushes it as XCom under ``FACTS_KEY`` once it knows it."""
     return {
         "region": region_name,
@@ -40,7 +42,7 @@ class ConsoleLink(BaseOperatorLink):
         return f"https://console.{facts['domain']}{place}" if place else ""
 
     @abstractmethod
-    def place(self, facts: Facts) -> str | None:
+    def place(self, facts: ConsoleLinkData) -> str | None:
         """Path and fragment in the console, or None if there is nothing to show."""
 
 
@@ -51,7 +53,7 @@ class SageMakerEndpointLink(ConsoleLink):
     def name(self) -> str:
         return "SageMaker endpoint"
 
-    def place(self, facts: Facts) -> str:
+    def place(self, facts: ConsoleLinkData) -> str:
         return (
             f"/sagemaker/home?region={_quoted(facts['region'])}#/endpoints/{_quoted(facts['endpoint_name'])}"
         )
@@ -78,7 +80,7 @@ class CloudWatchAlarmLink(ConsoleLink):
         # The inherited key is the class's, and a task has one of these for each alarm.
         return f"_link_CloudWatchAlarmLink_{self.number}"
 
-    def place(self, facts: Facts) -> str | None:
+    def place(self, facts: ConsoleLinkData) -> str | None:
         if self.number > len(facts["alarms"]):
             return None
         alarm = facts["alarms"][self.number - 1]

@@ -12,7 +12,7 @@ from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
@@ -98,11 +98,11 @@ class SageMakerAbortRolloutOperator(RolloutTask):
             report,
         )
 
-    def _thrown(self, context: Any) -> Watch:
+    def _thrown(self, context: Any) -> RolloutState:
         """Throw the switch of the update in flight, or find what an earlier try has thrown."""
-        from airflow_guardrails.operators._conclude.in_flight import Abortable  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._conclude.in_flight import RolloutInFlight  # noqa: PLC0415 - not in every DAG file
 
-        abortable = Abortable(self.hook, self.endpoint_name)
+        abortable = RolloutInFlight(self.hook, self.endpoint_name)
         look = self.hook.look(self.endpoint_name)
         if not isinstance(look, Endpoint) or not look.changing or look.pending_config_name is None:
             thrown = (

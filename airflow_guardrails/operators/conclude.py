@@ -13,9 +13,9 @@ from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.messages import narrate_outcome, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import outcome_message, when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
@@ -168,7 +168,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
         report = self.with_warnings(report)
         self.push(context, REPORT_KEY, report)
-        sentence = narrate_outcome(report)
+        sentence = outcome_message(report)
         if outcome is Outcome.TIMED_OUT or not self._is_told(context, outcome):
             raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
         if outcome is Outcome.SUCCEEDED:
@@ -224,7 +224,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
 
     # What AWS knows of its rollout.
 
-    def _find(self, context: Mapping[str, Any], task: UpdateTask) -> Watch:
+    def _find(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState:
         """
         :raises AirflowSkipException: if there is no rollout of that task.
         """
@@ -236,7 +236,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             raise self._unwatched(context, Unwatchable(untold, dict(task.report)))
         raise AirflowSkipException(_NOTHING.format(self.update_task_id, self.endpoint_name))
 
-    def _found(self, context: Mapping[str, Any], task: UpdateTask) -> Watch | None:
+    def _found(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState | None:
         from airflow_guardrails.operators._conclude.rollout import OwnRollout  # noqa: PLC0415 - not in every DAG file
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415
 
@@ -270,7 +270,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
 
     # The abort.
 
-    def _abort(self, context: Mapping[str, Any], watch: Watch) -> Watch:
+    def _abort(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
         """Throw the switch of this very rollout, if it is in flight, and the mark is still there."""
         refusal = watch.why_not_abort if watch.outcome is None else "it has ended"
         if refusal is not None or watch.switch is None:

@@ -33,7 +33,7 @@ from airflow_guardrails.tasks.validation import (
 
 if TYPE_CHECKING:
     # It brings the judge, which a DAG file need not pay for.
-    from airflow_guardrails.operators._judging.shadow_test import Judging
+    from airflow_guardrails.operators._judging.shadow_test import ShadowTestJudge
 
 OnVerdict = Literal["fail", "skip", "return"]
 
@@ -170,10 +170,10 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         pause = timedelta(seconds=max(self.waiter_delay, fire_floor()))
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
 
-    def _judging(self) -> Judging:
-        from airflow_guardrails.operators._judging.shadow_test import Judging  # noqa: PLC0415 - not in every DAG file
+    def _judging(self) -> ShadowTestJudge:
+        from airflow_guardrails.operators._judging.shadow_test import ShadowTestJudge  # noqa: PLC0415 - not in every DAG file
 
-        return Judging(
+        return ShadowTestJudge(
             metrics=self._rules(),
             predictions=self._prediction_rule(),
             merged=self.comparison,

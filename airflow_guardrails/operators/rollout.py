@@ -17,11 +17,11 @@ from airflow_guardrails.domain.deployment.guardrails import MOST_ALARMS, Guardra
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.report import Report, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
-from airflow_guardrails.operators._launch.request import Wishes
+from airflow_guardrails.operators._launch.request import LaunchRequest
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.tasks.validation import (
@@ -251,8 +251,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         crowded = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
         return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
 
-    def _wishes(self, switch: AbortSwitch) -> Wishes:
-        return Wishes(
+    def _launch_request(self, switch: AbortSwitch) -> LaunchRequest:
+        return LaunchRequest(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             guardrails=self._guardrails(switch),
@@ -275,7 +275,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         from airflow_guardrails.operators._launch.launch import Launch  # noqa: PLC0415
 
         name, target = self.endpoint_name, self.endpoint_config_name
-        wishes = self._wishes(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
+        wishes = self._launch_request(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
         intents = IntentStore(
             hook=self.hook,
             owner=wishes.switch.owner,
@@ -298,7 +298,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             maker=self._maker(),
         )
 
-    def _launched(self, context: Any, launch: Launch) -> Watch:
+    def _launched(self, context: Any, launch: Launch) -> RolloutState:
         try:
             return self.translated(launch.run)
         except PreflightFailed as failure:
@@ -309,7 +309,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         """Return what makes the target; None where it has to be there before."""
         return None
 
-    def _still_to_abort(self, watch: Watch) -> bool:
+    def _still_to_abort(self, watch: RolloutState) -> bool:
         """Whether the time was up before this try began, and the switch is to be thrown for that."""
         return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort"
 

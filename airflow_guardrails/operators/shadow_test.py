@@ -25,11 +25,11 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
 from airflow_guardrails.domain.shadow.spec import LONGEST, Schedule, ShadowTest, ShadowVariant
-from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators._shadow.creation import Creation
+from airflow_guardrails.operators._shadow.creation import ShadowTestCreation
 from airflow_guardrails.tasks.shadow_test import CHANGING, OnKillTest, ShadowTestTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
@@ -236,7 +236,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.check_rendered()
         test = self._test()
         self.push_endpoint_links(context, self.endpoint_name)
-        creation = Creation(
+        creation = ShadowTestCreation(
             test=test,
             prefix=self.name,
             context=context,
@@ -252,18 +252,18 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         made = self.translated(creation.run)
         self.stop_test_if_killed(context, made.name)
         self.push(context, NAME_KEY, made.name)
-        watch = ShadowWatch(
+        watch = ShadowTestState(
             name=made.name,
             until=Until(self.wait_until or "Running"),
             adopted=made.adopted,
             warnings=made.warnings,
         )
         watch = self.observe_test(context, watch)
-        if self.wait_until is None and watch.ending in {None, Ending.REACHED}:
-            report = shadow_test_report(replace(watch, ending=None))
+        if self.wait_until is None and watch.outcome in {None, ShadowTestOutcome.REACHED}:
+            report = shadow_test_report(replace(watch, outcome=None))
             self.push(context, SHADOW_TEST_REPORT_KEY, report)
             return report
-        if watch.ending is not None:
+        if watch.outcome is not None:
             return self.conclude_test(context, watch)
         watch = watch.waiting(self._longest_wait(watch.look, test), otherwise=datetime.now(timezone.utc))
         if self.deferrable:

@@ -13,10 +13,10 @@ from airflow_guardrails.domain import arguments
 from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_text
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
-from airflow_guardrails.domain.shadow.state import ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import ShadowTestState, Until
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators._shadow.stopping import Stopping
+from airflow_guardrails.operators._shadow.stopping import StopRequest
 from airflow_guardrails.tasks.shadow_test import CHANGING, ShadowTestTask
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
@@ -90,15 +90,15 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         self.check_rendered()
         deadline = self.monotonic() + self.max_wait.total_seconds()
         watch = self.translated(
-            lambda: self._stopping(deadline).ask(ShadowWatch(name=self.name, until=Until.ENDED))
+            lambda: self._stopping(deadline).ask(ShadowTestState(name=self.name, until=Until.ENDED))
         )
         if watch.look is not None:
             self.push_endpoint_links(context, watch.look.endpoint_name)
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
         watch = watch.waiting(left, otherwise=datetime.now(timezone.utc))
-        if watch.ending is None and self.deferrable:
+        if watch.outcome is None and self.deferrable:
             self.defer_test(context, watch, every=self.waiter_delay)
-        if watch.ending is None:
+        if watch.outcome is None:
             watch = self.follow_test(context, watch, every=self.waiter_delay)
         return self.conclude_test(context, watch)
 
@@ -108,8 +108,8 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         self.translated(lambda: self._stopping(deadline).settle(ended))
         return ended
 
-    def _stopping(self, deadline: float) -> Stopping:
-        return Stopping(
+    def _stopping(self, deadline: float) -> StopRequest:
+        return StopRequest(
             action=Action(self.action),
             reason=self.reason,
             hook=self.hook,

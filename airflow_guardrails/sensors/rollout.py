@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_guardrails.domain.arguments import Check, check_moment, check_name, optional
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.rollout import OnRollback, RolloutTask
@@ -30,7 +30,7 @@ from airflow_guardrails.tasks.validation import (
     check_seconds,
     moment,
 )
-from airflow_guardrails.triggers._state import recall, remember
+from airflow_guardrails.triggers._state import dump_state, load_state
 
 STATE_KEY = "airflow_guardrails_watch"
 SECOND_LOOK_AFTER = 5.0
@@ -120,7 +120,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.start_timeout = start_timeout
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self._watch: Watch | None = None
+        self._watch: RolloutState | None = None
         self._refuse_what_hides_a_rollback()
 
     def execute(self, context: Any) -> Any:
@@ -166,7 +166,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
             return None
         return self.end(context, self.conclude(context, watch))
 
-    def _begun(self, context: Any) -> Watch:
+    def _begun(self, context: Any) -> RolloutState:
         if self._watch is not None:
             return self._watch
         self.push_links(context, ())
@@ -182,9 +182,9 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
             launched_at=started_after,
             grace=timedelta(seconds=self.start_timeout),
         )
-        return Watch(rollout=rollout)
+        return RolloutState(rollout=rollout)
 
-    def _with_deadline(self, watch: Watch) -> Watch:
+    def _with_deadline(self, watch: RolloutState) -> RolloutState:
         """
         Count *timeout* from the first answer, on AWS's clock; while there is none, Airflow's own time-out
         holds.
@@ -194,22 +194,22 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         deadline = watch.first_look_at + timedelta(seconds=self.timeout)
         return replace(watch, rollout=replace(watch.rollout, deadline=deadline))
 
-    def _keep(self, context: Any, watch: Watch) -> None:
+    def _keep(self, context: Any, watch: RolloutState) -> None:
         """Keep the watch for the next look; where that fails, the next one begins anew."""
         store = context.get("task_state_store")
         if not self.reschedule or store is None:
             return
         try:
-            store.set(STATE_KEY, {"try": _try(context), "watch": remember(watch)})
+            store.set(STATE_KEY, {"try": _try(context), "watch": dump_state(watch)})
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises
             self.warn(f"Airflow's task state could not be written ({type(error).__name__}: {error})")
 
-    def _kept(self, context: Any) -> Watch | None:
+    def _kept(self, context: Any) -> RolloutState | None:
         store = context.get("task_state_store")
         try:
             kept = store.get(STATE_KEY) if store is not None else None
             # Task state outlives retries and clears; another try may wait for another update.
-            return recall(kept["watch"]) if kept and kept["try"] == _try(context) else None
+            return load_state(kept["watch"]) if kept and kept["try"] == _try(context) else None
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises, or an older release has kept
             self.warn(f"Airflow's task state could not be read ({type(error).__name__}: {error})")
             return None

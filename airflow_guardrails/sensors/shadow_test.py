@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_guardrails.domain.arguments import Check, check_experiment_name
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
-from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.shadow_test import ShadowTestTask
@@ -50,7 +50,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     :param name: of the shadow test, which SageMaker knows as an inference experiment. (templated)
     :param until: ``"Running"``, which a test that has run and is over has reached, too, or ``"Completed"``.
-    :param min_invocations: instead, wait until production and shadow have each had so many requests, however
+    :param min_requests: instead, wait until production and shadow have each had so many requests, however
         long that takes. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Counting
         them takes ``cloudwatch:GetMetricStatistics``.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
@@ -80,7 +80,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         *,
         name: str,
         until: WaitUntil = "Completed",
-        min_invocations: int | None = None,
+        min_requests: int | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 60,
         timeout: timedelta | float = LONGEST_WAIT,
@@ -95,14 +95,14 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("until", until, WaitUntil)
         check_seconds("max_describe_gap", max_describe_gap)
-        _check_min_invocations(min_invocations, until)
+        _check_min_requests(min_requests, until)
         self.name = name
         self.until = until
-        self.min_invocations = min_invocations
+        self.min_requests = min_requests
         self.deferrable = deferrable
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self._watch: ShadowWatch | None = None
+        self._watch: ShadowTestState | None = None
         self._refuse_what_hides_a_cancelled_test()
 
     def execute(self, context: Any) -> Any:
@@ -140,17 +140,17 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         self.check_rendered()
         before = self._watch or self._begun()
         watch = self.observe_test(context, before)
-        while self.reschedule and watch.missing_since and not (watch.ending or watch.unanswered):
+        while self.reschedule and watch.missing_since and not (watch.outcome or watch.unanswered):
             # The next sensor would not know since when it is missing.
             self.sleep(LOOK_AGAIN_AFTER)
             watch = self.observe_test(context, watch)
         self._watch = watch
         if watch.look is not None and before.look is None:
             self.push_endpoint_links(context, watch.look.endpoint_name)
-        return self.conclude_test(context, watch) if watch.ending else None
+        return self.conclude_test(context, watch) if watch.outcome else None
 
-    def _begun(self) -> ShadowWatch:
-        return ShadowWatch(name=self.name, until=Until(self.until), min_requests=self.min_invocations)
+    def _begun(self) -> ShadowTestState:
+        return ShadowTestState(name=self.name, until=Until(self.until), min_requests=self.min_requests)
 
     def _refuse_what_hides_a_cancelled_test(self) -> None:
         for flag in ("silent_fail", "never_fail"):
@@ -161,11 +161,11 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
                 )
 
 
-def _check_min_invocations(value: Any, until: str) -> None:
+def _check_min_requests(value: Any, until: str) -> None:
     if value is None:
         return
-    check_count("min_invocations", value)
+    check_count("min_requests", value)
     if until != Until.COMPLETED.value:
         raise InvalidArgument(
-            f"until must be left out where min_invocations is given (got {until!r}): the requests decide"
+            f"until must be left out where min_requests is given (got {until!r}): the requests decide"
         )

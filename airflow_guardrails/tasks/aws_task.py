@@ -21,7 +21,7 @@ from airflow_guardrails.exceptions import (
     InvalidArgument,
     UnexpectedAnswer,
 )
-from airflow_guardrails.links.sagemaker import FACTS_KEY, link_facts
+from airflow_guardrails.links.sagemaker import FACTS_KEY, console_link_data
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ConnectedTask(BaseOperator):
         self, context: Mapping[str, Any], endpoint_name: str, *, alarms: Iterable[str] = ()
     ) -> None:
         try:
-            facts = link_facts(
+            facts = console_link_data(
                 region_name=self.hook.conn_region_name,
                 partition=self.hook.conn_partition,
                 endpoint_name=endpoint_name,

@@ -13,15 +13,15 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.messages import narrate_outcome
+from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.report import Report, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.hooks._cancellation import abort_rollout
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
 from airflow_guardrails.tasks.waiting import WatchingTask, report_of
 from airflow_guardrails.triggers._base import REPORT_KEY
-from airflow_guardrails.triggers._state import recall, remember
+from airflow_guardrails.triggers._state import dump_state, load_state
 
 OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
@@ -48,12 +48,14 @@ class RolloutTask(WatchingTask):
     kill_action: OnKill = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
-    def observe(self, context: Mapping[str, Any], watch: Watch) -> Watch:
+    def observe(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
         from airflow_guardrails.domain.rollout.process import observe  # noqa: PLC0415
 
         return self._watching(context, observe(watch))
 
-    def observe_for_good(self, context: Mapping[str, Any], watch: Watch, *, again_after: float) -> Watch:
+    def observe_for_good(
+        self, context: Mapping[str, Any], watch: RolloutState, *, again_after: float
+    ) -> RolloutState:
         """
         Take a look that no other may follow: where it only suspects an end, a second one confirms it.
 
@@ -65,14 +67,14 @@ class RolloutTask(WatchingTask):
             watch = self.observe(context, watch)
         return watch
 
-    def follow(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> Report:
+    def follow(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> Report:
         from airflow_guardrails.domain.rollout.process import follow  # noqa: PLC0415
 
         following = self.following(every=every, on_timeout=self.on_timeout)
         _, report = self._watching(context, follow(watch, following))
         return report
 
-    def conclude(self, context: Mapping[str, Any], watch: Watch) -> Report:
+    def conclude(self, context: Mapping[str, Any], watch: RolloutState) -> Report:
         from airflow_guardrails.domain.rollout.process import conclude  # noqa: PLC0415
 
         return self._watching(context, conclude(watch))
@@ -82,13 +84,13 @@ class RolloutTask(WatchingTask):
         if self.kill_action == "abort":
             self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
 
-    def defer_watch(self, context: Mapping[str, Any], watch: Watch, *, every: float) -> NoReturn:
+    def defer_watch(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
         from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
 
-        memory = remember(watch)
+        memory = dump_state(watch)
         # For the last look, where Airflow ends the wait before the trigger does.
         self.push(context, WATCH_KEY, memory)
         trigger = SageMakerRolloutTrigger(
@@ -122,7 +124,7 @@ class RolloutTask(WatchingTask):
         if not memory:
             raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
         # What the trigger has seen meanwhile went with it.
-        watch = replace(recall(memory), stages_complete=False)
+        watch = replace(load_state(memory), stages_complete=False)
         watch = self.observe_for_good(context, watch, again_after=LAST_LOOKS_EVERY)
         if watch.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
@@ -144,7 +146,7 @@ class RolloutTask(WatchingTask):
         """
         report = self.with_warnings(report)
         self.push(context, REPORT_KEY, report)
-        outcome, sentence = Outcome(report["outcome"]), narrate_outcome(report)
+        outcome, sentence = Outcome(report["outcome"]), outcome_message(report)
         if outcome is Outcome.SUCCEEDED:
             self.log.info(sentence)
             return report

@@ -9,9 +9,9 @@ from typing import Any, Literal, NoReturn
 
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow.report import ShadowReport, narrate_ending, shadow_test_report
-from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
-from airflow_guardrails.exceptions import ERROR_BY_ENDING, ShadowTestUnwatched
+from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_message, shadow_test_report
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
+from airflow_guardrails.exceptions import ERROR_BY_SHADOW_TEST_OUTCOME, ShadowTestUnwatched
 from airflow_guardrails.hooks._cancellation import stop_test
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
 from airflow_guardrails.tasks.waiting import WatchingTask, report_of
@@ -37,7 +37,7 @@ class ShadowTestTask(WatchingTask):
     kill_action: OnKillTest = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
-    def observe_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowWatch:
+    def observe_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowTestState:
         from airflow_guardrails.domain.shadow.process import observe_test  # noqa: PLC0415 - not in DAG files
 
         return self._watching(context, observe_test(watch))
@@ -46,13 +46,15 @@ class ShadowTestTask(WatchingTask):
         if self.kill_action == "stop":
             self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
 
-    def follow_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> ShadowWatch:
+    def follow_test(
+        self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float
+    ) -> ShadowTestState:
         from airflow_guardrails.domain.shadow.process import follow_test  # noqa: PLC0415 - not in DAG files
 
         self.stop_test_if_killed(context, watch.name)
         return self._watching(context, follow_test(watch, self.following(every=every)))
 
-    def defer_test(self, context: Mapping[str, Any], watch: ShadowWatch, *, every: float) -> NoReturn:
+    def defer_test(self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float) -> NoReturn:
         """
         Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
         """
@@ -64,7 +66,7 @@ class ShadowTestTask(WatchingTask):
         trigger = SageMakerShadowTestTrigger(
             name=watch.name,
             until=watch.until.value,
-            min_invocations=watch.min_requests,
+            min_requests=watch.min_requests,
             adopted=watch.adopted,
             warnings=list(watch.warnings),
             waiter_delay=every,
@@ -88,16 +90,18 @@ class ShadowTestTask(WatchingTask):
         kept = self.pull(context, WATCH_KEY)
         if not kept:
             raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
-        watch = self.observe_test(context, ShadowWatch(**{**kept, "until": Until(kept["until"])}))
-        if watch.ending is None and not timed_out:
+        watch = self.observe_test(context, ShadowTestState(**{**kept, "until": Until(kept["until"])}))
+        if watch.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, shadow_test_report(watch)))
-        return self.conclude_test(context, watch if watch.ending else watch.give_up())
+        return self.conclude_test(context, watch if watch.outcome else watch.give_up())
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
         """Take the trigger's event; called by Airflow when the trigger has fired."""
-        return self.end_test(context, report_of(event, unwatched=partial(self._unwatched, context)))
+        report = report_of(event, unwatched=partial(self._unwatched, context))
+        # A trigger of an older release may have fired before the upgrade.
+        return self.end_test(context, {"outcome": report.get("ending"), **report})
 
-    def conclude_test(self, context: Mapping[str, Any], watch: ShadowWatch) -> ShadowReport:
+    def conclude_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowReport:
         return self.end_test(context, shadow_test_report(watch))
 
     def end_test(self, context: Mapping[str, Any], report: ShadowReport) -> ShadowReport:
@@ -108,8 +112,8 @@ class ShadowTestTask(WatchingTask):
         """
         report = self.with_warnings(report)
         self.push(context, SHADOW_TEST_REPORT_KEY, report)
-        ending, sentence = Ending(report["ending"]), narrate_ending(report)
-        if ending is not Ending.REACHED:
-            raise ERROR_BY_ENDING[ending.value](sentence, report)
+        outcome, sentence = ShadowTestOutcome(report["outcome"]), shadow_test_message(report)
+        if outcome is not ShadowTestOutcome.REACHED:
+            raise ERROR_BY_SHADOW_TEST_OUTCOME[outcome.value](sentence, report)
         self.log.info(sentence)
         return report

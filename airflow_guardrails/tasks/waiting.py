@@ -10,14 +10,14 @@ from airflow.providers.common.compat.sdk import get_current_context
 
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.exceptions import AccessDenied, ReportedError, TaskKilled, UnexpectedAnswer
-from airflow_guardrails.hooks._cancellation import SLICE_SECONDS, TRY_KEY, Kill, try_mark
+from airflow_guardrails.hooks._cancellation import SLICE_SECONDS, TRY_KEY, KillableSleep, try_mark
 from airflow_guardrails.tasks.aws_task import ConnectedTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     # How to follow something is imported by the task that does: a DAG file need not pay for it.
-    from airflow_guardrails.domain.rollout.process import Following, Say
+    from airflow_guardrails.domain.rollout.process import LogMessage, WaitPolicy
     from airflow_guardrails.hooks._effects import Result, Steps
 
 
@@ -42,7 +42,7 @@ class WatchingTask(ConnectedTask):
     unwatched_text: ClassVar[str]
 
     kill_action: str = "leave"
-    _kill: Kill | None = None
+    _kill: KillableSleep | None = None
 
     @property
     def killed(self) -> bool:
@@ -101,9 +101,9 @@ class WatchingTask(ConnectedTask):
         raise NotImplementedError
 
     @property
-    def _killing(self) -> Kill:
+    def _killing(self) -> KillableSleep:
         if self._kill is None:
-            self._kill = Kill(self.log)
+            self._kill = KillableSleep(self.log)
         return self._kill
 
     def _stop_if_killed(self, context: Mapping[str, Any], stop: Callable[[], None]) -> None:
@@ -126,10 +126,10 @@ class WatchingTask(ConnectedTask):
                 error,
             )
 
-    def following(self, *, every: float, on_timeout: str = "fail") -> Following:
-        from airflow_guardrails.domain.rollout.process import Following  # noqa: PLC0415 - not in DAG files
+    def following(self, *, every: float, on_timeout: str = "fail") -> WaitPolicy:
+        from airflow_guardrails.domain.rollout.process import WaitPolicy  # noqa: PLC0415 - not in DAG files
 
-        return Following(
+        return WaitPolicy(
             every=every,
             monotonic=self.monotonic,
             began_at=datetime.now(timezone.utc),
@@ -137,9 +137,9 @@ class WatchingTask(ConnectedTask):
         )
 
     def _drive(self, steps: Steps[Result]) -> Result:
-        from airflow_guardrails.hooks._effects import drive  # noqa: PLC0415
+        from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415
 
-        return self.translated(lambda: drive(steps, self.hook, sleep=self._sleep, say=self._say))
+        return self.translated(lambda: run_effects(steps, self.hook, sleep=self._sleep, say=self._say))
 
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
@@ -170,7 +170,7 @@ class WatchingTask(ConnectedTask):
             self.warn(f"XCom {key} could not be read ({type(error).__name__}: {error})")
             return None
 
-    def _say(self, news: Say) -> None:
+    def _say(self, news: LogMessage) -> None:
         self.log.info(news.sentence)
 
 

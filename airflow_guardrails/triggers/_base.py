@@ -26,7 +26,7 @@ from airflow_guardrails.domain.arguments import (
 )
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.process import Say
+from airflow_guardrails.domain.rollout.process import LogMessage
 from airflow_guardrails.hooks._cancellation import LEFT_ALONE, NOT_STOPPED
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers._bounds import without_cancelling
@@ -171,7 +171,7 @@ class WatchingTrigger(BaseTrigger):
         :param still_wanted: to be asked right before each change of AWS.
         """
 
-    async def say(self, news: Say) -> None:
+    async def say(self, news: LogMessage) -> None:
         self._progress = dict(news.report)
         self.log.info(news.sentence)
         await publish_report(self.task_instance, self.report_key, news.report)

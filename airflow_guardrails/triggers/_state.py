@@ -12,20 +12,20 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Stage
 from airflow_guardrails.domain.times import read_moment
 
-Memory = dict[str, Any]
+StatePayload = dict[str, Any]
 
 
 # 1: until the switch became that of one rollout; it has no version, and no times of the rollout's own.
 VERSION = 2
 
 
-def remember(watch: Watch) -> Memory:
+def dump_state(watch: RolloutState) -> StatePayload:
     """
     Write down a watch that has no outcome yet.
 
@@ -52,7 +52,7 @@ def remember(watch: Watch) -> Memory:
     }
 
 
-def recall(memory: Memory) -> Watch:
+def load_state(memory: StatePayload) -> RolloutState:
     """
     Read a watch, of this release or of an older one.
 
@@ -62,7 +62,7 @@ def recall(memory: Memory) -> Watch:
     as_of = read_moment(memory.get("as_of"))
     HEADER_CLOCK.go_on_from(as_of)
     analysis, unread = _recall_analysis(memory.get("analysis"))
-    return Watch(
+    return RolloutState(
         rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
         first_look_at=read_moment(memory["first_look_at"]),
@@ -81,13 +81,13 @@ def recall(memory: Memory) -> Watch:
     )
 
 
-def _recall_definitions(memory: Memory) -> tuple[AlarmDefinition, ...]:
+def _recall_definitions(memory: StatePayload) -> tuple[AlarmDefinition, ...]:
     return tuple(
         AlarmDefinition(name=name, settings=tuple(settings.items())) for name, settings in memory.items()
     )
 
 
-def _recall_analysis(memory: Memory | None) -> tuple[Analysis | None, tuple[str, ...]]:
+def _recall_analysis(memory: StatePayload | None) -> tuple[Analysis | None, tuple[str, ...]]:
     """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
     if not memory:
         return None, ()
@@ -99,7 +99,7 @@ def _recall_analysis(memory: Memory | None) -> tuple[Analysis | None, tuple[str,
         return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
 
 
-def _recall_findings(memories: Iterable[Memory]) -> tuple[Finding, ...]:
+def _recall_findings(memories: Iterable[StatePayload]) -> tuple[Finding, ...]:
     """Read findings; one that this release does not have any more is left out."""
     codes = {code.value for code in Code}
     return tuple(
@@ -114,7 +114,7 @@ def _recall_findings(memories: Iterable[Memory]) -> tuple[Finding, ...]:
     )
 
 
-def _rollout(rollout: Rollout) -> Memory:
+def _rollout(rollout: Rollout) -> StatePayload:
     return {
         "endpoint_name": rollout.endpoint_name,
         "target": rollout.target,
@@ -133,7 +133,7 @@ def _rollout(rollout: Rollout) -> Memory:
     }
 
 
-def _recall_rollout(memory: Memory, *, started_at: str | None) -> Rollout:
+def _recall_rollout(memory: StatePayload, *, started_at: str | None) -> Rollout:
     """:param started_at: where version 1 kept the StartTime."""
     name, switch = memory["endpoint_name"], memory.get("switch")
     return Rollout(
@@ -154,12 +154,12 @@ def _recall_rollout(memory: Memory, *, started_at: str | None) -> Rollout:
     )
 
 
-def _recall_guardrails(deployment_config: Memory | None) -> Guardrails | None:
+def _recall_guardrails(deployment_config: StatePayload | None) -> Guardrails | None:
     # An empty dict is an update without strategy and alarms; None is one nobody has told us of.
     return None if deployment_config is None else parse_deployment_config(deployment_config)
 
 
-def _stage(change: StageChange) -> Memory:
+def _stage(change: StageChange) -> StatePayload:
     return {
         "stage": change.stage.value,
         "at": change.at.isoformat(),
@@ -168,7 +168,7 @@ def _stage(change: StageChange) -> Memory:
     }
 
 
-def _recall_stage(memory: Memory) -> StageChange:
+def _recall_stage(memory: StatePayload) -> StageChange:
     return StageChange(
         stage=Stage(memory["stage"]),
         at=_aware(memory["at"]),

@@ -15,15 +15,15 @@ from airflow_guardrails.domain.arguments import (
     check_seconds,
     optional,
 )
-from airflow_guardrails.domain.rollout.process import Following, follow
+from airflow_guardrails.domain.rollout.process import WaitPolicy, follow
 from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.hooks._cancellation import abort_rollout_async
-from airflow_guardrails.hooks._effects import RolloutCalls, drive_async
+from airflow_guardrails.hooks._effects import RolloutCalls, run_effects_async
 from airflow_guardrails.triggers._base import REPORT_KEY, WatchingTrigger
 from airflow_guardrails.triggers._polling.pool import waiting
-from airflow_guardrails.triggers._polling.subscription import EndpointWait
-from airflow_guardrails.triggers._state import Memory, recall
+from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
+from airflow_guardrails.triggers._state import StatePayload, load_state
 
 # SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
 LONGEST_WAIT = timedelta(hours=9)
@@ -83,7 +83,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         previous_endpoint_config_name: str | None = None,
         waiter_delay: float = 30,
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
-        memory: Memory | None = None,
+        memory: StatePayload | None = None,
         on_timeout: str = "fail",
         # Not used. Airflow makes stored triggers again from their stored arguments, and triggers of older
         # releases carry these.
@@ -112,15 +112,15 @@ class SageMakerRolloutTrigger(WatchingTrigger):
             await abort_rollout_async(self._watch().rollout, calls, self.log, still_wanted=still_wanted)
 
     async def watch_to_its_report(self) -> Report:
-        following = Following(
+        following = WaitPolicy(
             every=self.waiter_delay,
             monotonic=self.monotonic,
             began_at=self.began_at,
             on_timeout=self.on_timeout,
         )
         async with self._calls() as calls:
-            rest = calls.rest if isinstance(calls, EndpointWait) else None
-            _, report = await drive_async(
+            rest = calls.rest if isinstance(calls, EndpointSubscription) else None
+            _, report = await run_effects_async(
                 follow(self._watch(), following), calls, sleep=self.sleep, say=self.say, rest=rest
             )
         return report
@@ -132,7 +132,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
                 yield calls
             return
         together = waiting(
-            EndpointWait,
+            EndpointSubscription,
             self.endpoint_name,
             self.make_hook,
             every=self.waiter_delay,
@@ -141,7 +141,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         async with together as wait:
             yield wait
 
-    def _watch(self) -> Watch:
+    def _watch(self) -> RolloutState:
         if self.memory is None:
             rollout = Rollout(
                 endpoint_name=self.endpoint_name,
@@ -150,8 +150,8 @@ class SageMakerRolloutTrigger(WatchingTrigger):
                 grace=timedelta(seconds=self.start_timeout),
                 deadline=self.absolute_deadline,
             )
-            return Watch(rollout=rollout)
-        watch = recall(self.memory)
+            return RolloutState(rollout=rollout)
+        watch = load_state(self.memory)
         if watch.deadline is None and watch.rollout.max_wait is None:
             # As the triggers of older releases carry it.
             return replace(watch, rollout=replace(watch.rollout, deadline=self.absolute_deadline))

@@ -14,15 +14,15 @@ from airflow_guardrails.domain.arguments import (
     check_strings,
     optional,
 )
-from airflow_guardrails.domain.rollout.process import Following
+from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.process import follow_test
 from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.hooks._cancellation import stop_test_async
-from airflow_guardrails.hooks._effects import ShadowCalls, drive_async
+from airflow_guardrails.hooks._effects import ShadowCalls, run_effects_async
 from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY, WatchingTrigger
 from airflow_guardrails.triggers._polling.pool import waiting
-from airflow_guardrails.triggers._polling.subscription import ExperimentWait
+from airflow_guardrails.triggers._polling.subscription import ExperimentSubscription
 
 WaitUntil = Literal["Running", "Completed", "Ended"]
 OnKill = Literal["leave", "stop"]
@@ -40,7 +40,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
 
     :param name: of the shadow test, which SageMaker knows as an inference experiment.
     :param until: ``"Running"``, ``"Completed"``, or ``"Ended"``, which takes either way of ending.
-    :param min_invocations: instead, wait until each variant has had so many requests; a look then takes two
+    :param min_requests: instead, wait until each variant has had so many requests; a look then takes two
         calls of CloudWatch more, and no list spares it.
     :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
         that use the same connection look together.
@@ -59,7 +59,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
-    own_fields = ("name", "until", "min_invocations", "adopted", "warnings")
+    own_fields = ("name", "until", "min_requests", "adopted", "warnings")
     longest_wait = LONGEST_WAIT
     report_key = SHADOW_TEST_REPORT_KEY
 
@@ -68,22 +68,24 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         *,
         name: str,
         until: str = Until.COMPLETED.value,
-        min_invocations: int | None = None,
+        min_requests: int | None = None,
         waiter_delay: float = 60,
         adopted: bool = False,
         warnings: Sequence[str] = (),
+        # What older releases call min_requests: Airflow makes stored triggers again from their arguments.
+        min_invocations: int | None = None,
         **common: Any,
     ) -> None:
         super().__init__(waiter_delay=waiter_delay, **common)
         check_experiment_name("name", name)
         check_choice("until", until, WaitUntil)
-        optional(check_count)("min_invocations", min_invocations)
+        optional(check_count)("min_requests", min_requests)
         check_flag("adopted", adopted)
         check_strings("warnings", warnings)
         check_choice("on_kill", self.kill_action, OnKill)
         self.name = name
         self.until = until
-        self.min_invocations = min_invocations
+        self.min_requests = min_invocations if min_requests is None else min_requests
         self.adopted = adopted
         self.warnings = list(warnings)
 
@@ -93,18 +95,18 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             await stop_test_async(self.name, calls, self.log, still_wanted=still_wanted)
 
     async def watch_to_its_report(self) -> ShadowReport:
-        watch = ShadowWatch(
+        watch = ShadowTestState(
             name=self.name,
             until=Until(self.until),
-            min_requests=self.min_invocations,
+            min_requests=self.min_requests,
             adopted=self.adopted,
             warnings=tuple(self.warnings),
             deadline=self.absolute_deadline,
         )
-        following = Following(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
+        following = WaitPolicy(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
         async with self._calls() as calls:
-            rest = calls.rest if isinstance(calls, ExperimentWait) else None
-            ended = await drive_async(
+            rest = calls.rest if isinstance(calls, ExperimentSubscription) else None
+            ended = await run_effects_async(
                 follow_test(watch, following), calls, sleep=self.sleep, say=self.say, rest=rest
             )
         return shadow_test_report(ended)
@@ -116,7 +118,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
                 yield calls
             return
         together = waiting(
-            ExperimentWait,
+            ExperimentSubscription,
             self.name,
             self.make_hook,
             every=self.waiter_delay,

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
 from airflow_guardrails.domain.rollout.report import SCHEMA_VERSION, CauseKind, rollout_report
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 
 TEXT = (Path(__file__).parents[2] / "docs" / "outcomes.md").read_text()
@@ -24,7 +24,7 @@ def first_column(title: str) -> list[str]:
 
 
 def test_every_field_of_the_report_is_told_in_its_order():
-    report = rollout_report(Watch(rollout=Rollout(endpoint_name="churn", target="v2")))
+    report = rollout_report(RolloutState(rollout=Rollout(endpoint_name="churn", target="v2")))
 
     assert first_column("The report") == list(report)
     assert f"| `schema_version` | {SCHEMA_VERSION} |" in TEXT

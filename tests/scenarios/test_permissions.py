@@ -231,7 +231,7 @@ def test_sensor(account: Account) -> Any:
     account.lab.stop()
     account.lab.advance(minutes=30)
     return account.prepared(
-        SageMakerShadowTestSensor(task_id="wait", name="trial", until="Completed", min_invocations=1)
+        SageMakerShadowTestSensor(task_id="wait", name="trial", until="Completed", min_requests=1)
     )
 
 

@@ -11,10 +11,10 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_guardrails import exceptions
 from airflow_guardrails.domain.rollout.state import Outcome
-from airflow_guardrails.domain.shadow.state import Ending
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome
 from airflow_guardrails.exceptions import (
-    ERROR_BY_ENDING,
     ERROR_BY_OUTCOME,
+    ERROR_BY_SHADOW_TEST_OUTCOME,
     GuardrailsError,
     ReportedError,
     RolloutError,
@@ -69,8 +69,8 @@ def test_every_outcome_but_success_has_an_error_of_its_own():
 
 
 def test_every_ending_of_a_shadow_test_but_success_has_an_error_of_its_own():
-    assert set(ERROR_BY_ENDING) == {ending.value for ending in Ending} - {"Reached"}
-    assert len(set(ERROR_BY_ENDING.values())) == len(ERROR_BY_ENDING)
+    assert set(ERROR_BY_SHADOW_TEST_OUTCOME) == {ending.value for ending in ShadowTestOutcome} - {"Reached"}
+    assert len(set(ERROR_BY_SHADOW_TEST_OUTCOME.values())) == len(ERROR_BY_SHADOW_TEST_OUTCOME)
 
 
 @pytest.mark.parametrize("through", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])

@@ -94,7 +94,7 @@ class CanaryAnalysis:
         return self.every == _SHORTEST_EVERY
 
     @property
-    def last_call(self) -> timedelta:
+    def abort_cutoff(self) -> timedelta:
         """How long before the end of a bake a thrown switch still acts in it, looks being so far apart."""
         return ACTING + self.every
 

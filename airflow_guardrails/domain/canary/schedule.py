@@ -79,14 +79,14 @@ class Comparison:
     each: timedelta
     after: timedelta
 
-    def within(self, *, skip: timedelta, keep_off: timedelta) -> tuple[tuple[float, timedelta], ...]:
+    def within(self, *, skip: timedelta, reserve: timedelta) -> tuple[tuple[float, timedelta], ...]:
         """
         Say how much of each bake counts.
 
         :param skip: what is left out at the beginning.
-        :param keep_off: what is left out before the last moment at which the update can be undone.
+        :param reserve: what is left out before the last moment at which the update can be undone.
         """
-        begin, end = skip, len(self.shares) * self.each - max(NO_WAIT, keep_off - self.after)
+        begin, end = skip, len(self.shares) * self.each - max(NO_WAIT, reserve - self.after)
         parts = [
             (share, min(end, (number + 1) * self.each) - max(begin, number * self.each))
             for number, share in enumerate(self.shares)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.judge.counts import interval_of_counts, unknown_bursts
+from airflow_guardrails.domain.judge.counts import dispersion_is_unknown, interval_of_counts
 from airflow_guardrails.domain.judge.evidence import (
     HISTORY,
     Evidence,
@@ -120,7 +120,7 @@ def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_p
         return missing_reason(rule, *gap)
     interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
     reason = measured_reason(rule, pairs, interval, ran=evidence.ran)
-    unknown = unknown_bursts(rule, pairs)
+    unknown = dispersion_is_unknown(rule, pairs)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Interval
-from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES, burst_size, is_known
+from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES, dispersion, is_known
 from airflow_guardrails.domain.judge.statistics.rates import (
     NEVER,
     NEVER_AGAIN,
@@ -28,7 +28,7 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
     ]
     return bound(
         minutes,
-        burst=burst_size(minutes, past),
+        burst=dispersion(minutes, past),
         never=NEVER_AGAIN if any(pairs.past) else NEVER,
         alpha_low=low,
         alpha_high=high,
@@ -46,7 +46,7 @@ def requests_to_pass(rule: MetricRule, *, share: float, alpha: float) -> int:
     return requests_without_events(rule.allowed, share=share, alpha=alpha) if foreseen else 0
 
 
-def unknown_bursts(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+def dispersion_is_unknown(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     """Say that nobody knows yet how events come; harm that is beyond any burst is one all the same."""
     if not rule.counted or is_known(len(pairs), len(pairs.past)):
         return None

@@ -9,9 +9,9 @@ from math import exp, inf, log, log1p
 
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST, likeness
+from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST, autocorrelation
 from airflow_guardrails.domain.judge.statistics.means import Interval, Ratio, ratio_of, t_bound
-from airflow_guardrails.domain.judge.statistics.sign_test import Scale, log_worth_of_signs
+from airflow_guardrails.domain.judge.statistics.sign_test import Scale, log_e_value_of_signs
 
 # How much minutes resemble each other cannot be told from fewer.
 LEAST_MINUTES = 15
@@ -71,7 +71,7 @@ def _ratio(rule: MetricRule, pairs: Pairs) -> Ratio:
         bottoms = weights
     measured = sum(tops) / sum(bottoms)
     rest = [one - measured * other for one, other in zip(tops, bottoms, strict=True)]
-    return ratio_of(tops, bottoms, weights, likeness=likeness(rest, pairs.past))
+    return ratio_of(tops, bottoms, weights, autocorrelation=autocorrelation(rest, pairs.past))
 
 
 def _typical(rule: MetricRule, pairs: Pairs, measured: float) -> Callable[[float], float] | None:
@@ -85,7 +85,7 @@ def _typical(rule: MetricRule, pairs: Pairs, measured: float) -> Callable[[float
         sides = (moved, pairs.control) if rule.worse_is_more else (pairs.control, moved)
         return scale.differences(*sides)
 
-    alike = likeness(apart(measured), scale.past)
+    alike = autocorrelation(apart(measured), scale.past)
     usual = scale.usual(alike)
     if usual <= 0:
         return None
@@ -93,7 +93,7 @@ def _typical(rule: MetricRule, pairs: Pairs, measured: float) -> Callable[[float
     def worth(by: float) -> float:
         if rule.relative and by <= 0:
             return inf if rule.worse_is_more else -inf
-        return log_worth_of_signs(apart(by), usual=usual, likeness=alike)
+        return log_e_value_of_signs(apart(by), usual=usual, autocorrelation=alike)
 
     return worth
 
@@ -102,7 +102,7 @@ def _end_by_both(ratio: Ratio, typical: Callable[[float], float], alpha: float, 
     enough = -log(alpha)
 
     def excluded(by: float) -> bool:
-        mean = log(OF_THE_MEAN) + ratio.log_worth(by, above=above)
+        mean = log(OF_THE_MEAN) + ratio.log_e_value(by, above=above)
         less, more = sorted((mean, log(1 - OF_THE_MEAN) + typical(by)))
         return more == inf or (more > -inf and more + log1p(exp(less - more)) >= enough)
 

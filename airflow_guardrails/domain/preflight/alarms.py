@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from airflow_guardrails.domain.deployment.step_sizes import StepSize, longest_bake, step_size
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
 from airflow_guardrails.domain.text import duration_in_words
@@ -23,7 +23,7 @@ _MINUTE = timedelta(minutes=1)
 METRIC_LAG = timedelta(minutes=3)
 
 
-def missing(facts: Facts) -> Iterator[Finding]:
+def missing(facts: PreflightContext) -> Iterator[Finding]:
     found = {alarm.name for alarm in facts.alarms}
     for name in facts.users_alarm_names:
         if name not in found:
@@ -31,7 +31,7 @@ def missing(facts: Facts) -> Iterator[Finding]:
             yield error(Code.ALARM_MISSING, f"there is no CloudWatch alarm {name}", fix=fix)
 
 
-def state(facts: Facts) -> Iterator[Finding]:
+def state(facts: PreflightContext) -> Iterator[Finding]:
     for alarm in facts.users_alarms:
         if alarm.state is AlarmState.ALARM:
             since = f" since {alarm.since.isoformat()}" if alarm.since else ""
@@ -42,7 +42,7 @@ def state(facts: Facts) -> Iterator[Finding]:
             yield _without_data(alarm, required=facts.require_alarms_ok)
 
 
-def _waits_for_target(alarm: Alarm, facts: Facts) -> bool:
+def _waits_for_target(alarm: Alarm, facts: PreflightContext) -> bool:
     """Tell an alarm on the new fleet, which has no data before the fleet has traffic."""
     return alarm.rule is not None and alarm.rule.dimension(CONFIG_DIMENSION) == facts.target.name
 
@@ -54,14 +54,14 @@ def _without_data(alarm: Alarm, *, required: bool) -> Finding:
     return say(Code.ALARM_WITHOUT_DATA, f"{text}: nobody knows whether it works", fix=fix)
 
 
-def composite(facts: Facts) -> Iterator[Finding]:
+def composite(facts: PreflightContext) -> Iterator[Finding]:
     for alarm in facts.users_alarms:
         if alarm.composite:
             text = f"alarm {alarm.name} is a composite alarm, and AWS does not say whether SageMaker looks at"
             yield warning(Code.ALARM_COMPOSITE, f"{text} those", fix="name the metric alarms it is made of")
 
 
-def elsewhere(facts: Facts) -> Iterator[Finding]:
+def elsewhere(facts: PreflightContext) -> Iterator[Finding]:
     for alarm, rule in _rules(facts):
         if rule.namespace not in NAMESPACES:
             continue
@@ -70,7 +70,7 @@ def elsewhere(facts: Facts) -> Iterator[Finding]:
             yield error(Code.ALARM_ELSEWHERE, text, fix="correct its dimensions, or leave it out of alarms")
 
 
-def _foreign_dimensions(rule: AlarmRule, facts: Facts) -> Iterator[str]:
+def _foreign_dimensions(rule: AlarmRule, facts: PreflightContext) -> Iterator[str]:
     variants = [variant.name for variant in (*facts.target.variants, *facts.target.shadow_variants)]
     configs = [name for name in (facts.target.name, facts.endpoint.endpoint_config_name) if name]
     expected = {
@@ -83,7 +83,7 @@ def _foreign_dimensions(rule: AlarmRule, facts: Facts) -> Iterator[str]:
             yield f"its {name} is {value}, not {' or '.join(expected[name])}"
 
 
-def unreachable(facts: Facts) -> Iterator[Finding]:
+def unreachable(facts: PreflightContext) -> Iterator[Finding]:
     for alarm, rule in _rules(facts):
         if _is_error_rate(rule) and not _goes_off_at(1, rule):
             text = f"alarm {alarm.name} needs {_condition(rule)}, and an error rate is at most 1 (100 %)"
@@ -91,7 +91,7 @@ def unreachable(facts: Facts) -> Iterator[Finding]:
             yield error(Code.ALARM_UNREACHABLE, text, fix=fix)
 
 
-def too_slow(facts: Facts) -> Iterator[Finding]:
+def too_slow(facts: PreflightContext) -> Iterator[Finding]:
     longest, total = longest_bake(facts.guardrails.strategy), facts.guardrails.total_bake
     for alarm, rule in _rules(facts):
         needed = _time_needed(rule)
@@ -119,7 +119,7 @@ def _time_needed_in_words(rule: AlarmRule) -> str:
     return f"{duration_in_words(_time_needed(rule))} ({datapoints}, and {duration_in_words(_lag(rule))} lag)"
 
 
-def diluted(facts: Facts) -> Iterator[Finding]:
+def diluted(facts: PreflightContext) -> Iterator[Finding]:
     """
     Find alarms on the variant, whose name both fleets share, that the old fleet's good answers keep calm.
     """
@@ -137,7 +137,7 @@ def diluted(facts: Facts) -> Iterator[Finding]:
             yield warning(Code.ALARM_DILUTED, text, fix=fix)
 
 
-def _reading_of_failing_step(rule: AlarmRule, step: StepSize, facts: Facts) -> float | None:
+def _reading_of_failing_step(rule: AlarmRule, step: StepSize, facts: PreflightContext) -> float | None:
     blends = rule.statistic == "Average" and rule.dimension(CONFIG_DIMENSION) is None
     count = dict(facts.fleets).get(rule.dimension("VariantName") or "")
     if not (_is_error_rate(rule) and blends and count):
@@ -145,7 +145,7 @@ def _reading_of_failing_step(rule: AlarmRule, step: StepSize, facts: Facts) -> f
     return step.share(count)
 
 
-def _rules(facts: Facts) -> list[tuple[Alarm, AlarmRule]]:
+def _rules(facts: PreflightContext) -> list[tuple[Alarm, AlarmRule]]:
     return [(alarm, alarm.rule) for alarm in facts.users_alarms if alarm.rule]
 
 

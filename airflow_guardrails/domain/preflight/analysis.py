@@ -17,7 +17,7 @@ from airflow_guardrails.domain.judge.means import least_minutes
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
 from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES as MINUTES_FOR_BURSTS
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.preflight.guards import inf1, marketplace, variant_names
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
@@ -27,14 +27,14 @@ _MINUTE = timedelta(minutes=1)
 _LONGEST_BAKE = 60  # minutes; WaitIntervalInSeconds is at most 3600
 
 
-def no_switch(facts: Facts) -> Iterator[Finding]:
+def no_switch(facts: PreflightContext) -> Iterator[Finding]:
     analysis = facts.analysis
     if analysis and analysis.may_abort and facts.switch is None:
         text = "an analysis undoes the update by the abort switch, and there is none (abort_switch=False)"
         yield error(Code.ANALYSIS_NO_SWITCH, text, fix="keep the abort switch, or set observe_only=True")
 
 
-def bakes(facts: Facts) -> Iterator[Finding]:
+def bakes(facts: PreflightContext) -> Iterator[Finding]:
     analysis, strategy = facts.analysis, facts.guardrails.strategy
     if analysis is None:
         return
@@ -57,7 +57,7 @@ def bakes(facts: Facts) -> Iterator[Finding]:
         yield error(Code.ANALYSIS_BAKE_SHORT, text, fix=fix)
 
 
-def past(facts: Facts) -> Iterator[Finding]:
+def past(facts: PreflightContext) -> Iterator[Finding]:
     """Find an endpoint that has not served for long enough to know how its errors come."""
     analysis, strategy = facts.analysis, facts.guardrails.strategy
     if analysis is None or not _compared(strategy, analysis, facts).shares:
@@ -74,7 +74,7 @@ def past(facts: Facts) -> Iterator[Finding]:
         yield _low(Code.ANALYSIS_PAST_SHORT, analysis, text, fix=fix)
 
 
-def traffic(facts: Facts) -> Iterator[Finding]:
+def traffic(facts: PreflightContext) -> Iterator[Finding]:
     analysis = facts.analysis
     if analysis is None or not _compared(facts.guardrails.strategy, analysis, facts).shares:
         return
@@ -91,7 +91,7 @@ def traffic(facts: Facts) -> Iterator[Finding]:
         yield from _too_thin(facts, analysis, name, requests)
 
 
-def by_instances(facts: Facts) -> Iterator[Finding]:
+def by_instances(facts: PreflightContext) -> Iterator[Finding]:
     rules = facts.analysis.rules if facts.analysis else ()
     names = [f"{rule.metric} {rule.stat}" for rule in rules if rule.namespace == INSTANCE_METRICS]
     if names:
@@ -100,7 +100,9 @@ def by_instances(facts: Facts) -> Iterator[Finding]:
         yield warning(Code.ANALYSIS_BY_INSTANCES, text, fix=fix)
 
 
-def _too_few(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float) -> Iterator[Finding]:
+def _too_few(
+    facts: PreflightContext, analysis: CanaryAnalysis, name: str, requests: float
+) -> Iterator[Finding]:
     needed = _requests_needed(analysis)
     new, old = _requests(facts.guardrails.strategy, analysis, facts, requests)
     least = min(new, old)
@@ -120,7 +122,9 @@ def _too_few(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float)
         yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
 
 
-def _too_thin(facts: Facts, analysis: CanaryAnalysis, name: str, requests: float) -> Iterator[Finding]:
+def _too_thin(
+    facts: PreflightContext, analysis: CanaryAnalysis, name: str, requests: float
+) -> Iterator[Finding]:
     """Find percentiles that no bake is long enough for, because each minute has too few requests."""
     shares = _compared(facts.guardrails.strategy, analysis, facts).shares
     least = requests / 60 * max(min(share, 1 - share) for share in shares)
@@ -150,7 +154,7 @@ def _less(analysis: CanaryAnalysis) -> str:
         f"{duration_in_words(METRICS_LAG + _MINUTE)} for CloudWatch",
     ]
     if analysis.may_abort:
-        parts.append(f"{duration_in_words(analysis.last_call)} for the switch to act")
+        parts.append(f"{duration_in_words(analysis.abort_cutoff)} for the switch to act")
     return f"less {', '.join(parts)}"
 
 
@@ -161,7 +165,7 @@ def _shortened(analysis: CanaryAnalysis) -> str:
 # What a strategy leaves to judge by.
 
 
-def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: Facts) -> bool:
+def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: PreflightContext) -> bool:
     fleets = [_requests(strategy, analysis, facts, requests) for _, requests in _traffic(facts)]
     return _minutes(strategy, analysis, facts) >= _minutes_needed(analysis, facts) and all(
         min(new, old) >= _requests_needed(analysis) and new >= _requests_to_pass(analysis, new / old)[0]
@@ -169,7 +173,7 @@ def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: Facts) -> boo
     )
 
 
-def _traffic(facts: Facts) -> Iterator[tuple[str, float]]:
+def _traffic(facts: PreflightContext) -> Iterator[tuple[str, float]]:
     """Variants and their requests of the last hour; one of weight 0 is not meant to get any."""
     for name, requests in facts.traffic.items():
         live = facts.live(name)
@@ -187,7 +191,7 @@ def _requests_to_pass(analysis: CanaryAnalysis, share: float) -> tuple[int, Metr
     return max(zip(needed, analysis.rules, strict=True), key=itemgetter(0))
 
 
-def _minutes_needed(analysis: CanaryAnalysis, facts: Facts) -> int:
+def _minutes_needed(analysis: CanaryAnalysis, facts: PreflightContext) -> int:
     return max(_minutes_of(rule, analysis, _known(facts)) for rule in analysis.rules)
 
 
@@ -198,17 +202,17 @@ def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
     return max(rule.min_minutes, least_minutes(known, alpha=analysis.alpha))
 
 
-def _known(facts: Facts) -> int:
+def _known(facts: PreflightContext) -> int:
     """Count the minutes of the last hours in which every variant that gets requests had some."""
     return min((facts.past.get(name, LEAST_PAST) for name, _ in _traffic(facts)), default=LEAST_PAST)
 
 
-def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts) -> float:
+def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> float:
     return sum((part for _, part in _parts(strategy, analysis, facts)), NO_WAIT) / _MINUTE
 
 
 def _requests(
-    strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts, in_an_hour: float
+    strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext, in_an_hour: float
 ) -> tuple[float, float]:
     """Foresee how many the new fleet and the old one get, in the time that is judged."""
     parts = _parts(strategy, analysis, facts)
@@ -218,19 +222,19 @@ def _requests(
 
 
 def _parts(
-    strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts
+    strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext
 ) -> tuple[tuple[float, timedelta], ...]:
     # A minute is there once it is over, and CloudWatch has published it.
-    keep_off = METRICS_LAG + _MINUTE + (analysis.last_call if analysis.may_abort else NO_WAIT)
-    return _compared(strategy, analysis, facts).within(skip=analysis.warm_up, keep_off=keep_off)
+    reserve = METRICS_LAG + _MINUTE + (analysis.abort_cutoff if analysis.may_abort else NO_WAIT)
+    return _compared(strategy, analysis, facts).within(skip=analysis.warm_up, reserve=reserve)
 
 
-def _compared(strategy: Strategy | None, analysis: CanaryAnalysis, facts: Facts) -> Comparison:
+def _compared(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> Comparison:
     smallest = min((count for _, count in facts.fleets), default=None)
-    return comparison(strategy, instances=smallest, needed=analysis.last_call)
+    return comparison(strategy, instances=smallest, needed=analysis.abort_cutoff)
 
 
-def _shortest(facts: Facts, analysis: CanaryAnalysis) -> str:
+def _shortest(facts: PreflightContext, analysis: CanaryAnalysis) -> str:
     """Name the shortest bake that would do, as far as SageMaker has one."""
     strategy = facts.guardrails.strategy
     if isinstance(strategy, Canary | Linear | Rolling):

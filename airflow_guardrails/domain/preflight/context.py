@@ -17,7 +17,7 @@ COUNT, WEIGHT = "DesiredInstanceCount", "DesiredWeight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class PreflightContext:
     """
     Everything a check may look at.
 

@@ -7,7 +7,7 @@ from math import ceil
 
 from airflow_guardrails.domain.deployment.step_sizes import StepSize, step_size
 from airflow_guardrails.domain.deployment.strategies import Rolling
-from airflow_guardrails.domain.preflight.context import COUNT, WEIGHT, Facts
+from airflow_guardrails.domain.preflight.context import COUNT, WEIGHT, PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.endpoint_config import VariantConfig
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
@@ -19,7 +19,7 @@ SMALLEST_FLEET = 2
 DEFAULT_QUOTA = 4
 
 
-def fleet_too_small(facts: Facts) -> Iterator[Finding]:
+def fleet_too_small(facts: PreflightContext) -> Iterator[Finding]:
     strategy = facts.guardrails.strategy
     if strategy is None or step_size(strategy) is None:
         return
@@ -31,7 +31,7 @@ def fleet_too_small(facts: Facts) -> Iterator[Finding]:
             yield error(Code.FLEET_TOO_SMALL, f"{text}: a step is at most 50 %", fix=fix)
 
 
-def step_in_instances(facts: Facts) -> Iterator[Finding]:
+def step_in_instances(facts: PreflightContext) -> Iterator[Finding]:
     """
     Hold a step counted in instances to SageMaker's bounds, which are in percent of the fleet.
     """
@@ -43,7 +43,9 @@ def step_in_instances(facts: Facts) -> Iterator[Finding]:
             yield from _out_of_bounds(facts, step, step.instances, name, count)
 
 
-def _out_of_bounds(facts: Facts, step: StepSize, size: int, name: str, count: int) -> Iterator[Finding]:
+def _out_of_bounds(
+    facts: PreflightContext, step: StepSize, size: int, name: str, count: int
+) -> Iterator[Finding]:
     percent = 100 * size / count
     text = f"a {step.noun} of {count_in_words(size, 'instance')} is {percent:.3g} %"
     fleet = facts.fleet_in_words(name, count)
@@ -56,7 +58,7 @@ def _out_of_bounds(facts: Facts, step: StepSize, size: int, name: str, count: in
         yield error(Code.STEP_TOO_SMALL, f"{text} < {step.least} % of {fleet}", fix=fix)
 
 
-def retained(facts: Facts) -> Iterator[Finding]:
+def retained(facts: PreflightContext) -> Iterator[Finding]:
     for variant in facts.target.variants:
         for code, what, live, asked in _live_and_asked(facts, variant):
             if facts.retained.keeps(what) and None not in (live, asked) and live != asked:
@@ -66,14 +68,14 @@ def retained(facts: Facts) -> Iterator[Finding]:
 
 
 def _live_and_asked(
-    facts: Facts, variant: VariantConfig
+    facts: PreflightContext, variant: VariantConfig
 ) -> Iterator[tuple[Code, str, float | None, float | None]]:
     live = facts.live(variant.name)
     yield Code.COUNT_RETAINED, COUNT, facts.live_instances(variant.name), variant.initial_instances
     yield Code.WEIGHT_RETAINED, WEIGHT, live.desired_weight if live else None, variant.initial_weight
 
 
-def extra_instances(facts: Facts) -> Iterator[Finding]:
+def extra_instances(facts: PreflightContext) -> Iterator[Finding]:
     """
     Warn of two whole fleets side by side where they exceed the quota that an account starts with.
     """
@@ -90,7 +92,7 @@ def extra_instances(facts: Facts) -> Iterator[Finding]:
         yield warning(Code.EXTRA_INSTANCES, text, fix=fix)
 
 
-def _billed(facts: Facts) -> str:
+def _billed(facts: PreflightContext) -> str:
     waiting = facts.longest_wait
     return f", billed both for {duration_in_words(waiting)} and provisioning" if waiting else ""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE
 from airflow_guardrails.domain.deployment.strategies import Rolling
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.text import duration_in_words
 
@@ -15,19 +15,19 @@ _INF1 = "ml.inf1."
 _FALLBACK = "SageMaker ignores strategy and alarms for them, moves everything at once and does not bake"
 
 
-def no_guard(facts: Facts) -> Iterator[Finding]:
+def no_guard(facts: PreflightContext) -> Iterator[Finding]:
     if not facts.guardrails.alarms:
         text = "no alarm and no abort switch guard the update"
         yield _unguarded(facts, Code.NO_GUARD, text, fix="name alarms, or keep the abort switch")
 
 
-def only_switch(facts: Facts) -> Iterator[Finding]:
+def only_switch(facts: PreflightContext) -> Iterator[Finding]:
     if facts.guardrails.alarms and not facts.users_alarm_names:
         text = "the abort switch is the only guard: nothing undoes the update unless somebody throws it"
         yield warning(Code.ONLY_SWITCH, text, fix="name alarms, on the error rate and the latency at least")
 
 
-def no_bake(facts: Facts) -> Iterator[Finding]:
+def no_bake(facts: PreflightContext) -> Iterator[Finding]:
     if not facts.guardrails.total_bake:
         strategy = facts.guardrails.strategy
         name = strategy.name if strategy else "all at once, SageMaker's default,"
@@ -36,20 +36,20 @@ def no_bake(facts: Facts) -> Iterator[Finding]:
         yield _unguarded(facts, Code.NO_BAKE, text, fix=fix)
 
 
-def inf1(facts: Facts) -> Iterator[Finding]:
+def inf1(facts: PreflightContext) -> Iterator[Finding]:
     types = [kind for variant in facts.variant_configs for kind in variant.instance_types]
     if excluded := [kind for kind in dict.fromkeys(types) if kind.startswith(_INF1)]:
         text = f"instances are Inf1 ({', '.join(excluded)}): {_FALLBACK}"
         yield _unguarded(facts, Code.INF1, text, fix="use other instances, such as ml.inf2")
 
 
-def marketplace(facts: Facts) -> Iterator[Finding]:
+def marketplace(facts: PreflightContext) -> Iterator[Finding]:
     if facts.marketplace:
         text = f"containers are from AWS Marketplace: {_FALLBACK}"
         yield _unguarded(facts, Code.MARKETPLACE, text, fix="use a container of your own")
 
 
-def variant_names(facts: Facts) -> Iterator[Finding]:
+def variant_names(facts: PreflightContext) -> Iterator[Finding]:
     old, new = facts.serving_names, facts.target.variant_names
     if old and set(old) != set(new):
         text = (
@@ -60,7 +60,7 @@ def variant_names(facts: Facts) -> Iterator[Finding]:
         yield _unguarded(facts, Code.VARIANT_NAMES, text, fix=fix)
 
 
-def rolling(facts: Facts) -> Iterator[Finding]:
+def rolling(facts: PreflightContext) -> Iterator[Finding]:
     if not isinstance(facts.guardrails.strategy, Rolling):
         return
     for config in facts.configs:
@@ -73,7 +73,7 @@ def rolling(facts: Facts) -> Iterator[Finding]:
             yield error(Code.ROLLING_SERVERLESS, text, fix="use AllAtOnce, Canary or Linear")
 
 
-def serving_config_deleted(facts: Facts) -> Iterator[Finding]:
+def serving_config_deleted(facts: PreflightContext) -> Iterator[Finding]:
     name = facts.endpoint.endpoint_config_name
     if facts.serving is None and name is not None:
         text = (
@@ -84,7 +84,7 @@ def serving_config_deleted(facts: Facts) -> Iterator[Finding]:
         yield error(Code.SERVING_CONFIG_DELETED, text, fix=fix)
 
 
-def async_dropped(facts: Facts) -> Iterator[Finding]:
+def async_dropped(facts: PreflightContext) -> Iterator[Finding]:
     if facts.serving and facts.serving.asynchronous and not facts.target.asynchronous:
         text = (
             f"{facts.serving.name} has an AsyncInferenceConfig and {facts.target.name} has none: "
@@ -93,7 +93,7 @@ def async_dropped(facts: Facts) -> Iterator[Finding]:
         yield error(Code.ASYNC_DROPPED, text, fix="give the new configuration one, or make another endpoint")
 
 
-def schedule(facts: Facts) -> Iterator[Finding]:
+def schedule(facts: PreflightContext) -> Iterator[Finding]:
     """
     Compare the bakes and waits with SageMaker's limit and the task's; provisioning comes on top of them.
     """
@@ -108,7 +108,7 @@ def schedule(facts: Facts) -> Iterator[Finding]:
         yield warning(Code.SCHEDULE_EXCEEDS_WAIT, text, fix="raise max_wait, or shorten them")
 
 
-def _unguarded(facts: Facts, code: Code, text: str, *, fix: str) -> Finding:
+def _unguarded(facts: PreflightContext, code: Code, text: str, *, fix: str) -> Finding:
     """Make a finding of what takes the guards away: an error unless that is accepted."""
     if facts.allow_unguarded:
         return warning(code, text, fix=fix)

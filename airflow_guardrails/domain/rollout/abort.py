@@ -6,12 +6,14 @@ from collections.abc import Generator
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.effects import Ask, NoAnswer, Pause, SetSwitch
-from airflow_guardrails.domain.rollout.state import Watch
+from airflow_guardrails.domain.effects import Effect, NoAnswer, SetAbortSwitch, Sleep
+from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 
 
-def throw_switch(watch: Watch, at: datetime | None = None) -> Generator[Ask, Any, Watch | NoAnswer]:
+def throw_switch(
+    watch: RolloutState, at: datetime | None = None
+) -> Generator[Effect, Any, RolloutState | NoAnswer]:
     """
     Throw the abort switch of this rollout; return ``NoAnswer`` with the reason if it was not thrown.
 
@@ -20,9 +22,9 @@ def throw_switch(watch: Watch, at: datetime | None = None) -> Generator[Ask, Any
     refusal = watch.why_not_abort
     if refusal is not None or watch.switch is None:
         return NoAnswer(refusal or "it has no abort switch")
-    thrown = yield SetSwitch(watch.switch, THROWN)
+    thrown = yield SetAbortSwitch(watch.switch, THROWN)
     if isinstance(thrown, NoAnswer):
         return NoAnswer(f"the abort switch could not be thrown ({thrown.reason})")
     # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
-    yield Pause(PERIOD_SECONDS)
+    yield Sleep(PERIOD_SECONDS)
     return watch.thrown(at)

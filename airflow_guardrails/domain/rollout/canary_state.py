@@ -53,15 +53,15 @@ class Analysis:
     def due(self, now: datetime) -> bool:
         return self.asked_at is None or now - self.asked_at >= self.wish.every - _CLOCK
 
-    def wants_abort(self, *, last_call: bool) -> bool:
+    def wants_abort(self, *, abort_cutoff: bool) -> bool:
         """
         Say whether the update is to be undone.
 
-        :param last_call: whether it could not be any more if one waited.
+        :param abort_cutoff: whether it could not be any more if one waited.
         """
         if self.over:
             return False
-        return self.label is Label.FAIL or (last_call and self.wish.holds and self.passed_at is None)
+        return self.label is Label.FAIL or (abort_cutoff and self.wish.holds and self.passed_at is None)
 
     def judged(self, verdict: Verdict, at: datetime) -> Analysis:
         return replace(

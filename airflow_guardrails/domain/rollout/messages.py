@@ -20,7 +20,7 @@ _DOING = {
 }
 
 
-def narrate_stage(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm] | None) -> str:
+def stage_message(change: StageChange, *, strategy: Strategy | None, alarms: Sequence[Alarm] | None) -> str:
     """
     Say where a rollout stands: ``canary: 1 of 4 instances serve green; baking 10 min; 3 alarms OK``.
 
@@ -98,7 +98,7 @@ def _next_bake(strategy: Strategy | None, green: PendingDeployment, *, going: bo
     return strategy.termination_wait if first_is_over else strategy.bake or strategy.termination_wait
 
 
-def narrate_outcome(report: dict[str, Any]) -> str:
+def outcome_message(report: dict[str, Any]) -> str:
     """Say how a rollout ended, why, and what to do."""
     outcome = report["outcome"]
     if outcome is None:

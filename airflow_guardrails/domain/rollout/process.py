@@ -14,24 +14,24 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.domain.effects import (
-    AlarmHistory,
-    AlarmStates,
-    Ask,
-    DeleteSwitches,
-    Look,
-    MetricSeries,
+    DeleteAbortSwitches,
+    DescribeAlarmHistory,
+    DescribeAlarms,
+    DescribeEndpoint,
+    Effect,
+    GetMetricData,
+    LogMessage,
     NoAnswer,
-    Pause,
-    Rest,
-    Say,
-    SetSwitch,
+    SetAbortSwitch,
+    Sleep,
+    WaitForChange,
 )
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_process import analyse, judged_at, longest_pause
-from airflow_guardrails.domain.rollout.messages import narrate_stage, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import stage_message, when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import Cause, CauseKind, Report, find_cause, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import (
     Alarm,
@@ -43,18 +43,18 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.times import AwsClock
 
 __all__ = [
-    "AlarmHistory",
-    "AlarmStates",
-    "Ask",
-    "DeleteSwitches",
-    "Following",
-    "Look",
-    "MetricSeries",
+    "DeleteAbortSwitches",
+    "DescribeAlarmHistory",
+    "DescribeAlarms",
+    "DescribeEndpoint",
+    "Effect",
+    "GetMetricData",
+    "LogMessage",
     "NoAnswer",
-    "Pause",
-    "Rest",
-    "Say",
-    "SetSwitch",
+    "SetAbortSwitch",
+    "Sleep",
+    "WaitForChange",
+    "WaitPolicy",
     "conclude",
     "follow",
     "observe",
@@ -62,7 +62,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Following:
+class WaitPolicy:
     """
     How to wait.
 
@@ -82,7 +82,7 @@ class Following:
         return AwsClock(self.monotonic, as_of=as_of or self.began_at)
 
 
-def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watch, Report]]:
+def follow(watch: RolloutState, following: WaitPolicy) -> Generator[Effect, Any, tuple[RolloutState, Report]]:
     """
     Look until there is an outcome; return the watch and its report.
 
@@ -109,7 +109,7 @@ def follow(watch: Watch, following: Following) -> Generator[Ask, Any, tuple[Watc
 _SLOW_START = 60.0
 
 
-def _after_an_interruption(before: Watch, seen: Watch, every: float) -> Watch:
+def _after_an_interruption(before: RolloutState, seen: RolloutState, every: float) -> RolloutState:
     """Note that stages may be missing where the triggerer was away between the last look and this one."""
     recalled = before.last_look is None and before.as_of is not None
     if not recalled or seen.as_of is None or before.as_of is None:
@@ -118,12 +118,12 @@ def _after_an_interruption(before: Watch, seen: Watch, every: float) -> Watch:
     return replace(seen, stages_complete=seen.stages_complete and away <= every + _SLOW_START)
 
 
-def _rest(watch: Watch, pause: float, clock: AwsClock) -> Rest:
+def _rest(watch: RolloutState, pause: float, clock: AwsClock) -> WaitForChange:
     within, settles_in = clock.seconds_until(watch.deadline), watch.settles_in
     if settles_in is not None:
         within = min(within, settles_in.total_seconds())
     look = watch.last_look
-    return Rest(
+    return WaitForChange(
         name=watch.rollout.endpoint_name,
         seconds=pause,
         within=within,
@@ -132,18 +132,20 @@ def _rest(watch: Watch, pause: float, clock: AwsClock) -> Rest:
     )
 
 
-def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
+def observe(watch: RolloutState) -> Generator[Effect, Any, RolloutState]:
     """
     Take one look; say so where the rollout has moved on.
 
     :raises Unwatchable: if SageMaker will not say how the endpoint is.
     """
-    look = yield Look(watch.rollout.endpoint_name)
+    look = yield DescribeEndpoint(watch.rollout.endpoint_name)
     if isinstance(look, NoAnswer):
         if look.final:
             raise Unwatchable(look.reason, rollout_report(watch), denied=look.denied)
         if not watch.unanswered:
-            yield Say(f"SageMaker does not answer ({look.reason}); looking again", rollout_report(watch))
+            yield LogMessage(
+                f"SageMaker does not answer ({look.reason}); looking again", rollout_report(watch)
+            )
         return replace(watch, unanswered=True)
     seen = watch.after(look)
     for change in seen.stages[len(watch.stages) :]:
@@ -151,7 +153,7 @@ def observe(watch: Watch) -> Generator[Ask, Any, Watch]:
     return seen
 
 
-def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
+def conclude(watch: RolloutState) -> Generator[Effect, Any, Report]:
     """Find out why, while the alarms' history is fresh, clean up, and write the report."""
     cause, warnings = (yield from _investigate(watch)) if watch.outcome in _UNDONE else (None, ())
     if cause is not None and cause.kind is CauseKind.ABORT:
@@ -161,7 +163,7 @@ def conclude(watch: Watch) -> Generator[Ask, Any, Report]:
     return rollout_report(watch, cause=cause, warnings=warnings)
 
 
-def _clean_up(watch: Watch, switch: AbortSwitch) -> Generator[Ask, Any, list[str]]:
+def _clean_up(watch: RolloutState, switch: AbortSwitch) -> Generator[Effect, Any, list[str]]:
     """
     Reset the switch, and delete those of earlier rollouts; return what to warn of.
 
@@ -169,7 +171,7 @@ def _clean_up(watch: Watch, switch: AbortSwitch) -> Generator[Ask, Any, list[str
     update with RetainDeploymentConfig would, too.
     """
     warnings = []
-    reset = yield SetSwitch(switch, RESET)
+    reset = yield SetAbortSwitch(switch, RESET)
     if isinstance(reset, NoAnswer):
         warnings.append(f"The abort switch could not be reset ({reset.reason})")
     began, look = watch.started_at or watch.rollout.launched_at, watch.last_look
@@ -177,7 +179,7 @@ def _clean_up(watch: Watch, switch: AbortSwitch) -> Generator[Ask, Any, list[str
         return warnings
     named = look.rollback_alarms if isinstance(look, Endpoint) else ()
     keep = (switch.alarm_name, *named)
-    deleted = yield DeleteSwitches(watch.rollout.endpoint_name, keep, began)
+    deleted = yield DeleteAbortSwitches(watch.rollout.endpoint_name, keep, began)
     if isinstance(deleted, NoAnswer):
         warnings.append(
             f"Abort switches of earlier rollouts could not be deleted, and stay ({deleted.reason}); allow "
@@ -186,7 +188,7 @@ def _clean_up(watch: Watch, switch: AbortSwitch) -> Generator[Ask, Any, list[str
     return warnings
 
 
-def _thrown(watch: Watch, cause: Cause) -> Generator[Ask, Any, tuple[Watch, Cause]]:
+def _thrown(watch: RolloutState, cause: Cause) -> Generator[Effect, Any, tuple[RolloutState, Cause]]:
     """Tell an abort by the analysis of this task, before it was restarted, from one by somebody else."""
     watch = yield from judged_at(watch, cause.alarms[0].at)
     if watch.analysis is None or watch.analysis.acted_at is None:
@@ -200,28 +202,30 @@ _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILE
 _NOT_ABORTED = "The rollout could not be aborted at its time-out ({})"
 
 
-def _abort(watch: Watch, clock: AwsClock) -> Generator[Ask, Any, Watch]:
+def _abort(watch: RolloutState, clock: AwsClock) -> Generator[Effect, Any, RolloutState]:
     thrown = yield from throw_switch(watch, clock.now())
     if isinstance(thrown, NoAnswer):
         return watch.noting(_NOT_ABORTED.format(thrown.reason))
     aborting = thrown.aborting()
-    yield Say(f"The time is up: the abort switch is thrown; {_when(watch)}", rollout_report(aborting))
+    yield LogMessage(f"The time is up: the abort switch is thrown; {_when(watch)}", rollout_report(aborting))
     return aborting
 
 
-def _when(watch: Watch) -> str:
+def _when(watch: RolloutState) -> str:
     return when_an_abort_acts(watch.last_look, watch.rollout.guardrails)
 
 
-def _tell(change: StageChange, watch: Watch) -> Generator[Ask, Any, Watch]:
+def _tell(change: StageChange, watch: RolloutState) -> Generator[Effect, Any, RolloutState]:
     alarms = yield from _alarms(watch)
     guardrails = watch.rollout.guardrails
     strategy = guardrails.strategy if guardrails else None
-    yield Say(narrate_stage(change, strategy=strategy, alarms=alarms), rollout_report(watch))
+    yield LogMessage(stage_message(change, strategy=strategy, alarms=alarms), rollout_report(watch))
     return watch if alarms is None else (yield from _compare_definitions(watch, alarms))
 
 
-def _compare_definitions(watch: Watch, alarms: tuple[Alarm, ...]) -> Generator[Ask, Any, Watch]:
+def _compare_definitions(
+    watch: RolloutState, alarms: tuple[Alarm, ...]
+) -> Generator[Effect, Any, RolloutState]:
     """Notice that somebody has changed an alarm while it guards the rollout: it may not go off any more."""
     if not watch.definitions:
         known = (AlarmDefinition(name=alarm.name, settings=alarm.definition) for alarm in alarms)
@@ -230,7 +234,7 @@ def _compare_definitions(watch: Watch, alarms: tuple[Alarm, ...]) -> Generator[A
     new = [change for change in map(_guard_changed, changes) if change not in watch.warnings]
     for warning in new:
         watch = watch.noting(warning)
-        yield Say(warning, rollout_report(watch))
+        yield LogMessage(warning, rollout_report(watch))
     if new and watch.rollout.require_alarms_ok and watch.outcome is None:
         return (yield from _abort_for(watch, "; ".join(changes)))
     return watch
@@ -240,31 +244,31 @@ def _guard_changed(change: str) -> str:
     return f"{change[0].upper()}{change[1:]} while the update ran, and may guard it no more"
 
 
-def _abort_for(watch: Watch, reason: str) -> Generator[Ask, Any, Watch]:
+def _abort_for(watch: RolloutState, reason: str) -> Generator[Effect, Any, RolloutState]:
     if watch.thrown_at is not None:
         return watch
     thrown = yield from throw_switch(watch)
     if isinstance(thrown, NoAnswer):
         return watch.noting(f"The rollout could not be aborted ({thrown.reason})")
-    yield Say(f"The abort switch is thrown, because {reason}; {_when(watch)}", rollout_report(thrown))
+    yield LogMessage(f"The abort switch is thrown, because {reason}; {_when(watch)}", rollout_report(thrown))
     return thrown
 
 
-def _alarms(watch: Watch) -> Generator[Ask, Any, tuple[Alarm, ...] | None]:
+def _alarms(watch: RolloutState) -> Generator[Effect, Any, tuple[Alarm, ...] | None]:
     """Return how the alarms stand; None if nobody can say, which is not the same as that there are none."""
     if not watch.alarms:
         return () if watch.rollout.guardrails else None
-    states = yield AlarmStates(watch.alarms)
+    states = yield DescribeAlarms(watch.alarms)
     return None if isinstance(states, NoAnswer) else tuple(states)
 
 
-def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]]]:
+def _investigate(watch: RolloutState) -> Generator[Effect, Any, tuple[Cause, Sequence[str]]]:
     names, start, end = watch.alarms, watch.origin, watch.ended_at
     reason = watch.last_look.failure_reason if isinstance(watch.last_look, Endpoint) else None
     if not names or start is None or end is None:
         return _cause(watch, (), reason), ()
-    history = yield AlarmHistory(names, start, end)
-    states = yield AlarmStates(names)
+    history = yield DescribeAlarmHistory(names, start, end)
+    states = yield DescribeAlarms(names)
     warnings = [
         f"The cause may be incomplete: CloudWatch could not be asked ({answer.reason})"
         for answer in (history, states)
@@ -274,7 +278,7 @@ def _investigate(watch: Watch) -> Generator[Ask, Any, tuple[Cause, Sequence[str]
     return _cause(watch, tripped, reason), warnings
 
 
-def _cause(watch: Watch, tripped: tuple[AlarmTransition, ...], reason: str | None) -> Cause:
+def _cause(watch: RolloutState, tripped: tuple[AlarmTransition, ...], reason: str | None) -> Cause:
     thrown_for = CauseKind.TIMEOUT if watch.timed_out else CauseKind.ABORT
     if analysis := (watch.analysis if watch.analysis and watch.analysis.acted_at else None):
         thrown_for = CauseKind.JUDGE

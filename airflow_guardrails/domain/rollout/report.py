@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_guardrails.domain.preflight.findings import UNGUARDING
-from airflow_guardrails.domain.rollout.state import Outcome, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 
@@ -71,7 +71,9 @@ SCHEMA_VERSION = 1
 Report = dict[str, Any]
 
 
-def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequence[str] = ()) -> Report:
+def rollout_report(
+    watch: RolloutState, *, cause: Cause | None = None, warnings: Sequence[str] = ()
+) -> Report:
     """
     Say what became of a rollout, or how far it is where *outcome* is null.
 
@@ -105,7 +107,7 @@ def rollout_report(watch: Watch, *, cause: Cause | None = None, warnings: Sequen
     }
 
 
-def _unguarded_because(watch: Watch) -> str | None:
+def _unguarded_because(watch: RolloutState) -> str | None:
     if unguarding := [finding.text for finding in watch.findings if finding.code in UNGUARDING]:
         return unguarding[0]
     if watch.rollout.guardrails is not None:
@@ -115,7 +117,7 @@ def _unguarded_because(watch: Watch) -> str | None:
     return "the update was not seen with its alarms, so nobody here knows whether it had any"
 
 
-def _analysis_warnings(watch: Watch) -> tuple[str, ...]:
+def _analysis_warnings(watch: RolloutState) -> tuple[str, ...]:
     if watch.analysis is None:
         return ()
     return watch.analysis.warnings(succeeded=watch.outcome is Outcome.SUCCEEDED)

@@ -142,7 +142,7 @@ class StageChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class RolloutState:
     """
     Everything remembered of a rollout between two looks.
 
@@ -170,7 +170,7 @@ class Watch:
     analysis: Analysis | None = None
     outcome: Outcome | None = None
 
-    def after(self, look: EndpointLook) -> Watch:
+    def after(self, look: EndpointLook) -> RolloutState:
         watch = self._remember(look)
         suspected = watch._assess(look)  # noqa: SLF001 - the same class
         if suspected is None and watch.deadline is not None and look.seen_at >= watch.deadline:
@@ -178,20 +178,20 @@ class Watch:
         confirmed = suspected is Outcome.SUCCEEDED or suspected is self.suspected
         return replace(watch, suspected=suspected, outcome=suspected if confirmed else None)
 
-    def found(self, look: Endpoint) -> Watch:
+    def found(self, look: Endpoint) -> RolloutState:
         """Begin with an update that *look* found in flight: it may be over by the next one."""
         started_at = look.pending.started_at if look.pending else None
         return replace(self, seen_in_flight=True, rollout=replace(self.rollout, started_at=started_at))
 
-    def give_up(self) -> Watch:
+    def give_up(self) -> RolloutState:
         """End the watch by its deadline: what was seen once is then the best there is to say."""
         return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
 
-    def aborting(self) -> Watch:
+    def aborting(self) -> RolloutState:
         """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
         return replace(self.thrown(), timed_out=True, outcome=None)
 
-    def thrown(self, at: datetime | None = None) -> Watch:
+    def thrown(self, at: datetime | None = None) -> RolloutState:
         """
         Go on after the abort switch was thrown, for as long as a rollback may take.
 
@@ -210,7 +210,7 @@ class Watch:
             rollout = replace(rollout, deadline=max(rollout.deadline, at or rollout.deadline) + ABORTING)
         return replace(self, rollout=rollout, thrown_at=at)
 
-    def noting(self, warning: str) -> Watch:
+    def noting(self, warning: str) -> RolloutState:
         return replace(self, warnings=(*self.warnings, warning))
 
     @property
@@ -311,7 +311,7 @@ class Watch:
         known = self.stages[-1].at if self.stages else self.started_at or self.rollout.launched_at
         return self.last_look.seen_at if known and changed < known else changed
 
-    def _remember(self, look: EndpointLook) -> Watch:
+    def _remember(self, look: EndpointLook) -> RolloutState:
         watch = replace(
             self,
             last_look=look,
@@ -325,7 +325,7 @@ class Watch:
             return watch._in_flight(look)  # noqa: SLF001
         return replace(watch, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
 
-    def _in_flight(self, look: Endpoint) -> Watch:
+    def _in_flight(self, look: Endpoint) -> RolloutState:
         pending = look.pending
         assert pending is not None
         # What the update is seen to start from goes before what we were told. The target is not it: the

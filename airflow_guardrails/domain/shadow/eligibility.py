@@ -11,7 +11,7 @@ from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFacts:
+class ModelTraits:
     """What of a model decides whether it can be in a shadow test."""
 
     name: str
@@ -45,7 +45,7 @@ def production_of(endpoint: Endpoint, config: EndpointConfig) -> Production:
 def refusals(
     endpoint: Endpoint,
     config: EndpointConfig,
-    models: Sequence[ModelFacts],
+    models: Sequence[ModelTraits],
     *,
     shadow: ShadowVariant,
 ) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ def _of_the_instances(kind: str, variant: str) -> Iterator[str]:
         yield f"Inf1 instances take no shadow (variant {variant} has {kind})"
 
 
-def _of_the_model(model: ModelFacts) -> Iterator[str]:
+def _of_the_model(model: ModelTraits) -> Iterator[str]:
     if model.marketplace:
         yield f"AWS Marketplace containers take no shadow (model {model.name})"
     if model.multi_model:

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import Ask, Following, NoAnswer, Rest, Say
+from airflow_guardrails.domain.rollout.process import Effect, LogMessage, NoAnswer, WaitForChange, WaitPolicy
 from airflow_guardrails.domain.shadow.report import shadow_test_report
-from airflow_guardrails.domain.shadow.state import ShadowWatch
+from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 
 
 @dataclass(frozen=True, slots=True)
-class LookAtExperiment:
+class DescribeExperiment:
     """Wants an ``Experiment`` or a ``MissingExperiment``, or ``NoAnswer``."""
 
     name: str
@@ -31,19 +31,19 @@ class CountRequests:
     end: datetime
 
 
-ShadowAsk = Ask | LookAtExperiment | CountRequests
-ShadowSteps = Generator[ShadowAsk, Any, ShadowWatch]
+ShadowEffect = Effect | DescribeExperiment | CountRequests
+ShadowSteps = Generator[ShadowEffect, Any, ShadowTestState]
 
 
-def follow_test(watch: ShadowWatch, following: Following) -> ShadowSteps:
+def follow_test(watch: ShadowTestState, following: WaitPolicy) -> ShadowSteps:
     """
-    Look until there is an ending; return the watch.
+    Look until there is an outcome; return the watch.
 
     :raises Unwatchable: if SageMaker will not say how the test is.
     """
     pause, clock = 0.0, following.clock(watch.as_of)
     while True:
-        yield Rest(
+        yield WaitForChange(
             name=watch.name,
             seconds=pause,
             within=clock.seconds_until(watch.deadline),
@@ -53,29 +53,29 @@ def follow_test(watch: ShadowWatch, following: Following) -> ShadowSteps:
         watch = yield from observe_test(watch)
         if not watch.unanswered and watch.as_of is not None:
             clock.answered(watch.as_of)
-        if watch.ending is None and not clock.seconds_until(watch.deadline):
+        if watch.outcome is None and not clock.seconds_until(watch.deadline):
             watch = watch.give_up()
-        if watch.ending is not None:
+        if watch.outcome is not None:
             return watch
         pause = max(0.0, min(following.every, clock.seconds_until(watch.deadline)))
 
 
-def observe_test(watch: ShadowWatch) -> ShadowSteps:
+def observe_test(watch: ShadowTestState) -> ShadowSteps:
     """Take one look; say so where the test has moved on, and where nobody can say."""
-    look = yield LookAtExperiment(watch.name)
+    look = yield DescribeExperiment(watch.name)
     if isinstance(look, NoAnswer):
         if look.final:
             raise Unwatchable(look.reason, shadow_test_report(watch), denied=look.denied)
         return (yield from _unanswered(watch, look))
     seen = watch.after(look)
     if seen.look and (watch.look is None or watch.look.status is not seen.look.status):
-        yield Say(_standing(seen.look), shadow_test_report(seen))
+        yield LogMessage(_standing(seen.look), shadow_test_report(seen))
     if seen.is_to_count and seen.look:
         return (yield from _count(seen, seen.look))
     return replace(seen, unanswered=False) if seen.unanswered else seen
 
 
-def _count(watch: ShadowWatch, look: Experiment) -> ShadowSteps:
+def _count(watch: ShadowTestState, look: Experiment) -> ShadowSteps:
     names = (look.production_name, look.shadow_name)
     start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
     if start is None:
@@ -92,9 +92,9 @@ def _count(watch: ShadowWatch, look: Experiment) -> ShadowSteps:
     return replace(watch.having(counted), unanswered=False)
 
 
-def _unanswered(watch: ShadowWatch, answer: NoAnswer) -> ShadowSteps:
+def _unanswered(watch: ShadowTestState, answer: NoAnswer) -> ShadowSteps:
     if not watch.unanswered:
-        yield Say(f"AWS gives no answer ({answer.reason}); looking on", shadow_test_report(watch))
+        yield LogMessage(f"AWS gives no answer ({answer.reason}); looking on", shadow_test_report(watch))
     return replace(watch, unanswered=True)
 
 

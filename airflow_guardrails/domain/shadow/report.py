@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant
 
 SCHEMA_VERSION = 1
@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 ShadowReport = dict[str, Any]
 
 
-def shadow_test_report(watch: ShadowWatch) -> ShadowReport:
+def shadow_test_report(watch: ShadowTestState) -> ShadowReport:
     """
     Say what became of a shadow test, or how far it is.
 
@@ -23,7 +23,7 @@ def shadow_test_report(watch: ShadowWatch) -> ShadowReport:
     return {
         "schema_version": SCHEMA_VERSION,
         "name": watch.name,
-        "ending": watch.ending.value if watch.ending else None,
+        "outcome": watch.outcome.value if watch.outcome else None,
         "status": look.status.value if look else None,
         "reason": look.reason if look else None,
         "endpoint_name": look.endpoint_name if look else None,
@@ -41,9 +41,9 @@ def shadow_test_report(watch: ShadowWatch) -> ShadowReport:
     }
 
 
-def narrate_ending(report: ShadowReport) -> str:
+def shadow_test_message(report: ShadowReport) -> str:
     """Say how the wait ended, and what to do about it."""
-    return _SENTENCES[Ending(report["ending"])](report)
+    return _SENTENCES[ShadowTestOutcome(report["outcome"])](report)
 
 
 def _reached(report: ShadowReport) -> str:
@@ -81,11 +81,11 @@ def _timed_out(report: ShadowReport) -> str:
 
 
 _SENTENCES = {
-    Ending.REACHED: _reached,
-    Ending.CANCELLED: _cancelled,
-    Ending.NOT_FOUND: _not_found,
-    Ending.TOO_FEW_REQUESTS: _too_few,
-    Ending.TIMED_OUT: _timed_out,
+    ShadowTestOutcome.REACHED: _reached,
+    ShadowTestOutcome.CANCELLED: _cancelled,
+    ShadowTestOutcome.NOT_FOUND: _not_found,
+    ShadowTestOutcome.TOO_FEW_REQUESTS: _too_few,
+    ShadowTestOutcome.TIMED_OUT: _timed_out,
 }
 
 

@@ -25,7 +25,7 @@ class Until(str, Enum):
     ENDED = "Ended"
 
 
-class Ending(str, Enum):
+class ShadowTestOutcome(str, Enum):
     """How a wait ended."""
 
     REACHED = "Reached"
@@ -53,7 +53,7 @@ METRICS_SETTLE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShadowWatch:
+class ShadowTestState:
     """
     A wait for the shadow test *name*; :meth:`after` gives the next one.
 
@@ -76,18 +76,18 @@ class ShadowWatch:
     unanswered: bool = False
     as_of: datetime | None = None
     deadline: datetime | None = None
-    ending: Ending | None = None
+    outcome: ShadowTestOutcome | None = None
 
-    def after(self, look: ExperimentLook) -> ShadowWatch:
+    def after(self, look: ExperimentLook) -> ShadowTestState:
         if isinstance(look, Experiment):
             seen = replace(self, look=look, as_of=look.seen_at, missing_since=None, counted=False)
             return _judged(seen)
         since = self.missing_since or look.seen_at
         gone = look.seen_at - since >= GRACE
-        ending = Ending.NOT_FOUND if gone else None
-        return replace(self, as_of=look.seen_at, missing_since=since, ending=ending)
+        outcome = ShadowTestOutcome.NOT_FOUND if gone else None
+        return replace(self, as_of=look.seen_at, missing_since=since, outcome=outcome)
 
-    def waiting(self, longest: timedelta, *, otherwise: datetime) -> ShadowWatch:
+    def waiting(self, longest: timedelta, *, otherwise: datetime) -> ShadowTestState:
         """
         Stop waiting so long after the last answer.
 
@@ -95,12 +95,12 @@ class ShadowWatch:
         """
         return replace(self, deadline=(self.as_of or otherwise) + longest)
 
-    def having(self, requests: Mapping[str, float]) -> ShadowWatch:
+    def having(self, requests: Mapping[str, float]) -> ShadowTestState:
         """Take what has been counted since the last look."""
         return _judged(replace(self, requests=requests, counted=True))
 
-    def give_up(self) -> ShadowWatch:
-        return replace(self, ending=Ending.TIMED_OUT)
+    def give_up(self) -> ShadowTestState:
+        return replace(self, outcome=ShadowTestOutcome.TIMED_OUT)
 
     @property
     def is_to_count(self) -> bool:
@@ -134,11 +134,11 @@ class ShadowWatch:
         return min((self.requests or {"": 0.0}).values())
 
 
-def _judged(watch: ShadowWatch) -> ShadowWatch:
+def _judged(watch: ShadowTestState) -> ShadowTestState:
     assert watch.look is not None
     phase = _phase_of(watch.look)
     return replace(
-        watch, ending=_by_requests(watch, phase) if watch.min_requests else _by_phase(watch, phase)
+        watch, outcome=_by_requests(watch, phase) if watch.min_requests else _by_phase(watch, phase)
     )
 
 
@@ -149,17 +149,17 @@ def _phase_of(look: Experiment) -> Phase:
     return Phase.CANCELLED if look.phase is Phase.COMPLETED and not began else look.phase
 
 
-def _by_phase(watch: ShadowWatch, phase: Phase) -> Ending | None:
+def _by_phase(watch: ShadowTestState, phase: Phase) -> ShadowTestOutcome | None:
     if phase in _REACHED_IN[watch.until]:
-        return Ending.REACHED
-    return Ending.CANCELLED if phase is Phase.CANCELLED else None
+        return ShadowTestOutcome.REACHED
+    return ShadowTestOutcome.CANCELLED if phase is Phase.CANCELLED else None
 
 
-def _by_requests(watch: ShadowWatch, phase: Phase) -> Ending | None:
+def _by_requests(watch: ShadowTestState, phase: Phase) -> ShadowTestOutcome | None:
     if phase is Phase.CANCELLED:
-        return Ending.CANCELLED
+        return ShadowTestOutcome.CANCELLED
     if not watch.counted:
         return None
     if watch.has_enough:
-        return Ending.REACHED
-    return Ending.TOO_FEW_REQUESTS if phase is Phase.COMPLETED and watch.is_settled else None
+        return ShadowTestOutcome.REACHED
+    return ShadowTestOutcome.TOO_FEW_REQUESTS if phase is Phase.COMPLETED and watch.is_settled else None

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 HISTORY = timedelta(days=30)
 
 
-class Abortable:
+class RolloutInFlight:
     """The updates of one endpoint, seen by a task that has launched none of them."""
 
     def __init__(self, hook: GuardrailsHook, endpoint_name: str) -> None:
         self._hook = hook
         self._endpoint_name = endpoint_name
 
-    def in_flight(self, look: Endpoint, *, target: str, deadline: datetime) -> Watch:
+    def in_flight(self, look: Endpoint, *, target: str, deadline: datetime) -> RolloutState:
         """
         Return the watch over the update to *target* that is in flight, with its switch if that is known.
         """
@@ -45,7 +45,7 @@ class Abortable:
             adopted="foreign",
             deadline=deadline,
         )
-        watch = Watch(rollout=rollout, stages_complete=False)
+        watch = RolloutState(rollout=rollout, stages_complete=False)
         return watch.found(look).after(look) if switch else watch.after(look)
 
     def switch_of(self, look: Endpoint, *, target: str) -> AbortSwitch | None:
@@ -76,7 +76,7 @@ class Abortable:
                 raise
             return False
 
-    def thrown_before(self, look: EndpointLook, *, target: str | None) -> Watch | None:
+    def thrown_before(self, look: EndpointLook, *, target: str | None) -> RolloutState | None:
         """
         Return the watch over the last update, if its switch has been thrown; None if not, or nobody can tell.
 
@@ -97,7 +97,9 @@ class Abortable:
         history = self._hook.alarm_history([switch.alarm_name], start=start, end=look.seen_at)
         return max((entry.at for entry in history if entry.state is AlarmState.ALARM), default=None)
 
-    def _after_throw(self, switch: AbortSwitch, look: Endpoint, *, target: str, thrown_at: datetime) -> Watch:
+    def _after_throw(
+        self, switch: AbortSwitch, look: Endpoint, *, target: str, thrown_at: datetime
+    ) -> RolloutState:
         # It carried the switch, so it was accepted; it is over, so what serves instead is what was before.
         serving = look.endpoint_config_name
         rollout = Rollout(
@@ -109,7 +111,7 @@ class Abortable:
             adopted="foreign",
             started_at=thrown_at,
         )
-        return Watch(rollout=rollout, stages_complete=False, seen_in_flight=True).thrown(thrown_at)
+        return RolloutState(rollout=rollout, stages_complete=False, seen_in_flight=True).thrown(thrown_at)
 
     def _intents(self, target: str) -> dict[str, Intent]:
         """Return the intents to bring *target* into service, by owner; empty if they may not be read."""

@@ -11,14 +11,14 @@ from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.deployment.deadline import longest_watch
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
 from airflow_guardrails.domain.rollout.launch import Intent, Move, Whose, next_move, whose_update
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.times import read_moment
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
-from airflow_guardrails.operators._launch.adoption import Aftermath
+from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
-from airflow_guardrails.operators._launch.request import Wishes
+from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -70,7 +70,7 @@ class OwnRollout:
         self._log = log
         self._look_again = look_again
 
-    def find(self, look: EndpointLook) -> Watch | None:
+    def find(self, look: EndpointLook) -> RolloutState | None:
         """
         Return the watch over the rollout; None if nothing tells of any that this task instance has asked for.
 
@@ -94,9 +94,9 @@ class OwnRollout:
             return self._missing(target, own)
         if move not in _OF_OURS:
             return None
-        wishes = self._wishes(look, target=target, switch=switch)
+        wishes = self._launch_request(look, target=target, switch=switch)
         config = parse_endpoint_config(intents.config) if intents.config else None
-        aftermath = Aftermath(
+        aftermath = Adoption(
             wishes, hook=self._hook, intents=intents, target=config, warnings=tuple(intents.warnings)
         )
         return self._as_seen(aftermath.of(move, look, own), look, switch)
@@ -116,7 +116,7 @@ class OwnRollout:
         adopted = own is None and (switch is not None or self._task.has_waited or self._task.report)
         return move if adopted else Move.WAIT
 
-    def _as_seen(self, watch: Watch, look: Endpoint, switch: AbortSwitch | None) -> Watch:
+    def _as_seen(self, watch: RolloutState, look: Endpoint, switch: AbortSwitch | None) -> RolloutState:
         """Take strategy and alarms from what SageMaker says of this update, and of no other."""
         rollout = watch.rollout
         shown = rollout.is_shown_by(look) or (switch is not None and switch.is_named_by(look))
@@ -134,7 +134,7 @@ class OwnRollout:
         named = switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name)
         return switch in named or not any(other.is_for(look.pending_config_name) for other in named)
 
-    def _missing(self, target: str, own: Intent | None) -> Watch | None:
+    def _missing(self, target: str, own: Intent | None) -> RolloutState | None:
         if (own is None or own.accepted_at is None) and not self._task.has_waited:
             return None
         rollout = Rollout(
@@ -146,11 +146,11 @@ class OwnRollout:
             max_wait=longest_watch(_UNKNOWN),
             adopted="own",
         )
-        return Watch(rollout=rollout, stages_complete=False)
+        return RolloutState(rollout=rollout, stages_complete=False)
 
-    def _wishes(self, look: Endpoint, *, target: str, switch: AbortSwitch | None) -> Wishes:
+    def _launch_request(self, look: Endpoint, *, target: str, switch: AbortSwitch | None) -> LaunchRequest:
         guardrails = look.guardrails or _UNKNOWN
-        return Wishes(
+        return LaunchRequest(
             endpoint_name=self._endpoint_name,
             target=target,
             guardrails=guardrails,

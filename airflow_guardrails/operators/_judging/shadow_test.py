@@ -29,7 +29,7 @@ METRICS_LAG = timedelta(minutes=3)
 
 
 @dataclass(kw_only=True)
-class Judging:
+class ShadowTestJudge:
     """
     How a shadow test is judged.
 

@@ -19,7 +19,7 @@ from airflow_guardrails.domain.rollout.launch import (
     outcome_unwatched,
     whose_update,
 )
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import (
@@ -30,7 +30,7 @@ from airflow_guardrails.exceptions import (
     LaunchUnknown,
 )
 from airflow_guardrails.operators._launch.intent_store import IntentStore
-from airflow_guardrails.operators._launch.request import Wishes
+from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -55,7 +55,7 @@ _BROUGHT_BY_ANOTHER = (
 )
 
 
-class Aftermath:
+class Adoption:
     """
     The moves that ask for no update; each ends in a watch, or in an error that says what to do.
 
@@ -64,7 +64,7 @@ class Aftermath:
 
     def __init__(
         self,
-        wishes: Wishes,
+        wishes: LaunchRequest,
         *,
         hook: GuardrailsHook,
         intents: IntentStore,
@@ -77,7 +77,7 @@ class Aftermath:
         self.target = target
         self.warnings = tuple(warnings)
 
-    def of(self, move: Move, look: EndpointLook, own: Intent | None) -> Watch:
+    def of(self, move: Move, look: EndpointLook, own: Intent | None) -> RolloutState:
         if not isinstance(look, Endpoint):
             raise EndpointNotFound(
                 f"Endpoint {self.wishes.endpoint_name} does not exist in {self.hook.conn_region_name}: "
@@ -95,7 +95,7 @@ class Aftermath:
             return self._inquire(look, own)
         raise self._refusal(look)
 
-    def _adopt(self, look: Endpoint, own: Intent | None) -> Watch:
+    def _adopt(self, look: Endpoint, own: Intent | None) -> RolloutState:
         # The serving configuration stays the old one while an update runs.
         rollout = self._rollout(look, previous=look.endpoint_config_name)
         whose = whose_update(look, own=own, switch_named=self.wishes.switch.is_named_by(look))
@@ -115,7 +115,7 @@ class Aftermath:
             self.intents.mark_accepted(accepted)
         return self._watch(replace(rollout, adopted="own", launched_at=accepted)).found(look)
 
-    def _resume(self, look: Endpoint, own: Intent) -> Watch:
+    def _resume(self, look: Endpoint, own: Intent) -> RolloutState:
         """Go on where an earlier try has stopped."""
         accepted = own.accepted_at or own.written_at
         moved = look.last_modified_at is not None and look.last_modified_at > accepted
@@ -131,7 +131,7 @@ class Aftermath:
         )
         return self._watch(rollout)
 
-    def _finish(self, look: Endpoint, own: Intent | None) -> Watch:
+    def _finish(self, look: Endpoint, own: Intent | None) -> RolloutState:
         if self._last_was_another(look):
             rollout = replace(
                 self._rollout(look, previous=None), adopted="foreign", guardrails=None, switch=None
@@ -145,7 +145,7 @@ class Aftermath:
         )
         return self._watch(rollout, seen_in_flight=True, last_look=look, outcome=Outcome.SUCCEEDED)
 
-    def _already_live(self, look: Endpoint, *, perhaps: bool) -> Watch:
+    def _already_live(self, look: Endpoint, *, perhaps: bool) -> RolloutState:
         name, target = self.wishes.endpoint_name, self.wishes.target
         if self.wishes.if_already_live == "succeed":
             rollout = replace(
@@ -164,7 +164,7 @@ class Aftermath:
             "if_already_live='succeed' if it may be there already"
         )
 
-    def _inquire(self, look: Endpoint, own: Intent | None) -> Watch:
+    def _inquire(self, look: Endpoint, own: Intent | None) -> RolloutState:
         """An earlier try may have asked, and another configuration serves: was the update undone?"""
         name, target = self.wishes.endpoint_name, self.wishes.target
         if own is None:
@@ -264,5 +264,5 @@ class Aftermath:
             return replace(rollout, max_wait=self.wishes.longest_of_all)
         return rollout
 
-    def _watch(self, rollout: Rollout, **remembered: Any) -> Watch:
-        return Watch(rollout=rollout, warnings=self.warnings, stages_complete=False, **remembered)
+    def _watch(self, rollout: Rollout, **remembered: Any) -> RolloutState:
+        return RolloutState(rollout=rollout, warnings=self.warnings, stages_complete=False, **remembered)

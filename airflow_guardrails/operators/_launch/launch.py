@@ -18,16 +18,16 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
 from airflow_guardrails.operators._launch.abort_switch import SwitchMaker
-from airflow_guardrails.operators._launch.adoption import Aftermath
+from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.preflight import check
-from airflow_guardrails.operators._launch.request import Wishes
+from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -71,7 +71,7 @@ class Launch:
 
     def __init__(
         self,
-        wishes: Wishes,
+        wishes: LaunchRequest,
         *,
         hook: GuardrailsHook,
         intents: IntentStore,
@@ -105,19 +105,19 @@ class Launch:
             wishes.switch, target=wishes.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
 
-    def run(self) -> Watch:
+    def run(self) -> RolloutState:
         watch = self._run()
         # An endpoint that needed no update of ours had nothing to be compared.
         needless = watch.outcome is Outcome.SUCCEEDED and watch.rollout.adopted == "foreign"
         return watch if needless else self.wishes.analysed(watch)
 
-    def learn_start(self, watch: Watch) -> None:
+    def learn_start(self, watch: RolloutState) -> None:
         """Keep the update's StartTime for a retry, as soon as a look has shown it."""
         known = self.own.started_at if self.own else None
         if watch.started_at is not None and watch.rollout.adopted != "foreign" and known is None:
             self.intents.mark_started(watch.started_at)
 
-    def _run(self) -> Watch:
+    def _run(self) -> RolloutState:
         look = self._look_until_free()
         move = self._next_move(look)
         if move is Move.LAUNCH and isinstance(look, Endpoint):
@@ -234,7 +234,7 @@ class Launch:
 
     # The one call that changes what is served.
 
-    def _ask(self, look: Endpoint) -> Watch:
+    def _ask(self, look: Endpoint) -> RolloutState:
         wishes = self.wishes
         self.log.info(
             "Updating endpoint %s from %s to %s - %s",
@@ -261,7 +261,7 @@ class Launch:
         self.intents.mark_accepted(accepted_at)
         return self._watch(rollout)
 
-    def _after_refusal(self, error: ClientError) -> Watch:
+    def _after_refusal(self, error: ClientError) -> RolloutState:
         """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
         name, said = self.wishes.endpoint_name, errors.text_for_people(error)
         self._take_back()
@@ -281,7 +281,7 @@ class Launch:
             f"Another update of endpoint {name} is in progress; this one was not accepted: {said}"
         ) from error
 
-    def _after_lost_answer(self, error: Exception, rollout: Rollout, *, before: Endpoint) -> Watch:
+    def _after_lost_answer(self, error: Exception, rollout: Rollout, *, before: Endpoint) -> RolloutState:
         """
         Look for the whole grace period whether the update runs: reads may lag behind it.
 
@@ -307,7 +307,9 @@ class Launch:
                 ) from error
             self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
 
-    def _seen_since(self, look: Endpoint, asked: Intent, rollout: Rollout, before: Endpoint) -> Watch | None:
+    def _seen_since(
+        self, look: Endpoint, asked: Intent, rollout: Rollout, before: Endpoint
+    ) -> RolloutState | None:
         """
         Return the watch over the update if *look* shows it; it began after it was asked for, so it is ours.
 
@@ -328,7 +330,7 @@ class Launch:
         over = self._watch(replace(rollout, launched_at=look.seen_at, adopted="own"))
         return replace(over, seen_in_flight=ran)
 
-    def _as_it_is(self, look: Endpoint) -> Watch:
+    def _as_it_is(self, look: Endpoint) -> RolloutState:
         """Report an endpoint that needs no update: what it serves is the target, and was before."""
         assert look.endpoint_config_name is not None
         rollout = Rollout(
@@ -339,11 +341,11 @@ class Launch:
         )
         return replace(self._watch(rollout), stages_complete=False, last_look=look, outcome=Outcome.SUCCEEDED)
 
-    def _watch(self, rollout: Rollout) -> Watch:
-        return Watch(rollout=rollout, warnings=self._warnings, findings=self.findings)
+    def _watch(self, rollout: Rollout) -> RolloutState:
+        return RolloutState(rollout=rollout, warnings=self._warnings, findings=self.findings)
 
-    def _adoption(self) -> Aftermath:
-        return Aftermath(
+    def _adoption(self) -> Adoption:
+        return Adoption(
             self.wishes, hook=self.hook, intents=self.intents, target=self._target, warnings=self._warnings
         )
 

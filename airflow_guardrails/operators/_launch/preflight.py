@@ -14,14 +14,14 @@ from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_co
 from airflow_guardrails.domain.canary.evidence import published_until, requests_of
 from airflow_guardrails.domain.judge.evidence import HISTORY
 from airflow_guardrails.domain.preflight import preflight
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding
 from airflow_guardrails.domain.rollout.report import rollout_report
-from airflow_guardrails.domain.rollout.state import Watch
+from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import AlarmNotFound, EndpointConfigNotFound, PreflightFailed
-from airflow_guardrails.operators._launch.request import Wishes
+from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
@@ -31,7 +31,12 @@ _AN_HOUR = timedelta(hours=1)
 
 
 def check(
-    wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, log: Any, target: EndpointConfig | None = None
+    wishes: LaunchRequest,
+    look: Endpoint,
+    *,
+    hook: GuardrailsHook,
+    log: Any,
+    target: EndpointConfig | None = None,
 ) -> tuple[Finding, ...]:
     """
     Return what was found and does not stop the update; each warning is logged.
@@ -49,8 +54,8 @@ def check(
 
 
 def gather(
-    wishes: Wishes, look: Endpoint, *, hook: GuardrailsHook, target: EndpointConfig | None = None
-) -> Facts:
+    wishes: LaunchRequest, look: Endpoint, *, hook: GuardrailsHook, target: EndpointConfig | None = None
+) -> PreflightContext:
     target = target or _config(wishes.target, hook)
     if target is None:
         raise EndpointConfigNotFound(
@@ -61,7 +66,7 @@ def gather(
     switch = wishes.switch.alarm_name
     names = [name for name in wishes.guardrails.alarms if name != switch]
     traffic, past, unread = _traffic(look, hook) if wishes.analysis else ({}, {}, None)
-    return Facts(
+    return PreflightContext(
         endpoint=look,
         serving=serving,
         target=target,
@@ -118,10 +123,10 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
     return traffic, past, None
 
 
-def _failure(wishes: Wishes, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
+def _failure(wishes: LaunchRequest, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
     rollout = wishes.rollout(previous=look.endpoint_config_name, target=None)
-    watch = wishes.analysed(Watch(rollout=rollout, findings=findings))
+    watch = wishes.analysed(RolloutState(rollout=rollout, findings=findings))
     lines = "\n".join(f"- {finding}" for finding in findings)
     return (AlarmNotFound if missing else PreflightFailed)(
         f"The update of {wishes.endpoint_name} to {wishes.target} was not asked for. Found:\n{lines}",

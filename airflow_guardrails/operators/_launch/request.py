@@ -9,14 +9,14 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_watch
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class LaunchRequest:
     """
     What the DAG author asks of the launch.
 
@@ -75,6 +75,6 @@ class Wishes:
         """How long SageMaker itself may take, however long this task was to wait."""
         return max(longest_watch(self.guardrails), self.max_wait or timedelta(0))
 
-    def analysed(self, watch: Watch) -> Watch:
+    def analysed(self, watch: RolloutState) -> RolloutState:
         """Add the analysis to a watch, if one is wanted."""
         return watch if self.analysis is None else replace(watch, analysis=Analysis(wish=self.analysis))

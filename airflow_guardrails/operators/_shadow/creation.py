@@ -38,7 +38,7 @@ MOST_ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class CreatedTest:
     """The test that there is now; *adopted* where an earlier try of this task has made it."""
 
     name: str
@@ -47,7 +47,7 @@ class Made:
 
 
 @dataclass(kw_only=True)
-class Creation:
+class ShadowTestCreation:
     """
     One creation; :meth:`run` returns what was made or found.
 
@@ -67,7 +67,7 @@ class Creation:
     tags: Mapping[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def run(self) -> Made:
+    def run(self) -> CreatedTest:
         name = guarded_name(self.prefix, self.context, self.test.content)
         for attempt in range(1, MOST_ATTEMPTS + 1):
             made = self._attempt(name if attempt == 1 else f"{name}-{attempt}")
@@ -78,12 +78,12 @@ class Creation:
             "see to their reasons before there is another"
         )
 
-    def _attempt(self, name: str) -> Made | None:
+    def _attempt(self, name: str) -> CreatedTest | None:
         """None if the test of this name was cancelled, so that another one is due."""
         look = self.hook.look_at_experiment(name)
         return self._adopt(look) if isinstance(look, Experiment) else self._create(name)
 
-    def _adopt(self, look: Experiment) -> Made | None:
+    def _adopt(self, look: Experiment) -> CreatedTest | None:
         if look.phase is Phase.CANCELLED:
             self.log.info("Shadow test %s was cancelled (%s): another one is due", look.name, look.reason)
             return None
@@ -93,9 +93,9 @@ class Creation:
                 "changed it. Stop it and delete it, and clear this task"
             )
         self.log.info("Shadow test %s is %s: an earlier try has made it", look.name, look.status.value)
-        return Made(name=look.name, adopted=True)
+        return CreatedTest(name=look.name, adopted=True)
 
-    def _create(self, name: str) -> Made | None:
+    def _create(self, name: str) -> CreatedTest | None:
         endpoint, production = find_production(
             self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self._warn
         )
@@ -119,7 +119,7 @@ class Creation:
             )
         except (ClientError, BotoCoreError) as error:
             return self._after_refusal(name, error)
-        return Made(name=name, adopted=False, warnings=tuple(self.warnings))
+        return CreatedTest(name=name, adopted=False, warnings=tuple(self.warnings))
 
     def _warn(self, warning: str) -> None:
         self.log.warning(warning)
@@ -135,7 +135,7 @@ class Creation:
         shadow, source = self.test.shadow, f"{production.model_name} ({production.variant_name})"
         return f"model {shadow.model_name} gets {shadow.sampling_percentage} % of the requests to {source}"
 
-    def _after_refusal(self, name: str, error: Exception) -> Made | None:
+    def _after_refusal(self, name: str, error: Exception) -> CreatedTest | None:
         """Tell a refusal from an answer that got lost on its way: then the test may well be there."""
         if isinstance(error, ClientError) and errors.is_access_denied(error):
             raise error

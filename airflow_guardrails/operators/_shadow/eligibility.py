@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
-from airflow_guardrails.domain.shadow.eligibility import ModelFacts, Production, production_of, refusals
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits, Production, production_of, refusals
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
@@ -40,7 +40,7 @@ def find_production(
 
 
 def refuse(
-    endpoint: Endpoint, config: EndpointConfig, models: Sequence[ModelFacts], *, shadow: ShadowVariant
+    endpoint: Endpoint, config: EndpointConfig, models: Sequence[ModelTraits], *, shadow: ShadowVariant
 ) -> None:
     """:raises ShadowTestRefused: if it can have no such shadow; the text says all that is in the way."""
     if reasons := refusals(endpoint, config, models, shadow=shadow):
@@ -50,7 +50,7 @@ def refuse(
 
 def models_of(
     config: EndpointConfig, shadow_model_name: str, *, hook: GuardrailsHook, warn: Warn
-) -> list[ModelFacts]:
+) -> list[ModelTraits]:
     """
     Describe the models of *config* and of the shadow; those of production may be gone.
 

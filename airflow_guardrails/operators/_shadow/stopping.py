@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.shadow.report import ShadowReport
-from airflow_guardrails.domain.shadow.state import ShadowWatch
+from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.shadow.stop import STOPPABLE, Action, why_not_carried_out
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Stopping:
+class StopRequest:
     """One stop of one test, from the request for it to the endpoint that is at rest again."""
 
     action: Action
@@ -34,16 +34,16 @@ class Stopping:
     pause: float
     deadline: float  # on the clock *monotonic*
 
-    def ask(self, watch: ShadowWatch) -> ShadowWatch:
+    def ask(self, watch: ShadowTestState) -> ShadowTestState:
         """
         Look until the test takes the stop, and ask for it; return at once where it is over or stopping.
 
-        The watch has an ending where the test is over, does not exist, or took no stop before the deadline.
+        The state has an outcome where the test is over, does not exist, or took no stop before the deadline.
         """
         while True:
             watch = watch.after(self.hook.look_at_experiment(watch.name))
             look = watch.look
-            if watch.ending is not None or (look and look.phase is Phase.STOPPING):
+            if watch.outcome is not None or (look and look.phase is Phase.STOPPING):
                 return watch
             if look and not watch.missing_since and look.status in STOPPABLE and self._is_taken(look):
                 return watch

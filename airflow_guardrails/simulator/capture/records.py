@@ -15,7 +15,7 @@ from uuid import UUID
 
 from airflow_guardrails.simulator.sagemaker.capture_rules import BASE64, CaptureRule
 from airflow_guardrails.simulator.serving.containers import Answer
-from airflow_guardrails.simulator.serving.traffic import Asked
+from airflow_guardrails.simulator.serving.traffic import InvocationRequest
 
 EVENT_VERSION = "0"
 
@@ -30,7 +30,7 @@ class Exchange:
     :param source: the invocationSource; None leaves it out.
     """
 
-    asked: Asked
+    asked: InvocationRequest
     answer: Answer
     content_type: str
     event: int

@@ -20,7 +20,7 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker import shadows
 from airflow_guardrails.simulator.sagemaker.fleets import variants_of
 from airflow_guardrails.simulator.sagemaker.listing import page
-from airflow_guardrails.simulator.sagemaker.resources import Kind, Model, Resource, Shelf
+from airflow_guardrails.simulator.sagemaker.resources import Kind, Model, Resource, ResourceStore
 from airflow_guardrails.simulator.sagemaker.tags import Tags
 
 Request = Mapping[str, Any]
@@ -50,8 +50,8 @@ class Catalogue:
         self._arn_prefix = arn_prefix
         self._account_id = account_id
         self._knobs = knobs
-        self._models = Shelf(_MODEL, clock=clock, arn=self.arn)
-        self._configs = Shelf(_CONFIG, clock=clock, arn=self.arn)
+        self._models = ResourceStore(_MODEL, clock=clock, arn=self.arn)
+        self._configs = ResourceStore(_CONFIG, clock=clock, arn=self.arn)
         self.tags = Tags(self._not_found, knobs=knobs)
 
     def arn(self, kind: str, name: str) -> str:
@@ -118,12 +118,12 @@ class Catalogue:
             )
         self._models.find(variant["ModelName"])
 
-    def _add(self, shelf: Shelf, request: Request) -> Resource:
+    def _add(self, shelf: ResourceStore, request: Request) -> Resource:
         resource = shelf.add(request)
         self.tags.start(resource.arn, request)
         return resource
 
-    def _remove(self, shelf: Shelf, name: str) -> Answer:
+    def _remove(self, shelf: ResourceStore, name: str) -> Answer:
         self.tags.forget(shelf.remove(name).arn)
         return {}
 

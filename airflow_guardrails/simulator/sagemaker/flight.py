@@ -18,7 +18,7 @@ class Wait:
     final: bool = False
 
 
-class Undone(Exception):
+class Rollback(Exception):
     """Thrown into an update that must not go on; *ends_in* is Failed where there is no way back."""
 
     def __init__(self, reason: str | None, *, ends_in: str = "InService") -> None:
@@ -30,7 +30,7 @@ class Undone(Exception):
 Steps = Generator[Wait, None, None]
 
 
-def _nothing_to_see() -> Undone | None:
+def _nothing_to_see() -> Rollback | None:
     return None
 
 
@@ -48,7 +48,7 @@ class Flight:
         steps: Steps,
         *,
         changed: Callable[[], None],
-        look: Callable[[], Undone | None] = _nothing_to_see,
+        look: Callable[[], Rollback | None] = _nothing_to_see,
         look_every: Callable[[], float] = lambda: 10.0,
     ) -> None:
         self.started_at: datetime = clock.now()
@@ -64,7 +64,7 @@ class Flight:
     def start(self) -> None:
         self._move(lambda: next(self._steps))
 
-    def deadline(self, seconds: float, undone: Callable[[], Undone]) -> None:
+    def deadline(self, seconds: float, undone: Callable[[], Rollback]) -> None:
         self._timers.append(self._clock.after(seconds, lambda: self.interrupt(undone())))
 
     def end_after(self, seconds: float, action: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Flight:
         passed = (self._clock.now() - self.started_at).total_seconds()
         self._timers.append(self._clock.after(max(seconds - passed, 0), cut))
 
-    def interrupt(self, undone: Undone) -> None:
+    def interrupt(self, undone: Rollback) -> None:
         if self._wait is not None and not self._wait.final:
             self._move(lambda: self._steps.throw(undone))
 

@@ -17,7 +17,7 @@ from airflow_guardrails.simulator.sagemaker.endpoints import Description, Endpoi
 _SECOND = timedelta(seconds=1)
 
 
-class Looks:
+class ReadModel:
     """DescribeEndpoint and ListEndpoints lag in their own ways, and the former can be asked too often."""
 
     def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random) -> None:

@@ -72,7 +72,7 @@ class Kind:
     not_found: Callable[[str], ValidationException]
 
 
-class Shelf:
+class ResourceStore:
     """All resources of one kind, by name."""
 
     def __init__(self, kind: Kind, *, clock: Clock, arn: Callable[[str, str], str]) -> None:

@@ -24,16 +24,16 @@ from airflow_guardrails.simulator.sagemaker.catalogue import Answer, Catalogue, 
 from airflow_guardrails.simulator.sagemaker.describing import describe
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.events import Announcements
-from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Lives, OpenCaptures
-from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentLooks
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import ExperimentLifecycle, OpenCaptures
+from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentReadModel
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant, launch, variants_of
 from airflow_guardrails.simulator.sagemaker.listing import page
-from airflow_guardrails.simulator.sagemaker.looking import Looks
+from airflow_guardrails.simulator.sagemaker.looking import ReadModel
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts import deployments, routing, updates
-from airflow_guardrails.simulator.sagemaker.rollouts.departures import Departures
-from airflow_guardrails.simulator.sagemaker.rollouts.deployments import Ground, HealthChecks
+from airflow_guardrails.simulator.sagemaker.rollouts.departures import DeploymentRunner
+from airflow_guardrails.simulator.sagemaker.rollouts.deployments import DeploymentContext, HealthChecks
 from airflow_guardrails.simulator.sagemaker.rollouts.guards import AlarmStates, Guards
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, alarm_names, all_at_once
 from airflow_guardrails.simulator.sagemaker.rollouts.rolling import roll
@@ -80,15 +80,15 @@ class SageMaker:
         self._captured = captured
         self._guards = Guards(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
-        self._ground = Ground(clock=clock, knobs=knobs, containers=containers)
-        self._looks = Looks(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
+        self._ground = DeploymentContext(clock=clock, knobs=knobs, containers=containers)
+        self._looks = ReadModel(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
         self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_UPDATES_REMEMBERED)
         self._endpoints: dict[str, Endpoint] = {}
         self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
-        self._departures = Departures(
+        self._departures = DeploymentRunner(
             clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
         )
-        self._lives = Lives(
+        self._lives = ExperimentLifecycle(
             hosting=self,
             catalogue=self.catalogue,
             captured=captured,
@@ -98,7 +98,7 @@ class SageMaker:
         )
         self.experiments = Experiments(
             lives=self._lives,
-            looks=ExperimentLooks(
+            looks=ExperimentReadModel(
                 clock=clock,
                 knobs=knobs,
                 rng=experiments_rng or random.Random(0),  # noqa: S311 - the same

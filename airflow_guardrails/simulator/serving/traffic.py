@@ -56,7 +56,7 @@ def endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator
         yield from rows
 
 
-class Asked(NamedTuple):
+class InvocationRequest(NamedTuple):
     """One request; *event* numbers it among all, *inference_id* is the caller's own, if there is one."""
 
     body: bytes
@@ -71,13 +71,13 @@ class Batch:
     endpoint_name: str
     content_type: str
     accept: str | None
-    asked: tuple[Asked, ...]
+    asked: tuple[InvocationRequest, ...]
 
     @property
     def bodies(self) -> list[bytes]:
         return [one.body for one in self.asked]
 
-    def only(self, asked: Iterable[Asked]) -> Batch:
+    def only(self, asked: Iterable[InvocationRequest]) -> Batch:
         return replace(self, asked=tuple(asked))
 
 
@@ -230,9 +230,10 @@ class Traffic:
                 self._send(route, its_own)
                 self._mirror(route, its_own)
 
-    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[Asked, ...]:
+    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[InvocationRequest, ...]:
         return tuple(
-            Asked(body, self._event_rng.getrandbits(128), inference_id) for body, inference_id in requests
+            InvocationRequest(body, self._event_rng.getrandbits(128), inference_id)
+            for body, inference_id in requests
         )
 
     def _routes(self, endpoint_name: str) -> list[Route]:

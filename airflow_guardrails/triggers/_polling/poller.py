@@ -21,12 +21,12 @@ from typing import Any, Generic
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.polling import Line, Round, Status, Vigil, next_at, plan_round
-from airflow_guardrails.domain.rollout.process import Rest
+from airflow_guardrails.domain.polling import ListedStatus, PendingLook, PollPlan, Status, next_at, plan_poll
+from airflow_guardrails.domain.rollout.process import WaitForChange
 from airflow_guardrails.triggers._bounds import within
 from airflow_guardrails.triggers._polling.connection import SharedConnection
-from airflow_guardrails.triggers._polling.resource import Kind, Seen
-from airflow_guardrails.triggers._polling.throttle import Pace
+from airflow_guardrails.triggers._polling.resource import PolledResource, Seen
+from airflow_guardrails.triggers._polling.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ WIDEST_SPACING = 0.1
 class _Request(Generic[Seen]):
     """One wait's next look."""
 
-    vigil: Vigil
+    vigil: PendingLook
     look: asyncio.Future[Seen]
 
 
@@ -69,7 +69,9 @@ class Poller(Generic[Seen]):
     :param begins_after: seconds before its first round, so that many pollers do not keep step.
     """
 
-    def __init__(self, connection: SharedConnection, kind: Kind[Seen], *, begins_after: float = 0.0) -> None:
+    def __init__(
+        self, connection: SharedConnection, kind: PolledResource[Seen], *, begins_after: float = 0.0
+    ) -> None:
         self._connection = connection
         self._kind = kind
         self._begins_at = _now() + begins_after
@@ -81,7 +83,7 @@ class Poller(Generic[Seen]):
         self._listing: dict[Status, asyncio.Task[None]] = {}
         self._lists = _Lists()
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
-        self._pace = Pace()
+        self._pace = Throttle()
         self._wake = asyncio.Event()
         self._wakes_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
@@ -128,7 +130,7 @@ class Poller(Generic[Seen]):
         self._under_way.clear()
         self._rest()
 
-    async def next_look(self, rest: Rest, *, every: float, gap: float, until: float) -> Seen:
+    async def next_look(self, rest: WaitForChange, *, every: float, gap: float, until: float) -> Seen:
         """
         Look when it is worth it.
 
@@ -154,11 +156,11 @@ class Poller(Generic[Seen]):
             if not requests and self._requests.get(rest.name) is requests:
                 del self._requests[rest.name]
 
-    def _request(self, rest: Rest, *, every: float, gap: float, until: float) -> _Request[Seen]:
+    def _request(self, rest: WaitForChange, *, every: float, gap: float, until: float) -> _Request[Seen]:
         now, name = _now(), rest.name
         # The first look in the gap comes at another time for each, or they would all come together for ever.
         described_at = self._described_at.setdefault(name, now - gap * _fraction(name))
-        vigil = Vigil(
+        vigil = PendingLook(
             name=name,
             due=now + rest.seconds,
             every=every,
@@ -200,7 +202,7 @@ class Poller(Generic[Seen]):
             log.exception("A round of looks failed; the next one begins in a second")
             await asyncio.sleep(1)
 
-    def _plan(self) -> Round:
+    def _plan(self) -> PollPlan:
         now, lists = _now(), self._lists
         if now >= lists.known_until:
             lists.pages.clear()
@@ -209,7 +211,7 @@ class Poller(Generic[Seen]):
             for request in self._open_requests()
             if now >= request.vigil.describe_by or not self._is_listing_for(request.vigil)
         ]
-        return plan_round(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
+        return plan_poll(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
 
     def _next_at(self) -> float:
         """When the next round is. A list that is being read may spare a look until it must be made."""
@@ -219,7 +221,7 @@ class Poller(Generic[Seen]):
         acts = (each.describe_by if self._is_listing_for(each) else each.acts_at for each in vigils)
         return min(acts, default=math.inf)
 
-    def _is_listing_for(self, vigil: Vigil) -> bool:
+    def _is_listing_for(self, vigil: PendingLook) -> bool:
         """Whether a list that is being read may spare this look."""
         return vigil.expected is not None and vigil.listed_in in self._listing
 
@@ -251,9 +253,9 @@ class Poller(Generic[Seen]):
                 del self._listing[status]
                 self._wake_at(self._next_at())
 
-    async def _list(self, status: Status, *, worth: int) -> dict[str, Line] | None:
+    async def _list(self, status: Status, *, worth: int) -> dict[str, ListedStatus] | None:
         """Read a whole list; None if it has turned out to cost more than it spares."""
-        lists, listed, pages = self._lists, dict[str, Line](), 0
+        lists, listed, pages = self._lists, dict[str, ListedStatus](), 0
         calls = await self._connection.calls()
         if not lists.pages:
             lists.known_until = _now() + LISTS_FORGOTTEN_AFTER
@@ -265,7 +267,7 @@ class Poller(Generic[Seen]):
                 return None
         return listed
 
-    def _spare(self, status: Status, listed: dict[str, Line], *, as_of: float) -> None:
+    def _spare(self, status: Status, listed: dict[str, ListedStatus], *, as_of: float) -> None:
         changed = set()
         for request in self._spared_by(status):
             if request.vigil.is_news(listed):
@@ -372,9 +374,9 @@ def _spacing(number: int, within: float) -> float:
     return min(WIDEST_SPACING, within / number) if number > 1 else 0.0
 
 
-def _due(vigil: Vigil, due: float) -> Vigil:
+def _due(vigil: PendingLook, due: float) -> PendingLook:
     # Not by replace(), which is slow enough to be felt with a thousand waits.
-    return Vigil(
+    return PendingLook(
         name=vigil.name,
         due=due,
         every=vigil.every,

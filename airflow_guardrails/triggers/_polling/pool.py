@@ -12,13 +12,13 @@ from weakref import WeakKeyDictionary
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
-from airflow_guardrails.triggers._polling.resource import Kind
-from airflow_guardrails.triggers._polling.subscription import EndpointWait, ExperimentWait
+from airflow_guardrails.triggers._polling.resource import PolledResource
+from airflow_guardrails.triggers._polling.subscription import EndpointSubscription, ExperimentSubscription
 
 # Seconds between the beats of two pollers, or the lists of all would be parsed in one turn of the loop.
 APART = 0.1
 
-AnyWait = TypeVar("AnyWait", EndpointWait, ExperimentWait)
+AnyWait = TypeVar("AnyWait", EndpointSubscription, ExperimentSubscription)
 
 
 @dataclass(eq=False, slots=True)
@@ -34,9 +34,9 @@ class _Shared:
     """A connection and its pollers: one for each kind of thing that is waited for."""
 
     connection: SharedConnection
-    by_kind: dict[Kind[Any], _Polling] = field(default_factory=dict)
+    by_kind: dict[PolledResource[Any], _Polling] = field(default_factory=dict)
 
-    def poll(self, kind: Kind[Any], *, begins_after: float) -> _Polling:
+    def poll(self, kind: PolledResource[Any], *, begins_after: float) -> _Polling:
         polling = self.by_kind[kind] = _Polling(Poller(self.connection, kind, begins_after=begins_after))
         return polling
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from airflow_guardrails.domain.polling import LISTS_OF_ENDPOINTS, LISTS_OF_EXPERIMENTS, Line, Lists
+from airflow_guardrails.domain.polling import LISTS_OF_ENDPOINTS, LISTS_OF_EXPERIMENTS, ListedStatus, ListMap
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import ExperimentLook
 from airflow_guardrails.hooks.guardrails import AsyncCalls
@@ -14,11 +14,11 @@ from airflow_guardrails.hooks.guardrails import AsyncCalls
 Seen = TypeVar("Seen")
 
 # The status is one of the kind's own.
-Listing = Callable[[AsyncCalls, Any], AsyncIterator[Sequence[Line]]]
+Listing = Callable[[AsyncCalls, Any], AsyncIterator[Sequence[ListedStatus]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kind(Generic[Seen]):
+class PolledResource(Generic[Seen]):
     """
     A kind of thing that is waited for.
 
@@ -31,13 +31,13 @@ class Kind(Generic[Seen]):
 
     name: str
     permission: str
-    lists: Lists
+    lists: ListMap
     look: Callable[[AsyncCalls, str], Awaitable[Seen]]
     listed: Listing
 
 
 # Not by the methods themselves, so that whatever has such calls can stand in for them.
-ENDPOINTS: Kind[EndpointLook] = Kind(
+ENDPOINTS: PolledResource[EndpointLook] = PolledResource(
     name="Endpoints",
     permission="sagemaker:ListEndpoints",
     lists=LISTS_OF_ENDPOINTS,
@@ -45,7 +45,7 @@ ENDPOINTS: Kind[EndpointLook] = Kind(
     listed=lambda calls, status: calls.listed(status),
 )
 
-EXPERIMENTS: Kind[ExperimentLook] = Kind(
+EXPERIMENTS: PolledResource[ExperimentLook] = PolledResource(
     name="Shadow tests",
     permission="sagemaker:ListInferenceExperiments",
     lists=LISTS_OF_EXPERIMENTS,

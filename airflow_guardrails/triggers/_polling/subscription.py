@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
-from airflow_guardrails.domain.rollout.process import Rest
+from airflow_guardrails.domain.rollout.process import WaitForChange
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
@@ -17,10 +17,10 @@ from airflow_guardrails.domain.snapshots.metrics import MetricQuery
 from airflow_guardrails.hooks.guardrails import AsyncCalls
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
-from airflow_guardrails.triggers._polling.resource import ENDPOINTS, EXPERIMENTS, Kind, Seen
+from airflow_guardrails.triggers._polling.resource import ENDPOINTS, EXPERIMENTS, PolledResource, Seen
 
 
-class Wait(Generic[Seen]):
+class Subscription(Generic[Seen]):
     """
     A wait for one thing.
 
@@ -28,7 +28,7 @@ class Wait(Generic[Seen]):
     :param gap: the most seconds between two looks that lists may spare.
     """
 
-    kind: Kind[Seen]
+    kind: PolledResource[Seen]
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Wait(Generic[Seen]):
         self._gap = gap
         self._fresh: Seen | Exception | None = None
 
-    async def rest(self, rest: Rest) -> None:
+    async def rest(self, rest: WaitForChange) -> None:
         """Return when the next look is there; the look gives it, or fails as it has failed."""
         until = asyncio.get_running_loop().time() + rest.within
         try:
@@ -62,7 +62,7 @@ class Wait(Generic[Seen]):
         return await self._connection.calls()
 
 
-class EndpointWait(Wait[EndpointLook]):
+class EndpointSubscription(Subscription[EndpointLook]):
     """Answers what following a rollout asks."""
 
     kind = ENDPOINTS
@@ -90,7 +90,7 @@ class EndpointWait(Wait[EndpointLook]):
         return await (await self._calls()).metric_series(queries, start=start, end=end, period=period)
 
 
-class ExperimentWait(Wait[ExperimentLook]):
+class ExperimentSubscription(Subscription[ExperimentLook]):
     """Answers what following a shadow test asks."""
 
     kind = EXPERIMENTS

@@ -11,7 +11,7 @@ SHORTEST_INTERVAL = 0.01
 EASED_BY = 0.9
 
 
-class Pace:
+class Throttle:
     """
     The pace of all calls of a connection.
 

@@ -29,7 +29,7 @@ from tests.proofs.schedules import excuses
 from tests.proofs.schedules.account import Account, Update
 from tests.proofs.schedules.airflow import Row, TaskInstance, TaskState, TriggerRun
 from tests.proofs.schedules.model import ENDPOINTS, Crash, Run
-from tests.proofs.schedules.process import Killed, Line, Log, Process, Strand, hook_on
+from tests.proofs.schedules.process import Killed, ListedStatus, Log, Process, Strand, hook_on
 
 # From SIGTERM to SIGKILL.
 KILLED_AFTER = 5
@@ -40,14 +40,14 @@ SLACK = timedelta(seconds=2)
 
 
 @dataclass
-class Ending:
+class ShadowTestOutcome:
     """How one try ended: a report, or an error."""
 
     actor: Actor
     result: Any
     # The calls of whichever process has looked last.
-    line: Line
-    worker: Line
+    line: ListedStatus
+    worker: ListedStatus
     update_lost: bool
 
 
@@ -88,7 +88,7 @@ class Actor:
         self._operator: Any = None
         self._stored = ""
         self._event: Any = None
-        self._fired_by: Line | None = None
+        self._fired_by: ListedStatus | None = None
         self._runs: list[TriggerRun] = []
         self._ours: list[TriggerRun] = []
         self._timed_out = self._was_down = False
@@ -172,7 +172,7 @@ class Actor:
             self._end("failed")
             return True
         self.judge(
-            Ending(
+            ShadowTestOutcome(
                 actor=self,
                 result=ending,
                 line=self._fired_by or line,
@@ -191,9 +191,11 @@ class Actor:
     def _resume(self, method: str, kwargs: dict[str, Any]) -> Any:
         return lambda operator, context: operator.resume_execution(method, kwargs, context)
 
-    def _work(self, do: Any, crash: Crash | None, calls: Counter[str]) -> tuple[Any, Line]:
+    def _work(self, do: Any, crash: Crash | None, calls: Counter[str]) -> tuple[Any, ListedStatus]:
         """Run it in a worker of its own."""
-        line = Line(self.account, self.who, crash=crash, may_tag=self.run.tags != "denied", calls=calls)
+        line = ListedStatus(
+            self.account, self.who, crash=crash, may_tag=self.run.tags != "denied", calls=calls
+        )
         self.strand.runs_as(Process(self.account, self.who, offset=self.run.worker_clock))
         self._where = "worker"
         try:
@@ -206,7 +208,7 @@ class Actor:
         finally:
             self._operator, self._where = None, "between processes"
 
-    def _wired(self, line: Line) -> Any:
+    def _wired(self, line: ListedStatus) -> Any:
         operator = self.make()
         operator.hook = hook_on(line, self.strand.sleep)
         operator._cached_logger = Log(self.account, self.who)

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-from airflow_guardrails.triggers._state import remember
+from airflow_guardrails.triggers._state import dump_state
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from tests.conftest import switch_of
 
@@ -106,8 +106,8 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(churn, trigger
     churn.simulator.client.throttle("DescribeEndpoint")
     rollout = Rollout(endpoint_name="churn", target="churn-v2", max_wait=timedelta(minutes=10))
     last_seen = churn.now() - timedelta(minutes=9)
-    watch = Watch(rollout=rollout, first_look_at=last_seen, as_of=last_seen, seen_in_flight=True)
-    waiting, looks = trigger(memory=remember(watch)), itertools.count(0, 200)
+    watch = RolloutState(rollout=rollout, first_look_at=last_seen, as_of=last_seen, seen_in_flight=True)
+    waiting, looks = trigger(memory=dump_state(watch)), itertools.count(0, 200)
     waiting.monotonic = lambda: next(looks)
 
     event = await only_event(waiting)
@@ -123,7 +123,7 @@ async def test_a_watch_that_was_interrupted_says_that_stages_may_be_missing(chur
     rollout = Rollout(endpoint_name="churn", target="churn-v2", previous="churn-v1", launched_at=launched)
     last_seen = churn.now() - timedelta(seconds=away)
 
-    event = await only_event(trigger(memory=remember(Watch(rollout=rollout, as_of=last_seen))))
+    event = await only_event(trigger(memory=dump_state(RolloutState(rollout=rollout, as_of=last_seen))))
 
     assert event["report"]["outcome"] == "Succeeded"
     assert event["report"]["stages_complete"] is complete

@@ -113,12 +113,12 @@ def never_began(lab):
     lab.stop(reason="Not needed")
 
 
-MANY = {"min_invocations": 500}
+MANY = {"min_requests": 500}
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("arrange", "arguments", "ending"),
+    ("arrange", "arguments", "outcome"),
     [
         (completed, {}, ("Reached", None)),
         (completed, {"until": "Running"}, ("Reached", None)),
@@ -131,7 +131,7 @@ MANY = {"min_invocations": 500}
     ids=["completed", "running", "cancelled", "missing", "lagging", "enough", "too few"],
 )
 async def test_each_ending_is_told_alike_in_every_mode(
-    lab, context, report_in, arrange, arguments, ending, mode
+    lab, context, report_in, arrange, arguments, outcome, mode
 ):
     arrange(lab)
 
@@ -140,7 +140,7 @@ async def test_each_ending_is_told_alike_in_every_mode(
     except ShadowTestError as error:
         told, how = error.report, type(error)
 
-    assert (told["ending"], how) == ending
+    assert (told["outcome"], how) == outcome
     assert context["ti"].xcoms["shadow_test_report"] == told
 
 
@@ -236,7 +236,7 @@ def test_the_time_that_airflow_counts_ends_the_wait_with_the_report(lab, wait, a
     ):
         sensor.execute(airflows_own)
 
-    assert airflows_own["ti"].xcoms["shadow_test_report"]["ending"] == "TimedOut"
+    assert airflows_own["ti"].xcoms["shadow_test_report"]["outcome"] == "TimedOut"
     assert lab.status() == "Running"
 
 
@@ -256,13 +256,13 @@ def test_a_deferrable_sensor_looks_before_it_defers(lab, wait, context):
 
 def test_a_deferrable_sensor_defers_what_is_under_way_with_a_time_out(lab, wait, context):
     lab.run()
-    sensor = wait(deferrable=True, timeout=HOUR, poke_interval=30, min_invocations=7, max_describe_gap=100)
+    sensor = wait(deferrable=True, timeout=HOUR, poke_interval=30, min_requests=7, max_describe_gap=100)
 
     with pytest.raises(TaskDeferred) as deferral:
         sensor.execute(context)
 
     trigger = deferral.value.trigger
-    assert (trigger.name, trigger.until, trigger.min_invocations) == ("trial", "Completed", 7)
+    assert (trigger.name, trigger.until, trigger.min_requests) == ("trial", "Completed", 7)
     assert (trigger.waiter_delay, trigger.max_describe_gap) == (30, 100)
     # On AWS's clock, whatever this machine takes for the time.
     assert trigger.deadline == lab.now().timestamp() + HOUR
@@ -274,7 +274,7 @@ async def test_a_deadline_in_the_triggerer_ends_with_the_report(lab, report_in, 
     lab.run()
     with pytest.raises(ShadowTestTimedOut, match="was still Running when the time was up"):
         await report_in("deferrable", timeout=HOUR)
-    assert context["ti"].xcoms["shadow_test_report"]["ending"] == "TimedOut"
+    assert context["ti"].xcoms["shadow_test_report"]["outcome"] == "TimedOut"
 
 
 def test_by_default_a_sensor_outlasts_the_longest_test(wait):
@@ -314,10 +314,10 @@ def test_flags_that_would_hide_a_cancelled_test_are_refused_when_the_dag_is_pars
     ("arguments", "text"),
     [
         ({"until": "Ended"}, "until must be one of 'Running', 'Completed'"),
-        ({"min_invocations": 0}, r"min_invocations must be a whole number of at least 1 \(got 0\)"),
-        ({"min_invocations": 1.5}, "min_invocations must be a whole number"),
-        ({"min_invocations": True}, "min_invocations must be a whole number"),
-        ({"min_invocations": 9, "until": "Running"}, "until must be left out where min_invocations is given"),
+        ({"min_requests": 0}, r"min_requests must be a whole number of at least 1 \(got 0\)"),
+        ({"min_requests": 1.5}, "min_requests must be a whole number"),
+        ({"min_requests": True}, "min_requests must be a whole number"),
+        ({"min_requests": 9, "until": "Running"}, "until must be left out where min_requests is given"),
         ({"max_describe_gap": 0}, "max_describe_gap must be a number of seconds greater than 0"),
     ],
 )

@@ -65,7 +65,7 @@ def test_a_trigger_is_carried_as_plain_json():
     made = SageMakerShadowTestTrigger(
         name="trial",
         until="Running",
-        min_invocations=100,
+        min_requests=100,
         deadline=1e9,
         adopted=True,
         warnings=("short",),
@@ -94,7 +94,7 @@ async def test_a_test_is_waited_for_until_it_is_completed(lab, trigger):
 
     report = await report_of(trigger(adopted=True, warnings=["short"]))
 
-    assert (report["ending"], report["status"]) == ("Reached", "Completed")
+    assert (report["outcome"], report["status"]) == ("Reached", "Completed")
     assert (report["adopted"], report["warnings"]) == (True, ["short"])
     assert (report["production"]["model_name"], report["shadow"]["status"]) == ("churn", "Deleted")
 
@@ -110,18 +110,18 @@ async def test_a_cancelled_test_is_told_with_its_reason(lab, trigger):
 
     report = await report_of(trigger())
 
-    assert (report["ending"], report["reason"]) == ("Cancelled", "No capacity.")
+    assert (report["outcome"], report["reason"]) == ("Cancelled", "No capacity.")
 
 
 async def test_whoever_waits_for_the_end_takes_a_cancelled_test_for_an_end(lab, trigger):
     lab.run()
     lab.stop(state="Cancelled")
-    assert (await report_of(trigger(until="Ended")))["ending"] == "Reached"
+    assert (await report_of(trigger(until="Ended")))["outcome"] == "Reached"
 
 
 async def test_a_test_that_does_not_exist_is_told_after_the_grace(lab, trigger):
     before = lab.now()
-    assert (await report_of(trigger()))["ending"] == "NotFound"
+    assert (await report_of(trigger()))["outcome"] == "NotFound"
     assert (lab.now() - before).total_seconds() == 120
 
 
@@ -135,7 +135,7 @@ async def test_reads_that_lag_behind_the_creation_are_looked_at_again(lab, trigg
         status=400,
         times=2,
     )
-    assert (await report_of(trigger(until="Running")))["ending"] == "Reached"
+    assert (await report_of(trigger(until="Running")))["outcome"] == "Reached"
 
 
 async def test_a_deadline_ends_the_watch_though_aws_never_answers(lab, trigger):
@@ -146,13 +146,13 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(lab, trigger):
 
     report = await report_of(waiting)
 
-    assert (report["ending"], report["status"]) == ("TimedOut", None)
+    assert (report["outcome"], report["status"]) == ("TimedOut", None)
 
 
 async def test_a_read_that_is_not_allowed_ends_the_watch_with_the_reason(lab, trigger):
     deny(lab, "DescribeInferenceExperiment")
     event = await only_event(trigger())
-    assert event["report"]["ending"] is None
+    assert event["report"]["outcome"] is None
     assert "no DescribeInferenceExperiment" in event["error"]
 
 
@@ -163,7 +163,7 @@ async def test_a_test_is_waited_for_until_both_variants_have_had_so_many_request
     lab.replay(per_minute=100)
     lab.create()
 
-    report = await report_of(trigger(min_invocations=1000))
+    report = await report_of(trigger(min_requests=1000))
 
     assert report["status"] == "Running"
     assert 1000 <= report["requests"]["candidate"] <= 1200
@@ -176,9 +176,9 @@ async def test_a_test_that_is_over_with_fewer_was_too_short(lab, trigger):
     lab.create()
     lab.script("Completed", after_seconds=1800)
 
-    report = await report_of(trigger(min_invocations=1000))
+    report = await report_of(trigger(min_requests=1000))
 
-    assert (report["ending"], report["status"]) == ("TooFewRequests", "Completed")
+    assert (report["outcome"], report["status"]) == ("TooFewRequests", "Completed")
     assert 0 < report["requests"]["candidate"] < 300
 
 
@@ -206,23 +206,23 @@ async def test_requests_that_cloudwatch_shows_late_are_not_too_few(lab, trigger)
         lab.advance(seconds=10)
     by_now = shown(lab)
 
-    report = await report_of(trigger(min_invocations=int(by_now) + 1))
+    report = await report_of(trigger(min_requests=int(by_now) + 1))
 
-    assert report["ending"] == "Reached"
+    assert report["outcome"] == "Reached"
     assert report["requests"]["candidate"] > by_now
 
 
 async def test_requests_that_may_not_be_counted_end_the_watch_with_the_reason(lab, trigger):
     lab.run()
     deny(lab, "GetMetricStatistics")
-    event = await only_event(trigger(min_invocations=100))
+    event = await only_event(trigger(min_requests=100))
     assert "no GetMetricStatistics" in event["error"]
 
 
 async def test_where_nobody_counts_nobody_needs_to_be_allowed_to(lab, trigger):
     lab.run()
     deny(lab, "GetMetricStatistics")
-    assert (await report_of(trigger(until="Running")))["ending"] == "Reached"
+    assert (await report_of(trigger(until="Running")))["outcome"] == "Reached"
 
 
 # In a triggerer.
@@ -357,7 +357,7 @@ async def test_waits_of_all_kinds_share_a_connection_and_each_tells_its_own_end(
 
     *tests, update = [event["report"] for event in await asyncio.gather(*tasks)]
 
-    assert [report["ending"] for report in tests] == ["Reached", "Cancelled"] * 2
+    assert [report["outcome"] for report in tests] == ["Reached", "Cancelled"] * 2
     assert update["outcome"] == "Succeeded"
     assert looked_up == ["aws_default"]
     assert not any(pool._BY_LOOP.values())

@@ -83,8 +83,8 @@ def test_an_early_judge_begins_as_soon_as_the_test_runs(dag):
 
 
 def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
-    with pytest.raises(InvalidArgument, match="min_invocations must be left out"):
-        deployment(judge_early=True, min_invocations=1000)
+    with pytest.raises(InvalidArgument, match="min_requests must be left out"):
+        deployment(judge_early=True, min_requests=1000)
 
 
 # How its tasks are told which AWS, and what else they have in common.

@@ -29,10 +29,10 @@ from airflow_guardrails.aws.tags import parse_intent, parse_tags
 from airflow_guardrails.domain.canary.evidence import requests_of
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.rollout.report import rollout_report
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.shadow.evidence import queries_of
 from airflow_guardrails.domain.shadow.report import shadow_test_report
-from airflow_guardrails.domain.shadow.state import ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, summarize_states, tripped_between
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus
@@ -149,7 +149,7 @@ def watched(answer: dict[str, Any]) -> None:
         launched_at=START,
         max_wait=HOUR,
     )
-    watch = Watch(rollout=rollout).after(look)
+    watch = RolloutState(rollout=rollout).after(look)
     rollout_report(watch.after(look))
 
 
@@ -287,7 +287,7 @@ def followed(answer):
     look = parse_experiment(answer)
     assert isinstance(look, Experiment)
     assert look.seen_at.utcoffset() is not None
-    watch = ShadowWatch(name="trial", until=Until.COMPLETED, min_requests=10).after(look)
+    watch = ShadowTestState(name="trial", until=Until.COMPLETED, min_requests=10).after(look)
     shadow_test_report(watch.after(look))
     queries_of(look, DEFAULT_RULES)
 

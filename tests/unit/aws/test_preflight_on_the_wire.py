@@ -12,7 +12,7 @@ from airflow_guardrails.aws.endpoint import parse_endpoint, update_endpoint_requ
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
 from airflow_guardrails.domain.preflight import preflight
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
@@ -29,7 +29,7 @@ def seen(churn):
             return parse_endpoint_config(churn.sagemaker.describe_endpoint_config(EndpointConfigName=name))
 
         found = churn.cloudwatch.describe_alarms(**describe_alarms_request(["errors"]))
-        return Facts(
+        return PreflightContext(
             endpoint=parse_endpoint(churn.describe()),
             serving=config("churn-v1"),
             target=config(target),

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.polling import (
     LISTS_OF_ENDPOINTS,
     LISTS_OF_EXPERIMENTS,
-    Round,
-    Vigil,
+    PendingLook,
+    PollPlan,
     next_at,
-    plan_round,
+    plan_poll,
 )
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Listed
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ListedExperiment
@@ -28,7 +28,7 @@ TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 def vigil(name="churn", **changes):
     known = {"due": 100.0, "every": 30.0, "describe_by": 1000.0, "expected": UPDATING}
     known |= changes
-    return Vigil(name=name, **{"listed_in": LISTS_OF_ENDPOINTS.telling_of(known["expected"]), **known})
+    return PendingLook(name=name, **{"listed_in": LISTS_OF_ENDPOINTS.telling_of(known["expected"]), **known})
 
 
 def many(number, **changes):
@@ -36,15 +36,15 @@ def many(number, **changes):
 
 
 def plan(vigils, *, pages=None, may_list=True, now=100.0):
-    return plan_round(vigils, pages=pages or {}, may_list=may_list, now=now)
+    return plan_poll(vigils, pages=pages or {}, may_list=may_list, now=now)
 
 
 def test_nothing_is_done_before_it_is_due():
-    assert plan(many(1000), now=99.9) == Round()
+    assert plan(many(1000), now=99.9) == PollPlan()
 
 
 def test_one_wait_is_described_and_reads_no_list():
-    assert plan([vigil()]) == Round(spread=frozenset({"churn"}), within=30.0)
+    assert plan([vigil()]) == PollPlan(spread=frozenset({"churn"}), within=30.0)
 
 
 def test_two_waits_share_a_list_of_one_page():
@@ -67,7 +67,7 @@ def test_waits_that_are_due_within_the_beat_count_for_the_list():
     later = [vigil("a"), vigil("b", due=130.0)]
     assert plan(later).lists == {UPDATING}
     much_later = [vigil("a"), vigil("b", due=130.1)]
-    assert plan(much_later) == Round(spread=frozenset({"a"}), within=30.0)
+    assert plan(much_later) == PollPlan(spread=frozenset({"a"}), within=30.0)
 
 
 def test_each_list_is_priced_by_itself():
@@ -95,7 +95,7 @@ def test_whatever_lists_show_every_endpoint_has_its_look_in_the_end():
 
 def test_what_is_looked_at_anyway_needs_no_list():
     both = [vigil("a", describe_by=100.0), vigil("b", describe_by=100.0)]
-    assert plan(both) == Round(describe=frozenset({"a", "b"}))
+    assert plan(both) == PollPlan(describe=frozenset({"a", "b"}))
 
 
 def test_the_next_round_is_when_the_first_has_to_be_seen_to():

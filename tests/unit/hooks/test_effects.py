@@ -9,19 +9,19 @@ from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutErro
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.rollout.process import (
-    AlarmHistory,
-    AlarmStates,
-    DeleteSwitches,
-    Look,
+    DeleteAbortSwitches,
+    DescribeAlarmHistory,
+    DescribeAlarms,
+    DescribeEndpoint,
+    LogMessage,
     NoAnswer,
-    Pause,
-    Rest,
-    Say,
-    SetSwitch,
+    SetAbortSwitch,
+    Sleep,
+    WaitForChange,
 )
-from airflow_guardrails.domain.shadow.process import CountRequests, LookAtExperiment
+from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment
 from airflow_guardrails.domain.snapshots.abort_switch import RESET
-from airflow_guardrails.hooks._effects import drive, drive_async
+from airflow_guardrails.hooks._effects import run_effects, run_effects_async
 from tests.conftest import switch_of
 
 START, END = (
@@ -29,15 +29,15 @@ START, END = (
     datetime(2026, 3, 2, 11, 0, tzinfo=timezone.utc),
 )
 SWITCH = switch_of()
-LOOK, PAUSE, SAY = Look("churn"), Pause(30.0), Say("news", report={})
-REST = Rest(name="churn", seconds=40.0, within=1e9)
+LOOK, PAUSE, SAY = DescribeEndpoint("churn"), Sleep(30.0), LogMessage("news", report={})
+REST = WaitForChange(name="churn", seconds=40.0, within=1e9)
 ABOUT_ALARMS = [
-    AlarmStates(("errors",)),
-    AlarmHistory(("errors",), START, END),
-    SetSwitch(SWITCH, RESET),
-    DeleteSwitches("churn", (SWITCH.alarm_name,), START),
+    DescribeAlarms(("errors",)),
+    DescribeAlarmHistory(("errors",), START, END),
+    SetAbortSwitch(SWITCH, RESET),
+    DeleteAbortSwitches("churn", (SWITCH.alarm_name,), START),
 ]
-LOOK_AT_TEST = LookAtExperiment("trial")
+LOOK_AT_TEST = DescribeExperiment("trial")
 COUNT = CountRequests("churn", ("live", "candidate"), START, END)
 LOOKS = [LOOK, LOOK_AT_TEST]
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
@@ -93,7 +93,7 @@ class Awaited:
 
 
 async def blocking(steps, calls):
-    return drive(steps, calls, sleep=calls.slept.append, say=calls.said.append)
+    return run_effects(steps, calls, sleep=calls.slept.append, say=calls.said.append)
 
 
 async def on_a_loop(steps, calls):
@@ -103,7 +103,7 @@ async def on_a_loop(steps, calls):
     async def say(news):
         calls.said.append(news)
 
-    return await drive_async(steps, Awaited(calls), sleep=sleep, say=say)
+    return await run_effects_async(steps, Awaited(calls), sleep=sleep, say=say)
 
 
 @pytest.fixture(params=[blocking, on_a_loop])

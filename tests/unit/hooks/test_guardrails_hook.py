@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, 
 
 from airflow_guardrails.aws.errors import is_throttled
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.process import AlarmStates, NoAnswer
+from airflow_guardrails.domain.rollout.process import DescribeAlarms, NoAnswer
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, MissingEndpoint
-from airflow_guardrails.hooks._effects import drive
+from airflow_guardrails.hooks._effects import run_effects
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.strategies import Canary
 
@@ -140,7 +140,7 @@ async def test_a_history_too_long_for_cloudwatch_to_keep_whole_is_read_all_the_s
 
 def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
     def steps():
-        return (yield AlarmStates(("errors",)))
+        return (yield DescribeAlarms(("errors",)))
 
     def mute(parsed, **_):
         parsed["MetricAlarms"][0]["StateValue"] = "MUTED"
@@ -148,7 +148,7 @@ def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
     hook = GuardrailsHook()
     hook._cloudwatch.conn.meta.events.register("after-call.cloudwatch.DescribeAlarms", mute)
 
-    answer = drive(steps(), hook, sleep=lambda _: None, say=lambda _: None)
+    answer = run_effects(steps(), hook, sleep=lambda _: None, say=lambda _: None)
 
     assert isinstance(answer, NoAnswer)
     assert "errors is 'MUTED'" in answer.reason

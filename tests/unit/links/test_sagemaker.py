@@ -15,7 +15,7 @@ from airflow_guardrails.links.sagemaker import (
     FACTS_KEY,
     CloudWatchAlarmLink,
     SageMakerEndpointLink,
-    link_facts,
+    console_link_data,
 )
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
@@ -55,7 +55,7 @@ def known(supervisor):
             "endpoint_name": "churn",
             "alarms": ["errors"],
         }
-        supervisor.xcoms[FACTS_KEY] = XCom.serialize_value(link_facts(**{**facts, **changes}))
+        supervisor.xcoms[FACTS_KEY] = XCom.serialize_value(console_link_data(**{**facts, **changes}))
 
     return push
 

@@ -29,7 +29,7 @@ from airflow_guardrails.triggers._polling.connection import (
     SharedConnection,
 )
 from airflow_guardrails.triggers._polling.poller import Poller
-from airflow_guardrails.triggers._polling.subscription import EndpointWait
+from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from tests.conftest import switch_of
 from tests.support.warped_loop import end_what_is_left, warped
@@ -340,7 +340,7 @@ async def is_asked(vault, conn_id, times):
 
 def a_wait(shared):
     """A wait of the connection; its poller is not asked here."""
-    return EndpointWait(shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0)
+    return EndpointSubscription(shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0)
 
 
 @pytest.mark.parametrize("told", ["by the clock", "by a refusal"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.rollout.report import rollout_report
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointStatus,
@@ -21,7 +21,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     Variant,
 )
 from airflow_guardrails.strategies import Canary
-from airflow_guardrails.triggers._state import recall, remember
+from airflow_guardrails.triggers._state import dump_state, load_state
 from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
@@ -87,10 +87,10 @@ rollouts = st.builds(
 
 
 def followed(rollout, looks, *, interrupted_before):
-    watch = Watch(rollout=rollout)
+    watch = RolloutState(rollout=rollout)
     for number, look in enumerate(looks):
         if number in interrupted_before:
-            watch = recall(json.loads(json.dumps(remember(watch))))
+            watch = load_state(json.loads(json.dumps(dump_state(watch))))
         watch = watch.after(look)
         if watch.outcome is not None:
             break

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import Unanswered, is_passing
-from airflow_guardrails.domain.rollout.process import Rest
+from airflow_guardrails.domain.rollout.process import WaitForChange
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Listed
 from airflow_guardrails.triggers._polling import poller as polling
 from airflow_guardrails.triggers._polling.poller import Poller
@@ -91,7 +91,7 @@ async def wait_for_end(poller, name, *, every=30.0, gap=300.0, until=10 * HOUR, 
     pause = 0.0
     try:
         while True:
-            rest = Rest(name=name, seconds=pause, within=0.0, expected=expected, modified_at=TEN)
+            rest = WaitForChange(name=name, seconds=pause, within=0.0, expected=expected, modified_at=TEN)
             try:
                 look = await poller.next_look(rest, every=every, gap=gap, until=until)
             except Exception as error:
@@ -215,7 +215,7 @@ def test_an_endpoint_that_waits_for_its_update_is_looked_at_when_a_list_shows_it
 
         async def begin(name):
             poller.join(name)
-            rest = Rest(name=name, seconds=30.0, within=0.0, expected=IN_SERVICE)
+            rest = WaitForChange(name=name, seconds=30.0, within=0.0, expected=IN_SERVICE)
             look = await poller.next_look(rest, every=30.0, gap=10 * HOUR, until=20 * HOUR)
             poller.leave(name)
             return look.status, now()
@@ -239,7 +239,7 @@ def test_at_the_deadline_there_is_a_look_whatever_lists_show():
         poller.join("churn-3")
         poller._described_at["churn-3"] = 0.0
         others = [asyncio.ensure_future(wait_for_end(poller, name)) for name in account.endpoints]
-        rest = Rest(name="churn-3", seconds=30.0, within=0.0, expected=UPDATING)
+        rest = WaitForChange(name="churn-3", seconds=30.0, within=0.0, expected=UPDATING)
         look = await poller.next_look(rest, every=30.0, gap=10 * HOUR, until=1000.0)
         seen = now()
         for task in others:
@@ -321,7 +321,7 @@ def test_a_list_that_hangs_delays_no_look_that_it_does_not_spare(expected):
         poller.join("alone")
         seen = []
         while now() < HOUR:
-            rest = Rest(name="alone", seconds=30.0, within=0.0, expected=expected)
+            rest = WaitForChange(name="alone", seconds=30.0, within=0.0, expected=expected)
             await poller.next_look(rest, every=30.0, gap=60.0, until=2 * HOUR)
             seen.append(now())
         poller.leave("alone")
@@ -379,7 +379,7 @@ def test_credentials_that_are_refused_are_looked_up_and_end_no_wait():
         poller = Poller(account, ENDPOINTS)
         with pytest.raises(Unanswered, match="credentials are refused"):
             await poller.next_look(
-                Rest(name="churn-0", seconds=0.0, within=0.0), every=30, gap=300, until=HOUR
+                WaitForChange(name="churn-0", seconds=0.0, within=0.0), every=30, gap=300, until=HOUR
             )
         await poller.close()
 
@@ -399,14 +399,14 @@ def test_what_is_wrong_with_one_endpoint_ends_its_own_wait_only(error):
 def test_a_round_that_fails_is_told_and_the_next_one_comes(caplog, monkeypatch):
     account = fleet(1)
     account.ends_at = {"churn-0": 100.0}
-    plan, failures = polling.plan_round, iter([RuntimeError("a bug")])
+    plan, failures = polling.plan_poll, iter([RuntimeError("a bug")])
 
     def fails_once(*args, **kwargs):
         for error in failures:
             raise error
         return plan(*args, **kwargs)
 
-    monkeypatch.setattr(polling, "plan_round", fails_once)
+    monkeypatch.setattr(polling, "plan_poll", fails_once)
     with caplog.at_level(logging.ERROR, logger=polling.__name__):
         (end,) = play(account)
     assert end <= 100 + 35

@@ -11,15 +11,15 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_guardrails.domain.rollout.process import Following
+from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.process import follow_test
-from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, ListedExperiment
-from airflow_guardrails.hooks._effects import drive_async
+from airflow_guardrails.hooks._effects import run_effects_async
 from airflow_guardrails.triggers._polling import poller as polling
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import EXPERIMENTS
-from airflow_guardrails.triggers._polling.subscription import ExperimentWait
+from airflow_guardrails.triggers._polling.subscription import ExperimentSubscription
 from tests.support.warped_loop import warped
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -103,12 +103,12 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
     async def wait(poller, name):
         poller.join(name)
         clock = asyncio.get_running_loop().time
-        calls = ExperimentWait(account, poller, every=every, gap=gap)
-        following = Following(every=every, monotonic=clock, began_at=TEN)
-        steps = follow_test(ShadowWatch(name=name, deadline=moment(deadline)), following)
-        ended = await drive_async(steps, calls, sleep=asyncio.sleep, say=heard, rest=calls.rest)
+        calls = ExperimentSubscription(account, poller, every=every, gap=gap)
+        following = WaitPolicy(every=every, monotonic=clock, began_at=TEN)
+        steps = follow_test(ShadowTestState(name=name, deadline=moment(deadline)), following)
+        ended = await run_effects_async(steps, calls, sleep=asyncio.sleep, say=heard, rest=calls.rest)
         poller.leave(name)
-        return ended.ending, now()
+        return ended.outcome, now()
 
     async def heard(_):
         return None
@@ -123,7 +123,7 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
 
 
 def lateness(account, ends):
-    assert {ending for ending, _ in ends} == {Ending.REACHED}
+    assert {ending for ending, _ in ends} == {ShadowTestOutcome.REACHED}
     return max(seen - life[-1][0] for (_, seen), life in zip(ends, account.lives.values(), strict=True))
 
 
@@ -190,5 +190,5 @@ def test_without_permission_to_list_it_is_said_once_what_to_allow(caplog):
 def test_a_deadline_passes_though_lists_show_nothing_new():
     account = Account(running(10, until=DAY))
     ends = play(account, gap=10 * DAY, deadline=HOUR)
-    assert {ending for ending, _ in ends} == {Ending.TIMED_OUT}
+    assert {ending for ending, _ in ends} == {ShadowTestOutcome.TIMED_OUT}
     assert max(seen for _, seen in ends) <= HOUR + 3

@@ -15,13 +15,13 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.rules import MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
-from airflow_guardrails.triggers._state import VERSION, recall, remember
+from airflow_guardrails.triggers._state import VERSION, dump_state, load_state
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 TEN_MINUTES = timedelta(minutes=10)
@@ -80,7 +80,7 @@ def maybe_switched(rollout):
 
 def watches():
     return every_field(
-        Watch,
+        RolloutState,
         rollout=rollouts(),
         first_look_at=st.none() | moments(),
         as_of=st.none() | moments(),
@@ -125,7 +125,7 @@ def analyses():
 
 
 def through_json(watch):
-    return recall(json.loads(json.dumps(remember(watch))))
+    return load_state(json.loads(json.dumps(dump_state(watch))))
 
 
 @given(watch=watches())
@@ -137,7 +137,7 @@ def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
 
 @given(watch=watches())
 def test_what_is_written_down_is_plain_json(watch):
-    memory = remember(watch)
+    memory = dump_state(watch)
 
     assert json.loads(json.dumps(memory, allow_nan=False)) == memory
 
@@ -146,14 +146,14 @@ def test_an_update_without_guardrails_is_not_confused_with_one_nobody_told_us_of
     rollout = Rollout(endpoint_name="churn", target="churn-v2")
     bare = replace(rollout, guardrails=Guardrails(strategy=None))
 
-    assert through_json(Watch(rollout=rollout)).rollout.guardrails is None
-    assert through_json(Watch(rollout=bare)).rollout.guardrails == Guardrails(strategy=None)
+    assert through_json(RolloutState(rollout=rollout)).rollout.guardrails is None
+    assert through_json(RolloutState(rollout=bare)).rollout.guardrails == Guardrails(strategy=None)
 
 
 def test_a_wait_of_nothing_is_not_confused_with_one_without_limit():
     rollout = Rollout(endpoint_name="churn", target="churn-v2", max_wait=timedelta(0))
 
-    assert through_json(Watch(rollout=rollout)).rollout.max_wait == timedelta(0)
+    assert through_json(RolloutState(rollout=rollout)).rollout.max_wait == timedelta(0)
 
 
 def test_words_are_recalled_as_the_enums_they_are_compared_with_by_identity():
@@ -161,7 +161,7 @@ def test_words_are_recalled_as_the_enums_they_are_compared_with_by_identity():
     baking = StageChange(stage=Stage.BAKING, at=TEN, instances=1, desired_instances=4)
 
     # A str enum equals its text, so equality would not tell.
-    watch = through_json(Watch(rollout=rollout, stages=(baking,), suspected=Outcome.ROLLED_BACK))
+    watch = through_json(RolloutState(rollout=rollout, stages=(baking,), suspected=Outcome.ROLLED_BACK))
     assert watch.rollout.status_before is EndpointStatus.IN_SERVICE
     assert watch.stages[0].stage is Stage.BAKING
     assert watch.suspected is Outcome.ROLLED_BACK
@@ -213,7 +213,7 @@ VERSION_1 = json.loads("""
 
 
 def test_what_the_release_before_has_written_is_read():
-    watch = recall(VERSION_1)
+    watch = load_state(VERSION_1)
     shared_switch = "airflow-guardrails-abort-88b2072e3e17"
     canary = Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES), alarms=("errors", shared_switch))
     assert watch.rollout == Rollout(
@@ -236,36 +236,36 @@ def test_what_the_release_before_has_written_is_read():
 
 def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
     """Its switch was that of the endpoint: thrown late, it would stop whatever runs by then."""
-    watch = recall(VERSION_1)
+    watch = load_state(VERSION_1)
     assert (watch.switch, watch.may_abort) == (None, False)
 
 
 @pytest.mark.parametrize("key", ["findings", "analysis"])
 def test_what_releases_before_that_did_not_write_is_not_missed(key):
-    watch = recall({name: value for name, value in VERSION_1.items() if name != key})
+    watch = load_state({name: value for name, value in VERSION_1.items() if name != key})
     assert not getattr(watch, key)
-    assert watch.rollout == recall(VERSION_1).rollout
+    assert watch.rollout == load_state(VERSION_1).rollout
 
 
 def test_what_was_read_of_an_older_release_is_written_as_this_one_does():
-    memory = remember(recall(VERSION_1))
+    memory = dump_state(load_state(VERSION_1))
     assert memory["version"] == VERSION == 2
-    assert recall(memory) == recall(VERSION_1)
+    assert load_state(memory) == load_state(VERSION_1)
 
 
 @pytest.mark.parametrize("code", ["never_heard_of", "", None, 7])
 def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
     other = {**VERSION_1["findings"][0], "code": code}
-    watch = recall({**VERSION_1, "findings": [other, *VERSION_1["findings"]]})
-    assert watch.findings == recall(VERSION_1).findings
+    watch = load_state({**VERSION_1, "findings": [other, *VERSION_1["findings"]]})
+    assert watch.findings == load_state(VERSION_1).findings
 
 
 def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
     memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
-    watch = recall({**VERSION_1, "analysis": memory})
-    ours = replace(recall(VERSION_1).analysis.wish, every=timedelta(minutes=5))
+    watch = load_state({**VERSION_1, "analysis": memory})
+    ours = replace(load_state(VERSION_1).analysis.wish, every=timedelta(minutes=5))
     assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
-    assert "judge" not in remember(watch)["analysis"]
+    assert "judge" not in dump_state(watch)["analysis"]
 
 
 @pytest.mark.parametrize(
@@ -274,10 +274,10 @@ def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
     ids=str,
 )
 def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
-    watch = recall({**VERSION_1, "analysis": {**VERSION_1["analysis"], **change}})
+    watch = load_state({**VERSION_1, "analysis": {**VERSION_1["analysis"], **change}})
     assert watch.analysis is None
     noted, warning = watch.warnings
     assert noted == "noted"
     assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
     assert next(iter(change)) in warning
-    assert watch.rollout == recall(VERSION_1).rollout
+    assert watch.rollout == load_state(VERSION_1).rollout

@@ -17,7 +17,7 @@ from tests.support.warped_loop import end_what_is_left, warped
 SECOND = 1.0
 
 
-class Watch(WatchingTrigger):
+class RolloutState(WatchingTrigger):
     """Waits for ever; what it does to stop takes as long as it is told."""
 
     own_fields = ()
@@ -61,26 +61,26 @@ def play(monkeypatch):
 
 
 def test_a_stop_outlasts_the_cancel_that_comes_again_every_second(play):
-    trigger = Watch(stopping=45.0)
+    trigger = RolloutState(stopping=45.0)
     play(trigger, Supervisor("failed"))
     assert trigger.stopped_at == [pytest.approx(46, abs=2)]
 
 
 def test_an_answer_that_is_late_is_waited_for(play):
-    trigger = Watch()
+    trigger = RolloutState()
     play(trigger, Supervisor("failed", late=partial(asyncio.sleep, 6)))
     assert len(trigger.stopped_at) == 1
 
 
 def test_without_an_answer_in_time_nothing_is_stopped(play, capsys):
-    trigger = Watch()
+    trigger = RolloutState()
     assert play(trigger, Supervisor("failed", late=partial(asyncio.sleep, LONGEST_ANSWER + 1))) < 25
     assert trigger.stopped_at == []
     assert "no answer within 20 s): nothing is stopped" in capsys.readouterr().out
 
 
 def test_a_supervisor_that_never_answers_holds_a_trigger_for_20_seconds(play):
-    trigger = Watch()
+    trigger = RolloutState()
     seconds = play(trigger, Supervisor("failed", late=lambda: asyncio.Event().wait()))
     assert seconds == pytest.approx(LONGEST_ANSWER, abs=3)
     assert trigger.stopped_at == []
@@ -90,7 +90,7 @@ def test_a_triggerer_that_shuts_down_is_not_held_up(play, capsys):
     supervisor = Supervisor("failed", late=lambda: asyncio.Event().wait())
     supervisor._reader_task = asyncio.Future(loop=asyncio.new_event_loop())
     supervisor._reader_task.set_result(None)
-    trigger = Watch()
+    trigger = RolloutState()
 
     assert play(trigger, supervisor) < 3
 
@@ -100,7 +100,7 @@ def test_a_triggerer_that_shuts_down_is_not_held_up(play, capsys):
 
 def test_a_shutdown_in_the_middle_of_a_stop_ends_it(monkeypatch):
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
-    trigger = held(Watch(stopping=45.0))
+    trigger = held(RolloutState(stopping=45.0))
 
     async def story():
         async def run():
@@ -123,26 +123,26 @@ def test_a_shutdown_in_the_middle_of_a_stop_ends_it(monkeypatch):
 
 
 def test_a_stop_that_takes_too_long_ends_with_a_warning(play, capsys):
-    trigger = Watch(stopping=300.0)
+    trigger = RolloutState(stopping=300.0)
     assert play(trigger, Supervisor("failed")) == pytest.approx(LONGEST_STOP, abs=3)
     assert trigger.stopped_at == []
     assert "could not be stopped: it took longer than 60 s" in capsys.readouterr().out
 
 
 def test_a_stop_that_aws_does_not_answer_is_tried_again_while_it_is_wanted(play):
-    trigger = Watch(failures=[Unanswered(reason="busy")] * 3)
+    trigger = RolloutState(failures=[Unanswered(reason="busy")] * 3)
     play(trigger, Supervisor("failed"))
     assert trigger.stopped_at == [pytest.approx(8, abs=3)]
 
 
 def test_a_task_that_is_cleared_while_the_stop_is_tried_again_is_left_alone(play):
-    trigger = Watch(failures=[Unanswered(reason="busy")] * 3)
+    trigger = RolloutState(failures=[Unanswered(reason="busy")] * 3)
     play(trigger, Supervisor(states=("failed", "running")))
     assert trigger.stopped_at == []
 
 
 def test_an_error_of_the_stop_is_told_and_the_trigger_ends_as_cancelled(play, capsys):
-    trigger = Watch(failures=[RuntimeError("no such thing")])
+    trigger = RolloutState(failures=[RuntimeError("no such thing")])
     assert play(trigger, Supervisor("failed")) < 5
     assert "could not be stopped: RuntimeError: no such thing" in capsys.readouterr().out
 
@@ -151,7 +151,7 @@ def test_an_error_of_the_stop_is_told_and_the_trigger_ends_as_cancelled(play, ca
 def test_outside_a_triggerer_a_cancel_just_cancels(monkeypatch, missing):
     supervisor = Supervisor("failed")
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-    trigger = held(Watch())
+    trigger = held(RolloutState())
     setattr(trigger, missing, None)
 
     warped(cancelled(trigger, once=lambda: trigger.waits, every=SECOND))
@@ -164,7 +164,9 @@ def test_a_report_that_is_being_published_when_the_trigger_is_cancelled_is_not_t
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
 
     async def story():
-        publishing = asyncio.create_task(publish_report(held(Watch()).task_instance, "rollout_report", {}))
+        publishing = asyncio.create_task(
+            publish_report(held(RolloutState()).task_instance, "rollout_report", {})
+        )
         await asyncio.sleep(SECOND)
         publishing.cancel()
         await asyncio.wait({publishing})

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_guardrails.triggers._polling.throttle import FIRST_INTERVAL, LONGEST_INTERVAL, Pace
+from airflow_guardrails.triggers._polling.throttle import FIRST_INTERVAL, LONGEST_INTERVAL, Throttle
 from tests.support.warped_loop import warped
 
 
@@ -23,14 +23,14 @@ async def times(pace, number):
 
 def test_nothing_holds_calls_up_until_one_is_throttled():
     async def story():
-        return await times(Pace(), 100)
+        return await times(Throttle(), 100)
 
     assert warped(story()) == [0.0] * 100
 
 
 def test_after_one_is_throttled_calls_follow_one_another():
     async def story():
-        pace = Pace()
+        pace = Throttle()
         await asyncio.sleep(10)
         pace.throttled()
         return await times(pace, 4)
@@ -40,7 +40,7 @@ def test_after_one_is_throttled_calls_follow_one_another():
 
 def test_calls_that_are_throttled_together_slow_down_once():
     async def story():
-        pace = Pace()
+        pace = Throttle()
         await asyncio.sleep(10)
         for _ in range(50):
             pace.throttled()
@@ -54,7 +54,7 @@ def test_calls_that_are_throttled_together_slow_down_once():
 
 def test_however_often_it_is_throttled_there_is_a_call_every_few_seconds():
     async def story():
-        pace = Pace()
+        pace = Throttle()
         for _ in range(50):
             await asyncio.sleep(10)
             pace.throttled()
@@ -65,7 +65,7 @@ def test_however_often_it_is_throttled_there_is_a_call_every_few_seconds():
 
 def test_answers_make_it_as_quick_again_as_before():
     async def story():
-        pace = Pace()
+        pace = Throttle()
         await asyncio.sleep(10)
         pace.throttled()
         intervals = []
@@ -82,7 +82,7 @@ def test_answers_make_it_as_quick_again_as_before():
 
 def test_a_call_that_is_cancelled_takes_no_turn():
     async def story():
-        pace = Pace()
+        pace = Throttle()
         await asyncio.sleep(10)
         for _ in range(10):
             pace.throttled()

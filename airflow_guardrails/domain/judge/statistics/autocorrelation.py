@@ -33,7 +33,7 @@ _HOURS_WITH_ONE = 3
 _CONTRADICTS = 2.0
 
 
-def likeness(rest: Sequence[float], past: Sequence[float]) -> float:
+def autocorrelation(rest: Sequence[float], past: Sequence[float]) -> float:
     """
     Say how much the minutes of a trial resemble each other, rather more than less.
 
@@ -43,15 +43,15 @@ def likeness(rest: Sequence[float], past: Sequence[float]) -> float:
     :param past: what production did before.
     """
     if len(past) < LEAST_PAST:
-        return cautious_likeness(rest)
+        return upper_autocorrelation(rest)
     if len(rest) >= len(past):
-        return long_likeness(rest)
-    before, found = long_likeness(past), _found(rest)
+        return long_run_autocorrelation(rest)
+    before, found = long_run_autocorrelation(past), _found(rest)
     contradicted = found - _CONTRADICTS * _deviation(found, len(rest)) > before
-    return cautious_likeness(rest) if contradicted else before
+    return upper_autocorrelation(rest) if contradicted else before
 
 
-def cautious_likeness(values: Sequence[float]) -> float:
+def upper_autocorrelation(values: Sequence[float]) -> float:
     """
     Estimate how much each value resembles the one before: the autocorrelation at lag 1, from 0 to 0.95.
 
@@ -65,7 +65,7 @@ def cautious_likeness(values: Sequence[float]) -> float:
     return _within(found + CAUTION * _deviation(found, len(values)))
 
 
-def long_likeness(values: Sequence[float]) -> float:
+def long_run_autocorrelation(values: Sequence[float]) -> float:
     """
     Estimate it from at least :data:`LEAST_PAST` minutes, from 0 to 0.95.
 
@@ -106,24 +106,24 @@ def unquiet_hour(values: Sequence[float]) -> tuple[int, int]:
     return first, first + _HOUR
 
 
-def whitened(values: Sequence[float], likeness: float) -> list[float]:
+def whitened(values: Sequence[float], autocorrelation: float) -> list[float]:
     """
     Take from each value what the one before foretells, which leaves an autoregressive series independent.
 
     The first one is made as large as the rest (Prais and Winsten, "Trend estimators and serial correlation",
     Cowles Commission discussion paper 383, 1954).
     """
-    first = [values[0] * sqrt(1 - likeness * likeness)] if values else []
-    return first + [value - likeness * before for before, value in pairwise(values)]
+    first = [values[0] * sqrt(1 - autocorrelation * autocorrelation)] if values else []
+    return first + [value - autocorrelation * before for before, value in pairwise(values)]
 
 
-def variation(likeness: float, length: int) -> float:
+def variation(autocorrelation: float, length: int) -> float:
     """
     Say how much more a block of *length* minutes varies than as many independent ones would make it.
 
     Of an autoregressive series: 1 + 2 sum (1 - k / length) rho^k, over k from 1 to below *length*.
     """
-    return 1 + 2 * sum((1 - lag / length) * likeness**lag for lag in range(1, length))
+    return 1 + 2 * sum((1 - lag / length) * autocorrelation**lag for lag in range(1, length))
 
 
 def _that_varies(times: float) -> float:
@@ -149,8 +149,8 @@ def _deviation(found: float, count: int) -> float:
     return sqrt(max(1 - found * found, 0.0) / count)
 
 
-def _within(likeness: float) -> float:
-    return min(max(likeness, 0.0), MOST)
+def _within(autocorrelation: float) -> float:
+    return min(max(autocorrelation, 0.0), MOST)
 
 
 def _without_mean(values: Sequence[float]) -> list[float]:

@@ -81,10 +81,10 @@ class Ratio:
         reach = _FAR * sqrt(max(squares, 0.0) / (self.count - 1)) / abs(self.bottom)
         return self.measured - reach if above else self.measured + reach
 
-    def log_worth(self, ratio: float, *, above: bool) -> float:
+    def log_e_value(self, ratio: float, *, above: bool) -> float:
         """Give the logarithm of the evidence that the truth is above *ratio*, or below it."""
         t = self.t(ratio)
-        return log_worth(t if above else -t, self.count, information=self.information)
+        return log_e_value(t if above else -t, self.count, information=self.information)
 
     def interval(self, *, alpha_low: float, alpha_high: float) -> Interval:
         """
@@ -124,23 +124,29 @@ class Ratio:
 
 
 def ratio_of(
-    numerators: Sequence[float], denominators: Sequence[float], weights: Sequence[float], *, likeness: float
+    numerators: Sequence[float],
+    denominators: Sequence[float],
+    weights: Sequence[float],
+    *,
+    autocorrelation: float,
 ) -> Ratio:
     """
     Sum up two series, minute by minute, of at least two minutes.
 
     :param weights: what each minute has been weighed by.
-    :param likeness: how much minutes resemble the one before, from 0 to below 1.
+    :param autocorrelation: how much minutes resemble the one before, from 0 to below 1.
     """
     bottom = sum(denominators)
     if bottom <= 0:
         raise ValueError(f"the denominators must have a mean above 0 (got {bottom!r})")
-    tops, bottoms, parts = (whitened(values, likeness) for values in (numerators, denominators, weights))
+    tops, bottoms, parts = (
+        whitened(values, autocorrelation) for values in (numerators, denominators, weights)
+    )
     size = sum(part * part for part in parts)
     return Ratio(
         measured=sum(numerators) / bottom,
         count=len(tops),
-        information=size / (1 - likeness) ** 2,
+        information=size / (1 - autocorrelation) ** 2,
         top=_product(parts, tops) / sqrt(size),
         bottom=_product(parts, bottoms) / sqrt(size),
         top_square=_product(tops, tops),
@@ -173,7 +179,7 @@ def t_bound(count: int, *, alpha: float, information: float | None = None) -> fl
     return sqrt((count - 1) * (factor - 1) / (1 - factor / growth))
 
 
-def log_worth(t: float, count: int, *, information: float) -> float:
+def log_e_value(t: float, count: int, *, information: float) -> float:
     """
     Give the logarithm of that one-sided Bayes factor, or less: at :func:`t_bound` it is one over *alpha*.
 

@@ -48,7 +48,7 @@ def is_known(minutes: int, past: int) -> bool:
     return max(minutes, past) >= LEAST_MINUTES
 
 
-def burst_size(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -> float:
+def dispersion(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -> float:
     """
     Estimate how many events come as one, at least 1.
 

@@ -53,13 +53,13 @@ class Scale:
             for one, other in zip(candidate, control, strict=True)
         ]
 
-    def usual(self, likeness: float) -> float:
+    def usual(self, autocorrelation: float) -> float:
         """Say how far two minutes usually are apart, without what they owe to those before."""
-        rest = whitened(self.past, likeness)
+        rest = whitened(self.past, autocorrelation)
         return median(abs(one - other) for one, other in pairwise(rest))
 
 
-def log_worth_of_signs(differences: Sequence[float], *, usual: float, likeness: float) -> float:
+def log_e_value_of_signs(differences: Sequence[float], *, usual: float, autocorrelation: float) -> float:
     """
     Give the logarithm of the evidence that *differences* are above 0.
 
@@ -70,9 +70,9 @@ def log_worth_of_signs(differences: Sequence[float], *, usual: float, likeness: 
     and ranks lose; tanh is the likelihood ratio of a shifted normal value's sign, given its size).
 
     :param usual: the size of a difference on which :data:`STAKES` are bet, above 0.
-    :param likeness: how much each resembles the one before, from 0 to below 1.
+    :param autocorrelation: how much each resembles the one before, from 0 to below 1.
     """
-    apart = whitened(differences, likeness)
+    apart = whitened(differences, autocorrelation)
     logs = [sum(log1p(_MOST * tanh(stake * difference / usual)) for difference in apart) for stake in STAKES]
     most = max(logs)
     return most + log(sum(exp(one - most) for one in logs) / len(logs))

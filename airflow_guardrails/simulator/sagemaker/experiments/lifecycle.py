@@ -45,7 +45,7 @@ class Hosting(Protocol):
         """Update *endpoint* to *green*, all at once; it is at rest when this is called."""
 
 
-class Lives:
+class ExperimentLifecycle:
     """
     Creating, Created, Starting, Running, Stopping, Completed; Updating between; Cancelled when it fails.
 

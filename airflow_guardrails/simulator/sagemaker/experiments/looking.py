@@ -19,7 +19,7 @@ from airflow_guardrails.simulator.sagemaker.experiments.experiment import (
 from airflow_guardrails.simulator.sagemaker.looking import as_listed, older
 
 
-class ExperimentLooks:
+class ExperimentReadModel:
     """DescribeInferenceExperiment and ListInferenceExperiments lag in their own ways."""
 
     def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random) -> None:

@@ -16,8 +16,8 @@ from airflow_guardrails.simulator.sagemaker.experiments.experiment import (
     Experiment,
     Outcome,
 )
-from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import Hosting, Lives
-from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentLooks
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import ExperimentLifecycle, Hosting
+from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentReadModel
 from airflow_guardrails.simulator.sagemaker.experiments.schedule import changed_schedule, new_schedule
 from airflow_guardrails.simulator.sagemaker.listing import page
 
@@ -30,8 +30,8 @@ class Experiments:
     def __init__(
         self,
         *,
-        lives: Lives,
-        looks: ExperimentLooks,
+        lives: ExperimentLifecycle,
+        looks: ExperimentReadModel,
         hosting: Hosting,
         catalogue: Catalogue,
         clock: Clock,

@@ -8,12 +8,12 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.flight import Flight, Steps, Undone
+from airflow_guardrails.simulator.sagemaker.flight import Flight, Rollback, Steps
 from airflow_guardrails.simulator.sagemaker.rollouts.guards import Guards
 from airflow_guardrails.simulator.sagemaker.rollouts.scripts import Ending, end
 
 
-class Departures:
+class DeploymentRunner:
     """*changed* hears of every step; *fleet_of* finds or launches the fleet that a written ending leaves."""
 
     def __init__(
@@ -70,12 +70,12 @@ class Departures:
 
         flight.end_after(ending.after_seconds, action)
 
-    def _tripped(self, alarms: Sequence[str]) -> Undone | None:
+    def _tripped(self, alarms: Sequence[str]) -> Rollback | None:
         if self._guards.tripped(alarms):
-            return Undone(self._knobs.rollback_failure_reason)
+            return Rollback(self._knobs.rollback_failure_reason)
         return None
 
-    def _timed_out(self, seconds: int) -> Undone:
+    def _timed_out(self, seconds: int) -> Rollback:
         if self._knobs.timeout_ends_in == "Failed":
-            return Undone(f"The update did not finish within {seconds} seconds.", ends_in="Failed")
-        return Undone(self._knobs.rollback_failure_reason)
+            return Rollback(f"The update did not finish within {seconds} seconds.", ends_in="Failed")
+        return Rollback(self._knobs.rollback_failure_reason)

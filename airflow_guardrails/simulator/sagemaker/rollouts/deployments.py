@@ -10,7 +10,7 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
-from airflow_guardrails.simulator.sagemaker.flight import Steps, Undone, Wait
+from airflow_guardrails.simulator.sagemaker.flight import Rollback, Steps, Wait
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 
@@ -26,30 +26,30 @@ class HealthChecks(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class DeploymentContext:
     """What every deployment stands on."""
 
     clock: Clock
     knobs: Knobs
     containers: HealthChecks
 
-    def rollback_reason(self, undone: Undone) -> str | None:
+    def rollback_reason(self, undone: Rollback) -> str | None:
         """An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so."""
         told = self.knobs.rollback_failure_reason
         return undone.reason if told else told
 
 
-def create(endpoint: Endpoint, fleet: Fleet, ground: Ground) -> Steps:
+def create(endpoint: Endpoint, fleet: Fleet, ground: DeploymentContext) -> Steps:
     try:
         yield from launch(fleet, ground, watched=False)
-    except Undone as undone:
+    except Rollback as undone:
         endpoint.settle("Failed", now=ground.clock.now(), failure_reason=undone.reason)
     else:
         endpoint.serve(fleet)
         endpoint.settle("InService", now=ground.clock.now())
 
 
-def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Ground) -> Steps:
+def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: DeploymentContext) -> Steps:
     """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
     watched = ground.knobs.alarms_judged == "always"
     try:
@@ -58,13 +58,13 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Gr
         for shift in plan.shifts:
             yield from shift_traffic(blue, green, shift, plan, ground, watched=watched)
         yield from _bake(green, plan.termination_wait, ground)
-    except Undone as undone:
+    except Rollback as undone:
         yield from _roll_back(endpoint, blue, green, undone, ground)
     else:
         yield from retire(endpoint, blue, green, ground)
 
 
-def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: Ground) -> Steps:
+def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: DeploymentContext) -> Steps:
     """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
     before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
     count = fleet.instances
@@ -85,14 +85,14 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: 
     endpoint.settle("InService", now=ground.clock.now())
 
 
-def delete(endpoint: Endpoint, ground: Ground, *, gone: Callable[[], None]) -> Steps:
+def delete(endpoint: Endpoint, ground: DeploymentContext, *, gone: Callable[[], None]) -> Steps:
     for fleet in endpoint.fleets:
         enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
     gone()
 
 
-def wait_for_start(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
+def wait_for_start(fleet: Fleet, ground: DeploymentContext, *, watched: bool) -> Steps:
     """Do nothing until *fleet* is to be launched."""
     seconds = (fleet.launched_at - ground.clock.now()).total_seconds()
     if seconds > 0:
@@ -100,20 +100,20 @@ def wait_for_start(fleet: Fleet, ground: Ground, *, watched: bool) -> Steps:
     fleet.hidden = False
 
 
-def launch(fleet: Fleet, ground: Ground, *, watched: bool, instances: int | None = None) -> Steps:
+def launch(fleet: Fleet, ground: DeploymentContext, *, watched: bool, instances: int | None = None) -> Steps:
     """Bring up all of *fleet*, or so many *instances* of it, as far as their ping."""
     enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", ground)
     yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
     if not ground.knobs.capacity_available:
-        raise Undone(_NO_CAPACITY)
+        raise Rollback(_NO_CAPACITY)
     for variant in fleet.deployed:
         if not ground.containers.healthy(variant.model, shadow=variant is fleet.shadow):
             yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
-            raise Undone(_ping_failure(variant))
+            raise Rollback(_ping_failure(variant))
 
 
 def shift_traffic(
-    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool
+    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: DeploymentContext, *, watched: bool
 ) -> Steps:
     enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
     yield Wait(seconds=ground.knobs.activation_seconds, watched=watched)
@@ -123,7 +123,7 @@ def shift_traffic(
     yield from _bake(green, shift.bake_seconds, ground)
 
 
-def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
+def _bake(green: Fleet, seconds: int, ground: DeploymentContext) -> Steps:
     if not seconds:
         return
     active = tuple(variant.active for variant in green.variants)
@@ -133,7 +133,7 @@ def _bake(green: Fleet, seconds: int, ground: Ground) -> Steps:
     yield Wait(seconds=seconds, watched=True)
 
 
-def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Steps:
+def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: DeploymentContext) -> Steps:
     """End what is left of blue; from here there is no way back."""
     green.settle()
     enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", ground)
@@ -142,7 +142,9 @@ def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: Ground) -> Ste
     endpoint.settle("InService", now=ground.clock.now())
 
 
-def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, ground: Ground) -> Steps:
+def _roll_back(
+    endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Rollback, ground: DeploymentContext
+) -> Steps:
     if ground.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
     enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
@@ -153,7 +155,7 @@ def _roll_back(endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Undone, gr
     endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=ground.rollback_reason(undone))
 
 
-def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: Ground) -> None:
+def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: DeploymentContext) -> None:
     fleet.enter(status, message, now=ground.clock.now())
 
 
@@ -168,7 +170,7 @@ def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[
     return message
 
 
-def _ping_timeout(variant: Variant, ground: Ground) -> float:
+def _ping_timeout(variant: Variant, ground: DeploymentContext) -> float:
     own = variant.spec.get("ContainerStartupHealthCheckTimeoutInSeconds")
     return ground.knobs.ping_timeout_seconds if own is None else float(own)
 

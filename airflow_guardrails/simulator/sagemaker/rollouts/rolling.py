@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
-from airflow_guardrails.simulator.sagemaker.flight import Steps, Undone, Wait
+from airflow_guardrails.simulator.sagemaker.flight import Rollback, Steps, Wait
 from airflow_guardrails.simulator.sagemaker.rollouts.deployments import (
-    Ground,
+    DeploymentContext,
     enter,
     launch,
     retire,
@@ -18,20 +18,20 @@ from airflow_guardrails.simulator.sagemaker.rollouts.deployments import (
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 
 
-def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: Ground) -> Steps:
+def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: DeploymentContext) -> Steps:
     watched = ground.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, ground, watched=watched)
         for shift in plan.shifts:
             yield from _replace_batch(blue, green, shift, plan, ground, watched=watched)
-    except Undone as undone:
+    except Rollback as undone:
         yield from _roll_back(endpoint, undone, ground, blue=blue, green=green, batch=plan.rollback_batch)
     else:
         yield from retire(endpoint, blue, green, ground)
 
 
 def _replace_batch(
-    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: Ground, *, watched: bool
+    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: DeploymentContext, *, watched: bool
 ) -> Steps:
     batch = sum(shift.active) - green.active
     yield from launch(green, ground, watched=watched, instances=batch)
@@ -45,7 +45,13 @@ def _replace_batch(
 
 
 def _roll_back(
-    endpoint: Endpoint, undone: Undone, ground: Ground, *, blue: Fleet, green: Fleet, batch: int | None
+    endpoint: Endpoint,
+    undone: Rollback,
+    ground: DeploymentContext,
+    *,
+    blue: Fleet,
+    green: Fleet,
+    batch: int | None,
 ) -> Steps:
     """Old instances return before new ones go; where they cannot, both fleets stay in service."""
     if ground.knobs.show_rolling_back:

@@ -72,7 +72,7 @@ def test_without_a_wait_the_task_ends_once_the_test_is_accepted(create, context,
     report = create().execute(context)
 
     assert report["status"] == "Creating"
-    assert report["ending"] is None
+    assert report["outcome"] is None
     assert task_instance.xcoms == {
         "console_links": task_instance.xcoms["console_links"],
         "name": report["name"],
@@ -84,7 +84,7 @@ def test_waiting_until_it_runs_ends_when_it_runs(create, context, experiment):
     report = create(wait_until="Running").execute(context)
 
     assert experiment(report["name"])["Status"] == "Running"
-    assert report["ending"] == "Reached"
+    assert report["outcome"] == "Reached"
 
 
 def test_waiting_until_it_is_over_takes_as_long_as_the_test(create, context, candidate):
@@ -106,7 +106,7 @@ def test_a_test_that_an_error_ends_fails_the_task_with_the_reason(create, contex
     with pytest.raises(ShadowTestCancelled, match="InternalError: no capacity"):
         operator.execute(context)
 
-    assert task_instance.xcoms["shadow_test_report"]["ending"] == "Cancelled"
+    assert task_instance.xcoms["shadow_test_report"]["outcome"] == "Cancelled"
 
 
 def test_a_deferrable_wait_leaves_the_worker_and_the_name(create, context, task_instance):

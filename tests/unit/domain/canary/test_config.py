@@ -199,7 +199,7 @@ def test_a_fleet_of_unknown_size_is_moved_by_the_largest_steps():
 def test_what_is_left_out_is_taken_from_the_first_bakes_and_the_last():
     linear = comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
 
-    parts = linear.within(skip=minutes(12), keep_off=minutes(6))
+    parts = linear.within(skip=minutes(12), reserve=minutes(6))
 
     assert parts == ((0.5, minutes(8)), (0.75, minutes(4)))
 
@@ -208,9 +208,9 @@ def test_a_wait_behind_the_bakes_gives_time_back():
     waiting = Canary(percent=50, bake=minutes(10), termination_wait=minutes(4))
     canary = comparison(waiting, instances=4, needed=NEEDED)
 
-    assert canary.within(skip=minutes(2), keep_off=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
-    assert canary.within(skip=minutes(2), keep_off=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)
-    assert canary.within(skip=minutes(10), keep_off=minutes(0)) == ()
+    assert canary.within(skip=minutes(2), reserve=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
+    assert canary.within(skip=minutes(2), reserve=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)
+    assert canary.within(skip=minutes(10), reserve=minutes(0)) == ()
 
 
 # What docs/analysis.md tells.

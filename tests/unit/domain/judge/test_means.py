@@ -6,7 +6,7 @@ from math import exp, inf, log, sqrt
 
 import pytest
 
-from airflow_guardrails.domain.judge.statistics.means import log_worth, ratio_of, t_bound
+from airflow_guardrails.domain.judge.statistics.means import log_e_value, ratio_of, t_bound
 from tests.support.series import autoregressive
 
 
@@ -14,8 +14,8 @@ def series(level, *, seed, count=40, rho=0.0):
     return [level + one for one in autoregressive(rho, count, seed)]
 
 
-def ratio(candidate, control, *, likeness=0.0):
-    return ratio_of(candidate, control, [1.0] * len(control), likeness=likeness)
+def ratio(candidate, control, *, autocorrelation=0.0):
+    return ratio_of(candidate, control, [1.0] * len(control), autocorrelation=autocorrelation)
 
 
 def test_the_bound_of_many_values_is_that_of_the_asymptotic_confidence_sequence():
@@ -39,12 +39,12 @@ def test_the_bound_of_few_values_is_wide_and_of_almost_none_without_end():
 def test_at_its_bound_a_t_statistic_is_worth_one_over_alpha(count, information, alpha):
     bound = t_bound(count, alpha=alpha, information=information)
 
-    assert exp(log_worth(bound, count, information=information)) == pytest.approx(1 / alpha)
-    assert log_worth(-1.0, count, information=information) == -inf
+    assert exp(log_e_value(bound, count, information=information)) == pytest.approx(1 / alpha)
+    assert log_e_value(-1.0, count, information=information) == -inf
 
 
 def test_values_without_any_spread_are_worth_what_so_few_can_be():
-    assert exp(log_worth(inf, 5, information=5)) == pytest.approx(2 * (6**2.5 - 1) / sqrt(6))
+    assert exp(log_e_value(inf, 5, information=5)) == pytest.approx(2 * (6**2.5 - 1) / sqrt(6))
 
 
 def test_independent_minutes_have_the_usual_t_statistic():
@@ -57,7 +57,7 @@ def test_independent_minutes_have_the_usual_t_statistic():
 
 
 def test_the_ends_of_a_ratio_are_where_the_t_statistic_is_at_its_bound():
-    found = ratio(series(12, seed=2), series(10, seed=1), likeness=0.3)
+    found = ratio(series(12, seed=2), series(10, seed=1), autocorrelation=0.3)
 
     interval = found.interval(alpha_low=0.01, alpha_high=0.05)
 
@@ -72,8 +72,10 @@ def test_the_more_minutes_resemble_each_other_the_wider_is_the_interval():
     candidate, control = series(12, seed=2), series(10, seed=1)
 
     widths = []
-    for likeness in (0.0, 0.3, 0.6, 0.8):
-        interval = ratio(candidate, control, likeness=likeness).interval(alpha_low=0.05, alpha_high=0.05)
+    for autocorrelation in (0.0, 0.3, 0.6, 0.8):
+        interval = ratio(candidate, control, autocorrelation=autocorrelation).interval(
+            alpha_low=0.05, alpha_high=0.05
+        )
         widths.append(interval.high - interval.low)
 
     assert widths == sorted(widths)
@@ -98,7 +100,7 @@ def test_equal_minutes_are_told_from_every_other_ratio():
 
 def test_a_ratio_to_nothing_is_refused():
     with pytest.raises(ValueError, match="must have a mean above 0"):
-        ratio_of([1.0], [0.0], [1.0], likeness=0.0)
+        ratio_of([1.0], [0.0], [1.0], autocorrelation=0.0)
 
 
 def test_what_is_far_is_out_of_the_question():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
 from airflow_guardrails.domain.preflight import findings, preflight
-from airflow_guardrails.domain.preflight.context import Facts
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Severity
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Variant
@@ -87,7 +87,7 @@ def on(**dimensions):
     return rule(dimensions=dimensions)
 
 
-SOUND = Facts(
+SOUND = PreflightContext(
     endpoint=endpoint(),
     serving=config(OLD),
     target=config(NEW),
@@ -874,7 +874,7 @@ asked_variants = st.lists(
     max_size=2,
 )
 any_facts = st.builds(
-    Facts,
+    PreflightContext,
     endpoint=st.lists(st.builds(live, names, st.integers(0, 30), st.sampled_from([None, 0.0, 1.0]))).map(
         lambda variants: replace(endpoint(), variants=tuple(variants))
     ),

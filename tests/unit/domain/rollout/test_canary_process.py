@@ -14,21 +14,21 @@ from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.judge.evidence import HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.messages import narrate_outcome
+from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.process import (
-    AlarmHistory,
-    AlarmStates,
-    Following,
-    Look,
-    MetricSeries,
+    DescribeAlarmHistory,
+    DescribeAlarms,
+    DescribeEndpoint,
+    GetMetricData,
+    LogMessage,
     NoAnswer,
-    Pause,
-    Rest,
-    Say,
-    SetSwitch,
+    SetAbortSwitch,
+    Sleep,
+    WaitForChange,
+    WaitPolicy,
     follow,
 )
-from airflow_guardrails.domain.rollout.state import Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -58,7 +58,7 @@ def watch(analysis=HOLD, *, strategy=CANARY, **facts):
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
     known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
     rollout = Rollout(endpoint_name="churn", target="v2", **known)
-    return Watch(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
+    return RolloutState(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Update:
     asked: list = field(default_factory=list)
 
     def follow(self, watched, *, every=30.0, **more):
-        following = Following(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
+        following = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
         steps, answer = follow(watched, following), None
         while True:
             try:
@@ -95,19 +95,19 @@ class Update:
 
     def answer(self, ask):
         match ask:
-            case Look():
+            case DescribeEndpoint():
                 return self.look()
-            case MetricSeries():
+            case GetMetricData():
                 return self.silent or self.series(ask)
-            case SetSwitch(_, value):
+            case SetAbortSwitch(_, value):
                 if value == THROWN and self.switch is None:
                     self.thrown_at = self.passed
                 return self.switch
-            case Pause(seconds) | Rest(seconds=seconds):
+            case Sleep(seconds) | WaitForChange(seconds=seconds):
                 self.passed += seconds
-            case AlarmHistory():
+            case DescribeAlarmHistory():
                 return () if self.thrown_at is None else (tripped(SWITCH.alarm_name, self.thrown_at),)
-            case AlarmStates():
+            case DescribeAlarms():
                 return ()
         return None
 
@@ -143,11 +143,11 @@ class Update:
 
     @property
     def said(self):
-        return [ask.sentence for ask in self.of(Say)]
+        return [ask.sentence for ask in self.of(LogMessage)]
 
     @property
     def switched(self):
-        return [ask.value for ask in self.of(SetSwitch)]
+        return [ask.value for ask in self.of(SetAbortSwitch)]
 
 
 def tripped(name, seconds):
@@ -203,7 +203,7 @@ def test_a_fail_throws_the_switch_once_and_is_the_cause_with_its_reasons():
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     (reason,) = report["cause"]["reasons"]
     assert reason.startswith("Invocation5XXErrors Sum: +30 points > limit +5 points")
-    assert reason in narrate_outcome(report)
+    assert reason in outcome_message(report)
     assert report["analysis"]["acted"]
     assert moment(report, "first_fail_at") == update.thrown_at
     assert report["warnings"] == []
@@ -213,7 +213,7 @@ def test_it_is_said_when_it_happens_with_the_report_so_far():
     update = Update(errors=0.3)
     update.follow(watch())
 
-    fail, thrown = [say for say in update.of(Say) if "Fail" in say.sentence]
+    fail, thrown = [say for say in update.of(LogMessage) if "Fail" in say.sentence]
     assert "> limit +5 points" in fail.sentence
     assert fail.report["analysis"]["label"] == "Fail"
     assert (fail.report["analysis"]["acted"], thrown.report["analysis"]["acted"]) == (False, True)
@@ -223,8 +223,8 @@ def test_nothing_is_judged_once_the_switch_is_thrown():
     update = Update(errors=0.3, deaf=True)
     report = update.follow(watch(GO_ON))
 
-    thrown = update.asked.index(SetSwitch(SWITCH, THROWN))
-    assert not [ask for ask in update.asked[thrown:] if isinstance(ask, MetricSeries)]
+    thrown = update.asked.index(SetAbortSwitch(SWITCH, THROWN))
+    assert not [ask for ask in update.asked[thrown:] if isinstance(ask, GetMetricData)]
     assert update.switched == [THROWN, RESET]
     assert report["outcome"] == "Succeeded"
     assert report["warnings"] == [
@@ -238,7 +238,7 @@ def test_a_rollback_by_another_alarm_is_that_alarms():
 
     def with_errors(ask):
         given = answer(ask)
-        return (tripped("errors", TRAFFIC_ON), *given) if isinstance(ask, AlarmHistory) else given
+        return (tripped("errors", TRAFFIC_ON), *given) if isinstance(ask, DescribeAlarmHistory) else given
 
     update.answer = with_errors
 
@@ -276,7 +276,7 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["kind"] == "judge"
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
-    (asked,) = update.of(MetricSeries)
+    (asked,) = update.of(GetMetricData)
     assert asked.start == at(1) - HISTORY
     assert asked.end < at(update.thrown_at)
 
@@ -339,7 +339,7 @@ def test_a_switch_that_fails_is_tried_again():
     answer = update.answer
 
     def recovering(ask):
-        if isinstance(ask, SetSwitch) and len(update.of(SetSwitch)) == 3:
+        if isinstance(ask, SetAbortSwitch) and len(update.of(SetAbortSwitch)) == 3:
             update.switch = None
         return answer(ask)
 
@@ -387,7 +387,7 @@ def test_a_pass_stays_said_though_a_later_look_is_undecided():
     answer = update.answer
 
     def worsening(ask):
-        if isinstance(ask, MetricSeries) and any("Pass" in sentence for sentence in update.said):
+        if isinstance(ask, GetMetricData) and any("Pass" in sentence for sentence in update.said):
             update.errors = 0.05
         return answer(ask)
 
@@ -405,7 +405,7 @@ def test_a_fail_after_a_pass_still_undoes_it():
     answer = update.answer
 
     def worsening(ask):
-        if isinstance(ask, MetricSeries) and any("Pass" in sentence for sentence in update.said):
+        if isinstance(ask, GetMetricData) and any("Pass" in sentence for sentence in update.said):
             update.errors = 0.6
         return answer(ask)
 
@@ -422,7 +422,7 @@ def test_without_data_it_is_held_before_the_last_bake_is_over():
 
     report = update.follow(watch())
 
-    assert ALL_ON < update.thrown_at <= OVER - HOLD.last_call.total_seconds()
+    assert ALL_ON < update.thrown_at <= OVER - HOLD.abort_cutoff.total_seconds()
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert "no minute in which both" in "; ".join(report["cause"]["reasons"])
     assert "missing:" in "; ".join(report["cause"]["reasons"])
@@ -503,7 +503,7 @@ def test_a_silence_that_ends_is_forgotten():
     answer = update.answer
 
     def recovering(ask):
-        if len(update.of(MetricSeries)) > 5:
+        if len(update.of(GetMetricData)) > 5:
             update.silent = None
         return answer(ask)
 
@@ -545,9 +545,9 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
     update = Update()
     update.follow(watch(replace(HOLD, every=timedelta(seconds=120))), every=30.0)
 
-    ends = [ask.end for ask in update.of(MetricSeries)]
+    ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(MetricSeries)} == {at(1) - HISTORY}
+    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - HISTORY}
     assert min(ends) >= at(TRAFFIC_ON - 240)
 
 
@@ -555,9 +555,9 @@ def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
     update = Update(errors=0.3, deaf=True)
     update.follow(watch(), every=600.0)
 
-    thrown = update.asked.index(SetSwitch(SWITCH, THROWN))
-    before = [ask for ask in update.asked[:thrown] if isinstance(ask, Rest)]
-    behind = [ask for ask in update.asked[thrown:] if isinstance(ask, Rest)]
+    thrown = update.asked.index(SetAbortSwitch(SWITCH, THROWN))
+    before = [ask for ask in update.asked[:thrown] if isinstance(ask, WaitForChange)]
+    behind = [ask for ask in update.asked[thrown:] if isinstance(ask, WaitForChange)]
     assert {rest.expected for rest in before} == {None}
     assert {rest.seconds for rest in before[1:]} == {60.0}
     assert behind[0].expected is EndpointStatus.UPDATING
@@ -568,7 +568,7 @@ def test_without_an_analysis_no_metric_is_asked_for():
     update = Update(errors=0.3)
     report = update.follow(watch(None))
 
-    assert update.of(MetricSeries) == []
+    assert update.of(GetMetricData) == []
     assert (report["outcome"], report["analysis"]) == ("Succeeded", None)
 
 
@@ -580,14 +580,14 @@ def test_a_verdict_is_said_once():
         "Incon",
         "Pass:",
     ]
-    assert len(update.of(MetricSeries)) > 10
+    assert len(update.of(GetMetricData)) > 10
 
 
 def test_after_the_time_was_up_nothing_is_judged():
     update = Update(errors=0.3, deaf=True)
     report = update.follow(watch(deadline=at(500)), on_timeout="abort")
 
-    assert update.of(MetricSeries) == []
+    assert update.of(GetMetricData) == []
     assert report["outcome"] == "Succeeded"
 
 

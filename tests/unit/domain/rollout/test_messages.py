@@ -8,7 +8,7 @@ import pytest
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
-from airflow_guardrails.domain.rollout.messages import narrate_outcome, narrate_stage, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message, when_an_abort_acts
 from airflow_guardrails.domain.rollout.state import Outcome, StageChange
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -60,7 +60,7 @@ def stage(name, instances=0, desired=4):
     ],
 )
 def test_a_stage_says_who_serves_what_happens_and_how_the_alarms_stand(change, strategy, sentence):
-    assert narrate_stage(change, strategy=strategy, alarms=[OK]) == sentence
+    assert stage_message(change, strategy=strategy, alarms=[OK]) == sentence
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_a_stage_says_who_serves_what_happens_and_how_the_alarms_stand(change, s
     ],
 )
 def test_only_a_fleet_known_to_go_is_said_to(change, strategy, doing):
-    assert narrate_stage(change, strategy=strategy, alarms=[OK]).split("; ")[1] == doing
+    assert stage_message(change, strategy=strategy, alarms=[OK]).split("; ")[1] == doing
 
 
 def test_a_fleet_without_instances_is_not_said_to_serve_nothing():
-    sentence = narrate_stage(stage("Baking", 0, desired=0), strategy=None, alarms=[OK])
+    sentence = stage_message(stage("Baking", 0, desired=0), strategy=None, alarms=[OK])
     assert sentence == "update: green fleet without instances; baking; 1 alarm OK"
 
 
 @pytest.mark.parametrize(("alarms", "standing"), [(None, "alarms unknown"), ([], "no alarms")])
 def test_not_knowing_the_alarms_is_not_having_none(alarms, standing):
-    assert narrate_stage(stage("Creating"), strategy=CANARY, alarms=alarms).endswith(f"; {standing}")
+    assert stage_message(stage("Creating"), strategy=CANARY, alarms=alarms).endswith(f"; {standing}")
 
 
 @pytest.mark.parametrize("name", Stage)
 @pytest.mark.parametrize("strategy", [None, CANARY, LINEAR, ROLLING, AllAtOnce()])
 def test_every_stage_of_every_strategy_can_be_told(name, strategy):
-    assert narrate_stage(stage(name, 2), strategy=strategy, alarms=None)
+    assert stage_message(stage(name, 2), strategy=strategy, alarms=None)
 
 
 def report(outcome, **known):
@@ -140,29 +140,29 @@ SENTENCES = {
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_a_sentence_that_says_what_is_so_and_what_to_do(outcome):
-    assert narrate_outcome(report(outcome.value)) == SENTENCES[outcome]
+    assert outcome_message(report(outcome.value)) == SENTENCES[outcome]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_names_the_endpoint_and_the_target(outcome):
-    sentence = narrate_outcome(report(outcome.value))
+    sentence = outcome_message(report(outcome.value))
     assert "churn" in sentence
     assert "v2" in sentence
 
 
 def test_only_success_says_that_the_target_serves():
     assert (
-        narrate_outcome(report("Succeeded", serving_endpoint_config_name="v2")) == "Endpoint churn serves v2."
+        outcome_message(report("Succeeded", serving_endpoint_config_name="v2")) == "Endpoint churn serves v2."
     )
     others = [
-        narrate_outcome(report(outcome.value)) for outcome in Outcome if outcome is not Outcome.SUCCEEDED
+        outcome_message(report(outcome.value)) for outcome in Outcome if outcome is not Outcome.SUCCEEDED
     ]
     assert not [sentence for sentence in others if "serves v2" in sentence]
 
 
 def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
     cause = {"kind": "alarm", "alarms": [alarm("errors"), alarm("latency", reason="")]}
-    assert narrate_outcome(report("RolledBack", cause=cause, failure_reason="Tripped.")) == (
+    assert outcome_message(report("RolledBack", cause=cause, failure_reason="Tripped.")) == (
         "Endpoint churn was rolled back: it serves v1 again, not v2. "
         "Alarm errors was in ALARM since 2026-03-02T10:06:00+00:00: 2 > 1. "
         "Alarm latency was in ALARM since 2026-03-02T10:06:00+00:00. "
@@ -174,11 +174,11 @@ def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
     ("kind", "words"), [("health_check", "Cause: health check."), ("unknown", "Cause: unknown.")]
 )
 def test_a_cause_without_alarms_is_named(kind, words):
-    assert narrate_outcome(report("Failed", cause={"kind": kind, "alarms": []})).endswith(words)
+    assert outcome_message(report("Failed", cause={"kind": kind, "alarms": []})).endswith(words)
 
 
 def test_a_failed_rollback_says_what_the_repair_is():
-    assert "Calling UpdateEndpoint again" in narrate_outcome(report("RollbackFailed"))
+    assert "Calling UpdateEndpoint again" in outcome_message(report("RollbackFailed"))
 
 
 def test_what_is_unknown_is_called_unknown():
@@ -187,24 +187,24 @@ def test_what_is_unknown_is_called_unknown():
         "serving_endpoint_config_name": None,
         "endpoint_status": None,
     }
-    assert "an unknown configuration" in narrate_outcome(report("NotStarted", **unknown))
-    assert "its former configuration" in narrate_outcome(report("RollbackFailed", **unknown))
-    assert "its status is not found" in narrate_outcome(report("Failed", **unknown))
+    assert "an unknown configuration" in outcome_message(report("NotStarted", **unknown))
+    assert "its former configuration" in outcome_message(report("RollbackFailed", **unknown))
+    assert "its status is not found" in outcome_message(report("Failed", **unknown))
 
 
 def test_an_endpoint_that_nobody_could_look_at_is_not_called_gone():
     never_answered = {"serving_endpoint_config_name": None, "endpoint_status": None}
-    assert "did not end in time (status unknown)" in narrate_outcome(report("TimedOut", **never_answered))
+    assert "did not end in time (status unknown)" in outcome_message(report("TimedOut", **never_answered))
 
 
 def test_names_with_braces_are_told_as_they_are():
-    sentence = narrate_outcome(report("Failed", endpoint_name="{target}", failure_reason="{0}"))
+    sentence = outcome_message(report("Failed", endpoint_name="{target}", failure_reason="{0}"))
     assert "endpoint {target} to v2" in sentence
     assert sentence.endswith("SageMaker says: {0}")
 
 
 def test_a_rollout_without_an_outcome_is_under_way():
-    assert narrate_outcome(report(None)) == "The update of endpoint churn to v2 is under way."
+    assert outcome_message(report(None)) == "The update of endpoint churn to v2 is under way."
 
 
 # What a time-out says of the rollout it ends
@@ -213,17 +213,17 @@ THROWN = {"abort_switch_thrown_at": "2026-03-02T11:00:00+00:00"}
 
 
 def test_a_rollout_that_was_aborted_is_not_said_to_be_left_running():
-    assert narrate_outcome(report("TimedOut", **THROWN)) == (
+    assert outcome_message(report("TimedOut", **THROWN)) == (
         "The update of endpoint churn to v2 did not end in time (status InService); its abort switch was "
         "thrown at 2026-03-02T11:00:00+00:00, and it was not rolled back yet. A retry of this task goes on "
         "watching it."
     )
-    assert "left running" in narrate_outcome(report("TimedOut", abort_switch_thrown_at=None))
+    assert "left running" in outcome_message(report("TimedOut", abort_switch_thrown_at=None))
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.TIMED_OUT])
 def test_only_a_time_out_says_what_has_become_of_the_rollout(outcome):
-    assert narrate_outcome(report(outcome.value, **THROWN)) == SENTENCES[outcome]
+    assert outcome_message(report(outcome.value, **THROWN)) == SENTENCES[outcome]
 
 
 # When an abort acts

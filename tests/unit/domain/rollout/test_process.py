@@ -12,23 +12,23 @@ from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.messages import narrate_outcome
+from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.process import (
-    AlarmHistory,
-    AlarmStates,
-    DeleteSwitches,
-    Following,
-    Look,
+    DeleteAbortSwitches,
+    DescribeAlarmHistory,
+    DescribeAlarms,
+    DescribeEndpoint,
+    LogMessage,
     NoAnswer,
-    Pause,
-    Rest,
-    Say,
-    SetSwitch,
+    SetAbortSwitch,
+    Sleep,
+    WaitForChange,
+    WaitPolicy,
     conclude,
     follow,
     observe,
 )
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -80,7 +80,7 @@ def flying(seconds, stage=Stage.CREATING, *, since=1, instances=0, **more):
 def launched(*alarms, **facts):
     guardrails = Guardrails(strategy=CANARY, alarms=alarms)
     known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, **facts}
-    return Watch(rollout=Rollout(endpoint_name="churn", target="v2", **known))
+    return RolloutState(rollout=Rollout(endpoint_name="churn", target="v2", **known))
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Script:
     def monotonic(self):
         return 12_345.0 + self.passed
 
-    def drive(self, steps):
+    def run_effects(self, steps):
         looks, answer = chain(self.looks, repeat(self.looks[-1])), None
         while True:
             try:
@@ -110,17 +110,17 @@ class Script:
 
     def answer(self, ask, looks):
         match ask:
-            case Look("churn"):
+            case DescribeEndpoint("churn"):
                 return self.look(next(looks))
-            case AlarmStates():
+            case DescribeAlarms():
                 return self.states
-            case AlarmHistory():
+            case DescribeAlarmHistory():
                 return self.history
-            case SetSwitch():
+            case SetAbortSwitch():
                 return self.switch
-            case DeleteSwitches():
+            case DeleteAbortSwitches():
                 return self.deleted
-            case Pause(seconds) | Rest(seconds=seconds):
+            case Sleep(seconds) | WaitForChange(seconds=seconds):
                 self.passed += seconds
         return None
 
@@ -128,8 +128,8 @@ class Script:
         return look(self.passed) if callable(look) else look
 
     def follow(self, watch, *, every=30.0, began_at=LAUNCH, **more):
-        following = Following(every=every, monotonic=self.monotonic, began_at=began_at, **more)
-        _, report = self.drive(follow(watch, following))
+        following = WaitPolicy(every=every, monotonic=self.monotonic, began_at=began_at, **more)
+        _, report = self.run_effects(follow(watch, following))
         return report
 
     def of(self, kind):
@@ -137,11 +137,11 @@ class Script:
 
     @property
     def rests(self):
-        return [rest.seconds for rest in self.of(Rest)]
+        return [rest.seconds for rest in self.of(WaitForChange)]
 
     @property
     def said(self):
-        return [ask.sentence for ask in self.of(Say)]
+        return [ask.sentence for ask in self.of(LogMessage)]
 
 
 # To the end
@@ -150,7 +150,7 @@ class Script:
 def test_the_first_thing_asked_for_is_a_look_and_an_end_is_not_waited_for():
     script = Script([in_service(3, "v2")])
     assert script.follow(launched())["outcome"] == "Succeeded"
-    assert script.of(Look) == [Look("churn")]
+    assert script.of(DescribeEndpoint) == [DescribeEndpoint("churn")]
     assert script.rests == [0.0]
 
 
@@ -168,7 +168,7 @@ def test_no_answer_never_ends_a_watch():
 def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     watch = launched().after(flying(30)).after(in_service(300))
     assert watch.suspected is Outcome.ROLLED_BACK
-    seen = Script([THROTTLED]).drive(observe(watch))
+    seen = Script([THROTTLED]).run_effects(observe(watch))
     assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
@@ -187,7 +187,7 @@ def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
     report = raised.value.report
     assert (report["outcome"], report["endpoint_status"]) == (None, "Updating")
     assert [stage["stage"] for stage in report["stages"]] == ["Creating", "Baking"]
-    assert script.of(Look) == [Look("churn")] * 3
+    assert script.of(DescribeEndpoint) == [DescribeEndpoint("churn")] * 3
 
 
 # The deadline, on AWS's clock
@@ -241,7 +241,7 @@ def test_a_healthy_rollout_is_neither_ended_early_nor_aborted_by_a_clock_that_is
         switched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off, on_timeout="abort"
     )
     assert (report["outcome"], script.passed) == ("Succeeded", 1140.0)
-    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+    assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
 
 
 @pytest.mark.parametrize("off", CLOCKS.values(), ids=CLOCKS)
@@ -297,7 +297,7 @@ def test_each_stage_is_told_once():
 
 
 def test_whoever_goes_on_watching_does_not_tell_the_same_again():
-    watch = Script(STAGES[:3]).drive(observe(launched().after(STAGES[0])))
+    watch = Script(STAGES[:3]).run_effects(observe(launched().after(STAGES[0])))
     script = Script(STAGES[2:])
     script.follow(watch)
     assert [sentence.split("; ")[0] for sentence in script.said] == [
@@ -309,7 +309,7 @@ def test_whoever_goes_on_watching_does_not_tell_the_same_again():
 def test_a_report_that_comes_with_news_is_of_a_rollout_under_way():
     script = Script(STAGES)
     script.follow(launched("errors"))
-    reports = [say.report for say in script.of(Say)]
+    reports = [say.report for say in script.of(LogMessage)]
     assert [report["outcome"] for report in reports] == [None, None, None]
     assert [len(report["stages"]) for report in reports] == [1, 2, 3]
 
@@ -330,7 +330,7 @@ def test_cloudwatch_is_not_asked_where_there_are_no_alarms():
     script = Script([flying(30), in_service(300), in_service(330)])
     assert script.follow(launched())["cause"] == {"kind": "unknown", "alarms": []}
     assert script.said == ["canary: no instance serves green; launching the green fleet; no alarms"]
-    assert script.of(AlarmStates) == script.of(AlarmHistory) == []
+    assert script.of(DescribeAlarms) == script.of(DescribeAlarmHistory) == []
 
 
 # The cause
@@ -343,7 +343,7 @@ TRIPPED = AlarmTransition(name="errors", state=AlarmState.ALARM, at=after(250), 
 def test_the_cause_is_looked_for_between_start_and_end():
     script = Script(ROLLED_BACK, history=(TRIPPED, AFTER_THE_ROLLBACK))
     report = script.follow(launched("errors", "late"))
-    assert script.of(AlarmHistory) == [AlarmHistory(("errors", "late"), after(1), after(325))]
+    assert script.of(DescribeAlarmHistory) == [DescribeAlarmHistory(("errors", "late"), after(1), after(325))]
     alarm = {"name": "errors", "state": "ALARM", "at": "2026-03-02T10:04:10+00:00", "reason": "2 % > 1 %"}
     assert report["cause"] == {"kind": "alarm", "alarms": [alarm]}
     assert report["warnings"] == []
@@ -404,7 +404,7 @@ def test_what_was_not_undone_has_no_cause_and_asks_for_none(looks, outcome):
     script = Script(looks)
     report = script.follow(launched("errors"))
     assert (report["outcome"], report["cause"]) == (outcome, None)
-    assert script.of(AlarmHistory) == []
+    assert script.of(DescribeAlarmHistory) == []
 
 
 # The abort switch
@@ -426,13 +426,13 @@ def switched(**facts):
 def test_whoever_sees_the_end_resets_the_switch_unless_another_update_flies(looks, reset):
     script = Script(looks)
     script.follow(switched())
-    assert script.of(SetSwitch) == [SetSwitch(SWITCH, RESET)] * reset
+    assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, RESET)] * reset
 
 
 def test_a_time_out_leaves_the_switch_alone():
     script = Script([flying])
     assert script.follow(switched(deadline=after(60)))["outcome"] == "TimedOut"
-    assert script.of(SetSwitch) == script.of(DeleteSwitches) == []
+    assert script.of(SetAbortSwitch) == script.of(DeleteAbortSwitches) == []
 
 
 def test_a_switch_that_could_not_be_reset_is_warned_about():
@@ -446,7 +446,7 @@ NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
 def test_an_update_without_the_switch_never_touches_it():
     script = Script([flying])
     report = script.follow(launched("errors", deadline=after(60)), on_timeout="abort")
-    assert script.of(SetSwitch) == script.of(DeleteSwitches) == []
+    assert script.of(SetAbortSwitch) == script.of(DeleteAbortSwitches) == []
     assert report["warnings"] == [f"The rollout could not be aborted at its time-out ({NO_SWITCH})"]
 
 
@@ -455,7 +455,7 @@ def test_an_abort_at_the_time_out_waits_for_the_rollback_and_says_why():
     script = Script([flying(30), flying(60), flying(90), in_service(300), in_service(330)], history=(thrown,))
     report = script.follow(switched(deadline=after(60)), on_timeout="abort")
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "timeout")
-    assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN), SetSwitch(SWITCH, RESET)]
+    assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, THROWN), SetAbortSwitch(SWITCH, RESET)]
     assert "The time is up: the abort switch is thrown; it acts in the next bake, of 10 min" in script.said
 
 
@@ -468,18 +468,18 @@ def test_an_abort_without_effect_times_out_after_the_time_a_rollback_takes():
     script = Script([flying])
     report = script.follow(switched(deadline=after(60)), on_timeout="abort")
     assert (report["outcome"], script.passed) == ("TimedOut", 60.0 + ABORTING.total_seconds())
-    assert script.of(SetSwitch) == [SetSwitch(SWITCH, THROWN)]
+    assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, THROWN)]
     assert report["abort_switch_thrown_at"] == after(60).isoformat()
-    assert "left running" not in narrate_outcome(report)
-    assert f"its abort switch was thrown at {after(60).isoformat()}" in narrate_outcome(report)
+    assert "left running" not in outcome_message(report)
+    assert f"its abort switch was thrown at {after(60).isoformat()}" in outcome_message(report)
 
 
 def test_a_switch_is_reset_only_a_period_after_it_was_thrown():
     """The alarm takes the highest value of a period: a reset within it would undo nothing, nor an abort."""
     script = Script([flying, lambda passed: in_service(passed, "v2")])
     script.follow(switched(deadline=after(0)), on_timeout="abort", every=0.0)
-    first, last = (script.asked.index(SetSwitch(SWITCH, value)) for value in (THROWN, RESET))
-    assert Pause(10) in script.asked[first:last]
+    first, last = (script.asked.index(SetAbortSwitch(SWITCH, value)) for value in (THROWN, RESET))
+    assert Sleep(10) in script.asked[first:last]
 
 
 def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about():
@@ -492,14 +492,14 @@ def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about(
     )
     assert report["warnings"] == [warning]
     assert report["abort_switch_thrown_at"] is None
-    assert "it was left running" in narrate_outcome(report)
+    assert "it was left running" in outcome_message(report)
 
 
 def test_a_rollout_of_somebody_else_is_not_aborted():
     script = Script([flying])
     foreign = switched(adopted="foreign", launched_at=None, switch=None, deadline=after(60))
     report = script.follow(foreign, on_timeout="abort")
-    assert script.of(SetSwitch) == []
+    assert script.of(SetAbortSwitch) == []
     warning = (
         "The rollout could not be aborted at its time-out (nothing proves that the update to v2 that is in "
         "flight carries an abort switch of this task)"
@@ -512,7 +512,7 @@ def test_a_later_update_to_the_same_target_is_not_aborted():
     theirs = replace(flying(60), pending=replace(flying(60).pending, started_at=after(50)))
     script = Script([flying(30), theirs])
     report = script.follow(switched(deadline=after(60)), on_timeout="abort")
-    assert (report["outcome"], script.of(SetSwitch)) == ("Superseded", [])
+    assert (report["outcome"], script.of(SetAbortSwitch)) == ("Superseded", [])
 
 
 def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
@@ -520,7 +520,7 @@ def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
     script = Script([flying(30), THROTTLED, THROTTLED, in_service(300), in_service(330)])
     report = script.follow(switched(deadline=after(60)), on_timeout="abort")
     assert report["outcome"] == "RolledBack"
-    assert script.of(SetSwitch)[0] == SetSwitch(SWITCH, THROWN)
+    assert script.of(SetAbortSwitch)[0] == SetAbortSwitch(SWITCH, THROWN)
     assert report["abort_switch_thrown_at"] == after(60).isoformat()
 
 
@@ -538,21 +538,23 @@ def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_need
     named = ("errors", "airflow-guardrails-abort-named")
     script = Script([flying(30), in_service(900, "v2", rollback_alarms=named)])
     report = script.follow(switched())
-    assert script.of(DeleteSwitches) == [DeleteSwitches("churn", (SWITCH.alarm_name, *named), after(1))]
+    assert script.of(DeleteAbortSwitches) == [
+        DeleteAbortSwitches("churn", (SWITCH.alarm_name, *named), after(1))
+    ]
     assert report["warnings"] == []
 
 
 def test_where_no_start_was_seen_the_launch_counts():
     script = Script([in_service(3, "v2")])
     script.follow(switched())
-    assert script.of(DeleteSwitches) == [DeleteSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
+    assert script.of(DeleteAbortSwitches) == [DeleteAbortSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
 
 
 @pytest.mark.parametrize("facts", [{"adopted": "foreign"}, {"launched_at": None}], ids=["foreign", "unknown"])
 def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts):
     script = Script([in_service(3, "v2")])
     script.follow(switched(**facts))
-    assert script.of(DeleteSwitches) == []
+    assert script.of(DeleteAbortSwitches) == []
 
 
 def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
@@ -590,7 +592,7 @@ class Changing(Script):
     since: float = 200
 
     def answer(self, ask, looks):
-        if isinstance(ask, AlarmStates):
+        if isinstance(ask, DescribeAlarms):
             return self.changed if self.passed >= self.since else (alarm(), alarm("latency"))
         return super().answer(ask, looks)
 
@@ -619,19 +621,19 @@ def test_an_alarm_that_is_changed_meanwhile_is_told_at_once_and_in_the_report(ch
     script = Changing([until(600)], changed=changed)
     report = script.follow(switched())
     warning = f"Alarm errors {words} while the update ran, and may guard it no more"
-    (told,) = [say for say in script.of(Say) if say.sentence == warning]
+    (told,) = [say for say in script.of(LogMessage) if say.sentence == warning]
     assert told.report["warnings"] == [warning]
-    looks_before = script.asked[: script.asked.index(told)].count(Look("churn"))
+    looks_before = script.asked[: script.asked.index(told)].count(DescribeEndpoint("churn"))
     assert looks_before == 9  # the first at which a stage had the alarms read, 240 s after the launch
     assert (report["outcome"], report["warnings"]) == ("Succeeded", [warning])
-    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+    assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
 
 
 @pytest.mark.parametrize(("changed", "words"), CHANGES.values(), ids=CHANGES)
 def test_an_update_that_must_be_guarded_is_aborted_where_an_alarm_is_changed(changed, words):
     script = Changing([until(300, "v1")], changed=changed)
     report = script.follow(switched(require_alarms_ok=True))
-    assert [ask.value for ask in script.of(SetSwitch)] == [THROWN, RESET]
+    assert [ask.value for ask in script.of(SetAbortSwitch)] == [THROWN, RESET]
     assert (report["outcome"], report["abort_switch_thrown_at"]) == ("RolledBack", after(240).isoformat())
     assert f"The abort switch is thrown, because alarm errors {words}; it acts now, for the update bakes" in (
         script.said
@@ -652,19 +654,19 @@ def test_an_alarm_that_changes_its_state_alone_is_not_changed(state):
     script = Changing([until(600)], changed=(alarm(state=state), alarm("latency")))
     report = script.follow(switched(require_alarms_ok=True))
     assert report["warnings"] == []
-    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+    assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
 
 
 def test_alarms_that_cannot_be_read_are_not_taken_for_deleted():
     script = Changing([until(600)], changed=THROTTLED)
     report = script.follow(switched(require_alarms_ok=True))
     assert report["warnings"] == []
-    assert THROWN not in [ask.value for ask in script.of(SetSwitch)]
+    assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
 
 
 def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
     script = Script([baking(30)], states=(alarm(),))
-    watch = script.drive(observe(switched()))
+    watch = script.run_effects(observe(switched()))
     assert [each.name for each in watch.definitions] == ["errors"]
     resumed = Script([until(600)], states=(alarm(threshold="0.9"),))
     assert len(resumed.follow(watch)["warnings"]) == 1
@@ -676,5 +678,5 @@ def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
 def test_concluding_needs_no_look():
     watch = launched().after(in_service(3, "v2"))
     script = Script([THROTTLED])
-    assert script.drive(conclude(watch))["outcome"] == "Succeeded"
+    assert script.run_effects(conclude(watch))["outcome"] == "Succeeded"
     assert script.asked == []

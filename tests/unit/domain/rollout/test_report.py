@@ -11,7 +11,7 @@ import pytest
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary
 from airflow_guardrails.domain.rollout.report import Cause, CauseKind, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, MissingEndpoint, Stage
 from tests.conftest import switch_of
@@ -46,7 +46,7 @@ KEYS = {
     "analysis",
 }
 
-NOTHING_KNOWN = Watch(rollout=Rollout(endpoint_name="churn", target="v2"))
+NOTHING_KNOWN = RolloutState(rollout=Rollout(endpoint_name="churn", target="v2"))
 SERVES_V1 = Endpoint(
     name="churn",
     status=EndpointStatus.IN_SERVICE,
@@ -55,7 +55,7 @@ SERVES_V1 = Endpoint(
     last_modified_at=END,
     failure_reason="An alarm tripped.",
 )
-ROLLED_BACK = Watch(
+ROLLED_BACK = RolloutState(
     rollout=Rollout(
         endpoint_name="churn",
         target="v2",

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce
-from airflow_guardrails.domain.rollout.state import OUTCOME_BY_STATUS, Outcome, Rollout, StageChange, Watch
+from airflow_guardrails.domain.rollout.state import (
+    OUTCOME_BY_STATUS,
+    Outcome,
+    Rollout,
+    RolloutState,
+    StageChange,
+)
 from airflow_guardrails.domain.snapshots.endpoint import (
     IN_FLIGHT,
     Endpoint,
@@ -67,12 +73,12 @@ def missing(seconds):
 def launched(**facts):
     """The watch of whoever launched the update from v1 to v2."""
     known = {"previous": "v1", "launched_at": LAUNCH, "status_before": EndpointStatus.IN_SERVICE, **facts}
-    return Watch(rollout=Rollout(endpoint_name="churn", target="v2", **known))
+    return RolloutState(rollout=Rollout(endpoint_name="churn", target="v2", **known))
 
 
 def onlooker(**facts):
     """The watch of a sensor, which knows nothing from before."""
-    return Watch(rollout=Rollout(endpoint_name="churn", target="v2", **facts))
+    return RolloutState(rollout=Rollout(endpoint_name="churn", target="v2", **facts))
 
 
 def seeing(watch, *looks):

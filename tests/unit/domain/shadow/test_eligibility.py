@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_guardrails.domain.shadow.eligibility import ModelFacts, production_of, refusals
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits, production_of, refusals
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
@@ -22,7 +22,7 @@ ENDPOINT = Endpoint(
     variants=(Variant(name="live", instances=3, desired_instances=3),),
 )
 SHADOW = ShadowVariant(model_name="churn-2")
-MODEL = ModelFacts(name="churn-2")
+MODEL = ModelTraits(name="churn-2")
 
 
 def why_not(*, endpoint=ENDPOINT, config=CONFIG, models=(MODEL,), shadow=SHADOW):

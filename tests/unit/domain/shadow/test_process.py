@@ -9,14 +9,14 @@ from itertools import chain, repeat
 import pytest
 
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import Following, NoAnswer, Rest, Say
+from airflow_guardrails.domain.rollout.process import LogMessage, NoAnswer, WaitForChange, WaitPolicy
 from airflow_guardrails.domain.shadow.process import (
     CountRequests,
-    LookAtExperiment,
+    DescribeExperiment,
     follow_test,
     observe_test,
 )
-from airflow_guardrails.domain.shadow.state import Ending, ShadowWatch, Until
+from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, MissingExperiment
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
@@ -60,7 +60,7 @@ class Script:
     def monotonic(self):
         return 12_345.0 + self.passed
 
-    def drive(self, steps):
+    def run_effects(self, steps):
         looks = chain(self.looks, repeat(self.looks[-1]))
         counts, answer = chain(self.counts, repeat(self.counts[-1])), None
         while True:
@@ -73,39 +73,39 @@ class Script:
 
     def answer(self, ask, looks, counts):
         match ask:
-            case LookAtExperiment("trial"):
+            case DescribeExperiment("trial"):
                 return next(looks)
             case CountRequests():
                 return next(counts)
-            case Rest(seconds=seconds):
+            case WaitForChange(seconds=seconds):
                 self.passed += seconds
         return None
 
     def follow(self, *, every=60.0, began_at=TEN, **facts):
-        following = Following(every=every, monotonic=self.monotonic, began_at=began_at)
-        return self.drive(follow_test(ShadowWatch(name="trial", **facts), following))
+        following = WaitPolicy(every=every, monotonic=self.monotonic, began_at=began_at)
+        return self.run_effects(follow_test(ShadowTestState(name="trial", **facts), following))
 
     def kept(self, kind):
         return [ask for ask in self.asked if isinstance(ask, kind)]
 
     @property
     def said(self):
-        return [ask.sentence for ask in self.kept(Say)]
+        return [ask.sentence for ask in self.kept(LogMessage)]
 
 
 def test_a_test_is_looked_at_until_it_is_over():
     script = Script([seen(CREATED), seen(STARTING), seen(RUNNING), seen(RUNNING), seen(COMPLETED)])
     watch = script.follow()
 
-    assert watch.ending is Ending.REACHED
-    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 60, 60, 60]
+    assert watch.outcome is ShadowTestOutcome.REACHED
+    assert [rest.seconds for rest in script.kept(WaitForChange)] == [0, 60, 60, 60, 60]
 
 
 def test_what_the_next_look_is_worth_goes_along_with_each_rest():
     script = Script([seen(RUNNING), seen(COMPLETED)])
     script.follow(deadline=after(40))
 
-    first, second = script.kept(Rest)
+    first, second = script.kept(WaitForChange)
     assert (first.name, first.expected, first.modified_at, first.within) == ("trial", None, None, 2400.0)
     # AWS has said that it is half past ten.
     assert (second.expected, second.modified_at, second.within) == (RUNNING, TEN, 600.0)
@@ -120,24 +120,24 @@ def test_each_status_is_told_once():
         "Shadow test trial is Running, until 2026-03-02T11:30:00+00:00",
         "Shadow test trial is Completed",
     ]
-    assert [say.report["status"] for say in script.kept(Say)] == ["Starting", "Running", "Completed"]
+    assert [say.report["status"] for say in script.kept(LogMessage)] == ["Starting", "Running", "Completed"]
 
 
 def test_why_a_test_was_cancelled_is_told():
     script = Script([seen(CANCELLED, reason="No capacity.")])
-    assert script.follow().ending is Ending.CANCELLED
+    assert script.follow().outcome is ShadowTestOutcome.CANCELLED
     assert script.said == ["Shadow test trial is Cancelled (No capacity.)"]
 
 
 def test_a_watch_that_has_seen_the_status_tells_nothing_new():
     script = Script([seen(RUNNING)])
-    script.drive(observe_test(ShadowWatch(name="trial", look=seen(RUNNING))))
+    script.run_effects(observe_test(ShadowTestState(name="trial", look=seen(RUNNING))))
     assert script.said == []
 
 
 def test_silence_is_told_once_and_ends_nothing():
     script = Script([THROTTLED, THROTTLED, seen(RUNNING), THROTTLED, seen(COMPLETED)])
-    assert script.follow().ending is Ending.REACHED
+    assert script.follow().outcome is ShadowTestOutcome.REACHED
     silences = [sentence for sentence in script.said if "no answer" in sentence]
     assert silences == ["AWS gives no answer (ThrottlingException: Rate exceeded); looking on"] * 2
 
@@ -159,8 +159,8 @@ def test_the_deadline_ends_the_watch_though_aws_never_answers(began_at, rests):
     script = Script([THROTTLED])
     watch = script.follow(began_at=began_at, deadline=TEN + timedelta(seconds=100))
 
-    assert watch.ending is Ending.TIMED_OUT
-    assert [rest.seconds for rest in script.kept(Rest)] == rests
+    assert watch.outcome is ShadowTestOutcome.TIMED_OUT
+    assert [rest.seconds for rest in script.kept(WaitForChange)] == rests
 
 
 @pytest.mark.parametrize("off", [0, 10, -10])
@@ -168,19 +168,19 @@ def test_once_aws_has_answered_its_clock_ends_the_watch_whatever_this_machines_s
     script = Script([seen(RUNNING, 30), THROTTLED])
     watch = script.follow(began_at=after(off), deadline=after(33))
 
-    assert watch.ending is Ending.TIMED_OUT
-    assert [rest.seconds for rest in script.kept(Rest)] == [0, 60, 60, 60]
+    assert watch.outcome is ShadowTestOutcome.TIMED_OUT
+    assert [rest.seconds for rest in script.kept(WaitForChange)] == [0, 60, 60, 60]
 
 
 def test_what_is_seen_at_the_deadline_counts():
     script = Script([seen(RUNNING, 30), seen(COMPLETED, 31)])
-    assert script.follow(deadline=after(31)).ending is Ending.REACHED
+    assert script.follow(deadline=after(31)).outcome is ShadowTestOutcome.REACHED
 
 
 def test_a_test_that_is_missing_is_looked_for_until_the_grace_is_over():
     script = Script([MissingExperiment("trial", after(minutes)) for minutes in range(5)])
-    assert script.follow().ending is Ending.NOT_FOUND
-    assert len(script.kept(LookAtExperiment)) == 3
+    assert script.follow().outcome is ShadowTestOutcome.NOT_FOUND
+    assert len(script.kept(DescribeExperiment)) == 3
 
 
 # By its requests.
@@ -194,7 +194,7 @@ def test_requests_are_counted_from_the_start_of_the_test_to_each_look():
     script = Script([seen(RUNNING, 5), seen(RUNNING, 6)], counts=counts(90, 100))
     watch = script.follow(min_requests=100)
 
-    assert watch.ending is Ending.REACHED
+    assert watch.outcome is ShadowTestOutcome.REACHED
     assert script.kept(CountRequests) == [
         CountRequests("churn", ("live", "candidate"), TEN, after(5)),
         CountRequests("churn", ("live", "candidate"), TEN, after(6)),
@@ -205,7 +205,7 @@ def test_no_more_is_counted_than_until_the_test_was_over():
     over = seen(COMPLETED, 90, completed_at=after(60))
     script = Script([over], counts=counts(90))
 
-    assert script.follow(min_requests=100).ending is Ending.TOO_FEW_REQUESTS
+    assert script.follow(min_requests=100).outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
     assert [ask.end for ask in script.kept(CountRequests)] == [after(60)]
 
 
@@ -213,7 +213,7 @@ def test_the_last_minutes_of_a_test_are_waited_for():
     looks = [seen(COMPLETED, minutes, completed_at=after(60)) for minutes in (60, 61, 62, 63)]
     script = Script(looks, counts=counts(80, 90, 99, 100))
 
-    assert script.follow(min_requests=100).ending is Ending.REACHED
+    assert script.follow(min_requests=100).outcome is ShadowTestOutcome.REACHED
 
 
 def test_nothing_is_counted_where_nothing_is_wanted():
@@ -227,7 +227,7 @@ def test_before_its_start_a_test_has_had_no_requests():
     script = Script([updating, seen(RUNNING, 330, starts_at=after(300))], counts=counts(100))
     watch = script.follow(min_requests=100)
 
-    assert watch.ending is Ending.REACHED
+    assert watch.outcome is ShadowTestOutcome.REACHED
     assert [ask.start for ask in script.kept(CountRequests)] == [after(300)]
 
 
@@ -235,7 +235,7 @@ def test_before_its_start_a_test_has_had_no_requests():
 def test_a_test_that_was_stopped_before_it_began_ends_the_wait_for_its_requests(until):
     never = seen(COMPLETED, 70, starts_at=after(300), completed_at=after(60))
     script = Script([never])
-    assert script.follow(until=until, min_requests=100).ending is Ending.CANCELLED
+    assert script.follow(until=until, min_requests=100).outcome is ShadowTestOutcome.CANCELLED
 
 
 def test_where_no_start_is_said_the_creation_is_the_start():
@@ -248,13 +248,13 @@ def test_where_nobody_says_since_when_to_count_nothing_is_enough():
     script = Script([seen(RUNNING, starts_at=None)], counts=counts(1e9))
     watch = script.follow(min_requests=100, deadline=after(40))
 
-    assert (watch.ending, watch.requests) == (Ending.TIMED_OUT, None)
+    assert (watch.outcome, watch.requests) == (ShadowTestOutcome.TIMED_OUT, None)
     assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
 
 
 def test_requests_that_cannot_be_counted_are_told_once_and_counted_at_the_next_look():
     script = Script([seen(RUNNING)], counts=[THROTTLED, THROTTLED, THROTTLED, *counts(100)])
-    assert script.follow(min_requests=100).ending is Ending.REACHED
+    assert script.follow(min_requests=100).outcome is ShadowTestOutcome.REACHED
     assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
 
 
@@ -264,7 +264,7 @@ def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
     )
     watch = script.follow(min_requests=90.5, deadline=after(100))
 
-    assert watch.ending is Ending.TIMED_OUT
+    assert watch.outcome is ShadowTestOutcome.TIMED_OUT
     assert watch.requests == {"live": 1000.0, "candidate": 90}
 
 
@@ -275,7 +275,7 @@ def test_an_answer_lets_the_next_silence_be_told():
 
 
 def test_a_look_once_more_is_no_other_test():
-    watch = ShadowWatch(name="trial", adopted=True, warnings=("short",))
-    again = Script([seen(RUNNING)]).drive(observe_test(watch))
+    watch = ShadowTestState(name="trial", adopted=True, warnings=("short",))
+    again = Script([seen(RUNNING)]).run_effects(observe_test(watch))
     assert again.as_of == after(30)
-    assert replace(again, look=None, ending=None, as_of=None) == watch
+    assert replace(again, look=None, outcome=None, as_of=None) == watch

@@ -7,8 +7,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.shadow.report import narrate_ending, shadow_test_report
-from airflow_guardrails.domain.shadow.state import GRACE, METRICS_SETTLE, Ending, ShadowWatch, Until
+from airflow_guardrails.domain.shadow.report import shadow_test_message, shadow_test_report
+from airflow_guardrails.domain.shadow.state import (
+    GRACE,
+    METRICS_SETTLE,
+    ShadowTestOutcome,
+    ShadowTestState,
+    Until,
+)
 from airflow_guardrails.domain.snapshots.experiment import (
     PHASE_BY_STATUS,
     Experiment,
@@ -55,7 +61,7 @@ def missing(minutes):
 
 
 def watch(**facts):
-    return ShadowWatch(name="trial", **facts)
+    return ShadowTestState(name="trial", **facts)
 
 
 def had(live, candidate):
@@ -66,16 +72,20 @@ def had(live, candidate):
 
 
 ENDINGS = {
-    Until.RUNNING: {RUNNING: Ending.REACHED, COMPLETED: Ending.REACHED, CANCELLED: Ending.CANCELLED},
-    Until.COMPLETED: {COMPLETED: Ending.REACHED, CANCELLED: Ending.CANCELLED},
-    Until.ENDED: {COMPLETED: Ending.REACHED, CANCELLED: Ending.REACHED},
+    Until.RUNNING: {
+        RUNNING: ShadowTestOutcome.REACHED,
+        COMPLETED: ShadowTestOutcome.REACHED,
+        CANCELLED: ShadowTestOutcome.CANCELLED,
+    },
+    Until.COMPLETED: {COMPLETED: ShadowTestOutcome.REACHED, CANCELLED: ShadowTestOutcome.CANCELLED},
+    Until.ENDED: {COMPLETED: ShadowTestOutcome.REACHED, CANCELLED: ShadowTestOutcome.REACHED},
 }
 
 
 @pytest.mark.parametrize("status", ExperimentStatus)
 @pytest.mark.parametrize("until", Until)
 def test_each_status_ends_the_wait_or_does_not(until, status):
-    assert watch(until=until).after(seen(status)).ending is ENDINGS[until].get(status)
+    assert watch(until=until).after(seen(status)).outcome is ENDINGS[until].get(status)
 
 
 def test_every_status_has_a_phase():
@@ -83,32 +93,32 @@ def test_every_status_has_a_phase():
 
 
 @pytest.mark.parametrize(
-    ("until", "ending"),
+    ("until", "outcome"),
     [
-        (Until.RUNNING, Ending.CANCELLED),
-        (Until.COMPLETED, Ending.CANCELLED),
-        (Until.ENDED, Ending.REACHED),
+        (Until.RUNNING, ShadowTestOutcome.CANCELLED),
+        (Until.COMPLETED, ShadowTestOutcome.CANCELLED),
+        (Until.ENDED, ShadowTestOutcome.REACHED),
     ],
 )
-def test_a_test_that_was_stopped_before_it_began_has_completed_nothing(until, ending):
+def test_a_test_that_was_stopped_before_it_began_has_completed_nothing(until, outcome):
     stopped = watch(until=until).after(seen(COMPLETED, starts_at=after(300), over=60))
-    assert stopped.ending is ending
+    assert stopped.outcome is outcome
 
 
 def test_a_stop_in_the_moment_it_begins_is_the_end_of_a_test():
-    assert watch().after(seen(COMPLETED, starts_at=after(60), over=60)).ending is Ending.REACHED
+    assert watch().after(seen(COMPLETED, starts_at=after(60), over=60)).outcome is ShadowTestOutcome.REACHED
 
 
 def test_a_test_that_nobody_finds_is_missing_after_the_grace():
     waiting = watch().after(missing(0))
-    assert waiting.ending is None
-    assert waiting.after(missing(GRACE.total_seconds() / 60 - 0.1)).ending is None
-    assert waiting.after(missing(GRACE.total_seconds() / 60)).ending is Ending.NOT_FOUND
+    assert waiting.outcome is None
+    assert waiting.after(missing(GRACE.total_seconds() / 60 - 0.1)).outcome is None
+    assert waiting.after(missing(GRACE.total_seconds() / 60)).outcome is ShadowTestOutcome.NOT_FOUND
 
 
 def test_a_test_that_shows_up_within_the_grace_begins_the_grace_anew():
     waiting = watch().after(missing(0)).after(seen(RUNNING, minutes=1)).after(missing(3))
-    assert waiting.ending is None
+    assert waiting.outcome is None
     assert waiting.missing_since == after(3)
 
 
@@ -161,51 +171,51 @@ def test_requests_are_counted_anew_for_each_look():
     assert not counted.is_to_count
     again = counted.after(seen(RUNNING))
     assert again.is_to_count
-    assert (again.ending, again.requests) == (None, had(90, 80))
+    assert (again.outcome, again.requests) == (None, had(90, 80))
 
 
 @pytest.mark.parametrize(
-    ("requests", "ending"),
+    ("requests", "outcome"),
     [
-        (had(100, 100), Ending.REACHED),
+        (had(100, 100), ShadowTestOutcome.REACHED),
         (had(500, 99), None),
         (had(99, 500), None),
         (had(0, 0), None),
         ({}, None),
     ],
 )
-def test_both_variants_must_have_had_so_many(requests, ending):
-    assert watch(min_requests=100).after(seen(RUNNING)).having(requests).ending is ending
+def test_both_variants_must_have_had_so_many(requests, outcome):
+    assert watch(min_requests=100).after(seen(RUNNING)).having(requests).outcome is outcome
 
 
 def test_the_clock_does_not_end_a_wait_for_requests():
-    assert watch(min_requests=100).after(seen(COMPLETED, minutes=600)).ending is None
+    assert watch(min_requests=100).after(seen(COMPLETED, minutes=600)).outcome is None
 
 
 def test_a_test_that_is_over_with_enough_is_enough():
     waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=61)).having(had(100, 100))
-    assert waiting.ending is Ending.REACHED
+    assert waiting.outcome is ShadowTestOutcome.REACHED
 
 
 def test_too_few_are_told_once_cloudwatch_must_show_the_last_ones():
     settles = METRICS_SETTLE.total_seconds() / 60
     waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=60 + settles - 0.1)).having(had(90, 90))
-    assert waiting.ending is None
+    assert waiting.outcome is None
     waiting = waiting.after(seen(COMPLETED, minutes=60 + settles)).having(had(90, 90))
-    assert waiting.ending is Ending.TOO_FEW_REQUESTS
+    assert waiting.outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
 
 
 def test_where_sagemaker_does_not_say_since_when_it_is_over_its_last_change_counts():
     facts = {"completed_at": None, "last_modified_at": after(60)}
     waiting = watch(min_requests=100)
-    assert waiting.after(seen(COMPLETED, minutes=61, **facts)).having(had(9, 9)).ending is None
+    assert waiting.after(seen(COMPLETED, minutes=61, **facts)).having(had(9, 9)).outcome is None
     late = waiting.after(seen(COMPLETED, minutes=66, **facts)).having(had(9, 9))
-    assert late.ending is Ending.TOO_FEW_REQUESTS
+    assert late.outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
 
 
 def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
     waiting = watch(min_requests=100).after(seen(RUNNING)).having(had(99, 99)).after(seen(CANCELLED))
-    assert waiting.ending is Ending.CANCELLED
+    assert waiting.outcome is ShadowTestOutcome.CANCELLED
 
 
 # The report, and what it says.
@@ -249,7 +259,7 @@ def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
     ],
 )
 def test_an_ending_is_told_with_what_there_is_to_do(ended, sentence):
-    assert re.search(sentence, narrate_ending(shadow_test_report(ended)))
+    assert re.search(sentence, shadow_test_message(shadow_test_report(ended)))
 
 
 def test_a_report_before_the_first_look_makes_nothing_up():

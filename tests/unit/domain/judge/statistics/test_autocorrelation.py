@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 
 from airflow_guardrails.domain.judge.statistics.autocorrelation import (
-    cautious_likeness,
-    likeness,
-    long_likeness,
+    autocorrelation,
+    long_run_autocorrelation,
     unquiet_hour,
+    upper_autocorrelation,
     variation,
     whitened,
 )
@@ -23,30 +23,30 @@ def mean(values):
 
 
 def test_likeness_is_taken_for_larger_than_it_was_found_most_of_all_in_short_series():
-    short = [cautious_likeness(independent(12, seed=seed)) for seed in range(100)]
+    short = [upper_autocorrelation(independent(12, seed=seed)) for seed in range(100)]
 
-    assert 0.6 < cautious_likeness(autoregressive(0.6, 5_000)) < 0.65
+    assert 0.6 < upper_autocorrelation(autoregressive(0.6, 5_000)) < 0.65
     assert mean(short) > 0.3
-    assert cautious_likeness([1.0, 2.0]) == 0.95
-    assert cautious_likeness([5.0] * 10) == 0
+    assert upper_autocorrelation([1.0, 2.0]) == 0.95
+    assert upper_autocorrelation([5.0] * 10) == 0
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
 def test_six_hours_tell_it_within_a_tenth_and_rather_too_high(rho):
-    found = [long_likeness(autoregressive(rho, 360, seed=seed)) for seed in range(100)]
+    found = [long_run_autocorrelation(autoregressive(rho, 360, seed=seed)) for seed in range(100)]
 
     assert rho < mean(found) < rho + 0.12
     assert sum(one < rho - 0.05 for one in found) <= 5
 
 
 def test_equal_minutes_are_not_alike_by_rounding():
-    assert long_likeness([0.1] * 360) == 0
+    assert long_run_autocorrelation([0.1] * 360) == 0
 
 
 def test_likeness_under_noise_shows_in_blocks():
     """Lag 1 shows half of 0.9; a mean varies as if minutes were alike by 0.82."""
     found = [
-        long_likeness(
+        long_run_autocorrelation(
             [
                 slow + fast
                 for slow, fast in zip(
@@ -64,7 +64,7 @@ def test_what_changes_over_a_day_is_not_taken_for_likeness():
     wave = [30 * math.sin(2 * math.pi * minute / 1440) for minute in range(360)]
     noisy = [one + 10 * other for one, other in zip(wave, independent(360), strict=True)]
 
-    assert long_likeness(noisy) < 0.25
+    assert long_run_autocorrelation(noisy) < 0.25
 
 
 @pytest.mark.parametrize("rho", [0.3, 0.6, 0.8])
@@ -78,15 +78,15 @@ def test_blocks_of_an_autoregressive_series_vary_as_computed(rho):
 def test_the_longer_of_trial_and_past_tells():
     trial, past = independent(60), autoregressive(0.6, 360)
 
-    assert likeness(trial, past) == long_likeness(past)
-    assert likeness(past, trial) == long_likeness(past)
-    assert likeness(trial, past[:59]) == cautious_likeness(trial)
+    assert autocorrelation(trial, past) == long_run_autocorrelation(past)
+    assert autocorrelation(past, trial) == long_run_autocorrelation(past)
+    assert autocorrelation(trial, past[:59]) == upper_autocorrelation(trial)
 
 
 def test_a_trial_that_contradicts_the_past_is_believed():
     trial, past = autoregressive(0.8, 60), independent(360)
 
-    assert likeness(trial, past) == cautious_likeness(trial) > 0.7
+    assert autocorrelation(trial, past) == upper_autocorrelation(trial) > 0.7
 
 
 def test_a_rollout_that_was_undone_is_the_hour_least_like_the_rest():
@@ -96,7 +96,7 @@ def test_a_rollout_that_was_undone_is_the_hour_least_like_the_rest():
 
     assert last - first == 60
     assert set(range(150, 185)) <= set(range(first, last))
-    assert long_likeness(undone) > long_likeness(undone[:first] + undone[last:])
+    assert long_run_autocorrelation(undone) > long_run_autocorrelation(undone[:first] + undone[last:])
     assert unquiet_hour(undone[:179]) == (0, 0)
 
 

@@ -12,7 +12,7 @@ from airflow_guardrails.domain.judge.statistics.overdispersion import (
     FEWEST_MINUTES,
     LEAST_MINUTES,
     Minute,
-    burst_size,
+    dispersion,
     is_known,
 )
 
@@ -44,23 +44,23 @@ EVENTS = pytest.mark.parametrize(
 
 @EVENTS
 def test_events_that_come_together_count_as_one(events, size):
-    assert burst_size(trial([0.0] * 60, events), []) == pytest.approx(size, rel=0.35)
+    assert dispersion(trial([0.0] * 60, events), []) == pytest.approx(size, rel=0.35)
 
 
 @EVENTS
 def test_productions_past_shows_bursts_before_the_trial_has_any(events, size):
     few = trial([0.0] * 5, [0.0] * 5)
 
-    assert burst_size(few, past(events * 6)) == pytest.approx(size, rel=0.35)
+    assert dispersion(few, past(events * 6)) == pytest.approx(size, rel=0.35)
 
 
 def test_bursts_that_both_sides_have_are_none():
-    assert burst_size(trial(BURST, BURST), []) == 1
+    assert dispersion(trial(BURST, BURST), []) == 1
 
 
 def test_events_that_come_by_chance_are_no_bursts():
     sizes = [
-        burst_size(trial(one_by_one(20), one_by_one(20, seed=2)), past(one_by_one(360, seed=seed)))
+        dispersion(trial(one_by_one(20), one_by_one(20, seed=2)), past(one_by_one(360, seed=seed)))
         for seed in range(3, 43)
     ]
 
@@ -71,26 +71,26 @@ def test_events_that_come_by_chance_are_no_bursts():
 def test_more_events_by_more_requests_are_no_burst():
     waves = [(8.0, 400.0)] * 30 + [(2.0, 100.0)] * 30
 
-    assert burst_size(trial([0.0] * 5, [0.0] * 5), waves) == 1
+    assert dispersion(trial([0.0] * 5, [0.0] * 5), waves) == 1
 
 
 def test_a_burst_in_the_trial_counts_though_the_past_has_none():
-    assert burst_size(trial([0.0] * 60, BURST), past([0.0] * 360)) == pytest.approx(12, rel=0.35)
+    assert dispersion(trial([0.0] * 60, BURST), past([0.0] * 360)) == pytest.approx(12, rel=0.35)
 
 
 def test_a_trial_without_bursts_contradicts_a_past_with_some_once_it_is_long_enough():
     few, many = (trial(one_by_one(count), one_by_one(count, seed=2)) for count in (LEAST_MINUTES - 1, 240))
     before = past(BURST * 6)
 
-    assert burst_size(few, before) == pytest.approx(12, rel=0.35)
-    assert burst_size(many, before) < 4
+    assert dispersion(few, before) == pytest.approx(12, rel=0.35)
+    assert dispersion(many, before) < 4
 
 
 def test_an_hour_with_few_bursts_does_not_deny_that_they_come():
     before = past(([2.0] * 10 + [0.0] * 20) * 12)
     quiet = trial([0.0] * 60, [2.0] * 5 + [0.0] * 55)
 
-    assert burst_size(quiet, before) > 10
+    assert dispersion(quiet, before) > 10
 
 
 def test_who_has_seen_too_little_of_either_does_not_know():
@@ -104,8 +104,8 @@ def test_where_nobody_knows_bursts_may_be_larger_than_they_look(minutes):
     found = []
     for seed in range(20):
         few = trial(one_by_one(minutes, seed=2 * seed), one_by_one(minutes, seed=2 * seed + 1))
-        assert burst_size(few, []) > 1.5 * burst_size(few, past(one_by_one(360)))
-        found.append(burst_size(few, []))
+        assert dispersion(few, []) > 1.5 * dispersion(few, past(one_by_one(360)))
+        found.append(dispersion(few, []))
 
     assert median(found) < 5.5
 
@@ -114,15 +114,15 @@ def test_where_nobody_knows_bursts_may_be_larger_than_they_look(minutes):
 def test_where_nobody_knows_a_burst_that_came_counts_as_one_at_least(events, size):
     few = trial([0.0] * 40, events[:40])
 
-    assert burst_size(few, []) >= 0.9 * size
+    assert dispersion(few, []) >= 0.9 * size
 
 
 def test_too_few_minutes_may_be_one_burst():
     few = trial([0.0] * (FEWEST_MINUTES - 1), [1.0] * (FEWEST_MINUTES - 1))
 
-    assert burst_size(few, past([0.0] * (LEAST_MINUTES - 1))) == inf
-    assert burst_size(few, past([0.0] * LEAST_MINUTES)) == 1
+    assert dispersion(few, past([0.0] * (LEAST_MINUTES - 1))) == inf
+    assert dispersion(few, past([0.0] * LEAST_MINUTES)) == 1
 
 
 def test_no_events_are_no_burst():
-    assert burst_size(trial([0.0] * 20, [0.0] * 20), []) == 1
+    assert dispersion(trial([0.0] * 20, [0.0] * 20), []) == 1

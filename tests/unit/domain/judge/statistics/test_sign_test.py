@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from airflow_guardrails.domain.judge.statistics.sign_test import STAKES, Scale, log_worth_of_signs
+from airflow_guardrails.domain.judge.statistics.sign_test import STAKES, Scale, log_e_value_of_signs
 from tests.support.series import independent
 
 PAST = [100 + 10 * one for one in independent(360)]
@@ -21,7 +21,7 @@ def scale(past=PAST):
 
 def worth(candidate, control):
     differences = scale().differences(candidate, control)
-    return log_worth_of_signs(differences, usual=scale().usual(0.0), likeness=0.0)
+    return log_e_value_of_signs(differences, usual=scale().usual(0.0), autocorrelation=0.0)
 
 
 def test_a_score_is_a_rank_so_that_how_far_a_slow_minute_is_off_hardly_counts():
@@ -46,13 +46,13 @@ def test_minutes_that_hardly_differ_are_told_apart_by_what_they_have():
 
 
 def test_signs_that_all_agree_are_worth_at_most_twice_as_much_each():
-    assert log(1.9**20) < log_worth_of_signs([50.0] * 20, usual=1.0, likeness=0.0) < log(2**20)
+    assert log(1.9**20) < log_e_value_of_signs([50.0] * 20, usual=1.0, autocorrelation=0.0) < log(2**20)
 
 
 def test_the_worth_is_the_mean_of_all_stakes():
     by_hand = sum(1 + 0.98 * exp_tanh(stake) for stake in STAKES) / len(STAKES)
 
-    assert exp(log_worth_of_signs([3.0], usual=3.0, likeness=0.0)) == pytest.approx(by_hand)
+    assert exp(log_e_value_of_signs([3.0], usual=3.0, autocorrelation=0.0)) == pytest.approx(by_hand)
 
 
 def exp_tanh(stake):
@@ -67,7 +67,7 @@ def test_of_equal_sides_one_over_alpha_is_reached_no_more_often_than_alpha():
         past, candidate, control = ([random.lognormvariate(0, 1) for _ in range(n)] for n in (120, 60, 60))
         found = scale(past)
         apart, usual = found.differences(candidate, control), found.usual(0.0)
-        looks = (log_worth_of_signs(apart[:n], usual=usual, likeness=0.0) for n in range(5, 61))
+        looks = (log_e_value_of_signs(apart[:n], usual=usual, autocorrelation=0.0) for n in range(5, 61))
         reached += any(look >= log(10) for look in looks)
 
     # Of 400 with a chance of a tenth, 54 or more are rarer than one in a hundred.
@@ -80,4 +80,4 @@ def test_a_shift_is_found_where_some_minutes_are_far_slower_than_the_rest():
     found = scale(past)
     apart = found.differences([value + 1 for value in candidate], control)
 
-    assert log_worth_of_signs(apart, usual=found.usual(0.0), likeness=0.0) > log(20)
+    assert log_e_value_of_signs(apart, usual=found.usual(0.0), autocorrelation=0.0) > log(20)
