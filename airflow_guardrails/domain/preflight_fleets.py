@@ -9,6 +9,7 @@ from airflow_guardrails.domain.endpoint_config import VariantConfig
 from airflow_guardrails.domain.facts import COUNT, WEIGHT, Facts
 from airflow_guardrails.domain.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.step_sizes import StepSize, step_size
+from airflow_guardrails.domain.steps import HALF_OF_THE_FLEET
 from airflow_guardrails.domain.strategies import Rolling
 from airflow_guardrails.domain.words import count_in_words, duration_in_words
 
@@ -47,9 +48,9 @@ def _out_of_bounds(facts: Facts, step: StepSize, size: int, name: str, count: in
     percent = 100 * size / count
     text = f"a {step.noun} of {count_in_words(size, 'instance')} is {percent:.3g} %"
     fleet = facts.fleet_in_words(name, count)
-    if percent > step.most:
+    if percent > HALF_OF_THE_FLEET:
         fix = f"make it {count_in_words(count // 2, 'instance')} at most"
-        yield error(Code.STEP_TOO_LARGE, f"{text} > {step.most} % of {fleet}", fix=fix)
+        yield error(Code.STEP_TOO_LARGE, f"{text} > {HALF_OF_THE_FLEET} % of {fleet}", fix=fix)
     if percent < step.least:
         least = count_in_words(ceil(count * step.least / 100), "instance")
         fix = f"make it {least} at least, or give it in percent"
