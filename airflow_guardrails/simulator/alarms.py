@@ -14,7 +14,6 @@ from airflow_guardrails.simulator.alarm_requests import alarm_spec, check_compos
 from airflow_guardrails.simulator.alarm_rules import AlarmRule, parse_rule
 from airflow_guardrails.simulator.clock import Clock
 from airflow_guardrails.simulator.cloudwatch_errors import ResourceNotFound, ValidationError, constraint
-from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.metric_statistics import statistic
 from airflow_guardrails.simulator.metrics import MINUTE, MetricStore
 
@@ -64,12 +63,10 @@ class Alarms:
         *,
         region: str = "us-east-1",
         account_id: str = "123456789012",
-        knobs: Knobs | None = None,
     ) -> None:
         self.history = AlarmHistory()
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
-        self._knobs = knobs or Knobs()
         self._metrics = metrics
         self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
@@ -125,7 +122,7 @@ class Alarms:
 
         :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
             alarm's rule names. Nothing is deleted then.
-        :raises ResourceNotFound: for a name that does not exist, unless a knob ignores it.
+        :raises ResourceNotFound: for a name that does not exist.
         """
         found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
         _check_deletion(names, found, self.all())
@@ -135,7 +132,7 @@ class Alarms:
             self._note(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
         missing = [name for name in names if name not in deleted]
-        if missing and self._knobs.delete_missing_alarm == "not_found":
+        if missing:
             raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:

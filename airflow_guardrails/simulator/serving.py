@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from airflow_guardrails.simulator.artefacts import Artefact, ArtefactNotFound, fetch
 from airflow_guardrails.simulator.container import Container, ContainerDied, LoadFailed
-from airflow_guardrails.simulator.knobs import Knobs
 from airflow_guardrails.simulator.profiles import Fleet, Profile, Profiles
 from airflow_guardrails.simulator.resources import Model
 
@@ -49,10 +48,9 @@ class Containers:
     process is its own, also where its model is the production variant's.
     """
 
-    def __init__(self, *, account_id: str, region: str, knobs: Knobs, profiles: Profiles) -> None:
+    def __init__(self, *, account_id: str, region: str, profiles: Profiles) -> None:
         self._account_id = account_id
         self._region = region
-        self._knobs = knobs
         self._profiles = profiles
         self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
@@ -61,7 +59,7 @@ class Containers:
         if self._profiles.never_healthy(model.name):
             return False
         if model.model_data_url is None:
-            return self._knobs.serve_without_artefact
+            return True
         try:
             self._deploy(model, _Key(model.name, model.model_data_url, shadow))
         except (ArtefactNotFound, LoadFailed, ContainerDied):
