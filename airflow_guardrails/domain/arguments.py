@@ -22,6 +22,8 @@ SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _REGION = re.compile(r"[a-z]{2,12}(-[a-z0-9]{1,12}){1,3}-[0-9]{1,2}")
 # Airflow's own rule.
 _CONNECTION_ID = re.compile(r"[\w#!()\-.:/\\]{1,250}")
+# A Description or a Reason, as SageMaker has them.
+_LONGEST_TEXT = 1024
 _LONGEST_SHOWN = 100
 _TOO_LARGE = 1e300
 # The largest Integer of SageMaker's API.
@@ -59,13 +61,11 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         raise _invalid(name, f"one of {', '.join(repr(choice) for choice in get_args(choices))}", value)
 
 
-def check_seconds(
-    name: str, value: Any, *, most: timedelta = LONGEST_DURATION, may_be_zero: bool = False
-) -> None:
-    """:param most: the longest that is accepted, 30 days unless told otherwise."""
+def check_seconds(name: str, value: Any, *, may_be_zero: bool = False) -> None:
+    most = LONGEST_DURATION.total_seconds()
     right = is_number(value) and (value > 0 or (may_be_zero and value == 0))
-    if not right or value > most.total_seconds():
-        limit = f"at most {most.total_seconds():.0f} ({_days(most)})"
+    if not right or value > most:
+        limit = f"at most {most:.0f} ({_days(LONGEST_DURATION)})"
         raise _invalid(name, f"a number of seconds {_above_zero(may_be_zero)} and {limit}", value)
 
 
@@ -139,10 +139,10 @@ def check_experiment_name(name: str, value: object) -> None:
     check_name(name, value, longest=120)
 
 
-def check_text(name: str, value: object, *, longest: int = 1024) -> None:
+def check_text(name: str, value: object) -> None:
     """Accept one line for people; it may be empty."""
-    if not isinstance(value, str) or len(value) > longest or not value.isprintable():
-        raise _invalid(name, f"one line of printable text, at most {longest} characters", value)
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
+        raise _invalid(name, f"one line of printable text, at most {_LONGEST_TEXT} characters", value)
 
 
 def check_instance_type(name: str, value: object) -> None:

@@ -41,12 +41,8 @@ class World:
             shadow_rng=simulation.rng(f"shadow profiles {region}"),
         )
         self.metrics = MetricStore(self.clock, self.knobs)
-        self.alarms = Alarms(
-            self.clock, self.metrics, region=region, account_id=self.account_id, knobs=self.knobs
-        )
-        self.containers = Containers(
-            account_id=self.account_id, region=region, knobs=self.knobs, profiles=self.profiles
-        )
+        self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
+        self.containers = Containers(account_id=self.account_id, region=region, profiles=self.profiles)
         files = CaptureFiles(
             clock=self.clock,
             knobs=self.knobs,

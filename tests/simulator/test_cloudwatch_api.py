@@ -542,15 +542,6 @@ def test_several_alarms_are_deleted_at_once_and_a_wrong_name_does_not_save_the_o
     assert [alarm["AlarmName"] for alarm in cloudwatch.describe_alarms()["MetricAlarms"]] == ["stays"]
 
 
-def test_names_that_do_not_exist_may_be_ignored_by_delete_alarms(simulator, cloudwatch):
-    simulator.client.set_knobs(delete_missing_alarm="ignore")
-    cloudwatch.put_metric_alarm(**ALARM)
-
-    cloudwatch.delete_alarms(AlarmNames=["ghost", "errors"])
-
-    assert cloudwatch.describe_alarms()["MetricAlarms"] == []
-
-
 def test_a_hundred_alarms_at_most_are_deleted_at_once(cloudwatch):
     cloudwatch.put_metric_alarm(**ALARM)
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from math import ceil
 
 from airflow_guardrails.domain.deployment.steps import (
-    HALF_OF_THE_FLEET,
     LEAST_BATCH_PERCENT,
     LEAST_LINEAR_PERCENT,
 )
@@ -24,7 +23,7 @@ from airflow_guardrails.domain.deployment.strategies import (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSize:
     """
-    A step in percent or in instances, SageMaker's bounds in percent of the fleet, and the bake after it.
+    A step in percent or in instances, SageMaker's least in percent of the fleet, and the bake after it.
     """
 
     noun: str
@@ -32,7 +31,6 @@ class StepSize:
     instances: int | None
     bake: timedelta
     least: int = 0
-    most: int = HALF_OF_THE_FLEET
 
     def share(self, fleet: int) -> float:
         """The largest part of the traffic the first step can get: percentages may be rounded up."""

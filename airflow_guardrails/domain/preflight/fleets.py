@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from airflow_guardrails.domain.deployment.step_sizes import StepSize, step_size
+from airflow_guardrails.domain.deployment.steps import HALF_OF_THE_FLEET
 from airflow_guardrails.domain.deployment.strategies import Rolling
 from airflow_guardrails.domain.preflight.context import COUNT, WEIGHT, PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
@@ -49,9 +50,9 @@ def _out_of_bounds(
     percent = 100 * size / count
     text = f"a {step.noun} of {count_in_words(size, 'instance')} is {percent:.3g} %"
     fleet = facts.fleet_in_words(name, count)
-    if percent > step.most:
+    if percent > HALF_OF_THE_FLEET:
         fix = f"make it {count_in_words(count // 2, 'instance')} at most"
-        yield error(Code.STEP_TOO_LARGE, f"{text} > {step.most} % of {fleet}", fix=fix)
+        yield error(Code.STEP_TOO_LARGE, f"{text} > {HALF_OF_THE_FLEET} % of {fleet}", fix=fix)
     if percent < step.least:
         least = count_in_words(ceil(count * step.least / 100), "instance")
         fix = f"make it {least} at least, or give it in percent"

@@ -49,7 +49,7 @@ class Captures:
         exchanges = list(self._exchanges(fleet, batch, answers))
         chance = self._shadow_rng if fleet.shadow else self._rng
         for rule in rules:
-            lines = [line(rule, one) for one in exchanges for _ in range(self._copies(rule, chance))]
+            lines = [line(rule, one) for one in exchanges if _happens(chance, rule.sampling)]
             if lines:
                 folder = Folder(rule.destination, fleet.endpoint_name, fleet.variant_name, rule.experiment)
                 self._files.add(folder, lines)
@@ -67,12 +67,6 @@ class Captures:
                     source=source,
                     at=self._clock.now(),
                 )
-
-    def _copies(self, rule: CaptureRule, chance: random.Random) -> int:
-        """How often a request is recorded: once, if at all, unless the knobs lose or double it."""
-        if not _happens(chance, rule.sampling) or _happens(chance, self._knobs.capture_loss_probability):
-            return 0
-        return 2 if _happens(chance, self._knobs.capture_duplicate_probability) else 1
 
 
 def _happens(chance: random.Random, probability: float) -> bool:

@@ -81,8 +81,6 @@ class CaptureFiles:
 
     def _deliver(self, place: tuple[Folder, datetime]) -> None:
         file = self._open.pop(place)
-        if self._knobs.capture_order == "shuffled":
-            self._rng.shuffle(file.lines)
         content = "".join(f"{line}\n" for line in file.lines).encode()
         self._store(place[0].destination, self._key(place[0], file.begun), content)
 

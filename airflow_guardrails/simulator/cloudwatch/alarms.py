@@ -28,7 +28,6 @@ from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, Standi
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
 from airflow_guardrails.simulator.cloudwatch.statistics import statistic
 from airflow_guardrails.simulator.engine.clock import Clock
-from airflow_guardrails.simulator.engine.knobs import Knobs
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
@@ -76,12 +75,10 @@ class Alarms:
         *,
         region: str = "us-east-1",
         account_id: str = "123456789012",
-        knobs: Knobs | None = None,
     ) -> None:
         self.history = AlarmHistory()
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
-        self._knobs = knobs or Knobs()
         self._metrics = metrics
         self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
@@ -137,7 +134,7 @@ class Alarms:
 
         :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
             alarm's rule names. Nothing is deleted then.
-        :raises ResourceNotFound: for a name that does not exist, unless a knob ignores it.
+        :raises ResourceNotFound: for a name that does not exist.
         """
         found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
         _check_deletion(names, found, self.all())
@@ -147,7 +144,7 @@ class Alarms:
             self._note(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
         missing = [name for name in names if name not in deleted]
-        if missing and self._knobs.delete_missing_alarm == "not_found":
+        if missing:
             raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:

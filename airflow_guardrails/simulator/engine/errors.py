@@ -114,9 +114,10 @@ class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
 class TooManyTags(ServiceException):  # type: ignore[misc]
     """More tags than a resource may have; neither code nor sentence is documented."""
 
-    def __init__(self, knobs: Knobs, *, arn: str, count: int) -> None:
-        super().__init__(_filled(knobs.too_many_tags_message, arn=arn, count=str(count)))
-        self.code = knobs.too_many_tags
+    code = "ResourceLimitExceeded"
+
+    def __init__(self, *, arn: str, count: int, most: int) -> None:
+        super().__init__(f'Resource "{arn}" would have {count} tags; the limit is {most}.')
 
 
 class ThrottlingException(ServiceException):  # type: ignore[misc]

@@ -34,9 +34,6 @@ class Knobs:
     provisioning_seconds: float = _knob(180.0, "From the call until a new fleet's instances run.")
     activation_seconds: float = _knob(10.0, "How long one shift of traffic takes.")
     deleting_seconds: float = _knob(60.0, "How long terminating a fleet takes.")
-    ping_timeout_seconds: float = _knob(
-        240.0, "How long a container may fail its ping when its variant does not say."
-    )
 
     describe_lag_seconds: float = _knob(
         0.0, "How long DescribeEndpoint answers the state before an UpdateEndpoint."
@@ -82,11 +79,6 @@ class Knobs:
         "Whether the name of the experiment stands before that of the endpoint in the key.",
         kind=_FLAG,
     )
-    capture_order: str = _choice("by_time", "shuffled", meaning="The order of the records within a file.")
-    capture_loss_probability: float = _knob(0.0, "How often a record is never stored.", kind=_PROBABILITY)
-    capture_duplicate_probability: float = _knob(
-        0.0, "How often a record is stored twice.", kind=_PROBABILITY
-    )
     instance_metrics_by_config: bool = _knob(
         False, "Whether instance metrics are there by EndpointConfigName too.", kind=_FLAG
     )
@@ -125,11 +117,6 @@ class Knobs:
         "reject",
         "rolls_back",
         meaning="What an alarm that does not exist does: nothing, refuse the update, or undo it in a bake.",
-    )
-    delete_missing_alarm: str = _choice(
-        "not_found",
-        "ignore",
-        meaning="What DeleteAlarms says of a name that does not exist, once it has deleted the others.",
     )
     alarms_readable: bool = _knob(
         True,
@@ -189,16 +176,6 @@ class Knobs:
         "shown",
         "hidden",
         meaning="Whether PendingDeploymentSummary is there before its StartTime.",
-    )
-    too_many_tags: str = _choice(
-        "ResourceLimitExceeded",
-        "ValidationException",
-        meaning="The error code of an AddTags that would leave a resource with more than 50 tags.",
-    )
-    too_many_tags_message: str | None = _knob(
-        'Resource "{arn}" would have {count} tags; the limit is 50.',
-        "What it is refused with; {arn} and {count} become what they say.",
-        kind=_TEXT,
     )
 
     same_config_update: str = _choice(
@@ -278,21 +255,10 @@ class Knobs:
     experiment_stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
     experiment_list_lag_seconds: float = _knob(0.0, "How far ListInferenceExperiments is behind.")
     experiment_least_seconds: float = _knob(3600.0, "How long an experiment must be scheduled for at least.")
-    experiment_too_long: str = _choice(
-        "reject", "clamp", meaning="What a schedule of more than 30 days does; an early start always clamps."
-    )
-    experiment_past_start: str = _choice(
-        "now", "reject", meaning="What a StartTime in the past does: it means now, or it is refused."
-    )
     experiment_missing_endpoint: str = _choice(
         "reject",
         "cancelled",
         meaning="What an experiment on an endpoint that does not exist comes to.",
-    )
-    experiment_production_differs: str = _choice(
-        "reject",
-        "ignore",
-        meaning="What another model of the production variant does than the one it runs.",
     )
     experiment_config_name: str | None = _knob(
         "{endpoint}-{experiment}",
@@ -304,14 +270,8 @@ class Knobs:
         "new",
         meaning="Whether an endpoint returns to its configuration of before, or to one that is like it.",
     )
-    experiment_stop_state: str = _choice(
-        "Cancelled", "Completed", meaning="How a stopped experiment ends when DesiredState does not say."
-    )
     experiment_keeps_shadow: str = _choice(
         "accept", "reject", meaning="What stopping with Retain for both variants does."
-    )
-    experiment_delete_created: str = _choice(
-        "reject", "accept", meaning="What deleting an experiment does that waits for its start."
     )
     promote_without_desired: str = _choice(
         "accept", "reject", meaning="What Promote without the shadow in DesiredModelVariants does."
@@ -345,15 +305,6 @@ class Knobs:
         "The inference experiment is invalid: {reason}.",
         "What a request that cannot be carried out is refused with; {reason} becomes why.",
         kind=_TEXT,
-    )
-    experiment_failed_reason: str | None = _knob(
-        "The update of the endpoint failed.",
-        "StatusReason of an experiment whose endpoint says nothing of what went wrong.",
-        kind=_TEXT,
-    )
-
-    serve_without_artefact: bool = _knob(
-        True, "Whether a model that names no artefact is served, by its behaviour profile.", kind=_FLAG
     )
 
     def update(self, **changes: Any) -> None:

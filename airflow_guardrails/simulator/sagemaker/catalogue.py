@@ -52,7 +52,7 @@ class Catalogue:
         self._knobs = knobs
         self._models = ResourceStore(_MODEL, clock=clock, arn=self.arn)
         self._configs = ResourceStore(_CONFIG, clock=clock, arn=self.arn)
-        self.tags = Tags(self._not_found, knobs=knobs)
+        self.tags = Tags(self._not_found)
 
     def arn(self, kind: str, name: str) -> str:
         return f"{self._arn_prefix}:{kind}/{name}"

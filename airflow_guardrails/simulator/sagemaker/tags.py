@@ -8,7 +8,6 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.engine.errors import TooManyTags, ValidationException
-from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.listing import cut
 
 _PAGE = 50
@@ -19,10 +18,9 @@ _RESERVED = "aws:"
 class Tags:
     """Keys, values and the length of a request's list are the service model's, checked before."""
 
-    def __init__(self, not_found: Callable[[str], ServiceException], *, knobs: Knobs) -> None:
+    def __init__(self, not_found: Callable[[str], ServiceException]) -> None:
         self._by_arn: dict[str, dict[str, str]] = {}
         self._not_found = not_found
-        self._knobs = knobs
 
     def start(self, arn: str, request: Mapping[str, Any]) -> None:
         """Begin with what a Create request says."""
@@ -37,7 +35,7 @@ class Tags:
     def add(self, request: Mapping[str, Any]) -> dict[str, Any]:
         tags, new = self._of(request), _pairs(request["Tags"])
         if (count := len(tags.keys() | new.keys())) > _MOST:
-            raise TooManyTags(self._knobs, arn=request["ResourceArn"], count=count)
+            raise TooManyTags(arn=request["ResourceArn"], count=count, most=_MOST)
         tags.update(new)
         return {"Tags": _wire(tags)}
 

@@ -19,7 +19,6 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
-from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profiles
 from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
@@ -191,10 +190,9 @@ class Containers:
     process is its own, also where its model is the production variant's.
     """
 
-    def __init__(self, *, account_id: str, region: str, knobs: Knobs, profiles: Profiles) -> None:
+    def __init__(self, *, account_id: str, region: str, profiles: Profiles) -> None:
         self._account_id = account_id
         self._region = region
-        self._knobs = knobs
         self._profiles = profiles
         self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
@@ -203,7 +201,7 @@ class Containers:
         if self._profiles.never_healthy(model.name):
             return False
         if model.model_data_url is None:
-            return self._knobs.serve_without_artefact
+            return True
         try:
             self._deploy(model, _Key(model.name, model.model_data_url, shadow))
         except (ArtefactNotFound, LoadFailed, ContainerDied):

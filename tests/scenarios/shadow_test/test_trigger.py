@@ -352,7 +352,7 @@ async def test_waits_of_all_kinds_share_a_connection_and_each_tells_its_own_end(
     tasks = waiting()
     await called(lab, "ListInferenceExperiments", 3)
     (shared,) = pool._BY_LOOP[asyncio.get_running_loop()].values()
-    assert {kind.name for kind, _ in shared.by_beat} == {"Endpoints", "Shadow tests"}
+    assert {kind.name for kind in shared.by_kind} == {"Endpoints", "Shadow tests"}
     await asyncio.to_thread(lab.advance, hours=2)
 
     *tests, update = [event["report"] for event in await asyncio.gather(*tasks)]
@@ -371,7 +371,7 @@ async def test_the_last_of_a_kind_leaves_the_connection_to_the_others(lab, waiti
     await asyncio.gather(*tests, return_exceptions=True)
 
     (shared,) = pool._BY_LOOP[asyncio.get_running_loop()].values()
-    assert [kind.name for kind, _ in shared.by_beat] == ["Endpoints"]
+    assert [kind.name for kind in shared.by_kind] == ["Endpoints"]
     looks = lab.calls("DescribeInferenceExperiment")
     await asyncio.to_thread(lab.advance, hours=2)
     assert (await update)["report"]["outcome"] == "Succeeded"

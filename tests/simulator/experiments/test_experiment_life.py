@@ -67,15 +67,6 @@ def test_thirty_days_are_the_longest_there_is(lab):
     lab.create(end=30 * DAY)
 
 
-def test_whether_a_longer_schedule_is_cut_is_a_knob(lab):
-    lab.control.set_knobs(experiment_too_long="clamp")
-    now = lab.control.now()
-
-    lab.create(start=HOUR, end=40 * DAY)
-
-    assert lab.look()["Schedule"]["EndTime"] == now + HOUR + 30 * DAY
-
-
 def test_an_hour_is_the_shortest_by_default(lab):
     assert "at least 1:00:00" in lab.refusal(lab.create, end=timedelta(minutes=59))[1]
 
@@ -91,11 +82,7 @@ def test_it_must_end_after_its_start_and_in_the_future(lab, start, end):
     assert "EndTime must be in the future and after StartTime" in message
 
 
-def test_a_start_in_the_past_is_now_or_refused(lab):
-    lab.control.set_knobs(experiment_past_start="reject")
-    assert "StartTime must not be in the past" in lab.refusal(lab.create, start=-HOUR)[1]
-
-    lab.control.set_knobs(experiment_past_start="now")
+def test_a_start_in_the_past_is_now(lab):
     now = lab.control.now()
     lab.create(start=-HOUR)
     assert lab.look()["Schedule"] == {"StartTime": now, "EndTime": now + 7 * DAY}
@@ -300,15 +287,13 @@ def test_capacity_that_cannot_be_had_ends_it_cancelled_with_the_reason(lab):
     assert lab.serving() == ("InService", "blue", ["live"])
 
 
-def test_what_an_endpoint_that_says_nothing_leaves_as_reason_is_a_knob(lab):
-    lab.control.set_knobs(
-        capacity_available=False, rollback_failure_reason=None, experiment_failed_reason="who knows"
-    )
+def test_an_endpoint_that_says_nothing_leaves_a_reason_all_the_same(lab):
+    lab.control.set_knobs(capacity_available=False, rollback_failure_reason=None)
     lab.create()
 
     lab.advance(minutes=20)
 
-    assert (lab.status(), lab.look()["StatusReason"]) == ("Cancelled", "who knows")
+    assert (lab.status(), lab.look()["StatusReason"]) == ("Cancelled", "The update of the endpoint failed.")
 
 
 def test_an_endpoint_that_cannot_return_leaves_the_experiment_cancelled_and_the_shadow_there(lab):

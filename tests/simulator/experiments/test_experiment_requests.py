@@ -186,16 +186,10 @@ def test_an_endpoint_with_a_shadow_or_a_second_variant_has_no_experiments(lab):
     assert "must have live as its only variant (got ['live', 'other'])" in message
 
 
-def test_production_may_be_named_as_it_runs_and_otherwise_by_a_knob(lab):
+def test_production_may_be_named_as_it_runs_only(lab):
     other = {"ModelVariants": [lab.variant(), lab.variant("live", "churn-2")]}
     assert "live runs model churn-1" in lab.refusal(lab.create, **other)[1]
     lab.create(ModelVariants=[lab.variant("live", "churn-1"), lab.variant()])
-
-    lab.control.set_knobs(experiment_production_differs="ignore")
-    lab.endpoint("second")
-    lab.create("second", EndpointName="second", **other)
-
-    assert lab.look("second")["ModelVariants"][0]["ModelName"] == "churn-1"
 
 
 def test_a_shadow_beyond_the_limit_is_refused_when_asked_for(lab):
@@ -362,18 +356,11 @@ def test_stopped_it_is_cancelled_for_the_reason_given_and_production_stays(at):
     assert lab.serving() == ("InService", "blue", ["live"])
 
 
-def test_the_state_after_a_stop_is_the_one_desired_and_without_it_a_knob(lab):
+def test_the_state_after_a_stop_is_the_one_desired(lab):
     lab.run()
     lab.stop(DesiredState="Completed")
     lab.advance(minutes=10)
     assert lab.status() == "Completed"
-
-    lab.control.set_knobs(experiment_stop_state="Completed")
-    lab.create("other")
-    lab.advance(minutes=10)
-    lab.stop(name="other")
-    lab.advance(minutes=10)
-    assert lab.status("other") == "Completed"
 
 
 def test_stopped_before_it_starts_the_endpoint_is_not_touched(at):
@@ -553,18 +540,6 @@ def test_experiments_are_filtered_and_sorted(lab):
     ]
     assert row["StatusReason"] == "enough"
     assert "CompletionTime" in row
-
-
-def test_whether_one_that_waits_for_its_start_can_be_deleted_is_a_knob(at):
-    lab = at("Created")
-    lab.control.set_knobs(experiment_delete_created="accept")
-
-    lab.delete()
-
-    assert lab.sagemaker.list_inference_experiments()["InferenceExperiments"] == []
-    lab.advance(hours=2)
-    assert lab.serving() == ("InService", "blue", ["live"])
-    lab.create("other")
 
 
 def test_an_experiment_has_tags_until_it_is_deleted(lab):

@@ -64,13 +64,6 @@ def test_a_deleted_tag_makes_room(bench, blue, add, tags):
     assert len(tags()) == 50
 
 
-def test_what_one_tag_too_many_is_refused_with_is_a_knob(bench, add):
-    bench.control.set_knobs(too_many_tags="ValidationException", too_many_tags_message="{count} are too many")
-    add(**_numbered(50))
-
-    assert bench.refusal(add, another="x") == ("ValidationException", "51 are too many")
-
-
 def test_each_resource_has_room_of_its_own(bench, arn, add, tags):
     green = arn("endpoint-config", "green")
     add(**_numbered(50))

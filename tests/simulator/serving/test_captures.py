@@ -343,37 +343,6 @@ def test_what_is_captured_of_production_is_the_same_with_and_without_a_shadow(sh
     assert captured(1.0) == captured(0.0)
 
 
-def test_records_may_be_lost(shop, capture):
-    shop.control.set_knobs(capture_loss_probability=0.2)
-    shop.serve("blue", capture=capture())
-
-    replayed(shop, per_minute=200)
-
-    assert 440 < len(records(shop.s3)) < 520
-
-
-def test_records_may_come_twice(shop, capture):
-    shop.control.set_knobs(capture_duplicate_probability=0.2)
-    shop.serve("blue", capture=capture())
-
-    replayed(shop, per_minute=200)
-
-    found = records(shop.s3)
-    assert 680 < len(found) < 760
-    assert len({json.dumps(record) for record in found}) == 600
-
-
-def test_records_may_be_out_of_order_within_their_file(shop, capture):
-    shop.control.set_knobs(capture_order="shuffled")
-    shop.serve("blue", capture=capture())
-
-    replayed(shop)
-
-    found = times(records(shop.s3))
-    assert found != sorted(found)
-    assert len(inputs_by_id(records(shop.s3))) == 180
-
-
 @pytest.mark.parametrize("destination", ["s3://nowhere/live", "https://captures/live"])
 def test_without_a_bucket_to_go_to_records_are_lost_and_traffic_goes_on(shop, capture, caplog, destination):
     shop.serve("blue", capture=capture(DestinationS3Uri=destination))

@@ -28,7 +28,10 @@ VALUES = {
 }
 
 # Kept for triggers of older releases, and not read.
-NOT_READ = {SageMakerRolloutTrigger: ("deferred_at", "events_queue_url")}
+NOT_READ = {
+    SageMakerRolloutTrigger: ("deferred_at", "events_queue_url"),
+    SageMakerShadowTestTrigger: ("min_invocations",),
+}
 
 # What else is accepted: durations in seconds, and any key of JSON.
 ALSO = {

@@ -228,7 +228,7 @@ class ExperimentLifecycle:
         self._end(experiment, experiment.outcome)
 
     def _fail(self, experiment: Experiment, reason: str | None, *, shadow: str = "Remove") -> None:
-        told = reason or self._knobs.experiment_failed_reason or None
+        told = reason or "The update of the endpoint failed."
         self._end(experiment, Outcome(status="Cancelled", shadow=shadow, reason=told))
 
     def _end(self, experiment: Experiment, outcome: Outcome) -> None:

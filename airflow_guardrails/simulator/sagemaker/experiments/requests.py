@@ -60,7 +60,7 @@ def with_production(variants: ModelVariants, request: Request, fleet: Fleet, kno
         )
     deployed = fleet.variants[0]
     given = variants.get(source, {}).get("ModelName", deployed.model.name)
-    if given != deployed.model.name and knobs.experiment_production_differs == "reject":
+    if given != deployed.model.name:
         raise ExperimentInvalid(
             knobs,
             f"{source} runs model {deployed.model.name}, ModelVariants must not say otherwise (got {given})",
@@ -118,7 +118,7 @@ def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
     if promoted and shadow not in desired and knobs.promote_without_desired == "reject":
         raise ExperimentInvalid(knobs, f"DesiredModelVariants must hold {shadow}, which is promoted")
     return Outcome(
-        status=request.get("DesiredState") or knobs.experiment_stop_state,
+        status=request.get("DesiredState", "Cancelled"),
         production=pair[0],
         shadow=pair[1],
         desired=desired,

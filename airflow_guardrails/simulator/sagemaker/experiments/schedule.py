@@ -35,7 +35,7 @@ class Schedule:
 
 def new_schedule(given: Mapping[str, Any] | None, *, now: datetime, knobs: Knobs) -> Schedule:
     """From now on for seven days, unless *given* says otherwise; raises ExperimentInvalid."""
-    start = _start(given, now, knobs) or now
+    start = _start(given, now) or now
     return _bounded(Schedule(start=start, end=_end(given) or start + _USUAL), now, knobs)
 
 
@@ -50,17 +50,14 @@ def changed_schedule(
         if abs(start - old.start) > _SAME:
             raise ExperimentInvalid(knobs, "StartTime cannot be changed while the experiment is running")
         return _bounded(replace(old, end=_end(given) or old.end), now, knobs)
-    start = _start(given, now, knobs) or old.start
+    start = _start(given, now) or old.start
     return _bounded(Schedule(start=start, end=_end(given) or old.end), now, knobs)
 
 
-def _start(given: Mapping[str, Any] | None, now: datetime, knobs: Knobs) -> datetime | None:
+def _start(given: Mapping[str, Any] | None, now: datetime) -> datetime | None:
+    """Return the StartTime; one in the past means now."""
     start = moment((given or {}).get("StartTime"))
-    if start is None or start >= now - _SAME:
-        return start
-    if knobs.experiment_past_start == "reject":
-        raise ExperimentInvalid(knobs, f"StartTime must not be in the past (got {start.isoformat()})")
-    return now
+    return start if start is None or start >= now - _SAME else now
 
 
 def _end(given: Mapping[str, Any] | None) -> datetime | None:
@@ -75,8 +72,6 @@ def _bounded(schedule: Schedule, now: datetime, knobs: Knobs) -> Schedule:
         )
     if lasts < least:
         raise ExperimentInvalid(knobs, f"the duration must be at least {least} (got {lasts})")
-    if lasts > _LONGEST and knobs.experiment_too_long == "clamp":
-        return replace(schedule, end=schedule.start + _LONGEST)
     if lasts > _LONGEST:
         raise ExperimentInvalid(knobs, f"the duration must be at most {_LONGEST.days} days (got {lasts})")
     return schedule

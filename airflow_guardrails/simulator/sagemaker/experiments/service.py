@@ -114,8 +114,7 @@ class Experiments:
 
     def delete_inference_experiment(self, request: Request) -> Answer:
         """Forget it, and leave its endpoint as it is."""
-        waiting = {"Created"} if self._knobs.experiment_delete_created == "accept" else set()
-        experiment = self._find_in(TERMINAL | waiting, request["Name"], "deleted")
+        experiment = self._find_in(TERMINAL, request["Name"], "deleted")
         self._lives.forget(experiment)
         del self._experiments[experiment.name]
         self._gone.append(experiment)

@@ -14,6 +14,8 @@ from airflow_guardrails.simulator.sagemaker.flight import Rollback, Steps, Wait
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 
+# How long a container may fail its ping when its variant does not say: about 4 minutes.
+_PING_TIMEOUT_SECONDS = 240.0
 _NO_CAPACITY = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
     "Please retry using a different ML instance type or after some time."
@@ -108,7 +110,7 @@ def launch(fleet: Fleet, ground: DeploymentContext, *, watched: bool, instances:
         raise Rollback(_NO_CAPACITY)
     for variant in fleet.deployed:
         if not ground.containers.healthy(variant.model, shadow=variant is fleet.shadow):
-            yield Wait(seconds=_ping_timeout(variant, ground), watched=watched)
+            yield Wait(seconds=_ping_timeout(variant), watched=watched)
             raise Rollback(_ping_failure(variant))
 
 
@@ -170,9 +172,9 @@ def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[
     return message
 
 
-def _ping_timeout(variant: Variant, ground: DeploymentContext) -> float:
+def _ping_timeout(variant: Variant) -> float:
     own = variant.spec.get("ContainerStartupHealthCheckTimeoutInSeconds")
-    return ground.knobs.ping_timeout_seconds if own is None else float(own)
+    return _PING_TIMEOUT_SECONDS if own is None else float(own)
 
 
 def _ping_failure(variant: Variant) -> str:

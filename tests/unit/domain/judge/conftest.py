@@ -11,7 +11,7 @@ import pytest
 
 from airflow_guardrails.domain.judge import Evidence, History, Series
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 # A mean of 0, a deviation of 1, and no minute that resembles the one before.
