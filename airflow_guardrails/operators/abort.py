@@ -79,7 +79,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
 
     def execute(self, context: Any) -> Report:
         self.check_rendered()
-        watch = self.translated(lambda: self._thrown(context))
+        watch = self._thrown(context)
         watch = self.observe(context, watch)
         self.push_links(context, watch.alarms)
         if watch.outcome is not None:

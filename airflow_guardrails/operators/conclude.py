@@ -261,7 +261,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         give_up = self.monotonic() + PATIENCE
         while True:
             try:
-                return self.translated(call)
+                with self.public_errors():
+                    return call()
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
                     raise self._unwatched(context, Unwatchable(named_text(error), {})) from None

@@ -143,7 +143,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
 
         judging = self._judging()
         while True:
-            experiment = self.translated(self._experiment)
+            experiment = self._experiment()
             self.push_endpoint_links(context, experiment.endpoint_name)
             may_wait = self.until_decided and not experiment.phase.over
             verdict, comparison = judging.judge(experiment, is_last=not may_wait)

@@ -208,7 +208,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
 
     def execute(self, context: Any) -> Report:
         self.check_rendered()
-        launch = self.translated(lambda: self._launching(context))
+        launch = self._launching(context)
         watch = self._launched(context, launch)
         # The author's alarms come first: the links count those, and know of no others.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *watch.alarms])))
@@ -300,7 +300,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
 
     def _launched(self, context: Any, launch: Launch) -> RolloutState:
         try:
-            return self.translated(launch.run)
+            return launch.run()
         except PreflightFailed as failure:
             self.push(context, REPORT_KEY, failure.report)
             raise

@@ -249,7 +249,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             description=self.description,
             tags=self.tags or {},
         )
-        made = self.translated(creation.run)
+        made = creation.run()
         self.stop_test_if_killed(context, made.name)
         self.push(context, NAME_KEY, made.name)
         watch = ShadowTestState(

@@ -89,9 +89,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
     def execute(self, context: Any) -> ShadowReport:
         self.check_rendered()
         deadline = self.monotonic() + self.max_wait.total_seconds()
-        watch = self.translated(
-            lambda: self._stopping(deadline).ask(ShadowTestState(name=self.name, until=Until.ENDED))
-        )
+        watch = self._stopping(deadline).ask(ShadowTestState(name=self.name, until=Until.ENDED))
         if watch.look is not None:
             self.push_endpoint_links(context, watch.look.endpoint_name)
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
@@ -105,7 +103,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
     def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
         ended = super().end_test(context, report)
         deadline = self.monotonic() + self.max_wait.total_seconds()
-        self.translated(lambda: self._stopping(deadline).settle(ended))
+        self._stopping(deadline).settle(ended)
         return ended
 
     def _stopping(self, deadline: float) -> StopRequest:

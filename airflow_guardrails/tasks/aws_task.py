@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -114,7 +115,8 @@ class ConnectedTask(BaseOperator):
                 f"(got {shown(self.botocore_config)}): {error}"
             ) from error
         # The connection is looked up now, so that the task fails before its first call if there is none.
-        self.translated(lambda: hook.conn_config)
+        with self.public_errors():
+            _ = hook.conn_config
         return hook
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
@@ -155,12 +157,17 @@ class ConnectedTask(BaseOperator):
         super().__init_subclass__(**kwargs)
         for name in _ENTRIES:
             if name in vars(cls):
-                setattr(cls, name, _translating(vars(cls)[name]))
+                setattr(cls, name, _with_public_errors(vars(cls)[name]))
 
-    def translated(self, call: Callable[[], Result]) -> Result:
-        """Give errors of the lower layers their public names; no credentials are in the text of any."""
+    @contextmanager
+    def public_errors(self) -> Iterator[None]:
+        """
+        Raise errors of lower layers as this package's public ones; credentials in their texts are masked.
+
+        All methods that Airflow calls (``execute``, ``poke`` ...) run within it.
+        """
         try:
-            return call()
+            yield
         except errors.UnexpectedAnswer as error:
             raise UnexpectedAnswer(errors.text_for_people(error)) from error
         except errors.ConnectionNotFound as error:
@@ -198,12 +205,13 @@ class ConnectedTask(BaseOperator):
         return None
 
 
-def _translating(method: Callable[..., Result]) -> Callable[..., Result]:
+def _with_public_errors(method: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(method)
-    def translating(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
-        return task.translated(lambda: method(task, *args, **kwargs))
+    def with_public_errors(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
+        with task.public_errors():
+            return method(task, *args, **kwargs)
 
-    return translating
+    return with_public_errors
 
 
 def defer_timeout(

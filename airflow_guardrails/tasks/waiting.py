@@ -89,7 +89,8 @@ class WatchingTask(ConnectedTask):
         error = kwargs.get("error", "Unknown")
         reason = f"Airflow has ended the wait: {getattr(error, 'value', error)}"
         timed_out = error == DEFERRAL_TIMED_OUT
-        return self.translated(lambda: self.ended_by_airflow(context, reason, timed_out=timed_out))
+        with self.public_errors():
+            return self.ended_by_airflow(context, reason, timed_out=timed_out)
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Any:
         """
@@ -136,18 +137,15 @@ class WatchingTask(ConnectedTask):
             on_timeout=on_timeout,
         )
 
-    def _drive(self, steps: Steps[Result]) -> Result:
-        from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415
-
-        return self.translated(lambda: run_effects(steps, self.hook, sleep=self._sleep, say=self._say))
-
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
     def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
         """Drive *steps*; where they cannot go on, the task ends with the report so far."""
+        from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
+
         try:
-            return self._drive(steps)
+            return run_effects(steps, self.hook, sleep=self._sleep, say=self._say)
         except Unwatchable as error:
             raise self._unwatched(context, error) from None
 
