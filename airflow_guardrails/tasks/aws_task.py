@@ -1,4 +1,4 @@
-"""What every task of this package has: a connection to AWS, a clock, and a place to leave what it found."""
+"""The base of all operators and sensors: the AWS connection, a clock, XComs, and public errors."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# Our own deadline comes first, so that the task ends with our report and not with Airflow's bare time-out;
-# the clocks of worker and scheduler may differ by ten minutes.
+# Airflow's time-out of a deferral comes this long after our own deadline, so that the task ends with our
+# report and not with a bare TaskDeferralTimeout. Clocks of worker and scheduler may differ by ten minutes.
 AIRFLOW_TIMEOUT_MARGIN = timedelta(minutes=15)
 LONGEST_DEFERRAL = timedelta(days=31)
 
 
-# What Airflow calls of a task.
+# The methods of a task that Airflow calls; all others run within one of them.
 _ENTRIES = ("execute", "execute_complete", "execute_again", "poke")
 
 
 class ConnectedTask(BaseOperator):
     """
-    Base of the operators and sensors of this package that speak to AWS.
+    Base of the operators and sensors of this package that call AWS.
 
     :param aws_conn_id: the Airflow connection for AWS, which must exist; ``None``: boto3's default credential
         chain. (templated)
@@ -52,10 +52,11 @@ class ConnectedTask(BaseOperator):
     :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
     """
 
-    # Time comes in here, so that a rehearsal can bring its own.
+    # Tests and rehearsals replace these two, so that no wait takes wall time.
     sleep: Callable[[float], object] = staticmethod(time.sleep)
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
+    # Warnings of this task that the report does not hold yet.
     _troubles: tuple[str, ...] = ()
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
@@ -80,15 +81,15 @@ class ConnectedTask(BaseOperator):
 
     def check_rendered(self) -> None:
         """
-        Check the templated fields; each ``execute`` and ``poke`` does so before it calls AWS.
+        Check the rendered templated fields; ``execute`` and ``poke`` do so before they call AWS.
 
-        ``execute_complete`` does not: templates may render to something else after a deferral.
+        ``execute_complete`` does not: templates may render to other values after a deferral.
 
-        :raises InvalidArgument: if one of them breaks a rule; the text gives name, rule and value.
+        :raises InvalidArgument: if a field breaks a rule; the text gives name, rule and value.
         """
         try:
             for name in self.template_fields:
-                # A subclass of a user may have templated fields of its own.
+                # A user's subclass may have templated fields of its own.
                 if name in self.rendered_checks:
                     self.rendered_checks[name](name, getattr(self, name))
         except GuardrailsValueError as error:
@@ -97,6 +98,8 @@ class ConnectedTask(BaseOperator):
     @cached_property
     def hook(self) -> GuardrailsHook:
         """
+        The hook for this task's connection and region, made at the first use.
+
         :raises ConnectionNotFound: if Airflow has no connection *aws_conn_id*.
         :raises InvalidArgument: if *botocore_config* has arguments that botocore does not know.
         """
@@ -114,13 +117,13 @@ class ConnectedTask(BaseOperator):
                 "botocore_config must be arguments of botocore.config.Config "
                 f"(got {shown(self.botocore_config)}): {error}"
             ) from error
-        # The connection is looked up now, so that the task fails before its first call if there is none.
+        # Look the connection up now, so that a missing one fails the task before its first call to AWS.
         with self.public_errors():
             _ = hook.conn_config
         return hook
 
     def push(self, context: Mapping[str, Any], key: str, value: Any) -> None:
-        """Leave *value* as an XCom; where that fails, the task goes on, and its report says so."""
+        """Push *value* as an XCom. If that fails, the task continues and its report has a warning."""
         task_instance = context.get("ti")
         if not self.do_xcom_push or task_instance is None:
             return
@@ -132,25 +135,26 @@ class ConnectedTask(BaseOperator):
     def push_endpoint_links(
         self, context: Mapping[str, Any], endpoint_name: str, *, alarms: Iterable[str] = ()
     ) -> None:
+        """Push what the links to the AWS console need. If that fails, the report has a warning."""
         try:
-            facts = console_link_data(
+            link_data = console_link_data(
                 region_name=self.hook.conn_region_name,
                 partition=self.hook.conn_partition,
                 endpoint_name=endpoint_name,
                 alarms=alarms,
             )
         except Exception as error:  # noqa: BLE001 - a link is a convenience
-            self.warn(f"The links to the console could not be made ({type(error).__name__}: {error})")
+            self.warn(f"No links to the AWS console ({type(error).__name__}: {error})")
             return
-        self.push(context, FACTS_KEY, facts)
+        self.push(context, FACTS_KEY, link_data)
 
     def warn(self, warning: str) -> None:
-        """Log what a reader of the report has to know, too."""
+        """Log *warning* now, and add it to the report later."""
         self.log.warning(warning)
         self._troubles = (*self._troubles, warning)
 
     def with_warnings(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the report with what went wrong beside it."""
+        """Return *report* with this task's warnings added to its own."""
         return {**report, "warnings": [*report.get("warnings", ()), *self._troubles]}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -189,7 +193,7 @@ class ConnectedTask(BaseOperator):
         )
 
     def denied_text(self, action: str, reason: str, *, resource: str | None = None) -> str:
-        """Say which action AWS does not allow, on what, and what to do about it."""
+        """Return an error text: the action that AWS denied, on what, and what to do."""
         resource = resource or self._subject or "what this task works on"
         return (
             f"Access denied: {action} on {resource}. Allow it to the role or user of the connection "
@@ -198,7 +202,7 @@ class ConnectedTask(BaseOperator):
 
     @property
     def _subject(self) -> str | None:
-        """What the task works on, for an error of AWS that does not say it."""
+        """The endpoint or shadow test of this task, for an error of AWS that does not name it."""
         for field, noun in (("endpoint_name", "endpoint"), ("name", "shadow test")):
             if name := getattr(self, field, None):
                 return f"{noun} {name}"
@@ -218,10 +222,11 @@ def defer_timeout(
     as_of: datetime | None, deadline: datetime | None, *, extra: timedelta = timedelta(0)
 ) -> timedelta:
     """
-    Return how long Airflow may leave a task deferred: until its own deadline, and generously longer.
+    Return the ``timeout`` of a deferral: the time until our own deadline and a margin.
 
-    :param as_of: what AWS's clock shows.
-    :param deadline: when the trigger stops waiting, on AWS's clock.
+    :param as_of: the time on AWS's clock at the last look; None if AWS has not answered yet.
+    :param deadline: when the trigger stops waiting, on AWS's clock; None if it has no limit.
+    :param extra: time the trigger may need after its deadline, for example for a rollback.
     """
     if as_of is None or deadline is None:
         return LONGEST_DEFERRAL
@@ -229,7 +234,12 @@ def defer_timeout(
 
 
 def fire_floor() -> float:
-    """Seconds before which a trigger may not fire; follows the heartbeat that makes it necessary."""
+    """
+    Return the seconds after its start before which a trigger must not fire.
+
+    Airflow 3.3 may mark a task failed whose trigger fires before the worker's last heartbeat is over, so the
+    value follows ``[workers] min_heartbeat_interval``.
+    """
     from airflow_guardrails.triggers._base import FIRE_FLOOR  # noqa: PLC0415
 
     heartbeat = float(conf.get("workers", "min_heartbeat_interval", fallback="5"))

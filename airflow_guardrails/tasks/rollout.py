@@ -1,4 +1,4 @@
-"""What operator and sensor have in common: a connection, a rollout to follow, and an honest end."""
+"""The base of the tasks that wait for a rollout: in a worker or deferred, and how they end."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ OnRollback = Literal["fail", "skip", "return"]
 OnTimeout = Literal["fail", "abort"]
 OnKill = Literal["leave", "abort"]
 
-# The XCom of the watch that the trigger goes on with.
+# The XCom key of the state that the trigger continues with.
 WATCH_KEY = "rollout_watch"
+# Seconds between the last looks, taken after Airflow ended the wait.
 LAST_LOOKS_EVERY = 10.0
 
-_UNWATCHED = "The rollout could not be watched to its end, so nothing is known of its outcome"
+_UNWATCHED = "The wait for the rollout failed, so its outcome is unknown"
 
 
 class RolloutTask(WatchingTask):
-    """
-    Base of operators and sensor: follows a rollout, and changes nothing in AWS but the abort switch.
-    """
+    """Base of the operators and the sensor of rollouts; it changes nothing in AWS but the abort switch."""
 
     endpoint_name: str
     on_rollback: OnRollback
@@ -49,6 +48,7 @@ class RolloutTask(WatchingTask):
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
     def observe(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
+        """Describe the endpoint once, and return the new state."""
         from airflow_guardrails.domain.rollout.process import observe  # noqa: PLC0415
 
         return self._watching(context, observe(watch))
@@ -57,9 +57,11 @@ class RolloutTask(WatchingTask):
         self, context: Mapping[str, Any], watch: RolloutState, *, again_after: float
     ) -> RolloutState:
         """
-        Take a look that no other may follow: where it only suspects an end, a second one confirms it.
+        Describe the endpoint when no later look is certain; a second look confirms a suspected outcome.
 
-        :param again_after: seconds until the second look.
+        Reads of SageMaker may lag, so that one look alone does not prove ``RolledBack`` or ``NotStarted``.
+
+        :param again_after: seconds between the two looks.
         """
         watch = self.observe(context, watch)
         if watch.suspected and watch.outcome is None:
@@ -68,6 +70,7 @@ class RolloutTask(WatchingTask):
         return watch
 
     def follow(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> Report:
+        """Wait in this worker until the rollout ends, looking *every* so many seconds; return the report."""
         from airflow_guardrails.domain.rollout.process import follow  # noqa: PLC0415
 
         following = self.following(every=every, on_timeout=self.on_timeout)
@@ -75,24 +78,27 @@ class RolloutTask(WatchingTask):
         return report
 
     def conclude(self, context: Mapping[str, Any], watch: RolloutState) -> Report:
+        """Find the cause of the outcome, clean up old abort switches, and return the report."""
         from airflow_guardrails.domain.rollout.process import conclude  # noqa: PLC0415
 
         return self._watching(context, conclude(watch))
 
     def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
-        """From now on, throw the rollout's abort switch if somebody marks this task failed."""
+        """From now on, throw the rollout's abort switch if somebody marks this task failed in the UI."""
         if self.kill_action == "abort":
             self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
 
     def defer_watch(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> NoReturn:
         """
-        Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
+        Defer the task: the triggerer waits from now on.
+
+        Airflow ignores ``execution_timeout`` while a task is deferred, so the deferral gets a time-out.
         """
         from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
 
-        memory = dump_state(watch)
-        # For the last look, where Airflow ends the wait before the trigger does.
-        self.push(context, WATCH_KEY, memory)
+        payload = dump_state(watch)
+        # Needed for the last looks if Airflow ends the wait before the trigger does.
+        self.push(context, WATCH_KEY, payload)
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
             endpoint_config_name=watch.rollout.target,
@@ -100,7 +106,7 @@ class RolloutTask(WatchingTask):
             waiter_delay=every,
             start_timeout=watch.rollout.grace.total_seconds(),
             deadline=watch.deadline.timestamp() if watch.deadline else None,
-            memory=memory,
+            memory=payload,
             fire_floor=fire_floor(),
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -119,12 +125,12 @@ class RolloutTask(WatchingTask):
         )
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Report:
-        """Take a last look, and end with what is so; called where the trigger could not."""
-        memory = self.pull(context, WATCH_KEY)
-        if not memory:
+        """Describe the endpoint a last time and end with the outcome, because the trigger sent no event."""
+        payload = self.pull(context, WATCH_KEY)
+        if not payload:
             raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
-        # What the trigger has seen meanwhile went with it.
-        watch = replace(load_state(memory), stages_complete=False)
+        # Stages that only the trigger has seen are lost.
+        watch = replace(load_state(payload), stages_complete=False)
         watch = self.observe_for_good(context, watch, again_after=LAST_LOOKS_EVERY)
         if watch.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
@@ -135,14 +141,17 @@ class RolloutTask(WatchingTask):
         return self.end(context, self.conclude(context, watch))
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
-        """Take the trigger's event; called by Airflow when the trigger has fired."""
+        """End with the report in the trigger's event; Airflow calls it when the trigger fired."""
         return self.end(context, report_of(event, unwatched=partial(self._unwatched, context)))
 
     def end(self, context: Mapping[str, Any], report: Report) -> Report:
         """
-        Leave the report as XCom, then return it where the target is in service.
+        Push the report as XCom, then return it if the target configuration is in service.
 
-        Airflow keeps no return value of a task that raises, so the report is pushed before.
+        Airflow keeps no return value of a task that raises, so the report is pushed first.
+
+        :raises RolloutError: the subclass for the outcome, for example ``EndpointRolledBack``.
+        :raises AirflowSkipException: after a rollback if *on_rollback* is ``"skip"``.
         """
         report = self.with_warnings(report)
         self.push(context, REPORT_KEY, report)
@@ -155,6 +164,7 @@ class RolloutTask(WatchingTask):
         raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
+        """Push what the links to the endpoint and to *alarms* in the AWS console need."""
         self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)
 
     def _accept_rollback(self, sentence: str, report: Report) -> Report:

@@ -1,4 +1,4 @@
-"""What operators and sensor of shadow tests have in common: a test to follow, and an honest end."""
+"""The base of the tasks that wait for a shadow test: in a worker or deferred, and how they end."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
 
 OnKillTest = Literal["leave", "stop"]
 
-# SageMaker brings a shadow up, and takes it down, in minutes; an hour is for a slow day.
+# How long SageMaker may take to start or remove a shadow: usually minutes.
 CHANGING = timedelta(hours=1)
 
-# The XCom of what the trigger waits for.
+# The XCom key of what the trigger waits for.
 WATCH_KEY = "shadow_test_watch"
 
-_UNWATCHED = "The shadow test could not be watched to its end"
+_UNWATCHED = "The wait for the shadow test failed"
 
 
 class ShadowTestTask(WatchingTask):
@@ -38,17 +38,20 @@ class ShadowTestTask(WatchingTask):
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
     def observe_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowTestState:
+        """Describe the test once, and return the new state."""
         from airflow_guardrails.domain.shadow.process import observe_test  # noqa: PLC0415 - not in DAG files
 
         return self._watching(context, observe_test(watch))
 
     def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
+        """From now on, stop the test if somebody marks this task failed, where ``on_kill="stop"``."""
         if self.kill_action == "stop":
             self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
 
     def follow_test(
         self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float
     ) -> ShadowTestState:
+        """Wait in this worker for the end, looking *every* so many seconds; return the final state."""
         from airflow_guardrails.domain.shadow.process import follow_test  # noqa: PLC0415 - not in DAG files
 
         self.stop_test_if_killed(context, watch.name)
@@ -56,11 +59,13 @@ class ShadowTestTask(WatchingTask):
 
     def defer_test(self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float) -> NoReturn:
         """
-        Hand the watch to the triggerer; ``execution_timeout`` means nothing there, so a time-out goes along.
+        Defer the task: the triggerer waits from now on.
+
+        Airflow ignores ``execution_timeout`` while a task is deferred, so the deferral gets a time-out.
         """
         from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
 
-        # For the last look, where Airflow ends the wait before the trigger does.
+        # Needed for the last look if Airflow ends the wait before the trigger does.
         kept = {"name": watch.name, "until": watch.until.value, "min_requests": watch.min_requests}
         self.push(context, WATCH_KEY, kept)
         trigger = SageMakerShadowTestTrigger(
@@ -86,7 +91,7 @@ class ShadowTestTask(WatchingTask):
         )
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> ShadowReport:
-        """Take a last look, and end with what is so; called where the trigger could not."""
+        """Describe the test a last time and end with the outcome, because the trigger sent no event."""
         kept = self.pull(context, WATCH_KEY)
         if not kept:
             raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
@@ -96,19 +101,22 @@ class ShadowTestTask(WatchingTask):
         return self.conclude_test(context, watch if watch.outcome else watch.give_up())
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
-        """Take the trigger's event; called by Airflow when the trigger has fired."""
+        """End with the report in the trigger's event; Airflow calls it when the trigger fired."""
         report = report_of(event, unwatched=partial(self._unwatched, context))
         # A trigger of an older release may have fired before the upgrade.
         return self.end_test(context, {"outcome": report.get("ending"), **report})
 
     def conclude_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowReport:
+        """End with the report of *watch*."""
         return self.end_test(context, shadow_test_report(watch))
 
     def end_test(self, context: Mapping[str, Any], report: ShadowReport) -> ShadowReport:
         """
-        Leave the report as XCom, then return it where what was waited for is there.
+        Push the report as XCom, then return it if the test reached what the task waits for.
 
-        Airflow keeps no return value of a task that raises, so the report is pushed before.
+        Airflow keeps no return value of a task that raises, so the report is pushed first.
+
+        :raises ShadowTestError: the subclass for the outcome, for example ``ShadowTestCancelled``.
         """
         report = self.with_warnings(report)
         self.push(context, SHADOW_TEST_REPORT_KEY, report)

@@ -1,8 +1,8 @@
 """
-Checks of what a DAG author gave, as :class:`~airflow_guardrails.exceptions.InvalidArgument`.
+Checks of a DAG author's arguments; each raises :class:`~airflow_guardrails.exceptions.InvalidArgument`.
 
-A task checks in its constructor what is not templated, and after rendering what is; see
-:meth:`airflow_guardrails.tasks.aws_task.ConnectedTask.check_rendered`.
+A constructor checks the arguments that are not templated. Templated ones are checked once they are rendered,
+see :meth:`airflow_guardrails.tasks.aws_task.ConnectedTask.check_rendered`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from airflow_guardrails.domain.arguments import Check, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.exceptions import InvalidArgument
 
-# CsvContentType and JsonContentType of SageMaker's API.
+# The pattern of CsvContentType and JsonContentType:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CaptureContentTypeHeader.html
 _CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
 
 Result = TypeVar("Result")
@@ -27,7 +28,7 @@ Given = ParamSpec("Given")
 
 
 def refused(check: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Return *check* with its errors as ``InvalidArgument``, which Airflow does not retry."""
+    """Return *check* so that it raises ``InvalidArgument``, which Airflow does not retry."""
 
     @wraps(check)
     def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
@@ -50,22 +51,32 @@ moment = refused(arguments.moment)
 
 
 def check_flags(**flags: object) -> None:
-    """:raises InvalidArgument: if one of them is neither True nor False."""
+    """
+    Check flags given by name.
+
+    :raises InvalidArgument: if one of them is neither True nor False; ``"False"`` is not.
+    """
     for name, value in flags.items():
         check_flag(name, value)
 
 
 def check_list(name: str, value: object, *, of: str) -> None:
     """
-    :param of: what it is a list of, for people.
-    :raises InvalidArgument: if *value* is no list, tuple or other sequence.
+    Check that *value* is a list, and not one string.
+
+    :param of: what the list holds, for the error text.
+    :raises InvalidArgument: if *value* is not a list, tuple or other sequence.
     """
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise InvalidArgument(f"{name} must be a list of {of} (got {shown(value)})")
 
 
 def check_content_types(name: str, value: Any) -> None:
-    """:raises InvalidArgument: if *value* is not a list of content types; it may be empty."""
+    """
+    Check a list of content types, which may be empty.
+
+    :raises InvalidArgument: if *value* is not one.
+    """
     check_list(name, value, of="content types")
     for text in value:
         if not isinstance(text, str) or not _CONTENT_TYPE.fullmatch(text):
@@ -73,7 +84,11 @@ def check_content_types(name: str, value: Any) -> None:
 
 
 def check_verify(name: str, value: object) -> None:
-    """:raises InvalidArgument: if *value* is neither None, nor True or False, nor an existing file."""
+    """
+    Check the argument ``verify`` of a boto3 client.
+
+    :raises InvalidArgument: if *value* is neither None, nor True or False, nor the path of an existing file.
+    """
     if value is None or isinstance(value, bool):
         return
     if not isinstance(value, str) or not _exists(value):
@@ -84,7 +99,11 @@ def check_verify(name: str, value: object) -> None:
 
 
 def check_strategy(name: str, value: Any) -> None:
-    """:raises InvalidArgument: if *value* is neither a strategy nor a dict in the API's form."""
+    """
+    Check a deployment strategy.
+
+    :raises InvalidArgument: if *value* is neither a strategy nor a dict in the API's form.
+    """
     if value is None:
         raise InvalidArgument(
             f"{name} must be built from airflow_guardrails.strategies, or a dict in the form of the API's "
@@ -98,7 +117,11 @@ def check_strategy(name: str, value: Any) -> None:
 
 
 def check_alarms(name: str, value: Any) -> None:
-    """:raises InvalidArgument: if *value* is not a list of names; None is not, an empty list is."""
+    """
+    Check a list of alarm names, which may be empty.
+
+    :raises InvalidArgument: if *value* is not one; None is not.
+    """
     check_list(name, value, of="alarm names, which may be empty")
     try:
         as_guardrails(None, value)
@@ -107,7 +130,11 @@ def check_alarms(name: str, value: Any) -> None:
 
 
 def check_tags(name: str, value: object) -> None:
-    """:raises InvalidArgument: if *value* is neither None nor a dict of text."""
+    """
+    Check tags for AWS resources.
+
+    :raises InvalidArgument: if *value* is neither None nor a dict of text to text.
+    """
     if value is None:
         return
     if not isinstance(value, Mapping):
@@ -121,9 +148,9 @@ def check_tags(name: str, value: object) -> None:
 
 def coerce(name: str, kind: Any, value: Any) -> Any:
     """
-    Return *value* where it is of that *kind*, or build it from a dict of its arguments.
+    Return *value* if it is a *kind*, else build a *kind* from *value* as a dict of arguments.
 
-    :raises InvalidArgument: if *value* is neither, or the arguments break a rule.
+    :raises InvalidArgument: if *value* is neither, or an argument breaks a rule.
     """
     if isinstance(value, kind):
         return value
@@ -146,7 +173,7 @@ def _exists(path: str) -> bool:
         return False
 
 
-# For the tables of templated fields, beside those of ``domain.arguments``.
+# The checks of the templated fields that every task has.
 CONNECTION_CHECKS: Mapping[str, Check] = {
     "aws_conn_id": arguments.check_connection_id,
     "region_name": arguments.check_region,

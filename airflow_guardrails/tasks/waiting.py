@@ -1,4 +1,4 @@
-"""What the tasks that wait have in common: they drive steps, may be killed meanwhile, and read an event."""
+"""The base of all tasks that wait: in a worker or deferred, and what a kill does to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from airflow_guardrails.tasks.aws_task import ConnectedTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    # How to follow something is imported by the task that does: a DAG file need not pay for it.
+    # Imported when the task runs: parsing a DAG file must stay cheap.
     from airflow_guardrails.domain.rollout.process import LogMessage, WaitPolicy
     from airflow_guardrails.hooks._effects import Result, Steps
 
 
-# What Airflow resumes with instead of our method, and its reason where the deferral has timed out.
+# The method name that Airflow resumes a task with if the trigger failed or the deferral timed out, and the
+# reason that it gives for a time-out.
 AIRFLOW_ENDED_IT = "__fail__"
 DEFERRAL_TIMED_OUT = "Trigger timeout"
 
@@ -30,13 +31,13 @@ class WatchingTask(ConnectedTask):
     """
     Base of the tasks that wait for a rollout or a shadow test.
 
-    A person who marks such a task failed wants what it began stopped. In a worker :class:`Kill` sees to
-    that, from :meth:`_stop_if_killed` on; before, :meth:`refuse_if_killed` keeps anything from beginning. A
-    deferred task leaves XCom ``rollout_try``, by which its trigger and the task that concludes know whether
-    it was marked failed while it was deferred.
+    Whoever marks such a task failed wants the rollout or test stopped. In a worker
+    :class:`~airflow_guardrails.hooks._cancellation.KillableSleep` stops it, from :meth:`_stop_if_killed` on;
+    before that, :meth:`refuse_if_killed` keeps the task from starting anything. A deferred task pushes XCom
+    ``rollout_try``: it tells the trigger, and the task that concludes the rollout, which try was deferred.
     """
 
-    # The XCom of the report, and what ends the task where the watch cannot go on.
+    # The XCom key of the report, and the error that ends the task if the wait cannot continue.
     report_key: ClassVar[str]
     unwatched_error: ClassVar[type[ReportedError]]
     unwatched_text: ClassVar[str]
@@ -50,21 +51,23 @@ class WatchingTask(ConnectedTask):
         return self._kill is not None and self._kill.asked
 
     def on_kill(self) -> None:
+        """Note that Airflow wants this worker to end; the wait acts on it within half a second."""
         self._killing.asked = True
 
     def refuse_if_killed(self) -> None:
         """
-        To be called right before anything is begun.
+        Raise if the task was killed; called right before it changes anything in AWS.
 
-        :raises TaskKilled: if the task has been killed.
+        :raises TaskKilled: if the task was killed.
         """
         if self.killed:
-            raise TaskKilled("The task was killed before it had begun anything in AWS; nothing was asked for")
+            raise TaskKilled("Task was killed before it changed anything in AWS")
 
     def sleep_unless_killed(self, seconds: float) -> None:
         """
-        Sleep where nothing has begun yet.
+        Sleep before the task has changed anything in AWS.
 
+        :param seconds: how long to sleep.
         :raises TaskKilled: within half a second of a kill.
         """
         while seconds > 0:
@@ -74,12 +77,13 @@ class WatchingTask(ConnectedTask):
         self.refuse_if_killed()
 
     def defer(self, **kwargs: Any) -> NoReturn:
+        """Defer the task, and note in XCom ``rollout_try`` that this try was deferred."""
         self._killing.notice()
         self._mark_try(_current_context(), deferred=True)
         super().defer(**kwargs)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Called by Airflow when the trigger has fired, or the deferral has timed out."""
+        """Continue after a deferral; Airflow calls it when the trigger fired, failed or timed out."""
         self._mark_try(context, deferred=False)
         if next_method != AIRFLOW_ENDED_IT:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -87,17 +91,18 @@ class WatchingTask(ConnectedTask):
         if traceback := kwargs.get("traceback"):
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
         error = kwargs.get("error", "Unknown")
-        reason = f"Airflow has ended the wait: {getattr(error, 'value', error)}"
+        reason = f"Airflow ended the wait: {getattr(error, 'value', error)}"
         timed_out = error == DEFERRAL_TIMED_OUT
         with self.public_errors():
             return self.ended_by_airflow(context, reason, timed_out=timed_out)
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Any:
         """
-        End a task whose trigger has not told how what it waited for ended.
+        End a deferred task whose trigger did not send an event.
 
-        :param timed_out: whether the deferral's time-out has passed, because no triggerer ran; else the
-            trigger itself failed.
+        :param reason: what Airflow says about it.
+        :param timed_out: True if the deferral timed out, because no triggerer ran; False if the trigger
+            failed.
         """
         raise NotImplementedError
 
@@ -108,11 +113,11 @@ class WatchingTask(ConnectedTask):
         return self._kill
 
     def _stop_if_killed(self, context: Mapping[str, Any], stop: Callable[[], None]) -> None:
-        """From now on, do *stop* if a person has marked this task failed; at once if that has happened."""
+        """From now on, call *stop* if somebody marks this task failed; at once if that happened already."""
         self._killing.stops_by(stop, task_instance=context.get("ti"))
 
     def _mark_try(self, context: Mapping[str, Any], *, deferred: bool) -> None:
-        """Leave XCom ``rollout_try``, without which marking a deferred task failed stops nothing."""
+        """Push XCom ``rollout_try``. Without it, marking a deferred task failed stops nothing."""
         task_instance = context.get("ti")
         if self.kill_action == "leave" or task_instance is None:
             return
@@ -120,14 +125,20 @@ class WatchingTask(ConnectedTask):
             task_instance.xcom_push(key=TRY_KEY, value=try_mark(task_instance.try_number, deferred=deferred))
         except Exception as error:  # noqa: BLE001 - a convenience must not end what waits
             self.log.warning(
-                "XCom %s could not be written, so marking this task failed may not stop what it began: "
-                "%s: %s",
+                "XCom %s could not be written: marking this task failed may not stop the update or test "
+                "(%s: %s)",
                 TRY_KEY,
                 type(error).__name__,
                 error,
             )
 
     def following(self, *, every: float, on_timeout: str = "fail") -> WaitPolicy:
+        """
+        Return how to wait.
+
+        :param every: seconds between two looks.
+        :param on_timeout: ``"abort"`` throws the abort switch at the deadline.
+        """
         from airflow_guardrails.domain.rollout.process import WaitPolicy  # noqa: PLC0415 - not in DAG files
 
         return WaitPolicy(
@@ -141,7 +152,7 @@ class WatchingTask(ConnectedTask):
         self._killing.sleep(seconds, self.sleep)
 
     def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
-        """Drive *steps*; where they cannot go on, the task ends with the report so far."""
+        """Run *steps* to their end; if they cannot continue, end the task with the report so far."""
         from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
 
         try:
@@ -150,7 +161,7 @@ class WatchingTask(ConnectedTask):
             raise self._unwatched(context, error) from None
 
     def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:
-        """Leave the report so far as XCom, and return the error that ends the task."""
+        """Push the report so far, and return the error that ends the task."""
         if error.report:
             self.push(context, self.report_key, self.with_warnings(error.report))
         if error.denied:
@@ -158,7 +169,7 @@ class WatchingTask(ConnectedTask):
         return self.unwatched_error(f"{self.unwatched_text}: {error.reason}", error.report)
 
     def pull(self, context: Mapping[str, Any], key: str) -> Any:
-        """Read what this try has left as an XCom; None if there is nothing, or Airflow does not say."""
+        """Return an XCom that this try pushed; None if there is none or it cannot be read."""
         task_instance: Any = context.get("ti")
         try:
             return task_instance.xcom_pull(
@@ -168,17 +179,17 @@ class WatchingTask(ConnectedTask):
             self.warn(f"XCom {key} could not be read ({type(error).__name__}: {error})")
             return None
 
-    def _say(self, news: LogMessage) -> None:
-        self.log.info(news.sentence)
+    def _say(self, message: LogMessage) -> None:
+        self.log.info(message.sentence)
 
 
 def is_retry(context: Mapping[str, Any]) -> bool:
-    """Whether an earlier try of this task instance may have done something, before a clear too."""
+    """Return whether an earlier try of this task instance may have run; Airflow counts on after a clear."""
     return (getattr(context.get("ti"), "try_number", None) or 1) > 1
 
 
 def _current_context() -> Mapping[str, Any]:
-    """Return the context of the task that runs; an empty one outside of Airflow."""
+    """Return the running task's context; an empty one outside of Airflow."""
     try:
         context: Mapping[str, Any] = get_current_context()
     except RuntimeError:
@@ -188,10 +199,10 @@ def _current_context() -> Mapping[str, Any]:
 
 def report_of(event: Any, *, unwatched: Callable[[Unwatchable], Exception]) -> dict[str, Any]:
     """
-    Read the trigger's event.
+    Return the report in the trigger's event.
 
-    :param unwatched: makes the error where the watch could not go on.
-    :raises UnexpectedAnswer: if the event is not one of ours.
+    :param unwatched: makes the error to raise if the trigger could not wait until the end.
+    :raises UnexpectedAnswer: if the event is not from a trigger of this package.
     """
     if not isinstance(event, Mapping) or not (event.get("report") or event.get("error")):
         raise UnexpectedAnswer(f"the trigger's event must have a report or an error (got {event!r})")

@@ -99,7 +99,7 @@ def test_one_that_is_to_be_aborted_in_time_is_aborted_by_the_worker(churn, updat
 def test_a_trigger_that_failed_says_why_with_the_report_so_far(churn, update, context, task_instance, capsys):
     operator = deferred(update(), context, task_instance)
 
-    with pytest.raises(RolloutUnwatched, match="Airflow has ended the wait: Trigger failure") as caught:
+    with pytest.raises(RolloutUnwatched, match="Airflow ended the wait: Trigger failure") as caught:
         operator.resume_execution(*FAILED, context)
 
     assert caught.value.report["endpoint_status"] == "Updating"
