@@ -10,6 +10,7 @@ from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
 from airflow_guardrails.domain.text import duration_in_words
+from airflow_guardrails.domain.times import format_time
 
 INVOCATIONS = "AWS/SageMaker"
 NAMESPACES = frozenset({INVOCATIONS, "/aws/sagemaker/Endpoints"})
@@ -34,7 +35,7 @@ def missing(facts: PreflightContext) -> Iterator[Finding]:
 def state(facts: PreflightContext) -> Iterator[Finding]:
     for alarm in facts.users_alarms:
         if alarm.state is AlarmState.ALARM:
-            since = f" since {alarm.since.isoformat()}" if alarm.since else ""
+            since = f" since {format_time(alarm.since)}" if alarm.since else ""
             reason = f" ({alarm.reason})" if alarm.reason else ""
             text = f"alarm {alarm.name} is in ALARM{since}, and must be OK{reason}"
             yield error(Code.ALARM_IN_ALARM, text, fix="wait until it is OK, or leave it out of alarms")

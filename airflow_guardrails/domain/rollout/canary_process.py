@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_guardrails.domain.canary.evidence import Trial, judge_trial, published_until
 from airflow_guardrails.domain.canary.schedule import Bake, last_chance
-from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoAnswer
+from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoResponse
 from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import Analysis
@@ -65,7 +65,7 @@ def judged_at(watch: RolloutState, thrown_at: datetime) -> Steps:
     answer = yield GetMetricData(
         trial.queries(rules), trial.reads_from(look.seen_at), published_until(thrown_at)
     )
-    if isinstance(answer, NoAnswer):
+    if isinstance(answer, NoResponse):
         return watch
     try:
         verdict = judge_trial(trial, answer, analysis.wish, rules)
@@ -148,7 +148,7 @@ def _judge(
     if until <= trial.start:
         return watch
     answer = yield GetMetricData(trial.queries(rules), trial.reads_from(now), until)
-    if isinstance(answer, NoAnswer):
+    if isinstance(answer, NoResponse):
         silent = replace(watch, analysis=analysis.without_answer(answer.reason, now))
         if not analysis.unanswered:
             yield LogMessage(
@@ -169,7 +169,7 @@ def _undo(watch: RolloutState, analysis: Analysis, now: datetime) -> Steps:
         yield LogMessage(told, rollout_report(seen))
         return seen
     thrown = yield from throw_switch(watch, now)
-    if isinstance(thrown, NoAnswer):
+    if isinstance(thrown, NoResponse):
         return (yield from _refused(watch, analysis, thrown.reason))
     undone = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
     when = when_an_abort_acts(watch.last_look, watch.rollout.guardrails)

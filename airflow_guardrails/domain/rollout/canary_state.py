@@ -9,6 +9,7 @@ from typing import Any
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
 from airflow_guardrails.domain.text import error_in_words
+from airflow_guardrails.domain.times import format_time
 
 _FAILED = "the analysis failed"
 
@@ -133,18 +134,14 @@ class Analysis:
             "reasons": [reason.as_dict() for reason in reasons],
             "looks": self.looks,
             "unanswered": self.unanswered,
-            "first_fail_at": _iso(self.first_fail_at),
-            "passed_at": _iso(self.passed_at),
+            "first_fail_at": format_time(self.first_fail_at),
+            "passed_at": format_time(self.passed_at),
             "observe_only": self.wish.observe_only,
             "on_inconclusive": OnInconclusive(self.wish.on_inconclusive).value,
             "acted": self.acted_at is not None,
-            "would_have_acted_at": _iso(self.would_have_acted_at),
+            "would_have_acted_at": format_time(self.would_have_acted_at),
         }
 
 
 def _in_words(reason: Reason) -> str:
     return f"{reason.text} (missing: {reason.missing})" if reason.missing else reason.text
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

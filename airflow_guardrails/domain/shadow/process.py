@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.domain.effects import Effect, LogMessage, NoResponse, WaitForChange
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import Effect, LogMessage, NoAnswer, WaitForChange, WaitPolicy
+from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.report import shadow_test_report
 from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment
+from airflow_guardrails.domain.times import format_time
 
 
 @dataclass(frozen=True, slots=True)
 class DescribeExperiment:
-    """Wants an ``Experiment`` or a ``MissingExperiment``, or ``NoAnswer``."""
+    """Wants an ``Experiment`` or a ``MissingExperiment``, or ``NoResponse``."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class CountRequests:
-    """Wants the requests that variants of an endpoint had from *start* to *end*, by name, or ``NoAnswer``."""
+    """Wants the requests that variants of an endpoint had from *start* to *end*, or ``NoResponse``."""
 
     endpoint_name: str
     variant_names: tuple[str, ...]
@@ -63,7 +65,7 @@ def follow_test(watch: ShadowTestState, following: WaitPolicy) -> ShadowSteps:
 def observe_test(watch: ShadowTestState) -> ShadowSteps:
     """Take one look; say so where the test has moved on, and where nobody can say."""
     look = yield DescribeExperiment(watch.name)
-    if isinstance(look, NoAnswer):
+    if isinstance(look, NoResponse):
         if look.final:
             raise Unwatchable(look.reason, shadow_test_report(watch), denied=look.denied)
         return (yield from _unanswered(watch, look))
@@ -79,26 +81,26 @@ def _count(watch: ShadowTestState, look: Experiment) -> ShadowSteps:
     names = (look.production_name, look.shadow_name)
     start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
     if start is None:
-        counted: Any = NoAnswer("SageMaker does not say when the test has begun")
+        counted: Any = NoResponse("SageMaker does not say when the test has begun")
     elif start >= end:
         # Before its start a test has had none, and CloudWatch takes no such span.
         counted = dict.fromkeys(names, 0.0)
     else:
         counted = yield CountRequests(look.endpoint_name, names, start, end)
-    if isinstance(counted, NoAnswer):
+    if isinstance(counted, NoResponse):
         if counted.final:
             raise Unwatchable(counted.reason, shadow_test_report(watch), denied=counted.denied)
         return (yield from _unanswered(watch, counted))
     return replace(watch.having(counted), unanswered=False)
 
 
-def _unanswered(watch: ShadowTestState, answer: NoAnswer) -> ShadowSteps:
+def _unanswered(watch: ShadowTestState, answer: NoResponse) -> ShadowSteps:
     if not watch.unanswered:
         yield LogMessage(f"AWS gives no answer ({answer.reason}); looking on", shadow_test_report(watch))
     return replace(watch, unanswered=True)
 
 
 def _standing(look: Experiment) -> str:
-    until = f", until {look.ends_at.isoformat()}" if look.ends_at and not look.phase.over else ""
+    until = f", until {format_time(look.ends_at)}" if look.ends_at and not look.phase.over else ""
     why = f" ({look.reason})" if look.reason else ""
     return f"Shadow test {look.name} is {look.status.value}{until}{why}"

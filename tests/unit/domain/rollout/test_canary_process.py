@@ -11,23 +11,23 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
-from airflow_guardrails.domain.judge.evidence import HISTORY
-from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.canary_state import Analysis
-from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     GetMetricData,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
-    WaitPolicy,
-    follow,
 )
+from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.messages import outcome_message
+from airflow_guardrails.domain.rollout.outcome import Adopted
+from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
@@ -36,14 +36,14 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     EndpointStatus,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 SWITCH = switch_of()
-THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 # Counts need no blocks: each minute has as many requests as it takes.
 RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)
 HOLD = CanaryAnalysis(rules=[RULE], warm_up=0)
@@ -73,7 +73,7 @@ class Update:
     errors: float = 0.0
     requests: float = 400.0
     lived: float = 0.0
-    silent: NoAnswer | None = None
+    silent: NoResponse | None = None
     deaf: bool = False
     switch: object = None
     strategy: Canary = CANARY
@@ -83,7 +83,7 @@ class Update:
 
     def follow(self, watched, *, every=30.0, **more):
         following = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
-        steps, answer = follow(watched, following), None
+        steps, answer = wait_until_finished(watched, following), None
         while True:
             try:
                 ask = steps.send(answer)
@@ -163,7 +163,7 @@ def flying(seconds, stage, *, since, instances):
         name="All",
         instances=instances,
         desired_instances=4,
-        stages=(StageMark(stage=stage, since=at(since)),),
+        stages=(VariantStage(stage=stage, since=at(since)),),
     )
     return Endpoint(
         name="churn",
@@ -290,7 +290,7 @@ def test_a_switch_that_the_judge_had_no_reason_to_throw_was_an_abort(update):
 
 
 @pytest.mark.parametrize(
-    "watched", [watch(OBSERVE), watch(launched_at=None, adopted="foreign")], ids=["observer", "foreign"]
+    "watched", [watch(OBSERVE), watch(launched_at=None, adopted=Adopted.FOREIGN)], ids=["observer", "foreign"]
 )
 def test_who_could_not_have_thrown_it_did_not(watched):
     assert thrown_before(Update(errors=0.3), watched)["cause"]["kind"] == "abort"
@@ -319,7 +319,7 @@ def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
 def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once():
     update = Update(errors=0.3)
 
-    report = update.follow(watch(launched_at=None, adopted="foreign", switch=None))
+    report = update.follow(watch(launched_at=None, adopted=Adopted.FOREIGN, switch=None))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     (warning,) = report["warnings"]

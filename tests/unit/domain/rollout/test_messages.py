@@ -9,7 +9,8 @@ import pytest
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message, when_an_abort_acts
-from airflow_guardrails.domain.rollout.state import Outcome, StageChange
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.state import StageChange
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
@@ -17,8 +18,8 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -242,7 +243,7 @@ def next_bake(minutes):
 def standing(name, instances, desired=4):
     """An endpoint in an update whose new fleet is in a stage."""
     now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-    marks = () if name is None else (StageMark(stage=Stage(name), since=now),)
+    marks = () if name is None else (VariantStage(stage=Stage(name), since=now),)
     fleet = Variant(name="All", instances=instances, desired_instances=desired, stages=marks)
     pending = PendingDeployment(endpoint_config_name="v2", variants=(fleet,))
     return Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=now, pending=pending)

@@ -11,24 +11,22 @@ import pytest
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
-from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
-    WaitPolicy,
-    conclude,
-    follow,
-    observe,
 )
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.rollout.messages import outcome_message
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
+from airflow_guardrails.domain.rollout.process import WaitPolicy, finish, poll_once, wait_until_finished
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -37,14 +35,14 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
-THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 OK = Alarm(name="errors", state=AlarmState.OK)
 SWITCH = switch_of()
 
@@ -65,7 +63,7 @@ def in_service(seconds, serves="v1", **more):
 
 
 def flying(seconds, stage=Stage.CREATING, *, since=1, instances=0, **more):
-    mark = StageMark(stage=stage, since=after(since))
+    mark = VariantStage(stage=stage, since=after(since))
     fleet = Variant(name="AllTraffic", instances=instances, desired_instances=4, stages=(mark,))
     return Endpoint(
         name="churn",
@@ -129,7 +127,7 @@ class Script:
 
     def follow(self, watch, *, every=30.0, began_at=LAUNCH, **more):
         following = WaitPolicy(every=every, monotonic=self.monotonic, began_at=began_at, **more)
-        _, report = self.run_effects(follow(watch, following))
+        _, report = self.run_effects(wait_until_finished(watch, following))
         return report
 
     def of(self, kind):
@@ -168,7 +166,7 @@ def test_no_answer_never_ends_a_watch():
 def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     watch = launched().after(flying(30)).after(in_service(300))
     assert watch.suspected is Outcome.ROLLED_BACK
-    seen = Script([THROTTLED]).run_effects(observe(watch))
+    seen = Script([THROTTLED]).run_effects(poll_once(watch))
     assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
@@ -180,7 +178,7 @@ def test_silence_is_told_once_each_time_it_begins():
 
 
 def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
-    denied = NoAnswer("AccessDenied: not authorized", final=True)
+    denied = NoResponse("AccessDenied: not authorized", final=True)
     script = Script([flying(30), flying(230, Stage.BAKING, since=210, instances=1), denied])
     with pytest.raises(Unwatchable, match="AccessDenied: not authorized") as raised:
         script.follow(launched("errors"))
@@ -297,7 +295,7 @@ def test_each_stage_is_told_once():
 
 
 def test_whoever_goes_on_watching_does_not_tell_the_same_again():
-    watch = Script(STAGES[:3]).run_effects(observe(launched().after(STAGES[0])))
+    watch = Script(STAGES[:3]).run_effects(poll_once(launched().after(STAGES[0])))
     script = Script(STAGES[2:])
     script.follow(watch)
     assert [sentence.split("; ")[0] for sentence in script.said] == [
@@ -497,7 +495,7 @@ def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about(
 
 def test_a_rollout_of_somebody_else_is_not_aborted():
     script = Script([flying])
-    foreign = switched(adopted="foreign", launched_at=None, switch=None, deadline=after(60))
+    foreign = switched(adopted=Adopted.FOREIGN, launched_at=None, switch=None, deadline=after(60))
     report = script.follow(foreign, on_timeout="abort")
     assert script.of(SetAbortSwitch) == []
     warning = (
@@ -550,7 +548,9 @@ def test_where_no_start_was_seen_the_launch_counts():
     assert script.of(DeleteAbortSwitches) == [DeleteAbortSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
 
 
-@pytest.mark.parametrize("facts", [{"adopted": "foreign"}, {"launched_at": None}], ids=["foreign", "unknown"])
+@pytest.mark.parametrize(
+    "facts", [{"adopted": Adopted.FOREIGN}, {"launched_at": None}], ids=["foreign", "unknown"]
+)
 def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts):
     script = Script([in_service(3, "v2")])
     script.follow(switched(**facts))
@@ -558,7 +558,7 @@ def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts)
 
 
 def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
-    denied = NoAnswer("AccessDenied: not authorized to perform cloudwatch:DeleteAlarms")
+    denied = NoResponse("AccessDenied: not authorized to perform cloudwatch:DeleteAlarms")
     report = Script([flying(30), in_service(900, "v2")], deleted=denied).follow(switched())
     assert report["outcome"] == "Succeeded"
     warning = (
@@ -666,7 +666,7 @@ def test_alarms_that_cannot_be_read_are_not_taken_for_deleted():
 
 def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
     script = Script([baking(30)], states=(alarm(),))
-    watch = script.run_effects(observe(switched()))
+    watch = script.run_effects(poll_once(switched()))
     assert [each.name for each in watch.definitions] == ["errors"]
     resumed = Script([until(600)], states=(alarm(threshold="0.9"),))
     assert len(resumed.follow(watch)["warnings"]) == 1
@@ -678,5 +678,5 @@ def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
 def test_concluding_needs_no_look():
     watch = launched().after(in_service(3, "v2"))
     script = Script([THROTTLED])
-    assert script.run_effects(conclude(watch))["outcome"] == "Succeeded"
+    assert script.run_effects(finish(watch))["outcome"] == "Succeeded"
     assert script.asked == []

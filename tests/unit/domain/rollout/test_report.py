@@ -10,8 +10,9 @@ import pytest
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary
-from airflow_guardrails.domain.rollout.report import Cause, CauseKind, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
+from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+from airflow_guardrails.domain.rollout.report import Cause, rollout_report
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, MissingEndpoint, Stage
 from tests.conftest import switch_of
