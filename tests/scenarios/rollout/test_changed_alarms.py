@@ -70,7 +70,7 @@ def test_a_change_is_a_warning_of_the_report(churn, update, context, change, tol
     assert report["outcome"] == "Succeeded"
     (warning,) = report["warnings"]
     assert warning.startswith(told)
-    assert warning.endswith("and may guard it no more")
+    assert warning.endswith("so it may no longer guard it")
 
 
 @pytest.mark.parametrize(("change", "told"), CHANGES[:2], ids=lambda each: getattr(each, "__name__", None))

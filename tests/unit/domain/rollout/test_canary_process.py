@@ -26,8 +26,9 @@ from airflow_guardrails.domain.judge.evidence import HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.outcome import Adopted
+from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
 from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
+from airflow_guardrails.domain.rollout.report import reported_outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
@@ -82,8 +83,8 @@ class Update:
     asked: list = field(default_factory=list)
 
     def follow(self, watched, *, every=30.0, **more):
-        following = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
-        steps, answer = wait_until_finished(watched, following), None
+        policy = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
+        steps, answer = wait_until_finished(watched, policy), None
         while True:
             try:
                 ask = steps.send(answer)
@@ -203,7 +204,7 @@ def test_a_fail_throws_the_switch_once_and_is_the_cause_with_its_reasons():
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     (reason,) = report["cause"]["reasons"]
     assert reason.startswith("Invocation5XXErrors Sum: +30 points > limit +5 points")
-    assert reason in outcome_message(report)
+    assert reason in outcome_message(reported_outcome(report), report)
     assert report["analysis"]["acted"]
     assert moment(report, "first_fail_at") == update.thrown_at
     assert report["warnings"] == []
@@ -326,10 +327,7 @@ def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once
     assert warning.startswith(
         "The analysis would abort the rollout (Fail: Invocation5XXErrors Sum: +30 points"
     )
-    assert (
-        "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
-        in warning
-    )
+    assert "nothing proves that the update to v2 in flight has this task's abort switch" in warning
     assert len([sentence for sentence in update.said if "would abort" in sentence]) == 1
     assert not report["analysis"]["acted"]
 
@@ -585,7 +583,7 @@ def test_a_verdict_is_said_once():
 
 def test_after_the_time_was_up_nothing_is_judged():
     update = Update(errors=0.3, deaf=True)
-    report = update.follow(watch(deadline=at(500)), on_timeout="abort")
+    report = update.follow(watch(deadline=at(500)), on_timeout=TimeoutAction.ABORT)
 
     assert update.of(GetMetricData) == []
     assert report["outcome"] == "Succeeded"

@@ -627,7 +627,7 @@ def test_nothing_has_ended_without_an_outcome():
 
 
 @pytest.mark.parametrize(
-    ("last", "at_rest"),
+    ("last", "is_settled"),
     [
         (look(430), True),
         (look(430, "Failed"), True),
@@ -674,9 +674,9 @@ def test_the_switch_is_among_the_alarms_once_whether_or_not_sagemaker_tells_it()
 
 
 SWITCHED = {"switch": SWITCH, "guardrails": GUARDED, "asked_at": after(-1)}
-NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
-NOT_PROVEN = "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
-ANOTHER = "the update to v2 that is in flight is another one than this task has launched"
+NO_SWITCH = "the update has no abort switch (abort_switch=False)"
+NOT_PROVEN = "nothing proves that the update to v2 in flight has this task's abort switch"
+ANOTHER = "the update to v2 in flight is not the one that this task started"
 NONE_IN_FLIGHT = "no update of endpoint churn is in flight"
 
 
