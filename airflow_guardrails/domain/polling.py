@@ -123,6 +123,7 @@ def plan_poll(
     due = [look for look in others if now >= look.due]
     if not due:
         return PollPlan(describe=must)
+    # The next poll is due after the shortest interval, so the spread calls must be done by then.
     interval = min(look.every for look in due)
     near = [look for look in others if look.due <= now + interval]
     lists = frozenset(

@@ -80,9 +80,11 @@ def wait_until_finished(
     """
     pause, clock = 0.0, policy.clock(state.as_of)
     while True:
+        # The first wait is 0 s: there is always one look, even after the deadline.
         yield _wait_for_change(state, pause, clock)
         state = _with_missed_stages(state, (yield from poll_once(state)), policy.every)
         if not state.unanswered and state.as_of is not None:
+            # A correction by each response, because this machine may have slept.
             clock.answered(state.as_of)
         if state.is_analysed:
             state = yield from analyse(state)
@@ -160,6 +162,7 @@ def _read_alarms(state: RolloutState) -> Generator[Effect, Any, tuple[Alarm, ...
 def _check_definitions(state: RolloutState, alarms: tuple[Alarm, ...]) -> _Steps:
     """Warn, and abort if so required, when somebody changes an alarm during the update."""
     if not state.definitions:
+        # The first read is what later reads are compared with.
         known = (AlarmDefinition(name=alarm.name, settings=alarm.definition) for alarm in alarms)
         return replace(state, definitions=tuple(known))
     changes = [change for each in state.definitions if (change := each.changes(alarms))]
@@ -249,6 +252,7 @@ def _find_cause(state: RolloutState) -> Generator[Effect, Any, tuple[Cause, Sequ
     names, start, end = state.alarms, state.origin, state.ended_at
     if not names or start is None or end is None:
         return _cause(state, ()), ()
+    # Both calls are needed: an alarm in ALARM since before the start has no entry in the history.
     history = yield DescribeAlarmHistory(names, start, end)
     alarms = yield DescribeAlarms(names)
     warnings = [

@@ -128,6 +128,7 @@ def rollout_report(
 ) -> RolloutReport:
     """Return the report of a rollout that has ended or is in flight; unknown values are null."""
     unguarded_because = _unguarded_because(state)
+    # Without an endpoint (deleted, or never seen) its keys are null.
     look = state.last_look if isinstance(state.last_look, Endpoint) else None
     adopted = state.rollout.adopted
     return {

@@ -17,6 +17,7 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook,
 
 NAMESPACE = "AirflowGuardrails"
 METRIC = "Abort"
+# The shortest period of a CloudWatch alarm.
 PERIOD_SECONDS = 10
 
 THROWN = 1.0

@@ -122,6 +122,7 @@ def tripped_between(
         for alarm in alarms
         if alarm.state is AlarmState.ALARM and alarm.since is not None and alarm.since <= end
     ]
+    # An alarm may be in both lists, and may have gone into ALARM more than once.
     first: dict[str, AlarmTransition] = {}
     for entry in sorted([*changed, *held], key=lambda entry: entry.at):
         first.setdefault(entry.name, entry)
