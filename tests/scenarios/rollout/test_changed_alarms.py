@@ -37,8 +37,8 @@ def delete(churn):
 
 CHANGES = [
     (change_dimensions, "Alarm errors was changed (Dimensions "),
-    (change_threshold, "Alarm errors was changed (Threshold 0.05 -> 0.9) while the update ran"),
-    (delete, "Alarm errors was deleted while the update ran"),
+    (change_threshold, "Alarm errors was changed (Threshold 0.05 -> 0.9) during the update"),
+    (delete, "Alarm errors was deleted during the update"),
 ]
 
 
