@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
-from tests.conftest import START
+from tests.support.simulated import START
+from tests.support.triggers import only_event
 from tests.unit.triggers.test_state import VERSION_1
 
 # As the release before has serialized it; Airflow keeps the path of the class beside it.
@@ -56,11 +57,6 @@ def deferred(churn, simulated_sleep):
         return made
 
     return deferred
-
-
-async def only_event(trigger):
-    (event,) = [event.payload async for event in trigger.run()]
-    return event
 
 
 async def test_it_watches_to_the_end(deferred):

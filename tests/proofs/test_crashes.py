@@ -27,16 +27,17 @@ from tests.support.crashing_updates import (
     VARIANT,
     End,
     OneAtATime,
-    TaskState,
     UpdateCase,
     crashes,
     is_in_flight,
     is_rolled_back,
     is_scaled,
     may_not_tag,
+    stored_intents,
     time_passes,
     updating_account,
 )
+from tests.support.fakes import TaskState
 
 pytestmark = pytest.mark.proof
 
@@ -98,7 +99,7 @@ class Case(UpdateCase):
     def intent(self) -> Intent | None:
         """What the task has written down, wherever it may; only its own intent may be there."""
         if "task_state_store" in self.context:
-            kept = self.context["task_state_store"].intents
+            kept = stored_intents(self.context["task_state_store"])
         else:
             kept = [parse_intent(text) for text in self.account.tags(self.new).values()]
         assert len(kept) <= 1

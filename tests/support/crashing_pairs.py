@@ -19,9 +19,10 @@ from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, Abor
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.engine.faults import Fault
 from airflow_guardrails.strategies import Canary
-from tests.conftest import alarm_request, switch_of
+from tests.support.churn import alarm_request, switch_of
 from tests.support.crashing import Account, Crash, new_context
-from tests.support.crashing_updates import VARIANT, End, TaskState, UpdateCase
+from tests.support.crashing_updates import VARIANT, End, UpdateCase, stored_intents
+from tests.support.fakes import TaskState
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 
@@ -165,7 +166,7 @@ class Instance(UpdateCase):
         """What a retry can read of its intent."""
         kept = []
         if self.stores.task_state:
-            kept += self.context["task_state_store"].intents
+            kept += stored_intents(self.context["task_state_store"])
         if self.stores.tags:
             kept.append(parse_intent(self.account.tags(self.new).get(self.tag_key)))
         return latest_intent(kept)

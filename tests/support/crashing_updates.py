@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,10 @@ from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
 from airflow_guardrails.operators._launch.intent_store import STATE_KEY
-from tests.conftest import alarm_request, switch_of
+from tests.support.churn import alarm_request, switch_of
 from tests.support.crashing import Account, Crash, Died, Moment, crashable_simulator
+from tests.support.fakes import TaskState
+from tests.support.simulated import deny
 
 VARIANT = {
     "VariantName": "All",
@@ -179,28 +180,13 @@ def updating_account() -> Iterator[Account]:
         yield account
 
 
-class TaskState:
-    """The part of Airflow 3.3's task state that outlives a try."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self._kept[key] = json.dumps(value)
-
-    @property
-    def intents(self) -> list[Intent | None]:
-        return [parse_intent(text) for text in (self.get(STATE_KEY) or {}).values()]
+def stored_intents(store: TaskState) -> list[Intent | None]:
+    """The intents in the task state store of a task instance."""
+    return [parse_intent(text) for text in (store.get(STATE_KEY) or {}).values()]
 
 
 def may_not_tag(account: Account) -> None:
-    for operation in ("AddTags", "ListTags"):
-        account.running.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
+    deny(account.running.client, "AddTags", "ListTags")
 
 
 def crashes(calls: Sequence[str], *, beginning: int = 0) -> Iterator[Crash]:

@@ -27,9 +27,10 @@ from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from tests.proofs.schedules import excuses
 from tests.proofs.schedules.account import Account, Update
-from tests.proofs.schedules.airflow import Row, TaskInstance, TaskState, TriggerRun
+from tests.proofs.schedules.airflow import Row, TaskInstance, TriggerRun
 from tests.proofs.schedules.model import ENDPOINTS, Crash, Run
 from tests.proofs.schedules.process import Killed, ListedStatus, Log, Process, Strand, hook_on
+from tests.support.fakes import TaskState
 
 # From SIGTERM to SIGKILL.
 KILLED_AFTER = 5

@@ -71,26 +71,6 @@ class TaskInstance:
             self._row.push(key, value)
 
 
-class TaskState:
-    """Airflow 3.3's task state, which outlives tries."""
-
-    def __init__(self, *, works: bool) -> None:
-        self._kept: dict[str, str] = {}
-        self._works = works
-
-    def get(self, key: str) -> Any:
-        self._check()
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self._check()
-        self._kept[key] = json.dumps(value)
-
-    def _check(self) -> None:
-        if not self._works:
-            raise RuntimeError("Airflow's API does not answer")
-
-
 class Supervisor:
     """Answers a trigger's questions from the row, late or not at all."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -25,23 +24,12 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators._launch.intent_store import NOWHERE
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.fakes import TaskState
+from tests.support.simulated import deny
 
 SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
-
-
-class TaskState:
-    """What Airflow 3.3's task state does: keeps JSON over all tries of a task instance."""
-
-    def __init__(self):
-        self._kept = {}
-
-    def get(self, key):
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key, value):
-        self._kept[key] = json.dumps(value)
 
 
 @pytest.fixture
@@ -147,13 +135,6 @@ def scale(churn, instances=3):
         EndpointName="churn",
         DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": instances}],
     )
-
-
-def deny(churn, *operations):
-    for operation in operations:
-        churn.simulator.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
 
 
 def between_the_looks(operator, happens):
@@ -345,7 +326,7 @@ def test_requests_that_may_not_be_counted_prove_nothing_and_the_error_says_what_
     churn.simulator.client.replay("churn", ["1,2"], per_minute=60)
     ask_and_die(abort_switch=False)
     undo(churn)
-    deny(churn, "GetMetricStatistics")
+    deny(churn.simulator.client, "GetMetricStatistics")
 
     with pytest.raises(LaunchUnknown, match="allow cloudwatch:GetMetricStatistics"):
         update(abort_switch=False).execute(context)
@@ -646,7 +627,7 @@ DENIED = [("AddTags", "ListTags"), ("AddTags",), ("ListTags",)]
 @pytest.mark.parametrize("denied", DENIED, ids=" and ".join)
 def test_a_task_that_may_not_tag_keeps_its_intent_in_airflow(churn, update, context, launch_and_die, denied):
     context["task_state_store"] = TaskState()
-    deny(churn, *denied)
+    deny(churn.simulator.client, *denied)
     launch_and_die()
     undo(churn, reason="An alarm tripped.")
 
@@ -660,7 +641,7 @@ def test_a_task_that_may_not_tag_keeps_its_intent_in_airflow(churn, update, cont
 
 @pytest.mark.parametrize("denied", DENIED, ids=" and ".join)
 def test_a_task_that_can_keep_its_intent_nowhere_is_warned(churn, update, context, denied):
-    deny(churn, *denied)
+    deny(churn.simulator.client, *denied)
 
     report = update().execute(context)
 
@@ -673,7 +654,7 @@ def test_an_intent_of_another_target_kept_in_airflow_is_not_taken_for_this_one(
     churn, update, context, launch_and_die
 ):
     context["task_state_store"] = TaskState()
-    deny(churn, "AddTags", "ListTags")
+    deny(churn.simulator.client, "AddTags", "ListTags")
     launch_and_die()
     undo(churn, reason="An alarm tripped.")
 

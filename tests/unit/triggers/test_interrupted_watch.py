@@ -22,7 +22,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
 )
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._state import dump_state, load_state
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors",))

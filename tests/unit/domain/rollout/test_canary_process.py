@@ -39,7 +39,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     StageMark,
     Variant,
 )
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 SWITCH = switch_of()

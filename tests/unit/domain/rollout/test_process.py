@@ -40,7 +40,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     StageMark,
     Variant,
 )
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
