@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, SetXCom, Ta
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from tests.proofs.schedules.account import Account
 from tests.proofs.schedules.model import Run
-from tests.proofs.schedules.process import ListedStatus, Log, Process, hook_on
+from tests.proofs.schedules.process import Log, Process, Wire, hook_on
 
 
 class Row:
@@ -123,7 +123,7 @@ class WiredTrigger(SageMakerRolloutTrigger):
     """The trigger with a hook of ours; it is made of nothing but what was serialized."""
 
     shares = False
-    line: ListedStatus
+    line: Wire
 
     def _hook(self) -> Any:
         return hook_on(self.line)
@@ -135,7 +135,7 @@ class TriggerRun:
     def __init__(
         self, account: Account, stored: str, *, row: Row, run: Run, who: str, fired: Callable[..., None]
     ) -> None:
-        self.line = ListedStatus(account, who)
+        self.line = Wire(account, who)
         self.over = self.cancelled = False
         self.supervisor = Supervisor(row, late=run.supervisor_late)
         self._account = account

@@ -13,7 +13,7 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Ratio
 from airflow_guardrails.domain.rollout import canary_process
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
-from tests.unit.domain.rollout.test_canary_process import (
+from tests.support.canary_update import (
     ALL_ON,
     GO_ON,
     HOLD,
