@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
@@ -27,17 +27,11 @@ from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
-    Endpoint,
-    EndpointStatus,
-    PendingDeployment,
     Stage,
-    StageMark,
     Variant,
 )
 from tests.support.churn import switch_of
-
-LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-
+from tests.support.rollouts import LAUNCH, after, flying, in_service
 
 SWITCH = switch_of()
 
@@ -121,17 +115,17 @@ class Update:
 
     def look(self):
         if self.thrown_at is not None and not self.deaf:
-            return in_service(self.passed, "v1")
+            return serving(self.passed, "v1")
         return self.standing(self.passed)
 
     def standing(self, passed):
         if passed < TRAFFIC_ON:
-            return flying(passed, Stage.CREATING, since=1, instances=0)
+            return flying(passed, Stage.CREATING, since=1, instances=0, last_modified_at=after(1))
         if passed < ALL_ON:
-            return flying(passed, Stage.BAKING, since=TRAFFIC_ON, instances=1)
+            return flying(passed, Stage.BAKING, since=TRAFFIC_ON, instances=1, last_modified_at=after(1))
         if passed < OVER:
-            return flying(passed, Stage.BAKING, since=ALL_ON, instances=4)
-        return in_service(passed, "v2")
+            return flying(passed, Stage.BAKING, since=ALL_ON, instances=4, last_modified_at=after(1))
+        return serving(passed, "v2")
 
     def series(self, ask):
         return {query: self.points(query, ask) for query in ask.queries}
@@ -140,10 +134,10 @@ class Update:
         new = dict(query.dimensions).get("EndpointConfigName") == "v2"
         first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
         value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
-        served = {at(second): value for second in range(first, last, 60) if self.requests}
-        before = {at(-second): 400.0 for second in range(60, int(self.lived), 60)}
+        served = {after(second): value for second in range(first, last, 60) if self.requests}
+        before = {after(-second): 400.0 for second in range(60, int(self.lived), 60)}
         if not (self.lived or new):
-            before = {at(-second): value for second in range(60, 3600, 60) if self.requests}
+            before = {after(-second): value for second in range(60, 3600, 60) if self.requests}
         return {m: value for m, value in {**before, **served}.items() if ask.start <= m < ask.end}
 
     def of(self, kind):
@@ -159,44 +153,18 @@ class Update:
 
 
 def tripped(name, seconds):
-    return AlarmTransition(name=name, state=AlarmState.ALARM, at=at(seconds), reason="1 >= 1")
-
-
-def at(seconds):
-    return LAUNCH + timedelta(seconds=seconds)
-
-
-def flying(seconds, stage, *, since, instances):
-    fleet = Variant(
-        name="All",
-        instances=instances,
-        desired_instances=4,
-        stages=(StageMark(stage=stage, since=at(since)),),
-    )
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.UPDATING,
-        seen_at=at(seconds),
-        endpoint_config_name="v1",
-        last_modified_at=at(1),
-        pending=PendingDeployment(endpoint_config_name="v2", started_at=at(1), variants=(fleet,)),
-    )
-
-
-def in_service(seconds, serves):
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.IN_SERVICE,
-        seen_at=at(seconds),
-        endpoint_config_name=serves,
-        last_modified_at=at(seconds - 5),
-        variants=(Variant(name="All", instances=4, desired_instances=4),),
-    )
+    return AlarmTransition(name=name, state=AlarmState.ALARM, at=after(seconds), reason="1 >= 1")
 
 
 def thrown_before(update, watched, *, at_second=ALL_ON - 120):
     """Begin to watch when the switch was thrown already, and the endpoint rolled back."""
     update.passed = update.thrown_at = at_second
     update.passed += 300
-    rollout = replace(watched.rollout, started_at=at(1))
+    rollout = replace(watched.rollout, started_at=after(1))
     return update.follow(replace(watched, rollout=rollout, seen_in_flight=True))
+
+
+def serving(seconds, config):
+    """The update is over, or was undone: *config* serves, on four instances."""
+    fleet = Variant(name="AllTraffic", instances=4, desired_instances=4)
+    return in_service(seconds, config, variants=(fleet,))

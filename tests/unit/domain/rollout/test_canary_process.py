@@ -27,18 +27,17 @@ from tests.support.canary_update import (
     ALL_ON,
     GO_ON,
     HOLD,
-    LAUNCH,
     OBSERVE,
     OVER,
     RULE,
     SWITCH,
     TRAFFIC_ON,
     Update,
-    at,
     thrown_before,
     tripped,
     watch,
 )
+from tests.support.rollouts import LAUNCH, after
 
 THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
 
@@ -108,7 +107,7 @@ def test_a_rollback_by_another_alarm_is_that_alarms():
 def test_the_rollback_is_waited_for_however_little_time_was_left():
     update = Update(errors=0.3, deaf=True)
 
-    report = update.follow(watch(deadline=at(1000)), every=50.0)
+    report = update.follow(watch(deadline=after(1000)), every=50.0)
 
     assert report["outcome"] == "Succeeded"
     assert update.passed < 1000 + ABORTING.total_seconds()
@@ -126,8 +125,8 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(GetMetricData)
-    assert asked.start == at(1) - HISTORY
-    assert asked.end < at(update.thrown_at)
+    assert asked.start == after(1) - HISTORY
+    assert asked.end < after(update.thrown_at)
 
 
 @pytest.mark.parametrize("update", [Update(), Update(requests=0), Update(errors=0.3, silent=THROTTLED)])
@@ -396,8 +395,8 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - HISTORY}
-    assert min(ends) >= at(TRAFFIC_ON - 240)
+    assert {ask.start for ask in update.of(GetMetricData)} == {after(1) - HISTORY}
+    assert min(ends) >= after(TRAFFIC_ON - 240)
 
 
 def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
@@ -434,7 +433,7 @@ def test_a_verdict_is_said_once():
 
 def test_after_the_time_was_up_nothing_is_judged():
     update = Update(errors=0.3, deaf=True)
-    report = update.follow(watch(deadline=at(500)), on_timeout="abort")
+    report = update.follow(watch(deadline=after(500)), on_timeout="abort")
 
     assert update.of(GetMetricData) == []
     assert report["outcome"] == "Succeeded"
