@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.support.fakes import TaskInstance
+from tests.support.simulated import new_client
 
 
 @dataclass
@@ -56,6 +57,19 @@ class Churn:
         answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName="churn")
         return answer
 
+    def scale(self, instances: int, *, weight: float | None = None) -> None:
+        """Ask for so many instances of the variant, and for a weight if one is given."""
+        wanted = {"VariantName": "AllTraffic", "DesiredInstanceCount": instances}
+        self.sagemaker.update_endpoint_weights_and_capacities(
+            EndpointName="churn",
+            DesiredWeightsAndCapacities=[{**wanted, **({} if weight is None else {"DesiredWeight": weight})}],
+        )
+
+    def config_names(self) -> list[str]:
+        """The names of all endpoint configurations, sorted."""
+        listed = self.sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]
+        return sorted(found["EndpointConfigName"] for found in listed)
+
     def calls(self, operation: str) -> int:
         count: int = self.simulator.simulation.calls[operation]
         return count
@@ -103,20 +117,12 @@ def alarm_request(name: str, **more: Any) -> dict[str, Any]:
 
 def new_churn(simulator: Any) -> Churn:
     """Let the endpoint ``churn`` be in service."""
-    import boto3  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
-
-    def client(service: str) -> Any:
-        return boto3.client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=simulator.url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    churn = Churn(simulator=simulator, sagemaker=client("sagemaker"), cloudwatch=client("cloudwatch"))
+    url = simulator.url
+    churn = Churn(
+        simulator=simulator,
+        sagemaker=new_client(url, "sagemaker"),
+        cloudwatch=new_client(url, "cloudwatch"),
+    )
     churn.begin()
     assert churn.describe()["EndpointStatus"] == "InService"
     return churn

@@ -128,6 +128,12 @@ class UpdateCase(ABC):
     def set_alarm(self, state: str) -> None:
         self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
 
+    def scale(self) -> None:
+        wanted = {"VariantName": "All", "DesiredInstanceCount": 3}
+        self.account.world.sagemaker.update_endpoint_weights_and_capacities(
+            {"EndpointName": self.endpoint, "DesiredWeightsAndCapacities": [wanted]}
+        )
+
     # From the beginning to the end.
 
     def begin(self, **config: Any) -> None:
@@ -214,8 +220,5 @@ def is_rolled_back(case: UpdateCase, *, after: float = 5) -> None:
 
 
 def is_scaled(case: UpdateCase) -> None:
-    wish = {"VariantName": "All", "DesiredInstanceCount": 3}
-    case.account.world.sagemaker.update_endpoint_weights_and_capacities(
-        {"EndpointName": case.endpoint, "DesiredWeightsAndCapacities": [wish]}
-    )
+    case.scale()
     case.account.advance(minutes=60)

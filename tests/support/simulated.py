@@ -59,3 +59,18 @@ def deny(client: Any, *operations: str, times: int | None = None) -> None:
             status=400,
             times=times,
         )
+
+
+def new_client(url: str, service: str, *, region: str = "us-east-1", **config: Any) -> Any:
+    """A boto3 client of the simulator at *url*, which never retries."""
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(retries={"total_max_attempts": 1}, **config),
+    )

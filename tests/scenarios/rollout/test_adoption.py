@@ -130,13 +130,6 @@ def foreign_update(churn, config="churn-v2", **arguments):
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName=config, **arguments)
 
 
-def scale(churn, instances=3):
-    churn.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="churn",
-        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": instances}],
-    )
-
-
 def between_the_looks(operator, happens):
     """Let something happen while the launch waits for its switch, between its two looks."""
     sleep, due = operator.sleep, [happens]
@@ -264,7 +257,7 @@ def test_it_can_be_success_that_claims_nothing(churn, update, context):
     [
         (lambda churn: foreign_update(churn, churn.config("churn-v3")), "is Updating to churn-v3"),
         (lambda churn: churn.simulator.client.system_update("churn", 300), "is SystemUpdating, "),
-        (scale, "is Updating, "),
+        (lambda churn: churn.scale(3), "is Updating, "),
     ],
     ids=["another update", "system update", "scaling"],
 )
@@ -376,7 +369,7 @@ def test_an_update_that_never_ran_is_not_rolled_back_whatever_happened_since_the
     undone_yesterday(churn)
     mean_it_and_die()
     churn.trip("errors")
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=30)
     churn.alarm("errors")
     asked = churn.calls("UpdateEndpoint")
@@ -591,7 +584,7 @@ def test_an_intent_and_an_endpoint_that_was_scaled_since_are_not_enough_to_tell(
     churn, update, context, mean_it_and_die
 ):
     mean_it_and_die()
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=10)
 
     with pytest.raises(LaunchUnknown):
@@ -719,7 +712,7 @@ def test_an_update_that_sagemaker_refuses_withdraws_the_intent(churn, update, co
 
     assert nobody_means_to(intent)
     churn.simulator.client.set_knobs(instance_limit=None)
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=10)
     assert update().execute(context)["outcome"] == "Succeeded"
 
@@ -764,7 +757,7 @@ def test_an_update_to_the_target_between_the_two_looks_is_never_taken_for_ours(c
 
 def test_scaling_between_the_two_looks_renews_the_intent(churn, update, context, intent):
     def scale_and_rest():
-        scale(churn)
+        churn.scale(3)
         churn.advance(minutes=10)
 
     scaled = between_the_looks(update(wait_for_completion=False), scale_and_rest)
