@@ -15,6 +15,7 @@ from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Stage
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._state import VERSION, dump_state, load_state
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
+from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
 from tests.support.older_releases import VERSION_1
 from tests.support.simulated import START
 from tests.support.triggers import in_simulated_time, only_event
@@ -186,3 +187,15 @@ def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
     assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
     assert next(iter(change)) in warning
     assert watch.rollout == load_state(VERSION_1).rollout
+
+
+# A shadow test.
+
+
+def test_the_trigger_of_a_shadow_test_keeps_its_number_of_requests_under_the_new_name():
+    arguments = {"name": "trial", "until": "Completed", "min_invocations": 1000, "waiter_delay": 60}
+
+    _, stored_again = SageMakerShadowTestTrigger(**arguments).serialize()
+
+    assert stored_again["min_requests"] == 1000
+    assert "min_invocations" not in stored_again
