@@ -75,21 +75,11 @@ class Case(UpdateCase):
     """An update from one configuration to another."""
 
     new: str
-    slept: float = 0.0
-    # Something that happens while the task sleeps, once so many seconds are over.
-    event: tuple[float, Callable[[], None]] | None = None
 
     def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
         return SageMakerGuardedUpdateOperator(
             task_id="update", endpoint_config_name=self.new, strategy=CANARY, **arguments
         )
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.slept += seconds
-        if self.event and self.slept >= self.event[0]:
-            happens, self.event = self.event[1], None
-            happens()
 
     @property
     def target(self) -> str:

@@ -7,7 +7,7 @@ checked after each of its runs, by the arguments of its calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -58,9 +58,6 @@ class Instance(UpdateCase):
     stores: Stores
     updates: list[Update]  # of the endpoint, oldest first; other instances on it have the same list
     arguments: dict[str, Any] = field(default_factory=dict)
-    # Something that happens in the next run, once the task has slept so many seconds in it.
-    event: tuple[float, Callable[[], object]] | None = None
-    slept: float = 0.0
     threw: bool = False
     made: Any = None
 
@@ -91,13 +88,6 @@ class Instance(UpdateCase):
         return bool(self.arguments.get("abort_switch", True))
 
     # What it does, and may do.
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.slept += seconds
-        if self.event and self.slept >= self.event[0]:
-            happens, self.event = self.event[1], None
-            happens()
 
     def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
         before, self.slept = self.launches, 0.0

@@ -46,6 +46,9 @@ class UpdateCase(ABC):
     alarm: str
     context: dict[str, Any]
     launches: int = 0
+    # Something that happens once the task has slept so many seconds.
+    event: tuple[float, Callable[[], object]] | None = None
+    slept: float = 0.0
     report: Mapping[str, Any] = field(default_factory=dict)  # of the last try that had one
 
     @abstractmethod
@@ -74,6 +77,10 @@ class UpdateCase(ABC):
     def sleep(self, seconds: float) -> None:
         self.account.wire.go_on()
         self.account.advance(seconds=seconds)
+        self.slept += seconds
+        if self.event and self.slept >= self.event[0]:
+            happens, self.event = self.event[1], None
+            happens()
 
     def _end_of(self, operator: Any) -> End:
         try:
