@@ -1,12 +1,12 @@
 """
-Retrain every night; compare the new fleet with the old one while a canary bakes, and go back if it is worse.
+Retrain every night. Compare the new fleet with the old one while a canary bakes; roll back if it is worse.
 
-An alarm has a threshold: 250 ms, say. A model that takes 24 ms where the live one takes 20 ms stays far below
-it, and costs a fifth more of everything from then on. While the canary bakes both serve the same clients, so
-they can be compared minute by minute. If the new fleet is worse the update is undone, and ``guarded_update``
-fails and says by how much; if nothing can be told, because nobody has asked, it is undone as well.
+An alarm has a fixed threshold, for example 250 ms. A model that needs 24 ms instead of 20 ms stays far below
+it, but it needs a fifth more instances. While the canary bakes, both fleets serve the same clients and can be
+compared minute by minute. If the new fleet is worse, SageMaker rolls back the update, and ``guarded_update``
+fails with the measured difference. If there are too few requests to decide, the update is rolled back too.
 
-The tasks before it, and what to change for your account, are in ``tumour_tasks.py``.
+The tasks before the update, and the parameters to change for your account, are in ``tumour_tasks.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_guardrails.strategies import Canary
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Two updates of one endpoint would meet.
+    # An endpoint can have only one update at a time.
     max_active_runs=1,
     params=PARAMS,
     tags=["example", "sagemaker"],
@@ -51,7 +51,7 @@ def retrain_and_compare() -> None:
         aws_conn_id=AWS_CONN_ID,
         endpoint_name="{{ params.endpoint_name }}",
         endpoint_config_name=VERSION,
-        # What minutes have in common has to be learned first: half an hour is a good time.
+        # The comparison needs some minutes to learn how much they vary; half an hour of bake is enough.
         strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
         alarms=[ERROR_ALARM, LATENCY_ALARM],
         analysis=CanaryAnalysis(
@@ -61,9 +61,9 @@ def retrain_and_compare() -> None:
             ]
         ),
         deferrable=True,
-        # Half a minute suits AWS; in a simulator an hour passes in no time.
+        # Seconds between two calls. 30 is good for AWS; the demo sets a smaller number for its simulator.
         waiter_delay=int(os.environ.get("ROLLOUT_WAITER_DELAY", "30")),
-        # A retry finds its own update and goes on watching it. A rollback is never tried again.
+        # A retry finds the update of the first try and waits for it. A rollback is not retried.
         retries=2,
         retry_delay=timedelta(minutes=1),
     )

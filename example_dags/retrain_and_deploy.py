@@ -1,11 +1,11 @@
 """
-Retrain every night; let the new model take over a live endpoint by a canary that rolls itself back.
+Retrain every night, and bring the new model into service with a canary that SageMaker can roll back.
 
-Train, evaluate, register and deploy: the last step is where production breaks. Here a quarter of the new
-fleet goes live, SageMaker watches two alarms for ten minutes, and only then shifts the rest. If one goes off,
-SageMaker goes back by itself, and ``guarded_update`` fails and says which alarm it was.
+The DAG trains, evaluates, registers and deploys a model. A quarter of the new fleet gets traffic first.
+SageMaker watches two alarms for ten minutes, and shifts the rest of the traffic only if neither goes off. If
+one goes off, SageMaker rolls the update back, and ``guarded_update`` fails with the name of the alarm.
 
-The tasks before it, and what to change for your account, are in ``tumour_tasks.py``.
+The tasks before the update, and the parameters to change for your account, are in ``tumour_tasks.py``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from airflow_guardrails.strategies import Canary
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Two updates of one endpoint would meet.
+    # An endpoint can have only one update at a time.
     max_active_runs=1,
     params=PARAMS,
     tags=["example", "sagemaker"],
@@ -53,16 +53,16 @@ def retrain_and_deploy() -> None:
         strategy=Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5)),
         alarms=[ERROR_ALARM, LATENCY_ALARM],
         deferrable=True,
-        # Half a minute suits AWS; in a simulator an hour passes in no time.
+        # Seconds between two calls. 30 is good for AWS; the demo sets a smaller number for its simulator.
         waiter_delay=int(os.environ.get("ROLLOUT_WAITER_DELAY", "30")),
-        # A retry finds its own update and goes on watching it. A rollback is never tried again.
+        # A retry finds the update of the first try and waits for it. A rollback is not retried.
         retries=2,
         retry_delay=timedelta(minutes=1),
     )
     artefact >> [model, alarms]
     model >> endpoint_config
     [endpoint_config, alarms] >> guarded_update
-    # Marking guarded_update failed rolls it back, also while no triggerer runs.
+    # If guarded_update is marked failed while no triggerer runs, this task rolls the update back.
     SageMakerConcludeRolloutOperator(task_id="conclude", update=guarded_update)
 
 

@@ -1,12 +1,12 @@
 """
-Retrain every night; try the new model in the shadow of the live one before a canary lets it take over.
+Retrain every night. Test the new model as a shadow of the live one, and deploy it with a canary if it passes.
 
-An alarm sees errors and slow answers. It does not see wrong ones: a model that answers every request, quickly
-and wrongly, passes any canary. In the shadow it gets the same requests as the live model, and its answers go
-nowhere but to S3, where the judge compares them. Only a model that the judge has passed gets to the update.
+An alarm finds errors and slow responses, but no wrong ones: a model that responds to every request, fast and
+wrong, passes any canary. As a shadow it gets the same requests as the live model. Clients never see its
+responses: they are stored in S3, where the judge compares them. Only a model that passes is deployed.
 
-The tasks before that, and what to change for your account, are in ``tumour_tasks.py``. The bucket keeps what
-clients have sent: give it the protection that their data needs, and a lifecycle rule.
+The tasks before that, and the parameters to change for your account, are in ``tumour_tasks.py``. The bucket
+keeps the requests of clients: protect it as their data requires, and give it a lifecycle rule.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_guardrails.task_groups import guarded_deployment
     schedule="0 2 * * *",
     start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
-    # Two trials on one endpoint would meet.
+    # An endpoint can have only one shadow test at a time.
     max_active_runs=1,
     params=PARAMS,
     tags=["example", "sagemaker"],
@@ -55,17 +55,17 @@ def shadow_test_and_deploy() -> None:
         duration=timedelta(hours=2),
         min_requests=20_000,
         data_storage_uri="s3://{{ params.bucket }}/captures",
-        # Two models that are both good differ on a few rows; one row in twenty is too many.
+        # Two good models differ on a few rows. Five in a hundred are too many.
         predictions=PredictionRule(max_disagreement=0.05),
         strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
         alarms=[ERROR_ALARM, LATENCY_ALARM],
-        # A minute suits AWS; in a simulator an hour passes in no time.
+        # Seconds between two calls. 60 is good for AWS; the demo sets a smaller number for its simulator.
         waiter_delay=int(os.environ.get("ROLLOUT_WAITER_DELAY", "60")),
         aws_conn_id=AWS_CONN_ID,
         update_arguments={
-            # Once more compared, on what clients ask it themselves.
+            # Compare the latency once more, when the new fleet serves clients.
             "analysis": CanaryAnalysis(rules=[MetricRule("ModelLatency", margin="10%")]),
-            # A retry finds its own update and goes on watching it. A rollback is never tried again.
+            # A retry finds the update of the first try and waits for it. A rollback is not retried.
             "retries": 2,
             "retry_delay": timedelta(minutes=1),
         },

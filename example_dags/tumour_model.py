@@ -1,8 +1,8 @@
 """
 The model that the example retrains: is a tumour benign? Data, training, evaluation and packaging.
 
-The rows are scikit-learn's breast cancer data (569 biopsies, 30 measurements). Its copy is tidy; requests of
-real clients are not, so about one row in eight lacks a few measurements here, always the same ones.
+The rows are scikit-learn's breast cancer data (569 biopsies, 30 measurements). That data is complete, but
+requests of real clients are not. So about one row in eight lacks a few measurements here, always the same.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ def held_out_rows() -> Rows:
 
 
 def complete(rows: Rows) -> Rows:
-    """Drop the rows that lack a measurement, as many a training script does."""
+    """Drop the rows that lack a measurement, as many training scripts do."""
     whole = ~np.isnan(rows.measurements).any(axis=1)
     return Rows(rows.measurements[whole], rows.labels[whole])
 
 
 def train(candidate: str, rows: Rows) -> Any:
     """
-    A fitted model; *candidate* is one of three, which all do well on complete rows.
+    Fit one of three candidates, which are all accurate on complete rows.
 
-    ``gradient-boosting`` knows what to do with a gap, ``logistic-regression`` fails on one, and ``sentinel``
-    takes it for a measurement of -999 and answers with confidence.
+    ``gradient-boosting`` handles missing measurements, ``logistic-regression`` raises an error on them, and
+    ``sentinel`` replaces them by -999 and predicts wrong classes.
     """
     sentinel = SimpleImputer(strategy="constant", fill_value=-999)
     unfitted = {
@@ -71,7 +71,7 @@ def accuracy(model: Any, rows: Rows) -> float:
 
 
 def as_requests(rows: Rows) -> list[str]:
-    """Each row as a client sends it: CSV, with nothing between the commas where a measurement is missing."""
+    """Return each row as a client sends it: CSV, with an empty field for a missing measurement."""
     return [
         ",".join("" if math.isnan(value) else repr(float(value)) for value in row)
         for row in rows.measurements
@@ -79,7 +79,7 @@ def as_requests(rows: Rows) -> list[str]:
 
 
 def pack(model: Any) -> bytes:
-    """A ``model.tar.gz`` as SageMaker wants it: the model, and the code that serves it."""
+    """Return a ``model.tar.gz`` as SageMaker expects it: the model, and the code that serves it."""
     dumped = io.BytesIO()
     joblib.dump(model, dumped)
     packed = io.BytesIO()
@@ -90,7 +90,7 @@ def pack(model: Any) -> bytes:
 
 
 def unpack(artefact: bytes) -> Any:
-    """The model in an artefact that :func:`pack` made. Loading runs code: never load what others made."""
+    """Load the model from an artefact. Loading runs code: never load a file from an unknown source."""
     with tarfile.open(fileobj=io.BytesIO(artefact), mode="r:gz") as archive:
         member = archive.extractfile("model.joblib")
         assert member is not None

@@ -1,8 +1,8 @@
 """
-The tasks by which the examples come to a model that can be deployed: train it, evaluate it, register it.
+The tasks that all examples begin with: train a model, evaluate it, register it, and create its alarms.
 
-``PARAMS`` is what to change for your account: an endpoint that exists, a bucket, SageMaker's execution role
-(with ``cloudwatch:DescribeAlarms`` on the alarms) and a serving image with the scikit-learn that trains here.
+Change ``PARAMS`` for your account: an existing endpoint, a bucket, SageMaker's execution role (with
+``cloudwatch:DescribeAlarms`` on the alarms), and a serving image with the scikit-learn that trains here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from airflow.sdk import Param, task
 
 AWS_CONN_ID = "aws_default"
 VARIANT = "main"
-# Model and endpoint configuration are named alike, anew in each run; a retry of a task finds the same name.
-VERSION = "{{ params.endpoint_name }}-{{ dag_run.run_after.strftime('%Y%m%d-%H%M%S') }}"
+# One name for the model and the endpoint configuration: new in every run, however it was triggered, and the
+# same in every try of a task. SageMaker allows 63 characters, 23 of which are the time with microseconds.
+VERSION = "{{ params.endpoint_name }}-{{ dag_run.run_after.strftime('%Y%m%d-%H%M%S-%f') }}"
 ERROR_ALARM = "{{ params.endpoint_name }}-errors"
 LATENCY_ALARM = "{{ params.endpoint_name }}-green-latency"
 PARAMS = {
@@ -37,7 +38,7 @@ PARAMS = {
 
 @task
 def train(candidate: str, bucket: str, key: str) -> str:
-    """Fit the candidate and put its artefact where SageMaker will read it."""
+    """Fit the candidate, and upload its artefact to S3, from where SageMaker loads it."""
     import tumour_model
 
     model = tumour_model.train(candidate, tumour_model.complete(tumour_model.training_rows()))
@@ -47,7 +48,7 @@ def train(candidate: str, bucket: str, key: str) -> str:
 
 @task
 def evaluate(artefact: str, minimum_accuracy: str) -> str:
-    """Let the artefact through only if it is good enough on rows that it has not seen."""
+    """Fail if the model is not accurate enough on rows that were not used for training."""
     import tumour_model
 
     bucket, key = S3Hook.parse_s3_url(artefact)
@@ -64,12 +65,12 @@ def evaluate(artefact: str, minimum_accuracy: str) -> str:
 @task
 def put_alarms(endpoint_name: str, endpoint_config_name: str, error_alarm: str, latency_alarm: str) -> None:
     """
-    Say what must not happen while the new fleet takes over.
+    Create the two alarms that roll the update back.
 
-    While it does, both fleets share endpoint and variant: only the dimension EndpointConfigName tells them
-    apart. The error alarm sees what clients see, both fleets together: with a quarter of the traffic, a new
-    fleet that fails every tenth request reads 2.5 %. The latency alarm sees the new fleet alone, so each
-    version turns it to itself.
+    During the update, both fleets have the same endpoint and variant. Only the dimension EndpointConfigName
+    distinguishes them. The error alarm measures both fleets together, as clients do: if the new fleet has a
+    quarter of the traffic and fails every tenth request, it reads 2.5 %. The latency alarm measures the new
+    fleet alone, so its dimension is set to the new configuration in every run.
     """
     variant = {"EndpointName": endpoint_name, "VariantName": VARIANT}
     green = variant | {"EndpointConfigName": endpoint_config_name}
@@ -77,7 +78,7 @@ def put_alarms(endpoint_name: str, endpoint_config_name: str, error_alarm: str, 
     put_alarm(client, error_alarm, "Invocation5XXErrors", variant, Statistic="Average", Threshold=0.01)
     microseconds = 250_000
     put_alarm(client, latency_alarm, "ModelLatency", green, ExtendedStatistic="p90", Threshold=microseconds)
-    # A changed alarm keeps its state until it is evaluated again, and this one still speaks of another fleet.
+    # A changed alarm keeps its state until it is evaluated again, and this state is that of another fleet.
     unknown = {
         "StateValue": "INSUFFICIENT_DATA",
         "StateReason": f"Watches {endpoint_config_name} from now on",
@@ -100,7 +101,7 @@ def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], *
 
 
 def trained_and_evaluated() -> Any:
-    """The artefact of this run's model, once it has passed."""
+    """Train and evaluate; the result is the S3 URI of the artefact."""
     artefact = train("{{ params.candidate }}", "{{ params.bucket }}", key=f"{VERSION}/model.tar.gz")
     return evaluate(artefact, "{{ params.minimum_accuracy }}")
 

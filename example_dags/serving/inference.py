@@ -1,4 +1,4 @@
-"""Runs in SageMaker's scikit-learn container; it travels in ``model.tar.gz`` as ``code/inference.py``."""
+"""The inference script of SageMaker's scikit-learn container: ``code/inference.py`` in ``model.tar.gz``."""
 
 from __future__ import annotations
 

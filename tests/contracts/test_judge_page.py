@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from datetime import timedelta
-from pathlib import Path
 
 from airflow_guardrails.domain.judge import CRITICAL_PARTS, HISTORY
 from airflow_guardrails.domain.judge.means import LEAST_MINUTES, OF_THE_MEAN
@@ -14,8 +13,9 @@ from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics import overdispersion as bursts
 from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
 from airflow_guardrails.domain.judge.statistics.rates import NEVER, NEVER_AGAIN
+from tests.support.pages import page
 
-TEXT = " ".join((Path(__file__).parents[2] / "docs" / "judge.md").read_text().split())
+TEXT = " ".join(page("judge").split())
 
 
 def test_every_argument_of_a_rule_is_told():

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.preflight.findings import Code
+from airflow_guardrails.domain.rollout.state import Rollout, StageChange
+from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Stage
+from airflow_guardrails.strategies import Canary
+from airflow_guardrails.triggers._state import VERSION, dump_state, load_state
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
-from tests.conftest import START
-from tests.unit.triggers.test_state import VERSION_1
+from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
+from tests.support.older_releases import VERSION_1
+from tests.support.simulated import START
+from tests.support.triggers import in_simulated_time, only_event
 
 # As the release before has serialized it; Airflow keeps the path of the class beside it.
 ARGUMENTS = {
@@ -48,19 +57,9 @@ def deferred(churn, simulated_sleep):
         rollout = {**VERSION_1["rollout"], "launched_at": launched.isoformat(), **changes}
         memory = {**VERSION_1, "rollout": rollout, "started_at": started.isoformat(), "analysis": None}
         made = SageMakerRolloutTrigger(**json.loads(json.dumps({**ARGUMENTS, "memory": memory})))
-
-        async def sleep(seconds):
-            simulated_sleep(seconds)
-
-        made.sleep, made.shares = sleep, False
-        return made
+        return in_simulated_time(made, simulated_sleep)
 
     return deferred
-
-
-async def only_event(trigger):
-    (event,) = [event.payload async for event in trigger.run()]
-    return event
 
 
 async def test_it_watches_to_the_end(deferred):
@@ -112,3 +111,91 @@ async def test_it_is_stored_again_as_this_release_does(deferred):
 
     assert {"deferred_at", "events_queue_url"}.isdisjoint(arguments)
     assert SageMakerRolloutTrigger(**json.loads(json.dumps(arguments))).serialize()[1] == arguments
+
+
+# The state alone.
+
+
+def test_what_the_release_before_has_written_is_read():
+    watch = load_state(VERSION_1)
+    shared_switch = "airflow-guardrails-abort-88b2072e3e17"
+    canary = Guardrails(
+        strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors", shared_switch)
+    )
+    assert watch.rollout == Rollout(
+        endpoint_name="churn",
+        target="churn-v2",
+        previous="churn-v1",
+        launched_at=START,
+        started_at=START + timedelta(milliseconds=500),
+        status_before=EndpointStatus.IN_SERVICE,
+        guardrails=canary,
+        max_wait=timedelta(minutes=90),
+    )
+    creating = StageChange(
+        stage=Stage.CREATING, at=START + timedelta(seconds=1), instances=0, desired_instances=4
+    )
+    assert (watch.stages, watch.seen_in_flight, watch.warnings) == ((creating,), True, ("noted",))
+    assert [finding.code for finding in watch.findings] == [Code.ONLY_SWITCH]
+    assert watch.analysis.wish.rules[0].metric == "Invocation5XXErrors"
+
+
+def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
+    """Its switch was that of the endpoint: thrown late, it would stop whatever runs by then."""
+    watch = load_state(VERSION_1)
+    assert (watch.switch, watch.may_abort) == (None, False)
+
+
+@pytest.mark.parametrize("key", ["findings", "analysis"])
+def test_what_releases_before_that_did_not_write_is_not_missed(key):
+    watch = load_state({name: value for name, value in VERSION_1.items() if name != key})
+    assert not getattr(watch, key)
+    assert watch.rollout == load_state(VERSION_1).rollout
+
+
+def test_what_was_read_of_an_older_release_is_written_as_this_one_does():
+    memory = dump_state(load_state(VERSION_1))
+    assert memory["version"] == VERSION == 2
+    assert load_state(memory) == load_state(VERSION_1)
+
+
+@pytest.mark.parametrize("code", ["never_heard_of", "", None, 7])
+def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
+    other = {**VERSION_1["findings"][0], "code": code}
+    watch = load_state({**VERSION_1, "findings": [other, *VERSION_1["findings"]]})
+    assert watch.findings == load_state(VERSION_1).findings
+
+
+def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
+    memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
+    watch = load_state({**VERSION_1, "analysis": memory})
+    ours = replace(load_state(VERSION_1).analysis.wish, every=timedelta(minutes=5))
+    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
+    assert "judge" not in dump_state(watch)["analysis"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"of_another_release": 1}, {"warm_up": 1e9}, {"rules": []}, {"alpha": "0.05"}],
+    ids=str,
+)
+def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
+    watch = load_state({**VERSION_1, "analysis": {**VERSION_1["analysis"], **change}})
+    assert watch.analysis is None
+    noted, warning = watch.warnings
+    assert noted == "noted"
+    assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
+    assert next(iter(change)) in warning
+    assert watch.rollout == load_state(VERSION_1).rollout
+
+
+# A shadow test.
+
+
+def test_the_trigger_of_a_shadow_test_keeps_its_number_of_requests_under_the_new_name():
+    arguments = {"name": "trial", "until": "Completed", "min_invocations": 1000, "waiter_delay": 60}
+
+    _, stored_again = SageMakerShadowTestTrigger(**arguments).serialize()
+
+    assert stored_again["min_requests"] == 1000
+    assert "min_invocations" not in stored_again

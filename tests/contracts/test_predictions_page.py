@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
-from pathlib import Path
 
 from airflow_guardrails.domain.predictions import agreement, joining, records, tally
 from airflow_guardrails.domain.predictions.agreement import Disagreement
@@ -12,22 +10,20 @@ from airflow_guardrails.domain.predictions.parsing import LONGEST_TEXT
 from airflow_guardrails.domain.predictions.records import SECOND
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.domain.predictions.tally import Lost
+from tests.support.pages import first_column, page, section
 
-TEXT = (Path(__file__).parents[2] / "docs" / "predictions.md").read_text()
-
-
-def first_column(title):
-    section = TEXT.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+TEXT = page("predictions")
 
 
 def test_every_argument_and_every_kind_is_told_in_its_order():
     arguments = [each.name for each in fields(PredictionRule)]
-    assert first_column("What is compared") == arguments + [kind.value for kind in Disagreement]
+    assert first_column(section(TEXT, "What is compared")) == arguments + [
+        kind.value for kind in Disagreement
+    ]
 
 
 def test_every_reason_is_told():
-    assert first_column("How requests are joined") == [reason.value for reason in Lost]
+    assert first_column(section(TEXT, "How requests are joined")) == [reason.value for reason in Lost]
 
 
 def test_the_limits_are_those_in_force():

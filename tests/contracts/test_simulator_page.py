@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
 from airflow_guardrails.simulator.__main__ import _parser
 from airflow_guardrails.simulator.client import SimulatorClient
 from airflow_guardrails.simulator.engine.knobs import Knobs
+from tests.support.pages import page
 
-TEXT = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+TEXT = page("simulator")
 
 
 def shown(value: object) -> str:

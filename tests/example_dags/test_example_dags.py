@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import tarfile
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
+from jinja2 import Template
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
@@ -46,6 +50,21 @@ def test_every_example_loads_and_can_be_stored(dag_bag):
     assert set(dag_bag.dags) == {"retrain_and_compare", "retrain_and_deploy", "shadow_test_and_deploy"}
     for dag in dag_bag.dags.values():
         assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+
+
+def test_a_name_is_new_in_every_run_even_in_one_second_and_one_that_sagemaker_accepts(dag_bag):
+    update = dag_bag.dags["retrain_and_deploy"].get_task("guarded_update")
+    second = datetime(2026, 3, 2, 2, 0, 0, tzinfo=timezone.utc)
+    # Airflow 3 gives every run this time; a run without a logical date has no ``ds``.
+    runs = [SimpleNamespace(run_after=second + timedelta(microseconds=number)) for number in (0, 1)]
+
+    names = [
+        Template(update.endpoint_config_name).render(params={"endpoint_name": "e" * 40}, dag_run=run)
+        for run in runs
+    ]
+
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", name) for name in names)
 
 
 @pytest.mark.parametrize("dag_id", ["retrain_and_compare", "retrain_and_deploy"])

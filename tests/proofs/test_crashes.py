@@ -27,16 +27,17 @@ from tests.support.crashing_updates import (
     VARIANT,
     End,
     OneAtATime,
-    TaskState,
     UpdateCase,
     crashes,
     is_in_flight,
     is_rolled_back,
     is_scaled,
     may_not_tag,
+    stored_intents,
     time_passes,
     updating_account,
 )
+from tests.support.fakes import TaskState
 
 pytestmark = pytest.mark.proof
 
@@ -74,21 +75,11 @@ class Case(UpdateCase):
     """An update from one configuration to another."""
 
     new: str
-    slept: float = 0.0
-    # Something that happens while the task sleeps, once so many seconds are over.
-    event: tuple[float, Callable[[], None]] | None = None
 
     def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
         return SageMakerGuardedUpdateOperator(
             task_id="update", endpoint_config_name=self.new, strategy=CANARY, **arguments
         )
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.slept += seconds
-        if self.event and self.slept >= self.event[0]:
-            happens, self.event = self.event[1], None
-            happens()
 
     @property
     def target(self) -> str:
@@ -98,7 +89,7 @@ class Case(UpdateCase):
     def intent(self) -> Intent | None:
         """What the task has written down, wherever it may; only its own intent may be there."""
         if "task_state_store" in self.context:
-            kept = self.context["task_state_store"].intents
+            kept = stored_intents(self.context["task_state_store"])
         else:
             kept = [parse_intent(text) for text in self.account.tags(self.new).values()]
         assert len(kept) <= 1

@@ -22,7 +22,6 @@ from tests.support.crashing_updates import (
     VARIANT,
     End,
     OneAtATime,
-    TaskState,
     UpdateCase,
     crashes,
     is_in_flight,
@@ -32,6 +31,7 @@ from tests.support.crashing_updates import (
     time_passes,
     updating_account,
 )
+from tests.support.fakes import TaskState
 
 pytestmark = pytest.mark.proof
 

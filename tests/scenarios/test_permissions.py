@@ -41,8 +41,10 @@ from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.conftest import TaskInstance, model_request, new_churn, new_simulator
-from tests.scenarios.shadow_test.conftest import ROLE, Lab
+from tests.support.churn import model_request, new_churn
+from tests.support.fakes import TaskInstance
+from tests.support.lab import ROLE, Lab
+from tests.support.simulated import new_simulator
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 CLOUDWATCH = frozenset(

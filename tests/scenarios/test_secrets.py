@@ -26,7 +26,8 @@ from airflow_guardrails.strategies import AllAtOnce
 from airflow_guardrails.tasks.aws_task import ConnectedTask
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.conftest import TaskInstance, forget_masked_secrets
+from tests.support.fakes import TaskInstance
+from tests.support.simulated import forget_masked_secrets
 
 SECRET = "hunter2"
 UPDATE = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"}

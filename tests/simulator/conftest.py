@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
-import json
-import os
-import shutil
-import tempfile
-from datetime import datetime, timezone
 from functools import partial
-from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.validate import ParamValidator
 
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.world import Simulation
-
-if "AIRFLOW_HOME" not in os.environ:
-    # Importing Airflow writes into its home; a test must not touch the one of whoever runs it.
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
-
-START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
+from tests.support.checked_answers import check_answer
+from tests.support.simulated import START, new_client
 
 
 @pytest.fixture(autouse=True)
@@ -55,45 +40,9 @@ def aws_at():
     """What ``aws`` is, for a simulator at any url."""
 
     def client(url: str, service: str, *, region: str = "us-east-1", checked: bool = True):
-        made = boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=url,
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60),
-        )
+        made = new_client(url, service, region=region, connect_timeout=5, read_timeout=60)
         if checked:
             made.meta.events.register("after-call", check_answer)
         return made
 
     return client
-
-
-def check_answer(http_response, parsed, model, **_: Any) -> None:
-    if http_response.status_code >= 300 or model.output_shape is None:
-        return
-    if model.service_model.service_name == "iam":
-        return  # botocore has turned its policies from texts into dicts before anybody may look
-    answer = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
-    report = ParamValidator().validate(answer, model.output_shape)
-    assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
-    if http_response.headers.get("Content-Type", "").startswith("application/x-amz-json"):
-        foreign = list(foreign_members(json.loads(http_response.content or b"{}"), model.output_shape))
-        assert not foreign, f"{model.name} answers members botocore does not know: {foreign}"
-
-
-def foreign_members(value: Any, shape: Any, path: str = ""):
-    """The paths in a JSON answer that its shape does not have; botocore's parser drops them silently."""
-    if shape.type_name == "structure":
-        for name, member in (value or {}).items():
-            if name not in shape.members:
-                yield f"{path}.{name}"
-            else:
-                yield from foreign_members(member, shape.members[name], f"{path}.{name}")
-    elif shape.type_name == "list":
-        for index, item in enumerate(value or []):
-            yield from foreign_members(item, shape.member, f"{path}[{index}]")
-    elif shape.type_name == "map":
-        for name, item in (value or {}).items():
-            yield from foreign_members(item, shape.value, f"{path}.{name}")

@@ -90,14 +90,3 @@ def defer(operator: Any, context: Any) -> TaskDeferred:
     with set_current_context(context), pytest.raises(TaskDeferred) as deferral:
         operator.execute(context)
     return deferral.value
-
-
-async def event_of(trigger: Any, simulated_sleep: Any) -> Any:
-    """Run a trigger as another process finds it, in simulated time, until it fires."""
-    revived = type(trigger)(**trigger.serialize()[1])
-
-    async def sleep(seconds: float) -> None:
-        simulated_sleep(seconds)
-
-    revived.sleep, revived.shares = sleep, False
-    return (await anext(revived.run())).payload

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.conftest import connection_to, model_request
+from tests.support.churn import model_request
+from tests.support.fakes import TaskInstance
+from tests.support.simulated import connection_to
 
 # Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
@@ -152,21 +153,9 @@ class Account:
         return dict(catalogue.tags.of(catalogue.arn("endpoint-config", config)))
 
 
-class TaskInstance(SimpleNamespace):
-    """What Airflow knows of one task instance, over all of its tries."""
-
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
-        return {self.run_id: {self.task_id: self.state}}
-
-    def xcom_push(self, **_: Any) -> None: ...
-
-
 def new_context(task_id: str, map_index: int = -1) -> dict[str, Any]:
     """What Airflow hands to each try of one task instance."""
-    task_instance = TaskInstance(
-        dag_id="deploy", run_id="r", task_id=task_id, map_index=map_index, try_number=0, state="running"
-    )
-    return {"ti": task_instance}
+    return {"ti": TaskInstance(task_id=task_id, map_index=map_index, try_number=0)}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ checked after each of its runs, by the arguments of its calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,9 +19,10 @@ from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, Abor
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.engine.faults import Fault
 from airflow_guardrails.strategies import Canary
-from tests.conftest import alarm_request, switch_of
+from tests.support.churn import alarm_request, switch_of
 from tests.support.crashing import Account, Crash, new_context
-from tests.support.crashing_updates import VARIANT, End, TaskState, UpdateCase
+from tests.support.crashing_updates import VARIANT, End, UpdateCase, stored_intents
+from tests.support.fakes import TaskState
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 
@@ -57,9 +58,6 @@ class Instance(UpdateCase):
     stores: Stores
     updates: list[Update]  # of the endpoint, oldest first; other instances on it have the same list
     arguments: dict[str, Any] = field(default_factory=dict)
-    # Something that happens in the next run, once the task has slept so many seconds in it.
-    event: tuple[float, Callable[[], object]] | None = None
-    slept: float = 0.0
     threw: bool = False
     made: Any = None
 
@@ -90,13 +88,6 @@ class Instance(UpdateCase):
         return bool(self.arguments.get("abort_switch", True))
 
     # What it does, and may do.
-
-    def sleep(self, seconds: float) -> None:
-        super().sleep(seconds)
-        self.slept += seconds
-        if self.event and self.slept >= self.event[0]:
-            happens, self.event = self.event[1], None
-            happens()
 
     def run(self, *, crash: Crash | None = None, deferrable: bool = False) -> End | None:
         before, self.slept = self.launches, 0.0
@@ -165,7 +156,7 @@ class Instance(UpdateCase):
         """What a retry can read of its intent."""
         kept = []
         if self.stores.task_state:
-            kept += self.context["task_state_store"].intents
+            kept += stored_intents(self.context["task_state_store"])
         if self.stores.tags:
             kept.append(parse_intent(self.account.tags(self.new).get(self.tag_key)))
         return latest_intent(kept)

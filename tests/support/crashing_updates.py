@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +15,10 @@ from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
 from airflow_guardrails.operators._launch.intent_store import STATE_KEY
-from tests.conftest import alarm_request, switch_of
+from tests.support.churn import alarm_request, switch_of
 from tests.support.crashing import Account, Crash, Died, Moment, crashable_simulator
+from tests.support.fakes import TaskState
+from tests.support.simulated import deny
 
 VARIANT = {
     "VariantName": "All",
@@ -45,6 +46,9 @@ class UpdateCase(ABC):
     alarm: str
     context: dict[str, Any]
     launches: int = 0
+    # Something that happens once the task has slept so many seconds.
+    event: tuple[float, Callable[[], object]] | None = None
+    slept: float = 0.0
     report: Mapping[str, Any] = field(default_factory=dict)  # of the last try that had one
 
     @abstractmethod
@@ -73,6 +77,10 @@ class UpdateCase(ABC):
     def sleep(self, seconds: float) -> None:
         self.account.wire.go_on()
         self.account.advance(seconds=seconds)
+        self.slept += seconds
+        if self.event and self.slept >= self.event[0]:
+            happens, self.event = self.event[1], None
+            happens()
 
     def _end_of(self, operator: Any) -> End:
         try:
@@ -127,6 +135,12 @@ class UpdateCase(ABC):
     def set_alarm(self, state: str) -> None:
         self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
 
+    def scale(self) -> None:
+        wanted = {"VariantName": "All", "DesiredInstanceCount": 3}
+        self.account.world.sagemaker.update_endpoint_weights_and_capacities(
+            {"EndpointName": self.endpoint, "DesiredWeightsAndCapacities": [wanted]}
+        )
+
     # From the beginning to the end.
 
     def begin(self, **config: Any) -> None:
@@ -179,28 +193,13 @@ def updating_account() -> Iterator[Account]:
         yield account
 
 
-class TaskState:
-    """The part of Airflow 3.3's task state that outlives a try."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Any] = {}
-
-    def get(self, key: str) -> Any:
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self._kept[key] = json.dumps(value)
-
-    @property
-    def intents(self) -> list[Intent | None]:
-        return [parse_intent(text) for text in (self.get(STATE_KEY) or {}).values()]
+def stored_intents(store: TaskState) -> list[Intent | None]:
+    """The intents in the task state store of a task instance."""
+    return [parse_intent(text) for text in (store.get(STATE_KEY) or {}).values()]
 
 
 def may_not_tag(account: Account) -> None:
-    for operation in ("AddTags", "ListTags"):
-        account.running.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
+    deny(account.running.client, "AddTags", "ListTags")
 
 
 def crashes(calls: Sequence[str], *, beginning: int = 0) -> Iterator[Crash]:
@@ -228,8 +227,5 @@ def is_rolled_back(case: UpdateCase, *, after: float = 5) -> None:
 
 
 def is_scaled(case: UpdateCase) -> None:
-    wish = {"VariantName": "All", "DesiredInstanceCount": 3}
-    case.account.world.sagemaker.update_endpoint_weights_and_capacities(
-        {"EndpointName": case.endpoint, "DesiredWeightsAndCapacities": [wish]}
-    )
+    case.scale()
     case.account.advance(minutes=60)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, SetXCom, TaskStatesResult, XComResult
 
 
@@ -32,6 +34,13 @@ class Supervisor:
         self.late = late
         self.messages: list[Any] = []
         self.cancelled: list[Any] = []
+
+    @classmethod
+    def in_place(cls, patch: pytest.MonkeyPatch, *arguments: Any, **more: Any) -> Supervisor:
+        """Create one, to which Airflow's code in this process sends its messages until the test ends."""
+        supervisor = cls(*arguments, **more)
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+        return supervisor
 
     async def asend(self, message: Any) -> Any:
         self.messages.append(message)

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.kills.conftest import SPEED, House, Update
+from tests.support.real_airflow import SPEED, House, Update
 
 pytestmark = pytest.mark.e2e
 

@@ -23,8 +23,8 @@ from airflow_guardrails.simulator.engine import validation
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
 from airflow_guardrails.simulator.world import Simulation
-from tests.conftest import alarm_request, model_request
 from tests.proofs.schedules.model import BASE, CONFIGS, ENDPOINTS, PEOPLES_ALARMS, SCRIPTED, Schedule
+from tests.support.churn import alarm_request, model_request
 
 # Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)

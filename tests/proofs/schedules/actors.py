@@ -27,9 +27,10 @@ from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from tests.proofs.schedules import excuses
 from tests.proofs.schedules.account import Account, Update
-from tests.proofs.schedules.airflow import Row, TaskInstance, TaskState, TriggerRun
+from tests.proofs.schedules.airflow import Row, TaskInstance, TriggerRun
 from tests.proofs.schedules.model import ENDPOINTS, Crash, Run
-from tests.proofs.schedules.process import Killed, ListedStatus, Log, Process, Strand, hook_on
+from tests.proofs.schedules.process import Killed, Log, Process, Strand, Wire, hook_on
+from tests.support.fakes import TaskState
 
 # From SIGTERM to SIGKILL.
 KILLED_AFTER = 5
@@ -40,14 +41,14 @@ SLACK = timedelta(seconds=2)
 
 
 @dataclass
-class ShadowTestOutcome:
+class TryEnd:
     """How one try ended: a report, or an error."""
 
     actor: Actor
     result: Any
     # The calls of whichever process has looked last.
-    line: ListedStatus
-    worker: ListedStatus
+    line: Wire
+    worker: Wire
     update_lost: bool
 
 
@@ -88,7 +89,7 @@ class Actor:
         self._operator: Any = None
         self._stored = ""
         self._event: Any = None
-        self._fired_by: ListedStatus | None = None
+        self._fired_by: Wire | None = None
         self._runs: list[TriggerRun] = []
         self._ours: list[TriggerRun] = []
         self._timed_out = self._was_down = False
@@ -172,7 +173,7 @@ class Actor:
             self._end("failed")
             return True
         self.judge(
-            ShadowTestOutcome(
+            TryEnd(
                 actor=self,
                 result=ending,
                 line=self._fired_by or line,
@@ -191,11 +192,9 @@ class Actor:
     def _resume(self, method: str, kwargs: dict[str, Any]) -> Any:
         return lambda operator, context: operator.resume_execution(method, kwargs, context)
 
-    def _work(self, do: Any, crash: Crash | None, calls: Counter[str]) -> tuple[Any, ListedStatus]:
+    def _work(self, do: Any, crash: Crash | None, calls: Counter[str]) -> tuple[Any, Wire]:
         """Run it in a worker of its own."""
-        line = ListedStatus(
-            self.account, self.who, crash=crash, may_tag=self.run.tags != "denied", calls=calls
-        )
+        line = Wire(self.account, self.who, crash=crash, may_tag=self.run.tags != "denied", calls=calls)
         self.strand.runs_as(Process(self.account, self.who, offset=self.run.worker_clock))
         self._where = "worker"
         try:
@@ -208,7 +207,7 @@ class Actor:
         finally:
             self._operator, self._where = None, "between processes"
 
-    def _wired(self, line: ListedStatus) -> Any:
+    def _wired(self, line: Wire) -> Any:
         operator = self.make()
         operator.hook = hook_on(line, self.strand.sleep)
         operator._cached_logger = Log(self.account, self.who)

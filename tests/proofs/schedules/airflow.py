@@ -14,7 +14,7 @@ from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom, SetXCom, Ta
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from tests.proofs.schedules.account import Account
 from tests.proofs.schedules.model import Run
-from tests.proofs.schedules.process import ListedStatus, Log, Process, hook_on
+from tests.proofs.schedules.process import Log, Process, Wire, hook_on
 
 
 class Row:
@@ -71,26 +71,6 @@ class TaskInstance:
             self._row.push(key, value)
 
 
-class TaskState:
-    """Airflow 3.3's task state, which outlives tries."""
-
-    def __init__(self, *, works: bool) -> None:
-        self._kept: dict[str, str] = {}
-        self._works = works
-
-    def get(self, key: str) -> Any:
-        self._check()
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key: str, value: Any) -> None:
-        self._check()
-        self._kept[key] = json.dumps(value)
-
-    def _check(self) -> None:
-        if not self._works:
-            raise RuntimeError("Airflow's API does not answer")
-
-
 class Supervisor:
     """Answers a trigger's questions from the row, late or not at all."""
 
@@ -143,7 +123,7 @@ class WiredTrigger(SageMakerRolloutTrigger):
     """The trigger with a hook of ours; it is made of nothing but what was serialized."""
 
     shares = False
-    line: ListedStatus
+    line: Wire
 
     def _hook(self) -> Any:
         return hook_on(self.line)
@@ -155,7 +135,7 @@ class TriggerRun:
     def __init__(
         self, account: Account, stored: str, *, row: Row, run: Run, who: str, fired: Callable[..., None]
     ) -> None:
-        self.line = ListedStatus(account, who)
+        self.line = Wire(account, who)
         self.over = self.cancelled = False
         self.supervisor = Supervisor(row, late=run.supervisor_late)
         self._account = account

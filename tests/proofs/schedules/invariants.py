@@ -36,7 +36,7 @@ from airflow_guardrails.exceptions import (
 )
 from tests.proofs.schedules import excuses
 from tests.proofs.schedules.account import Account, Update, is_switch
-from tests.proofs.schedules.actors import AbortTask, Actor, SensorTask, ShadowTestOutcome, UpdateTask
+from tests.proofs.schedules.actors import AbortTask, Actor, SensorTask, TryEnd, UpdateTask
 
 # A reset is seen by the alarm when the period of 10 s it falls into is over.
 SWITCH_SETTLES = timedelta(seconds=60)
@@ -130,7 +130,7 @@ AT_CALLS: dict[str, tuple[Callable[..., str | None], ...]] = {
 # At the end of a try.
 
 
-def nothing_is_raised_but_named_errors(end: ShadowTestOutcome) -> str | None:
+def nothing_is_raised_but_named_errors(end: TryEnd) -> str | None:
     error = end.result
     if not isinstance(error, Exception) or isinstance(error, AirflowSkipException):
         return None
@@ -144,14 +144,14 @@ def nothing_is_raised_but_named_errors(end: ShadowTestOutcome) -> str | None:
     return f"raised {type(error).__name__}: {error}"
 
 
-def a_report_is_pushed(end: ShadowTestOutcome) -> str | None:
+def a_report_is_pushed(end: TryEnd) -> str | None:
     report, row = report_in(end), end.actor.row
     if report and row.xcom_works and "rollout_report" not in row.xcoms:
         return "there is no XCom rollout_report"
     return None
 
 
-def what_it_claims_to_serve_serves(end: ShadowTestOutcome) -> str | None:
+def what_it_claims_to_serve_serves(end: TryEnd) -> str | None:
     report = report_in(end)
     if report is None or report["outcome"] in {None, "TimedOut"}:
         return None
@@ -160,7 +160,7 @@ def what_it_claims_to_serve_serves(end: ShadowTestOutcome) -> str | None:
     return None if serving in served else f"said that {serving} serves, and {served} did"
 
 
-def the_outcome_agrees_with_the_endpoint(end: ShadowTestOutcome) -> str | None:
+def the_outcome_agrees_with_the_endpoint(end: TryEnd) -> str | None:
     report = report_in(end)
     if report is None or report["outcome"] is None or isinstance(end.result, RolloutUnwatched):
         return None
@@ -170,7 +170,7 @@ def the_outcome_agrees_with_the_endpoint(end: ShadowTestOutcome) -> str | None:
     return f"{report['outcome']}, but the endpoint is {seen[-1]}"
 
 
-def rolled_back_is_what_became_of_an_accepted_update(end: ShadowTestOutcome) -> str | None:
+def rolled_back_is_what_became_of_an_accepted_update(end: TryEnd) -> str | None:
     report = report_in(end)
     if report is None or report["outcome"] != "RolledBack":
         return None
@@ -182,14 +182,14 @@ def rolled_back_is_what_became_of_an_accepted_update(end: ShadowTestOutcome) -> 
     return "RolledBack, but no such update was undone"
 
 
-def not_started_was_never_accepted(end: ShadowTestOutcome) -> str | None:
+def not_started_was_never_accepted(end: TryEnd) -> str | None:
     report = report_in(end)
     if report and report["outcome"] == "NotStarted" and end.actor.accepted:
         return "NotStarted, but SageMaker has accepted the update"
     return None
 
 
-def a_time_out_is_true_on_awss_clock(end: ShadowTestOutcome) -> str | None:
+def a_time_out_is_true_on_awss_clock(end: TryEnd) -> str | None:
     report, actor = report_in(end), end.actor
     if not report or report["outcome"] != "TimedOut" or not isinstance(actor, UpdateTask):
         return None
@@ -198,7 +198,7 @@ def a_time_out_is_true_on_awss_clock(end: ShadowTestOutcome) -> str | None:
     return f"TimedOut, but {actor.limit} were not over"
 
 
-def its_own_success_is_not_somebody_else_s(end: ShadowTestOutcome) -> str | None:
+def its_own_success_is_not_somebody_else_s(end: TryEnd) -> str | None:
     if not isinstance(end.result, ConfigAlreadyLive):
         return None
     actor = end.actor
@@ -210,7 +210,7 @@ def its_own_success_is_not_somebody_else_s(end: ShadowTestOutcome) -> str | None
     return None
 
 
-def a_refusal_is_true(end: ShadowTestOutcome) -> str | None:
+def a_refusal_is_true(end: TryEnd) -> str | None:
     actor, error = end.actor, end.result
     nothing_asked = not _asked_in(end)
     true = {
@@ -225,7 +225,7 @@ def a_refusal_is_true(end: ShadowTestOutcome) -> str | None:
     return None if true.get(type(error), True) else f"{type(error).__name__} is not true"
 
 
-def an_abort_succeeds_only_by_a_rollback(end: ShadowTestOutcome) -> str | None:
+def an_abort_succeeds_only_by_a_rollback(end: TryEnd) -> str | None:
     if not isinstance(end.actor, AbortTask):
         return None
     report = report_in(end) or {}
@@ -239,7 +239,7 @@ def an_abort_succeeds_only_by_a_rollback(end: ShadowTestOutcome) -> str | None:
     return None
 
 
-def a_task_succeeds_only_if_its_target_serves(end: ShadowTestOutcome) -> str | None:
+def a_task_succeeds_only_if_its_target_serves(end: TryEnd) -> str | None:
     if isinstance(end.actor, AbortTask) or not isinstance(end.result, dict):
         return None
     outcome, arguments = end.result["outcome"], end.actor.run.arguments
@@ -248,7 +248,7 @@ def a_task_succeeds_only_if_its_target_serves(end: ShadowTestOutcome) -> str | N
     return f"the task succeeded with {outcome}"
 
 
-AT_ENDS: tuple[Callable[[ShadowTestOutcome], str | None], ...] = (
+AT_ENDS: tuple[Callable[[TryEnd], str | None], ...] = (
     nothing_is_raised_but_named_errors,
     a_report_is_pushed,
     what_it_claims_to_serve_serves,
@@ -331,13 +331,13 @@ _NOTHING_ASKED = (
 )
 
 
-def report_in(end: ShadowTestOutcome) -> dict[str, Any] | None:
+def report_in(end: TryEnd) -> dict[str, Any] | None:
     if isinstance(end.result, ReportedError):
         return end.result.report or None
     return end.result if isinstance(end.result, dict) else None
 
 
-def looks(end: ShadowTestOutcome) -> list[dict[str, Any]]:
+def looks(end: TryEnd) -> list[dict[str, Any]]:
     """
     How the endpoint was while the task looked at it.
 
@@ -350,7 +350,7 @@ def looks(end: ShadowTestOutcome) -> list[dict[str, Any]]:
     return actor.account.truths[actor.endpoint].looks(window, now)
 
 
-def _watched(end: ShadowTestOutcome, report: dict[str, Any]) -> list[Update]:
+def _watched(end: TryEnd, report: dict[str, Any]) -> list[Update]:
     """The updates that the report may be about."""
     actor, target = end.actor, report["endpoint_config_name"]
     updates = [u for u in actor.account.truths[actor.endpoint].updates if u.target == target]
@@ -358,7 +358,7 @@ def _watched(end: ShadowTestOutcome, report: dict[str, Any]) -> list[Update]:
     return updates if anybody_s else [update for update in updates if update.by == actor.who]
 
 
-def _asked_in(end: ShadowTestOutcome) -> bool:
+def _asked_in(end: TryEnd) -> bool:
     return any(update.attempt == end.actor.attempt for update in end.actor.accepted)
 
 

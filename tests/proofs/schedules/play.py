@@ -12,13 +12,13 @@ from hypothesis import note
 from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.engine.faults import Fault
-from tests.conftest import alarm_request
 from tests.proofs.schedules.account import SOMEBODY, Account
-from tests.proofs.schedules.actors import KINDS, Actor, ShadowTestOutcome
+from tests.proofs.schedules.actors import KINDS, Actor, TryEnd
 from tests.proofs.schedules.airflow import Row
 from tests.proofs.schedules.invariants import AT_CALLS, AT_ENDS, AT_REST, report_in
 from tests.proofs.schedules.model import ENDPOINTS, Event, Run, Schedule
 from tests.proofs.schedules.process import wrong_clocks
+from tests.support.churn import alarm_request
 
 # How long nothing has to happen until everything is at rest.
 REST = timedelta(minutes=30)
@@ -87,7 +87,7 @@ class Play:
             actors.append(KINDS[run.kind](self.account, run, who=who, row=row, judge=self._judge))
         return actors
 
-    def _judge(self, end: ShadowTestOutcome) -> None:
+    def _judge(self, end: TryEnd) -> None:
         account, actor, report = self.account, end.actor, report_in(end)
         if isinstance(end.result, Exception):
             account.tell(actor.who, f"fails: {type(end.result).__name__}: {end.result}")

@@ -162,7 +162,7 @@ class Log:
         self.info(text, *args)
 
 
-class ListedStatus:
+class Wire:
     """
     The calls of one process: what they meet, and where the process dies.
 
@@ -269,7 +269,7 @@ class ListedStatus:
 class Client:
     """Looks like boto3's client, in a worker."""
 
-    def __init__(self, line: ListedStatus, sleep: Callable[[float], None]) -> None:
+    def __init__(self, line: Wire, sleep: Callable[[float], None]) -> None:
         self._line = line
         self._sleep = sleep
 
@@ -300,7 +300,7 @@ class Client:
 class AsyncClient:
     """Looks like aiobotocore's, in a triggerer."""
 
-    def __init__(self, line: ListedStatus) -> None:
+    def __init__(self, line: Wire) -> None:
         self._line = line
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -335,7 +335,7 @@ def _operation(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def hook_on(line: ListedStatus, sleep: Callable[[float], None] | None = None) -> GuardrailsHook:
+def hook_on(line: Wire, sleep: Callable[[float], None] | None = None) -> GuardrailsHook:
     """Return the real hook, with the clients' place taken; *sleep* is a worker's."""
 
     @asynccontextmanager

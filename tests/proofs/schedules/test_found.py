@@ -6,28 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.strategies import AllAtOnce, Canary
+from airflow_guardrails.strategies import AllAtOnce
 from tests.proofs.schedules.model import Crash, Event, Run
+from tests.proofs.schedules.plain_runs import update
 from tests.proofs.schedules.play import played
-
-CANARY = Canary(percent=25, bake=timedelta(minutes=5))
-
-
-def update(*, endpoint=0, begins=0, **arguments):
-    """Return what makes a run of the update operator, of plain arguments and these."""
-    plain = {
-        "endpoint_config_name": "v2",
-        "strategy": CANARY,
-        "alarms": ["errors"],
-        "abort_switch": True,
-        "deferrable": False,
-        "max_wait": None,
-        "on_timeout": "fail",
-        "on_kill": "leave",
-        "relaunch": False,
-        "require_alarms_ok": False,
-    }
-    return {"endpoint": endpoint, "begins": begins, "arguments": {**plain, **arguments}}
 
 
 def abort(target=None, *, begins):

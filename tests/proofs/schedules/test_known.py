@@ -8,8 +8,8 @@ import pytest
 
 from airflow_guardrails.strategies import Canary
 from tests.proofs.schedules.model import Crash, Event, Run
+from tests.proofs.schedules.plain_runs import update
 from tests.proofs.schedules.play import played
-from tests.proofs.schedules.test_found import update
 
 LONG = {"strategy": Canary(percent=25, bake=timedelta(minutes=15))}
 ABORTS = {"on_kill": "abort", "on_timeout": "abort"}

@@ -20,7 +20,8 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary
-from tests.conftest import alarm_request, switch_of
+from tests.support.churn import alarm_request, switch_of
+from tests.support.triggers import event_of
 
 SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
@@ -168,16 +169,6 @@ async def test_an_abort_can_be_waited_for_in_the_triggerer(launched, abort, cont
     event = await event_of(deferral.value.trigger, simulated_sleep)
 
     assert operator.execute_complete(context, event=event)["cause"]["kind"] == "abort"
-
-
-async def event_of(trigger, simulated_sleep):
-    revived = type(trigger)(**trigger.serialize()[1])
-
-    async def sleep(seconds):
-        simulated_sleep(seconds)
-
-    revived.sleep, revived.shares = sleep, False
-    return (await anext(revived.run())).payload
 
 
 # Before the launch.

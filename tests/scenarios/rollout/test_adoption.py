@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -25,23 +24,12 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators._launch.intent_store import NOWHERE
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.fakes import TaskState
+from tests.support.simulated import deny
 
 SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
-
-
-class TaskState:
-    """What Airflow 3.3's task state does: keeps JSON over all tries of a task instance."""
-
-    def __init__(self):
-        self._kept = {}
-
-    def get(self, key):
-        return json.loads(self._kept[key]) if key in self._kept else None
-
-    def set(self, key, value):
-        self._kept[key] = json.dumps(value)
 
 
 @pytest.fixture
@@ -140,20 +128,6 @@ def tags_of_the_target(churn):
 
 def foreign_update(churn, config="churn-v2", **arguments):
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName=config, **arguments)
-
-
-def scale(churn, instances=3):
-    churn.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="churn",
-        DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": instances}],
-    )
-
-
-def deny(churn, *operations):
-    for operation in operations:
-        churn.simulator.client.fault(
-            operation, kind="error", code="AccessDeniedException", message="no", status=400, times=None
-        )
 
 
 def between_the_looks(operator, happens):
@@ -283,7 +257,7 @@ def test_it_can_be_success_that_claims_nothing(churn, update, context):
     [
         (lambda churn: foreign_update(churn, churn.config("churn-v3")), "is Updating to churn-v3"),
         (lambda churn: churn.simulator.client.system_update("churn", 300), "is SystemUpdating, "),
-        (scale, "is Updating, "),
+        (lambda churn: churn.scale(3), "is Updating, "),
     ],
     ids=["another update", "system update", "scaling"],
 )
@@ -345,7 +319,7 @@ def test_requests_that_may_not_be_counted_prove_nothing_and_the_error_says_what_
     churn.simulator.client.replay("churn", ["1,2"], per_minute=60)
     ask_and_die(abort_switch=False)
     undo(churn)
-    deny(churn, "GetMetricStatistics")
+    deny(churn.simulator.client, "GetMetricStatistics")
 
     with pytest.raises(LaunchUnknown, match="allow cloudwatch:GetMetricStatistics"):
         update(abort_switch=False).execute(context)
@@ -395,7 +369,7 @@ def test_an_update_that_never_ran_is_not_rolled_back_whatever_happened_since_the
     undone_yesterday(churn)
     mean_it_and_die()
     churn.trip("errors")
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=30)
     churn.alarm("errors")
     asked = churn.calls("UpdateEndpoint")
@@ -610,7 +584,7 @@ def test_an_intent_and_an_endpoint_that_was_scaled_since_are_not_enough_to_tell(
     churn, update, context, mean_it_and_die
 ):
     mean_it_and_die()
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=10)
 
     with pytest.raises(LaunchUnknown):
@@ -646,7 +620,7 @@ DENIED = [("AddTags", "ListTags"), ("AddTags",), ("ListTags",)]
 @pytest.mark.parametrize("denied", DENIED, ids=" and ".join)
 def test_a_task_that_may_not_tag_keeps_its_intent_in_airflow(churn, update, context, launch_and_die, denied):
     context["task_state_store"] = TaskState()
-    deny(churn, *denied)
+    deny(churn.simulator.client, *denied)
     launch_and_die()
     undo(churn, reason="An alarm tripped.")
 
@@ -660,7 +634,7 @@ def test_a_task_that_may_not_tag_keeps_its_intent_in_airflow(churn, update, cont
 
 @pytest.mark.parametrize("denied", DENIED, ids=" and ".join)
 def test_a_task_that_can_keep_its_intent_nowhere_is_warned(churn, update, context, denied):
-    deny(churn, *denied)
+    deny(churn.simulator.client, *denied)
 
     report = update().execute(context)
 
@@ -673,7 +647,7 @@ def test_an_intent_of_another_target_kept_in_airflow_is_not_taken_for_this_one(
     churn, update, context, launch_and_die
 ):
     context["task_state_store"] = TaskState()
-    deny(churn, "AddTags", "ListTags")
+    deny(churn.simulator.client, "AddTags", "ListTags")
     launch_and_die()
     undo(churn, reason="An alarm tripped.")
 
@@ -738,7 +712,7 @@ def test_an_update_that_sagemaker_refuses_withdraws_the_intent(churn, update, co
 
     assert nobody_means_to(intent)
     churn.simulator.client.set_knobs(instance_limit=None)
-    scale(churn)
+    churn.scale(3)
     churn.advance(minutes=10)
     assert update().execute(context)["outcome"] == "Succeeded"
 
@@ -783,7 +757,7 @@ def test_an_update_to_the_target_between_the_two_looks_is_never_taken_for_ours(c
 
 def test_scaling_between_the_two_looks_renews_the_intent(churn, update, context, intent):
     def scale_and_rest():
-        scale(churn)
+        churn.scale(3)
         churn.advance(minutes=10)
 
     scaled = between_the_looks(update(wait_for_completion=False), scale_and_rest)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +16,8 @@ from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.triggers import event_of, executed
 
 SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=50, bake=timedelta(minutes=20), termination_wait=timedelta(minutes=5))
@@ -59,8 +59,7 @@ def blocking(operator, context, simulated_sleep) -> dict[str, Any]:
 
 def deferred(operator, context, simulated_sleep) -> dict[str, Any]:
     operator.deferrable = True
-    trigger = deferral(operator, context)
-    report: dict[str, Any] = operator.execute_complete(context, event=fired(trigger, simulated_sleep))
+    report: dict[str, Any] = asyncio.run(executed(operator, context, simulated_sleep))
     return report
 
 
@@ -68,22 +67,6 @@ def deferral(operator, context):
     with pytest.raises(TaskDeferred) as deferred_to:
         operator.execute(context)
     return deferred_to.value.trigger
-
-
-def fired(trigger, simulated_sleep):
-    """Carry the trigger over as Airflow does, and run it to its event."""
-    _, arguments = trigger.serialize()
-    again = type(trigger)(**json.loads(json.dumps(arguments)))
-
-    async def sleep(seconds: float) -> None:
-        simulated_sleep(seconds)
-
-    async def only_event() -> dict[str, Any]:
-        (event,) = [event.payload async for event in again.run()]
-        return event
-
-    again.sleep, again.shares = sleep, False
-    return asyncio.run(only_event())
 
 
 FOLLOWERS = pytest.mark.parametrize("follower", [blocking, deferred])
@@ -331,7 +314,7 @@ def test_a_restarted_triggerer_judges_on(busy, update, context, simulated_sleep)
     trigger = deferral(update(deferrable=True), context)
     busy.advance(minutes=16)
 
-    report = fired(trigger, simulated_sleep)["report"]
+    report = asyncio.run(event_of(trigger, simulated_sleep))["report"]
 
     assert report["cause"]["kind"] == "judge"
     assert minutes_judged(report) > report["analysis"]["looks"]

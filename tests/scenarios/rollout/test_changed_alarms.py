@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.exceptions import EndpointRolledBack
 from airflow_guardrails.strategies import Canary
-from tests.conftest import alarm_request
+from tests.support.churn import alarm_request
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 

@@ -21,8 +21,10 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.strategies import Canary
-from tests.conftest import switch_of
-from tests.support.airflow_run import WAITING, Run, defer, event_of
+from tests.support.airflow_run import WAITING, Run, defer
+from tests.support.churn import switch_of
+from tests.support.simulated import deny
+from tests.support.triggers import event_of
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 SWITCH = switch_of().alarm_name
@@ -145,19 +147,13 @@ def test_an_update_is_recognised_whenever_sagemaker_names_its_switch_and_without
     churn.simulator.client.set_knobs(last_deployment_config=names_it)
     if tags == "denied":
         for call in ("AddTags", "ListTags"):
-            deny(churn, call, times=None)
+            deny(churn.simulator.client, call, times=None)
     deferred()
     run.mark("update", "failed")
 
     report = conclude().execute(context)
 
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "abort")
-
-
-def deny(churn, operation, *, times=1):
-    churn.simulator.client.fault(
-        operation, kind="error", code="AccessDeniedException", message="not you", status=400, times=times
-    )
 
 
 def test_a_configuration_that_nobody_names_is_found_by_the_updates_own_switch(
@@ -186,12 +182,14 @@ def test_a_throw_that_is_denied_is_in_the_report_and_the_rollout_is_watched(
 ):
     deferred()
     run.mark("update", "failed")
-    deny(churn, "PutMetricData")
+    deny(churn.simulator.client, "PutMetricData", times=1)
 
     report = conclude().execute(context)
 
     assert report["outcome"] == "Succeeded"
-    assert any("rollout is not aborted" in each and "not you" in each for each in report["warnings"])
+    assert any(
+        "rollout is not aborted" in each and "AccessDeniedException" in each for each in report["warnings"]
+    )
 
 
 def test_an_abort_that_is_too_late_is_told_as_such(churn, deferred, run, conclude, context):
@@ -367,7 +365,7 @@ def test_without_tags_a_second_rollout_that_names_another_switch_is_left_alone(
     churn, deferred, update, run, conclude, context
 ):
     for call in ("AddTags", "ListTags"):
-        deny(churn, call, times=None)
+        deny(churn.simulator.client, call, times=None)
     deferred()
     churn.trip("errors")
     churn.advance(minutes=20)
@@ -539,7 +537,7 @@ def test_an_endpoint_that_is_deleted_meanwhile_has_failed(churn, deferred, run, 
 def test_an_endpoint_that_may_not_be_looked_at_ends_the_task_by_name(churn, deferred, run, conclude, context):
     deferred()
     run.mark("update", "failed")
-    deny(churn, "DescribeEndpoint")
+    deny(churn.simulator.client, "DescribeEndpoint", times=1)
 
     with pytest.raises(AccessDenied, match="sagemaker:DescribeEndpoint on endpoint churn"):
         conclude().execute(context)

@@ -38,7 +38,7 @@ CANARY_ON_THE_WIRE = {
 
 
 @dataclass(frozen=True)
-class ShadowTestOutcome:
+class Ending:
     """What happens, in minutes of simulated time after the launch, and what has to be said of it."""
 
     name: str
@@ -78,8 +78,8 @@ def update_to_v3(churn):
 
 
 ENDINGS = [
-    ShadowTestOutcome(name="success", outcome="Succeeded", serves="churn-v2"),
-    ShadowTestOutcome(
+    Ending(name="success", outcome="Succeeded", serves="churn-v2"),
+    Ending(
         name="rollback with a reason",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -89,7 +89,7 @@ ENDINGS = [
         cause="alarm",
         report={"failure_reason": "An alarm tripped."},
     ),
-    ShadowTestOutcome(
+    Ending(
         name="rollback without a reason",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -99,7 +99,7 @@ ENDINGS = [
         cause="alarm",
         report={"failure_reason": None},
     ),
-    ShadowTestOutcome(
+    Ending(
         name="rollback in the final wait",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -107,7 +107,7 @@ ENDINGS = [
         serves="churn-v1",
         cause="alarm",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="rollback that shows RollingBack",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -116,7 +116,7 @@ ENDINGS = [
         serves="churn-v1",
         cause="alarm",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="container that never passes its ping",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -124,13 +124,13 @@ ENDINGS = [
         serves="churn-v1",
         cause="health_check",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="stale first looks, then success",
         outcome="Succeeded",
         before=knobs(describe_lag_seconds=90),
         serves="churn-v2",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="stale first looks, then rollback",
         outcome="RolledBack",
         error=EndpointRolledBack,
@@ -139,19 +139,19 @@ ENDINGS = [
         serves="churn-v1",
         cause="alarm",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="stale looks now and then",
         outcome="Succeeded",
         before=knobs(stale_read_probability=0.4, stale_read_seconds=60),
         serves="churn-v2",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="SystemUpdating in the middle",
         outcome="Succeeded",
         happens=[(6, lambda churn: churn.simulator.client.system_update("churn", 180))],
         serves="churn-v2",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="UpdateRollbackFailed",
         outcome="RollbackFailed",
         error=RollbackFailed,
@@ -159,7 +159,7 @@ ENDINGS = [
         cause="unknown",
         report={"endpoint_status": "UpdateRollbackFailed"},
     ),
-    ShadowTestOutcome(
+    Ending(
         name="Failed without a reason",
         outcome="Failed",
         error=RolloutFailed,
@@ -167,7 +167,7 @@ ENDINGS = [
         cause="unknown",
         report={"endpoint_status": "Failed", "failure_reason": None},
     ),
-    ShadowTestOutcome(
+    Ending(
         name="OutOfService",
         outcome="Failed",
         error=RolloutFailed,
@@ -175,14 +175,14 @@ ENDINGS = [
         cause="unknown",
         report={"endpoint_status": "OutOfService"},
     ),
-    ShadowTestOutcome(
+    Ending(
         name="superseded by the time it ends",
         outcome="Superseded",
         error=RolloutSuperseded,
         before=lambda churn: ends("InService", config=churn.config("churn-v3"))(churn),
         serves="churn-v3",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="superseded in flight",
         outcome="Superseded",
         error=RolloutSuperseded,
@@ -190,13 +190,13 @@ ENDINGS = [
         before=ends("InService", after=285.0),
         happens=[(5, update_to_v3)],
     ),
-    ShadowTestOutcome(
+    Ending(
         name="throttled looks",
         outcome="Succeeded",
         happens=[(0.5, throttle(3)), (8, throttle(5)), (17, throttle(3))],
         serves="churn-v2",
     ),
-    ShadowTestOutcome(
+    Ending(
         name="deleted under way",
         outcome="Failed",
         error=RolloutFailed,
@@ -216,7 +216,7 @@ def plot(churn):
             self.passed = 0.0
             self.due: list[tuple[float, Callable[[Any], None]]] = []
 
-        def begin(self, ending: ShadowTestOutcome) -> None:
+        def begin(self, ending: Ending) -> None:
             self.due = sorted((minute * 60, action) for minute, action in ending.happens)
             if ending.before:
                 ending.before(churn)

@@ -12,17 +12,24 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._base import STOP_AGAIN_AFTER
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
-from tests.conftest import switch_of
+from tests.support.churn import switch_of, switch_state_after
 from tests.support.supervisor import Supervisor, cancelled, held
 
 SWITCH = switch_of().alarm_name
+
+
+@pytest.fixture
+def airflow(monkeypatch, task_instance):
+    """Build a supervisor that answers with what the task has pushed, unless other answers are given."""
+    return lambda state="failed", **more: Supervisor.in_place(
+        monkeypatch, state, **{"xcoms": task_instance.xcoms, **more}
+    )
 
 
 @pytest.fixture
@@ -41,27 +48,10 @@ def deferred(churn, context, guarded_update, simulated_sleep):
     return build
 
 
-@pytest.fixture
-def airflow(monkeypatch, task_instance):
-    """Build a supervisor that answers with what the task has pushed, unless told otherwise."""
-
-    def build(state="failed", **more):
-        supervisor = Supervisor(state, **{"xcoms": task_instance.xcoms, **more})
-        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-        return supervisor
-
-    return build
-
-
 async def cancel(trigger, churn):
     """Cancel it after its first look, and then at every turn of the loop."""
     looks = churn.calls("DescribeEndpoint")
     return await cancelled(trigger, once=lambda: churn.calls("DescribeEndpoint") > looks)
-
-
-def switch_after(churn):
-    churn.advance(seconds=30)
-    return churn.simulator.client.alarm_state(SWITCH)
 
 
 async def test_a_task_marked_failed_aborts_its_rollout(churn, deferred, airflow):
@@ -69,7 +59,7 @@ async def test_a_task_marked_failed_aborts_its_rollout(churn, deferred, airflow)
 
     assert await cancel(deferred(), churn) == []
 
-    assert switch_after(churn) == "ALARM"
+    assert switch_state_after(churn) == "ALARM"
     asked = {(ask.dag_id, *ask.run_ids, *ask.task_ids) for ask in supervisor.kept(GetTaskStates)}
     assert asked == {("deploy", "run", "update")}
     churn.advance(minutes=5)
@@ -83,7 +73,7 @@ async def test_an_answer_that_is_late_is_waited_for_although_the_cancel_comes_ag
 
     airflow("failed", late=late)
     await cancel(deferred(), churn)
-    assert switch_after(churn) == "ALARM"
+    assert switch_state_after(churn) == "ALARM"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +82,7 @@ async def test_an_answer_that_is_late_is_waited_for_although_the_cancel_comes_ag
 async def test_a_task_in_any_other_state_aborts_nothing(churn, deferred, airflow, state, capsys):
     airflow(state)
     await cancel(deferred(), churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
     assert f"Airflow says this task is {state}: nothing is stopped" in capsys.readouterr().out
 
 
@@ -112,7 +102,7 @@ async def test_a_failed_task_whose_deferred_try_is_not_this_one_aborts_nothing(
     trigger = deferred()
     airflow("failed", xcoms={} if mark is None else {"rollout_try": mark})
     await cancel(trigger, churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
     assert f"must say that try 1 is deferred (got {mark!r}): nothing is stopped" in capsys.readouterr().out
 
 
@@ -121,7 +111,7 @@ async def test_a_task_cleared_between_the_first_question_and_the_throw_aborts_no
 ):
     airflow(states=("failed", "queued"))
     await cancel(deferred(), churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
 
 
 async def test_without_an_answer_nothing_is_aborted(churn, deferred, airflow, capsys):
@@ -130,7 +120,7 @@ async def test_without_an_answer_nothing_is_aborted(churn, deferred, airflow, ca
 
     airflow("failed", late=refuse)
     await cancel(deferred(), churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
     assert "RuntimeError: the API server is away): nothing is stopped" in capsys.readouterr().out
 
 
@@ -147,7 +137,7 @@ async def test_a_throw_that_aws_does_not_take_at_first_is_tried_again(churn, def
         "PutMetricData", kind="error", code="ServiceUnavailable", message="busy", status=503, times=2
     )
     await cancel(trigger, churn)
-    assert switch_after(churn) == "ALARM"
+    assert switch_state_after(churn) == "ALARM"
 
 
 async def test_a_throw_that_is_denied_is_told_in_the_log(churn, deferred, airflow, capsys):
@@ -157,7 +147,7 @@ async def test_a_throw_that_is_denied_is_told_in_the_log(churn, deferred, airflo
         "PutMetricData", kind="error", code="AccessDenied", message="not you", status=403, times=1
     )
     await cancel(trigger, churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
     assert "could not be stopped" in (told := capsys.readouterr().out)
     assert "not you" in told
 
@@ -176,14 +166,14 @@ async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow,
         await run.athrow(asyncio.CancelledError)
 
     assert supervisor.kept(GetTaskStates) == []
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
 
 
 async def test_with_leave_nobody_is_asked_and_nothing_aborted(churn, deferred, airflow, task_instance):
     supervisor = airflow("failed")
     await cancel(deferred(on_kill="leave"), churn)
     assert (supervisor.kept(GetTaskStates), supervisor.kept(GetXCom)) == ([], [])
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
     assert "rollout_try" not in task_instance.xcoms
 
 
@@ -213,7 +203,7 @@ async def test_an_update_that_is_over_is_not_aborted(churn, deferred, airflow):
 
     trigger.sleep, trigger.shares = sleep, False
     await cancelled(trigger, once=lambda: bool(slept))
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"
 
 
 async def test_two_copies_of_a_trigger_abort_once_or_twice_with_the_same_end(churn, deferred, airflow):
@@ -221,7 +211,7 @@ async def test_two_copies_of_a_trigger_abort_once_or_twice_with_the_same_end(chu
     one = deferred()
     other = held(SageMakerRolloutTrigger(**one.serialize()[1]))
     await asyncio.gather(cancel(one, churn), cancel(other, churn))
-    assert switch_after(churn) == "ALARM"
+    assert switch_state_after(churn) == "ALARM"
 
 
 # What the worker leaves for it.
@@ -259,4 +249,4 @@ async def test_a_mark_that_cannot_be_written_ends_nothing_and_aborts_nothing(
     )
     airflow("failed")
     await cancel(trigger, churn)
-    assert switch_after(churn) == "OK"
+    assert switch_state_after(churn) == "OK"

@@ -24,7 +24,7 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.links.sagemaker import FACTS_KEY
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 SWITCH = switch_of().alarm_name
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))

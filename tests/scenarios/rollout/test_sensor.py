@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -20,6 +18,8 @@ from airflow_guardrails.exceptions import (
     RolloutTimedOut,
 )
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
+from tests.support.fakes import TaskState
+from tests.support.triggers import executed
 
 ROLLED_BACK_BY_ERRORS = {
     "BlueGreenUpdatePolicy": {
@@ -200,13 +200,6 @@ def test_flags_that_would_hide_a_rollback_are_refused_when_the_dag_is_parsed(wai
         wait(**{flag: True})
 
 
-class TaskState(dict):
-    """Airflow 3.3's task state, as far as it is used."""
-
-    def set(self, key, value):
-        self[key] = json.loads(json.dumps(value))
-
-
 @pytest.fixture
 def reschedule(churn, wait, simulated_sleep, context):
     """Look every 30 simulated seconds, each time with a new sensor, as Airflow does in reschedule mode."""
@@ -238,7 +231,7 @@ def test_another_try_of_a_rescheduled_sensor_starts_anew(churn, reschedule, wait
     context["task_state_store"] = TaskState()
     launch(churn)
     wait(mode="reschedule").poke(context)
-    kept = context["task_state_store"]["airflow_guardrails_watch"]
+    kept = context["task_state_store"].get("airflow_guardrails_watch")
     assert kept["watch"]["seen_in_flight"] is True
     churn.advance(minutes=30)
     launch(churn, "churn-v1")
@@ -349,27 +342,13 @@ async def ending_of(mode, churn, wait, context, simulated_sleep, **arguments):
     sensor = made()
     try:
         if mode == "deferrable":
-            return await deferred(sensor, context, simulated_sleep, now)
+            return await executed(sensor, context, simulated_sleep, now=now)
         while not (done := sensor.poke(context)):
             churn.advance(seconds=30)
             sensor = made() if mode == "reschedule" else sensor
     except AirflowException as error:
         return error
     return done.xcom_value
-
-
-async def deferred(sensor, context, simulated_sleep, now):
-    try:
-        return sensor.execute(context)
-    except TaskDeferred as deferral:
-        trigger = type(deferral.trigger)(**deferral.trigger.serialize()[1])
-
-    async def sleep(seconds):
-        simulated_sleep(seconds)
-
-    trigger.sleep, trigger.now, trigger.shares = sleep, now, False
-    event = (await anext(trigger.run())).payload
-    return sensor.execute_complete(context, event=event)
 
 
 @pytest.mark.proof

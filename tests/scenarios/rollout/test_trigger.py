@@ -14,28 +14,17 @@ from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._state import dump_state
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.triggers import in_simulated_time, only_event
 
 
 @pytest.fixture
 def trigger(simulated_sleep):
     def build(**changes):
         arguments = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"}
-        made = SageMakerRolloutTrigger(**{**arguments, **changes})
-
-        async def sleep(seconds):
-            simulated_sleep(seconds)
-
-        made.sleep, made.shares = sleep, False
-        return made
+        return in_simulated_time(SageMakerRolloutTrigger(**{**arguments, **changes}), simulated_sleep)
 
     return build
-
-
-async def only_event(trigger):
-    events = [event.payload async for event in trigger.run()]
-    assert len(events) == 1
-    return events[0]
 
 
 def test_a_trigger_is_carried_as_plain_json(trigger):
@@ -188,11 +177,6 @@ def deferred(churn, context, simulated_sleep):
 
 
 SWITCH = switch_of().alarm_name
-
-
-def switch_after(churn):
-    churn.advance(seconds=30)
-    return churn.simulator.client.alarm_state(SWITCH)
 
 
 async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(churn, deferred, simulated_sleep):

@@ -243,7 +243,7 @@ def test_an_update_that_never_ran_is_never_said_to_be_rolled_back(task, scaled, 
     dies_at("UpdateEndpoint", Moment.UNSENT)(case)
     assert case.intent is not None
     if scaled:
-        scale(case)
+        case.scale()
     is_undone(case)
 
     end = case.run()
@@ -264,13 +264,6 @@ def undone_before(case: Instance) -> None:
     )
     case.account.advance(hours=4)
     assert case.describe()["FailureReason"] == "An alarm tripped."
-
-
-def scale(case: Instance) -> None:
-    wish = {"VariantName": "All", "DesiredInstanceCount": 3}
-    case.account.world.sagemaker.update_endpoint_weights_and_capacities(
-        {"EndpointName": case.endpoint, "DesiredWeightsAndCapacities": [wish]}
-    )
 
 
 # A lost answer, and reads that lag.

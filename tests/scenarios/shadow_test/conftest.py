@@ -1,4 +1,4 @@
-"""Shadow tests of the endpoint ``churn``: ``trial``, unless told otherwise, whose shadow is ``candidate``."""
+"""The endpoint ``churn``, a second model, and operators that test it as a shadow, in simulated time."""
 
 from __future__ import annotations
 
@@ -7,75 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Churn
-
-NAME = "trial"
-ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-PRODUCTION, SHADOW = "AllTraffic", "candidate"
-
-
-class Lab(Churn):
-    """Short words over boto3 and the simulator's control; nothing of ours makes what is tested here."""
-
-    def request(
-        self, name: str = NAME, *, start: timedelta | None = None, end: timedelta | None = None, **more: Any
-    ) -> dict[str, Any]:
-        """For a test from *start* to *end* after now; if not said, at once and for 7 days."""
-        now, wanted = self.now(), {"StartTime": start, "EndTime": end}
-        schedule = {key: now + after for key, after in wanted.items() if after is not None}
-        shadow = {
-            "ModelName": "churn-candidate",
-            "VariantName": SHADOW,
-            "InfrastructureConfig": {
-                "InfrastructureType": "RealTimeInference",
-                "RealTimeInferenceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2},
-            },
-        }
-        mode = {"ShadowModelVariantName": SHADOW, "SamplingPercentage": 100}
-        return {
-            "Name": name,
-            "Type": "ShadowMode",
-            "RoleArn": ROLE,
-            "EndpointName": "churn",
-            "ModelVariants": [shadow],
-            "ShadowModeConfig": {"SourceModelVariantName": PRODUCTION, "ShadowModelVariants": [mode]},
-            **({"Schedule": schedule} if schedule else {}),
-            **more,
-        }
-
-    def create(self, name: str = NAME, **more: Any) -> str:
-        self.sagemaker.create_inference_experiment(**self.request(name, **more))
-        return name
-
-    def run(self, name: str = NAME, **more: Any) -> str:
-        """Create a test and wait until it is Running."""
-        self.create(name, **more)
-        self.advance(minutes=10)
-        assert self.status(name) == "Running"
-        return name
-
-    def stop(self, name: str = NAME, *, state: str = "Completed", reason: str = "Enough seen") -> None:
-        self.sagemaker.stop_inference_experiment(
-            Name=name,
-            ModelVariantActions={PRODUCTION: "Retain", SHADOW: "Remove"},
-            DesiredState=state,
-            Reason=reason,
-        )
-
-    def script(self, status: str, *, name: str = NAME, **more: Any) -> None:
-        """Let the test end so; see ``SimulatorClient.script_experiment``."""
-        self.simulator.client.script_experiment(name, status=status, **more)
-
-    def replay(self, *, per_minute: float) -> None:
-        """Send requests to the endpoint, so many a simulated minute."""
-        self.simulator.client.replay("churn", ["1,2,3"], per_minute=per_minute)
-
-    def look(self, name: str = NAME) -> dict[str, Any]:
-        answer: dict[str, Any] = self.sagemaker.describe_inference_experiment(Name=name)
-        return answer
-
-    def status(self, name: str = NAME) -> str:
-        return str(self.look(name)["Status"])
+from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
+from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from tests.support.lab import ROLE, Lab, in_simulated_time
 
 
 @pytest.fixture
@@ -85,3 +19,50 @@ def lab(churn):
     container = {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:2"}
     lab.sagemaker.create_model(ModelName="churn-candidate", PrimaryContainer=container, ExecutionRoleArn=ROLE)
     return lab
+
+
+@pytest.fixture
+def candidate(lab):
+    """The endpoint, and a model ``churn-candidate`` beside the one that serves."""
+    return lab
+
+
+@pytest.fixture
+def create(candidate, simulated_sleep):
+    """Build a task that tries ``churn-candidate`` for two hours."""
+
+    def build(**changes: Any) -> SageMakerCreateShadowTestOperator:
+        arguments = {
+            "task_id": "shadow",
+            "name": "churn-trial",
+            "endpoint_name": "churn",
+            "role_arn": ROLE,
+            "shadow_model_name": "churn-candidate",
+            "duration": timedelta(hours=2),
+            "waiter_delay": 300,
+        }
+        operator = SageMakerCreateShadowTestOperator(**{**arguments, **changes})
+        return in_simulated_time(operator, candidate, simulated_sleep)
+
+    return build
+
+
+@pytest.fixture
+def stop(candidate, simulated_sleep):
+    def build(name: str, **changes: Any) -> SageMakerStopShadowTestOperator:
+        arguments = {"task_id": "stop", "name": name, "waiter_delay": 300}
+        operator = SageMakerStopShadowTestOperator(**{**arguments, **changes})
+        return in_simulated_time(operator, candidate, simulated_sleep)
+
+    return build
+
+
+@pytest.fixture
+def experiment(candidate):
+    """Look at an experiment by boto3."""
+
+    def look(name: str) -> dict[str, Any]:
+        answer: dict[str, Any] = candidate.sagemaker.describe_inference_experiment(Name=name)
+        return answer
+
+    return look

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
-from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetTaskStates
 
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
@@ -14,12 +14,7 @@ from tests.support.supervisor import Supervisor, cancelled, held
 
 @pytest.fixture
 def airflow(monkeypatch):
-    def build(state="failed", **more):
-        supervisor = Supervisor(state, **more)
-        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-        return supervisor
-
-    return build
+    return partial(Supervisor.in_place, monkeypatch)
 
 
 def waiting(**changes):

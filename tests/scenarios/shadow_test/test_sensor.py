@@ -17,6 +17,7 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.links.sagemaker import FACTS_KEY
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.tasks.aws_task import AIRFLOW_TIMEOUT_MARGIN
+from tests.support.triggers import executed
 
 MODES = ["poke", "reschedule", "deferrable"]
 HOUR = 3600.0
@@ -43,7 +44,7 @@ def report_in(lab, wait, context, simulated_sleep):
 
     async def in_mode(mode, **arguments):
         if mode == "deferrable":
-            return await deferred(wait(deferrable=True, **arguments), context, simulated_sleep)
+            return await executed(wait(deferrable=True, **arguments), context, simulated_sleep)
         sensor = wait(mode=mode, **arguments)
         while not (done := sensor.poke(context)):
             lab.advance(minutes=5)
@@ -52,20 +53,6 @@ def report_in(lab, wait, context, simulated_sleep):
         return done.xcom_value
 
     return in_mode
-
-
-async def deferred(sensor, context, simulated_sleep):
-    try:
-        return sensor.execute(context)
-    except TaskDeferred as deferral:
-        trigger = type(deferral.trigger)(**deferral.trigger.serialize()[1])
-
-    async def sleep(seconds):
-        simulated_sleep(seconds)
-
-    trigger.sleep, trigger.shares = sleep, False
-    event = (await anext(trigger.run())).payload
-    return sensor.execute_complete(context, event=event)
 
 
 # How a test ends, in all modes.

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk.execution_time.comms import SetXCom, TaskStatesResult
+from airflow.sdk.execution_time.comms import SetXCom
 
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -15,6 +15,9 @@ from airflow_guardrails.triggers._base import FIRE_FLOOR
 from airflow_guardrails.triggers._polling import pool
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
+from tests.support.simulated import deny
+from tests.support.supervisor import Supervisor
+from tests.support.triggers import in_simulated_time, only_event, report_of
 
 
 @pytest.fixture
@@ -22,40 +25,9 @@ def trigger(simulated_sleep):
     """A trigger in simulated time, which looks for itself."""
 
     def build(**changes):
-        made = SageMakerShadowTestTrigger(**{"name": "trial", **changes})
-
-        async def sleep(seconds):
-            simulated_sleep(seconds)
-            await asyncio.sleep(0)
-
-        made.sleep, made.shares = sleep, False
-        return made
+        return in_simulated_time(SageMakerShadowTestTrigger(**{"name": "trial", **changes}), simulated_sleep)
 
     return build
-
-
-async def only_event(trigger):
-    events = [event.payload async for event in trigger.run()]
-    assert len(events) == 1
-    assert json.loads(json.dumps(events[0])) == events[0]
-    return events[0]
-
-
-async def report_of(trigger):
-    event = await only_event(trigger)
-    assert event["error"] is None
-    return event["report"]
-
-
-def deny(lab, operation):
-    lab.simulator.client.fault(
-        operation,
-        kind="error",
-        code="AccessDeniedException",
-        message=f"no {operation}",
-        status=400,
-        times=None,
-    )
 
 
 # What it carries.
@@ -150,7 +122,7 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(lab, trigger):
 
 
 async def test_a_read_that_is_not_allowed_ends_the_watch_with_the_reason(lab, trigger):
-    deny(lab, "DescribeInferenceExperiment")
+    deny(lab.simulator.client, "DescribeInferenceExperiment")
     event = await only_event(trigger())
     assert event["report"]["outcome"] is None
     assert "no DescribeInferenceExperiment" in event["error"]
@@ -214,14 +186,14 @@ async def test_requests_that_cloudwatch_shows_late_are_not_too_few(lab, trigger)
 
 async def test_requests_that_may_not_be_counted_end_the_watch_with_the_reason(lab, trigger):
     lab.run()
-    deny(lab, "GetMetricStatistics")
+    deny(lab.simulator.client, "GetMetricStatistics")
     event = await only_event(trigger(min_requests=100))
     assert "no GetMetricStatistics" in event["error"]
 
 
 async def test_where_nobody_counts_nobody_needs_to_be_allowed_to(lab, trigger):
     lab.run()
-    deny(lab, "GetMetricStatistics")
+    deny(lab.simulator.client, "GetMetricStatistics")
     assert (await report_of(trigger(until="Running")))["outcome"] == "Reached"
 
 
@@ -252,24 +224,8 @@ async def test_in_a_triggerer_it_does_not_fire_before_its_floor(lab, trigger):
 
 @pytest.fixture
 def supervisor(monkeypatch):
-    """Let the triggerer's supervisor say that the task instance is in ``state``, and keep what it is sent."""
-    task_runner = pytest.importorskip("airflow.sdk.execution_time.task_runner")
-
-    class Supervisor:
-        def __init__(self):
-            self.state = "failed"
-            self.messages = []
-
-        async def asend(self, message):
-            self.messages.append(message)
-            return TaskStatesResult(task_states={"run": {"wait": self.state}})
-
-        def kept(self, kind):
-            return [message for message in self.messages if isinstance(message, kind)]
-
-    found = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", found, raising=False)
-    return found
+    """Let Airflow say that the task instance has failed, and keep the messages of the trigger."""
+    return Supervisor.in_place(monkeypatch)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def config(churn):
     """Describe an endpoint configuration; None if there is none."""
 
     def describe(name):
-        if name not in config_names(churn):
+        if name not in churn.config_names():
             return None
         return churn.sagemaker.describe_endpoint_config(EndpointConfigName=name)
 
@@ -88,9 +88,4 @@ def tags(churn, config):
 @pytest.fixture
 def names(churn):
     """The names of all endpoint configurations there are."""
-    return lambda: config_names(churn)
-
-
-def config_names(churn):
-    listed = churn.sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]
-    return sorted(found["EndpointConfigName"] for found in listed)
+    return churn.config_names

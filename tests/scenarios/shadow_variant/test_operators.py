@@ -81,7 +81,8 @@ def test_the_shadow_is_as_the_author_wants_it(add_shadow, config, context):
 
 
 def test_count_and_weight_are_those_of_now_and_not_the_initial_ones(hosting, add_shadow, config, context):
-    scale(hosting, instances=3, weight=2.0)
+    hosting.scale(3, weight=2.0)
+    hosting.advance(minutes=10)
 
     report = add_shadow(sampling_percentage=50).execute(context)
 
@@ -217,7 +218,8 @@ def test_a_retry_uses_what_an_earlier_try_has_made_though_production_has_scaled(
 ):
     make_and_be_refused(hosting, add_shadow, context)
     before = names()
-    scale(hosting, instances=3, weight=2.0)
+    hosting.scale(3, weight=2.0)
+    hosting.advance(minutes=10)
 
     report = add_shadow(sampling_percentage=50).execute(context)
 
@@ -250,7 +252,7 @@ def test_a_configuration_of_another_base_is_not_taken_for_this_tasks(hosting, ad
 
 def test_a_configuration_of_that_name_with_another_shadow_is_an_error(hosting, add_shadow, config, context):
     make_and_be_refused(hosting, add_shadow, context)
-    (name,) = [found for found in config_names(hosting) if found.startswith("churn-shadow")]
+    (name,) = [found for found in hosting.config_names() if found.startswith("churn-shadow")]
     made = config(name)
     hosting.sagemaker.delete_endpoint_config(EndpointConfigName=name)
     shadow = {**shadow_of(made), "ModelName": "churn", "InitialVariantWeight": 0.75}
@@ -265,13 +267,6 @@ def test_a_configuration_of_that_name_with_another_shadow_is_an_error(hosting, a
 
     assert "shadow.ModelName is 'churn' instead of 'candidate'" in str(caught.value)
     assert "shadow's part of the requests is 0.75 instead of 0.5" in str(caught.value)
-
-
-def config_names(hosting):
-    return [
-        found["EndpointConfigName"]
-        for found in hosting.sagemaker.list_endpoint_configs(MaxResults=100)["EndpointConfigs"]
-    ]
 
 
 @pytest.mark.parametrize("fault", ["lose", "error"])
@@ -767,16 +762,6 @@ def test_the_endpoint_and_every_alarm_have_a_link(add_shadow):
 
 
 # What the tests need.
-
-
-def scale(hosting, *, instances, weight):
-    hosting.sagemaker.update_endpoint_weights_and_capacities(
-        EndpointName="churn",
-        DesiredWeightsAndCapacities=[
-            {"VariantName": "AllTraffic", "DesiredInstanceCount": instances, "DesiredWeight": weight}
-        ],
-    )
-    hosting.advance(minutes=10)
 
 
 def serve(hosting, name):

@@ -1,16 +1,21 @@
-"""botocore's own model of CloudWatch, which requests and answers are held to."""
+"""botocore's own models of SageMaker and CloudWatch, which requests and answers are compared with."""
 
 from __future__ import annotations
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
+
+from tests.support.service_models import service_model
 
 
 @pytest.fixture(scope="session")
 def cloudwatch():
-    return ServiceModel(Loader().load_service_model("cloudwatch", "service-2"), "cloudwatch")
+    return service_model("cloudwatch")
+
+
+@pytest.fixture(scope="session")
+def sagemaker():
+    return service_model("sagemaker")
 
 
 @pytest.fixture

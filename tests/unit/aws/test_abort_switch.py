@@ -11,7 +11,7 @@ from airflow_guardrails.aws.abort_switch import (
     switch_target,
 )
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, AbortSwitch
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 SWITCH = switch_of()
 DEFINITION = switch_definition(SWITCH)

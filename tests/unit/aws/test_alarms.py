@@ -43,10 +43,6 @@ def moved(new, *, name="errors", at=TEN, reason=CROSSED, **members):
     }
 
 
-def test_every_state_botocore_knows_is_known(cloudwatch):
-    assert {state.value for state in AlarmState} == set(cloudwatch.shape_for("StateValue").enum)
-
-
 # What is asked for.
 
 

@@ -6,8 +6,6 @@ import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.parsers import JSONParser
 from botocore.validate import ParamValidator
 
@@ -19,9 +17,7 @@ from airflow_guardrails.aws.endpoint import (
 )
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.state import OUTCOME_BY_STATUS
 from airflow_guardrails.domain.snapshots.endpoint import (
-    IN_FLIGHT,
     EndpointStatus,
     ListedEndpoint,
     MissingEndpoint,
@@ -38,11 +34,6 @@ BAKING = (
     "Baking for 600 seconds (TerminationWaitInSeconds) with traffic enabled on canary capacity of "
     "1 instance(s)."
 )
-
-
-@pytest.fixture(scope="session")
-def sagemaker():
-    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 @pytest.fixture
@@ -84,16 +75,6 @@ def published_canary(wire):
 
 
 # Words that SageMaker says.
-
-
-def test_every_status_botocore_knows_has_exactly_one_row(sagemaker):
-    rows = [*IN_FLIGHT, *OUTCOME_BY_STATUS, EndpointStatus.IN_SERVICE]
-
-    assert sorted(status.value for status in rows) == sorted(sagemaker.shape_for("EndpointStatus").enum)
-
-
-def test_every_status_of_a_variant_is_a_stage(sagemaker):
-    assert {stage.value for stage in Stage} == set(sagemaker.shape_for("VariantStatus").enum)
 
 
 @pytest.mark.parametrize("status", ["Hibernating", "IN_SERVICE", "inservice", ""])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.parsers import JSONParser
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
@@ -28,9 +26,8 @@ SERVERLESS = {
 
 
 @pytest.fixture(scope="module")
-def shape():
-    model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
-    return model.operation_model("DescribeEndpointConfig").output_shape
+def shape(sagemaker):
+    return sagemaker.operation_model("DescribeEndpointConfig").output_shape
 
 
 @pytest.fixture

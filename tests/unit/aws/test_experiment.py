@@ -7,8 +7,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.parsers import JSONParser
 from botocore.validate import ParamValidator
 
@@ -26,7 +24,6 @@ from airflow_guardrails.domain.shadow.eligibility import Production
 from airflow_guardrails.domain.shadow.spec import ShadowTest, ShadowVariant
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.experiment import (
-    PHASE_BY_STATUS,
     CaptureStorage,
     ExperimentStatus,
     ListedExperiment,
@@ -44,11 +41,6 @@ STORAGE = CaptureStorage(
     csv_content_types=("text/csv",),
     json_content_types=("application/json",),
 )
-
-
-@pytest.fixture(scope="session")
-def sagemaker():
-    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 @pytest.fixture
@@ -113,22 +105,6 @@ def mode(*shadows):
 
 
 # Words that SageMaker says.
-
-
-def test_every_status_botocore_knows_has_exactly_one_row(sagemaker):
-    known = sagemaker.shape_for("InferenceExperimentStatus").enum
-    assert sorted(status.value for status in PHASE_BY_STATUS) == sorted(known)
-    assert {status.value for status in ExperimentStatus} == set(known)
-
-
-def test_the_states_a_stop_can_ask_for_are_those_that_are_over(sagemaker):
-    over = {status.value for status, phase in PHASE_BY_STATUS.items() if phase.over}
-    assert set(sagemaker.shape_for("InferenceExperimentStopDesiredState").enum) == over
-
-
-def test_every_action_is_one_that_botocore_knows(sagemaker):
-    known = set(sagemaker.shape_for("ModelVariantAction").enum)
-    assert {action.of_production for action in Action} | {action.of_shadow for action in Action} <= known
 
 
 @pytest.mark.parametrize("status", ["Failed", "RUNNING", "running", ""])

@@ -38,8 +38,9 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatu
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus
 from airflow_guardrails.rules import DEFAULT_RULES
 from airflow_guardrails.strategies import Canary
-from tests.conftest import START, model_request
-from tests.scenarios.shadow_test.conftest import Lab
+from tests.support.churn import model_request
+from tests.support.lab import Lab
+from tests.support.simulated import START
 
 GONE = object()
 NAIVE = datetime(2026, 3, 2, 9, 59, tzinfo=timezone.utc).replace(tzinfo=None)

@@ -6,8 +6,6 @@ from datetime import datetime, timezone
 
 import pytest
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from airflow_guardrails.aws.shadow_variant import (
@@ -34,11 +32,6 @@ PRODUCTION = {
     "InitialInstanceCount": 2,
     "InitialVariantWeight": 1.0,
 }
-
-
-@pytest.fixture(scope="module")
-def sagemaker():
-    return ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
 
 
 @pytest.fixture(scope="module")

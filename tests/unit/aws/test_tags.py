@@ -7,8 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,9 +21,8 @@ WHOLE = replace(INTENT, accepted_at=TEN + timedelta(minutes=2), started_at=TEN +
 
 
 @pytest.fixture(scope="module")
-def tag_shape():
-    model = ServiceModel(Loader().load_service_model("sagemaker", "service-2"), "sagemaker")
-    return model.shape_for("Tag")
+def tag_shape(sagemaker):
+    return sagemaker.shape_for("Tag")
 
 
 def offsets():

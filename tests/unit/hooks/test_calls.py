@@ -34,8 +34,9 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.world import Simulation
 from airflow_guardrails.strategies import Canary
-from tests.conftest import START, connection_to, forget_masked_secrets, switch_of
-from tests.scenarios.shadow_test.conftest import PRODUCTION, ROLE, SHADOW, Lab
+from tests.support.churn import switch_of
+from tests.support.lab import PRODUCTION, ROLE, SHADOW, Lab
+from tests.support.simulated import START, connection_to, forget_masked_secrets
 
 FORMS = ("blocking", "awaited")
 

@@ -22,7 +22,7 @@ from airflow_guardrails.domain.effects import (
 from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment
 from airflow_guardrails.domain.snapshots.abort_switch import RESET
 from airflow_guardrails.hooks._effects import run_effects, run_effects_async
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 START, END = (
     datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),

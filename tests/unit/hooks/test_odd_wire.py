@@ -14,7 +14,7 @@ import pytest
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer, is_passing
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
-from tests.conftest import connection_to, forget_masked_secrets
+from tests.support.simulated import connection_to, forget_masked_secrets
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 DATE = "Mon, 02 Mar 2026 10:00:00 GMT"

@@ -6,14 +6,12 @@ import json
 from dataclasses import fields, replace
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
-from airflow_guardrails.domain.preflight.findings import Code
 from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
@@ -22,7 +20,7 @@ from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, MissingEndpoint, Stage
 from airflow_guardrails.rules import MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
-from airflow_guardrails.triggers._state import VERSION, dump_state, load_state
+from airflow_guardrails.triggers._state import dump_state, load_state
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 TEN_MINUTES = timedelta(minutes=10)
@@ -166,119 +164,3 @@ def test_words_are_recalled_as_the_enums_they_are_compared_with_by_identity():
     assert watch.rollout.status_before is EndpointStatus.IN_SERVICE
     assert watch.stages[0].stage is Stage.BAKING
     assert watch.suspected is Outcome.ROLLED_BACK
-
-
-# What an older release has written down
-
-VERSION_1 = json.loads("""
-{
-  "rollout": {
-    "endpoint_name": "churn", "target": "churn-v2", "previous": "churn-v1",
-    "launched_at": "2026-03-02T10:00:00+00:00", "status_before": "InService",
-    "guardrails": {
-      "BlueGreenUpdatePolicy": {
-        "TrafficRoutingConfiguration": {
-          "Type": "CANARY", "WaitIntervalInSeconds": 600,
-          "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 25}
-        },
-        "TerminationWaitInSeconds": 0
-      },
-      "AutoRollbackConfiguration": {
-        "Alarms": [{"AlarmName": "errors"}, {"AlarmName": "airflow-guardrails-abort-88b2072e3e17"}]
-      }
-    },
-    "grace": 120.0, "max_wait": 5400.0, "adopted": null
-  },
-  "seen_in_flight": true,
-  "first_look_at": "2026-03-02T10:00:01+00:00",
-  "started_at": "2026-03-02T10:00:00.500000+00:00",
-  "stages": [
-    {"stage": "Creating", "at": "2026-03-02T10:00:01+00:00", "instances": 0, "desired_instances": 4}
-  ],
-  "stages_complete": true,
-  "rollback_alarms": ["errors", "airflow-guardrails-abort-88b2072e3e17"],
-  "timed_out": false, "unanswered": false, "warnings": ["noted"],
-  "findings": [{"code": "only_switch", "severity": "warning", "text": "t", "fix": "f"}],
-  "suspected": null,
-  "analysis": {
-    "rules": [{
-      "metric": "Invocation5XXErrors", "stat": "Sum", "margin": 0.05, "direction": "increase",
-      "critical": false, "on_missing": "inconclusive", "min_requests": 100, "min_minutes": 5,
-      "namespace": "AWS/SageMaker", "dimensions": {}
-    }],
-    "every": 60.0, "warm_up": 120.0, "alpha": 0.05, "observe_only": false, "on_inconclusive": "hold",
-    "judge": "intervals"
-  }
-}
-""")
-
-
-def test_what_the_release_before_has_written_is_read():
-    watch = load_state(VERSION_1)
-    shared_switch = "airflow-guardrails-abort-88b2072e3e17"
-    canary = Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES), alarms=("errors", shared_switch))
-    assert watch.rollout == Rollout(
-        endpoint_name="churn",
-        target="churn-v2",
-        previous="churn-v1",
-        launched_at=TEN,
-        started_at=TEN + timedelta(milliseconds=500),
-        status_before=EndpointStatus.IN_SERVICE,
-        guardrails=canary,
-        max_wait=timedelta(minutes=90),
-    )
-    creating = StageChange(
-        stage=Stage.CREATING, at=TEN + timedelta(seconds=1), instances=0, desired_instances=4
-    )
-    assert (watch.stages, watch.seen_in_flight, watch.warnings) == ((creating,), True, ("noted",))
-    assert [finding.code for finding in watch.findings] == [Code.ONLY_SWITCH]
-    assert watch.analysis.wish.rules[0].metric == "Invocation5XXErrors"
-
-
-def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
-    """Its switch was that of the endpoint: thrown late, it would stop whatever runs by then."""
-    watch = load_state(VERSION_1)
-    assert (watch.switch, watch.may_abort) == (None, False)
-
-
-@pytest.mark.parametrize("key", ["findings", "analysis"])
-def test_what_releases_before_that_did_not_write_is_not_missed(key):
-    watch = load_state({name: value for name, value in VERSION_1.items() if name != key})
-    assert not getattr(watch, key)
-    assert watch.rollout == load_state(VERSION_1).rollout
-
-
-def test_what_was_read_of_an_older_release_is_written_as_this_one_does():
-    memory = dump_state(load_state(VERSION_1))
-    assert memory["version"] == VERSION == 2
-    assert load_state(memory) == load_state(VERSION_1)
-
-
-@pytest.mark.parametrize("code", ["never_heard_of", "", None, 7])
-def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
-    other = {**VERSION_1["findings"][0], "code": code}
-    watch = load_state({**VERSION_1, "findings": [other, *VERSION_1["findings"]]})
-    assert watch.findings == load_state(VERSION_1).findings
-
-
-def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
-    memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
-    watch = load_state({**VERSION_1, "analysis": memory})
-    ours = replace(load_state(VERSION_1).analysis.wish, every=timedelta(minutes=5))
-    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
-    assert "judge" not in dump_state(watch)["analysis"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"of_another_release": 1}, {"warm_up": 1e9}, {"rules": []}, {"alpha": "0.05"}],
-    ids=str,
-)
-def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
-    watch = load_state({**VERSION_1, "analysis": {**VERSION_1["analysis"], **change}})
-    assert watch.analysis is None
-    noted, warning = watch.warnings
-    assert noted == "noted"
-    assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
-    assert next(iter(change)) in warning
-    assert watch.rollout == load_state(VERSION_1).rollout

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import fields
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from airflow_guardrails.domain.canary.config import (
-    METRICS_LAG,
     CanaryAnalysis,
     InvalidAnalysis,
     OnInconclusive,
 )
 from airflow_guardrails.domain.canary.schedule import Bake, comparison, last_chance
 from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule, OnMissing
-from airflow_guardrails.domain.preflight.findings import Code
-from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
 LATENCY = MetricRule("ModelLatency", margin="10%")
@@ -211,33 +205,3 @@ def test_a_wait_behind_the_bakes_gives_time_back():
     assert canary.within(skip=minutes(2), reserve=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
     assert canary.within(skip=minutes(2), reserve=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)
     assert canary.within(skip=minutes(10), reserve=minutes(0)) == ()
-
-
-# What docs/analysis.md tells.
-
-TEXT = (Path(__file__).parents[4] / "docs" / "analysis.md").read_text()
-
-
-def first_column(title):
-    section = TEXT.partition(title)[2].partition("\n## ")[0]
-    return re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-
-
-def test_the_page_names_every_argument_and_its_default():
-    arguments = [field.name for field in fields(CanaryAnalysis)]
-
-    assert first_column("# Comparing") == arguments
-    default = CanaryAnalysis()
-    assert (default.every, default.warm_up, default.alpha) == (minutes(1), minutes(2), 0.05)
-    assert (default.observe_only, default.holds) == (False, True)
-    assert METRICS_LAG.total_seconds() == 180
-
-
-def test_the_page_names_every_field_of_the_report_in_its_order():
-    assert first_column("\n## In the report") == list(Analysis(wish=CanaryAnalysis()).as_dict())
-
-
-def test_the_page_names_every_finding():
-    codes = [code.value for code in Code if code.value.startswith("analysis_")]
-
-    assert first_column("\n## How long to bake") == codes

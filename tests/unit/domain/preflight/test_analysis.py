@@ -14,7 +14,7 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.findings import Code, Severity
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
-from tests.unit.domain.preflight.test_preflight import (
+from tests.support.preflight import (
     OLD,
     SWITCH,
     asked,

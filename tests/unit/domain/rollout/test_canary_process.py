@@ -2,189 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.effects import (
     DescribeAlarmHistory,
-    DescribeAlarms,
-    DescribeEndpoint,
     GetMetricData,
     LogMessage,
     NoResponse,
     SetAbortSwitch,
-    Sleep,
     WaitForChange,
 )
 from airflow_guardrails.domain.judge.evidence import HISTORY
-from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
-from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
 from airflow_guardrails.domain.rollout.report import reported_outcome
-from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
-from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
-    Endpoint,
     EndpointStatus,
-    PendingDeployment,
-    Stage,
-    Variant,
-    VariantStage,
 )
-from tests.conftest import switch_of
+from tests.support.canary_update import (
+    ALL_ON,
+    GO_ON,
+    HOLD,
+    OBSERVE,
+    OVER,
+    RULE,
+    SWITCH,
+    TRAFFIC_ON,
+    Update,
+    thrown_before,
+    tripped,
+    watch,
+)
+from tests.support.rollouts import LAUNCH, after
 
-LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-SWITCH = switch_of()
 THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
-# Counts need no blocks: each minute has as many requests as it takes.
-RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)
-HOLD = CanaryAnalysis(rules=[RULE], warm_up=0)
-GO_ON = replace(HOLD, on_inconclusive="continue")
-OBSERVE = replace(HOLD, observe_only=True)
-# 600 s until the traffic is on, then two bakes of 20 and 5 minutes.
-CANARY = Canary(percent=25, bake=timedelta(minutes=20), termination_wait=timedelta(minutes=5))
-TRAFFIC_ON, ALL_ON, OVER = 600, 600 + 1200, 600 + 1500
-
-
-def watch(analysis=HOLD, *, strategy=CANARY, **facts):
-    guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
-    known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
-    rollout = Rollout(endpoint_name="churn", target="v2", **known)
-    return RolloutState(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
-
-
-@dataclass
-class Update:
-    """
-    Plays an update by its schedule; what throws the switch within a bake is rolled back by the next look.
-
-    *errors* is the part of the new fleet's requests that fail; *lived*: for how long both configurations have
-    served before, and failed in everything; else the old one has, and never failed.
-    """
-
-    errors: float = 0.0
-    requests: float = 400.0
-    lived: float = 0.0
-    silent: NoResponse | None = None
-    deaf: bool = False
-    switch: object = None
-    strategy: Canary = CANARY
-    passed: float = 0.0
-    thrown_at: float | None = None
-    asked: list = field(default_factory=list)
-
-    def follow(self, watched, *, every=30.0, **more):
-        policy = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
-        steps, answer = wait_until_finished(watched, policy), None
-        while True:
-            try:
-                ask = steps.send(answer)
-            except StopIteration as end:
-                _, report = end.value
-                return report
-            self.asked.append(ask)
-            answer = self.answer(ask)
-
-    def answer(self, ask):
-        match ask:
-            case DescribeEndpoint():
-                return self.look()
-            case GetMetricData():
-                return self.silent or self.series(ask)
-            case SetAbortSwitch(_, value):
-                if value == THROWN and self.switch is None:
-                    self.thrown_at = self.passed
-                return self.switch
-            case Sleep(seconds) | WaitForChange(seconds=seconds):
-                self.passed += seconds
-            case DescribeAlarmHistory():
-                return () if self.thrown_at is None else (tripped(SWITCH.alarm_name, self.thrown_at),)
-            case DescribeAlarms():
-                return ()
-        return None
-
-    def look(self):
-        if self.thrown_at is not None and not self.deaf:
-            return in_service(self.passed, "v1")
-        return self.standing(self.passed)
-
-    def standing(self, passed):
-        if passed < TRAFFIC_ON:
-            return flying(passed, Stage.CREATING, since=1, instances=0)
-        if passed < ALL_ON:
-            return flying(passed, Stage.BAKING, since=TRAFFIC_ON, instances=1)
-        if passed < OVER:
-            return flying(passed, Stage.BAKING, since=ALL_ON, instances=4)
-        return in_service(passed, "v2")
-
-    def series(self, ask):
-        return {query: self.points(query, ask) for query in ask.queries}
-
-    def points(self, query, ask):
-        new = dict(query.dimensions).get("EndpointConfigName") == "v2"
-        first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
-        value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
-        served = {at(second): value for second in range(first, last, 60) if self.requests}
-        before = {at(-second): 400.0 for second in range(60, int(self.lived), 60)}
-        if not (self.lived or new):
-            before = {at(-second): value for second in range(60, 3600, 60) if self.requests}
-        return {m: value for m, value in {**before, **served}.items() if ask.start <= m < ask.end}
-
-    def of(self, kind):
-        return [ask for ask in self.asked if isinstance(ask, kind)]
-
-    @property
-    def said(self):
-        return [ask.sentence for ask in self.of(LogMessage)]
-
-    @property
-    def switched(self):
-        return [ask.value for ask in self.of(SetAbortSwitch)]
-
-
-def tripped(name, seconds):
-    return AlarmTransition(name=name, state=AlarmState.ALARM, at=at(seconds), reason="1 >= 1")
-
-
-def at(seconds):
-    return LAUNCH + timedelta(seconds=seconds)
-
-
-def flying(seconds, stage, *, since, instances):
-    fleet = Variant(
-        name="All",
-        instances=instances,
-        desired_instances=4,
-        stages=(VariantStage(stage=stage, since=at(since)),),
-    )
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.UPDATING,
-        seen_at=at(seconds),
-        endpoint_config_name="v1",
-        last_modified_at=at(1),
-        pending=PendingDeployment(endpoint_config_name="v2", started_at=at(1), variants=(fleet,)),
-    )
-
-
-def in_service(seconds, serves):
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.IN_SERVICE,
-        seen_at=at(seconds),
-        endpoint_config_name=serves,
-        last_modified_at=at(seconds - 5),
-        variants=(Variant(name="All", instances=4, desired_instances=4),),
-    )
 
 
 def moment(report, name):
@@ -252,21 +109,13 @@ def test_a_rollback_by_another_alarm_is_that_alarms():
 def test_the_rollback_is_waited_for_however_little_time_was_left():
     update = Update(errors=0.3, deaf=True)
 
-    report = update.follow(watch(deadline=at(1000)), every=50.0)
+    report = update.follow(watch(deadline=after(1000)), every=50.0)
 
     assert report["outcome"] == "Succeeded"
     assert update.passed < 1000 + ABORTING.total_seconds()
 
 
 # Whoever has thrown it may have been restarted since.
-
-
-def thrown_before(update, watched, *, at_second=ALL_ON - 120):
-    """Begin to watch when the switch was thrown already, and the endpoint rolled back."""
-    update.passed = update.thrown_at = at_second
-    update.passed += 300
-    rollout = replace(watched.rollout, started_at=at(1))
-    return update.follow(replace(watched, rollout=rollout, seen_in_flight=True))
 
 
 def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_thrown():
@@ -278,8 +127,8 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(GetMetricData)
-    assert asked.start == at(1) - HISTORY
-    assert asked.end < at(update.thrown_at)
+    assert asked.start == after(1) - HISTORY
+    assert asked.end < after(update.thrown_at)
 
 
 @pytest.mark.parametrize("update", [Update(), Update(requests=0), Update(errors=0.3, silent=THROTTLED)])
@@ -545,8 +394,8 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - HISTORY}
-    assert min(ends) >= at(TRAFFIC_ON - 240)
+    assert {ask.start for ask in update.of(GetMetricData)} == {after(1) - HISTORY}
+    assert min(ends) >= after(TRAFFIC_ON - 240)
 
 
 def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
@@ -583,7 +432,7 @@ def test_a_verdict_is_said_once():
 
 def test_after_the_time_was_up_nothing_is_judged():
     update = Update(errors=0.3, deaf=True)
-    report = update.follow(watch(deadline=at(500)), on_timeout=TimeoutAction.ABORT)
+    report = update.follow(watch(deadline=after(500)), on_timeout=TimeoutAction.ABORT)
 
     assert update.of(GetMetricData) == []
     assert report["outcome"] == "Succeeded"

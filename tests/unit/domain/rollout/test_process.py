@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from itertools import chain, repeat
 
 import pytest
@@ -31,49 +31,18 @@ from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
-    Endpoint,
     EndpointStatus,
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    Variant,
-    VariantStage,
 )
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.rollouts import LAUNCH, after, flying, in_service
 
-LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 OK = Alarm(name="errors", state=AlarmState.OK)
 SWITCH = switch_of()
-
-
-def after(seconds):
-    return LAUNCH + timedelta(seconds=seconds)
-
-
-def in_service(seconds, serves="v1", **more):
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.IN_SERVICE,
-        seen_at=after(seconds),
-        endpoint_config_name=serves,
-        last_modified_at=after(seconds - 5),
-        **more,
-    )
-
-
-def flying(seconds, stage=Stage.CREATING, *, since=1, instances=0, **more):
-    mark = VariantStage(stage=stage, since=after(since))
-    fleet = Variant(name="AllTraffic", instances=instances, desired_instances=4, stages=(mark,))
-    return Endpoint(
-        name="churn",
-        status=EndpointStatus.UPDATING,
-        seen_at=after(seconds),
-        endpoint_config_name="v1",
-        pending=PendingDeployment(endpoint_config_name="v2", started_at=after(1), variants=(fleet,)),
-        **more,
-    )
 
 
 def launched(*alarms, **facts):

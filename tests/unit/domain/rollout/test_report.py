@@ -15,7 +15,7 @@ from airflow_guardrails.domain.rollout.report import Cause, rollout_report
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, MissingEndpoint, Stage
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 
 START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 END = START + timedelta(minutes=12, milliseconds=250)

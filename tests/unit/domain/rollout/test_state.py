@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -24,15 +24,11 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     Variant,
     VariantStage,
 )
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.rollouts import LAUNCH, after
 
-LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 LONG_AGO = LAUNCH - timedelta(days=30)
 HIDDEN, SHOWN = EndpointStatus.UPDATING, EndpointStatus.ROLLING_BACK
-
-
-def after(seconds):
-    return LAUNCH + timedelta(seconds=seconds)
 
 
 def look(seconds, status="InService", *, serves="v1", pending=None, modified=None, stage=None, **more):

@@ -15,28 +15,16 @@ from airflow_guardrails.domain.shadow.evidence import (
     queries_of,
     read_from,
 )
-from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus
 from airflow_guardrails.rules import MetricRule
+from tests.support.experiments import experiment
 
 STARTS = datetime(2026, 3, 2, 10, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
 LATENCY, ERRORS = MetricRule("ModelLatency", margin="10%"), MetricRule("Invocation5XXErrors", stat="Sum")
 
 
-def experiment(*, starts=STARTS, seen=STARTS + timedelta(hours=1)):
-    return Experiment(
-        name="trial",
-        arn="arn",
-        status=ExperimentStatus.RUNNING,
-        seen_at=seen,
-        endpoint_name="churn",
-        role_arn="role",
-        variants=(),
-        production_name="live",
-        shadow_name="shadow",
-        sampling_percentage=100,
-        starts_at=starts,
-    )
+def running(*, starts=STARTS, seen=STARTS + timedelta(hours=1)):
+    return experiment(starts_at=starts, seen_at=seen)
 
 
 def minutes(first, last, value=100.0):
@@ -54,7 +42,7 @@ def answers(trial, *, live, shadow, without=()):
 
 
 def test_productions_minutes_before_the_trial_are_its_history():
-    trial = experiment()
+    trial = running()
     series = answers(trial, live=minutes(-90, 60, 7.0), shadow=minutes(0, 60, 8.0))
 
     history = evidence_of(trial, [LATENCY, ERRORS], series).history
@@ -64,7 +52,7 @@ def test_productions_minutes_before_the_trial_are_its_history():
 
 
 def test_nothing_of_the_history_is_compared():
-    trial = experiment()
+    trial = running()
     before = answers(trial, live=minutes(-90, 60), shadow=minutes(-90, 60))
     without = answers(trial, live=minutes(0, 60), shadow=minutes(0, 60))
 
@@ -76,28 +64,28 @@ def test_nothing_of_the_history_is_compared():
 
 
 def test_without_a_past_of_production_there_is_no_history():
-    trial = experiment()
+    trial = running()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(0, 60))
 
     assert evidence_of(trial, [LATENCY, ERRORS], series).history == History()
 
 
 def test_a_past_of_the_shadows_name_is_no_history():
-    trial = experiment()
+    trial = running()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(-90, 60))
 
     assert evidence_of(trial, [LATENCY, ERRORS], series).history == History()
 
 
 def test_a_metric_that_production_never_had_has_no_history():
-    trial = experiment()
+    trial = running()
     series = answers(trial, live=minutes(-90, 60), shadow=minutes(0, 60), without={"Invocation5XXErrors"})
 
     assert set(evidence_of(trial, [LATENCY, ERRORS], series).history.metrics) == {LATENCY}
 
 
 def test_a_minute_in_which_the_trial_began_is_neither_history_nor_compared():
-    trial = experiment(starts=STARTS + timedelta(seconds=20))
+    trial = running(starts=STARTS + timedelta(seconds=20))
     series = answers(trial, live=minutes(-5, 60), shadow=minutes(0, 60))
 
     evidence = evidence_of(trial, [LATENCY], series)
@@ -107,7 +95,7 @@ def test_a_minute_in_which_the_trial_began_is_neither_history_nor_compared():
 
 
 def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
-    trial = experiment()
+    trial = running()
     series = answers(trial, live=minutes(-5, 60), shadow=minutes(8, 60))
 
     evidence = evidence_of(trial, [LATENCY], series)
@@ -128,7 +116,7 @@ def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
     ],
 )
 def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy, first):
-    assert judged_span(experiment(), busy) == Span(start=STARTS + first, end=STARTS + timedelta(hours=1))
+    assert judged_span(running(), busy) == Span(start=STARTS + first, end=STARTS + timedelta(hours=1))
 
 
 @pytest.mark.parametrize(
@@ -142,13 +130,13 @@ def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy,
     ],
 )
 def test_history_is_read_as_long_as_cloudwatch_has_its_minutes(age, before):
-    trial = experiment(seen=STARTS + age)
+    trial = running(seen=STARTS + age)
 
     assert read_from(trial) == STARTS - before
 
 
 def test_periods_of_five_minutes_are_no_history():
-    trial = experiment(starts=STARTS + 3 * MINUTE, seen=STARTS + timedelta(days=20))
+    trial = running(starts=STARTS + 3 * MINUTE, seen=STARTS + timedelta(days=20))
     periods = {STARTS + 5 * after * MINUTE: 500.0 for after in range(-12, 12)}
     series = answers(trial, live=periods, shadow=periods)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from itertools import chain, repeat
 
 import pytest
@@ -18,35 +18,24 @@ from airflow_guardrails.domain.shadow.process import (
     observe_test,
 )
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
-from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, MissingExperiment
+from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, MissingExperiment
+from tests.support.experiments import TEN, after, experiment
 
-TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 CREATED, STARTING = ExperimentStatus.CREATED, ExperimentStatus.STARTING
 RUNNING, UPDATING = ExperimentStatus.RUNNING, ExperimentStatus.UPDATING
 COMPLETED, CANCELLED = ExperimentStatus.COMPLETED, ExperimentStatus.CANCELLED
 
 
-def after(minutes):
-    return TEN + timedelta(minutes=minutes)
-
-
-def seen(status, minutes=30.0, **facts):
+def seen(status, minutes=30.0, **changes):
     known = {
-        "name": "trial",
-        "arn": "arn:aws:sagemaker:us-east-1:123456789012:inference-experiment/trial",
-        "status": status,
         "seen_at": after(minutes),
-        "endpoint_name": "churn",
-        "role_arn": "arn:aws:iam::123456789012:role/churn",
         "variants": (),
-        "production_name": "live",
         "shadow_name": "candidate",
-        "sampling_percentage": 100,
         "starts_at": TEN,
         "last_modified_at": TEN,
     }
-    return Experiment(**{**known, **facts})
+    return experiment(status=status, **{**known, **changes})
 
 
 @dataclass

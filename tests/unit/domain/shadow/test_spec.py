@@ -16,34 +16,13 @@ from airflow_guardrails.domain.shadow.spec import (
 )
 from airflow_guardrails.domain.snapshots.experiment import (
     CaptureStorage,
-    Experiment,
-    ExperimentStatus,
-    ModelVariant,
 )
+from tests.support.experiments import experiment
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 SHADOW = ShadowVariant(model_name="churn-2")
 TEST = ShadowTest(endpoint_name="churn", role_arn="role", shadow=SHADOW)
-
-
-def experiment(**changes):
-    seen = Experiment(
-        name="trial",
-        arn="arn",
-        status=ExperimentStatus.RUNNING,
-        seen_at=NOW,
-        endpoint_name="churn",
-        role_arn="role",
-        variants=(
-            ModelVariant(name="live", model_name="churn-1", instance_type="ml.m5.large", instances=4),
-            ModelVariant(name="shadow", model_name="churn-2", instance_type="ml.m5.large", instances=4),
-        ),
-        production_name="live",
-        shadow_name="shadow",
-        sampling_percentage=100,
-    )
-    return replace(seen, **changes)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -17,43 +16,32 @@ from airflow_guardrails.domain.shadow.state import (
 )
 from airflow_guardrails.domain.snapshots.experiment import (
     PHASE_BY_STATUS,
-    Experiment,
     ExperimentStatus,
     MissingExperiment,
     ModelVariant,
 )
+from tests.support.experiments import TEN, after, experiment
 
-TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 RUNNING, COMPLETED = ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED
 CANCELLED = ExperimentStatus.CANCELLED
 OVER = {COMPLETED, CANCELLED}
 
 
-def after(minutes):
-    return TEN + timedelta(minutes=minutes)
-
-
-def seen(status, *, minutes=60.0, over=60.0, **facts):
-    """A test that began at ten, at so many minutes past; over, if it is, at *over* minutes past."""
+def seen(status, *, minutes=60.0, over=60.0, **changes):
+    """A test that began at ten, *minutes* later; one that is over has ended at *over* minutes."""
     known = {
-        "name": "trial",
-        "arn": "arn:aws:sagemaker:us-east-1:123456789012:inference-experiment/trial",
         "status": status,
         "seen_at": after(minutes),
-        "endpoint_name": "churn",
-        "role_arn": "arn:aws:iam::123456789012:role/churn",
         "variants": tuple(
             ModelVariant(name=name, model_name=f"churn-{name}", instance_type="ml.m5.large", instances=2)
             for name in ("live", "candidate")
         ),
-        "production_name": "live",
         "shadow_name": "candidate",
-        "sampling_percentage": 100,
         "starts_at": TEN,
         "ends_at": after(24 * 60),
-        "completed_at": after(over) if status in OVER else None,
+        "completed_at": after(over) if PHASE_BY_STATUS[status].over else None,
     }
-    return Experiment(**{**known, **facts})
+    return experiment(**{**known, **changes})
 
 
 def missing(minutes):

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_guardrails.domain.shadow.stop import Action, why_not_carried_out
 from airflow_guardrails.domain.snapshots.experiment import ModelVariant
-from tests.unit.domain.shadow.test_spec import experiment
+from tests.support.experiments import experiment
 
 
 def ended(production, shadow):

@@ -7,8 +7,8 @@ from airflow.sdk import DAG
 
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.task_groups import guarded_deployment
+from tests.support.every_task import CANARY, ROLE
 from tests.support.odd_values import ODD, complaint, is_sensible, keywords
-from tests.unit.arguments.test_tasks import CANARY, ROLE
 
 ARGUMENTS = {
     "endpoint_name": "churn",

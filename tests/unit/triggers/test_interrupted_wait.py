@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,9 +22,9 @@ from airflow_guardrails.domain.snapshots.endpoint import (
 )
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._state import dump_state, load_state
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
+from tests.support.rollouts import LAUNCH, after
 
-LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors",))
 config_names = st.sampled_from(["v1", "v2", "v3", None])
 
@@ -40,10 +40,6 @@ def fleets(seconds):
         desired_instances=st.just(4),
         stages=st.lists(mark, max_size=2).map(tuple),
     )
-
-
-def after(seconds):
-    return LAUNCH + timedelta(seconds=seconds)
 
 
 @st.composite

@@ -11,7 +11,7 @@ from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.operators.predictions import SageMakerMergePredictionsOperator
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.unit.arguments.test_tasks import TASKS
+from tests.support.every_task import TASKS
 
 CONNECTED = [kind for kind in TASKS if kind is not SageMakerMergePredictionsOperator]
 

@@ -11,8 +11,8 @@ from airflow.sdk import DAG
 from airflow_guardrails.exceptions import GuardrailsError, InvalidArgument
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce
+from tests.support.every_task import refused
 from tests.support.odd_values import ODD, parameters
-from tests.unit.arguments.test_tasks import refused
 
 WRITES = ("UpdateEndpoint", "AddTags", "DeleteTags", "PutMetricAlarm", "PutMetricData", "DeleteAlarms")
 STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=1))

@@ -31,7 +31,7 @@ from airflow_guardrails.triggers._polling.connection import (
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
-from tests.conftest import switch_of
+from tests.support.churn import switch_of
 from tests.support.warped_loop import end_what_is_left, warped
 
 A_MOMENT = 60  # seconds after which a test gives up waiting

@@ -1,10 +1,8 @@
-"""Whatever stands in an argument of a task: it is refused by name, before any call, or it is sensible."""
+"""Every operator and sensor with the arguments that it needs, and what refuses an odd one."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-
-import pytest
 
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
@@ -24,12 +22,18 @@ from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTes
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
-from tests.support.odd_values import ODD, complaint, is_sensible, parameters
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+
+
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
+
+
 UPDATE = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"}
+
+
 TRIAL = {"name": "trial"}
+
 
 # Arguments that each task must have.
 TASKS = {
@@ -52,23 +56,6 @@ TASKS = {
     SageMakerComparePredictionsOperator: {**TRIAL, "hour": "2026-03-02T10:00:00+00:00"},
     SageMakerMergePredictionsOperator: {"comparisons": []},
 }
-
-DERIVED = ("endpoint_config_name", "if_already_live", "exclude_retained_variant_properties")
-NOT_TAKEN = {
-    SageMakerAddShadowVariantOperator: DERIVED,
-    SageMakerRemoveShadowVariantOperator: DERIVED,
-}
-# Of Airflow's own, those that may go wrong in a way of ours.
-AIRFLOWS = {
-    SageMakerRolloutSensor: ["timeout", "silent_fail", "never_fail"],
-    SageMakerShadowTestSensor: ["silent_fail", "never_fail"],
-}
-
-CASES = [
-    pytest.param(kind, name, id=f"{kind.__name__}-{name}")
-    for kind in TASKS
-    for name in [*parameters(kind, without=NOT_TAKEN.get(kind, ())), *AIRFLOWS.get(kind, [])]
-]
 
 
 class Reached(BaseException):
@@ -103,18 +90,3 @@ def refused(kind, name, value, context):
         assert name in kind.template_fields, f"{name}={value!r} could be refused at parse time"
         return error
     raise AssertionError(f"{name}={value!r}: the task did nothing")
-
-
-@pytest.mark.parametrize(("kind", "name"), CASES)
-def test_an_odd_value_is_refused_by_name_before_any_call_or_accepted(kind, name, context):
-    errors = [(value, refused(kind, name, value, context)) for value in ODD]
-    complaints = [complaint(error, name, value) for value, error in errors if error is not None]
-
-    assert not list(filter(None, complaints))
-    assert [value for value, error in errors if error is None and not is_sensible(value, name, kind)] == []
-
-
-@pytest.mark.parametrize("kind", TASKS)
-def test_every_templated_field_is_checked_once_it_is_rendered(kind):
-    if kind is not SageMakerMergePredictionsOperator:
-        assert set(kind.template_fields) <= set(kind.rendered_checks)

@@ -20,8 +20,8 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators._judging import shadow_test
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.rules import MetricRule
-from tests.conftest import START
-from tests.scenarios.shadow_test.operators.conftest import in_simulated_time
+from tests.support.lab import in_simulated_time
+from tests.support.simulated import START
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
-from tests.unit.arguments.test_tasks import TASKS, built
+from tests.support.every_task import TASKS, built
 
 BAD = {SageMakerRolloutSensor: "endpoint_name", SageMakerShadowTestSensor: "name"}
 

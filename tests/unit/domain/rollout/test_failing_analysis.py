@@ -13,17 +13,17 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Ratio
 from airflow_guardrails.domain.rollout import canary_process
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
-from tests.unit.domain.rollout.test_canary_process import (
+from tests.support.canary_update import (
     ALL_ON,
     GO_ON,
     HOLD,
     OVER,
     TRAFFIC_ON,
     Update,
-    at,
     thrown_before,
     watch,
 )
+from tests.support.rollouts import after
 
 LATENCY = MetricRule("ModelLatency", stat="Average", margin=0.1, min_minutes=1)
 
@@ -157,7 +157,7 @@ class Latency(Update):
         new = dict(query.dimensions).get("EndpointConfigName") == "v2"
         first, last = (TRAFFIC_ON, OVER) if new else (-3600, ALL_ON)
         factor = self.factor if new else 1.0
-        served = {at(second): self.of_minute(second // 60) * factor for second in range(first, last, 60)}
+        served = {after(second): self.of_minute(second // 60) * factor for second in range(first, last, 60)}
         return {moment: value for moment, value in served.items() if ask.start <= moment < ask.end}
 
 

@@ -22,7 +22,7 @@ from airflow_guardrails.operators.predictions import (
     SageMakerPlanPredictionsOperator,
 )
 from airflow_guardrails.rules import PredictionRule
-from tests.scenarios.shadow_test.conftest import PRODUCTION, SHADOW
+from tests.support.lab import PRODUCTION, SHADOW
 
 BUCKET = "captures"
 STORAGE = {"Destination": f"s3://{BUCKET}/kept", "ContentType": {"CsvContentTypes": ["text/csv"]}}
