@@ -20,11 +20,11 @@ from typing import Any
 
 from airflow_guardrails.demo.processes import DemoError, Processes, free_port
 
-OURS = frozenset({"airflow", "logs"})
+_OWN_FOLDERS = frozenset({"airflow", "logs"})
 
 
 @contextlib.contextmanager
-def claimed(home: Path) -> Iterator[None]:
+def locked_home(home: Path) -> Iterator[None]:
     """
     Have *home*, emptied, to ourselves: no second demo, and no eyes of other users on its database.
 
@@ -48,16 +48,16 @@ def _lock(handle: int, home: Path) -> None:
 
 
 def _empty(home: Path) -> None:
-    if strange := sorted({entry.name for entry in home.iterdir()} - OURS):
+    if strange := sorted({entry.name for entry in home.iterdir()} - _OWN_FOLDERS):
         raise DemoError(f"{home} holds {strange[0]}, which no demo put there: choose another --home")
-    for name in OURS:
+    for name in _OWN_FOLDERS:
         shutil.rmtree(home / name, ignore_errors=True)
 
 
-MIGRATE_TIMEOUT = 180
-START_TIMEOUT = 240
-LOOK_SECONDS = 0.5
-PAUSES = (1, 2, 4)
+_MIGRATE_TIMEOUT = 180
+_START_TIMEOUT = 240
+_POLL_SECONDS = 0.5
+_PAUSES = (1, 2, 4)
 _FINISHED = ("success", "failed")
 
 
@@ -79,7 +79,7 @@ class Airflow:
     def start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         self._processes.run(
-            "airflow-db-migrate", _cli("db", "migrate"), env=self._env, timeout=MIGRATE_TIMEOUT
+            "airflow-db-migrate", _cli("db", "migrate"), env=self._env, timeout=_MIGRATE_TIMEOUT
         )
         for component in ("api-server", "scheduler", "dag-processor", "triggerer"):
             self.start_component(component)
@@ -96,19 +96,19 @@ class Airflow:
 
     def wait_until_ready(self, dag_id: str) -> None:
         """Wait until all components are healthy and the DAG is known."""
-        deadline = time.monotonic() + START_TIMEOUT
+        deadline = time.monotonic() + _START_TIMEOUT
         while not (self._healthy() and self._knows(dag_id)):
             self._processes.check()
             if time.monotonic() > deadline:
                 raise DemoError(
-                    f"Airflow was not ready after {START_TIMEOUT} s.{self._processes.last_lines()}"
+                    f"Airflow was not ready after {_START_TIMEOUT} s.{self._processes.last_lines()}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
         self._call(f"/dags/{dag_id}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
 
-    def follow(self, dag_id: str, run_id: str, *, timeout: float, each: Callable[[], None]) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, *, timeout: float, each: Callable[[], None]) -> str:
         """Wait for the end of a run, calling *each* at every look; the run's final state."""
         for state in self._states(dag_id, run_id, timeout):
             each()
@@ -152,7 +152,7 @@ class Airflow:
         while time.monotonic() < deadline:
             self._processes.check()
             yield self._call(f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
-            time.sleep(LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def _healthy(self) -> bool:
         try:
@@ -183,12 +183,12 @@ class Airflow:
         url = f"{self.url}/api/v2{path}"
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own
         try:
-            return _answer(request) if body else _answer_patiently(request)
+            return _get_json(request) if body else _get_json_with_retries(request)
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.UNAUTHORIZED or self._token:
                 raise
         entry = urllib.request.Request(f"{self.url}/auth/token")  # noqa: S310 - our own
-        self._token = _answer(entry)["access_token"]
+        self._token = _get_json(entry)["access_token"]
         return self._call(path, body, method=method)
 
     def _settings(self, dags: Path) -> dict[str, str]:
@@ -228,21 +228,21 @@ def _cli(*words: str) -> list[str]:
     return [sys.executable, "-m", "airflow", *words]
 
 
-def _answer_patiently(request: urllib.request.Request) -> Any:
+def _get_json_with_retries(request: urllib.request.Request) -> Any:
     """SQLite is locked now and then when all components write; asking again is then all it takes."""
-    for pause in PAUSES:
+    for pause in _PAUSES:
         try:
-            return _answer(request)
+            return _get_json(request)
         except urllib.error.HTTPError as error:
             if error.code < HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise
         except TimeoutError:
             pass
         time.sleep(pause)
-    return _answer(request)
+    return _get_json(request)
 
 
-def _answer(request: urllib.request.Request) -> Any:
+def _get_json(request: urllib.request.Request) -> Any:
     # No proxy: what is asked is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=30) as answer:

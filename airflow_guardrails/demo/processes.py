@@ -27,7 +27,7 @@ class DemoError(Exception):
     """The demo cannot go on; the text says where it stopped and what to look at."""
 
 
-LAST_LINES = 25
+_LAST_LINES = 25
 
 
 class Processes:
@@ -76,7 +76,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._tell_reaper(process.pid)
+        self._notify_reaper(process.pid)
         self._running[name] = process
 
     def run(self, name: str, program: Sequence[str], *, env: Mapping[str, str], timeout: float) -> None:
@@ -86,7 +86,7 @@ class Processes:
             code = self._running[name].wait(timeout)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{name} did not end within {timeout:.0f} s.{self.last_lines(name)}") from None
-        self._tell_reaper(-self._running.pop(name).pid)
+        self._notify_reaper(-self._running.pop(name).pid)
         if code:
             raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
 
@@ -95,7 +95,7 @@ class Processes:
         process = self._running.pop(name)
         kill_sessions({process.pid})
         process.wait()
-        self._tell_reaper(-process.pid)
+        self._notify_reaper(-process.pid)
 
     def check(self) -> None:
         """Raise if anything that should be running has ended."""
@@ -121,13 +121,13 @@ class Processes:
 
     def _tail(self, name: str) -> str:
         path = self._log(name)
-        lines = path.read_text(errors="replace").splitlines()[-LAST_LINES:] if path.exists() else []
+        lines = path.read_text(errors="replace").splitlines()[-_LAST_LINES:] if path.exists() else []
         return "\n".join(["", f"--- last lines of {path}", *lines])
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _tell_reaper(self, number: int) -> None:
+    def _notify_reaper(self, number: int) -> None:
         assert self._reaper.stdin is not None
         self._reaper.stdin.write(f"{number}\n")
         self._reaper.stdin.flush()

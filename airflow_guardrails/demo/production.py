@@ -16,9 +16,9 @@ import boto3
 from airflow_guardrails.demo.processes import DemoError, Processes, free_port
 from airflow_guardrails.simulator.client import SimulatorClient
 
-REGION = "us-east-1"
-TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name
-START_TIMEOUT = 60
+_REGION = "us-east-1"
+_TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name
+_START_TIMEOUT = 60
 
 
 class Cloud:
@@ -30,25 +30,25 @@ class Cloud:
         self._token = secrets.token_urlsafe(24)
         self.speed = speed
         self.url = f"http://127.0.0.1:{self._port}"
-        self.control = SimulatorClient(self.url, self._token, region=REGION)
+        self.control = SimulatorClient(self.url, self._token, region=_REGION)
 
     def start(self) -> None:
         options = ("--port", str(self._port), "--speed", str(self.speed))
         program = [sys.executable, "-m", "airflow_guardrails.simulator", *options]
-        self._processes.start("simulator", program, env={TOKEN_VARIABLE: self._token})
-        deadline = time.monotonic() + START_TIMEOUT
+        self._processes.start("simulator", program, env={_TOKEN_VARIABLE: self._token})
+        deadline = time.monotonic() + _START_TIMEOUT
         while not self._answers():
             self._processes.check()
             if time.monotonic() > deadline:
                 last = self._processes.last_lines("simulator")
-                raise DemoError(f"The simulator was not ready after {START_TIMEOUT} s.{last}")
+                raise DemoError(f"The simulator was not ready after {_START_TIMEOUT} s.{last}")
             time.sleep(0.2)
 
     def client(self, service: str) -> Any:
         return boto3.client(
             service,
             endpoint_url=self.url,
-            region_name=REGION,
+            region_name=_REGION,
             aws_access_key_id="demo",
             aws_secret_access_key="demo",  # noqa: S106 - the simulator asks for some
         )
@@ -56,11 +56,11 @@ class Cloud:
     def env(self) -> dict[str, str]:
         """What leads a child process, and an Airflow connection, here."""
         connection = (
-            f'{{"conn_type": "aws", "extra": {{"region_name": "{REGION}", "endpoint_url": "{self.url}"}}}}'
+            f'{{"conn_type": "aws", "extra": {{"region_name": "{_REGION}", "endpoint_url": "{self.url}"}}}}'
         )
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_DEFAULT_REGION": _REGION,
             "AWS_ACCESS_KEY_ID": "demo",
             "AWS_SECRET_ACCESS_KEY": "demo",
             "AIRFLOW_CONN_AWS_DEFAULT": connection,
@@ -74,7 +74,7 @@ class Cloud:
         return True
 
 
-def sheltered(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def isolated_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """*environ* without anything by which a child could reach a real AWS, or another Airflow."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "AIRFLOW_"))}
     return kept | {
@@ -89,12 +89,12 @@ def sheltered(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 ENDPOINT = "tumours"
-BUCKET = "tumour-models"
-VARIANT = "main"
-FIRST = "tumours-first"
-ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
+_BUCKET = "tumour-models"
+_VARIANT = "main"
+_FIRST_VERSION = "tumours-first"
+_ROLE = "arn:aws:iam::123456789012:role/SageMakerExecution"
 REQUESTS_PER_MINUTE = 600
-IN_SERVICE_TIMEOUT = 90
+_IN_SERVICE_TIMEOUT = 90
 
 
 class Production:
@@ -113,15 +113,19 @@ class Production:
         """Put a first model into service, trained on the older half of the rows."""
         # How long a model takes here says nothing where an hour lasts a minute.
         self._cloud.control.profile("*", latency_ms=20, latency_jitter_ms=10)
-        self._s3.create_bucket(Bucket=BUCKET)
+        self._s3.create_bucket(Bucket=_BUCKET)
         older = self._models.Rows(*(part[:200] for part in self._models.training_rows()))
         model = self._models.train("gradient-boosting", self._models.complete(older))
-        key = f"{FIRST}/model.tar.gz"
-        self._s3.put_object(Bucket=BUCKET, Key=key, Body=self._models.pack(model))
-        container = {"Image": "scikit-learn-serving", "ModelDataUrl": f"s3://{BUCKET}/{key}"}
-        self._sagemaker.create_model(ModelName=FIRST, ExecutionRoleArn=ROLE, PrimaryContainer=container)
-        self._sagemaker.create_endpoint_config(EndpointConfigName=FIRST, ProductionVariants=[_variant(FIRST)])
-        self._sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=FIRST)
+        key = f"{_FIRST_VERSION}/model.tar.gz"
+        self._s3.put_object(Bucket=_BUCKET, Key=key, Body=self._models.pack(model))
+        container = {"Image": "scikit-learn-serving", "ModelDataUrl": f"s3://{_BUCKET}/{key}"}
+        self._sagemaker.create_model(
+            ModelName=_FIRST_VERSION, ExecutionRoleArn=_ROLE, PrimaryContainer=container
+        )
+        self._sagemaker.create_endpoint_config(
+            EndpointConfigName=_FIRST_VERSION, ProductionVariants=[_variant(_FIRST_VERSION)]
+        )
+        self._sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName=_FIRST_VERSION)
         self._wait_in_service()
 
     def replay_requests(self) -> int:
@@ -130,7 +134,7 @@ class Production:
         self._cloud.control.replay(ENDPOINT, rows=rows, per_minute=REQUESTS_PER_MINUTE)
         return len(rows)
 
-    def serve_for(self, hours: float) -> None:
+    def advance_clock(self, hours: float) -> None:
         """Let that much time pass at once."""
         self._cloud.control.clock.advance(hours=hours)
 
@@ -146,7 +150,7 @@ class Production:
         described = self._sagemaker.describe_endpoint(EndpointName=ENDPOINT)
         return f"{described['EndpointConfigName']}"
 
-    def ask(self, row: str) -> str:
+    def invoke(self, row: str) -> str:
         answer = self._runtime.invoke_endpoint(
             EndpointName=ENDPOINT, ContentType="text/csv", Accept="text/csv", Body=row
         )
@@ -163,11 +167,11 @@ class Production:
 
     def requests_to(self, version: str, *, since: datetime) -> tuple[int, int]:
         """How many requests went to the fleet of *version* since then, and how many of them failed."""
-        return self._requests({"VariantName": VARIANT, "EndpointConfigName": version}, since)
+        return self._requests({"VariantName": _VARIANT, "EndpointConfigName": version}, since)
 
-    def errors_of_clients(self, *, since: datetime) -> int:
+    def client_errors(self, *, since: datetime) -> int:
         """How many requests that clients sent have failed since then, whichever fleet had them."""
-        return self._requests({"VariantName": VARIANT}, since)[1]
+        return self._requests({"VariantName": _VARIANT}, since)[1]
 
     def _requests(self, dimensions: dict[str, str], since: datetime) -> tuple[int, int]:
         of_ours = {"EndpointName": ENDPOINT} | dimensions
@@ -183,7 +187,7 @@ class Production:
         return int(sum(d["SampleCount"] for d in statistics)), int(sum(d["Sum"] for d in statistics))
 
     def _wait_in_service(self) -> None:
-        deadline = time.monotonic() + IN_SERVICE_TIMEOUT
+        deadline = time.monotonic() + _IN_SERVICE_TIMEOUT
         while (status := self._status()) != "InService":
             if status == "Failed" or time.monotonic() > deadline:
                 raise DemoError(f"The first endpoint did not come into service (status {status})")
@@ -195,7 +199,7 @@ class Production:
 
 def _variant(version: str) -> dict[str, Any]:
     return {
-        "VariantName": VARIANT,
+        "VariantName": _VARIANT,
         "ModelName": version,
         "InstanceType": "ml.m5.large",
         "InitialInstanceCount": 4,

@@ -15,37 +15,37 @@ from collections.abc import Callable, Iterable
 
 import psutil
 
-GRACE_SECONDS = 4.0
+_GRACE_SECONDS = 4.0
 
 
-def main() -> None:
+def _main() -> None:
     for deaf_to in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(deaf_to, signal.SIG_IGN)
     heads: set[int] = set()
     for number in map(int, sys.stdin):
         heads = heads | {number} if number > 0 else heads - {-number}
-    end_sessions(heads)
+    _end_sessions(heads)
 
 
-def end_sessions(heads: set[int]) -> None:
+def _end_sessions(heads: set[int]) -> None:
     """Ask the heads to end, then end whatever is left of their sessions and families."""
-    family = _family(heads)
+    family = _process_trees(heads)
     for process in family:
         if process.pid in heads:
-            _quietly(process.terminate)
-    psutil.wait_procs(family, timeout=GRACE_SECONDS)
+            _ignore_ended(process.terminate)
+    psutil.wait_procs(family, timeout=_GRACE_SECONDS)
     left = {*family, *members(heads)}
     for process in left:
-        _quietly(process.kill)
-    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        _ignore_ended(process.kill)
+    psutil.wait_procs(left, timeout=_GRACE_SECONDS)
 
 
 def kill_sessions(heads: set[int]) -> None:
     """End every process in a session of *heads*, without asking."""
     left = members(heads)
     for process in left:
-        _quietly(process.kill)
-    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        _ignore_ended(process.kill)
+    psutil.wait_procs(left, timeout=_GRACE_SECONDS)
 
 
 def members(heads: set[int]) -> list[psutil.Process]:
@@ -55,7 +55,7 @@ def members(heads: set[int]) -> list[psutil.Process]:
     ]
 
 
-def _family(heads: Iterable[int]) -> list[psutil.Process]:
+def _process_trees(heads: Iterable[int]) -> list[psutil.Process]:
     found: list[psutil.Process] = []
     for head in heads:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -78,10 +78,10 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-def _quietly(act: Callable[[], None]) -> None:
+def _ignore_ended(action: Callable[[], None]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        act()
+        action()
 
 
 if __name__ == "__main__":
-    main()
+    _main()

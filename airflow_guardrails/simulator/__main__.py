@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_guardrails.simulator.server import RunningSimulator
 
-TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, not a token
+_TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, not a token
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,19 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     simulation = Simulation(clock=Clock(start=options.start, speed=options.speed), seed=options.seed)
     try:
-        running = serve(simulation, port=options.port, token=os.environ.get(TOKEN_VARIABLE))
+        running = serve(simulation, port=options.port, token=os.environ.get(_TOKEN_VARIABLE))
     except OSError as error:
         print(f"cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     with running:
         if options.token_file:
             write_secret(options.token_file, running.token)
-        print(how_to_use(running, token_file=options.token_file), flush=True)  # noqa: T201
+        print(_usage_text(running, token_file=options.token_file), flush=True)  # noqa: T201
         stop.wait()
     return 0
 
 
-def how_to_use(running: RunningSimulator, *, token_file: Path | None) -> str:
+def _usage_text(running: RunningSimulator, *, token_file: Path | None) -> str:
     """What a person, and a script that waits for the line READY, needs to know."""
     speed = running.simulation.clock.speed
     pace = f"{speed:g} times as fast as the wall clock" if speed else "only when the control API advances it"
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--token-file",
         type=Path,
-        help=f"write the token there, mode 0600, instead of printing it; {TOKEN_VARIABLE} sets it",
+        help=f"write the token there, mode 0600, instead of printing it; {_TOKEN_VARIABLE} sets it",
     )
     return parser
 

@@ -16,7 +16,7 @@ class SimulatorError(RuntimeError):
     """The simulator refused a control request; the text is its own."""
 
 
-class SimulatorClock:
+class _SimulatorClock:
     """The simulator's clock, from outside."""
 
     def __init__(self, client: SimulatorClient) -> None:
@@ -41,7 +41,7 @@ class SimulatorClient:
     def __init__(self, url: str, token: str, *, region: str = "us-east-1") -> None:
         self.url = url.rstrip("/")
         self.region = region
-        self.clock = SimulatorClock(self)
+        self.clock = _SimulatorClock(self)
         self._token = token
         # A proxy set for the internet must not be asked for a local port.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

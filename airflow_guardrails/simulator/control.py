@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from airflow_guardrails.simulator.world import Simulation, World
 
-TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
-OUR_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")
+_TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
+_OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")
 
 
 class Control:
@@ -56,7 +56,7 @@ class Control:
 
     def answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> Response:
         if not hmac.compare_digest(environ.get("HTTP_X_SIMULATOR_TOKEN", "").encode(), self._token.encode()):
-            return _json({"error": f"{TOKEN_HEADER} must be the token printed at start"}, status=401)
+            return _json({"error": f"{_TOKEN_HEADER} must be the token printed at start"}, status=401)
         action = self._actions.get((environ["REQUEST_METHOD"], path))
         if action is None:
             known = ", ".join(f"{method} {name}" for method, name in self._actions)
@@ -93,7 +93,7 @@ class Control:
 
     def _add_fault(self, *, operation: str, **details: Any) -> dict[str, Any]:
         # Only SageMaker always answers in JSON.
-        services = OUR_SERVICES[:1] if details.get("kind") == "alter" else OUR_SERVICES
+        services = _OWN_SERVICES[:1] if details.get("kind") == "alter" else _OWN_SERVICES
         if not any(operation in get_service_model(service).operation_names for service in services):
             raise ValueError(f"operation must be one of {', '.join(services)} (got {operation!r})")
         self._simulation.faults.add(Fault(operation=operation, **details))
@@ -104,7 +104,7 @@ class Control:
         return {}
 
     def _set_profile(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:
-        self._world(region).profiles.lay_over(name, Profile(**details))
+        self._world(region).profiles.add(name, Profile(**details))
         return {}
 
     def _clear_profile(self, *, region: str, name: str) -> dict[str, Any]:
@@ -162,8 +162,8 @@ def _not_negative(name: str, value: Any) -> float:
 
 
 def _json(answer: Any, *, status: int = 200) -> Response:
-    return Response(json.dumps(answer, default=_plain), status=status, content_type="application/json")
+    return Response(json.dumps(answer, default=_to_json), status=status, content_type="application/json")
 
 
-def _plain(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

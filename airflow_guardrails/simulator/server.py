@@ -32,7 +32,7 @@ from werkzeug.wsgi import get_input_stream
 from airflow_guardrails.simulator.client import SimulatorClient
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
-from airflow_guardrails.simulator.wire.altering import altered
+from airflow_guardrails.simulator.wire.altering import alter_response
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONTROL_PREFIX = "/_simulator/"
-OURS = ("sagemaker", "cloudwatch", "sagemakerruntime")
+_CONTROL_PREFIX = "/_simulator/"
+_OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemakerruntime")
 # A long poll waits for what others do, so it must not hold the lock; what it touches is moto's alone.
-_WAITING = frozenset({"ReceiveMessage"})
+_LONG_POLLS = frozenset({"ReceiveMessage"})
 _CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
-class Application:
+class _Application:
     """
     Everything below one port.
 
@@ -75,17 +75,17 @@ class Application:
         return self._answer(environ)(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
-        refusal = why_refused(environ, port=self._port())
+        refusal = _refusal_reason(environ, port=self._port())
         if refusal:
             return Response(f"{refusal}\n", status=403, content_type="text/plain")
         body = _read_body(environ)
         path = environ["PATH_INFO"]
-        if path.startswith(CONTROL_PREFIX):
-            return self._control.answer(environ, path.removeprefix(CONTROL_PREFIX), body)
+        if path.startswith(_CONTROL_PREFIX):
+            return self._control.answer(environ, path.removeprefix(_CONTROL_PREFIX), body)
         if path.startswith("/moto-api"):
             # moto's own control API knows no token, and resets everything.
             return Response("Not found\n", status=404, content_type="text/plain")
-        return self._answer_as_aws(environ, operation_of(environ, body))
+        return self._answer_as_aws(environ, _operation_of(environ, body))
 
     def _answer_as_aws(self, environ: WSGIEnvironment, operation: str) -> Response:
         with self.simulation.clock.lock:
@@ -94,16 +94,16 @@ class Application:
         environ[FAULT] = fault
         if fault and fault.kind == "hang":
             fault.hang()
-        with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
+        with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = self._carry_out(environ)
+            response = self._call_aws(environ)
         if fault and fault.changes:
-            response = altered(response, fault.changes)
+            response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
-        return _without_foreign_headers(response)
+        return _without_moto_headers(response)
 
-    def _carry_out(self, environ: WSGIEnvironment) -> Response:
+    def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
@@ -115,7 +115,7 @@ class Application:
         return Response(app_iter, status=status, headers=headers)
 
     def _backend_app(self, service: Any) -> Flask:
-        if service not in OURS:
+        if service not in _OWN_SERVICES:
             moto_app: Flask = create_backend_app(service)
             return moto_app
         app = Flask("airflow_guardrails.simulator", static_folder=None)
@@ -135,7 +135,7 @@ class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto ha
         self.get_backend_for_host = cache(super().get_backend_for_host)
 
 
-def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:
+def _refusal_reason(environ: WSGIEnvironment, *, port: int) -> str | None:
     """
     Why a request may not be answered, or None.
 
@@ -154,7 +154,7 @@ def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:
     return None
 
 
-def operation_of(environ: WSGIEnvironment, body: bytes) -> str:
+def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
     """The called operation's name in the protocols of our services; any other call's method and path."""
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
@@ -183,7 +183,7 @@ def _drop_connection(environ: WSGIEnvironment) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def _without_foreign_headers(response: Response) -> Response:
+def _without_moto_headers(response: Response) -> Response:
     # The server adds one Date, of simulated time; moto allows every web page to read, and we none.
     for name in list(response.headers.keys()):
         if name.lower() in {"date", "server"} or name.lower().startswith("access-control-"):
@@ -198,7 +198,7 @@ class RunningSimulator:
     """A simulation served at :attr:`url` until :meth:`stop`, or the end of the ``with`` block."""
 
     def __init__(
-        self, simulation: Simulation, server: BaseWSGIServer, application: Application, token: str
+        self, simulation: Simulation, server: BaseWSGIServer, application: _Application, token: str
     ) -> None:
         self.simulation = simulation
         self.token = token
@@ -210,7 +210,7 @@ class RunningSimulator:
             Thread(
                 target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True
             ),
-            Thread(target=self._keep_time, name="simulator-clock", daemon=True),
+            Thread(target=self._run_clock, name="simulator-clock", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -234,7 +234,7 @@ class RunningSimulator:
             thread.join()
         self.simulation.close()
 
-    def _keep_time(self) -> None:
+    def _run_clock(self) -> None:
         # Timers must run although nobody asks: traffic flows and alarms are judged without any request.
         while not self._application.stopping.wait(_TICK_SECONDS):
             self.simulation.catch_up()
@@ -251,7 +251,7 @@ def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) ->
     """
     BackendDict.reset()
     token = token or secrets.token_urlsafe(24)
-    application = Application(simulation, token=token, port=lambda: server.port)
+    application = _Application(simulation, token=token, port=lambda: server.port)
     with socket.create_server(("127.0.0.1", port), backlog=128) as listening:
         # Given a socket instead of a port, werkzeug does not exit the process when the port is taken.
         server = make_server(

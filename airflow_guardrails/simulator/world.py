@@ -15,7 +15,7 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.event_bus import EventBus, NoEventBus
 from airflow_guardrails.simulator.engine.faults import Faults
 from airflow_guardrails.simulator.engine.knobs import Knobs
-from airflow_guardrails.simulator.sagemaker.events import Announcements
+from airflow_guardrails.simulator.sagemaker.events import EndpointEvents
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.serving.containers import Containers
 from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
@@ -63,14 +63,14 @@ class World:
             knobs=self.knobs,
             alarms=self.alarms,
             containers=self.containers,
-            announcements=Announcements(
+            events=EndpointEvents(
                 region=region,
                 clock=self.clock,
                 knobs=self.knobs,
                 rng=simulation.rng(f"events {region}"),
                 bus=lambda: simulation.event_bus,
             ),
-            captured=files,
+            pending_captures=files,
             rng=simulation.rng(f"sagemaker {region}"),
             experiments_rng=simulation.rng(f"experiments {region}"),
         )

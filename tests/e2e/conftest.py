@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.demo.processes import Processes, free_port
-from airflow_guardrails.demo.production import sheltered
+from airflow_guardrails.demo.production import isolated_environment
 
 START_SECONDS = 60
 # What is in it need not outlive the machine's next crash.
@@ -25,7 +25,7 @@ MISSING = pytest.StashKey[str]()
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("logs"), sheltered()) as processes:
+    with Processes(tmp_path_factory.mktemp("logs"), isolated_environment()) as processes:
         yield processes
 
 

@@ -259,9 +259,9 @@ def test_a_hand_set_state_that_is_true_gets_its_true_reason(watched):
     watched.put()
     watched.minutes(0.0)
     watched.alarms.set_state("errors", state="OK", reason="a drill")
-    assert watched.alarms.get("errors").standing.reason == "a drill"
+    assert watched.alarms.get("errors").state.reason == "a drill"
     watched.minutes(0.0)
-    assert watched.alarms.get("errors").standing.reason.startswith("Threshold Crossed: 1 datapoint [0.0")
+    assert watched.alarms.get("errors").state.reason.startswith("Threshold Crossed: 1 datapoint [0.0")
     assert len(watched.transitions()) == 1
 
 

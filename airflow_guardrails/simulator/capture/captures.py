@@ -47,9 +47,9 @@ class Captures:
         if not rules:
             return
         exchanges = list(self._exchanges(fleet, batch, answers))
-        chance = self._shadow_rng if fleet.shadow else self._rng
+        rng = self._shadow_rng if fleet.shadow else self._rng
         for rule in rules:
-            lines = [line(rule, one) for one in exchanges if _happens(chance, rule.sampling)]
+            lines = [line(rule, exchange) for exchange in exchanges if _is_drawn(rng, rule.sampling)]
             if lines:
                 folder = Folder(rule.destination, fleet.endpoint_name, fleet.variant_name, rule.experiment)
                 self._files.add(folder, lines)
@@ -57,18 +57,18 @@ class Captures:
     def _exchanges(self, fleet: Fleet, batch: Batch, answers: Sequence[Answer]) -> Iterator[Exchange]:
         own_event = fleet.shadow and self._knobs.capture_event_id == "own"
         source = _OF_SHADOW if fleet.shadow and self._knobs.capture_invocation_source else None
-        for asked, answer in zip(batch.asked, answers, strict=True):
+        for request, answer in zip(batch.requests, answers, strict=True):
             if answer.status == _OK:
                 yield Exchange(
-                    asked=asked,
+                    request=request,
                     answer=answer,
                     content_type=batch.content_type,
-                    event=self._shadow_rng.getrandbits(128) if own_event else asked.event,
+                    event=self._shadow_rng.getrandbits(128) if own_event else request.event,
                     source=source,
                     at=self._clock.now(),
                 )
 
 
-def _happens(chance: random.Random, probability: float) -> bool:
+def _is_drawn(rng: random.Random, probability: float) -> bool:
     # What is certain draws nothing, and so changes no other draw.
-    return probability >= 1 or (probability > 0 and chance.random() < probability)
+    return probability >= 1 or (probability > 0 and rng.random() < probability)

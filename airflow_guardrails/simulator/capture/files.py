@@ -14,7 +14,7 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 
 _HOUR = timedelta(hours=1)
 
-Store = Callable[[str, str, bytes], None]
+_Store = Callable[[str, str, bytes], None]
 """Keeps an object, given the destination's url, the key below it and the content."""
 
 
@@ -29,7 +29,7 @@ class Folder(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class _File:
-    begun: datetime
+    started: datetime
     lines: list[str] = field(default_factory=list)
     timer: Timer
 
@@ -42,7 +42,7 @@ class CaptureFiles:
     ``capture_delay_seconds`` after that.
     """
 
-    def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random, store: Store) -> None:
+    def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random, store: _Store) -> None:
         self._clock = clock
         self._knobs = knobs
         self._rng = rng
@@ -55,12 +55,12 @@ class CaptureFiles:
         return sum(len(file.lines) for file in self._open.values())
 
     def add(self, folder: Folder, lines: Sequence[str]) -> None:
-        begin, end = window(self._clock.now(), self._knobs.capture_file_seconds)
+        begin, end = _window(self._clock.now(), self._knobs.capture_file_seconds)
         place = (folder, begin)
         if place not in self._open:
             due = end + timedelta(seconds=self._knobs.capture_delay_seconds)
             timer = self._clock.at(due, lambda: self._deliver(place))
-            self._open[place] = _File(begun=self._clock.now(), timer=timer)
+            self._open[place] = _File(started=self._clock.now(), timer=timer)
         self._open[place].lines.extend(lines)
 
     def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
@@ -82,16 +82,16 @@ class CaptureFiles:
     def _deliver(self, place: tuple[Folder, datetime]) -> None:
         file = self._open.pop(place)
         content = "".join(f"{line}\n" for line in file.lines).encode()
-        self._store(place[0].destination, self._key(place[0], file.begun), content)
+        self._store(place[0].destination, self._key(place[0], file.started), content)
 
-    def _key(self, folder: Folder, begun: datetime) -> str:
-        named = self._knobs.capture_experiment_level and folder.experiment
-        levels = (*([folder.experiment] if named else []), folder.endpoint_name, folder.variant_name)
-        name = f"{begun:%M-%S}-{begun.microsecond // 1000:03d}-{uuid(self._rng.getrandbits(128))}.jsonl"
-        return f"{'/'.join(map(str, levels))}/{begun:%Y/%m/%d/%H}/{name}"
+    def _key(self, folder: Folder, started: datetime) -> str:
+        experiment = self._knobs.capture_experiment_level and folder.experiment
+        levels = (*([folder.experiment] if experiment else []), folder.endpoint_name, folder.variant_name)
+        name = f"{started:%M-%S}-{started.microsecond // 1000:03d}-{uuid(self._rng.getrandbits(128))}.jsonl"
+        return f"{'/'.join(map(str, levels))}/{started:%Y/%m/%d/%H}/{name}"
 
 
-def window(now: datetime, seconds: float) -> tuple[datetime, datetime]:
+def _window(now: datetime, seconds: float) -> tuple[datetime, datetime]:
     """From when to when the file reaches that takes what is recorded *now*; 0 seconds is one burst."""
     if not seconds:
         return now, now

@@ -17,7 +17,7 @@ from airflow_guardrails.simulator.sagemaker.capture_rules import BASE64, Capture
 from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.traffic import InvocationRequest
 
-EVENT_VERSION = "0"
+_EVENT_VERSION = "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Exchange:
     :param source: the invocationSource; None leaves it out.
     """
 
-    asked: InvocationRequest
+    request: InvocationRequest
     answer: Answer
     content_type: str
     event: int
@@ -41,21 +41,21 @@ class Exchange:
 def line(rule: CaptureRule, exchange: Exchange) -> str:
     """The record of *exchange*, of which *rule* may leave out a side."""
     data = {}
-    asked, answer = exchange.asked, exchange.answer
+    request, answer = exchange.request, exchange.answer
     if rule.input:
-        data["endpointInput"] = _side(rule, "INPUT", asked.body, exchange.content_type)
+        data["endpointInput"] = _side(rule, "INPUT", request.body, exchange.content_type)
     if rule.output:
         data["endpointOutput"] = _side(rule, "OUTPUT", answer.body, answer.content_type)
     metadata = {
         "eventId": uuid(exchange.event),
-        "inferenceId": asked.inference_id,
+        "inferenceId": request.inference_id,
         "invocationSource": exchange.source,
         "inferenceTime": exchange.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     record = {
         "captureData": data,
         "eventMetadata": {key: value for key, value in metadata.items() if value is not None},
-        "eventVersion": EVENT_VERSION,
+        "eventVersion": _EVENT_VERSION,
     }
     return json.dumps(record, separators=(",", ":"))
 

@@ -26,18 +26,18 @@ class CaptureStore:
         self._account_id = account_id
         self._partition = get_partition(region)
         self._clock = clock
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def put(self, destination: str, key: str, content: bytes) -> None:
         parts = urlsplit(destination)
         if parts.scheme != "s3":
-            self._complain(destination, "it must be s3://bucket/prefix")
+            self._warn_once(destination, "it must be s3://bucket/prefix")
             return
         whole_key = f"{parts.path.strip('/')}/{key}".lstrip("/")
         try:
             stored = self._s3.put_object(parts.netloc, whole_key, content)
         except S3ClientError as error:
-            self._complain(destination, error.message)
+            self._warn_once(destination, error.message)
         else:
             stored.last_modified = self._clock.now().astimezone(timezone.utc).replace(tzinfo=None)
 
@@ -45,7 +45,7 @@ class CaptureStore:
     def _s3(self) -> S3Backend:
         return s3_backends[self._account_id][self._partition]
 
-    def _complain(self, destination: str, reason: str) -> None:
-        if destination not in self._said:
-            self._said.add(destination)
+    def _warn_once(self, destination: str, reason: str) -> None:
+        if destination not in self._logged:
+            self._logged.add(destination)
             log.warning("what is captured for %s is lost: %s", destination, reason)

@@ -9,8 +9,8 @@ from airflow_guardrails.simulator.cloudwatch.alarms import COMPOSITE_ALARM, METR
 from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
 from airflow_guardrails.simulator.cloudwatch.history import HistoryItem
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
-from airflow_guardrails.simulator.cloudwatch.publishing import moment
-from airflow_guardrails.simulator.cloudwatch.queries import answer, page
+from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
+from airflow_guardrails.simulator.cloudwatch.queries import page, without_none
 
 # Without AlarmTypes only metric alarms are described: API reference of DescribeAlarms.
 _DEFAULT_TYPES = (METRIC_ALARM,)
@@ -29,10 +29,10 @@ def describe_alarms(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any
     types = _types(request)
     found = [alarm for alarm in alarms.all() if alarm.type in types and _matches(alarm, request)]
     shown, token = page(found, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
-    return answer(
+    return without_none(
         {
-            "MetricAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == METRIC_ALARM],
-            "CompositeAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == COMPOSITE_ALARM],
+            "MetricAlarms": [_describe(alarms, alarm) for alarm in shown if alarm.type == METRIC_ALARM],
+            "CompositeAlarms": [_describe(alarms, alarm) for alarm in shown if alarm.type == COMPOSITE_ALARM],
             "NextToken": token,
         }
     )
@@ -44,7 +44,7 @@ def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> di
     statistic = request.get("Statistic") or request.get("ExtendedStatistic")
     return {
         "MetricAlarms": [
-            describe(alarms, alarm)
+            _describe(alarms, alarm)
             for alarm in alarms.all()
             if alarm.spec
             and alarm.spec.metric == metric
@@ -61,16 +61,16 @@ def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[s
         name=request.get("AlarmName"),
         alarm_types=_types(request),
         item_type=request.get("HistoryItemType"),
-        start=moment(request["StartDate"]) if request.get("StartDate") else None,
-        end=moment(request["EndDate"]) if request.get("EndDate") else None,
+        start=with_zone(request["StartDate"]) if request.get("StartDate") else None,
+        end=with_zone(request["EndDate"]) if request.get("EndDate") else None,
     )
     if request.get("ScanBy") != "TimestampAscending":
         items.reverse()
     shown, token = page(items, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
-    return answer({"AlarmHistoryItems": [_history_item(item) for item in shown], "NextToken": token})
+    return without_none({"AlarmHistoryItems": [_history_item(item) for item in shown], "NextToken": token})
 
 
-def describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
+def _describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
     """Return an alarm as DescribeAlarms shows it: as it was given, where it stands and since when."""
     return {
         **{field: [] for field in _ACTIONS},
@@ -78,9 +78,9 @@ def describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
         **alarm.config,
         "AlarmArn": alarms.arn(alarm.name),
         "AlarmConfigurationUpdatedTimestamp": alarm.configured,
-        "StateValue": alarm.standing.value.value,
-        "StateReason": alarm.standing.reason,
-        **({"StateReasonData": alarm.standing.reason_data} if alarm.standing.reason_data else {}),
+        "StateValue": alarm.state.value.value,
+        "StateReason": alarm.state.reason,
+        **({"StateReasonData": alarm.state.reason_data} if alarm.state.reason_data else {}),
         "StateUpdatedTimestamp": alarm.updated,
         "StateTransitionedTimestamp": alarm.transitioned,
     }
@@ -103,7 +103,7 @@ def _matches(alarm: Alarm, request: Mapping[str, Any]) -> bool:
     return (
         (not names or alarm.name in names)
         and alarm.name.startswith(request.get("AlarmNamePrefix") or "")
-        and request.get("StateValue") in (None, alarm.standing.value.value)
+        and request.get("StateValue") in (None, alarm.state.value.value)
         and (not action or any(each.startswith(action) for each in actions))
     )
 

@@ -12,8 +12,8 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import COMPARISONS, Alar
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import SIMPLE_STATISTICS, is_percentile, is_statistic
 
-StateOf = Callable[[str], str | None]
-Truth = Callable[[StateOf], bool]
+_StateOf = Callable[[str], str | None]
+_Condition = Callable[[_StateOf], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -31,7 +31,7 @@ class AlarmRule:
 
     text: str
     children: tuple[str, ...]
-    holds: Truth
+    holds: _Condition
 
 
 def parse_rule(text: str) -> AlarmRule:
@@ -47,7 +47,7 @@ class _Parser:
         self._children: dict[str, None] = {}
 
     def parse(self) -> AlarmRule:
-        holds = self._any()
+        holds = self._parse_or()
         if self._place < len(self._tokens):
             raise self._error()
         return AlarmRule(text=self._text, children=tuple(self._children), holds=holds)
@@ -62,41 +62,41 @@ class _Parser:
             here = token.end()
         return tokens
 
-    def _any(self) -> Truth:
-        terms = [self._all()]
-        while self._took("OR"):
-            terms.append(self._all())
+    def _parse_or(self) -> _Condition:
+        terms = [self._parse_and()]
+        while self._accept("OR"):
+            terms.append(self._parse_and())
         return lambda state_of: any(term(state_of) for term in terms)
 
-    def _all(self) -> Truth:
-        terms = [self._term()]
-        while self._took("AND"):
-            terms.append(self._term())
+    def _parse_and(self) -> _Condition:
+        terms = [self._parse_not()]
+        while self._accept("AND"):
+            terms.append(self._parse_not())
         return lambda state_of: all(term(state_of) for term in terms)
 
-    def _term(self) -> Truth:
-        if self._took("NOT"):
-            negated = self._term()
+    def _parse_not(self) -> _Condition:
+        if self._accept("NOT"):
+            negated = self._parse_not()
             return lambda state_of: not negated(state_of)
-        if self._took("("):
-            inner = self._any()
-            if not self._took(")"):
+        if self._accept("("):
+            inner = self._parse_or()
+            if not self._accept(")"):
                 raise self._error()
             return inner
-        return self._leaf()
+        return self._parse_operand()
 
-    def _leaf(self) -> Truth:
-        if self._took("TRUE"):
+    def _parse_operand(self) -> _Condition:
+        if self._accept("TRUE"):
             return lambda _: True
-        if self._took("FALSE"):
+        if self._accept("FALSE"):
             return lambda _: False
         token = self._peek()
         if token is None or not token["state"]:
             raise self._error()
         self._place += 1
-        return self._child(token)
+        return self._parse_state(token)
 
-    def _child(self, token: re.Match[str]) -> Truth:
+    def _parse_state(self, token: re.Match[str]) -> _Condition:
         wanted = token["state"]
         name = (token["quoted"] or token["single"] or token["bare"]).rpartition(":alarm:")[2]
         self._children[name] = None
@@ -105,7 +105,7 @@ class _Parser:
     def _peek(self) -> re.Match[str] | None:
         return self._tokens[self._place] if self._place < len(self._tokens) else None
 
-    def _took(self, word: str) -> bool:
+    def _accept(self, word: str) -> bool:
         token = self._peek()
         found = token is not None and word in (token["word"], token["paren"])
         self._place += found
@@ -135,7 +135,7 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     _check_common(request)
     _check_simulated(request)
-    watched = _watched(request)
+    watched = _metric_stat(request)
     period, periods = watched["Period"], _required(request, "EvaluationPeriods")
     _check_periods(period, periods)
     to_alarm = request.get("DatapointsToAlarm")
@@ -181,7 +181,7 @@ def _check_simulated(request: Mapping[str, Any]) -> None:
         raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: leave EvaluationWindow out")
 
 
-def _watched(request: Mapping[str, Any]) -> Mapping[str, Any]:
+def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the one MetricStat of a request, also where it is spelled out in fields of its own."""
     if request.get("Metrics"):
         return _from_metrics(request)

@@ -24,15 +24,15 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import (
     reason,
     reason_data,
 )
-from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, Standing
+from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, AlarmState
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
 from airflow_guardrails.simulator.cloudwatch.statistics import statistic
 from airflow_guardrails.simulator.engine.clock import Clock
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
-TICK_SECONDS = 10
-_MOST_AT_ONCE = 100
+_TICK_SECONDS = 10
+_MAX_NAMES = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,11 +48,11 @@ class Alarm:
     config: dict[str, Any]
     spec: AlarmSpec | None
     rule: AlarmRule | None
-    standing: Standing
+    state: AlarmState
     configured: datetime
     updated: datetime
     transitioned: datetime
-    set_by_hand: bool = False
+    set_manually: bool = False
 
     @property
     def type(self) -> str:
@@ -82,12 +82,12 @@ class Alarms:
         self._metrics = metrics
         self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
-        clock.every(TICK_SECONDS, self._tick_last)
+        clock.every(_TICK_SECONDS, self._tick_after_others)
 
     def state(self, name: str) -> str | None:
         """Return OK, ALARM or INSUFFICIENT_DATA, or None when no alarm of any kind has this name."""
         alarm = self._alarms.get(name)
-        return alarm.standing.value.value if alarm else None
+        return alarm.state.value.value if alarm else None
 
     def is_composite(self, name: str) -> bool:
         alarm = self._alarms.get(name)
@@ -120,13 +120,15 @@ class Alarms:
         if request["AlarmName"] in self._descendants(rule):
             raise ValidationError(f"AlarmRule must not contain a cycle through {request['AlarmName']}")
         alarm = self._put(request, spec=None, rule=rule)
-        self._follow(alarm, f"{self.arn(alarm.name)} was updated and its new alarm rule evaluates to")
+        self._update_composite(
+            alarm, f"{self.arn(alarm.name)} was updated and its new alarm rule evaluates to"
+        )
 
     def set_state(self, name: str, *, state: str, reason: str, reason_data: str = "") -> None:
         """Override a state until the next evaluation or, of a composite alarm, until a child changes."""
         alarm = self.get(name)
-        alarm.set_by_hand = True
-        self._stand(alarm, Standing(value=State(state), reason=reason, reason_data=reason_data))
+        alarm.set_manually = True
+        self._set_state(alarm, AlarmState(value=State(state), reason=reason, reason_data=reason_data))
 
     def delete(self, names: Sequence[str]) -> None:
         """
@@ -141,7 +143,7 @@ class Alarms:
         for alarm in found:
             del self._alarms[alarm.name]
             self.tags.pop(self.arn(alarm.name), None)
-            self._note(alarm, "Deleted")
+            self._record_configuration(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
         missing = [name for name in names if name not in deleted]
         if missing:
@@ -151,7 +153,7 @@ class Alarms:
         """Actions are stored and never run; unknown names are passed over, as CloudWatch does."""
         for alarm in (self._alarms[name] for name in names if name in self._alarms):
             alarm.config["ActionsEnabled"] = enabled
-            self._note(alarm, "Updated")
+            self._record_configuration(alarm, "Updated")
 
     def _put(self, request: Mapping[str, Any], *, spec: AlarmSpec | None, rule: AlarmRule | None) -> Alarm:
         now, name = self._clock.now(), request["AlarmName"]
@@ -161,7 +163,7 @@ class Alarms:
             config=without_tags(request),
             spec=spec,
             rule=rule,
-            standing=old.standing if old else _UNCHECKED,
+            state=old.state if old else _UNCHECKED,
             configured=now,
             updated=old.updated if old else now,
             transitioned=old.transitioned if old else now,
@@ -171,10 +173,10 @@ class Alarms:
         self._alarms[name] = alarm
         if old is None:
             self.tags[self.arn(name)] = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or ()}
-        self._note(alarm, "Updated" if old else "Created")
+        self._record_configuration(alarm, "Updated" if old else "Created")
         return alarm
 
-    def _tick_last(self) -> None:
+    def _tick_after_others(self) -> None:
         # A turn later: whatever records data at this very moment does so first.
         self._clock.after(0, self._tick)
 
@@ -186,16 +188,18 @@ class Alarms:
 
     def _evaluate(self, alarm: Alarm, spec: AlarmSpec) -> None:
         points = self._points(spec)
-        state = evaluate(spec, points, state=alarm.standing.value)
-        if state is alarm.standing.value and not (alarm.set_by_hand and any(points)):
+        state = evaluate(spec, points, state=alarm.state.value)
+        if state is alarm.state.value and not (alarm.set_manually and any(points)):
             return
-        alarm.set_by_hand = False
+        alarm.set_manually = False
         data = reason_data(spec, points, now=self._clock.now())
-        self._stand(alarm, Standing(value=state, reason=reason(spec, points, state=state), reason_data=data))
+        self._set_state(
+            alarm, AlarmState(value=state, reason=reason(spec, points, state=state), reason_data=data)
+        )
 
     def _points(self, spec: AlarmSpec) -> list[Datapoint | None]:
         """Return the evaluation range: only periods that are over, and whose data can all be seen."""
-        step = TICK_SECONDS if spec.high_resolution else MINUTE
+        step = _TICK_SECONDS if spec.high_resolution else MINUTE
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
         samples = self._metrics.samples(
@@ -203,8 +207,8 @@ class Alarms:
         )
         return [_datapoint(begin, samples[begin], spec) if begin in samples else None for begin in begins]
 
-    def _stand(self, alarm: Alarm, new: Standing) -> None:
-        old, alarm.standing, alarm.updated = alarm.standing, new, self._clock.now()
+    def _set_state(self, alarm: Alarm, new: AlarmState) -> None:
+        old, alarm.state, alarm.updated = alarm.state, new, self._clock.now()
         if old.value is new.value:
             return
         alarm.transitioned = alarm.updated
@@ -212,12 +216,12 @@ class Alarms:
         because = f"{self.arn(alarm.name)} transitioned to {new.value.value} at {iso(alarm.updated)}, rule is"
         for parent in self.all():
             if parent.rule and alarm.name in parent.rule.children:
-                self._follow(parent, because)
+                self._update_composite(parent, because)
 
-    def _follow(self, alarm: Alarm, because: str) -> None:
+    def _update_composite(self, alarm: Alarm, because: str) -> None:
         if alarm.rule:
             state = State.ALARM if alarm.rule.holds(self.state) else State.OK
-            self._stand(alarm, Standing(value=state, reason=f"{because} {state.value}"[:1023]))
+            self._set_state(alarm, AlarmState(value=state, reason=f"{because} {state.value}"[:1023]))
 
     def _descendants(self, rule: AlarmRule) -> set[str]:
         found, todo = set(), [*rule.children]
@@ -229,17 +233,15 @@ class Alarms:
             found.add(name)
         return found
 
-    def _note(self, alarm: Alarm, verb: str) -> None:
+    def _record_configuration(self, alarm: Alarm, verb: str) -> None:
         self.history.add_configuration(
             alarm.name, alarm.type, at=self._clock.now(), verb=verb, config=alarm.config
         )
 
 
 def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iterable[Alarm]) -> None:
-    if len(names) > _MOST_AT_ONCE:
-        raise constraint(
-            names, "AlarmNames", f"Member must have length less than or equal to {_MOST_AT_ONCE}"
-        )
+    if len(names) > _MAX_NAMES:
+        raise constraint(names, "AlarmNames", f"Member must have length less than or equal to {_MAX_NAMES}")
     composite = [alarm.name for alarm in found if alarm.rule]
     if len(composite) > 1:
         raise ValidationError(f"At most one composite alarm can be deleted at a time: {composite}")
@@ -251,7 +253,7 @@ def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iter
             )
 
 
-_UNCHECKED = Standing(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
+_UNCHECKED = AlarmState(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
 
 
 def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:

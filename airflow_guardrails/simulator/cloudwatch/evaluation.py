@@ -21,7 +21,7 @@ from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import is_percentile
 
 # CloudWatch looks further back than the periods it needs: two more in the guide's tables, else undocumented.
-EXTRA_PERIODS = 2
+_EXTRA_PERIODS = 2
 
 
 class State(str, Enum):
@@ -38,17 +38,17 @@ class MissingData(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class _Comparison:
     compare: Callable[[float, float], bool]
-    words: str
+    text: str
 
 
-COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
+COMPARISONS: Mapping[str, _Comparison] = MappingProxyType(
     {
-        "GreaterThanOrEqualToThreshold": Comparison(operator.ge, "greater than or equal to"),
-        "GreaterThanThreshold": Comparison(operator.gt, "greater than"),
-        "LessThanThreshold": Comparison(operator.lt, "less than"),
-        "LessThanOrEqualToThreshold": Comparison(operator.le, "less than or equal to"),
+        "GreaterThanOrEqualToThreshold": _Comparison(operator.ge, "greater than or equal to"),
+        "GreaterThanThreshold": _Comparison(operator.gt, "greater than"),
+        "LessThanThreshold": _Comparison(operator.lt, "less than"),
+        "LessThanOrEqualToThreshold": _Comparison(operator.le, "less than or equal to"),
     }
 )
 
@@ -65,7 +65,7 @@ class AlarmSpec:
     datapoints_to_alarm: int
     datapoints_given: bool
     threshold: float
-    comparison: Comparison
+    comparison: _Comparison
     treat_missing: MissingData
 
     @property
@@ -74,7 +74,7 @@ class AlarmSpec:
 
     @property
     def evaluation_range(self) -> int:
-        return self.evaluation_periods + EXTRA_PERIODS
+        return self.evaluation_periods + _EXTRA_PERIODS
 
     def breaches(self, value: float) -> bool:
         return self.comparison.compare(value, self.threshold)
@@ -143,19 +143,19 @@ _TREATED_AS = {MissingData.BREACHING: "Breaching", MissingData.NOT_BREACHING: "N
 
 def reason(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> str:
     """Say why *points*, the whole evaluation range, lead to *state*."""
-    real = evaluated(spec, points)
+    real = _evaluated_points(spec, points)
     missing = spec.evaluation_periods - len(real)
     if real:
         return _threshold_crossed(spec, real, missing, state)
     if state is State.INSUFFICIENT_DATA:
-        return f"Insufficient Data: {_were(missing, 'datapoint')} unknown."
+        return f"Insufficient Data: {_count_was(missing, 'datapoint')} unknown."
     periods = _count(spec.evaluation_periods, "period")
     return f"Threshold Crossed: no datapoints were received for {periods} and {_treated(spec, missing)}."
 
 
 def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: datetime) -> str:
     """Return the arithmetic behind :func:`reason` as JSON; ``evaluatedDatapoints`` has the newest first."""
-    real = evaluated(spec, points)[-_POINTS_IN_DATA:]
+    real = _evaluated_points(spec, points)[-_POINTS_IN_DATA:]
     data: dict[str, Any] = {"version": "1.0", "queryDate": iso(now)}
     if real:
         data["startDate"] = iso(real[0].at)
@@ -172,7 +172,7 @@ def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: dat
     return json.dumps(data, separators=(",", ":"))
 
 
-def evaluated(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
+def _evaluated_points(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
     """Return the real datapoints that an evaluation counts, oldest first."""
     return [point for point in points if point is not None][-spec.evaluation_periods :]
 
@@ -183,15 +183,15 @@ def iso(moment: datetime) -> str:
 
 def _threshold_crossed(spec: AlarmSpec, real: Sequence[Datapoint], missing: int, state: State) -> str:
     alarm = state is State.ALARM
-    telling = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
-    if not telling:
+    decisive = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
+    if not decisive:
         return f"Threshold Crossed: {_treated(spec, missing)}."
-    verb = "was" if len(telling) == 1 else "were"
-    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.words} the threshold ({spec.threshold})"
+    verb = "was" if len(decisive) == 1 else "were"
+    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.text} the threshold ({spec.threshold})"
     also = f" and {_treated(spec, missing)}" if missing and spec.treat_missing in _TREATED_AS else ""
-    counted, listed = _counted(spec, len(telling)), _listed(telling)
+    counted, listed = _counted(spec, len(decisive)), _listed(decisive)
     needed = f" ({_needed(spec, state)})" if spec.datapoints_given else ""
-    if len(telling) > _POINTS_IN_REASON:
+    if len(decisive) > _POINTS_IN_REASON:
         recent = f". The most recent datapoints which crossed the threshold: {listed}"
         return f"Threshold Crossed: {counted} {crossed}{also}{recent}{needed}."
     return f"Threshold Crossed: {counted} {listed} {crossed}{also}{needed}."
@@ -217,10 +217,10 @@ def _needed(spec: AlarmSpec, state: State) -> str:
 
 def _treated(spec: AlarmSpec, missing: int) -> str:
     treated = _TREATED_AS.get(spec.treat_missing, "Missing")
-    return f"{_were(missing, 'missing datapoint')} treated as [{treated}]"
+    return f"{_count_was(missing, 'missing datapoint')} treated as [{treated}]"
 
 
-def _were(number: int, thing: str) -> str:
+def _count_was(number: int, thing: str) -> str:
     return f"{_count(number, thing)} {'was' if number == 1 else 'were'}"
 
 

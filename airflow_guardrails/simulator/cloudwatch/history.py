@@ -10,13 +10,13 @@ from typing import Any
 
 from airflow_guardrails.simulator.cloudwatch.evaluation import State
 
-STATE_UPDATE = "StateUpdate"
-CONFIGURATION_UPDATE = "ConfigurationUpdate"
+_STATE_UPDATE = "StateUpdate"
+_CONFIGURATION_UPDATE = "ConfigurationUpdate"
 _ITEMS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class AlarmState:
     """A state and why; *reason_data* is JSON, empty when there is none."""
 
     value: State
@@ -24,10 +24,10 @@ class Standing:
     reason_data: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        standing: dict[str, Any] = {"stateValue": self.value.value, "stateReason": self.reason}
+        state: dict[str, Any] = {"stateValue": self.value.value, "stateReason": self.reason}
         if self.reason_data:
-            standing["stateReasonData"] = _object_or_text(self.reason_data)
-        return standing
+            state["stateReasonData"] = _object_or_text(self.reason_data)
+        return state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +55,21 @@ class AlarmHistory:
                 alarm_name=name,
                 alarm_type=alarm_type,
                 at=at,
-                type=CONFIGURATION_UPDATE,
+                type=_CONFIGURATION_UPDATE,
                 summary=f'Alarm "{name}" {verb.lower()}'[:255],
                 data=_json({"type": verb.removesuffix("d"), f"{verb.lower()}Alarm": config}),
             )
         )
 
-    def add_state(self, name: str, alarm_type: str, *, at: datetime, old: Standing, new: Standing) -> None:
+    def add_state(
+        self, name: str, alarm_type: str, *, at: datetime, old: AlarmState, new: AlarmState
+    ) -> None:
         self._items.append(
             HistoryItem(
                 alarm_name=name,
                 alarm_type=alarm_type,
                 at=at,
-                type=STATE_UPDATE,
+                type=_STATE_UPDATE,
                 summary=f"Alarm updated from {old.value.value} to {new.value.value}",
                 data=_json({"oldState": old.as_json(), "newState": new.as_json()}),
             )

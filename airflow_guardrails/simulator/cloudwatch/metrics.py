@@ -17,13 +17,13 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from airflow_guardrails.simulator.cloudwatch.statistics import Sample, StatisticSet
 from airflow_guardrails.simulator.engine.clock import Clock
 
-RETENTION_SECONDS = 15 * 86_400
+_RETENTION_SECONDS = 15 * 86_400
 MINUTE = 60
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-class MetricKnobs(Protocol):
+class _MetricKnobs(Protocol):
     @property
     def metric_delay_seconds(self) -> float: ...
 
@@ -45,7 +45,7 @@ class MetricStore:
     A value is seen by queries and alarms only ``metric_delay_seconds`` of simulated time after its own time.
     """
 
-    def __init__(self, clock: Clock, knobs: MetricKnobs | None = None) -> None:
+    def __init__(self, clock: Clock, knobs: _MetricKnobs | None = None) -> None:
         self._clock = clock
         self._knobs = knobs
         self._series: dict[Metric, dict[str, _Series]] = {}
@@ -133,16 +133,16 @@ class MetricStore:
         return series
 
 
-class _Timeline(Generic[Item]):
+class _Timeline(Generic[_Item]):
     """Items in the order of their seconds; what comes in order is only appended."""
 
     __slots__ = ("items", "times")
 
-    def __init__(self, items: MutableSequence[Item]) -> None:
+    def __init__(self, items: MutableSequence[_Item]) -> None:
         self.times = array("q")
         self.items = items
 
-    def add(self, second: int, items: Sequence[Item]) -> None:
+    def add(self, second: int, items: Sequence[_Item]) -> None:
         if not self.times or second >= self.times[-1]:
             self.times.extend([second] * len(items))
             self.items.extend(items)
@@ -153,7 +153,7 @@ class _Timeline(Generic[Item]):
     def any_between(self, since: float, until: float) -> bool:
         return bisect_left(self.times, since) < bisect_right(self.times, until)
 
-    def _insert(self, second: int, items: Sequence[Item]) -> None:
+    def _insert(self, second: int, items: Sequence[_Item]) -> None:
         for item in items:
             place = bisect_right(self.times, second)
             self.times.insert(place, second)
@@ -161,7 +161,7 @@ class _Timeline(Generic[Item]):
 
     def _forget(self) -> None:
         # An hour of slack: each cut moves all that stays.
-        oldest = self.times[-1] - RETENTION_SECONDS
+        oldest = self.times[-1] - _RETENTION_SECONDS
         if self.times[0] < oldest - 3600:
             place = bisect_left(self.times, oldest)
             del self.times[:place]
@@ -192,7 +192,7 @@ class _Grid(NamedTuple):
     resolution: int
     visible_until: float
 
-    def chunks(self, line: _Timeline[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
+    def chunks(self, line: _Timeline[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:
         here = bisect_left(line.times, self._edge(self.start))
         visible = bisect_right(line.times, self.visible_until)
         last = min(bisect_left(line.times, self._edge(self.end)), visible)

@@ -50,7 +50,7 @@ def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: date
         _record(store, datum)
 
 
-def moment(value: datetime) -> datetime:
+def with_zone(value: datetime) -> datetime:
     """Return a time from the wire with its zone: without one it is UTC."""
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
@@ -134,7 +134,7 @@ def _statistic_set(path: str, given: Mapping[str, Any]) -> StatisticSet:
 
 
 def _timestamp(path: str, datum: Mapping[str, Any], now: datetime) -> datetime:
-    at = moment(datum["Timestamp"]) if datum.get("Timestamp") else now
+    at = with_zone(datum["Timestamp"]) if datum.get("Timestamp") else now
     if not now - _PAST <= at <= now + _FUTURE:
         raise _out_of_time(path, at)
     return at

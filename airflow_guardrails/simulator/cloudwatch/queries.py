@@ -16,7 +16,7 @@ from airflow_guardrails.simulator.cloudwatch.errors import (
     ValidationError,
 )
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
-from airflow_guardrails.simulator.cloudwatch.publishing import moment
+from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
 from airflow_guardrails.simulator.cloudwatch.statistics import (
     SIMPLE_STATISTICS,
     Points,
@@ -27,18 +27,18 @@ from airflow_guardrails.simulator.cloudwatch.statistics import (
     statistic,
 )
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 _PREFIX = "from-"
 
 
-def page(items: Sequence[Item], token: str | None, size: int) -> tuple[Sequence[Item], str | None]:
+def page(items: Sequence[_Item], token: str | None, size: int) -> tuple[Sequence[_Item], str | None]:
     """Return one page and the token of the next, None after the last."""
-    begin = offset_of(token)
+    begin = _offset_of(token)
     end = begin + size
-    return items[begin:end], token_at(end) if end < len(items) else None
+    return items[begin:end], _token_at(end) if end < len(items) else None
 
 
-def offset_of(token: str | None) -> int:
+def _offset_of(token: str | None) -> int:
     if token is None:
         return 0
     offset = token.removeprefix(_PREFIX)
@@ -47,11 +47,11 @@ def offset_of(token: str | None) -> int:
     return int(offset)
 
 
-def token_at(offset: int) -> str:
+def _token_at(offset: int) -> str:
     return f"{_PREFIX}{offset}"
 
 
-def answer(members: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
     """Return *members* without those that are None: AWS leaves out what there is not."""
     return {name: value for name, value in members.items() if value is not None}
 
@@ -81,7 +81,7 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
     ascending = request.get("ScanBy") == "TimestampAscending"
     returned = [query for query in queries if query.get("ReturnData", True)]
     rows = {q["Id"]: sorted(series[q["Id"]].items(), reverse=not ascending) for q in returned}
-    return _data_page(returned, rows, offset_of(request.get("NextToken")), limit)
+    return _data_page(returned, rows, _offset_of(request.get("NextToken")), limit)
 
 
 def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def list_metrics(store: MetricStore, request: Mapping[str, Any], *, now: datetim
     recently = (now - timedelta(hours=3)).timestamp() if request.get("RecentlyActive") else None
     found = [metric for metric in store.metrics(active_since=recently) if _matches(metric, request)]
     metrics, token = page(found, request.get("NextToken"), _METRICS_ON_PAGE)
-    return answer({"Metrics": [_described(metric) for metric in metrics], "NextToken": token})
+    return without_none({"Metrics": [_described(metric) for metric in metrics], "NextToken": token})
 
 
 def _check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
@@ -153,7 +153,7 @@ def _check_period(period: int, error: type[CloudWatchError]) -> None:
 
 
 def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int, int]:
-    start, end = moment(request["StartTime"]).timestamp(), moment(request["EndTime"]).timestamp()
+    start, end = with_zone(request["StartTime"]).timestamp(), with_zone(request["EndTime"]).timestamp()
     if start >= end:
         raise error("The parameter StartTime must be less than the parameter EndTime.")
     return int(start), -int(-end // 1)
@@ -190,8 +190,8 @@ def _data_page(
         begin, end = max(offset - before, 0), max(offset + limit - before, 0)
         results.append(_result(query, row[begin:end], complete=end >= len(row)))
         before += len(row)
-    more = token_at(offset + limit) if offset + limit < before else None
-    return answer({"MetricDataResults": results, "Messages": [], "NextToken": more})
+    more = _token_at(offset + limit) if offset + limit < before else None
+    return without_none({"MetricDataResults": results, "Messages": [], "NextToken": more})
 
 
 def _result(query: Mapping[str, Any], row: Sequence[tuple[int, float]], *, complete: bool) -> dict[str, Any]:

@@ -29,10 +29,10 @@ def calculate(query_id: str, expression: str, series: Mapping[str, Points]) -> P
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):
-        raise _refused(query_id, expression) from None
+        raise _not_simulated(query_id, expression) from None
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if not names or not names <= set(series) or not _is_arithmetic(tree):
-        raise _refused(query_id, expression)
+        raise _not_simulated(query_id, expression)
     common = set.intersection(*(set(series[name]) for name in names))
     points = {at: _value(tree, {name: series[name][at] for name in names}) for at in sorted(common)}
     return {at: value for at, value in points.items() if value is not None}
@@ -61,7 +61,7 @@ def _calculated(node: ast.expr, values: Mapping[str, float]) -> float:
     return values[node.id] if isinstance(node, ast.Name) else float(ast.literal_eval(node))
 
 
-def _refused(query_id: str, expression: str) -> ValidationError:
+def _not_simulated(query_id: str, expression: str) -> ValidationError:
     return ValidationError(
         f"Error in expression '{query_id}': {expression} is not simulated; "
         "use + - * / and parentheses over numbers and the ids of other queries"

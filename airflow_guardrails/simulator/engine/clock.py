@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from threading import RLock
 
-Action = Callable[[], None]
+_Action = Callable[[], None]
 
 
 class Timer:
@@ -17,7 +17,7 @@ class Timer:
 
     __slots__ = ("action", "cancelled")
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, action: _Action) -> None:
         self.action = action
         self.cancelled = False
 
@@ -53,15 +53,15 @@ class Clock:
     def now(self) -> datetime:
         return self._now
 
-    def after(self, seconds: float, action: Action) -> Timer:
+    def after(self, seconds: float, action: _Action) -> Timer:
         return self.at(self._now + timedelta(seconds=seconds), action)
 
-    def at(self, when: datetime, action: Action) -> Timer:
+    def at(self, when: datetime, action: _Action) -> Timer:
         timer = Timer(action)
         heapq.heappush(self._due, (max(when, self._now), next(self._order), timer))
         return timer
 
-    def every(self, seconds: int, action: Action) -> Timer:
+    def every(self, seconds: int, action: _Action) -> Timer:
         """
         Run *action* at each multiple of *seconds* since the epoch, until the returned timer is cancelled.
         """

@@ -56,22 +56,22 @@ class EndpointFailed(ValidationException):
 class ShadowRefused(ValidationException):
     """A shadow variant where there can be none; the sentence itself is not documented."""
 
-    def __init__(self, told: str | None, reason: str) -> None:
-        super().__init__(_filled(told, reason=reason))
+    def __init__(self, template: str | None, reason: str) -> None:
+        super().__init__(_fill_template(template, reason=reason))
 
 
 class EndpointInExperiment(ValidationException):
     """Not documented at all, sentence included."""
 
     def __init__(self, knobs: Knobs, *, arn: str, experiment: str) -> None:
-        super().__init__(_filled(knobs.endpoint_in_experiment_message, arn=arn, experiment=experiment))
+        super().__init__(_fill_template(knobs.endpoint_in_experiment_message, arn=arn, experiment=experiment))
 
 
 class ExperimentInvalid(ValidationException):
     """What an inference experiment cannot be like; no sentence of these is documented."""
 
     def __init__(self, knobs: Knobs, reason: str) -> None:
-        super().__init__(_filled(knobs.experiment_invalid_message, reason=reason))
+        super().__init__(_fill_template(knobs.experiment_invalid_message, reason=reason))
 
 
 class ExperimentInUse(ServiceException):  # type: ignore[misc]
@@ -80,7 +80,7 @@ class ExperimentInUse(ServiceException):  # type: ignore[misc]
     code = "ResourceInUse"
 
     def __init__(self, knobs: Knobs, *, name: str, endpoint: str) -> None:
-        super().__init__(_filled(knobs.experiment_in_use_message, name=name, endpoint=endpoint))
+        super().__init__(_fill_template(knobs.experiment_in_use_message, name=name, endpoint=endpoint))
 
 
 class ExperimentConflict(ServiceException):  # type: ignore[misc]
@@ -89,23 +89,25 @@ class ExperimentConflict(ServiceException):  # type: ignore[misc]
     code = "ConflictException"
 
     def __init__(self, knobs: Knobs, *, arn: str, status: str, action: str) -> None:
-        super().__init__(_filled(knobs.experiment_conflict_message, arn=arn, status=status, action=action))
+        super().__init__(
+            _fill_template(knobs.experiment_conflict_message, arn=arn, status=status, action=action)
+        )
 
 
 class ExperimentNotFound(ServiceException):  # type: ignore[misc]
     code = "ResourceNotFound"
 
     def __init__(self, knobs: Knobs, *, arn: str) -> None:
-        super().__init__(_filled(knobs.experiment_missing_message, arn=arn))
+        super().__init__(_fill_template(knobs.experiment_missing_message, arn=arn))
 
 
 class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
     code = "ResourceLimitExceeded"
 
-    def __init__(self, *, resource: str, limit: int, used: int, wanted: int) -> None:
+    def __init__(self, *, resource: str, limit: int, used: int, requested: int) -> None:
         super().__init__(
             f"The account-level service limit '{resource}' is {limit} Instances, with current utilization of "
-            f"{used} Instances and a request delta of {wanted} Instances. Please use AWS Service Quotas to "
+            f"{used} Instances and a request delta of {requested} Instances. Please use AWS Service Quotas to "
             "request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
             "to request an increase for this quota."
         )
@@ -125,9 +127,9 @@ class ThrottlingException(ServiceException):  # type: ignore[misc]
     message = "Rate exceeded"
 
 
-def _filled(told: str | None, **values: str) -> str:
+def _fill_template(template: str | None, **values: str) -> str:
     """A sentence that nobody has published, as a knob has it; not a format string, which may be anything."""
-    text = told or ""
+    text = template or ""
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Literal, get_args
 
-Kind = Literal["throttle", "error", "hang", "lose", "date", "alter"]
-Date = Literal["missing", "malformed", "doubled", "repeated", "without_zone", "unknown_zone"]
+_Kind = Literal["throttle", "error", "hang", "lose", "date", "alter"]
+_DateFault = Literal["missing", "malformed", "doubled", "repeated", "without_zone", "unknown_zone"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,20 +32,20 @@ class Fault:
     """
 
     operation: str
-    kind: Kind = "throttle"
+    kind: _Kind = "throttle"
     times: int | None = None
     probability: float = 1.0
     seconds: float = 0.0
     code: str = "InternalFailure"
     message: str = "The request processing has failed because of an unknown error, exception or failure."
     status: int = 500
-    date: Date | None = None
+    date: _DateFault | None = None
     changes: Mapping[str, Any] | None = None
-    over: Event = field(default_factory=Event, init=False, repr=False, compare=False)
+    cleared: Event = field(default_factory=Event, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"kind must be one of {', '.join(get_args(Kind))} (got {self.kind!r})")
+        if self.kind not in get_args(_Kind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(_Kind))} (got {self.kind!r})")
         if (self.kind == "date") != (self.date is not None):
             raise ValueError(f"date goes with kind='date' and no other (got {self.date!r}, {self.kind!r})")
         if (self.kind == "alter") != bool(self.changes):
@@ -54,8 +54,8 @@ class Fault:
             )
         if not isinstance(self.changes, Mapping | None):
             raise TypeError(f"changes must be a mapping of paths to values (got {self.changes!r})")
-        if self.date not in {None, *get_args(Date)}:
-            raise ValueError(f"date must be one of {', '.join(get_args(Date))} (got {self.date!r})")
+        if self.date not in {None, *get_args(_DateFault)}:
+            raise ValueError(f"date must be one of {', '.join(get_args(_DateFault))} (got {self.date!r})")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 (got {self.probability})")
         if self.times is not None and self.times < 1:
@@ -76,7 +76,7 @@ class Fault:
 
     def hang(self) -> None:
         """Wait until the seconds are up or the fault is cleared."""
-        self.over.wait(self.seconds)
+        self.cleared.wait(self.seconds)
 
 
 class Faults:
@@ -84,23 +84,23 @@ class Faults:
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._standing: list[Fault] = []
+        self._active: list[Fault] = []
         self._hanging: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        self._standing.append(fault)
+        self._active.append(fault)
         if fault.kind == "hang":
             self._hanging.append(fault)
 
     def clear(self) -> None:
         """Let no call meet a fault any more; those that hang are answered now."""
-        self._standing.clear()
+        self._active.clear()
         while self._hanging:
-            self._hanging.pop().over.set()
+            self._hanging.pop().cleared.set()
 
     def draw(self, operation: str) -> Fault | None:
         """The fault the next call of *operation* meets; one with a number of *times* is used up by it."""
-        for fault in self._standing:
+        for fault in self._active:
             if fault.operation == operation and self._rng.random() < fault.probability:
                 self._use_up(fault)
                 return fault
@@ -110,4 +110,4 @@ class Faults:
         if fault.times is not None:
             fault.times -= 1
             if not fault.times:
-                self._standing.remove(fault)
+                self._active.remove(fault)

@@ -33,7 +33,7 @@ def violation(value: Any, path: str, rule: str) -> str:
     return f"Value {shown} at '{path}' failed to satisfy constraint: {rule}"
 
 
-def enum(shape_name: str) -> list[str]:
+def enum_values(shape_name: str) -> list[str]:
     """The values SageMaker's model knows for an enum, such as EndpointStatus."""
     return list(_service_model().shape_for(shape_name).enum)
 

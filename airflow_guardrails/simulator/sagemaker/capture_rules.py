@@ -14,14 +14,14 @@ _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encodings:
+class _Encodings:
     """The content types recorded as they are, as *csv* and as *json*; any other in base64."""
 
     csv: frozenset[str]
     json: frozenset[str]
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any] | None) -> Encodings:
+    def from_header(cls, header: Mapping[str, Any] | None) -> _Encodings:
         """Of a CaptureContentTypeHeader; without one, everything is base64."""
         header = header or {}
         return cls(
@@ -53,11 +53,11 @@ class CaptureRule:
     sampling: float = 1.0
     input: bool = True
     output: bool = True
-    encodings: Encodings
+    encodings: _Encodings
     experiment: str | None = None
 
 
-def rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
+def capture_rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
     """What holds for a fleet of *config*, and of *experiment* if it is one's own; each stores for itself."""
     rules = []
     capture = config.get("DataCaptureConfig")
@@ -75,7 +75,7 @@ def _of_config(capture: Mapping[str, Any]) -> CaptureRule:
         sampling=capture["InitialSamplingPercentage"] / 100,
         input=bool(modes & _INPUT),
         output=bool(modes & _OUTPUT),
-        encodings=Encodings.from_header(capture.get("CaptureContentTypeHeader")),
+        encodings=_Encodings.from_header(capture.get("CaptureContentTypeHeader")),
     )
 
 
@@ -83,6 +83,6 @@ def _of_experiment(experiment: Experiment) -> CaptureRule:
     storage = experiment.request["DataStorageConfig"]
     return CaptureRule(
         destination=storage["Destination"],
-        encodings=Encodings.from_header(storage.get("ContentType")),
+        encodings=_Encodings.from_header(storage.get("ContentType")),
         experiment=experiment.name,
     )

@@ -8,13 +8,13 @@ from typing import Any
 from airflow_guardrails.simulator.sagemaker.endpoints import Description, Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Stage, Variant
 
-_PASSED_ON = ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")
-_PASSED_ON_PER_VARIANT = ("ManagedInstanceScaling", "RoutingConfig")
+_COPIED_FIELDS = ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")
+_COPIED_VARIANT_FIELDS = ("ManagedInstanceScaling", "RoutingConfig")
 
 
 def describe(endpoint: Endpoint) -> Description:
     """DescribeEndpoint's answer; without a pending deployment unless a new configuration is on its way."""
-    return present(
+    return without_none(
         **summarize(endpoint),
         EndpointConfigName=endpoint.config_name,
         FailureReason=endpoint.failure_reason,
@@ -38,7 +38,7 @@ def summarize(endpoint: Endpoint) -> dict[str, Any]:
 SUMMARY_FIELDS = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
 
 
-def present(**fields: Any) -> dict[str, Any]:
+def without_none(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -47,7 +47,7 @@ def _serving(fleet: Fleet) -> dict[str, Any]:
         "ProductionVariants": [_variant(variant, fleet) for variant in fleet.variants],
         "ShadowProductionVariants": [_variant(fleet.shadow, fleet)] if fleet.shadow else None,
         "DataCaptureConfig": _data_capture(fleet.config.get("DataCaptureConfig")),
-        **{key: fleet.config.get(key) for key in _PASSED_ON},
+        **{key: fleet.config.get(key) for key in _COPIED_FIELDS},
     }
 
 
@@ -55,7 +55,7 @@ def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
     green = endpoint.green
     if green is None or green.hidden or not endpoint.in_flight:
         return None
-    return present(
+    return without_none(
         EndpointConfigName=green.config_name,
         StartTime=green.launched_at,
         ProductionVariants=[_pending_variant(variant, green) for variant in green.variants],
@@ -64,18 +64,18 @@ def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def _pending_variant(variant: Variant, green: Fleet) -> dict[str, Any]:
-    return {**_variant(variant, green), **present(InstanceType=variant.instance_type)}
+    return {**_variant(variant, green), **without_none(InstanceType=variant.instance_type)}
 
 
 def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:
-    return present(
+    return without_none(
         VariantName=variant.name,
         DeployedImages=_images(variant, fleet),
         CurrentWeight=variant.weight,
         DesiredWeight=variant.desired_weight,
         **_capacity(variant),
         VariantStatus=[_stage(variant.stage)] if variant.stage else None,
-        **{key: variant.spec.get(key) for key in _PASSED_ON_PER_VARIANT},
+        **{key: variant.spec.get(key) for key in _COPIED_VARIANT_FIELDS},
     )
 
 

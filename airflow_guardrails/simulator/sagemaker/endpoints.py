@@ -9,38 +9,38 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.flight import Flight
+from airflow_guardrails.simulator.sagemaker.steps import RunningSteps
 
 Description = Mapping[str, Any]
 
-IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+_IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
-_SNAPSHOTS = 200
+_MAX_SNAPSHOTS = 200
 
 
 class History:
     """What an endpoint looked like, change by change; None is how it looks once it is gone."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[datetime, Description | None]] = deque(maxlen=_SNAPSHOTS)
+        self._snapshots: deque[tuple[datetime, Description | None]] = deque(maxlen=_MAX_SNAPSHOTS)
         self._frozen: tuple[datetime, Description] | None = None
 
     @property
     def last(self) -> Description | None:
-        return self._looks[-1][1] if self._looks else None
+        return self._snapshots[-1][1] if self._snapshots else None
 
-    def record(self, when: datetime, look: Description | None) -> None:
-        self._looks.append((when, look))
+    def record(self, when: datetime, description: Description | None) -> None:
+        self._snapshots.append((when, description))
 
-    def freeze(self, until: datetime, look: Description) -> None:
-        self._frozen = (until, look)
+    def freeze(self, until: datetime, description: Description) -> None:
+        self._frozen = (until, description)
 
     def frozen(self, now: datetime) -> Description | None:
         return self._frozen[1] if self._frozen and now < self._frozen[0] else None
 
     def as_of(self, when: datetime) -> Description | None:
         """The last look not younger than *when*; None when there was no endpoint then."""
-        return next((look for since, look in reversed(self._looks) if since <= when), None)
+        return next((description for since, description in reversed(self._snapshots) if since <= when), None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,8 +59,8 @@ class Endpoint:
     status: str = "Creating"
     blue: Fleet | None = None
     green: Fleet | None = None
-    flight: Flight | None = None
-    maintenances: int = 0
+    running_steps: RunningSteps | None = None
+    system_updates: int = 0
     extra_instances: int = 0
     failure_reason: str | None = None
     last_deployment_config: Mapping[str, Any] | None = None
@@ -73,15 +73,15 @@ class Endpoint:
 
     @property
     def shown_status(self) -> str:
-        return "SystemUpdating" if self.maintenances else self.status
+        return "SystemUpdating" if self.system_updates else self.status
 
     @property
     def busy(self) -> bool:
-        return self.shown_status in IN_PROGRESS
+        return self.shown_status in _IN_PROGRESS
 
     @property
     def in_flight(self) -> bool:
-        return self.flight is not None and not self.flight.over
+        return self.running_steps is not None and not self.running_steps.finished
 
     @property
     def serving(self) -> bool:
@@ -106,20 +106,20 @@ class Endpoint:
     def begin(self, status: str, *, now: datetime) -> None:
         self.status, self.failure_reason, self.modified_at = status, None, now
 
-    def use(self, deployment_config: Mapping[str, Any], *, from_now_on: bool) -> None:
+    def set_deployment_config(self, deployment_config: Mapping[str, Any], *, immediately: bool) -> None:
         """Remember an update's configuration, at once or when the update has ended; an empty one never."""
-        if from_now_on:
+        if immediately:
             self.last_deployment_config = deployment_config or self.last_deployment_config
         else:
             self.next_deployment_config = deployment_config or None
 
-    def settle(self, status: str, *, now: datetime, failure_reason: str | None = None) -> None:
+    def finish(self, status: str, *, now: datetime, failure_reason: str | None = None) -> None:
         """Come to rest in *status*."""
         self.status, self.failure_reason, self.modified_at = status, failure_reason, now
         self.last_deployment_config = self.next_deployment_config or self.last_deployment_config
         self.next_deployment_config = None
         for fleet in self.fleets:
-            fleet.settle()
+            fleet.clear_stages()
 
     def serve(self, fleet: Fleet) -> None:
         """Let *fleet* be all there is, with all traffic."""

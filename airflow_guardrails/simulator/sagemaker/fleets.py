@@ -110,22 +110,22 @@ class Fleet:
         for variant in self.deployed:
             variant.stage = Stage(status=status, message=message(variant), since=now)
 
-    def settle(self) -> None:
+    def clear_stages(self) -> None:
         for variant in self.deployed:
             variant.stage = None
 
-    def vanish(self) -> None:
+    def remove_instances(self) -> None:
         """Be left without an instance."""
         for variant in self.deployed:
             variant.active = variant.desired = 0
 
 
-def variants_of(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def variant_specs(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Every variant that an endpoint configuration asks for, the shadow last."""
     return [*config["ProductionVariants"], *config.get("ShadowProductionVariants", ())]
 
 
-def launch(
+def new_fleet(
     config: Mapping[str, Any],
     models: Mapping[str, Model],
     *,

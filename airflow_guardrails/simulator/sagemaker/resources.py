@@ -63,11 +63,11 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ResourceType:
     """How SageMaker speaks of a kind of resource: in texts, in ARNs, in the names of its fields."""
 
     text: str
-    arn_word: str
+    arn_type: str
     field: str
     not_found: Callable[[str], ValidationException]
 
@@ -75,8 +75,8 @@ class Kind:
 class ResourceStore:
     """All resources of one kind, by name."""
 
-    def __init__(self, kind: Kind, *, clock: Clock, arn: Callable[[str, str], str]) -> None:
-        self.kind = kind
+    def __init__(self, resource_type: ResourceType, *, clock: Clock, arn: Callable[[str, str], str]) -> None:
+        self.resource_type = resource_type
         self._clock = clock
         self._arn = arn
         self._resources: dict[str, Resource] = {}
@@ -85,12 +85,12 @@ class ResourceStore:
         return name in self._resources
 
     def add(self, request: Mapping[str, Any]) -> Resource:
-        name = request[f"{self.kind.field}Name"]
-        arn = self._arn(self.kind.arn_word, name)
+        name = request[f"{self.resource_type.field}Name"]
+        arn = self._arn(self.resource_type.arn_type, name)
         if name in self._resources:
-            raise AlreadyExists(self.kind.text, arn)
-        told = {key: value for key, value in request.items() if key != "Tags"}
-        resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=told)
+            raise AlreadyExists(self.resource_type.text, arn)
+        stored = {key: value for key, value in request.items() if key != "Tags"}
+        resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=stored)
         self._resources[name] = resource
         return resource
 
@@ -98,7 +98,7 @@ class ResourceStore:
         """The resource of that name, once it is older than *visible_after* seconds."""
         resource = self._resources.get(name)
         if resource is None or self._age(resource) < visible_after:
-            raise self.kind.not_found(self._arn(self.kind.arn_word, name))
+            raise self.resource_type.not_found(self._arn(self.resource_type.arn_type, name))
         return resource
 
     def remove(self, name: str) -> Resource:
@@ -110,15 +110,15 @@ class ResourceStore:
         resource = self.find(name, visible_after=visible_after)
         return {
             **resource.request,
-            f"{self.kind.field}Arn": resource.arn,
+            f"{self.resource_type.field}Arn": resource.arn,
             "CreationTime": resource.created_at,
         }
 
     def summaries(self) -> Iterator[dict[str, Any]]:
         for resource in self._resources.values():
             yield {
-                f"{self.kind.field}Name": resource.name,
-                f"{self.kind.field}Arn": resource.arn,
+                f"{self.resource_type.field}Name": resource.name,
+                f"{self.resource_type.field}Arn": resource.arn,
                 "CreationTime": resource.created_at,
             }
 

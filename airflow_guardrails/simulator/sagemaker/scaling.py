@@ -16,7 +16,7 @@ class ScalableTargets:
         self._account_id = account_id
         self._region = region
 
-    def among(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
+    def registered(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
         """Those of an endpoint's variants that are registered."""
         # moto loads this service, and EC2 and ECS with it, at its first call; before that there are none.
         if _MODELS not in sys.modules:

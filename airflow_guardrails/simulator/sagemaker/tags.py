@@ -8,10 +8,10 @@ from typing import Any
 from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.engine.errors import TooManyTags, ValidationException
-from airflow_guardrails.simulator.sagemaker.listing import cut
+from airflow_guardrails.simulator.sagemaker.listing import paginate
 
-_PAGE = 50
-_MOST = 50
+_PAGE_SIZE = 50
+_MAX_TAGS = 50
 _RESERVED = "aws:"
 
 
@@ -22,25 +22,25 @@ class Tags:
         self._by_arn: dict[str, dict[str, str]] = {}
         self._not_found = not_found
 
-    def start(self, arn: str, request: Mapping[str, Any]) -> None:
+    def create(self, arn: str, request: Mapping[str, Any]) -> None:
         """Begin with what a Create request says."""
         self._by_arn[arn] = _pairs(request.get("Tags", ()))
 
     def of(self, arn: str) -> Mapping[str, str]:
         return self._by_arn.get(arn, {})
 
-    def forget(self, arn: str) -> None:
+    def remove(self, arn: str) -> None:
         self._by_arn.pop(arn, None)
 
     def add(self, request: Mapping[str, Any]) -> dict[str, Any]:
         tags, new = self._of(request), _pairs(request["Tags"])
-        if (count := len(tags.keys() | new.keys())) > _MOST:
-            raise TooManyTags(arn=request["ResourceArn"], count=count, most=_MOST)
+        if (count := len(tags.keys() | new.keys())) > _MAX_TAGS:
+            raise TooManyTags(arn=request["ResourceArn"], count=count, most=_MAX_TAGS)
         tags.update(new)
         return {"Tags": _wire(tags)}
 
     def list(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return cut(_wire(self._of(request)), request, key="Tags", default=_PAGE)
+        return paginate(_wire(self._of(request)), request, key="Tags", default=_PAGE_SIZE)
 
     def delete(self, request: Mapping[str, Any]) -> dict[str, Any]:
         tags = self._of(request)

@@ -23,8 +23,8 @@ from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profiles
 from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_COPIED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _GRACE_SECONDS = 2
 
 
@@ -61,7 +61,7 @@ class Container:
             cwd="/",
         )
         try:
-            loaded = self._ask(artefact)
+            loaded = self._call(artefact)
         except ContainerDied:
             self.close()
             raise
@@ -85,7 +85,7 @@ class Container:
             "content_type": content_type,
             "accept": accept,
         }
-        return self._ask(json.dumps(request).encode())
+        return self._call(json.dumps(request).encode())
 
     def close(self) -> None:
         """End the process; calling it twice is harmless."""
@@ -101,7 +101,7 @@ class Container:
         self._process.stdout.close()
         self._directory.cleanup()
 
-    def _ask(self, payload: bytes) -> dict[str, Any]:
+    def _call(self, payload: bytes) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
         # Killing ends a write as well as a read that would wait for ever.
@@ -124,39 +124,39 @@ class Container:
 
 def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
     # No credentials, no home folder to read them from.
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**of_model, **passed_on, **dict.fromkeys(_ONE_THREAD, "1")}
+    passed_on = {name: os.environ[name] for name in _COPIED_VARIABLES if name in os.environ}
+    return {**of_model, **passed_on, **dict.fromkeys(_THREAD_VARIABLES, "1")}
 
 
-class ArtefactNotFound(RuntimeError):
+class _ArtefactNotFound(RuntimeError):
     """There is nothing to fetch at a ModelDataUrl."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
+class _Artefact:
     etag: str
     content: bytes
 
 
-def fetch(url: str, *, account_id: str, region: str) -> Artefact:
+def _fetch(url: str, *, account_id: str, region: str) -> _Artefact:
     """The object at an ``s3://bucket/key`` url; raises ArtefactNotFound."""
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
-        raise ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
+        raise _ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
     try:
         found = s3_backends[account_id][get_partition(region)].get_object(
             parts.netloc, parts.path.lstrip("/")
         )
     except S3ClientError as error:
-        raise ArtefactNotFound(f"{url}: {error.message}") from error
+        raise _ArtefactNotFound(f"{url}: {error.message}") from error
     if found is None:
-        raise ArtefactNotFound(f"{url}: there is no such object")
-    return Artefact(etag=found.etag, content=found.value)
+        raise _ArtefactNotFound(f"{url}: there is no such object")
+    return _Artefact(etag=found.etag, content=found.value)
 
 
-_RUNNING_AT_MOST = 8
-_STAND_IN_SECONDS = 0.020
-_STAND_IN_BODY = b"0"
+_MAX_RUNNING = 8
+_PLACEHOLDER_SECONDS = 0.020
+_PLACEHOLDER_BODY = b"0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +177,7 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class _Deployed:
-    artefact: Artefact
+    artefact: _Artefact
     container: Container | None = None
 
 
@@ -204,7 +204,7 @@ class Containers:
             return True
         try:
             self._deploy(model, _Key(model.name, model.model_data_url, shadow))
-        except (ArtefactNotFound, LoadFailed, ContainerDied):
+        except (_ArtefactNotFound, LoadFailed, ContainerDied):
             return False
         return True
 
@@ -212,26 +212,26 @@ class Containers:
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], *, content_type: str, accept: str | None
     ) -> list[Answer]:
         """The answers to *bodies*, in their order, with the profile that holds for *fleet* now."""
-        said = self._ask(fleet, model, bodies, content_type, accept)
+        answers = self._call(fleet, model, bodies, content_type, accept)
         profile = self._profiles.of(fleet, model.name)
-        return [self._with_profile(profile, fleet, answer) for answer in said] if profile else said
+        return [self._with_profile(profile, fleet, answer) for answer in answers] if profile else answers
 
     def close(self) -> None:
         for deployed in self._deployed.values():
             _end(deployed)
 
-    def _ask(
+    def _call(
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
     ) -> list[Answer]:
         if model.model_data_url is None:
-            stand_in = Answer(
-                status=200, body=_STAND_IN_BODY, content_type="text/csv", seconds=_STAND_IN_SECONDS
+            placeholder = Answer(
+                status=200, body=_PLACEHOLDER_BODY, content_type="text/csv", seconds=_PLACEHOLDER_SECONDS
             )
-            return [stand_in] * len(bodies)
+            return [placeholder] * len(bodies)
         try:
             container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow))
             return _answers(container.answer(bodies, content_type=content_type, accept=accept))
-        except (ArtefactNotFound, LoadFailed, ContainerDied) as error:
+        except (_ArtefactNotFound, LoadFailed, ContainerDied) as error:
             failed = Answer(status=500, body=str(error).encode(), content_type="text/plain", seconds=0.0)
             return [failed] * len(bodies)
 
@@ -242,9 +242,9 @@ class Containers:
         return self._start(model, key, deployed.artefact)
 
     def _deploy(self, model: Model, key: _Key) -> Container:
-        return self._start(model, key, fetch(key.url, account_id=self._account_id, region=self._region))
+        return self._start(model, key, _fetch(key.url, account_id=self._account_id, region=self._region))
 
-    def _start(self, model: Model, key: _Key, artefact: Artefact) -> Container:
+    def _start(self, model: Model, key: _Key, artefact: _Artefact) -> Container:
         deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
         self._deployed.move_to_end(key)
         if deployed.artefact.etag != artefact.etag:
@@ -252,13 +252,13 @@ class Containers:
             deployed.artefact = artefact
         if deployed.container is None or not deployed.container.running:
             _end(deployed)
-            self._make_room()
+            self._stop_oldest()
             deployed.container = Container(artefact.content, environment=model.environment)
         return deployed.container
 
-    def _make_room(self) -> None:
+    def _stop_oldest(self) -> None:
         running = [deployed for deployed in self._deployed.values() if deployed.container]
-        for deployed in running[: max(0, len(running) - _RUNNING_AT_MOST + 1)]:
+        for deployed in running[: max(0, len(running) - _MAX_RUNNING + 1)]:
             _end(deployed)
 
     def _with_profile(self, profile: Profile, fleet: Fleet, answer: Answer) -> Answer:
@@ -268,10 +268,10 @@ class Containers:
         return replace(slowed, status=500, body=b"error by profile", content_type="text/plain")
 
 
-def _answers(said: dict[str, Any]) -> list[Answer]:
+def _answers(answers: dict[str, Any]) -> list[Answer]:
     return [
         Answer(status=status, body=body.encode("latin-1"), content_type=content_type, seconds=seconds)
-        for status, body, content_type, seconds in said["replies"]
+        for status, body, content_type, seconds in answers["replies"]
     ]
 
 

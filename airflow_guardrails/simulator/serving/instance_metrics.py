@@ -60,7 +60,7 @@ class InstanceMetrics:
             endpoint_config_name=fleet.config_name,
             shadow=variant is fleet.shadow,
         )
-        return self._profiles.standing(profiled, variant.model.name) or _USUAL
+        return self._profiles.active_profile(profiled, variant.model.name) or _USUAL
 
 
 def _running(endpoint: Endpoint) -> Iterator[tuple[Fleet, Variant]]:

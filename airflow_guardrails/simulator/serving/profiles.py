@@ -20,7 +20,7 @@ _PERCENT = ("memory_percent", "disk_percent")
 
 
 # In place of a model's name.
-EVERY_MODEL = "*"
+_EVERY_MODEL = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Profiles:
         self._by_name: dict[str, Profile] = {}
         self._first_request: dict[Fleet, datetime] = {}
 
-    def lay_over(self, name: str, profile: Profile) -> None:
+    def add(self, name: str, profile: Profile) -> None:
         self._by_name[name] = profile
 
     def clear(self, name: str) -> None:
@@ -101,12 +101,12 @@ class Profiles:
     def of(self, fleet: Fleet, model_name: str) -> Profile | None:
         """What holds for a request to *fleet* now, None when nothing does."""
         self._first_request.setdefault(fleet, self._clock.now())
-        return self.standing(fleet, model_name)
+        return self.active_profile(fleet, model_name)
 
-    def standing(self, fleet: Fleet, model_name: str) -> Profile | None:
+    def active_profile(self, fleet: Fleet, model_name: str) -> Profile | None:
         """What holds for *fleet* now; until its first request, only what holds from minute 0."""
         since = self._first_request.get(fleet, self._clock.now())
-        names = (fleet.endpoint_config_name, model_name, EVERY_MODEL)
+        names = (fleet.endpoint_config_name, model_name, _EVERY_MODEL)
         profile = next((self._by_name[name] for name in names if name in self._by_name), None)
         if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
             return profile
@@ -119,13 +119,13 @@ class Profiles:
                 del self._first_request[fleet]
 
     def fails(self, profile: Profile, fleet: Fleet) -> bool:
-        return self._chance(fleet).random() < profile.error_rate
+        return self._rng_for(fleet).random() < profile.error_rate
 
     def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
-        jitter = self._chance(fleet).random() * profile.latency_jitter_ms
+        jitter = self._rng_for(fleet).random() * profile.latency_jitter_ms
         own = seconds if profile.latency_ms is None else profile.latency_ms / 1000
         return own * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
 
-    def _chance(self, fleet: Fleet) -> random.Random:
+    def _rng_for(self, fleet: Fleet) -> random.Random:
         # With one source for both, a shadow would change which of the production variant's requests fail.
         return self._shadow_rng if fleet.shadow else self._rng

@@ -20,14 +20,14 @@ from airflow_guardrails.simulator.serving import request_metrics
 from airflow_guardrails.simulator.serving.containers import Answer, Containers
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profiles
 
-TICK_SECONDS = 5
+_TICK_SECONDS = 5
 """A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
 
-MOST_PER_MINUTE = 60_000
+_MAX_PER_MINUTE = 60_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Replay:
+class _Replay:
     """One endpoint's replay; *ids* are the inference ids of its requests, None for none."""
 
     per_minute: float
@@ -36,19 +36,19 @@ class Replay:
     rows: Iterator[bytes]
     ids: Iterator[str] | None = None
     sent: int = 0
-    owed: float = 0.0
+    unsent: float = 0.0
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
 
     def due(self) -> list[tuple[bytes, str | None]]:
         """What to send in this burst: bodies, each with its inference id."""
-        self.owed += self.per_minute * TICK_SECONDS / 60
-        whole = int(self.owed)
-        self.owed -= whole
+        self.unsent += self.per_minute * _TICK_SECONDS / 60
+        whole = int(self.unsent)
+        self.unsent -= whole
         self.sent += whole
         return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, whole)]
 
 
-def endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
+def _endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
     """Round after round of *rows*, each in an order of its own unless nothing shuffles them."""
     while True:
         if shuffled_by:
@@ -71,17 +71,17 @@ class Batch:
     endpoint_name: str
     content_type: str
     accept: str | None
-    asked: tuple[InvocationRequest, ...]
+    requests: tuple[InvocationRequest, ...]
 
     @property
     def bodies(self) -> list[bytes]:
-        return [one.body for one in self.asked]
+        return [request.body for request in self.requests]
 
-    def only(self, asked: Iterable[InvocationRequest]) -> Batch:
-        return replace(self, asked=tuple(asked))
+    def with_requests(self, requests: Iterable[InvocationRequest]) -> Batch:
+        return replace(self, requests=tuple(requests))
 
 
-class Recorder(Protocol):
+class _Recorder(Protocol):
     """Captures requests and their answers, see ``simulator.capture``."""
 
     def record(
@@ -94,7 +94,7 @@ class NoSuchVariant(LookupError):
     """The caller asked for a variant the endpoint does not have."""
 
 
-class NothingServes(LookupError):
+class NotServing(LookupError):
     """The endpoint exists, and no fleet of it takes requests yet, or any more."""
 
 
@@ -116,7 +116,7 @@ class Traffic:
         containers: Containers,
         profiles: Profiles,
         metrics: MetricStore,
-        captures: Recorder,
+        captures: _Recorder,
         rng: random.Random,
         shadow_rng: random.Random,
         event_rng: random.Random,
@@ -131,7 +131,7 @@ class Traffic:
         self._shadow_rng = shadow_rng
         self._event_rng = event_rng
         self._numbers = count(1)
-        self._replays: dict[str, Replay] = {}
+        self._replays: dict[str, _Replay] = {}
 
     def invoke(
         self,
@@ -151,14 +151,16 @@ class Traffic:
         """
         routes = self._routes(endpoint_name)
         if not routes:
-            raise NothingServes(endpoint_name)
+            raise NotServing(endpoint_name)
         if target_variant is not None:
             routes = [route for route in routes if route.variant_name == target_variant]
             if not routes:
                 raise NoSuchVariant(target_variant)
         route = self._pick(routes, 1)[0]
-        asked = self._asked([(body, inference_id)])
-        batch = Batch(endpoint_name=endpoint_name, content_type=content_type, accept=accept, asked=asked)
+        requests = self._requests([(body, inference_id)])
+        batch = Batch(
+            endpoint_name=endpoint_name, content_type=content_type, accept=accept, requests=requests
+        )
         answer = self._send(route, batch)[0]
         if route.mirror:
             # After the answer: a slow shadow must not keep the caller waiting.
@@ -183,17 +185,17 @@ class Traffic:
         """
         if not rows:
             raise ValueError("rows must hold at least one request")
-        if not 0 < per_minute <= MOST_PER_MINUTE:
-            raise ValueError(f"per_minute must be above 0 and at most {MOST_PER_MINUTE} (got {per_minute})")
+        if not 0 < per_minute <= _MAX_PER_MINUTE:
+            raise ValueError(f"per_minute must be above 0 and at most {_MAX_PER_MINUTE} (got {per_minute})")
         self.stop_replay(endpoint_name)
-        replay = Replay(
+        replay = _Replay(
             per_minute=per_minute,
             content_type=content_type,
             accept=accept,
-            rows=endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
+            rows=_endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
             ids=(f"replayed-{number}" for number in self._numbers) if inference_ids else None,
         )
-        replay.timer = self._clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
+        replay.timer = self._clock.every(_TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
         self._replays[endpoint_name] = replay
 
     def stop_replay(self, endpoint_name: str) -> int:
@@ -210,7 +212,7 @@ class Traffic:
             for name, replay in self._replays.items()
         }
 
-    def _tick(self, endpoint_name: str, replay: Replay) -> None:
+    def _tick(self, endpoint_name: str, replay: _Replay) -> None:
         try:
             routes = self._routes(endpoint_name)
         except ServiceException:  # the endpoint is gone; it may come back
@@ -221,16 +223,18 @@ class Traffic:
             endpoint_name=endpoint_name,
             content_type=replay.content_type,
             accept=replay.accept,
-            asked=self._asked(replay.due()),
+            requests=self._requests(replay.due()),
         )
-        picked = self._pick(routes, len(batch.asked))
+        picked = self._pick(routes, len(batch.requests))
         for route in routes:
-            its_own = batch.only(one for one, to in zip(batch.asked, picked, strict=True) if to is route)
-            if its_own.asked:
+            its_own = batch.with_requests(
+                request for request, to in zip(batch.requests, picked, strict=True) if to is route
+            )
+            if its_own.requests:
                 self._send(route, its_own)
                 self._mirror(route, its_own)
 
-    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[InvocationRequest, ...]:
+    def _requests(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[InvocationRequest, ...]:
         return tuple(
             InvocationRequest(body, self._event_rng.getrandbits(128), inference_id)
             for body, inference_id in requests
@@ -248,24 +252,28 @@ class Traffic:
 
     def _send(self, route: Route, batch: Batch) -> list[Answer]:
         fleet = _fleet(batch.endpoint_name, route)
-        return self._ask(fleet, route, route.model, batch, instances=route.instances)
+        return self._send_to(fleet, route, route.model, batch, instances=route.instances)
 
     def _mirror(self, route: Route, batch: Batch) -> None:
         mirror = route.mirror
         if mirror is None:
             return
-        sampled = batch.only(one for one in batch.asked if self._shadow_rng.random() < mirror.sampling)
-        if sampled.asked:
+        sampled = batch.with_requests(
+            request for request in batch.requests if self._shadow_rng.random() < mirror.sampling
+        )
+        if sampled.requests:
             fleet = _shadow(batch.endpoint_name, route, mirror)
-            self._ask(fleet, route, mirror.model, sampled, instances=mirror.instances)
+            self._send_to(fleet, route, mirror.model, sampled, instances=mirror.instances)
 
-    def _ask(self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int) -> list[Answer]:
+    def _send_to(
+        self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int
+    ) -> list[Answer]:
         answers = self._containers.answer(
             fleet, model, batch.bodies, content_type=batch.content_type, accept=batch.accept
         )
-        chance = self._shadow_rng if fleet.shadow else self._rng
+        rng = self._shadow_rng if fleet.shadow else self._rng
         now = self._clock.now()
-        request_metrics.record(self._metrics, fleet, answers, instances=instances, at=now, rng=chance)
+        request_metrics.record(self._metrics, fleet, answers, instances=instances, at=now, rng=rng)
         self._captures.record(fleet, route.captures, batch, answers)
         return answers
 

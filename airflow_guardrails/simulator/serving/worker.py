@@ -24,16 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from airflow_guardrails.simulator.serving.inference_script import Handlers, ModelAlone, Refused, text_of
+from airflow_guardrails.simulator.serving.inference_script import (
+    Handlers,
+    ModelAlone,
+    RequestRefused,
+    error_text,
+)
 
-TEXT = "text/plain"
-OK = 200
+_TEXT = "text/plain"
+_OK = 200
 _SERVER_ERROR = 500
 _TIMED_ONE_BY_ONE = 3
 
 
 @dataclass(slots=True)
-class Reply:
+class _Reply:
     """One answer; the body of an error is its text."""
 
     status: int
@@ -50,7 +55,7 @@ class _Read:
 
 def replies(
     handlers: Handlers, bodies: Sequence[bytes], *, content_type: str, accept: str | None
-) -> list[Reply]:
+) -> list[_Reply]:
     """
     The replies to *bodies*, in their order.
 
@@ -58,14 +63,14 @@ def replies(
     possible; each of those takes the median of the timed ones: a scheduling hiccup must not slow a batch.
     """
 
-    def write(prediction: Any) -> Reply:
-        return Reply(OK, *handlers.write(prediction, content_type=content_type, accept=accept), 0.0)
+    def write(prediction: Any) -> _Reply:
+        return _Reply(_OK, *handlers.write(prediction, content_type=content_type, accept=accept), 0.0)
 
-    def predict(one: _Read) -> Reply:
+    def predict(one: _Read) -> _Reply:
         return _reply(lambda: write(handlers.predict(one.data)), before=one.seconds)
 
     read = {index: _read(handlers, body, content_type) for index, body in enumerate(bodies)}
-    done = {index: one for index, one in read.items() if isinstance(one, Reply)}
+    done = {index: one for index, one in read.items() if isinstance(one, _Reply)}
     waiting = {index: one for index, one in read.items() if isinstance(one, _Read)}
     timed = {index: predict(waiting.pop(index)) for index in list(waiting)[:_TIMED_ONE_BY_ONE]}
     predictions = _all_at_once(handlers, waiting)
@@ -78,7 +83,7 @@ def replies(
     return [done[index] for index in range(len(bodies))]
 
 
-def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | Reply:
+def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | _Reply:
     started = time.perf_counter()
     try:
         data = handlers.read(body, content_type)
@@ -87,7 +92,7 @@ def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | Reply:
     return _Read(data, time.perf_counter() - started)
 
 
-def _reply(make: Callable[[], Reply], *, before: float) -> Reply:
+def _reply(make: Callable[[], _Reply], *, before: float) -> _Reply:
     started = time.perf_counter()
     try:
         reply = make()
@@ -97,7 +102,7 @@ def _reply(make: Callable[[], Reply], *, before: float) -> Reply:
     return reply
 
 
-def _written(write: Callable[[Any], Reply], prediction: Any, seconds: float) -> Reply:
+def _written(write: Callable[[Any], _Reply], prediction: Any, seconds: float) -> _Reply:
     reply = _reply(lambda: write(prediction), before=0.0)
     reply.seconds = seconds
     return reply
@@ -113,10 +118,10 @@ def _all_at_once(handlers: Handlers, waiting: Mapping[int, _Read]) -> dict[int, 
     return None if predictions is None else dict(zip(waiting, predictions, strict=True))
 
 
-def _error(error: Exception, *, seconds: float) -> Reply:
-    if isinstance(error, Refused):
-        return Reply(error.status, str(error).encode(), TEXT, seconds)
-    return Reply(_SERVER_ERROR, text_of(error).encode(), TEXT, seconds)
+def _error(error: Exception, *, seconds: float) -> _Reply:
+    if isinstance(error, RequestRefused):
+        return _Reply(error.status, str(error).encode(), _TEXT, seconds)
+    return _Reply(_SERVER_ERROR, error_text(error).encode(), _TEXT, seconds)
 
 
 _LENGTH = struct.Struct(">Q")
@@ -136,7 +141,7 @@ def read_frame(stream: IO[bytes]) -> bytes:
     return _read_exactly(stream, length)
 
 
-def main() -> None:
+def _main() -> None:
     directory = Path(sys.argv[1])
     # A Ctrl-C in the terminal reaches every process; this one ends when the simulator does, with its input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -144,19 +149,19 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a model prints is not an answer
     try:
-        serve(requests, answers, directory)
+        _serve(requests, answers, directory)
     except (EOFError, BrokenPipeError):
         pass
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
+def _serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
     artefact = read_frame(requests)
     try:
         handlers = load(artefact, directory)
     except Exception as error:  # noqa: BLE001 - whatever the artefact's code raises
-        write_frame(answers, json.dumps({"loaded": False, "error": text_of(error)}).encode())
+        write_frame(answers, json.dumps({"loaded": False, "error": error_text(error)}).encode())
         return
     write_frame(answers, json.dumps({"loaded": True, "error": None}).encode())
     while True:
@@ -223,4 +228,4 @@ def _read_exactly(stream: IO[bytes], length: int) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

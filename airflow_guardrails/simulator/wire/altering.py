@@ -8,11 +8,11 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-_EVERY = "*"
+_ALL = "*"
 _OK = 200
 
 
-def altered(response: Response, changes: Mapping[str, Any]) -> Response:
+def alter_response(response: Response, changes: Mapping[str, Any]) -> Response:
     """
     Make *changes* to a successful answer in JSON; any other response stays as it is.
 
@@ -30,7 +30,7 @@ def altered(response: Response, changes: Mapping[str, Any]) -> Response:
 
 def _change(answer: Any, path: Sequence[str], value: Any) -> None:
     first, *rest = path
-    if not rest and value is not None and isinstance(answer, dict) and first != _EVERY:
+    if not rest and value is not None and isinstance(answer, dict) and first != _ALL:
         answer[first] = value
         return
     for key in _keys(answer, first):
@@ -42,11 +42,11 @@ def _change(answer: Any, path: Sequence[str], value: Any) -> None:
             answer[key] = value
 
 
-def _keys(answer: Any, wanted: str) -> Iterable[Any]:
+def _keys(answer: Any, part: str) -> Iterable[Any]:
     """The keys or places that are meant, last place first: deleting one must not move the next."""
     if isinstance(answer, dict):
-        return list(answer) if wanted == _EVERY else [wanted] if wanted in answer else []
+        return list(answer) if part == _ALL else [part] if part in answer else []
     if isinstance(answer, list):
         places = reversed(range(len(answer)))
-        return [place for place in places if wanted in {_EVERY, str(place)}]
+        return [place for place in places if part in {_ALL, str(place)}]
     return []

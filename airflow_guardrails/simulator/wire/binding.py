@@ -25,12 +25,12 @@ _WIRES: dict[str, type[BaseResponse]] = {
 }
 
 
-class _Refusal(ServiceException):  # type: ignore[misc]
+class _AwsError(ServiceException):  # type: ignore[misc]
     # moto takes an error's service from its module, unless the module is outside moto.
     """Any error of any service."""
 
 
-class FaultGate(BaseResponse):  # type: ignore[misc]
+class _FaultGate(BaseResponse):  # type: ignore[misc]
     """Answers a call that meets a fault with an error of its service's own protocol."""
 
     def call_action(self) -> Any:
@@ -38,17 +38,17 @@ class FaultGate(BaseResponse):  # type: ignore[misc]
         if fault is None or fault.kind not in {"throttle", "error"}:
             return super().call_action()
         if fault.kind == "error":
-            return self._refuse(fault.code, fault.message, fault.status)
-        return self._refuse(
+            return self._error_response(fault.code, fault.message, fault.status)
+        return self._error_response(
             "Throttling" if self.service_name == "cloudwatch" else "ThrottlingException", "Rate exceeded", 400
         )
 
-    def _refuse(self, code: str, message: str, status: int) -> tuple[int, dict[str, Any], Any]:
-        _, headers, body = self.serialized(ActionResult(_Refusal(code, message)))
+    def _error_response(self, code: str, message: str, status: int) -> tuple[int, dict[str, Any], Any]:
+        _, headers, body = self.serialized(ActionResult(_AwsError(code, message)))
         return status, *self._enrich_response(headers, body)
 
 
 def bind(service: str, simulation: Simulation) -> type[BaseResponse]:
     """The response class of *service*, in moto's name for it, answering from *simulation*."""
     wire = _WIRES[service]
-    return type(f"Bound{wire.__name__}", (FaultGate, wire), {"simulation": simulation})
+    return type(f"Bound{wire.__name__}", (_FaultGate, wire), {"simulation": simulation})

@@ -14,12 +14,12 @@ from moto.core.responses import ActionResult
 from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_guardrails.simulator.engine import validation
-from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_ours
+from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_simulated
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.sagemaker.tags import check_keys
 
-Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
@@ -121,9 +121,9 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return self._sagemaker.experiments
 
     def _is_ours(self) -> bool:
-        return is_ours(self._get_param("ResourceArn") or "")
+        return is_simulated(self._get_param("ResourceArn") or "")
 
-    def _answer(self, operation: Operation) -> ActionResult:
+    def _answer(self, operation: _Operation) -> ActionResult:
         validation.check(self._get_action(), self.params)
         check_keys(self.params)
         return ActionResult(operation(self.params))

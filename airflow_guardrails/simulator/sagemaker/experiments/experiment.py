@@ -8,15 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.simulator.engine.clock import Timer
-from airflow_guardrails.simulator.sagemaker.describing import present
+from airflow_guardrails.simulator.sagemaker.describing import without_none
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint, History
 from airflow_guardrails.simulator.sagemaker.experiments.schedule import Schedule
 
 TERMINAL = frozenset({"Completed", "Cancelled"})
 CHANGEABLE = frozenset({"Created", "Running"})
-_IN_TRANSIT = {"Remove": "Deleting", "Promote": "Updating", "Retain": "InService"}
-_AFTERWARDS = {"Remove": "Deleted", "Promote": "InService", "Retain": "InService"}
-_PASSED_ON = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "KmsKey")
+_STATUS_WHILE_STOPPING = {"Remove": "Deleting", "Promote": "Updating", "Retain": "InService"}
+_STATUS_AFTER_STOP = {"Remove": "Deleted", "Promote": "InService", "Retain": "InService"}
+_COPIED_FIELDS = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "KmsKey")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Experiment:
     *request* is that which created it, with every update since; *model_variants* are both, by name.
 
     *config_name* is the endpoint configuration made for it, *original* the one it replaced; both from the
-    moment it touches the endpoint. *then* is to happen once the endpoint is at rest.
+    moment it touches the endpoint. *next_step* is to happen once the endpoint is at rest.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Experiment:
     config_name: str | None = None
     original: Mapping[str, Any] | None = None
     outcome: Outcome | None = None
-    then: Callable[[Experiment], None] | None = None
+    next_step: Callable[[Experiment], None] | None = None
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
     history: History = field(init=False, default_factory=History)
     modified_at: datetime = field(init=False)
@@ -90,12 +90,12 @@ class Experiment:
         return float(_shadow(self.request)["SamplingPercentage"]) / 100
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         return self.status in TERMINAL
 
     @property
     def touches_endpoint(self) -> bool:
-        return self.config_name is not None and not self.over
+        return self.config_name is not None and not self.ended
 
     def enter(self, status: str, *, now: datetime) -> None:
         self.timer.cancel()
@@ -105,16 +105,16 @@ class Experiment:
         elif status == "Updating" and self.config_name:
             self.shadow_status = "Updating"
         elif status == "Stopping" and self.outcome:
-            self.production_status = _IN_TRANSIT[self.outcome.production]
-            self.shadow_status = _IN_TRANSIT[self.outcome.shadow]
+            self.production_status = _STATUS_WHILE_STOPPING[self.outcome.production]
+            self.shadow_status = _STATUS_WHILE_STOPPING[self.outcome.shadow]
 
     def end(self, outcome: Outcome, *, now: datetime) -> None:
         """Be over, with *outcome* carried out."""
         self.enter(outcome.status, now=now)
-        self.reason, self.then, self.completed_at = outcome.reason, None, now
-        self.schedule = self.schedule.ended(now)
-        self.production_status = _AFTERWARDS[outcome.production]
-        self.shadow_status = _AFTERWARDS[outcome.shadow]
+        self.reason, self.next_step, self.completed_at = outcome.reason, None, now
+        self.schedule = self.schedule.ending_by(now)
+        self.production_status = _STATUS_AFTER_STOP[outcome.production]
+        self.shadow_status = _STATUS_AFTER_STOP[outcome.shadow]
 
 
 def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
@@ -127,16 +127,16 @@ def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any
             {**variant, "Status": _status_of(name, experiment)}
             for name, variant in experiment.model_variants.items()
         ],
-        **{key: experiment.request[key] for key in _PASSED_ON if key in experiment.request},
+        **{key: experiment.request[key] for key in _COPIED_FIELDS if key in experiment.request},
     }
 
 
 def summarize(experiment: Experiment) -> dict[str, Any]:
     """ListInferenceExperiments' row."""
-    return present(
+    return without_none(
         Name=experiment.name,
         Type=experiment.request["Type"],
-        Schedule=experiment.schedule.described(),
+        Schedule=experiment.schedule.to_response(),
         Status=experiment.status,
         StatusReason=experiment.reason,
         Description=experiment.request.get("Description"),
@@ -164,7 +164,7 @@ SUMMARY_FIELDS = (
 def _metadata(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
     if endpoint is None:
         return {"EndpointName": experiment.endpoint_name}
-    return present(
+    return without_none(
         EndpointName=endpoint.name,
         EndpointConfigName=endpoint.config_name,
         EndpointStatus=endpoint.shown_status,

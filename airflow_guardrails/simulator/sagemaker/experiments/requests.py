@@ -10,15 +10,15 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment, Outcome
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 
-Request = Mapping[str, Any]
+_Request = Mapping[str, Any]
 ModelVariants = dict[str, Mapping[str, Any]]
 
 # What may become of the production variant and the shadow: no published sentence says which pairs are legal.
-_LEGAL = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
+_ALLOWED_ACTIONS = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
 _FIXED_WHILE_RUNNING = ("ModelVariants", "DataStorageConfig")
 
 
-def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
+def model_variants(request: _Request, knobs: Knobs) -> ModelVariants:
     """The request's model variants by name; raises ExperimentInvalid where its parts do not fit together."""
     source, shadow = _names(request)
     variants = {variant["VariantName"]: variant for variant in request["ModelVariants"]}
@@ -45,7 +45,7 @@ def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
     return variants
 
 
-def with_production(variants: ModelVariants, request: Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
+def with_production(variants: ModelVariants, request: _Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
     """
     Both variants of an experiment: production as *fleet* deploys it, and the shadow.
 
@@ -71,17 +71,19 @@ def with_production(variants: ModelVariants, request: Request, fleet: Fleet, kno
     return {source: production, shadow: variants[shadow]}
 
 
-def shadow_spec(variants: ModelVariants, request: Request, production_weight: float) -> dict[str, Any]:
+def shadow_variant_spec(
+    variants: ModelVariants, request: _Request, production_weight: float
+) -> dict[str, Any]:
     """The shadow as an endpoint configuration has it; its weight tells what is sampled."""
     _, shadow = _names(request)
     (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
     return {
-        **as_spec(variants[shadow]),
+        **to_variant_spec(variants[shadow]),
         "InitialVariantWeight": production_weight * mode["SamplingPercentage"] / 100,
     }
 
 
-def as_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
+def to_variant_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
     """A model variant as a variant of an endpoint configuration."""
     infrastructure = _infrastructure(variant)
     return {
@@ -92,7 +94,7 @@ def as_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def updated(experiment: Experiment, request: Request, knobs: Knobs) -> dict[str, Any]:
+def merge_update(experiment: Experiment, request: _Request, knobs: Knobs) -> dict[str, Any]:
     """The experiment's request with what an update says instead; model variants are replaced by name."""
     merged = {**experiment.request, **{key: value for key, value in request.items() if key != "Name"}}
     if experiment.status == "Running":
@@ -104,7 +106,7 @@ def updated(experiment: Experiment, request: Request, knobs: Knobs) -> dict[str,
     return merged
 
 
-def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
+def stop_outcome(experiment: Experiment, request: _Request, knobs: Knobs) -> Outcome:
     """What StopInferenceExperiment asks for; a variant it does not name is kept, or gives way."""
     source, shadow = experiment.source_name, experiment.shadow_name
     actions = request["ModelVariantActions"]
@@ -113,7 +115,9 @@ def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
     pair = (actions.get(source, "Remove" if promoted else "Retain"), actions.get(shadow, "Remove"))
     desired = {variant["VariantName"]: variant for variant in request.get("DesiredModelVariants", ())}
     _check_names(desired, experiment, "DesiredModelVariants", knobs)
-    if pair not in _LEGAL or (pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"):
+    if pair not in _ALLOWED_ACTIONS or (
+        pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"
+    ):
         raise ExperimentInvalid(knobs, f"{source} cannot be {pair[0]} where {shadow} is {pair[1]}")
     if promoted and shadow not in desired and knobs.promote_without_desired == "reject":
         raise ExperimentInvalid(knobs, f"DesiredModelVariants must hold {shadow}, which is promoted")
@@ -126,7 +130,7 @@ def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
     )
 
 
-def _check_while_running(experiment: Experiment, request: Request, merged: Request, knobs: Knobs) -> None:
+def _check_while_running(experiment: Experiment, request: _Request, merged: _Request, knobs: Knobs) -> None:
     fixed = [
         key
         for key in _FIXED_WHILE_RUNNING
@@ -147,7 +151,7 @@ def _check_names(given: Mapping[str, Any], experiment: Experiment, field: str, k
         )
 
 
-def _names(request: Request) -> tuple[str, str]:
+def _names(request: _Request) -> tuple[str, str]:
     mode = request["ShadowModeConfig"]
     (shadow,) = mode["ShadowModelVariants"]
     return mode["SourceModelVariantName"], shadow["ShadowModelVariantName"]

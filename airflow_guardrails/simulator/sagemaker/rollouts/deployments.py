@@ -10,9 +10,9 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
-from airflow_guardrails.simulator.sagemaker.flight import Rollback, Steps, Wait
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
+from airflow_guardrails.simulator.sagemaker.steps import Rollback, Steps, Wait
 
 # How long a container may fail its ping when its variant does not say: about 4 minutes.
 _PING_TIMEOUT_SECONDS = 240.0
@@ -35,38 +35,38 @@ class DeploymentContext:
     knobs: Knobs
     containers: HealthChecks
 
-    def rollback_reason(self, undone: Rollback) -> str | None:
+    def rollback_reason(self, rollback: Rollback) -> str | None:
         """An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so."""
         told = self.knobs.rollback_failure_reason
-        return undone.reason if told else told
+        return rollback.reason if told else told
 
 
-def create(endpoint: Endpoint, fleet: Fleet, ground: DeploymentContext) -> Steps:
+def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Steps:
     try:
-        yield from launch(fleet, ground, watched=False)
-    except Rollback as undone:
-        endpoint.settle("Failed", now=ground.clock.now(), failure_reason=undone.reason)
+        yield from launch(fleet, context, watched=False)
+    except Rollback as rollback:
+        endpoint.finish("Failed", now=context.clock.now(), failure_reason=rollback.reason)
     else:
         endpoint.serve(fleet)
-        endpoint.settle("InService", now=ground.clock.now())
+        endpoint.finish("InService", now=context.clock.now())
 
 
-def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, ground: DeploymentContext) -> Steps:
+def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: DeploymentContext) -> Steps:
     """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
-    watched = ground.knobs.alarms_judged == "always"
+    watched = context.knobs.alarms_judged == "always"
     try:
-        yield from wait_for_start(green, ground, watched=watched)
-        yield from launch(green, ground, watched=watched)
+        yield from wait_for_start(green, context, watched=watched)
+        yield from launch(green, context, watched=watched)
         for shift in plan.shifts:
-            yield from shift_traffic(blue, green, shift, plan, ground, watched=watched)
-        yield from _bake(green, plan.termination_wait, ground)
-    except Rollback as undone:
-        yield from _roll_back(endpoint, blue, green, undone, ground)
+            yield from shift_traffic(blue, green, shift, plan, context, watched=watched)
+        yield from _bake(green, plan.termination_wait, context)
+    except Rollback as rollback:
+        yield from _roll_back(endpoint, blue, green, rollback, context)
     else:
-        yield from retire(endpoint, blue, green, ground)
+        yield from retire(endpoint, blue, green, context)
 
 
-def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: DeploymentContext) -> Steps:
+def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], context: DeploymentContext) -> Steps:
     """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
     before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
     count = fleet.instances
@@ -74,91 +74,93 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], ground: 
         wish = desired.get(variant.name, {})
         variant.desired = wish.get("DesiredInstanceCount", variant.desired)
         variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
-    enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", ground)
-    yield Wait(seconds=ground.knobs.provisioning_seconds, final=True)
-    starved = fleet.instances > count and not ground.knobs.capacity_available
-    if starved or ground.knobs.scaling_ends_in == "rollback":
-        endpoint.begin("RollingBack", now=ground.clock.now())
+    enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", context)
+    yield Wait(seconds=context.knobs.provisioning_seconds, final=True)
+    starved = fleet.instances > count and not context.knobs.capacity_available
+    if starved or context.knobs.scaling_ends_in == "rollback":
+        endpoint.begin("RollingBack", now=context.clock.now())
         for variant in fleet.deployed:
             variant.desired, variant.desired_weight = before[variant.name]
-        yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+        yield Wait(seconds=context.knobs.deleting_seconds, final=True)
     for variant in fleet.deployed:
         variant.active, variant.weight = variant.desired, variant.desired_weight
-    endpoint.settle("InService", now=ground.clock.now())
+    endpoint.finish("InService", now=context.clock.now())
 
 
-def delete(endpoint: Endpoint, ground: DeploymentContext, *, gone: Callable[[], None]) -> Steps:
+def delete(endpoint: Endpoint, context: DeploymentContext, *, on_deleted: Callable[[], None]) -> Steps:
     for fleet in endpoint.fleets:
-        enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
-    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
-    gone()
+        enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", context)
+    yield Wait(seconds=context.knobs.deleting_seconds, final=True)
+    on_deleted()
 
 
-def wait_for_start(fleet: Fleet, ground: DeploymentContext, *, watched: bool) -> Steps:
+def wait_for_start(fleet: Fleet, context: DeploymentContext, *, watched: bool) -> Steps:
     """Do nothing until *fleet* is to be launched."""
-    seconds = (fleet.launched_at - ground.clock.now()).total_seconds()
+    seconds = (fleet.launched_at - context.clock.now()).total_seconds()
     if seconds > 0:
         yield Wait(seconds=seconds, watched=watched)
     fleet.hidden = False
 
 
-def launch(fleet: Fleet, ground: DeploymentContext, *, watched: bool, instances: int | None = None) -> Steps:
+def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances: int | None = None) -> Steps:
     """Bring up all of *fleet*, or so many *instances* of it, as far as their ping."""
-    enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", ground)
-    yield Wait(seconds=ground.knobs.provisioning_seconds, watched=watched)
-    if not ground.knobs.capacity_available:
+    enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", context)
+    yield Wait(seconds=context.knobs.provisioning_seconds, watched=watched)
+    if not context.knobs.capacity_available:
         raise Rollback(_NO_CAPACITY)
     for variant in fleet.deployed:
-        if not ground.containers.healthy(variant.model, shadow=variant is fleet.shadow):
+        if not context.containers.healthy(variant.model, shadow=variant is fleet.shadow):
             yield Wait(seconds=_ping_timeout(variant), watched=watched)
             raise Rollback(_ping_failure(variant))
 
 
 def shift_traffic(
-    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, ground: DeploymentContext, *, watched: bool
+    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, context: DeploymentContext, *, watched: bool
 ) -> Steps:
-    enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), ground)
-    yield Wait(seconds=ground.knobs.activation_seconds, watched=watched)
+    enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), context)
+    yield Wait(seconds=context.knobs.activation_seconds, watched=watched)
     green.activate(shift.active)
     if plan.blue_shrinks:
         blue.activate_share(1 - green.active_share)
-    yield from _bake(green, shift.bake_seconds, ground)
+    yield from _bake(green, shift.bake_seconds, context)
 
 
-def _bake(green: Fleet, seconds: int, ground: DeploymentContext) -> Steps:
+def _bake(green: Fleet, seconds: int, context: DeploymentContext) -> Steps:
     if not seconds:
         return
     active = tuple(variant.active for variant in green.variants)
     # The published example names TerminationWaitInSeconds in a canary's bake too.
     doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
-    enter(green, "Baking", _on_capacity(doing, active, green), ground)
+    enter(green, "Baking", _on_capacity(doing, active, green), context)
     yield Wait(seconds=seconds, watched=True)
 
 
-def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, ground: DeploymentContext) -> Steps:
+def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, context: DeploymentContext) -> Steps:
     """End what is left of blue; from here there is no way back."""
-    green.settle()
-    enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", ground)
-    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    green.clear_stages()
+    enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", context)
+    yield Wait(seconds=context.knobs.deleting_seconds, final=True)
     endpoint.serve(green)
-    endpoint.settle("InService", now=ground.clock.now())
+    endpoint.finish("InService", now=context.clock.now())
 
 
 def _roll_back(
-    endpoint: Endpoint, blue: Fleet, green: Fleet, undone: Rollback, ground: DeploymentContext
+    endpoint: Endpoint, blue: Fleet, green: Fleet, rollback: Rollback, context: DeploymentContext
 ) -> Steps:
-    if ground.knobs.show_rolling_back:
+    if context.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
-    enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", ground)
+    enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", context)
     blue.activate_all()
-    green.vanish()
-    yield Wait(seconds=ground.knobs.deleting_seconds, final=True)
+    green.remove_instances()
+    yield Wait(seconds=context.knobs.deleting_seconds, final=True)
     endpoint.serve(blue)
-    endpoint.settle(undone.ends_in, now=ground.clock.now(), failure_reason=ground.rollback_reason(undone))
+    endpoint.finish(
+        rollback.ends_in, now=context.clock.now(), failure_reason=context.rollback_reason(rollback)
+    )
 
 
-def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], ground: DeploymentContext) -> None:
-    fleet.enter(status, message, now=ground.clock.now())
+def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], context: DeploymentContext) -> None:
+    fleet.enter(status, message, now=context.clock.now())
 
 
 def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:

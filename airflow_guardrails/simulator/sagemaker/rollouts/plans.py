@@ -11,17 +11,17 @@ from airflow_guardrails.simulator.engine.errors import ConstraintViolation, Vali
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.engine.validation import violation
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, broken, divided, instances
+from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, base_counts, instances, size_violations
 
 _ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
 _ROLLING = "deploymentConfig.rollingUpdatePolicy"
 _SIZES: Mapping[str, tuple[str, SizeRule]] = {
-    "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", most=50)),
-    "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", least=10, most=50)),
+    "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", maximum=50)),
+    "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", minimum=10, maximum=50)),
 }
-_BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", least=5, most=50)
-_BATCH_BACK = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", least=5, most=50)
-_WHOLE = {"Type": "CAPACITY_PERCENT", "Value": 100}
+_BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", minimum=5, maximum=50)
+_ROLLBACK_BATCH = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", minimum=5, maximum=50)
+_WHOLE_FLEET = {"Type": "CAPACITY_PERCENT", "Value": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +95,8 @@ def alarm_names(config: Mapping[str, Any]) -> list[str]:
 def _blue_green(config: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Plan:
     policy = config.get("BlueGreenUpdatePolicy", {})
     routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
-    if refused := list(_broken_routing(routing, full, knobs)):
-        raise ConstraintViolation(*refused)
+    if found := list(_routing_violations(routing, full, knobs)):
+        raise ConstraintViolation(*found)
     return Plan(
         shifts=tuple(_shifts(routing, full, knobs)),
         termination_wait=policy.get("TerminationWaitInSeconds", 0),
@@ -118,17 +118,17 @@ def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> 
 
 def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
     size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
-    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(divided(full, knobs))
+    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(base_counts(full, knobs))
     for step in range(1, math.ceil(whole / size["Value"])):
         yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)
     yield Shift(active=full, bake_seconds=bake if knobs.linear_last_step_bakes else 0)
 
 
-def _broken_routing(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+def _routing_violations(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
     for kind, (field, rule) in _SIZES.items():
         if kind == routing["Type"]:
             if field in routing or knobs.missing_size == "reject":
-                yield from broken(routing.get(field), rule, full, knobs)
+                yield from size_violations(routing.get(field), rule, full, knobs)
         elif field in routing and knobs.foreign_size == "reject":
             yield violation(routing[field], rule.path, f"Member must be null when type is {routing['Type']}")
 
@@ -141,10 +141,10 @@ def _rolling(
             "RollingUpdatePolicy is not supported for serverless or multi-variant endpoints; "
             f"endpoint configuration {green.config_name} has variants {green.names}."
         )
-    if refused := [*_broken_batches(policy, full, knobs)]:
-        raise ConstraintViolation(*refused)
+    if found := [*_batch_violations(policy, full, knobs)]:
+        raise ConstraintViolation(*found)
     (batch,) = instances(policy["MaximumBatchSize"], 1, full, knobs)
-    (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE), 1, full, knobs)
+    (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE_FLEET), 1, full, knobs)
     steps = [*range(batch, full[0], batch), full[0]]
     return Plan(
         shifts=tuple(Shift(active=(n,), bake_seconds=policy["WaitIntervalInSeconds"]) for n in steps),
@@ -154,8 +154,8 @@ def _rolling(
     )
 
 
-def _broken_batches(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
-    yield from broken(policy["MaximumBatchSize"], _BATCH, full, knobs)
-    back = policy.get("RollbackMaximumBatchSize", _WHOLE)
+def _batch_violations(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+    yield from size_violations(policy["MaximumBatchSize"], _BATCH, full, knobs)
+    back = policy.get("RollbackMaximumBatchSize", _WHOLE_FLEET)
     if knobs.rolling_rollback_batch == "bounded" and instances(back, 1, full, knobs) != full:
-        yield from broken(back, _BATCH_BACK, full, knobs)
+        yield from size_violations(back, _ROLLBACK_BATCH, full, knobs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from airflow_guardrails.simulator.engine.knobs import Knobs
-from airflow_guardrails.simulator.sagemaker.capture_rules import CaptureRule, rules_of
+from airflow_guardrails.simulator.sagemaker.capture_rules import CaptureRule, capture_rules_of
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant
@@ -48,13 +48,13 @@ def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = Non
     found = [*_of_fleet(endpoint.blue, 1 - endpoint.green_share, knobs, experiment)]
     if endpoint.green:
         found += _of_fleet(endpoint.green, endpoint.green_share, knobs, experiment)
-    whole = sum(route.share for route in found)
-    return [replace(route, share=route.share / whole) for route in found if route.share > 0]
+    total = sum(route.share for route in found)
+    return [replace(route, share=route.share / total) for route in found if route.share > 0]
 
 
 def _of_fleet(fleet: Fleet, share: float, knobs: Knobs, experiment: Experiment | None) -> Iterator[Route]:
-    its_own = experiment if experiment and experiment.config_name == fleet.config_name else None
-    captures = rules_of(fleet.config, its_own)
+    own_experiment = experiment if experiment and experiment.config_name == fleet.config_name else None
+    captures = capture_rules_of(fleet.config, own_experiment)
     weights = sum(variant.weight for variant in fleet.variants) or 1.0
     for variant in fleet.variants:
         yield Route(
@@ -74,13 +74,15 @@ def _mirror(shadow: Variant, production: Variant, knobs: Knobs) -> Mirror | None
     return Mirror(
         variant_name=shadow.name,
         model=shadow.model,
-        sampling=_by_weight(shadow, production, knobs) if shadow.sampling is None else shadow.sampling,
+        sampling=_sampling_by_weight(shadow, production, knobs)
+        if shadow.sampling is None
+        else shadow.sampling,
         instances=shadow.active,
     )
 
 
-def _by_weight(shadow: Variant, production: Variant, knobs: Knobs) -> float:
+def _sampling_by_weight(shadow: Variant, production: Variant, knobs: Knobs) -> float:
     if knobs.shadow_sampling == "all":
         return 1.0
-    whole = production.weight + (shadow.weight if knobs.shadow_sampling == "share" else 0.0)
-    return min(1.0, shadow.weight / whole) if whole else 0.0
+    total = production.weight + (shadow.weight if knobs.shadow_sampling == "share" else 0.0)
+    return min(1.0, shadow.weight / total) if total else 0.0

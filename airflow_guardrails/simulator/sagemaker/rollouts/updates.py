@@ -36,7 +36,7 @@ def accepted(endpoint: Endpoint, green: Fleet, config: Mapping[str, Any], *, now
     )
 
 
-def put_off(green: Fleet, knobs: Knobs) -> float:
+def delay_start(green: Fleet, knobs: Knobs) -> float:
     """Let *green* be launched as late as the knobs say; return how many seconds that is."""
     seconds = knobs.start_time_delay_seconds
     green.launched_at += timedelta(seconds=seconds)
@@ -91,7 +91,7 @@ def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: Scalabl
     """A variant that scales keeps its name and its instance type; the sentence itself is not documented."""
     new = {variant.name: variant.instance_type for variant in green.deployed}
     changed = [old.name for old in blue.deployed if new.get(old.name) != old.instance_type]
-    if scaled := targets.among(endpoint.name, changed):
+    if scaled := targets.registered(endpoint.name, changed):
         raise ValidationException(
             f"The variant(s) {scaled} must be deregistered as scalable targets with Application Auto Scaling "
             "before they can be removed or have their instance type updated."

@@ -11,7 +11,7 @@ from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class ScriptedEnd:
     """*endpoint_config_name* serves afterwards; None leaves the one that served before."""
 
     status: str
@@ -20,14 +20,16 @@ class Ending:
     endpoint_config_name: str | None = None
 
 
-def end(endpoint: Endpoint, ending: Ending, fleet_of: Callable[[str], Fleet], *, now: datetime) -> None:
-    if ending.endpoint_config_name:
-        endpoint.serve(fleet_of(ending.endpoint_config_name))
-    elif ending.status == "UpdateRollbackFailed" and endpoint.green:
+def apply_scripted_end(
+    endpoint: Endpoint, scripted_end: ScriptedEnd, fleet_of: Callable[[str], Fleet], *, now: datetime
+) -> None:
+    if scripted_end.endpoint_config_name:
+        endpoint.serve(fleet_of(scripted_end.endpoint_config_name))
+    elif scripted_end.status == "UpdateRollbackFailed" and endpoint.green:
         _mix(endpoint, fleet_of)
     else:
         _stay(endpoint)
-    endpoint.settle(ending.status, now=now, failure_reason=ending.failure_reason)
+    endpoint.finish(scripted_end.status, now=now, failure_reason=scripted_end.failure_reason)
 
 
 def _mix(endpoint: Endpoint, fleet_of: Callable[[str], Fleet]) -> None:

@@ -16,7 +16,7 @@ class AlarmStates(Protocol):
     def is_composite(self, name: str) -> bool: ...
 
 
-class Guards:
+class RollbackAlarms:
     """What SageMaker sees of the alarms, with the permissions of the endpoint's execution role."""
 
     def __init__(self, alarms: AlarmStates, knobs: Knobs) -> None:

@@ -6,25 +6,25 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_guardrails.demo.production import ENDPOINT
-from airflow_guardrails.demo.story import JUDGE, STOP, UPDATE, Act, Answers, Ending
+from airflow_guardrails.demo.scenario import JUDGE, STOP, UPDATE, DemoResults, DemoRun, EndpointAnswers
 
-Promise = tuple[str, Any, Any]
+_Expectation = tuple[str, Any, Any]
 
 
-def differences(ending: Ending) -> list[str]:
+def differences(results: DemoResults) -> list[str]:
     """Everything that is not as the demo promises; empty when all is."""
     promised = (
-        *_of_the_good(ending.good),
-        *_of_the_bad(ending.bad, ending.good),
-        *_of_the_wrong(ending.wrong, ending.good),
-        *_of_the_slow(ending.slow, ending.good),
-        *_of_the_unasked(ending.unasked, ending.good),
-        *_of_the_answers(ending.answers),
+        *_good_model(results.good),
+        *_bad_model(results.bad, results.good),
+        *_wrong_model(results.wrong, results.good),
+        *_slow_model(results.slow, results.good),
+        *_no_traffic(results.no_traffic, results.good),
+        *_endpoint_answers(results.answers),
     )
     return [f"{what}: {found!r}, not {wanted!r}" for what, found, wanted in promised if found != wanted]
 
 
-def _of_the_good(good: Act) -> Iterator[Promise]:
+def _good_model(good: DemoRun) -> Iterator[_Expectation]:
     yield "state of the good run", good.state, "success"
     yield "verdict on the good model", good.verdict.get("label"), "Pass"
     yield "outcome of the good run", good.report.get("outcome"), "Succeeded"
@@ -33,7 +33,7 @@ def _of_the_good(good: Act) -> Iterator[Promise]:
     yield "live requests that the good model failed", good.failed_requests, 0
 
 
-def _of_the_bad(bad: Act, good: Act) -> Iterator[Promise]:
+def _bad_model(bad: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     alarms = [alarm["name"] for alarm in (bad.report.get("cause") or {}).get("alarms", ())]
     yield "state of the bad run", bad.state, "failed"
     yield "tasks of the bad run that failed", bad.in_state("failed"), [UPDATE]
@@ -46,7 +46,7 @@ def _of_the_bad(bad: Act, good: Act) -> Iterator[Promise]:
     yield "whether the bad model looks better offline", bad.accuracy > good.accuracy, True
 
 
-def _of_the_wrong(wrong: Act, good: Act) -> Iterator[Promise]:
+def _wrong_model(wrong: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     yield "state of the run that the judge stopped", wrong.state, "failed"
     yield "its tasks that failed", wrong.in_state("failed"), [JUDGE]
     yield "its tasks that did not run", wrong.in_state("upstream_failed"), [UPDATE]
@@ -60,7 +60,7 @@ def _of_the_wrong(wrong: Act, good: Act) -> Iterator[Promise]:
     yield "whether it looks better offline", wrong.accuracy > good.accuracy, True
 
 
-def _of_the_slow(slow: Act, good: Act) -> Iterator[Promise]:
+def _slow_model(slow: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     yield "outcome of the slow model's run", slow.report.get("outcome"), "RolledBack"
     yield "cause of that", _cause(slow), "judge"
     yield "what the comparison said", _analysis(slow).get("label"), "Fail"
@@ -69,27 +69,27 @@ def _of_the_slow(slow: Act, good: Act) -> Iterator[Promise]:
     yield "configuration in service after it", slow.serving, good.version
 
 
-def _of_the_unasked(unasked: Act, good: Act) -> Iterator[Promise]:
-    yield "outcome of the run whose model nobody asked", unasked.report.get("outcome"), "RolledBack"
-    yield "cause of that", _cause(unasked), "judge"
-    yield "what the comparison said", _analysis(unasked).get("label"), "Inconclusive"
-    yield "configuration in service at the end", unasked.serving, good.version
+def _no_traffic(no_traffic: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
+    yield "outcome of the run whose model nobody asked", no_traffic.report.get("outcome"), "RolledBack"
+    yield "cause of that", _cause(no_traffic), "judge"
+    yield "what the comparison said", _analysis(no_traffic).get("label"), "Inconclusive"
+    yield "configuration in service at the end", no_traffic.serving, good.version
 
 
-def _of_the_answers(answers: Answers) -> Iterator[Promise]:
+def _endpoint_answers(answers: EndpointAnswers) -> Iterator[_Expectation]:
     yield "whether rows were found on which the models differ", answers.rows > 0, True
-    yield "answers of the endpoint like the good model's", answers.as_old_model, answers.rows
-    yield "answers of the endpoint like the bad model's", answers.as_new_model, 0
-    yield "whether a row with a gap is answered", answers.to_incomplete_row in ("0", "1"), True
+    yield "answers of the endpoint like the good model's", answers.like_old_model, answers.rows
+    yield "answers of the endpoint like the bad model's", answers.like_new_model, 0
+    yield "whether a row with a gap is answered", answers.on_incomplete_row in ("0", "1"), True
 
 
-def _cause(act: Act) -> str | None:
-    kind: str | None = (act.report.get("cause") or {}).get("kind")
+def _cause(run: DemoRun) -> str | None:
+    kind: str | None = (run.report.get("cause") or {}).get("kind")
     return kind
 
 
-def _analysis(act: Act) -> dict[str, Any]:
-    return act.report.get("analysis") or {}
+def _analysis(run: DemoRun) -> dict[str, Any]:
+    return run.report.get("analysis") or {}
 
 
 def _worse_in(verdict: dict[str, Any]) -> list[str]:

@@ -8,9 +8,9 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.flight import Flight, Rollback, Steps
-from airflow_guardrails.simulator.sagemaker.rollouts.guards import Guards
-from airflow_guardrails.simulator.sagemaker.rollouts.scripts import Ending, end
+from airflow_guardrails.simulator.sagemaker.rollouts.rollback_alarms import RollbackAlarms
+from airflow_guardrails.simulator.sagemaker.rollouts.scripted_ends import ScriptedEnd, apply_scripted_end
+from airflow_guardrails.simulator.sagemaker.steps import Rollback, RunningSteps, Steps
 
 
 class DeploymentRunner:
@@ -21,16 +21,16 @@ class DeploymentRunner:
         *,
         clock: Clock,
         knobs: Knobs,
-        guards: Guards,
+        rollback_alarms: RollbackAlarms,
         changed: Callable[[Endpoint], None],
         fleet_of: Callable[[Endpoint, str], Fleet],
     ) -> None:
         self._clock = clock
         self._knobs = knobs
-        self._guards = guards
+        self._rollback_alarms = rollback_alarms
         self._changed = changed
         self._fleet_of = fleet_of
-        self._endings: dict[str, Ending] = {}
+        self._scripted_ends: dict[str, ScriptedEnd] = {}
 
     def start(
         self,
@@ -42,36 +42,40 @@ class DeploymentRunner:
         starts_after: float = 0.0,
     ) -> None:
         """*max_seconds* count from the start, which is so many seconds away."""
-        flight = Flight(
+        running_steps = RunningSteps(
             self._clock,
             steps,
             changed=lambda: self._changed(endpoint),
-            look=lambda: self._tripped(alarms),
-            look_every=lambda: self._knobs.alarm_poll_seconds,
+            check=lambda: self._tripped(alarms),
+            check_interval=lambda: self._knobs.alarm_poll_seconds,
         )
-        endpoint.flight = flight
+        endpoint.running_steps = running_steps
         if max_seconds is not None:
-            flight.deadline(starts_after + max_seconds, lambda: self._timed_out(max_seconds))
-        flight.start()
-        if (ending := self._endings.pop(endpoint.arn, None)) and not flight.over:
-            self._write_down(endpoint, flight, ending)
+            running_steps.set_deadline(starts_after + max_seconds, lambda: self._timed_out(max_seconds))
+        running_steps.start()
+        if (scripted_end := self._scripted_ends.pop(endpoint.arn, None)) and not running_steps.finished:
+            self._schedule_end(endpoint, running_steps, scripted_end)
 
-    def script(self, endpoint: Endpoint, ending: Ending) -> None:
-        """Give the flight under way, or else the endpoint's next one, this *ending*."""
-        if endpoint.flight and endpoint.in_flight:
-            self._write_down(endpoint, endpoint.flight, ending)
+    def script(self, endpoint: Endpoint, scripted_end: ScriptedEnd) -> None:
+        """Give the flight under way, or else the endpoint's next one, this *scripted_end*."""
+        if endpoint.running_steps and endpoint.in_flight:
+            self._schedule_end(endpoint, endpoint.running_steps, scripted_end)
         else:
-            self._endings[endpoint.arn] = ending
+            self._scripted_ends[endpoint.arn] = scripted_end
 
-    def _write_down(self, endpoint: Endpoint, flight: Flight, ending: Ending) -> None:
+    def _schedule_end(
+        self, endpoint: Endpoint, running_steps: RunningSteps, scripted_end: ScriptedEnd
+    ) -> None:
         def action() -> None:
-            end(endpoint, ending, lambda name: self._fleet_of(endpoint, name), now=self._clock.now())
+            apply_scripted_end(
+                endpoint, scripted_end, lambda name: self._fleet_of(endpoint, name), now=self._clock.now()
+            )
             self._changed(endpoint)
 
-        flight.end_after(ending.after_seconds, action)
+        running_steps.end_after(scripted_end.after_seconds, action)
 
     def _tripped(self, alarms: Sequence[str]) -> Rollback | None:
-        if self._guards.tripped(alarms):
+        if self._rollback_alarms.tripped(alarms):
             return Rollback(self._knobs.rollback_failure_reason)
         return None
 

@@ -30,15 +30,15 @@ class Rollback(Exception):
 Steps = Generator[Wait, None, None]
 
 
-def _nothing_to_see() -> Rollback | None:
+def _never() -> Rollback | None:
     return None
 
 
-class Flight:
+class RunningSteps:
     """
     Steps under way.
 
-    Every *look_every()* seconds of a watched wait, its first and last moment included, *look* says whether to
+    Every *look_every()* seconds of a watched wait, its first and last moment included, *check* says whether to
     undo them. *changed* is called after each step, and so sees every state that can be seen.
     """
 
@@ -48,39 +48,39 @@ class Flight:
         steps: Steps,
         *,
         changed: Callable[[], None],
-        look: Callable[[], Rollback | None] = _nothing_to_see,
-        look_every: Callable[[], float] = lambda: 10.0,
+        check: Callable[[], Rollback | None] = _never,
+        check_interval: Callable[[], float] = lambda: 10.0,
     ) -> None:
         self.started_at: datetime = clock.now()
-        self.over = False
+        self.finished = False
         self._clock = clock
         self._steps = steps
         self._changed = changed
-        self._look = look
-        self._look_every = look_every
+        self._check = check
+        self._check_interval = check_interval
         self._wait: Wait | None = None
         self._timers: list[Timer] = []
 
     def start(self) -> None:
         self._move(lambda: next(self._steps))
 
-    def deadline(self, seconds: float, undone: Callable[[], Rollback]) -> None:
-        self._timers.append(self._clock.after(seconds, lambda: self.interrupt(undone())))
+    def set_deadline(self, seconds: float, rollback: Callable[[], Rollback]) -> None:
+        self._timers.append(self._clock.after(seconds, lambda: self.interrupt(rollback())))
 
     def end_after(self, seconds: float, action: Callable[[], None]) -> None:
         """Cut the flight short that long after its start and let *action* say what is left."""
 
         def cut() -> None:
-            if not self.over:
+            if not self.finished:
                 self.cancel()
                 action()
 
         passed = (self._clock.now() - self.started_at).total_seconds()
         self._timers.append(self._clock.after(max(seconds - passed, 0), cut))
 
-    def interrupt(self, undone: Rollback) -> None:
+    def interrupt(self, rollback: Rollback) -> None:
         if self._wait is not None and not self._wait.final:
-            self._move(lambda: self._steps.throw(undone))
+            self._move(lambda: self._steps.throw(rollback))
 
     def cancel(self) -> None:
         self._finish()
@@ -93,21 +93,21 @@ class Flight:
             self._finish()
         self._changed()
         if self._wait is not None:
-            self._sit_out(self._wait, self._wait.seconds)
+            self._wait_for(self._wait, self._wait.seconds)
 
-    def _sit_out(self, wait: Wait, left: float) -> None:
+    def _wait_for(self, wait: Wait, left: float) -> None:
         if self._wait is not wait:
             return
-        if wait.watched and (undone := self._look()):
-            self.interrupt(undone)
+        if wait.watched and (rollback := self._check()):
+            self.interrupt(rollback)
         elif left <= 0:
             self._move(lambda: next(self._steps))
         else:
-            pause = min(left, max(self._look_every(), 1.0)) if wait.watched else left
-            self._timers.append(self._clock.after(pause, lambda: self._sit_out(wait, left - pause)))
+            pause = min(left, max(self._check_interval(), 1.0)) if wait.watched else left
+            self._timers.append(self._clock.after(pause, lambda: self._wait_for(wait, left - pause)))
 
     def _finish(self) -> None:
-        self.over, self._wait = True, None
+        self.finished, self._wait = True, None
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()

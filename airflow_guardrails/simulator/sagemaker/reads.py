@@ -24,35 +24,35 @@ class ReadModel:
         self._clock = clock
         self._knobs = knobs
         self._rng = rng
-        self._asked: deque[datetime] = deque()
+        self._recent_calls: deque[datetime] = deque()
 
-    def pace(self) -> None:
+    def throttle(self) -> None:
         """Raise ThrottlingException for one DescribeEndpoint more than a second allows."""
         now, limit = self._clock.now(), self._knobs.describe_limit_per_second
-        while self._asked and self._asked[0] <= now - _SECOND:
-            self._asked.popleft()
-        if limit is not None and len(self._asked) >= limit:
+        while self._recent_calls and self._recent_calls[0] <= now - _SECOND:
+            self._recent_calls.popleft()
+        if limit is not None and len(self._recent_calls) >= limit:
             raise ThrottlingException
-        self._asked.append(now)
+        self._recent_calls.append(now)
 
     def describe(self, endpoint: Endpoint) -> Description:
-        look = older(
+        description = stale_description(
             endpoint.history,
             now=self._clock.now(),
             rng=self._rng,
             probability=self._knobs.stale_read_probability,
             seconds=self._knobs.stale_read_seconds,
         )
-        return look or describe(endpoint)
+        return description or describe(endpoint)
 
-    def summaries(self, endpoints: Iterable[Endpoint], gone: Iterable[Endpoint]) -> list[dict[str, Any]]:
+    def summaries(self, endpoints: Iterable[Endpoint], deleted: Iterable[Endpoint]) -> list[dict[str, Any]]:
         if not self._knobs.list_lag_seconds:
             return [summarize(endpoint) for endpoint in endpoints]
-        then = self._clock.now() - timedelta(seconds=self._knobs.list_lag_seconds)
-        return as_listed([endpoint.history for endpoint in (*endpoints, *gone)], then, SUMMARY_FIELDS)
+        when = self._clock.now() - timedelta(seconds=self._knobs.list_lag_seconds)
+        return rows_as_of([endpoint.history for endpoint in (*endpoints, *deleted)], when, SUMMARY_FIELDS)
 
 
-def older(
+def stale_description(
     history: History, *, now: datetime, rng: random.Random, probability: float, seconds: float
 ) -> Description | None:
     """
@@ -60,13 +60,17 @@ def older(
 
     None where it does not lag.
     """
-    look = history.frozen(now)
-    if not look and rng.random() < probability:
-        look = history.as_of(now - timedelta(seconds=seconds))
-    return look
+    description = history.frozen(now)
+    if not description and rng.random() < probability:
+        description = history.as_of(now - timedelta(seconds=seconds))
+    return description
 
 
-def as_listed(histories: Iterable[History], then: datetime, fields: Collection[str]) -> list[dict[str, Any]]:
-    """The rows of a list that is as old as *then*, with those of *fields* that were there."""
-    looks = [history.as_of(then) for history in histories]
-    return [{name: look[name] for name in fields if name in look} for look in looks if look]
+def rows_as_of(histories: Iterable[History], when: datetime, fields: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of a list that is as old as *when*, with those of *fields* that were there."""
+    descriptions = [history.as_of(when) for history in histories]
+    return [
+        {name: description[name] for name in fields if name in description}
+        for description in descriptions
+        if description
+    ]

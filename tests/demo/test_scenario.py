@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_guardrails.demo.production import sheltered
-from airflow_guardrails.demo.promises import differences
-from airflow_guardrails.demo.story import (
+from airflow_guardrails.demo.expectations import differences
+from airflow_guardrails.demo.production import isolated_environment
+from airflow_guardrails.demo.scenario import (
     COMPARED,
     DIRECT,
     SHADOWED,
-    Act,
-    Answers,
-    Ending,
-    readable,
-    shadow_test_in_words,
-    verdict_in_words,
+    DemoResults,
+    DemoRun,
+    EndpointAnswers,
+    report_text,
+    shadow_test_text,
+    verdict_text,
     waiter_delay,
 )
 
@@ -60,7 +60,7 @@ FAILED_BY_ANSWERS = {
     ],
 }
 SHADOW_STEPS = {f"guarded_deployment.{task}": "success" for task in ("judge", "stop_shadow_test")}
-GOOD = Act(
+GOOD = DemoRun(
     dag_id=SHADOWED,
     candidate="g",
     run_id="good",
@@ -71,7 +71,7 @@ GOOD = Act(
     serving="v2",
     accuracy=0.95,
 )
-BAD = Act(
+BAD = DemoRun(
     dag_id=DIRECT,
     candidate="b",
     run_id="bad",
@@ -85,7 +85,7 @@ BAD = Act(
     error="EndpointRolledBack: it serves v2 again",
 )
 STOPPED = {"guarded_deployment.judge": "failed", "guarded_deployment.guarded_update": "upstream_failed"}
-WRONG = Act(
+WRONG = DemoRun(
     dag_id=SHADOWED,
     candidate="w",
     run_id="wrong",
@@ -100,7 +100,7 @@ SLOWER = {
     "label": "Fail",
     "reasons": [{"metric": "ModelLatency", "label": "Fail", "text": "+20 % > +10 %"}],
 }
-SLOW = Act(
+SLOW = DemoRun(
     dag_id=COMPARED,
     candidate="g",
     run_id="slow",
@@ -110,7 +110,7 @@ SLOW = Act(
     error="EndpointRolledBack: +20 %",
 )
 UNTOLD = {"label": "Inconclusive", "reasons": []}
-UNASKED = Act(
+NO_TRAFFIC = DemoRun(
     dag_id=COMPARED,
     candidate="g",
     run_id="unasked",
@@ -118,12 +118,12 @@ UNASKED = Act(
     report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=UNTOLD),
     serving="v2",
 )
-ANSWERS = Answers(rows=5, as_old_model=5, as_new_model=0, to_incomplete_row="1")
-ENDING = Ending(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, unasked=UNASKED, answers=ANSWERS)
+ANSWERS = EndpointAnswers(rows=5, like_old_model=5, like_new_model=0, on_incomplete_row="1")
+RESULTS = DemoResults(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, no_traffic=NO_TRAFFIC, answers=ANSWERS)
 
 
 def test_nothing_differs_when_all_is_as_promised():
-    assert differences(ENDING) == []
+    assert differences(RESULTS) == []
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_nothing_differs_when_all_is_as_promised():
     ],
 )
 def test_one_thing_that_is_otherwise_is_noticed(act, otherwise):
-    changed = replace(getattr(ENDING, act), **otherwise)
+    changed = replace(getattr(RESULTS, act), **otherwise)
 
-    assert differences(replace(ENDING, **{act: changed})) != []
+    assert differences(replace(RESULTS, **{act: changed})) != []
 
 
 def test_a_verdict_reads_as_lines_with_a_reason_each():
-    assert verdict_in_words(FAILED_BY_ANSWERS).splitlines() == [
+    assert verdict_text(FAILED_BY_ANSWERS).splitlines() == [
         "  verdict   Fail",
         "            Pass: as quick",
         "            Fail: 7 % differ > 5 %",
@@ -189,9 +189,7 @@ def test_a_verdict_reads_as_lines_with_a_reason_each():
 def test_a_shadow_test_reads_as_a_line():
     report = {"status": "Running", "requests": {"main": 1200.0, "shadow": 1199.0}}
 
-    assert (
-        shadow_test_in_words(report) == "shadow test Running: 1200 requests to main, 1199 requests to shadow"
-    )
+    assert shadow_test_text(report) == "shadow test Running: 1200 requests to main, 1199 requests to shadow"
 
 
 def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
@@ -199,7 +197,7 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
         {"stage": "Baking", "at": "2026-03-02T10:03:10+00:00", "instances": 1, "desired_instances": 4},
         {"stage": "Deleting", "at": None, "instances": 0, "desired_instances": 0},
     ]
-    text = readable(
+    text = report_text(
         report("RolledBack", "v3", cause=CAUSE, stages=stages, warnings=["one look was throttled"])
     )
     assert text.splitlines() == [
@@ -219,7 +217,9 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
 
 
 def test_children_cannot_reach_a_real_aws_or_another_airflow():
-    env = sheltered({"AWS_PROFILE": "prod", "AWS_SESSION_TOKEN": "t", "AIRFLOW_HOME": "/srv", "LANG": "C"})
+    env = isolated_environment(
+        {"AWS_PROFILE": "prod", "AWS_SESSION_TOKEN": "t", "AIRFLOW_HOME": "/srv", "LANG": "C"}
+    )
     assert env["LANG"] == "C"
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AIRFLOW_HOME"} & set(env)
     assert env["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"

@@ -18,31 +18,31 @@ from airflow_guardrails.demo.airflow import Airflow
 from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Cloud, Production
 
-Report = dict[str, Any]
+_Report = dict[str, Any]
 
 WIDTH = 100
 _MARGIN = " " * 12
 
 
-def readable(report: Report) -> str:
+def report_text(report: _Report) -> str:
     return "\n".join(_lines(report))
 
 
-def stage_in_words(stage: Report) -> str:
+def _stage_text(stage: _Report) -> str:
     serving = f"{stage['instances']} of {stage['desired_instances']} new instances serve"
     if stage["stage"] != "Deleting":
         return f"{stage['stage']}: {serving}"
     return f"Deleting: {f'the old fleet; {serving}' if stage['instances'] else 'the new fleet'}"
 
 
-def shadow_test_in_words(report: Report) -> str:
+def shadow_test_text(report: _Report) -> str:
     """Where a shadow test stands, by its report."""
     counts = report["requests"] or {}
     requests = ", ".join(f"{count:.0f} requests to {name}" for name, count in counts.items())
     return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
 
 
-def verdict_in_words(verdict: Report, *, title: str = "verdict") -> str:
+def verdict_text(verdict: _Report, *, title: str = "verdict") -> str:
     """The judge's label, and its reasons."""
     lines = [f"  {title:<9} {verdict['label']}"]
     for reason in verdict["reasons"]:
@@ -51,7 +51,7 @@ def verdict_in_words(verdict: Report, *, title: str = "verdict") -> str:
     return "\n".join(lines)
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: _Report) -> Iterator[str]:
     yield f"  outcome   {report['outcome']}"
     yield f"  endpoint  {report['endpoint_name']}"
     yield f"  target    {report['endpoint_config_name']}"
@@ -59,15 +59,15 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"  serving   {report['serving_endpoint_config_name']}"
     yield f"  took      {_took(report)}"
     for number, stage in enumerate(report["stages"]):
-        yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {stage_in_words(stage)}"
+        yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {_stage_text(stage)}"
     if report.get("analysis"):
-        yield verdict_in_words(report["analysis"], title="compared")
+        yield verdict_text(report["analysis"], title="compared")
     yield from _cause(report)
     for warning in report["warnings"]:
         yield f"  warning   {warning}"
 
 
-def _cause(report: Report) -> Iterator[str]:
+def _cause(report: _Report) -> Iterator[str]:
     if not report["cause"]:
         return
     yield f"  cause     {report['cause']['kind']}"
@@ -78,7 +78,7 @@ def _cause(report: Report) -> Iterator[str]:
         yield f"  AWS says  {report['failure_reason']}"
 
 
-def _took(report: Report) -> str:
+def _took(report: _Report) -> str:
     if not (report["started_at"] and report["ended_at"]):
         return "unknown"
     started, ended = (datetime.fromisoformat(report[key]) for key in ("started_at", "ended_at"))
@@ -93,18 +93,18 @@ def _clock(moment: str | None) -> str:
 DIRECT = "retrain_and_deploy"
 SHADOWED = "shadow_test_and_deploy"
 COMPARED = "retrain_and_compare"
-DAGS = (DIRECT, SHADOWED, COMPARED)
+_DAGS = (DIRECT, SHADOWED, COMPARED)
 
-GROUP = "guarded_deployment."
+_GROUP = "guarded_deployment."
 UPDATE, JUDGE, OBSERVE, STOP = "guarded_update", "judge", "observe", "stop_shadow_test"
 
 
 @dataclass(slots=True, kw_only=True)
-class Act:
+class DemoRun:
     """
     One run of a DAG.
 
-    With *latency_ms* its model takes that long; where it is *silent*, no client asks once its update begins.
+    With *latency_ms* its model takes that long; where it is *stop_traffic*, no client asks once its update begins.
     *report* is the rollout's, *verdict* the judge's; empty where the run did not come to that. *requests* are
     those that clients sent to the new fleet, *failed_requests* those of them that failed; *client_errors* are
     all that clients got from the endpoint meanwhile.
@@ -114,17 +114,17 @@ class Act:
     candidate: str
     run_id: str
     latency_ms: float | None = None
-    silent: bool = False
+    stop_traffic: bool = False
     state: str = ""
     tasks: dict[str, str | None] = field(default_factory=dict)
-    report: Report = field(default_factory=dict)
+    report: _Report = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
     serving: str = ""
     requests: int = 0
     failed_requests: int = 0
     client_errors: int = 0
     accuracy: float = 0.0
-    page: str = ""
+    task_url: str = ""
     error: str = ""
 
     @property
@@ -134,39 +134,39 @@ class Act:
 
     def task(self, name: str) -> str:
         """The id of a task of the deployment, which is in a group where there is a shadow test."""
-        return GROUP + name if self.dag_id == SHADOWED else name
+        return _GROUP + name if self.dag_id == SHADOWED else name
 
     def in_state(self, state: str) -> list[str]:
-        return sorted(task.removeprefix(GROUP) for task, has in self.tasks.items() if has == state)
+        return sorted(task.removeprefix(_GROUP) for task, has in self.tasks.items() if has == state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class EndpointAnswers:
     """What the endpoint said at the end, beside what two models say when they are asked here."""
 
     rows: int
-    as_old_model: int
-    as_new_model: int
-    to_incomplete_row: str
+    like_old_model: int
+    like_new_model: int
+    on_incomplete_row: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class DemoResults:
     """What became of the acts."""
 
-    good: Act
-    bad: Act
-    wrong: Act
-    slow: Act
-    unasked: Act
-    answers: Answers
+    good: DemoRun
+    bad: DemoRun
+    wrong: DemoRun
+    slow: DemoRun
+    no_traffic: DemoRun
+    answers: EndpointAnswers
 
 
-HOURS_BEFORE = 3
+_HOURS_BEFORE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class DemoSetup:
     """Everything that runs; *models* is the example's ``tumour_model``."""
 
     cloud: Cloud
@@ -177,7 +177,7 @@ class Scene:
 
 def set_up(
     processes: Processes, *, home: Path, dags: Path, speed: float, say: Callable[[str], None]
-) -> Scene:
+) -> DemoSetup:
     say(f"starting a real Airflow and a simulated AWS, where {speed:g} seconds pass in one")
     cloud = Cloud(processes, speed=speed)
     cloud.start()
@@ -190,16 +190,16 @@ def set_up(
         airflow.start()
         seeding.result()
     say(f"{production.serving()} is in service; waiting for Airflow")
-    for dag_id in DAGS:
+    for dag_id in _DAGS:
         airflow.wait_until_ready(dag_id)
     rows = production.replay_requests()
     # A comparison makes use of what production did before.
-    production.serve_for(HOURS_BEFORE)
+    production.advance_clock(_HOURS_BEFORE)
     say(
-        f"Airflow is up; for {HOURS_BEFORE} h clients have sent {REQUESTS_PER_MINUTE} requests a minute to "
+        f"Airflow is up; for {_HOURS_BEFORE} h clients have sent {REQUESTS_PER_MINUTE} requests a minute to "
         f"endpoint {ENDPOINT}: {rows} held-out rows, one in ten with a measurement missing"
     )
-    return Scene(cloud=cloud, airflow=airflow, production=production, models=models)
+    return DemoSetup(cloud=cloud, airflow=airflow, production=production, models=models)
 
 
 def waiter_delay(speed: float) -> int:
@@ -218,7 +218,7 @@ def _module(path: Path) -> ModuleType:
 
 # For a run: what Airflow may take on a slow machine, and what AWS may, in its own time.
 RUN_SECONDS, DEPLOYMENT_SECONDS = 240, 3 * 3600
-_SAID = {
+_STATE_TEXTS = {
     "success": "done",
     "failed": "FAILED",
     "upstream_failed": "not run",
@@ -227,7 +227,7 @@ _SAID = {
 }
 
 
-class Story:
+class Scenario:
     """Plays the acts before an Airflow and a production that are up, saying what happens as it does."""
 
     def __init__(
@@ -239,111 +239,113 @@ class Story:
         self._say = say
         self._timeout = RUN_SECONDS + DEPLOYMENT_SECONDS / production.speed
 
-    def tell(self) -> Ending:
+    def run_all(self) -> DemoResults:
         self._say("run 1: retrain, try in the shadow, judge, deploy; the model is sound")
-        good = self._play(Act(dag_id=SHADOWED, candidate="gradient-boosting", run_id="good-model"))
+        good = self._run_dag(DemoRun(dag_id=SHADOWED, candidate="gradient-boosting", run_id="good-model"))
         self._say("run 2: deploy without a shadow test a model that looks even better, and fails on gaps")
-        bad = self._play(Act(dag_id=DIRECT, candidate="logistic-regression", run_id="bad-model"))
+        bad = self._run_dag(DemoRun(dag_id=DIRECT, candidate="logistic-regression", run_id="bad-model"))
         self._say("run 3: with a shadow test one that answers everything, and rows with gaps wrongly")
-        wrong = self._play(Act(dag_id=SHADOWED, candidate="sentinel", run_id="wrong-model"))
-        answers = self._question(old=good.version, new=wrong.version)
+        wrong = self._run_dag(DemoRun(dag_id=SHADOWED, candidate="sentinel", run_id="wrong-model"))
+        answers = self._compare_answers(old=good.version, new=wrong.version)
         self._say("run 4: compared while it bakes, a model that takes a fifth longer, far below every alarm")
-        slow = self._play(
-            Act(dag_id=COMPARED, candidate="gradient-boosting", run_id="slow-model", latency_ms=25)
+        slow = self._run_dag(
+            DemoRun(dag_id=COMPARED, candidate="gradient-boosting", run_id="slow-model", latency_ms=25)
         )
         self._say("run 5: the same DAG and a sound model, but clients fall silent: nothing can be compared")
-        unasked = self._play(
-            Act(dag_id=COMPARED, candidate="gradient-boosting", run_id="unasked-model", silent=True)
+        no_traffic = self._run_dag(
+            DemoRun(dag_id=COMPARED, candidate="gradient-boosting", run_id="unasked-model", stop_traffic=True)
         )
-        return Ending(good=good, bad=bad, wrong=wrong, slow=slow, unasked=unasked, answers=answers)
+        return DemoResults(good=good, bad=bad, wrong=wrong, slow=slow, no_traffic=no_traffic, answers=answers)
 
-    def _play(self, act: Act) -> Act:
+    def _run_dag(self, run: DemoRun) -> DemoRun:
         since = self._production.now()
-        self._airflow.trigger(act.dag_id, act.run_id, {"candidate": act.candidate})
-        onlooker = Onlooker(self._airflow, self._production, act, self._say)
-        act.state = self._airflow.follow(act.dag_id, act.run_id, timeout=self._timeout, each=onlooker.look)
-        if act.silent:
+        self._airflow.trigger(run.dag_id, run.run_id, {"candidate": run.candidate})
+        observer = _RunObserver(self._airflow, self._production, run, self._say)
+        run.state = self._airflow.wait_for_run(
+            run.dag_id, run.run_id, timeout=self._timeout, each=observer.observe
+        )
+        if run.stop_traffic:
             self._production.replay_requests()
-        act.tasks = self._airflow.task_states(act.dag_id, act.run_id)
-        act.report = self._xcom(act, UPDATE, "rollout_report") or {}
-        act.verdict = self._xcom(act, JUDGE, "verdict") or {}
-        if not (act.report or act.verdict):
-            raise DemoError(f"Run {act.run_id} ended ({act.state}) without a report.{self._failures(act)}")
-        act.serving = self._production.serving()
-        act.requests, act.failed_requests = self._production.requests_to(act.version, since=since)
-        act.client_errors = self._production.errors_of_clients(since=since)
-        act.accuracy = self._accuracy(act.version)
-        ended_by = next(iter(act.in_state("failed")), UPDATE)
-        act.error = self._airflow.error(act.dag_id, act.run_id, act.task(ended_by))
-        act.page = self._airflow.task_page(act.dag_id, act.run_id, act.task(ended_by))
-        return act
+        run.tasks = self._airflow.task_states(run.dag_id, run.run_id)
+        run.report = self._xcom(run, UPDATE, "rollout_report") or {}
+        run.verdict = self._xcom(run, JUDGE, "verdict") or {}
+        if not (run.report or run.verdict):
+            raise DemoError(f"Run {run.run_id} ended ({run.state}) without a report.{self._failures(run)}")
+        run.serving = self._production.serving()
+        run.requests, run.failed_requests = self._production.requests_to(run.version, since=since)
+        run.client_errors = self._production.client_errors(since=since)
+        run.accuracy = self._accuracy(run.version)
+        ended_by = next(iter(run.in_state("failed")), UPDATE)
+        run.error = self._airflow.error(run.dag_id, run.run_id, run.task(ended_by))
+        run.task_url = self._airflow.task_page(run.dag_id, run.run_id, run.task(ended_by))
+        return run
 
-    def _xcom(self, act: Act, task: str, key: str) -> Any:
-        return self._airflow.xcom(act.dag_id, act.run_id, act.task(task), key)
+    def _xcom(self, run: DemoRun, task: str, key: str) -> Any:
+        return self._airflow.xcom(run.dag_id, run.run_id, run.task(task), key)
 
     def _accuracy(self, version: str) -> float:
         """What the DAG's evaluation measured: on held-out rows, the incomplete ones dropped."""
         whole = self._models.complete(self._models.held_out_rows())
         return float(self._models.accuracy(self._production.model(version), whole))
 
-    def _failures(self, act: Act) -> str:
-        failed = [task for task, state in act.tasks.items() if state == "failed"]
-        logs = ((task, self._airflow.log(act.dag_id, act.run_id, task)) for task in failed)
+    def _failures(self, run: DemoRun) -> str:
+        failed = [task for task, state in run.tasks.items() if state == "failed"]
+        logs = ((task, self._airflow.log(run.dag_id, run.run_id, task)) for task in failed)
         return "".join(f"\n--- end of the log of {task}\n{log[-2000:]}" for task, log in logs)
 
-    def _question(self, *, old: str, new: str) -> Answers:
+    def _compare_answers(self, *, old: str, new: str) -> EndpointAnswers:
         """Ask the endpoint about rows on which *old* and *new* differ, and one with a gap."""
         held_out = self._models.held_out_rows()
         by_old, by_new = (self._production.model(name).predict(held_out.measurements) for name in (old, new))
         requests = self._models.as_requests(held_out)
         differing = np.flatnonzero(by_old != by_new)
-        said = [int(self._production.ask(requests[row])) for row in differing]
+        said = [int(self._production.invoke(requests[row])) for row in differing]
         incomplete = next(row for row in requests if ",," in row)
-        return Answers(
+        return EndpointAnswers(
             rows=len(differing),
-            as_old_model=int(np.sum(by_old[differing] == said)),
-            as_new_model=int(np.sum(by_new[differing] == said)),
-            to_incomplete_row=self._production.ask(incomplete),
+            like_old_model=int(np.sum(by_old[differing] == said)),
+            like_new_model=int(np.sum(by_new[differing] == said)),
+            on_incomplete_row=self._production.invoke(incomplete),
         )
 
 
-class Onlooker:
+class _RunObserver:
     """Says what has changed in a run since the last look, and does to production what the act is about."""
 
     def __init__(
-        self, airflow: Airflow, production: Production, act: Act, say: Callable[[str], None]
+        self, airflow: Airflow, production: Production, run: DemoRun, say: Callable[[str], None]
     ) -> None:
         self._airflow = airflow
         self._production = production
-        self._act = act
+        self._run = run
         self._say = say
         self._tasks: dict[str, str | None] = {}
         self._stages = 0
         self._test = ""
 
-    def look(self) -> None:
-        act = self._act
-        tasks = self._airflow.task_states(act.dag_id, act.run_id)
-        if tasks.get(act.task(OBSERVE)) in ("deferred", "success"):
+    def observe(self) -> None:
+        run = self._run
+        tasks = self._airflow.task_states(run.dag_id, run.run_id)
+        if tasks.get(run.task(OBSERVE)) in ("deferred", "success"):
             self._say_test()
-        if tasks.get(act.task(UPDATE)) in ("deferred", "success", "failed"):
+        if tasks.get(run.task(UPDATE)) in ("deferred", "success", "failed"):
             self._say_stages()
-        self._interfere(tasks)
+        self._change_production(tasks)
         for task, state in tasks.items():
-            if state in _SAID and state != self._tasks.get(task):
-                self._say(f"  {task}: {_SAID[state]}")
+            if state in _STATE_TEXTS and state != self._tasks.get(task):
+                self._say(f"  {task}: {_STATE_TEXTS[state]}")
         self._tasks = tasks
 
-    def _interfere(self, tasks: dict[str, str | None]) -> None:
-        act, before = self._act, self._tasks
-        if act.latency_ms and tasks.get("create_model") == "success" != before.get("create_model"):
-            self._production.slow_down_newest_model(act.latency_ms)
-        if act.silent and tasks.get(UPDATE) == "deferred" != before.get(UPDATE):
+    def _change_production(self, tasks: dict[str, str | None]) -> None:
+        run, before = self._run, self._tasks
+        if run.latency_ms and tasks.get("create_model") == "success" != before.get("create_model"):
+            self._production.slow_down_newest_model(run.latency_ms)
+        if run.stop_traffic and tasks.get(UPDATE) == "deferred" != before.get(UPDATE):
             self._production.stop_requests()
 
     def _say_test(self) -> None:
         report = self._xcom(OBSERVE, "shadow_test_report")
-        said = shadow_test_in_words(report) if report else ""
+        said = shadow_test_text(report) if report else ""
         if said != self._test:
             self._say(f"    {said}")
         self._test = said
@@ -351,8 +353,8 @@ class Onlooker:
     def _say_stages(self) -> None:
         report = self._xcom(UPDATE, "rollout_report") or {"stages": []}
         for stage in report["stages"][self._stages :]:
-            self._say(f"    {stage_in_words(stage)}")
+            self._say(f"    {_stage_text(stage)}")
         self._stages = max(self._stages, len(report["stages"]))
 
     def _xcom(self, task: str, key: str) -> Any:
-        return self._airflow.xcom(self._act.dag_id, self._act.run_id, self._act.task(task), key)
+        return self._airflow.xcom(self._run.dag_id, self._run.run_id, self._run.task(task), key)

@@ -16,7 +16,7 @@ from airflow_guardrails.simulator.sagemaker.experiments.experiment import (
     describe,
     summarize,
 )
-from airflow_guardrails.simulator.sagemaker.looking import as_listed, older
+from airflow_guardrails.simulator.sagemaker.reads import rows_as_of, stale_description
 
 
 class ExperimentReadModel:
@@ -37,20 +37,20 @@ class ExperimentReadModel:
         experiment.history.freeze(until, describe(experiment, endpoint))
 
     def describe(self, experiment: Experiment, endpoint: Endpoint | None) -> Description:
-        look = older(
+        description = stale_description(
             experiment.history,
             now=self._clock.now(),
             rng=self._rng,
             probability=self._knobs.experiment_stale_read_probability,
             seconds=self._knobs.experiment_stale_read_seconds,
         )
-        return look or describe(experiment, endpoint)
+        return description or describe(experiment, endpoint)
 
     def summaries(
-        self, experiments: Iterable[Experiment], gone: Iterable[Experiment]
+        self, experiments: Iterable[Experiment], deleted: Iterable[Experiment]
     ) -> list[dict[str, Any]]:
         if not self._knobs.experiment_list_lag_seconds:
             return [summarize(experiment) for experiment in experiments]
-        then = self._clock.now() - timedelta(seconds=self._knobs.experiment_list_lag_seconds)
-        histories = [experiment.history for experiment in (*experiments, *gone)]
-        return as_listed(histories, then, SUMMARY_FIELDS)
+        when = self._clock.now() - timedelta(seconds=self._knobs.experiment_list_lag_seconds)
+        histories = [experiment.history for experiment in (*experiments, *deleted)]
+        return rows_as_of(histories, when, SUMMARY_FIELDS)
