@@ -1,4 +1,4 @@
-"""``python -m airflow_guardrails.demo``: needs no AWS, no account and no configuration."""
+"""``python -m airflow_guardrails.demo``: no AWS account and no configuration is needed."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ from airflow_guardrails.demo.scenario import (
 )
 
 _INTRODUCTION = """\
-Three DAGs retrain a model, evaluate it and update a live endpoint: a canary of a quarter of the fleet,
-watched by two alarms, then the rest. One tries the model in the shadow of the live one before and has it
-judged, one compares both fleets while the canary bakes. Five runs, on a real Airflow; AWS is simulated.
+Three DAGs train a model, evaluate it and update a live endpoint: first a canary with a quarter of the fleet,
+guarded by two alarms, then the rest. One DAG runs a shadow test before the update and judges it. Another one
+compares both fleets while the canary bakes. There are five runs. Airflow is real, AWS is simulated.
 """
 _ROOT = Path(__file__).parents[2]
 _Say = Callable[[str], None]
 
 
 def _main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; return 0 if everything was as expected."""
     options = _parser().parse_args(arguments)
     _handle_signals()
-    # On two busy cores threads that wait for each other by spinning take a hundred times as long.
+    # OpenMP threads wait by spinning. With fewer cores than threads, training takes a hundred times as long.
     os.environ["OMP_NUM_THREADS"] = "1"
     print(_INTRODUCTION, flush=True)
     say = _timed_printer()
@@ -53,15 +54,15 @@ def _main(arguments: Sequence[str] | None = None) -> int:
         print(f"\nThe demo stopped: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped; nothing is left running.")
+        print("\nStopped; no process is left running.")
         return 130
     left = processes.left_running()
-    say(f"left running: {', '.join(left)}" if left else "nothing is left running")
+    say(f"still running: {', '.join(left)}" if left else "no process is left running")
     return 0 if fine and not left else 1
 
 
 def _handle_signals() -> None:
-    # A shell starts what runs in its background deaf to Ctrl-C.
+    # A shell lets its background jobs ignore SIGINT.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: sys.exit(128 + received))
@@ -85,39 +86,39 @@ def _print_reports(results: DemoResults) -> None:
     _print_run("The bad model", results.bad)
     _print_run("The wrong model", results.wrong)
     _print_run("The slow model", results.slow)
-    _print_run("The model that nobody asked", results.no_traffic)
+    _print_run("The model without traffic", results.no_traffic)
     answers = results.answers
-    print("\nThe endpoint afterwards, asked through InvokeEndpoint")
+    print("\nThe endpoint at the end, called with InvokeEndpoint")
     print(f"  serving   {results.no_traffic.serving}")
     print(
-        f"  answers   as the good model's in {answers.like_old_model} of {answers.rows} cases where they differ"
+        f"  answers   {answers.like_old_model} of {answers.rows} like the good model's, not the wrong model's"
     )
-    print(f"  gaps      a row with a measurement missing is answered: {answers.on_incomplete_row}")
+    print(f"  gaps      answer to a row with a missing measurement: {answers.on_incomplete_row}")
 
 
 def _print_run(title: str, run: DemoRun) -> None:
-    print(f"\n{title} ({run.candidate}): run of {run.dag_id} {run.state}")
-    print(f"  offline   accuracy {run.accuracy:.3f} on held-out rows, those with gaps left out")
+    print(f"\n{title} ({run.candidate}): run of {run.dag_id}, {run.state}")
+    print(f"  offline   accuracy {run.accuracy:.3f} on held-out rows without missing measurements")
     if run.verdict:
         print(verdict_text(run.verdict))
-    print(f"  live      {run.requests} requests went to the new fleet, {run.failed_requests} of them failed")
+    print(f"  live      {run.requests} requests to the new fleet, {run.failed_requests} of them failed")
     if run.report:
         print(report_text(run.report))
     if run.error:
-        print("  the task  " + textwrap.fill(run.error, WIDTH - 12).replace("\n", "\n" + " " * 12))
+        print("  error     " + textwrap.fill(run.error, WIDTH - 12).replace("\n", "\n" + " " * 12))
 
 
 def _print_verdict(wrong: Sequence[str]) -> None:
     if wrong:
-        print("\nNOT as it should be:")
+        print("\nThe demo FAILED, these results differ from what is expected:")
         print("\n".join(f"  {line}" for line in wrong))
     else:
-        print("\nAs it should be: the good model serves; the bad one, the slow one and the one that nobody")
-        print("asked were rolled back; no client ever got an answer of the wrong one.")
+        print("\nAll results are as expected: the good model serves. The bad model, the slow model and the")
+        print("model without traffic were rolled back. No client got an answer from the wrong model.")
 
 
 def _keep_running(setup: DemoSetup, results: DemoResults, processes: Processes) -> None:
-    print(f"\nLook around at {setup.airflow.url} (no password); the task that tells how it ended:")
+    print(f"\nAirflow's UI is at {setup.airflow.url} (no password). The tasks that show how each run ended:")
     print(f"  good  {results.good.task_url}")
     print(f"  bad   {results.bad.task_url}")
     print(f"  wrong {results.wrong.task_url}")
@@ -141,14 +142,19 @@ def _timed_printer() -> _Say:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_guardrails.demo", description=__doc__)
-    parser.add_argument("--ui", action="store_true", help="stay up after the runs, until Ctrl-C")
-    parser.add_argument("--summary", type=Path, help="write what happened there, as JSON")
     parser.add_argument(
-        "--home", type=Path, default=Path(".demo"), help="folder for everything; emptied first (%(default)s)"
+        "--ui", action="store_true", help="keep Airflow and the simulator running until Ctrl-C"
     )
-    parser.add_argument("--dags", type=Path, default=_ROOT / "example_dags", help="where the DAG is")
+    parser.add_argument("--summary", type=Path, help="file for the results, as JSON")
     parser.add_argument(
-        "--speed", type=_positive, default=60.0, help="simulated seconds in a second (%(default)g)"
+        "--home",
+        type=Path,
+        default=Path(".demo"),
+        help="folder for all files; it is emptied first (%(default)s)",
+    )
+    parser.add_argument("--dags", type=Path, default=_ROOT / "example_dags", help="folder with the DAGs")
+    parser.add_argument(
+        "--speed", type=_positive, default=60.0, help="simulated seconds for each real second (%(default)g)"
     )
     return parser
 

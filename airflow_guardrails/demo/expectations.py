@@ -1,4 +1,4 @@
-"""What the demo promises of its acts."""
+"""What the demo expects of its runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _Expectation = tuple[str, Any, Any]
 
 
 def differences(results: DemoResults) -> list[str]:
-    """Everything that is not as the demo promises; empty when all is."""
-    promised = (
+    """Return a line for each result that is not as expected."""
+    expected = (
         *_good_model(results.good),
         *_bad_model(results.bad, results.good),
         *_wrong_model(results.wrong, results.good),
@@ -21,66 +21,72 @@ def differences(results: DemoResults) -> list[str]:
         *_no_traffic(results.no_traffic, results.good),
         *_endpoint_answers(results.answers),
     )
-    return [f"{what}: {found!r}, not {wanted!r}" for what, found, wanted in promised if found != wanted]
+    return [
+        f"{what} is {found!r}, expected {wanted!r}" for what, found, wanted in expected if found != wanted
+    ]
 
 
 def _good_model(good: DemoRun) -> Iterator[_Expectation]:
-    yield "state of the good run", good.state, "success"
-    yield "verdict on the good model", good.verdict.get("label"), "Pass"
-    yield "outcome of the good run", good.report.get("outcome"), "Succeeded"
-    yield "what the comparison said of it", _analysis(good).get("label"), "Pass"
-    yield "configuration in service after it", good.serving, good.version
-    yield "live requests that the good model failed", good.failed_requests, 0
+    yield "good run: state", good.state, "success"
+    yield "good run: verdict of the shadow test", good.verdict.get("label"), "Pass"
+    yield "good run: outcome", good.report.get("outcome"), "Succeeded"
+    yield "good run: result of the comparison", _analysis(good).get("label"), "Pass"
+    yield "good run: configuration in service", good.serving, good.version
+    yield "good run: failed requests", good.failed_requests, 0
 
 
 def _bad_model(bad: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     alarms = [alarm["name"] for alarm in (bad.report.get("cause") or {}).get("alarms", ())]
-    yield "state of the bad run", bad.state, "failed"
-    yield "tasks of the bad run that failed", bad.in_state("failed"), [UPDATE]
-    yield "its tasks that succeeded", bad.in_state("success"), sorted(set(bad.tasks) - {UPDATE})
-    yield "outcome of the bad run", bad.report.get("outcome"), "RolledBack"
-    yield "alarms named as its cause", alarms, [f"{ENDPOINT}-errors"]
-    yield "error that ended its task", bad.error.partition(":")[0], "EndpointRolledBack"
-    yield "configuration in service after the bad run", bad.serving, good.version
-    yield "whether the bad model failed live requests", bad.failed_requests > 0, True
-    yield "whether the bad model looks better offline", bad.accuracy > good.accuracy, True
+    yield "bad run: state", bad.state, "failed"
+    yield "bad run: failed tasks", bad.in_state("failed"), [UPDATE]
+    yield "bad run: successful tasks", bad.in_state("success"), sorted(set(bad.tasks) - {UPDATE})
+    yield "bad run: outcome", bad.report.get("outcome"), "RolledBack"
+    yield "bad run: alarms that caused the rollback", alarms, [f"{ENDPOINT}-errors"]
+    yield "bad run: error", bad.error.partition(":")[0], "EndpointRolledBack"
+    yield "bad run: configuration in service", bad.serving, good.version
+    yield "bad run: whether requests failed", bad.failed_requests > 0, True
+    yield "bad run: whether the accuracy is better", bad.accuracy > good.accuracy, True
 
 
 def _wrong_model(wrong: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
-    yield "state of the run that the judge stopped", wrong.state, "failed"
-    yield "its tasks that failed", wrong.in_state("failed"), [JUDGE]
-    yield "its tasks that did not run", wrong.in_state("upstream_failed"), [UPDATE]
-    yield "whether its shadow was taken down", STOP in wrong.in_state("success"), True
-    yield "verdict on its model", wrong.verdict.get("label"), "Fail"
-    yield "what it failed by", _worse_in(wrong.verdict), ["predictions"]
-    yield "error that ended its judge", wrong.error.partition(":")[0], "CandidateRejected"
-    yield "configuration in service after all", wrong.serving, good.version
-    yield "requests that clients sent to it", wrong.requests, 0
-    yield "errors that clients got during its test", wrong.client_errors, 0
-    yield "whether it looks better offline", wrong.accuracy > good.accuracy, True
+    yield "wrong run: state", wrong.state, "failed"
+    yield "wrong run: failed tasks", wrong.in_state("failed"), [JUDGE]
+    yield "wrong run: tasks that did not run", wrong.in_state("upstream_failed"), [UPDATE]
+    yield "wrong run: whether the shadow was removed", STOP in wrong.in_state("success"), True
+    yield "wrong run: verdict of the shadow test", wrong.verdict.get("label"), "Fail"
+    yield "wrong run: metrics that failed", _failed_metrics(wrong.verdict), ["predictions"]
+    yield "wrong run: error", wrong.error.partition(":")[0], "CandidateRejected"
+    yield "wrong run: configuration in service", wrong.serving, good.version
+    yield "wrong run: requests to the new fleet", wrong.requests, 0
+    yield "wrong run: failed requests of clients", wrong.client_errors, 0
+    yield "wrong run: whether the accuracy is better", wrong.accuracy > good.accuracy, True
 
 
 def _slow_model(slow: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
-    yield "outcome of the slow model's run", slow.report.get("outcome"), "RolledBack"
-    yield "cause of that", _cause(slow), "judge"
-    yield "what the comparison said", _analysis(slow).get("label"), "Fail"
-    yield "what it is worse in", _worse_in(_analysis(slow)), ["ModelLatency"]
-    yield "error that ended its task", slow.error.partition(":")[0], "EndpointRolledBack"
-    yield "configuration in service after it", slow.serving, good.version
+    yield "slow run: outcome", slow.report.get("outcome"), "RolledBack"
+    yield "slow run: cause", _cause(slow), "judge"
+    yield "slow run: result of the comparison", _analysis(slow).get("label"), "Fail"
+    yield "slow run: metrics that failed", _failed_metrics(_analysis(slow)), ["ModelLatency"]
+    yield "slow run: error", slow.error.partition(":")[0], "EndpointRolledBack"
+    yield "slow run: configuration in service", slow.serving, good.version
 
 
 def _no_traffic(no_traffic: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
-    yield "outcome of the run whose model nobody asked", no_traffic.report.get("outcome"), "RolledBack"
-    yield "cause of that", _cause(no_traffic), "judge"
-    yield "what the comparison said", _analysis(no_traffic).get("label"), "Inconclusive"
-    yield "configuration in service at the end", no_traffic.serving, good.version
+    yield "run without traffic: outcome", no_traffic.report.get("outcome"), "RolledBack"
+    yield "run without traffic: cause", _cause(no_traffic), "judge"
+    yield "run without traffic: result of the comparison", _analysis(no_traffic).get("label"), "Inconclusive"
+    yield "run without traffic: configuration in service", no_traffic.serving, good.version
 
 
 def _endpoint_answers(answers: EndpointAnswers) -> Iterator[_Expectation]:
-    yield "whether rows were found on which the models differ", answers.rows > 0, True
-    yield "answers of the endpoint like the good model's", answers.like_old_model, answers.rows
-    yield "answers of the endpoint like the bad model's", answers.like_new_model, 0
-    yield "whether a row with a gap is answered", answers.on_incomplete_row in ("0", "1"), True
+    yield "endpoint: whether the models differ on any row", answers.rows > 0, True
+    yield "endpoint: answers like the good model's", answers.like_old_model, answers.rows
+    yield "endpoint: answers like the wrong model's", answers.like_new_model, 0
+    yield (
+        "endpoint: whether it answers a row with a missing measurement",
+        answers.on_incomplete_row in ("0", "1"),
+        True,
+    )
 
 
 def _cause(run: DemoRun) -> str | None:
@@ -92,5 +98,5 @@ def _analysis(run: DemoRun) -> dict[str, Any]:
     return run.report.get("analysis") or {}
 
 
-def _worse_in(verdict: dict[str, Any]) -> list[str]:
+def _failed_metrics(verdict: dict[str, Any]) -> list[str]:
     return [reason["metric"] for reason in verdict.get("reasons", ()) if reason["label"] == "Fail"]

@@ -1,4 +1,4 @@
-"""What is in production before the story begins, and what can be asked of it at any time."""
+"""The simulated AWS account of the demo, and the endpoint in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _START_TIMEOUT = 60
 
 
 class Cloud:
-    """A simulated AWS account at :attr:`url`, *speed* times as fast as the wall clock."""
+    """
+    A simulated AWS account at :attr:`url`.
+
+    :param speed: simulated seconds for each real second.
+    """
 
     def __init__(self, processes: Processes, *, speed: float) -> None:
         self._processes = processes
@@ -33,6 +37,7 @@ class Cloud:
         self.control = SimulatorClient(self.url, self._token, region=_REGION)
 
     def start(self) -> None:
+        """Start the simulator and wait until it answers; raise DemoError after 60 seconds."""
         options = ("--port", str(self._port), "--speed", str(self.speed))
         program = [sys.executable, "-m", "airflow_guardrails.simulator", *options]
         self._processes.start("simulator", program, env={_TOKEN_VARIABLE: self._token})
@@ -45,16 +50,17 @@ class Cloud:
             time.sleep(0.2)
 
     def client(self, service: str) -> Any:
+        """Return a boto3 client of the simulated account."""
         return boto3.client(
             service,
             endpoint_url=self.url,
             region_name=_REGION,
             aws_access_key_id="demo",
-            aws_secret_access_key="demo",  # noqa: S106 - the simulator asks for some
+            aws_secret_access_key="demo",  # noqa: S106 - no secret: any value will do
         )
 
     def env(self) -> dict[str, str]:
-        """What leads a child process, and an Airflow connection, here."""
+        """Return environment variables that point AWS clients and Airflow's connection to the simulator."""
         connection = (
             f'{{"conn_type": "aws", "extra": {{"region_name": "{_REGION}", "endpoint_url": "{self.url}"}}}}'
         )
@@ -75,7 +81,7 @@ class Cloud:
 
 
 def isolated_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """*environ* without anything by which a child could reach a real AWS, or another Airflow."""
+    """Return *environ* without variables that lead to a real AWS account or another Airflow."""
     kept = {name: value for name, value in environ.items() if not name.startswith(("AWS_", "AIRFLOW_"))}
     return kept | {
         "AWS_CONFIG_FILE": os.devnull,
@@ -98,7 +104,11 @@ _IN_SERVICE_TIMEOUT = 90
 
 
 class Production:
-    """The endpoint, and the clients who keep asking it; *models* is the example's ``tumour_model``."""
+    """
+    The endpoint, and the clients that send requests to it.
+
+    :param models: the example's module ``tumour_model``.
+    """
 
     def __init__(self, cloud: Cloud, models: ModuleType) -> None:
         self.speed = cloud.speed
@@ -110,8 +120,8 @@ class Production:
         self._cloudwatch = cloud.client("cloudwatch")
 
     def seed(self) -> None:
-        """Put a first model into service, trained on the older half of the rows."""
-        # How long a model takes here says nothing where an hour lasts a minute.
+        """Deploy a first model, trained on the older half of the rows."""
+        # The real latency of a model means nothing when a simulated hour takes a minute.
         self._cloud.control.profile("*", latency_ms=20, latency_jitter_ms=10)
         self._s3.create_bucket(Bucket=_BUCKET)
         older = self._models.Rows(*(part[:200] for part in self._models.training_rows()))
@@ -129,56 +139,61 @@ class Production:
         self._wait_in_service()
 
     def replay_requests(self) -> int:
-        """Let clients send the held-out rows over and over; how many different ones there are."""
+        """Let clients send the held-out rows again and again; return the number of rows."""
         rows = self._models.as_requests(self._models.held_out_rows())
         self._cloud.control.replay(ENDPOINT, rows=rows, per_minute=REQUESTS_PER_MINUTE)
         return len(rows)
 
     def advance_clock(self, hours: float) -> None:
-        """Let that much time pass at once."""
+        """Move simulated time forward at once."""
         self._cloud.control.clock.advance(hours=hours)
 
     def stop_requests(self) -> None:
+        """Stop the requests of clients."""
         self._cloud.control.stop_replay(ENDPOINT)
 
     def slow_down_newest_model(self, latency_ms: float) -> None:
+        """Set the latency of the newest model, in milliseconds."""
         newest = self._sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending", MaxResults=1)
         name = newest["Models"][0]["ModelName"]
         self._cloud.control.profile(name, latency_ms=latency_ms, latency_jitter_ms=10)
 
     def serving(self) -> str:
+        """Return the name of the endpoint configuration in service."""
         described = self._sagemaker.describe_endpoint(EndpointName=ENDPOINT)
         return f"{described['EndpointConfigName']}"
 
     def invoke(self, row: str) -> str:
+        """Send one row of CSV to the endpoint and return its response."""
         answer = self._runtime.invoke_endpoint(
             EndpointName=ENDPOINT, ContentType="text/csv", Accept="text/csv", Body=row
         )
         return f"{answer['Body'].read().decode().strip()}"
 
     def model(self, version: str) -> Any:
-        """The model behind an endpoint configuration, loaded here; ours are named alike."""
+        """Load the model of an endpoint configuration; both have the same name."""
         described = self._sagemaker.describe_model(ModelName=version)
         bucket, _, key = described["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
         return self._models.unpack(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self._cloud.control.now()
 
     def requests_to(self, version: str, *, since: datetime) -> tuple[int, int]:
-        """How many requests went to the fleet of *version* since then, and how many of them failed."""
+        """Return how many requests the fleet of *version* got since then, and how many of them failed."""
         return self._requests({"VariantName": _VARIANT, "EndpointConfigName": version}, since)
 
     def client_errors(self, *, since: datetime) -> int:
-        """How many requests that clients sent have failed since then, whichever fleet had them."""
+        """Return how many requests of clients have failed since then, in any fleet."""
         return self._requests({"VariantName": _VARIANT}, since)[1]
 
     def _requests(self, dimensions: dict[str, str], since: datetime) -> tuple[int, int]:
-        of_ours = {"EndpointName": ENDPOINT} | dimensions
+        all_dimensions = {"EndpointName": ENDPOINT} | dimensions
         statistics = self._cloudwatch.get_metric_statistics(
             Namespace="AWS/SageMaker",
             MetricName="Invocation5XXErrors",
-            Dimensions=[{"Name": name, "Value": value} for name, value in of_ours.items()],
+            Dimensions=[{"Name": name, "Value": value} for name, value in all_dimensions.items()],
             StartTime=since,
             EndTime=self.now(),
             Period=60,
@@ -190,7 +205,9 @@ class Production:
         deadline = time.monotonic() + _IN_SERVICE_TIMEOUT
         while (status := self._status()) != "InService":
             if status == "Failed" or time.monotonic() > deadline:
-                raise DemoError(f"The first endpoint did not come into service (status {status})")
+                raise DemoError(
+                    f"The endpoint is not in service after {_IN_SERVICE_TIMEOUT} s (status {status})"
+                )
             time.sleep(0.2)
 
     def _status(self) -> str:

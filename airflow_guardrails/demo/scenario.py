@@ -1,4 +1,4 @@
-"""Plays the demo's acts: a good model, one that fails, one that is wrong, one that is slow, one unasked."""
+"""The five runs of the demo, and the texts that describe them."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ _MARGIN = " " * 12
 
 
 def report_text(report: _Report) -> str:
+    """Return a rollout report as lines of text."""
     return "\n".join(_lines(report))
 
 
 def _stage_text(stage: _Report) -> str:
+    """Return a stage of a rollout report as text."""
     serving = f"{stage['instances']} of {stage['desired_instances']} new instances serve"
     if stage["stage"] != "Deleting":
         return f"{stage['stage']}: {serving}"
@@ -36,14 +38,14 @@ def _stage_text(stage: _Report) -> str:
 
 
 def shadow_test_text(report: _Report) -> str:
-    """Where a shadow test stands, by its report."""
+    """Return the status of a shadow test, with its requests so far, as text."""
     counts = report["requests"] or {}
     requests = ", ".join(f"{count:.0f} requests to {name}" for name, count in counts.items())
     return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
 
 
 def verdict_text(verdict: _Report, *, title: str = "verdict") -> str:
-    """The judge's label, and its reasons."""
+    """Return the label of a verdict and its reasons as lines of text."""
     lines = [f"  {title:<9} {verdict['label']}"]
     for reason in verdict["reasons"]:
         text = f"{reason['label']}: {reason['text']}"
@@ -102,12 +104,14 @@ UPDATE, JUDGE, OBSERVE, STOP = "guarded_update", "judge", "observe", "stop_shado
 @dataclass(slots=True, kw_only=True)
 class DemoRun:
     """
-    One run of a DAG.
+    One run of a DAG, and its results.
 
-    With *latency_ms* its model takes that long; where it is *stop_traffic*, no client asks once its update begins.
-    *report* is the rollout's, *verdict* the judge's; empty where the run did not come to that. *requests* are
-    those that clients sent to the new fleet, *failed_requests* those of them that failed; *client_errors* are
-    all that clients got from the endpoint meanwhile.
+    :param latency_ms: latency that its model gets, in milliseconds; None changes nothing.
+    :param stop_traffic: whether clients stop their requests when the update begins.
+    :param report: the rollout report, or empty.
+    :param verdict: the verdict of the shadow test, or empty.
+    :param requests: requests of clients to the new fleet; *failed_requests* of them failed.
+    :param client_errors: requests of clients that failed during the run, in any fleet.
     """
 
     dag_id: str
@@ -129,20 +133,25 @@ class DemoRun:
 
     @property
     def version(self) -> str:
-        """Name of the model, and of the endpoint configuration that has it."""
+        """Name of its model, which is also the name of its endpoint configuration."""
         return str(self.report.get("endpoint_config_name") or self.verdict.get("shadow_model_name"))
 
     def task(self, name: str) -> str:
-        """The id of a task of the deployment, which is in a group where there is a shadow test."""
+        """Return the id of a task. With a shadow test, tasks are in a group."""
         return _GROUP + name if self.dag_id == SHADOWED else name
 
     def in_state(self, state: str) -> list[str]:
+        """Return the tasks in this state, sorted."""
         return sorted(task.removeprefix(_GROUP) for task, has in self.tasks.items() if has == state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointAnswers:
-    """What the endpoint said at the end, beside what two models say when they are asked here."""
+    """
+    The answers of the endpoint at the end, compared with those of two models.
+
+    :param rows: number of rows on which the two models differ.
+    """
 
     rows: int
     like_old_model: int
@@ -152,7 +161,7 @@ class EndpointAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoResults:
-    """What became of the acts."""
+    """The results of all runs."""
 
     good: DemoRun
     bad: DemoRun
@@ -167,7 +176,7 @@ _HOURS_BEFORE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSetup:
-    """Everything that runs; *models* is the example's ``tumour_model``."""
+    """Everything that runs during the demo."""
 
     cloud: Cloud
     airflow: Airflow
@@ -178,32 +187,38 @@ class DemoSetup:
 def set_up(
     processes: Processes, *, home: Path, dags: Path, speed: float, say: Callable[[str], None]
 ) -> DemoSetup:
-    say(f"starting a real Airflow and a simulated AWS, where {speed:g} seconds pass in one")
+    """
+    Start the simulator, Airflow and the endpoint, and return them when they are ready.
+
+    :param speed: simulated seconds for each real second.
+    :param say: prints a line.
+    """
+    say(f"starting a real Airflow, and a simulated AWS that is {speed:g} times as fast as real time")
     cloud = Cloud(processes, speed=speed)
     cloud.start()
     env = cloud.env() | {"ROLLOUT_WAITER_DELAY": str(waiter_delay(cloud.control.speed))}
     airflow = Airflow(processes, home=home.resolve() / "airflow", dags=dags.resolve(), env=env)
     models = _module(dags / "tumour_model.py")
     production = Production(cloud, models)
-    with ThreadPoolExecutor(1) as beside:
-        seeding = beside.submit(production.seed)
+    with ThreadPoolExecutor(1) as executor:
+        seeding = executor.submit(production.seed)
         airflow.start()
         seeding.result()
     say(f"{production.serving()} is in service; waiting for Airflow")
     for dag_id in _DAGS:
         airflow.wait_until_ready(dag_id)
     rows = production.replay_requests()
-    # A comparison makes use of what production did before.
+    # The comparison needs the metrics of production before the update.
     production.advance_clock(_HOURS_BEFORE)
     say(
-        f"Airflow is up; for {_HOURS_BEFORE} h clients have sent {REQUESTS_PER_MINUTE} requests a minute to "
-        f"endpoint {ENDPOINT}: {rows} held-out rows, one in ten with a measurement missing"
+        f"Airflow is ready; clients have sent {REQUESTS_PER_MINUTE} requests a minute to endpoint {ENDPOINT} "
+        f"for {_HOURS_BEFORE} h: {rows} held-out rows, one in ten with a missing measurement"
     )
     return DemoSetup(cloud=cloud, airflow=airflow, production=production, models=models)
 
 
 def waiter_delay(speed: float) -> int:
-    """A look a minute of AWS's time, but at most one a second of ours."""
+    """Return seconds between two polls of a task: a simulated minute, but at least one real second."""
     return max(1, round(60 / speed))
 
 
@@ -216,19 +231,19 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-# For a run: what Airflow may take on a slow machine, and what AWS may, in its own time.
-RUN_SECONDS, DEPLOYMENT_SECONDS = 240, 3 * 3600
+# The time limit of a run: real seconds for Airflow on a slow machine, and simulated seconds for AWS.
+_AIRFLOW_SECONDS, _AWS_SECONDS = 240, 3 * 3600
 _STATE_TEXTS = {
     "success": "done",
     "failed": "FAILED",
     "upstream_failed": "not run",
-    "deferred": "waiting in the triggerer; no worker is held",
-    "up_for_retry": "to be tried again",
+    "deferred": "deferred to the triggerer; it needs no worker",
+    "up_for_retry": "waits for a retry",
 }
 
 
 class Scenario:
-    """Plays the acts before an Airflow and a production that are up, saying what happens as it does."""
+    """The five runs of the demo, which print what happens."""
 
     def __init__(
         self, airflow: Airflow, production: Production, models: Any, say: Callable[[str], None]
@@ -237,23 +252,29 @@ class Scenario:
         self._production = production
         self._models = models
         self._say = say
-        self._timeout = RUN_SECONDS + DEPLOYMENT_SECONDS / production.speed
+        self._timeout = _AIRFLOW_SECONDS + _AWS_SECONDS / production.speed
 
     def run_all(self) -> DemoResults:
-        self._say("run 1: retrain, try in the shadow, judge, deploy; the model is sound")
+        """Run all five, one after the other."""
+        self._say("run 1: train a good model, run a shadow test, judge it, deploy")
         good = self._run_dag(DemoRun(dag_id=SHADOWED, candidate="gradient-boosting", run_id="good-model"))
-        self._say("run 2: deploy without a shadow test a model that looks even better, and fails on gaps")
+        self._say("run 2: without a shadow test, a model with better accuracy that fails on missing values")
         bad = self._run_dag(DemoRun(dag_id=DIRECT, candidate="logistic-regression", run_id="bad-model"))
-        self._say("run 3: with a shadow test one that answers everything, and rows with gaps wrongly")
+        self._say("run 3: with a shadow test, a model that gives wrong answers to missing values")
         wrong = self._run_dag(DemoRun(dag_id=SHADOWED, candidate="sentinel", run_id="wrong-model"))
         answers = self._compare_answers(old=good.version, new=wrong.version)
-        self._say("run 4: compared while it bakes, a model that takes a fifth longer, far below every alarm")
+        self._say("run 4: compared during the bake, a model that is 20 % slower, far below every alarm")
         slow = self._run_dag(
             DemoRun(dag_id=COMPARED, candidate="gradient-boosting", run_id="slow-model", latency_ms=25)
         )
-        self._say("run 5: the same DAG and a sound model, but clients fall silent: nothing can be compared")
+        self._say("run 5: the same DAG with a good model, but clients stop: no data to compare")
         no_traffic = self._run_dag(
-            DemoRun(dag_id=COMPARED, candidate="gradient-boosting", run_id="unasked-model", stop_traffic=True)
+            DemoRun(
+                dag_id=COMPARED,
+                candidate="gradient-boosting",
+                run_id="model-without-traffic",
+                stop_traffic=True,
+            )
         )
         return DemoResults(good=good, bad=bad, wrong=wrong, slow=slow, no_traffic=no_traffic, answers=answers)
 
@@ -284,9 +305,9 @@ class Scenario:
         return self._airflow.xcom(run.dag_id, run.run_id, run.task(task), key)
 
     def _accuracy(self, version: str) -> float:
-        """What the DAG's evaluation measured: on held-out rows, the incomplete ones dropped."""
-        whole = self._models.complete(self._models.held_out_rows())
-        return float(self._models.accuracy(self._production.model(version), whole))
+        """Return the accuracy that the DAG measures: on held-out rows without missing values."""
+        complete = self._models.complete(self._models.held_out_rows())
+        return float(self._models.accuracy(self._production.model(version), complete))
 
     def _failures(self, run: DemoRun) -> str:
         failed = [task for task, state in run.tasks.items() if state == "failed"]
@@ -294,23 +315,23 @@ class Scenario:
         return "".join(f"\n--- end of the log of {task}\n{log[-2000:]}" for task, log in logs)
 
     def _compare_answers(self, *, old: str, new: str) -> EndpointAnswers:
-        """Ask the endpoint about rows on which *old* and *new* differ, and one with a gap."""
+        """Send the rows on which *old* and *new* differ to the endpoint, and one row with a missing value."""
         held_out = self._models.held_out_rows()
         by_old, by_new = (self._production.model(name).predict(held_out.measurements) for name in (old, new))
         requests = self._models.as_requests(held_out)
         differing = np.flatnonzero(by_old != by_new)
-        said = [int(self._production.invoke(requests[row])) for row in differing]
+        answers = [int(self._production.invoke(requests[row])) for row in differing]
         incomplete = next(row for row in requests if ",," in row)
         return EndpointAnswers(
             rows=len(differing),
-            like_old_model=int(np.sum(by_old[differing] == said)),
-            like_new_model=int(np.sum(by_new[differing] == said)),
+            like_old_model=int(np.sum(by_old[differing] == answers)),
+            like_new_model=int(np.sum(by_new[differing] == answers)),
             on_incomplete_row=self._production.invoke(incomplete),
         )
 
 
 class _RunObserver:
-    """Says what has changed in a run since the last look, and does to production what the act is about."""
+    """Prints what has changed in a run, and changes production as the run needs it."""
 
     def __init__(
         self, airflow: Airflow, production: Production, run: DemoRun, say: Callable[[str], None]
@@ -324,6 +345,7 @@ class _RunObserver:
         self._test = ""
 
     def observe(self) -> None:
+        """Compare the run with the last call, and print what is new."""
         run = self._run
         tasks = self._airflow.task_states(run.dag_id, run.run_id)
         if tasks.get(run.task(OBSERVE)) in ("deferred", "success"):
@@ -345,10 +367,10 @@ class _RunObserver:
 
     def _say_test(self) -> None:
         report = self._xcom(OBSERVE, "shadow_test_report")
-        said = shadow_test_text(report) if report else ""
-        if said != self._test:
-            self._say(f"    {said}")
-        self._test = said
+        text = shadow_test_text(report) if report else ""
+        if text != self._test:
+            self._say(f"    {text}")
+        self._test = text
 
     def _say_stages(self) -> None:
         report = self._xcom(UPDATE, "rollout_report") or {"stages": []}

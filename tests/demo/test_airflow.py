@@ -19,7 +19,7 @@ from airflow_guardrails.demo.processes import Processes
 @pytest.fixture
 def server(monkeypatch):
     """An API server that answers what *script* holds, in turn: a status and a body for each request."""
-    monkeypatch.setattr(airflow, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(airflow, "_PAUSES", (0, 0, 0))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
     server.script, server.asked = [], []
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

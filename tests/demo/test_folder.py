@@ -25,7 +25,7 @@ def test_a_folder_with_anything_else_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "mine.log").write_text("mine")
-    with pytest.raises(DemoError, match=r"holds thesis.tex.*choose another --home"), locked_home(tmp_path):
+    with pytest.raises(DemoError, match=r"contains thesis.tex.*choose another --home"), locked_home(tmp_path):
         pass
     assert (tmp_path / "logs" / "mine.log").exists()
 

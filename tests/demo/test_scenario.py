@@ -1,4 +1,4 @@
-"""The demo promises certain things, and notices when one of them is not so."""
+"""The demo compares its results with what is expected, and shows them as text."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ SLOW = DemoRun(
     serving="v2",
     error="EndpointRolledBack: +20 %",
 )
-UNTOLD = {"label": "Inconclusive", "reasons": []}
+INCONCLUSIVE = {"label": "Inconclusive", "reasons": []}
 NO_TRAFFIC = DemoRun(
     dag_id=COMPARED,
     candidate="g",
-    run_id="unasked",
+    run_id="no-traffic",
     state="failed",
-    report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=UNTOLD),
+    report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=INCONCLUSIVE),
     serving="v2",
 )
 ANSWERS = EndpointAnswers(rows=5, like_old_model=5, like_new_model=0, on_incomplete_row="1")
@@ -155,21 +155,24 @@ def test_nothing_differs_when_all_is_as_promised():
         ("wrong", {"requests": 1}),
         ("wrong", {"client_errors": 1}),
         ("wrong", {"accuracy": 0.95}),
-        ("good", {"report": report("Succeeded", "v2", analysis=UNTOLD)}),
+        ("good", {"report": report("Succeeded", "v2", analysis=INCONCLUSIVE)}),
         ("good", {"report": report("Succeeded", "v2")}),
         ("slow", {"report": report("Succeeded", "v5", analysis=SLOWER)}),
         ("slow", {"report": report("RolledBack", "v5", cause=CAUSE, analysis=SLOWER)}),
-        ("slow", {"report": report("RolledBack", "v5", cause={"kind": "judge"}, analysis=UNTOLD)}),
+        ("slow", {"report": report("RolledBack", "v5", cause={"kind": "judge"}, analysis=INCONCLUSIVE)}),
         ("slow", {"error": "RolloutTimedOut: still at it"}),
         ("slow", {"serving": "v5"}),
-        ("unasked", {"report": report("Succeeded", "v6", analysis=UNTOLD)}),
-        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "unknown"}, analysis=UNTOLD)}),
-        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "judge"}, analysis=SLOWER)}),
-        ("unasked", {"serving": "v6"}),
-        ("answers", {"rows": 0, "as_old_model": 0}),
-        ("answers", {"as_old_model": 4}),
-        ("answers", {"as_new_model": 1}),
-        ("answers", {"to_incomplete_row": "Input X contains NaN"}),
+        ("no_traffic", {"report": report("Succeeded", "v6", analysis=INCONCLUSIVE)}),
+        (
+            "no_traffic",
+            {"report": report("RolledBack", "v6", cause={"kind": "unknown"}, analysis=INCONCLUSIVE)},
+        ),
+        ("no_traffic", {"report": report("RolledBack", "v6", cause={"kind": "judge"}, analysis=SLOWER)}),
+        ("no_traffic", {"serving": "v6"}),
+        ("answers", {"rows": 0, "like_old_model": 0}),
+        ("answers", {"like_old_model": 4}),
+        ("answers", {"like_new_model": 1}),
+        ("answers", {"on_incomplete_row": "Input X contains NaN"}),
     ],
 )
 def test_one_thing_that_is_otherwise_is_noticed(act, otherwise):

@@ -1,4 +1,4 @@
-"""Captured requests and answers, of production variants and of shadows."""
+"""Record captured requests and responses, of production variants and of shadows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _OF_SHADOW = "ShadowExperiment"
 
 class Captures:
     """
-    Turns what was answered into records, and hands them to *files*.
+    Turns requests and responses into records, and passes them to *files*.
 
-    Chance has another source for shadows: what is recorded of production is the same with and without one.
+    Shadows draw from their own random numbers, so that a shadow does not change what is recorded of
+    production.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Captures:
     def record(
         self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
     ) -> None:
-        """Record what *fleet* answered with success, as *rules* say."""
+        """Record the successful responses of *fleet*, once for each rule."""
         if not rules:
             return
         exchanges = list(self._exchanges(fleet, batch, answers))
@@ -70,5 +71,5 @@ class Captures:
 
 
 def _is_drawn(rng: random.Random, probability: float) -> bool:
-    # What is certain draws nothing, and so changes no other draw.
+    # A certain result draws no random number, so it does not change later draws.
     return probability >= 1 or (probability > 0 and rng.random() < probability)

@@ -1,4 +1,4 @@
-"""Captured records on their way to S3: a file for each variant and some minutes, stored some minutes late."""
+"""Files of captured records: they are written to S3 some minutes after their records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Store = Callable[[str, str, bytes], None]
 
 
 class Folder(NamedTuple):
-    """Where the records of one variant go, and on behalf of which experiment, if it is one."""
+    """Where the records of one variant go; *experiment* is the experiment that captures them, if any."""
 
     destination: str
     endpoint_name: str
@@ -36,10 +36,10 @@ class _File:
 
 class CaptureFiles:
     """
-    Records are kept until their file is due, and no longer.
+    Keeps records in memory until their file is stored.
 
-    A file holds ``capture_file_seconds`` at most, and nothing of another hour; it is stored
-    ``capture_delay_seconds`` after that.
+    A file holds at most ``capture_file_seconds``, never parts of two hours. It is stored
+    ``capture_delay_seconds`` after its last second.
     """
 
     def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random, store: _Store) -> None:
@@ -51,10 +51,11 @@ class CaptureFiles:
 
     @property
     def waiting(self) -> int:
-        """How many records are not stored yet."""
+        """Number of records that are not stored yet."""
         return sum(len(file.lines) for file in self._open.values())
 
     def add(self, folder: Folder, lines: Sequence[str]) -> None:
+        """Add lines of JSON, recorded now, to the open file of *folder*."""
         begin, end = _window(self._clock.now(), self._knobs.capture_file_seconds)
         place = (folder, begin)
         if place not in self._open:
@@ -64,7 +65,7 @@ class CaptureFiles:
         self._open[place].lines.extend(lines)
 
     def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
-        """Do with what is open, of *experiment* or of all the endpoint, what ``capture_at_end`` says."""
+        """Treat the open files of an endpoint, or of one *experiment* on it, as ``capture_at_end`` says."""
         if self._knobs.capture_at_end == "late":
             return
         for place in list(self._open):
@@ -92,7 +93,10 @@ class CaptureFiles:
 
 
 def _window(now: datetime, seconds: float) -> tuple[datetime, datetime]:
-    """From when to when the file reaches that takes what is recorded *now*; 0 seconds is one burst."""
+    """
+    Return the start and end of the file that takes records of *now*. With 0 seconds, each batch has its own
+    file.
+    """
     if not seconds:
         return now, now
     hour = now.replace(minute=0, second=0, microsecond=0)

@@ -1,5 +1,5 @@
 """
-A captured request as a line of JSON.
+One captured request as a line of JSON.
 
 Source: SageMaker developer guide, "Capture data from real-time endpoint".
 """
@@ -23,10 +23,10 @@ _EVENT_VERSION = "0"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """
-    A request and its answer.
+    A request and its response.
 
-    :param content_type: the request's own.
-    :param event: 128 bits, which become the eventId.
+    :param content_type: of the request.
+    :param event: 128 bits that become the eventId.
     :param source: the invocationSource; None leaves it out.
     """
 
@@ -39,7 +39,7 @@ class Exchange:
 
 
 def line(rule: CaptureRule, exchange: Exchange) -> str:
-    """The record of *exchange*, of which *rule* may leave out a side."""
+    """Return the record of *exchange* with the sides that *rule* captures."""
     data = {}
     request, answer = exchange.request, exchange.answer
     if rule.input:
@@ -61,7 +61,7 @@ def line(rule: CaptureRule, exchange: Exchange) -> str:
 
 
 def uuid(bits: int) -> str:
-    """A version 4 UUID of 128 random bits."""
+    """Return a version 4 UUID of 128 random bits."""
     return str(UUID(int=bits, version=4))
 
 

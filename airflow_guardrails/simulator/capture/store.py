@@ -1,4 +1,4 @@
-"""Captured files, written to moto's S3 in this process."""
+"""Write captured files to moto's S3 in this process."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 class CaptureStore:
     """
-    What cannot be stored is lost, and said once in the log: traffic goes on.
+    Stores captured files. Their time of modification is simulated.
 
-    Objects carry the simulated time at which they are stored.
+    A file that cannot be stored is lost; the log says so once for each destination, and traffic continues.
     """
 
     def __init__(self, *, account_id: str, region: str, clock: Clock) -> None:
@@ -29,9 +29,10 @@ class CaptureStore:
         self._logged: set[str] = set()
 
     def put(self, destination: str, key: str, content: bytes) -> None:
+        """Store *content* under *key* below *destination*, an ``s3://`` URL."""
         parts = urlsplit(destination)
         if parts.scheme != "s3":
-            self._warn_once(destination, "it must be s3://bucket/prefix")
+            self._warn_once(destination, "the destination must be s3://bucket/prefix")
             return
         whole_key = f"{parts.path.strip('/')}/{key}".lstrip("/")
         try:
@@ -48,4 +49,4 @@ class CaptureStore:
     def _warn_once(self, destination: str, reason: str) -> None:
         if destination not in self._logged:
             self._logged.add(destination)
-            log.warning("what is captured for %s is lost: %s", destination, reason)
+            log.warning("Captured records for %s are lost: %s", destination, reason)

@@ -12,7 +12,7 @@ from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
 from airflow_guardrails.simulator.cloudwatch.queries import page, without_none
 
-# Without AlarmTypes only metric alarms are described: API reference of DescribeAlarms.
+# API reference of DescribeAlarms: without AlarmTypes, only metric alarms are returned.
 _DEFAULT_TYPES = (METRIC_ALARM,)
 _PAGE, _NAMES = 100, 100
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
@@ -20,10 +20,10 @@ _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
 
 def describe_alarms(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Answer one page of alarms by name; up to 100 names, or a prefix.
+    Return one page of alarms, sorted by name.
 
-    :raises ValidationError: for names and prefix together, and for looking along a composite's family, which
-        is not simulated.
+    :raises ValidationError: for names together with a prefix, and for queries by parent or child alarm, which
+        are not simulated.
     """
     _check(request)
     types = _types(request)
@@ -39,6 +39,7 @@ def describe_alarms(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any
 
 
 def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry out DescribeAlarmsForMetric."""
     dimensions = {each["Name"]: each["Value"] for each in request.get("Dimensions") or ()}
     metric = Metric.of(request["Namespace"], request["MetricName"], dimensions)
     statistic = request.get("Statistic") or request.get("ExtendedStatistic")
@@ -56,7 +57,9 @@ def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> di
 
 
 def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer newest first unless ScanBy says otherwise, metric alarms only unless AlarmTypes says so."""
+    """
+    Return one page of history items: newest first and metric alarms only, unless the request says otherwise.
+    """
     items = alarms.history.find(
         name=request.get("AlarmName"),
         alarm_types=_types(request),
@@ -71,7 +74,7 @@ def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[s
 
 
 def _describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
-    """Return an alarm as DescribeAlarms shows it: as it was given, where it stands and since when."""
+    """Return an alarm as DescribeAlarms shows it."""
     return {
         **{field: [] for field in _ACTIONS},
         **({"Dimensions": []} if alarm.config.get("MetricName") else {}),

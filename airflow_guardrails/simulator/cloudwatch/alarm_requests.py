@@ -1,4 +1,4 @@
-"""PutMetricAlarm and PutCompositeAlarm: what is refused, and what an alarm becomes of what is not."""
+"""Check and read PutMetricAlarm and PutCompositeAlarm requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,12 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
-    """A parsed rule; *children* are the names of the alarms it looks at, in the order they are named."""
+    """
+    A parsed rule.
+
+    :param children: names of the alarms in the rule, in order.
+    :param holds: returns whether the rule is true, given a function from the name of an alarm to its state.
+    """
 
     text: str
     children: tuple[str, ...]
@@ -35,7 +40,11 @@ class AlarmRule:
 
 
 def parse_rule(text: str) -> AlarmRule:
-    """Raise ValidationError for what is no rule. AND binds closer than OR, as in AWS."""
+    """
+    Parse a rule; AND binds closer than OR, as in AWS.
+
+    :raises ValidationError: for a malformed rule.
+    """
     return _Parser(text).parse()
 
 
@@ -121,6 +130,7 @@ _NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval
 
 
 def without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that DescribeAlarms shows again."""
     return {"ActionsEnabled": True, **{k: v for k, v in request.items() if k != "Tags" and v is not None}}
 
 
@@ -128,10 +138,10 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     Read a PutMetricAlarm request.
 
-    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; no more than a day of evaluation for
-    periods below an hour, a week for others; DatapointsToAlarm at most EvaluationPeriods.
+    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; at most one day of evaluation for
+    periods below an hour, seven days for others; DatapointsToAlarm at most EvaluationPeriods.
 
-    :raises ValidationError: for anything else, and for what the simulator does not offer.
+    :raises ValidationError: for anything else, and for what is not simulated.
     """
     _check_common(request)
     _check_simulated(request)
@@ -158,6 +168,7 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
 
 
 def check_composite(request: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a PutCompositeAlarm request lacks a field or breaks a bound."""
     _check_common(request)
     _required(request, "AlarmRule")
 
@@ -182,7 +193,7 @@ def _check_simulated(request: Mapping[str, Any]) -> None:
 
 
 def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the one MetricStat of a request, also where it is spelled out in fields of its own."""
+    """Return the MetricStat of a request, also if it is given as separate fields."""
     if request.get("Metrics"):
         return _from_metrics(request)
     for field in ("MetricName", "Namespace", "Period"):

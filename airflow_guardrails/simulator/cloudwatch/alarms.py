@@ -1,4 +1,4 @@
-"""Alarms: what is configured, the state of each, and the look at the metrics every minute."""
+"""Alarms, their states, and their evaluation every minute."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from moto.utilities.utils import get_partition
 
 from airflow_guardrails.simulator.cloudwatch.alarm_requests import (
     AlarmRule,
@@ -38,10 +40,12 @@ _MAX_NAMES = 100
 @dataclass(slots=True, kw_only=True)
 class Alarm:
     """
-    One alarm; *config* is the request that made it, less its tags.
+    One alarm. A metric alarm has a *spec*, a composite alarm a *rule*.
 
-    A metric alarm has a *spec*, a composite one a *rule*. *updated* moves with every SetAlarmState and change
-    of state, *transitioned* only with the latter.
+    :param config: the request that created it, without tags.
+    :param updated: time of the last SetAlarmState or change of state.
+    :param transitioned: time of the last change of state.
+    :param set_manually: whether SetAlarmState set the present state.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Alarm:
 
     @property
     def type(self) -> str:
+        """``MetricAlarm`` or ``CompositeAlarm``."""
         return METRIC_ALARM if self.spec else COMPOSITE_ALARM
 
 
@@ -63,9 +68,9 @@ class Alarms:
     """
     All alarms of one region.
 
-    Metric alarms are evaluated every minute, those with periods below a minute every 10 seconds, over windows
-    that slide with the evaluation (CloudWatch user guide, "Alarm evaluation window"), after everything else
-    that is due at that moment. A composite alarm follows its children at once.
+    Metric alarms are evaluated every minute, those with a period below a minute every 10 seconds. The window
+    moves with the evaluation (CloudWatch user guide, "Alarm evaluation window"). Evaluation comes after
+    everything else that is due at the same time. A composite alarm is updated when a child changes.
     """
 
     def __init__(
@@ -80,39 +85,49 @@ class Alarms:
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
         self._metrics = metrics
-        self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
+        self._arn_prefix = f"arn:{get_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
         clock.every(_TICK_SECONDS, self._tick_after_others)
 
     def state(self, name: str) -> str | None:
-        """Return OK, ALARM or INSUFFICIENT_DATA, or None when no alarm of any kind has this name."""
+        """Return OK, ALARM or INSUFFICIENT_DATA; None if no alarm has this name."""
         alarm = self._alarms.get(name)
         return alarm.state.value.value if alarm else None
 
     def is_composite(self, name: str) -> bool:
+        """Whether the alarm exists and is a composite alarm."""
         alarm = self._alarms.get(name)
         return alarm is not None and alarm.type == COMPOSITE_ALARM
 
     def get(self, name: str) -> Alarm:
+        """Return an alarm; raise ResourceNotFound if it does not exist."""
         if name not in self._alarms:
             raise ResourceNotFound(f"Alarm {name} does not exist")
         return self._alarms[name]
 
     def all(self) -> list[Alarm]:
+        """Return all alarms, sorted by name."""
         return [alarm for _, alarm in sorted(self._alarms.items())]
 
     def arn(self, name: str) -> str:
+        """Return the ARN of an alarm, which need not exist."""
         return self._arn_prefix + name
 
     def put_metric_alarm(self, request: Mapping[str, Any]) -> None:
         """
-        Make an alarm, which starts in INSUFFICIENT_DATA, or replace all of one but its state.
+        Create an alarm in INSUFFICIENT_DATA, or change an alarm and keep its state.
 
-        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions: not simulated.
+        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions, which are not
+            simulated.
         """
         self._put(request, spec=alarm_spec(request), rule=None)
 
     def put_composite_alarm(self, request: Mapping[str, Any]) -> None:
+        """
+        Create or change a composite alarm, and evaluate its rule.
+
+        :raises ValidationError: for a malformed rule, unknown alarms in it, or a cycle.
+        """
         check_composite(request)
         rule = parse_rule(request["AlarmRule"])
         if unknown := [name for name in rule.children if name not in self._alarms]:
@@ -125,18 +140,18 @@ class Alarms:
         )
 
     def set_state(self, name: str, *, state: str, reason: str, reason_data: str = "") -> None:
-        """Override a state until the next evaluation or, of a composite alarm, until a child changes."""
+        """Set a state until the next evaluation or, for a composite alarm, until a child changes."""
         alarm = self.get(name)
         alarm.set_manually = True
         self._set_state(alarm, AlarmState(value=State(state), reason=reason, reason_data=reason_data))
 
     def delete(self, names: Sequence[str]) -> None:
         """
-        Delete the alarms that exist; names that do not exist are told only then.
+        Delete the alarms that exist.
 
-        :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
-            alarm's rule names. Nothing is deleted then.
-        :raises ResourceNotFound: for a name that does not exist.
+        :raises ValidationError: for more than 100 names, for two composite alarms, or if the rule of another
+            alarm uses one of them. Nothing is deleted then.
+        :raises ResourceNotFound: if a name does not exist. The other alarms are deleted.
         """
         found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
         _check_deletion(names, found, self.all())
@@ -150,7 +165,9 @@ class Alarms:
             raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:
-        """Actions are stored and never run; unknown names are passed over, as CloudWatch does."""
+        """
+        Store whether actions are enabled. Actions never run. Unknown names are ignored, as in CloudWatch.
+        """
         for alarm in (self._alarms[name] for name in names if name in self._alarms):
             alarm.config["ActionsEnabled"] = enabled
             self._record_configuration(alarm, "Updated")
@@ -177,7 +194,7 @@ class Alarms:
         return alarm
 
     def _tick_after_others(self) -> None:
-        # A turn later: whatever records data at this very moment does so first.
+        # As a new timer, it runs after all timers of this moment, so it sees the data that they record.
         self._clock.after(0, self._tick)
 
     def _tick(self) -> None:
@@ -198,7 +215,9 @@ class Alarms:
         )
 
     def _points(self, spec: AlarmSpec) -> list[Datapoint | None]:
-        """Return the evaluation range: only periods that are over, and whose data can all be seen."""
+        """
+        Return the datapoints of the evaluation range: only periods that are over and whose data is visible.
+        """
         step = _TICK_SECONDS if spec.high_resolution else MINUTE
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
@@ -260,9 +279,3 @@ def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:
     value = statistic(sample, spec.statistic)
     at = datetime.fromtimestamp(begin, timezone.utc)
     return None if value is None else Datapoint(at=at, value=value, sample_count=sample.count)
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

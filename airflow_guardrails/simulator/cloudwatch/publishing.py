@@ -1,4 +1,4 @@
-"""PutMetricData: checked as a whole, then kept as a whole."""
+"""PutMetricData: check a request as a whole, then store it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ class _Datum:
 
 def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> None:
     """
-    Record all of a request or, raising what CloudWatch says, nothing.
+    Store all data of a request, or none of it if CloudWatch refuses it.
 
-    Limits of the API reference: 1000 data, 150 values and 30 dimensions each, a time from two weeks ago to
-    two hours ahead, StorageResolution 1 or 60. Namespaces of AWS (``AWS/...``) are not for customers.
+    Limits of the API reference: 1000 data, 150 values and 30 dimensions each; a time from two weeks ago to
+    two hours ahead; StorageResolution 1 or 60. Namespaces that begin with ``AWS/`` are refused.
+
+    :raises CloudWatchError: the error of CloudWatch.
     """
     namespace, data = request["Namespace"], request.get("MetricData") or []
     if namespace.startswith("AWS/"):
@@ -51,7 +53,7 @@ def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: date
 
 
 def with_zone(value: datetime) -> datetime:
-    """Return a time from the wire with its zone: without one it is UTC."""
+    """Return a time of a request with a time zone. Without one it is UTC."""
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 

@@ -1,4 +1,4 @@
-"""GetMetricData, GetMetricStatistics and ListMetrics over the metric store."""
+"""GetMetricData, GetMetricStatistics and ListMetrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PREFIX = "from-"
 
 
 def page(items: Sequence[_Item], token: str | None, size: int) -> tuple[Sequence[_Item], str | None]:
-    """Return one page and the token of the next, None after the last."""
+    """Return one page of *items* and the token of the next page, or None after the last."""
     begin = _offset_of(token)
     end = begin + size
     return items[begin:end], _token_at(end) if end < len(items) else None
@@ -52,7 +52,7 @@ def _token_at(offset: int) -> str:
 
 
 def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *members* without those that are None: AWS leaves out what there is not."""
+    """Return *members* without those that are None: AWS leaves out absent fields."""
     return {name: value for name, value in members.items() if value is not None}
 
 
@@ -65,9 +65,10 @@ _METRICS_ON_PAGE = 500
 
 def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Answer up to 500 queries; a page holds up to MaxDatapoints of all of them together.
+    Carry out GetMetricData for up to 500 queries. A page holds up to MaxDatapoints of all queries together.
 
-    :raises ValidationError: also for expressions that are more than arithmetic, and for trimmed statistics.
+    :raises ValidationError: for what CloudWatch refuses. Expressions other than arithmetic, and trimmed
+        statistics, are not simulated.
     """
     queries = request["MetricDataQueries"]
     _check_queries(queries)
@@ -85,7 +86,7 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
 
 
 def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer one metric, each unit on its own; as in AWS, datapoints come in no order of time."""
+    """Carry out GetMetricStatistics. As in AWS, datapoints are not ordered by time."""
     simple, extended = request.get("Statistics") or [], request.get("ExtendedStatistics") or []
     _check_statistics(simple, extended)
     period = request["Period"]
@@ -109,6 +110,7 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
 
 
 def list_metrics(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Carry out ListMetrics."""
     recently = (now - timedelta(hours=3)).timestamp() if request.get("RecentlyActive") else None
     found = [metric for metric in store.metrics(active_since=recently) if _matches(metric, request)]
     metrics, token = page(found, request.get("NextToken"), _METRICS_ON_PAGE)
@@ -160,7 +162,7 @@ def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int
 
 
 def _rounded(start: int, period: int) -> int:
-    """Round the start down: to a whole minute, or to the period where that is shorter."""
+    """Round the start down to a whole minute, or to the period if it is shorter."""
     return start - start % min(period, MINUTE)
 
 

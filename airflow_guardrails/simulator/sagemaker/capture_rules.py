@@ -1,4 +1,4 @@
-"""Which requests are captured, as an endpoint configuration or an inference experiment says."""
+"""Which requests and responses of a fleet are captured, from DataCaptureConfig and DataStorageConfig."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Encodings:
-    """The content types recorded as they are, as *csv* and as *json*; any other in base64."""
+    """The content types that are recorded as CSV and as JSON. All others are recorded in base64."""
 
     csv: frozenset[str]
     json: frozenset[str]
 
     @classmethod
     def from_header(cls, header: Mapping[str, Any] | None) -> _Encodings:
-        """Of a CaptureContentTypeHeader; without one, everything is base64."""
+        """Read a CaptureContentTypeHeader; None means that everything is base64."""
         header = header or {}
         return cls(
             csv=frozenset(kind.lower() for kind in header.get("CsvContentTypes", ())),
@@ -30,7 +30,7 @@ class _Encodings:
         )
 
     def of(self, content_type: str) -> str:
-        """CSV, JSON or BASE64; what follows a semicolon does not count."""
+        """Return CSV, JSON or BASE64 for a content type. Its parameters after the semicolon are ignored."""
         plain = content_type.partition(";")[0].strip().lower()
         if plain in self.csv:
             return CSV
@@ -40,13 +40,13 @@ class _Encodings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRule:
     """
-    What becomes a record, and where that goes.
+    What is recorded, and where it is stored.
 
-    :param destination: an ``s3://`` url.
-    :param sampling: the part of the requests that are recorded, 0 to 1.
+    :param destination: ``s3://bucket/prefix``.
+    :param sampling: share of requests that are recorded, 0 to 1.
     :param input: whether a record holds the request.
-    :param output: whether a record holds the answer.
-    :param experiment: the name of the experiment that asks for it; None is an endpoint configuration.
+    :param output: whether a record holds the response.
+    :param experiment: name of the experiment that captures; None for an endpoint configuration.
     """
 
     destination: str
@@ -58,7 +58,12 @@ class CaptureRule:
 
 
 def capture_rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
-    """What holds for a fleet of *config*, and of *experiment* if it is one's own; each stores for itself."""
+    """
+    Return the rules for a fleet. Each rule stores its own records.
+
+    :param config: the fleet's endpoint configuration.
+    :param experiment: the experiment that the fleet was launched for, if any.
+    """
     rules = []
     capture = config.get("DataCaptureConfig")
     if capture and capture.get("EnableCapture", True):

@@ -1,4 +1,4 @@
-"""The models, endpoint configurations and tags of one region, operation by operation."""
+"""Models, endpoint configurations and tags of one region."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONFIG_TYPE = ResourceType(
     field="EndpointConfig",
     not_found=EndpointConfigNotFound,
 )
-# Of the 63 characters that a name may have, some are for a number.
+# A name may have 63 characters; the rest is for a hyphen and a number.
 _MAX_BASE_NAME = 58
 _EXPERIMENT = "inference-experiment"
 _NOT_FOUND = {
@@ -44,7 +44,11 @@ _NOT_FOUND = {
 
 
 class Catalogue:
-    """*arn_prefix* ends before the kind of resource, as in ``arn:aws:sagemaker:eu-west-1:123456789012``."""
+    """
+    The operations on models, endpoint configurations and tags.
+
+    :param arn_prefix: the ARN before the resource type, such as ``arn:aws:sagemaker:eu-west-1:123456789012``.
+    """
 
     def __init__(self, *, arn_prefix: str, account_id: str, clock: Clock, knobs: Knobs) -> None:
         self._arn_prefix = arn_prefix
@@ -55,39 +59,55 @@ class Catalogue:
         self.tags = Tags(self._not_found)
 
     def arn(self, kind: str, name: str) -> str:
+        """Return an ARN; *kind* is the resource type in it, such as ``endpoint-config``."""
         return f"{self._arn_prefix}:{kind}/{name}"
 
     def model(self, name: str) -> Model:
+        """Return a model; raise ModelNotFound if it does not exist."""
         return Model.from_request(self._models.find(name).request)
 
     def config(self, name: str) -> Request:
-        """An endpoint configuration that can be seen already, or EndpointConfigNotFound."""
+        """
+        Return an endpoint configuration.
+
+        :raises EndpointConfigNotFound: if it does not exist, or is not visible yet.
+        """
         return self._configs.find(name, visible_after=self._knobs.config_visible_after_seconds).request
 
     def add_config(self, config: Request) -> None:
-        """Add an endpoint configuration of SageMaker's own making."""
+        """Add an endpoint configuration that SageMaker makes for an experiment."""
         self._configs.add(config)
 
     def unused_config_name(self, base_name: str) -> str:
-        """A name that no endpoint configuration has: *base_name* or its beginning, numbered where taken."""
+        """Return *base_name* cut to its maximum length, with a number if that name is taken."""
         base_name = base_name[:_MAX_BASE_NAME].rstrip("-")
         numbered = (f"{base_name}-{number}" for number in itertools.count(2))
         return next(name for name in itertools.chain([base_name], numbered) if name not in self._configs)
 
     def create_model(self, request: Request) -> Response:
+        """Carry out CreateModel."""
         Model.from_request(request)
         return {"ModelArn": self._add(self._models, request).arn}
 
     def describe_model(self, request: Request) -> Response:
+        """Carry out DescribeModel."""
         return self._models.describe(request["ModelName"])
 
     def delete_model(self, request: Request) -> Response:
+        """Carry out DeleteModel."""
         return self._remove(self._models, request["ModelName"])
 
     def list_models(self, request: Request) -> Response:
+        """Carry out ListModels."""
         return page(list(self._models.summaries()), request, prefix="Model", key="Models")
 
     def create_endpoint_config(self, request: Request) -> Response:
+        """
+        Carry out CreateEndpointConfig.
+
+        :raises ModelNotFound: if the model of a variant does not exist.
+        :raises ShadowRefused: if SageMaker would not run its shadow variant.
+        """
         for variant in variant_specs(request):
             self._check_variant(variant)
         if request.get("ShadowProductionVariants"):
@@ -95,14 +115,19 @@ class Catalogue:
         return {"EndpointConfigArn": self._add(self._configs, request).arn}
 
     def describe_endpoint_config(self, request: Request) -> Response:
+        """Carry out DescribeEndpointConfig."""
         seconds = self._knobs.config_visible_after_seconds
         return self._configs.describe(request["EndpointConfigName"], visible_after=seconds)
 
     def delete_endpoint_config(self, request: Request) -> Response:
-        """An endpoint may use it: SageMaker accepts that, and the endpoint cannot be updated any more."""
+        """
+        Carry out DeleteEndpointConfig. SageMaker accepts it for a configuration in use; its endpoint cannot
+        be updated afterwards.
+        """
         return self._remove(self._configs, request["EndpointConfigName"])
 
     def list_endpoint_configs(self, request: Request) -> Response:
+        """Carry out ListEndpointConfigs."""
         rows = list(self._configs.summaries())
         return page(rows, request, prefix="EndpointConfig", key="EndpointConfigs")
 
@@ -114,7 +139,7 @@ class Catalogue:
     def _check_variant(self, variant: Mapping[str, Any]) -> None:
         if "ModelName" not in variant:
             raise ValidationException(
-                f"Variant {variant['VariantName']} has no ModelName: there are no inference components here."
+                f"Variant {variant['VariantName']} has no ModelName: inference components are not simulated."
             )
         self._models.find(variant["ModelName"])
 
@@ -133,5 +158,5 @@ def _resource_type(arn: str) -> str:
 
 
 def is_simulated(arn: str) -> bool:
-    """Whether the resource is kept here and not by moto."""
+    """Whether the resource is in this catalogue and not in moto's SageMaker."""
     return _resource_type(arn) in {_EXPERIMENT, *_NOT_FOUND}

@@ -1,4 +1,4 @@
-"""Endpoints in the words of DescribeEndpoint and ListEndpoints."""
+"""The responses of DescribeEndpoint and ListEndpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ _COPIED_VARIANT_FIELDS = ("ManagedInstanceScaling", "RoutingConfig")
 
 
 def describe(endpoint: Endpoint) -> Description:
-    """DescribeEndpoint's answer; without a pending deployment unless a new configuration is on its way."""
+    """
+    Return the response of DescribeEndpoint.
+
+    PendingDeploymentSummary is present only during an update to a new configuration.
+    """
     return without_none(
         **summarize(endpoint),
         EndpointConfigName=endpoint.config_name,
@@ -25,7 +29,7 @@ def describe(endpoint: Endpoint) -> Description:
 
 
 def summarize(endpoint: Endpoint) -> dict[str, Any]:
-    """ListEndpoints' row: it does not tell the configuration."""
+    """Return the row of ListEndpoints, which has no configuration name."""
     return {
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,
@@ -39,6 +43,7 @@ SUMMARY_FIELDS = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTi
 
 
 def without_none(**fields: Any) -> dict[str, Any]:
+    """Return *fields* without those that are None: AWS leaves out absent fields."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,4 +1,8 @@
-"""What SageMaker tells EventBridge: every new status of an endpoint, and every stage of a deployment."""
+"""
+The EventBridge events of endpoints: status changes and stages of deployments.
+
+Source of their fields: SageMaker developer guide, "Automating Amazon SageMaker AI with Amazon EventBridge".
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ from airflow_guardrails.simulator.sagemaker.endpoints import Description
 _STATE_CHANGE = "SageMaker Endpoint State Change"
 _DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
 
-# What the published examples show of each, and no more: a consumer cannot count on anything else.
+# Only the fields of AWS's published examples: a consumer cannot rely on others.
 _NAMES = ("EndpointName", "EndpointArn", "EndpointConfigName")
 _TIMES = ("CreationTime", "LastModifiedTime")
 _PER_VARIANT = (
@@ -32,9 +36,12 @@ _PER_VARIANT = (
 
 class EndpointEvents:
     """
-    The events of one region, sent while there are rules: twice, late or not at all, as the knobs say.
+    Sends the events of one region.
 
-    An event that is sent twice has two ids; each of the two can be lost.
+    Knobs make an event come twice, late or never. An event that is sent twice has two ids, and each of the
+    two can be lost.
+
+    :param bus: returns the event bus, which may be set after this object is created.
     """
 
     def __init__(
@@ -48,12 +55,18 @@ class EndpointEvents:
 
     @property
     def has_rules(self) -> bool:
+        """Whether there are rules, so that events are needed at all."""
         return self._bus().has_rules(self._region)
 
     def publish_changes(
         self, before: Description | None, now: Description, *, tags: Mapping[str, str], staged: bool
     ) -> None:
-        """Send what has changed; stages only if *staged*: some endpoints do not tell theirs."""
+        """
+        Send events for what changed between two descriptions.
+
+        :param before: None if the endpoint is new.
+        :param staged: whether a new stage is an event too; some endpoints send none.
+        """
         detail = _detail(now, tags)
         if before is None or before["EndpointStatus"] != now["EndpointStatus"]:
             self._send(_STATE_CHANGE, detail)
@@ -91,12 +104,12 @@ def _detail(description: Description, tags: Mapping[str, str]) -> dict[str, Any]
 
 
 def _upper_snake(status: str) -> str:
-    """EventBridge's word for a status: IN_SERVICE for InService."""
+    """Return a status as EventBridge writes it: IN_SERVICE for InService."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", status).upper()
 
 
 def _pending(description: Description) -> dict[str, Any]:
-    # A change of capacity has stages too, and nothing pending.
+    # A change of capacity has stages, but no PendingDeploymentSummary.
     pending = description.get("PendingDeploymentSummary")
     if pending is None:
         return {}

@@ -1,4 +1,4 @@
-"""Quotas: how many instances may run, in the region and behind one endpoint."""
+"""Quotas for instances, for the region and for each endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ def check(
     endpoints: Collection[Endpoint],
     knobs: Knobs,
 ) -> None:
-    """Raise ResourceLimitExceeded when *endpoint*, or all, may not have *requested* instances more."""
+    """
+    Raise ResourceLimitExceeded if *requested* additional instances exceed the quota of the endpoint or
+    region.
+
+    :param endpoint: None if the endpoint is new.
+    """
     for resource, limit, sharing in (
         (_PER_ENDPOINT, knobs.endpoint_instance_limit, [endpoint] if endpoint else []),
         (f"{fleet.variants[0].instance_type} for endpoint usage", knobs.instance_limit, endpoints),

@@ -17,9 +17,11 @@ _DEFAULT_PAGE_SIZE = 10
 
 def page(rows: Sequence[_Summary], request: Mapping[str, Any], *, prefix: str, key: str) -> dict[str, Any]:
     """
-    One page of *rows* under *key*: the newest ten, unless the request says otherwise.
+    Return one page of the rows that match *request*: by default ten, the newest first.
 
-    *prefix* is the prefix of the summaries' fields, as in ``EndpointName``.
+    :param prefix: prefix of the fields, such as ``Endpoint`` in ``EndpointName``.
+    :param key: name of the list in the response.
+    :raises ValidationException: for a wrong NextToken.
     """
     found = [row for row in rows if _matches(row, request, prefix)]
     found.sort(
@@ -30,6 +32,9 @@ def page(rows: Sequence[_Summary], request: Mapping[str, Any], *, prefix: str, k
 
 
 def paginate(rows: Sequence[Any], request: Mapping[str, Any], *, key: str, default: int) -> dict[str, Any]:
+    """
+    Return one page of *rows* under *key*, with a NextToken if there are more; *default* is the page size.
+    """
     start = _offset(request.get("NextToken"))
     end = start + (request.get("MaxResults") or default)
     answer: dict[str, Any] = {key: list(rows[start:end])}
@@ -52,7 +57,7 @@ def _in_time_range(row: _Summary, request: Mapping[str, Any], field: str) -> boo
 
 
 def parse_time(value: Any) -> datetime | None:
-    """A time from a request: epoch seconds on the wire; without a zone it is UTC."""
+    """Read a time of a request: epoch seconds, or a datetime, which is UTC if it has no zone."""
     if value is None:
         return None
     when = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), timezone.utc)

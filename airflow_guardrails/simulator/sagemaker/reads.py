@@ -1,4 +1,4 @@
-"""What a look at endpoints answers: their present state, or an older one, as the knobs say."""
+"""Reads of endpoints, which lag or are throttled if the knobs say so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECOND = timedelta(seconds=1)
 
 
 class ReadModel:
-    """DescribeEndpoint and ListEndpoints lag in their own ways, and the former can be asked too often."""
+    """What DescribeEndpoint and ListEndpoints return. Each lags by its own knobs."""
 
     def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class ReadModel:
         self._recent_calls: deque[datetime] = deque()
 
     def throttle(self) -> None:
-        """Raise ThrottlingException for one DescribeEndpoint more than a second allows."""
+        """Count a DescribeEndpoint; raise ThrottlingException if there are too many in a second."""
         now, limit = self._clock.now(), self._knobs.describe_limit_per_second
         while self._recent_calls and self._recent_calls[0] <= now - _SECOND:
             self._recent_calls.popleft()
@@ -36,6 +36,7 @@ class ReadModel:
         self._recent_calls.append(now)
 
     def describe(self, endpoint: Endpoint) -> Description:
+        """Return the response of DescribeEndpoint, possibly an older one."""
         description = stale_description(
             endpoint.history,
             now=self._clock.now(),
@@ -46,6 +47,7 @@ class ReadModel:
         return description or describe(endpoint)
 
     def summaries(self, endpoints: Iterable[Endpoint], deleted: Iterable[Endpoint]) -> list[dict[str, Any]]:
+        """Return the rows of ListEndpoints, as of ``list_lag_seconds`` ago. *deleted* may still be listed."""
         if not self._knobs.list_lag_seconds:
             return [summarize(endpoint) for endpoint in endpoints]
         when = self._clock.now() - timedelta(seconds=self._knobs.list_lag_seconds)
@@ -56,9 +58,9 @@ def stale_description(
     history: History, *, now: datetime, rng: random.Random, probability: float, seconds: float
 ) -> Description | None:
     """
-    What a read that lags answers in place of the present: while it is frozen always that, else *seconds* ago.
+    Return what a lagging read returns, or None if this read does not lag.
 
-    None where it does not lag.
+    A frozen description always lags. Otherwise the read is *seconds* old, with *probability*.
     """
     description = history.frozen(now)
     if not description and rng.random() < probability:
@@ -67,7 +69,7 @@ def stale_description(
 
 
 def rows_as_of(histories: Iterable[History], when: datetime, fields: Collection[str]) -> list[dict[str, Any]]:
-    """The rows of a list that is as old as *when*, with those of *fields* that were there."""
+    """Return the rows of a list as they were at *when*, with *fields* as far as they were present."""
     descriptions = [history.as_of(when) for history in histories]
     return [
         {name: description[name] for name in fields if name in description}

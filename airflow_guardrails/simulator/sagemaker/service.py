@@ -1,4 +1,4 @@
-"""SageMaker in one region: its endpoints, operation by operation, and the strings a test may pull."""
+"""SageMaker in one region: operations on endpoints, and what the control API does to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
+
+from moto.utilities.utils import get_partition
 
 from airflow_guardrails.simulator.engine import validation
 from airflow_guardrails.simulator.engine.clock import Clock
@@ -46,12 +48,19 @@ __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
 
 _MAX_DELETED = 1000
 _MAX_UPDATES = 100_000
-# Creating and deleting have stages too; no event of theirs has been published.
+# Creating and deleting have stages too, but AWS has published no example of an event for them.
 _DEPLOYING = frozenset({"Updating", "RollingBack"})
 
 
 class SageMaker:
-    """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
+    """
+    Requests and responses are those of the API. They are checked against the service model before they get
+    here.
+
+    :param alarms: states of the alarms that guard updates.
+    :param containers: says whether a model passes its ping.
+    :param pending_captures: records that must be stored or dropped when an endpoint is deleted.
+    """
 
     def __init__(
         self,
@@ -68,7 +77,7 @@ class SageMaker:
         experiments_rng: random.Random | None = None,
     ) -> None:
         self.catalogue = Catalogue(
-            arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}",
+            arn_prefix=f"arn:{get_partition(region)}:sagemaker:{region}:{account_id}",
             account_id=account_id,
             clock=clock,
             knobs=knobs,
@@ -114,11 +123,12 @@ class SageMaker:
         )
 
     def create_endpoint(self, request: Request) -> Response:
+        """Carry out CreateEndpoint. Names that differ only in case are the same endpoint."""
         name = request["EndpointName"]
         if existing := self._endpoints.get(name.lower()):
             raise AlreadyExists("endpoint", existing.arn)
         fleet = self._new_fleet(request["EndpointConfigName"])
-        self._check_limits(fleet, fleet.instances)
+        self.check_quota(fleet, fleet.instances)
         endpoint = Endpoint(
             name=name,
             arn=self.catalogue.arn("endpoint", name),
@@ -133,16 +143,20 @@ class SageMaker:
         return {"EndpointArn": endpoint.arn}
 
     def describe_endpoint(self, request: Request) -> Response:
+        """Carry out DescribeEndpoint."""
         self._reads.throttle()
         return self._reads.describe(self._find(request["EndpointName"]))
 
     def list_endpoints(self, request: Request) -> Response:
+        """Carry out ListEndpoints."""
         summaries = self._reads.summaries(self._endpoints.values(), self._deleted)
         return page(summaries, request, prefix="Endpoint", key="Endpoints")
 
     def update_endpoint(self, request: Request) -> Response:
+        """Carry out UpdateEndpoint: check it, and start the deployment."""
         endpoint, blue = self._updatable(request["EndpointName"])
         self._lifecycle.check_change_allowed(endpoint)
+        # The update fails if the old configuration was deleted, as real endpoints show.
         self.catalogue.config(endpoint.config_name)
         green = self._new_fleet(
             request["EndpointConfigName"],
@@ -154,12 +168,13 @@ class SageMaker:
         self._rollback_alarms.check(alarm_names(config))
         plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
         extra = plan.extra_instances(green)
-        self._check_limits(green, extra, endpoint)
+        self.check_quota(green, extra, endpoint)
         self._begin_update(endpoint, blue, green, plan, extra=extra, config=config)
         self.accepted_updates.append(updates.accepted(endpoint, green, config, now=self._clock.now()))
         return {"EndpointArn": endpoint.arn}
 
     def update_endpoint_weights_and_capacities(self, request: Request) -> Response:
+        """Carry out UpdateEndpointWeightsAndCapacities."""
         endpoint, fleet = self._updatable(request["EndpointName"])
         desired = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
         known = fleet.deployed if self._knobs.shadow_weights == "accept" else fleet.variants
@@ -173,12 +188,13 @@ class SageMaker:
             for variant in fleet.deployed
             if "DesiredInstanceCount" in (change := desired.get(variant.name, {}))
         )
-        self._check_limits(fleet, increase, endpoint)
+        self.check_quota(fleet, increase, endpoint)
         endpoint.begin("Updating", now=self._clock.now())
         self._runner.start(endpoint, deployments.scale(endpoint, fleet, desired, self._context))
         return {"EndpointArn": endpoint.arn}
 
     def delete_endpoint(self, request: Request) -> Response:
+        """Carry out DeleteEndpoint."""
         endpoint = self._find(request["EndpointName"])
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
@@ -189,15 +205,20 @@ class SageMaker:
         return {}
 
     def routes(self, endpoint_name: str) -> list[Route]:
-        """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
+        """
+        Return where requests go now; empty while nothing serves.
+
+        :raises EndpointNotFound: if there is no such endpoint.
+        """
         endpoint = self._find(endpoint_name)
         return routing.routes(endpoint, self._knobs, self._lifecycle.experiment_on(endpoint))
 
     def serving(self) -> list[Endpoint]:
-        """The endpoints that take requests."""
+        """Return the endpoints that take requests."""
         return [endpoint for endpoint in self._endpoints.values() if endpoint.serving]
 
     def endpoint_names(self) -> list[str]:
+        """Return the names of all endpoints, sorted."""
         return sorted(endpoint.name for endpoint in self._endpoints.values())
 
     def script_ending(
@@ -210,48 +231,58 @@ class SageMaker:
         endpoint_config_name: str | None = None,
     ) -> None:
         """
-        End the update in flight, or else the next one, *after_seconds* after its start in *status*.
+        Set how the update in flight, or the next one, ends.
 
-        *endpoint_config_name* serves afterwards; without it the old one does. An update that is over by then
-        keeps its own ending. Raise ValueError for a status or name that does not exist.
+        An update that is finished before is not changed.
+
+        :param after_seconds: simulated seconds since the start of the update.
+        :param endpoint_config_name: serves afterwards; None means that the old configuration does.
+        :raises ValueError: for an unknown status, endpoint or configuration.
         """
         if status not in validation.enum_values("EndpointStatus"):
             raise ValueError(
                 f"status must be one of {validation.enum_values('EndpointStatus')} (got {status!r})"
             )
-        ending = ScriptedEnd(
+        end = ScriptedEnd(
             status=status,
             failure_reason=failure_reason,
             after_seconds=after_seconds,
             endpoint_config_name=endpoint_config_name,
         )
-        self._runner.script(self._existing(endpoint_name), ending)
+        self._runner.script(self._existing(endpoint_name), end)
 
     def system_update(self, endpoint_name: str, seconds: float) -> None:
-        """Show SystemUpdating for *seconds*, whatever goes on below; nothing else changes."""
+        """Show SystemUpdating for that many simulated seconds. Nothing else changes."""
         endpoint = self._existing(endpoint_name)
         self._change_system_updates(endpoint, 1)
         self._clock.after(seconds, lambda: self._change_system_updates(endpoint, -1))
 
     def vanish(self, endpoint_name: str) -> None:
-        """Take the endpoint away at once, whatever it was doing."""
+        """Delete the endpoint at once, in any status."""
         endpoint = self._existing(endpoint_name)
         if endpoint.running_steps:
             endpoint.running_steps.cancel()
         self._remove(endpoint)
 
     def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint with exactly this name, or None."""
         found = self._endpoints.get(name.lower())
         return found if found and found.name == name else None
 
-    def check_quota(self, fleet: Fleet, requested: int, endpoint: Endpoint) -> None:
-        self._check_limits(fleet, requested, endpoint)
+    def check_quota(self, fleet: Fleet, requested: int, endpoint: Endpoint | None = None) -> None:
+        """Raise ResourceLimitExceeded if *endpoint*, or a new one, cannot have *requested* more instances."""
+        endpoints = self._endpoints.values()
+        limits.check(fleet, requested, endpoint=endpoint, endpoints=endpoints, knobs=self._knobs)
 
     def replace_fleet(self, endpoint: Endpoint, green: Fleet) -> None:
-        """Update all at once, for an inference experiment: only what *green* has more needs room."""
+        """
+        Update to *green* all at once, for an inference experiment. Only additional instances count for
+        quotas.
+        """
         assert endpoint.blue
+        # Production's instances are the same before and after; only the shadow's are new.
         extra = max(green.instances - endpoint.blue.instances, 0)
-        self._check_limits(green, extra, endpoint)
+        self.check_quota(green, extra, endpoint)
         self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra=extra)
 
     def _begin_update(
@@ -264,6 +295,7 @@ class SageMaker:
         extra: int,
         config: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        # A read that lags still returns the description from before the update.
         stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
         endpoint.history.freeze(stale_until, describe(endpoint))
         endpoint.set_deployment_config(config, immediately=self._knobs.last_deployment_config == "at_start")
@@ -322,24 +354,22 @@ class SageMaker:
         running = {fleet.config_name: fleet for fleet in endpoint.fleets if fleet.total}
         return running.get(config_name) or self._new_fleet(config_name)
 
-    def _check_limits(self, fleet: Fleet, requested: int, endpoint: Endpoint | None = None) -> None:
-        endpoints = self._endpoints.values()
-        limits.check(fleet, requested, endpoint=endpoint, endpoints=endpoints, knobs=self._knobs)
-
     def _change_system_updates(self, endpoint: Endpoint, increase: int) -> None:
         endpoint.system_updates += increase
         endpoint.modified_at = self._clock.now()
         self._record(endpoint)
 
     def _record(self, endpoint: Endpoint) -> None:
-        gone = self._endpoints.get(endpoint.name.lower()) is not endpoint
-        description = None if gone else describe(endpoint)
+        # The name may already belong to a new endpoint.
+        deleted = self._endpoints.get(endpoint.name.lower()) is not endpoint
+        description = None if deleted else describe(endpoint)
         if description and self._events.has_rules:
             self._publish(endpoint, description)
         endpoint.history.record(self._clock.now(), description)
         self._lifecycle.endpoint_changed(endpoint)
 
     def _publish(self, endpoint: Endpoint, description: Response) -> None:
+        # Endpoints without guardrails send no deployment events (Deployment guardrails exclusions).
         guarded = not updates.is_excluded(endpoint.fleets, own_account=self._account_id)
         self._events.publish_changes(
             endpoint.history.last,
@@ -354,9 +384,3 @@ class SageMaker:
         self._pending_captures.finish(endpoint.name)
         self.catalogue.tags.remove(endpoint.arn)
         self._record(endpoint)
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

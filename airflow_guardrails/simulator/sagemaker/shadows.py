@@ -1,4 +1,8 @@
-"""What an endpoint must be like to have a shadow variant, be it by its configuration or for an experiment."""
+"""
+Which endpoints can have a shadow variant, in a configuration or in an experiment.
+
+Source: SageMaker developer guide, "Shadow tests", for the features that are excluded.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _ModelLookup = Callable[[str], Model]
 
 
 def check_config(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_account: str) -> None:
-    """Raise ShadowRefused for an endpoint configuration whose shadow SageMaker would not run."""
+    """Raise ShadowRefused if SageMaker would not run the shadow of this endpoint configuration."""
     if reason := _wrong_variants(config):
         raise ShadowRefused(knobs.shadow_refused_message, reason)
     if knobs.shadow_exclusions == "reject":
@@ -22,7 +26,7 @@ def check_config(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_a
 
 
 def check_features(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_account: str) -> None:
-    """Raise ShadowRefused where *config* uses a feature that shadow tests exclude."""
+    """Raise ShadowRefused if *config* uses a feature that shadow tests exclude."""
     for reason in _excluded(config, model_of, own_account):
         raise ShadowRefused(knobs.shadow_refused_message, reason)
 

@@ -1,4 +1,4 @@
-"""CapacitySize: how many instances it is, and whether SageMaker allows it."""
+"""CapacitySize: the instances it stands for, and its bounds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Size = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRule:
-    """Bounds in percent of the variant's total instance count, for percentages and counts alike."""
+    """Bounds of a size in percent of the variant's instances. They are used for percentages and counts."""
 
     path: str
     maximum: int
@@ -26,18 +26,22 @@ class SizeRule:
 
 
 def instances(size: _Size, steps: int, totals: Sequence[int], knobs: Knobs) -> tuple[int, ...]:
-    """So many *steps* of *size*, for each of *totals*: never none, never more than there are."""
+    """
+    Return the instances of *steps* steps of *size*, for each variant; at least 1, at most all.
+
+    :param totals: instances of each variant.
+    """
     taken = [_taken(size, steps, total, knobs) for total in base_counts(totals, knobs)]
     return tuple(taken) if len(taken) == len(totals) else tuple(_distribute(taken[0], totals))
 
 
 def base_counts(totals: Sequence[int], knobs: Knobs) -> Sequence[int]:
-    """The counts that a size is a part of: each variant's, or that of all together."""
+    """Return the counts that a percentage refers to: of each variant, or of all together."""
     return totals if knobs.size_taken_of == "variant" else [sum(totals)]
 
 
 def size_violations(size: _Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knobs) -> Iterator[str]:
-    """What *rule* has against *size* for fleets of these *totals*."""
+    """Yield a text for each bound of *rule* that *size* breaks, for variants with *totals* instances."""
     if size is None:
         yield violation(None, rule.path, "Member must not be null")
         return

@@ -1,4 +1,4 @@
-"""Something that takes time, written as a generator of waits and driven by the simulated clock."""
+"""Operations that take simulated time: generators of waits, driven by the clock."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from airflow_guardrails.simulator.engine.clock import Clock, Timer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """A pause in simulated *seconds*; *watched*: the alarms are looked at, *final*: it cannot be undone."""
+    """
+    A wait within the steps of an operation.
+
+    :param seconds: simulated seconds.
+    :param watched: whether alarms are checked during the wait.
+    :param final: whether the operation can no longer be rolled back.
+    """
 
     seconds: float
     watched: bool = False
@@ -19,7 +25,12 @@ class Wait:
 
 
 class Rollback(Exception):
-    """Thrown into an update that must not go on; *ends_in* is Failed where there is no way back."""
+    """
+    Thrown into the steps of an update that must not continue.
+
+    :param reason: the FailureReason, if there is one.
+    :param ends_in: final status of the endpoint; ``Failed`` if there is nothing to return to.
+    """
 
     def __init__(self, reason: str | None, *, ends_in: str = "InService") -> None:
         super().__init__(reason)
@@ -36,10 +47,12 @@ def _never() -> Rollback | None:
 
 class RunningSteps:
     """
-    Steps under way.
+    The steps of one operation while they run.
 
-    Every *look_every()* seconds of a watched wait, its first and last moment included, *check* says whether to
-    undo them. *changed* is called after each step, and so sees every state that can be seen.
+    During a watched wait, *check* is called every *check_interval()* seconds, also at the first and the last
+    moment. A rollback that it returns is thrown into the steps.
+
+    :param changed: called after each step, so that it sees every state.
     """
 
     def __init__(
@@ -62,13 +75,15 @@ class RunningSteps:
         self._timers: list[Timer] = []
 
     def start(self) -> None:
+        """Run the first step."""
         self._move(lambda: next(self._steps))
 
     def set_deadline(self, seconds: float, rollback: Callable[[], Rollback]) -> None:
+        """Roll back if the steps still run after that many seconds."""
         self._timers.append(self._clock.after(seconds, lambda: self.interrupt(rollback())))
 
     def end_after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Cut the flight short that long after its start and let *action* say what is left."""
+        """Cancel the steps that many seconds after their start and call *action*, which sets the result."""
 
         def cut() -> None:
             if not self.finished:
@@ -79,10 +94,12 @@ class RunningSteps:
         self._timers.append(self._clock.after(max(seconds - passed, 0), cut))
 
     def interrupt(self, rollback: Rollback) -> None:
+        """Throw a rollback into the steps, unless their present wait is final."""
         if self._wait is not None and not self._wait.final:
             self._move(lambda: self._steps.throw(rollback))
 
     def cancel(self) -> None:
+        """Stop the steps. The state stays as it is."""
         self._finish()
         self._steps.close()
 

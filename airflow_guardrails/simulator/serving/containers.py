@@ -1,4 +1,4 @@
-"""The containers behind endpoints: who is healthy, and what each answers."""
+"""The containers behind endpoints: processes that run models."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _GRACE_SECONDS = 2
 
 
 class ContainerDied(RuntimeError):
-    """The process ended, or was killed because it gave no answer in time."""
+    """The process ended, or was killed because it did not answer in time."""
 
 
 class LoadFailed(RuntimeError):
-    """The artefact could not be unpacked or loaded; the text is the model's own."""
+    """The artefact could not be unpacked or loaded. The text comes from the model."""
 
 
 class Container:
     """
     One running model.
 
-    :param artefact: the ``model.tar.gz``.
-    :param environment: the variables its model was created with.
-    :param timeout: seconds of wall time for one answer; SageMaker allows 60.
-    :raises LoadFailed: when the model does not load.
-    :raises ContainerDied: when the process ends while loading.
+    :param artefact: content of its ``model.tar.gz``.
+    :param environment: environment variables of its model.
+    :param timeout: seconds of real time for one call; SageMaker allows 60.
+    :raises LoadFailed: if the model does not load.
+    :raises ContainerDied: if the process ends while loading.
     """
 
     def __init__(self, artefact: bytes, *, environment: Mapping[str, str], timeout: float = 60) -> None:
         self._timeout = timeout
-        # Removed by whichever process lives longer: either may be killed.
+        # Both processes remove the folder when they end, because either may be killed.
         self._directory = TemporaryDirectory(prefix="simulated-container-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             [sys.executable, "-m", "airflow_guardrails.simulator.serving.worker", self._directory.name],
@@ -57,7 +57,7 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=_environment(environment),
-            # The first place Python looks for modules; nobody but root can put one there.
+            # Python imports modules from here first. Only root can write there.
             cwd="/",
         )
         try:
@@ -71,16 +71,22 @@ class Container:
 
     @property
     def pid(self) -> int:
+        """Process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def answer(self, bodies: Sequence[bytes], *, content_type: str, accept: str | None) -> dict[str, Any]:
-        """What :func:`worker.answer` says to *bodies*; raises ContainerDied."""
+        """
+        Send a batch of request bodies and return what :func:`worker.answer` returns.
+
+        :raises ContainerDied: if the process gives no answer.
+        """
         request = {
-            # latin-1 maps every byte to one character and back, whatever a client sent.
+            # JSON holds no bytes; latin-1 maps each byte to one character and back.
             "bodies": [body.decode("latin-1") for body in bodies],
             "content_type": content_type,
             "accept": accept,
@@ -88,7 +94,7 @@ class Container:
         return self._call(json.dumps(request).encode())
 
     def close(self) -> None:
-        """End the process; calling it twice is harmless."""
+        """End the process. It may be called twice."""
         assert self._process.stdin
         assert self._process.stdout
         with suppress(BrokenPipeError):
@@ -104,7 +110,7 @@ class Container:
     def _call(self, payload: bytes) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        # Killing ends a write as well as a read that would wait for ever.
+        # A model may hang; killing its process ends a blocked write or read.
         watchdog = Timer(self._timeout, self._process.kill)
         watchdog.daemon = True
         watchdog.start()
@@ -112,10 +118,10 @@ class Container:
             write_frame(self._process.stdin, payload)
             answer: dict[str, Any] = json.loads(read_frame(self._process.stdout))
         except (EOFError, OSError):
-            # Its output ends a moment before the process does; who asks next must not find it running.
+            # The output closes shortly before the process ends; the next call must not find it running.
             self._process.kill()
             self._process.wait()
-            raise ContainerDied("the model's process ended without an answer") from None
+            raise ContainerDied("the process of the model ended without a response") from None
         else:
             return answer
         finally:
@@ -123,23 +129,25 @@ class Container:
 
 
 def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
-    # No credentials, no home folder to read them from.
+    # The code of a model must not get credentials, nor a home folder with a credentials file.
     passed_on = {name: os.environ[name] for name in _COPIED_VARIABLES if name in os.environ}
     return {**of_model, **passed_on, **dict.fromkeys(_THREAD_VARIABLES, "1")}
 
 
 class _ArtefactNotFound(RuntimeError):
-    """There is nothing to fetch at a ModelDataUrl."""
+    """There is no object at the ModelDataUrl."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Artefact:
+    """A downloaded artefact."""
+
     etag: str
     content: bytes
 
 
 def _fetch(url: str, *, account_id: str, region: str) -> _Artefact:
-    """The object at an ``s3://bucket/key`` url; raises ArtefactNotFound."""
+    """Return the object at an ``s3://bucket/key`` URL; raise _ArtefactNotFound."""
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
         raise _ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
@@ -150,7 +158,7 @@ def _fetch(url: str, *, account_id: str, region: str) -> _Artefact:
     except S3ClientError as error:
         raise _ArtefactNotFound(f"{url}: {error.message}") from error
     if found is None:
-        raise _ArtefactNotFound(f"{url}: there is no such object")
+        raise _ArtefactNotFound(f"{url}: the object does not exist")
     return _Artefact(etag=found.etag, content=found.value)
 
 
@@ -161,7 +169,12 @@ _PLACEHOLDER_BODY = b"0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a container said to one request, after how many seconds; the body of an error is its text."""
+    """
+    The response of a container.
+
+    :param body: for an error, its text.
+    :param seconds: latency of the model.
+    """
 
     status: int
     body: bytes
@@ -183,11 +196,11 @@ class _Deployed:
 
 class Containers:
     """
-    Every model's process, started when it is first needed.
+    The processes of all models of one region, each started when it is first needed.
 
-    At most eight run at once: the one asked longest ago ends when a ninth is needed, and returns when asked.
-    A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says. A shadow's
-    process is its own, also where its model is the production variant's.
+    At most eight run at once. When a ninth is needed, the one that was used longest ago ends; it is started
+    again when needed. A model without an artefact is replaced by a placeholder: ``0`` after 20 ms, changed by
+    its profile. A shadow has a process of its own, also for the model of the production variant.
     """
 
     def __init__(self, *, account_id: str, region: str, profiles: Profiles) -> None:
@@ -197,7 +210,7 @@ class Containers:
         self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
     def healthy(self, model: Model, *, shadow: bool = False) -> bool:
-        """Whether a new instance would pass its ping: its artefact, as S3 has it now, can be loaded."""
+        """Whether a new instance passes its ping: its artefact, as S3 has it now, can be loaded."""
         if self._profiles.never_healthy(model.name):
             return False
         if model.model_data_url is None:
@@ -211,12 +224,13 @@ class Containers:
     def answer(
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], *, content_type: str, accept: str | None
     ) -> list[Answer]:
-        """The answers to *bodies*, in their order, with the profile that holds for *fleet* now."""
+        """Return the responses to *bodies*, in order, changed by the profile of *fleet*."""
         answers = self._call(fleet, model, bodies, content_type, accept)
         profile = self._profiles.of(fleet, model.name)
         return [self._with_profile(profile, fleet, answer) for answer in answers] if profile else answers
 
     def close(self) -> None:
+        """End all processes."""
         for deployed in self._deployed.values():
             _end(deployed)
 

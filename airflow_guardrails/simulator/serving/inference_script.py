@@ -1,10 +1,10 @@
 """
-An artefact's ``code/inference.py``, called as SageMaker's scikit-learn container calls it.
+Run the ``code/inference.py`` of an artefact as SageMaker's scikit-learn container does.
 
-``model_fn(model_dir)`` loads; a request goes through ``input_fn(body, content_type)``,
-``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through
-``transform_fn(model, body, content_type, accept)`` alone. What is absent has the container's own default,
-except model_fn: it has none. Source: aws/sagemaker-scikit-learn-container, sagemaker-containers.
+``model_fn(model_dir)`` loads the model. A request goes through ``input_fn(body, content_type)``,
+``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through ``transform_fn(model, body,
+content_type, accept)`` alone. Missing functions have the container's defaults; model_fn has none. Source:
+aws/sagemaker-scikit-learn-container, sagemaker-containers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _JSON = "application/json"
 
 
 class RequestRefused(Exception):
-    """A request the container answers with an HTTP *status* of its own instead of a prediction."""
+    """The container answers a request with an HTTP *status* instead of a prediction."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -37,28 +37,33 @@ class RequestRefused(Exception):
 
 
 class Handlers(Protocol):
-    """One loaded model. Whatever these raise, other than Refused, is an HTTP 500."""
+    """One loaded model. Any exception other than RequestRefused becomes an HTTP 500."""
 
-    def read(self, body: bytes, content_type: str) -> Any: ...
+    def read(self, body: bytes, content_type: str) -> Any:
+        """Return the input of the model for a request."""
 
-    def predict(self, data: Any) -> Any: ...
+    def predict(self, data: Any) -> Any:
+        """Return the prediction for one input."""
 
     def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:
-        """A prediction for each, made in one call; None where only one by one is known to be right."""
+        """
+        Return a prediction for each input, made in one call; None if only single calls are known to be
+        correct.
+        """
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:
-        """The body of the answer, and its content type."""
+        """Return the body and the content type of the response."""
 
 
 class ModelAlone:
-    """A scikit-learn model without code of its own: CSV without a header or ``{"instances": [[...]]}``."""
+    """A scikit-learn model without code: it takes CSV without a header, or ``{"instances": [[...]]}``."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def read(self, body: bytes, content_type: str) -> list[list[float]]:
-        """The rows of a request; a missing value is NaN."""
-        # latin-1 reads every byte, whatever a client sent; what is no number is refused as such.
+        """Return the rows of a request. A missing value is NaN."""
+        # latin-1 decodes any bytes; what is not a number is refused below.
         text, kind = body.decode("latin-1"), _plain(content_type)
         try:
             if kind == _JSON:
@@ -70,11 +75,12 @@ class ModelAlone:
         except (ValueError, TypeError, KeyError) as error:
             raise RequestRefused(400, f"cannot read the body as {kind}: {error_text(error)}") from None
         if not rows:
-            raise RequestRefused(400, "the body holds no row")
+            raise RequestRefused(400, "the body has no rows")
         return rows
 
     def predict(self, data: list[list[float]]) -> list[Any]:
-        import numpy as np  # noqa: PLC0415 - the simulator itself must start fast
+        """Return one prediction for each row."""
+        import numpy as np  # noqa: PLC0415 - slow to import
 
         predictions: list[Any] = np.asarray(self._model.predict(np.array(data, dtype=float))).tolist()
         if len(predictions) != len(data):
@@ -82,21 +88,24 @@ class ModelAlone:
         return predictions
 
     def predict_all(self, inputs: Sequence[list[list[float]]]) -> list[list[Any]]:
+        """Predict the rows of all requests in one call."""
         predictions = iter(self.predict([row for rows in inputs for row in rows]))
         return [[next(predictions) for _ in rows] for rows in inputs]
 
     def write(self, prediction: list[Any], *, content_type: str, accept: str | None) -> tuple[bytes, str]:
+        """Return predictions in the accepted content type, or in that of the request."""
         kind = accept if accept in {_CSV, _JSON} else _JSON if _plain(content_type) == _JSON else _CSV
         return _render(prediction, kind).encode(), kind
 
     def warm_up(self) -> None:
-        """A container has run its model before it takes traffic; a first call is slow for its own reasons."""
+        """Predict once before the first request, because the first call is slow."""
         features = getattr(self._model, "n_features_in_", None)
         if isinstance(features, int):
             self.predict([[0.0] * features])
 
 
 def error_text(error: Exception) -> str:
+    """Return the type and the text of an exception."""
     return f"{type(error).__name__}: {error}"
 
 
@@ -126,7 +135,7 @@ _REMEMBERED = 3
 
 
 class InferenceScript:
-    """The functions of one script, and the model that its model_fn loaded."""
+    """The functions of a script, with the model that its model_fn loaded."""
 
     def __init__(self, script: ModuleType, model: Any, *, default_accept: str = _JSON) -> None:
         self._model = model
@@ -137,19 +146,21 @@ class InferenceScript:
         self._seen: deque[tuple[Any, Any]] = deque(maxlen=_REMEMBERED)
 
     def read(self, body: bytes, content_type: str) -> Any:
+        """Call input_fn."""
         return self._input_fn(_as_text(body, content_type), content_type)
 
     def predict(self, data: Any) -> Any:
+        """Call predict_fn, and remember the result to check batches with."""
         prediction = self._predict_fn(data, self._model)
         self._seen.append((data, prediction))
         return prediction
 
     def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:
         """
-        predict_fn once for all rows, where that has been seen to make no difference.
+        Call predict_fn once for all rows, if that does not change its answers.
 
-        The inputs answered last are asked again among the others: unless each of them gets what it got
-        alone, this predict_fn looks beyond the single row, or answers something else than rows.
+        The last inputs are added to the batch. If any of them gets another answer than alone, the result is
+        None: predict_fn then looks at more than single rows, or does not return rows.
         """
         tables = [data for data, _ in self._seen] + list(inputs)
         if not self._seen or not _are_tables_alike(tables):
@@ -165,12 +176,13 @@ class InferenceScript:
         return None
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:  # noqa: ARG002
+        """Call output_fn."""
         accept = _accept_or_default(accept, self._default_accept)
         return _body_and_type(self._output_fn(prediction, accept), accept)
 
 
 class _TransformScript:
-    """A script with a transform_fn, which does all of it."""
+    """A script whose transform_fn does everything."""
 
     def __init__(self, script: ModuleType, model: Any, *, default_accept: str = _JSON) -> None:
         self._model = model
@@ -178,15 +190,19 @@ class _TransformScript:
         self._transform_fn = script.transform_fn
 
     def read(self, body: bytes, content_type: str) -> Any:
+        """Return the body. transform_fn reads it later."""
         return _as_text(body, content_type)
 
     def predict(self, data: Any) -> Any:
+        """Return the body unchanged."""
         return data
 
     def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:  # noqa: ARG002
+        """Return None: transform_fn takes single requests."""
         return None
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:
+        """Call transform_fn."""
         accept = _accept_or_default(accept, self._default_accept)
         return _body_and_type(self._transform_fn(self._model, prediction, content_type, accept), accept)
 
@@ -195,13 +211,16 @@ def load_script(
     path: Path, model_dir: Path, environment: Mapping[str, str] = os.environ
 ) -> InferenceScript | _TransformScript:
     """
-    Import the script at *path* and let it load its model; whatever it raises, this raises.
+    Import the script at *path* and call its model_fn.
 
-    Raise FileNotFoundError where there is no such script, ValueError for a transform_fn beside one of the
-    functions it replaces, NotImplementedError without a model_fn.
+    Exceptions of the script are not caught.
+
+    :raises FileNotFoundError: if there is no such script.
+    :raises ValueError: for a transform_fn together with a function that it replaces.
+    :raises NotImplementedError: if there is no model_fn.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"SAGEMAKER_PROGRAM names code/{path.name}, which the artefact does not have")
+        raise FileNotFoundError(f"SAGEMAKER_PROGRAM names code/{path.name}, which is not in the artefact")
     script = _imported(path)
     stages = [name for name in _STAGES if hasattr(script, name)]
     if hasattr(script, "transform_fn") and stages:
@@ -214,7 +233,7 @@ def load_script(
 
 
 def _default_input_fn(body: str | bytes, content_type: str) -> np.ndarray:
-    """A numpy array; of a single CSV row a flat one, which most scikit-learn models refuse."""
+    """Return a numpy array. A single CSV row becomes a flat array, which most scikit-learn models refuse."""
     if content_type == _CSV:
         return np.genfromtxt(io.StringIO(str(body)), delimiter=",").astype(np.float32)
     if content_type == _JSON:
@@ -226,10 +245,12 @@ def _default_input_fn(body: str | bytes, content_type: str) -> np.ndarray:
 
 
 def _default_predict_fn(data: Any, model: Any) -> Any:
+    """Call ``model.predict``."""
     return model.predict(data)
 
 
 def _default_output_fn(prediction: Any, accept: str) -> tuple[bytes, str]:
+    """Return the prediction in the accepted content type."""
     written = io.BytesIO()
     if accept == _JSON:
         return json.dumps(np.asarray(prediction).tolist()).encode(), accept
@@ -243,11 +264,12 @@ def _default_output_fn(prediction: Any, accept: str) -> tuple[bytes, str]:
 
 
 def _accept_or_default(accept: str | None, default: str) -> str:
+    """Return *accept*, or the default if the client accepts anything."""
     return default if accept is None or accept in {"", _ANY} else accept
 
 
 def _imported(path: Path) -> ModuleType:
-    # What stands beside the script can be imported by it, and a pickle finds the classes it defines.
+    # The script can import modules in its folder, and pickle finds the classes that it defines.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec

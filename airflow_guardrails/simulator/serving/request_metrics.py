@@ -1,4 +1,8 @@
-"""What requests leave in CloudWatch: one value in each metric, under the variant and under its fleet."""
+"""
+The metrics that SageMaker publishes for requests.
+
+Source: SageMaker developer guide, "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch".
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ def record(
     at: datetime,
     rng: random.Random,
 ) -> None:
+    """Publish one value of each metric for each response, by variant and by variant and configuration."""
     variant = {"EndpointName": fleet.endpoint_name, "VariantName": fleet.variant_name}
     by_fleet = {**variant, "EndpointConfigName": fleet.endpoint_config_name}
     for name, unit, values in _measures(answers, instances, rng):

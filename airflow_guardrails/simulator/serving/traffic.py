@@ -1,4 +1,4 @@
-"""Requests to endpoints, replayed or by a caller: who answers them, and what that leaves behind."""
+"""Requests to endpoints: who answers them, and the metrics and records they leave."""
 
 from __future__ import annotations
 
@@ -21,14 +21,19 @@ from airflow_guardrails.simulator.serving.containers import Answer, Containers
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profiles
 
 _TICK_SECONDS = 5
-"""A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
+"""Seconds between two batches of a replay. Twelve batches make a minute, the first at its beginning."""
 
 _MAX_PER_MINUTE = 60_000
 
 
 @dataclass(slots=True, kw_only=True)
 class _Replay:
-    """One endpoint's replay; *ids* are the inference ids of its requests, None for none."""
+    """
+    The replay of one endpoint.
+
+    :param ids: inference ids of its requests; None for requests without one.
+    :param unsent: requests that are due, as a fraction below 1 that is carried over.
+    """
 
     per_minute: float
     content_type: str
@@ -40,7 +45,7 @@ class _Replay:
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
 
     def due(self) -> list[tuple[bytes, str | None]]:
-        """What to send in this burst: bodies, each with its inference id."""
+        """Return the bodies to send in this batch, each with its inference id."""
         self.unsent += self.per_minute * _TICK_SECONDS / 60
         whole = int(self.unsent)
         self.unsent -= whole
@@ -49,7 +54,7 @@ class _Replay:
 
 
 def _endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
-    """Round after round of *rows*, each in an order of its own unless nothing shuffles them."""
+    """Yield *rows* again and again, each round in a new order if there are random numbers."""
     while True:
         if shuffled_by:
             shuffled_by.shuffle(rows)
@@ -57,7 +62,12 @@ def _endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterato
 
 
 class InvocationRequest(NamedTuple):
-    """One request; *event* numbers it among all, *inference_id* is the caller's own, if there is one."""
+    """
+    One request.
+
+    :param event: random bits that identify it.
+    :param inference_id: InferenceId of the caller, if any.
+    """
 
     body: bytes
     event: int
@@ -66,7 +76,7 @@ class InvocationRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Requests of one kind, sent to one endpoint at one moment."""
+    """Requests to one endpoint at the same time, with the same content type."""
 
     endpoint_name: str
     content_type: str
@@ -75,37 +85,39 @@ class Batch:
 
     @property
     def bodies(self) -> list[bytes]:
+        """The bodies of all requests."""
         return [request.body for request in self.requests]
 
     def with_requests(self, requests: Iterable[InvocationRequest]) -> Batch:
+        """Return this batch with other requests."""
         return replace(self, requests=tuple(requests))
 
 
 class _Recorder(Protocol):
-    """Captures requests and their answers, see ``simulator.capture``."""
+    """Captures requests and responses, see ``simulator.capture``."""
 
     def record(
         self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
     ) -> None:
-        """Record what *fleet* answered with success, as *rules* say."""
+        """Record the successful responses of *fleet*, once for each rule."""
 
 
 class NoSuchVariant(LookupError):
-    """The caller asked for a variant the endpoint does not have."""
+    """The endpoint does not have the target variant."""
 
 
 class NotServing(LookupError):
-    """The endpoint exists, and no fleet of it takes requests yet, or any more."""
+    """The endpoint exists, but takes no requests at present."""
 
 
 class Traffic:
     """
-    Everything that reaches the endpoints of one region.
+    All requests to the endpoints of one region.
 
-    Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
-    It leaves one value in each metric, and a record where it is captured. Copies of some go to the fleet's
-    shadow, whose answers nobody gets; chance has a source of its own for them, so that every answer is the
-    same with and without a shadow.
+    The fleet of each request is drawn at random, as on AWS: a share of 10 % gets about every tenth request. A
+    request leaves one value in each metric, and a record if it is captured. Some are copied to the shadow,
+    whose responses are dropped. Shadows draw from their own random numbers, so that they do not change the
+    responses of production.
     """
 
     def __init__(
@@ -144,10 +156,11 @@ class Traffic:
         inference_id: str | None = None,
     ) -> tuple[Route, Answer]:
         """
-        One request; says which fleet took it.
+        Send one request and return its route and response.
 
-        Raises SageMaker's own error for an endpoint that does not exist, :class:`NothingServes`, and
-        :class:`NoSuchVariant` for a *target_variant* the endpoint does not have.
+        :raises EndpointNotFound: if there is no such endpoint.
+        :raises NotServing: if it takes no requests now.
+        :raises NoSuchVariant: if it has no *target_variant*.
         """
         routes = self._routes(endpoint_name)
         if not routes:
@@ -163,7 +176,7 @@ class Traffic:
         )
         answer = self._send(route, batch)[0]
         if route.mirror:
-            # After the answer: a slow shadow must not keep the caller waiting.
+            # After the response: a slow shadow must not delay the caller.
             self._clock.after(0, lambda: self._mirror(route, batch))
         return route, answer
 
@@ -179,12 +192,15 @@ class Traffic:
         inference_ids: bool = False,
     ) -> None:
         """
-        Send *rows* over and over, in place of the endpoint's replay of before; raises ValueError.
+        Send *rows* again and again, instead of the endpoint's previous replay.
 
-        With *inference_ids* each request has one that no other replayed request of the region has.
+        :param per_minute: requests in a simulated minute.
+        :param shuffle: whether each round has a new random order.
+        :param inference_ids: whether requests have an InferenceId, unique among the replays of the region.
+        :raises ValueError: if *rows* is empty or *per_minute* out of range.
         """
         if not rows:
-            raise ValueError("rows must hold at least one request")
+            raise ValueError("rows must have at least one request (got none)")
         if not 0 < per_minute <= _MAX_PER_MINUTE:
             raise ValueError(f"per_minute must be above 0 and at most {_MAX_PER_MINUTE} (got {per_minute})")
         self.stop_replay(endpoint_name)
@@ -199,7 +215,7 @@ class Traffic:
         self._replays[endpoint_name] = replay
 
     def stop_replay(self, endpoint_name: str) -> int:
-        """How many requests it sent; 0 when there was none."""
+        """Stop the replay of an endpoint and return the number of its requests, 0 if there was none."""
         replay = self._replays.pop(endpoint_name, None)
         if replay is None:
             return 0
@@ -207,6 +223,7 @@ class Traffic:
         return replay.sent
 
     def status(self) -> dict[str, Any]:
+        """Return endpoint -> rate and number of requests of its replay."""
         return {
             name: {"per_minute": replay.per_minute, "sent": replay.sent}
             for name, replay in self._replays.items()
@@ -215,7 +232,7 @@ class Traffic:
     def _tick(self, endpoint_name: str, replay: _Replay) -> None:
         try:
             routes = self._routes(endpoint_name)
-        except ServiceException:  # the endpoint is gone; it may come back
+        except ServiceException:  # the endpoint was deleted; it may be created again
             return
         if not routes:
             return

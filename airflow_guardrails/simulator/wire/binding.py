@@ -1,4 +1,4 @@
-"""The response classes of the services that are ours, bound to the simulation they answer for."""
+"""The response classes of the simulated services, bound to a simulation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_guardrails.simulator.world import Simulation
 
 FAULT = "airflow_guardrails.simulator.fault"
-"""Where a request's environ carries the fault it meets."""
+"""Key of a request's environ; its value is the fault that the request meets, or None."""
 
 _WIRES: dict[str, type[BaseResponse]] = {
     "sagemaker": SageMakerWire,
@@ -26,14 +26,14 @@ _WIRES: dict[str, type[BaseResponse]] = {
 
 
 class _AwsError(ServiceException):  # type: ignore[misc]
-    # moto takes an error's service from its module, unless the module is outside moto.
-    """Any error of any service."""
+    """An error of any service; moto does not derive the service from a module that is not its own."""
 
 
 class _FaultGate(BaseResponse):  # type: ignore[misc]
-    """Answers a call that meets a fault with an error of its service's own protocol."""
+    """Answers a call that meets a fault with an error in the protocol of its service."""
 
     def call_action(self) -> Any:
+        """Return the error of the fault, or the response of the service."""
         fault: Fault | None = self.normalized_request.environ.get(FAULT)
         if fault is None or fault.kind not in {"throttle", "error"}:
             return super().call_action()
@@ -49,6 +49,6 @@ class _FaultGate(BaseResponse):  # type: ignore[misc]
 
 
 def bind(service: str, simulation: Simulation) -> type[BaseResponse]:
-    """The response class of *service*, in moto's name for it, answering from *simulation*."""
+    """Return the response class of *service*, by moto's name for it, for *simulation*."""
     wire = _WIRES[service]
     return type(f"Bound{wire.__name__}", (_FaultGate, wire), {"simulation": simulation})

@@ -1,4 +1,4 @@
-"""InvokeEndpoint on moto's wire."""
+"""InvokeEndpoint in moto's protocol class."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CLIENT_ERROR = range(400, 500)
 
 
 class _ValidationError(ServiceException):  # type: ignore[misc]
-    """What the runtime calls a ValidationException."""
+    """The runtime's code for a refused request."""
 
     code = "ValidationError"
 
 
 class _ModelError(ServiceException):  # type: ignore[misc]
-    """The container answered, and not with success; HTTP 424."""
+    """The container answered with an error; HTTP 424."""
 
     code = "ModelError"
 
@@ -42,6 +42,8 @@ class _ModelError(ServiceException):  # type: ignore[misc]
 
 
 class RuntimeWire(SageMakerRuntimeResponse):  # type: ignore[misc]
+    """One request. The subclass that a server binds sets *simulation*."""
+
     simulation: Simulation
     use_raw_body = True
 
@@ -51,9 +53,11 @@ class RuntimeWire(SageMakerRuntimeResponse):  # type: ignore[misc]
 
     @property
     def world(self) -> World:
+        """The region that the request is for."""
         return self.simulation.world(self.region)
 
     def invoke_endpoint(self) -> Any:
+        """Carry out InvokeEndpoint."""
         name = self._get_param("EndpointName")
         variant = self._get_param("TargetVariant")
         try:
@@ -66,7 +70,7 @@ class RuntimeWire(SageMakerRuntimeResponse):  # type: ignore[misc]
                 inference_id=self._get_param("InferenceId"),
             )
         except (EndpointNotFound, NotServing):
-            # It says the same of an endpoint that is still being created.
+            # AWS returns the same error for an endpoint that is being created.
             raise _ValidationError(f"Endpoint {name} of account {self.world.account_id} not found.") from None
         except NoSuchVariant:
             raise _ValidationError(f"Variant {variant} not found for Request") from None

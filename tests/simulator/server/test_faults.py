@@ -172,13 +172,16 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
             {"operation": "ListModels", "kind": "date", "date": "late"},
             "date must be one of missing, malformed",
         ),
-        ({"operation": "ListModels", "kind": "date"}, "date goes with kind='date' and no other"),
-        ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date goes with kind='date'"),
+        ({"operation": "ListModels", "kind": "date"}, "date must be set if, and only if, kind is 'date'"),
+        ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date must be set if"),
         ({"operation": "ListModels", "kind": "alter", "changes": ["Models"]}, "changes must be a mapping"),
-        ({"operation": "ListModels", "kind": "alter"}, "changes goes with kind='alter' and no other"),
+        (
+            {"operation": "ListModels", "kind": "alter"},
+            "changes must be set if, and only if, kind is 'alter'",
+        ),
         (
             {"operation": "ListModels", "kind": "lose", "changes": {"Models": None}},
-            "changes goes with kind='alter'",
+            "changes must be set if",
         ),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_container_that_dies_fails_its_request_and_is_started_again(shop):
     shop.serve("blue", shop.written(DIES_OF_MINUS_ONE))
     first = int(shop.ask("1,1"))
 
-    with pytest.raises(shop.runtime.exceptions.ModelError, match="ended without an answer"):
+    with pytest.raises(shop.runtime.exceptions.ModelError, match="ended without a response"):
         shop.ask("-1,1")
     second = int(shop.ask("1,1"))
 

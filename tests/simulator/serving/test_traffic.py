@@ -173,7 +173,7 @@ def test_the_same_seed_gives_the_same_traffic_and_another_one_another(shop_of_se
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ({"rows": []}, "rows must hold at least one request"),
+        ({"rows": []}, "rows must have at least one request"),
         ({"rows": ["1"], "per_minute": 0}, "per_minute must be above 0 and at most 60000"),
         ({"rows": ["1"], "per_minute": 60_001}, "per_minute must be above 0 and at most 60000"),
     ],

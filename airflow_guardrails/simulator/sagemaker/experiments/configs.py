@@ -1,4 +1,4 @@
-"""The fleets that an inference experiment brings up: production with the shadow, and what is left of both."""
+"""The endpoint configurations and fleets that an inference experiment makes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_guardrails.simulator.sagemaker.resources import Model
 
 
 def new_config_name(experiment: Experiment, knobs: Knobs) -> str:
-    """What a configuration made for *experiment* is called; how SageMaker calls it is not known."""
+    """Return the name for a configuration made for *experiment*. How SageMaker names it is not known."""
     template = knobs.experiment_config_name or "{experiment}"
     return template.replace("{endpoint}", experiment.endpoint_name).replace("{experiment}", experiment.name)
 
@@ -34,6 +34,11 @@ def fleet_with_shadow(
     name: str,
     now: datetime,
 ) -> Fleet:
+    """
+    Return a fleet that is *blue* plus the shadow of the experiment.
+
+    :param name: name of its endpoint configuration.
+    """
     spec = shadow_variant_spec(variants, experiment.request, blue.variants[0].weight)
     config = {**blue.config, "EndpointConfigName": name, "ShadowProductionVariants": [spec]}
     if "KmsKey" in experiment.request:
@@ -45,7 +50,7 @@ def fleet_with_shadow(
 
 
 def apply_sampling(fleet: Fleet, experiment: Experiment) -> None:
-    """Let the shadow get as much as the experiment says."""
+    """Set the share of requests that the shadow of *fleet* gets."""
     if fleet.shadow:
         fleet.shadow.sampling = experiment.sampling
         fleet.shadow.weight = fleet.shadow.desired_weight = fleet.variants[0].weight * experiment.sampling
@@ -60,7 +65,13 @@ def fleet_after(
     knobs: Knobs,
     now: datetime,
 ) -> Fleet:
-    """What *outcome* leaves of *blue*, which serves with the shadow."""
+    """
+    Return the fleet that serves after *outcome*.
+
+    Its configuration is the original one, or a new one if anything differs.
+
+    :param blue: the fleet that serves now, with the shadow.
+    """
     assert experiment.original
     production = [*experiment.original["ProductionVariants"]]
     retained, models = _production(blue), _models(blue)
@@ -80,13 +91,13 @@ def fleet_after(
     if config != experiment.original or knobs.experiment_end_config == "new":
         config["EndpointConfigName"] = catalogue.unused_config_name(new_config_name(experiment, knobs))
         catalogue.add_config(config)
-    # A promoted shadow has the weight of a production variant.
+    # The weight of a shadow stands for its sampling, so a promoted shadow must not keep it.
     excluded = ["DesiredWeight"] if outcome.shadow == "Promote" else []
     return new_fleet(config, models, now=now, retained=retained, excluded=excluded)
 
 
 def with_scripted_end(stopping: Outcome, written: Outcome) -> Outcome:
-    """What is under way, to another status for another reason."""
+    """Return *stopping* with the status and the reason of a scripted end."""
     return replace(stopping, status=written.status, reason=written.reason)
 
 

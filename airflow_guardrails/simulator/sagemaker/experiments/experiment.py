@@ -1,4 +1,4 @@
-"""An inference experiment: where it stands, how it is to end, and how the API shows it."""
+"""The state of an inference experiment, and the responses that show it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ _COPIED_FIELDS = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConf
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """
-    How an experiment ends: what becomes of either variant, and in which *status*.
+    How an experiment ends.
 
-    *desired* are the model variants as somebody wants them changed, by name.
+    :param production: Retain or Remove.
+    :param shadow: Retain, Remove or Promote.
+    :param desired: DesiredModelVariants by name.
     """
 
     status: str
@@ -35,16 +37,20 @@ class Outcome:
 
     @property
     def changes_nothing(self) -> bool:
+        """Whether the endpoint stays as it is."""
         return self.production == self.shadow == "Retain" and not self.desired
 
 
 @dataclass(slots=True, kw_only=True)
 class Experiment:
     """
-    *request* is that which created it, with every update since; *model_variants* are both, by name.
+    An inference experiment.
 
-    *config_name* is the endpoint configuration made for it, *original* the one it replaced; both from the
-    moment it touches the endpoint. *next_step* is to happen once the endpoint is at rest.
+    :param request: the request that created it, with all updates.
+    :param model_variants: production and shadow by name, as DescribeInferenceExperiment shows them.
+    :param config_name: the endpoint configuration made for it; None until it changes the endpoint.
+    :param original: the endpoint configuration that it replaced.
+    :param next_step: runs when the endpoint is no longer busy.
     """
 
     name: str
@@ -71,33 +77,41 @@ class Experiment:
 
     @property
     def endpoint_name(self) -> str:
+        """Name of its endpoint."""
         name: str = self.request["EndpointName"]
         return name
 
     @property
     def source_name(self) -> str:
+        """Name of the production variant."""
         name: str = self.request["ShadowModeConfig"]["SourceModelVariantName"]
         return name
 
     @property
     def shadow_name(self) -> str:
+        """Name of the shadow variant."""
         name: str = _shadow(self.request)["ShadowModelVariantName"]
         return name
 
     @property
     def sampling(self) -> float:
-        """The part of the requests that are copied, 0 to 1."""
+        """The share of requests that are copied to the shadow, 0 to 1."""
         return float(_shadow(self.request)["SamplingPercentage"]) / 100
 
     @property
     def ended(self) -> bool:
+        """Whether it is Completed or Cancelled."""
         return self.status in TERMINAL
 
     @property
     def touches_endpoint(self) -> bool:
+        """
+        Whether the endpoint has, or had, the experiment's configuration, and the experiment has not ended.
+        """
         return self.config_name is not None and not self.ended
 
     def enter(self, status: str, *, now: datetime) -> None:
+        """Enter a status and set the status of each variant."""
         self.timer.cancel()
         self.status, self.modified_at = status, now
         if status == "Running":
@@ -109,7 +123,7 @@ class Experiment:
             self.shadow_status = _STATUS_WHILE_STOPPING[self.outcome.shadow]
 
     def end(self, outcome: Outcome, *, now: datetime) -> None:
-        """Be over, with *outcome* carried out."""
+        """Enter the final status."""
         self.enter(outcome.status, now=now)
         self.reason, self.next_step, self.completed_at = outcome.reason, None, now
         self.schedule = self.schedule.ending_by(now)
@@ -118,7 +132,7 @@ class Experiment:
 
 
 def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
-    """DescribeInferenceExperiment's answer; *endpoint* as it is now, None when it is gone."""
+    """Return the response of DescribeInferenceExperiment; *endpoint* is None if it was deleted."""
     return {
         **summarize(experiment),
         "Arn": experiment.arn,
@@ -132,7 +146,7 @@ def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any
 
 
 def summarize(experiment: Experiment) -> dict[str, Any]:
-    """ListInferenceExperiments' row."""
+    """Return the row of ListInferenceExperiments."""
     return without_none(
         Name=experiment.name,
         Type=experiment.request["Type"],

@@ -1,4 +1,4 @@
-"""What happens to inference experiments over time, and to the endpoints that they have."""
+"""How inference experiments proceed, and how they change their endpoints."""
 
 from __future__ import annotations
 
@@ -30,27 +30,30 @@ class PendingCaptures(Protocol):
     """Captured records that are not stored yet, see ``simulator.capture``."""
 
     def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
-        """Do with what is open, of *experiment* or of all the endpoint, what ``capture_at_end`` says."""
+        """
+        Treat the pending records of an endpoint, or of one *experiment* on it, as ``capture_at_end`` says.
+        """
 
 
 class Endpoints(Protocol):
-    """The endpoints that experiments run on."""
+    """The endpoints that experiments change."""
 
-    def endpoint(self, name: str) -> Endpoint | None: ...
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint with exactly this name, or None."""
 
     def check_quota(self, fleet: Fleet, requested: int, endpoint: Endpoint) -> None:
-        """Raise ResourceLimitExceeded when *endpoint* may not have *requested* instances more."""
+        """Raise ResourceLimitExceeded if *endpoint* cannot have *requested* more instances."""
 
     def replace_fleet(self, endpoint: Endpoint, green: Fleet) -> None:
-        """Update *endpoint* to *green*, all at once; it is at rest when this is called."""
+        """Update *endpoint* to *green* all at once. The endpoint must not be busy."""
 
 
 class ExperimentLifecycle:
     """
-    Creating, Created, Starting, Running, Stopping, Completed; Updating between; Cancelled when it fails.
+    Moves experiments through Creating, Created, Starting, Running, Stopping and Completed.
 
-    An experiment brings its shadow up and takes it down by updates of its endpoint, to configurations of its
-    own making and back. An endpoint has one experiment at a time that is not over.
+    Updating may come in between; a failure ends in Cancelled. An experiment adds and removes its shadow by
+    updates of its endpoint. An endpoint has at most one experiment that has not ended.
     """
 
     def __init__(
@@ -72,32 +75,34 @@ class ExperimentLifecycle:
         self._by_endpoint: dict[str, Experiment] = {}
 
     def check_endpoint_free(self, name: str, endpoint_name: str) -> None:
-        """Raise ExperimentInUse where another experiment has the endpoint."""
+        """Raise ExperimentInUse if another experiment has the endpoint."""
         if endpoint_name in self._by_endpoint:
             raise ExperimentInUse(self._knobs, name=name, endpoint=endpoint_name)
 
     def begin(self, experiment: Experiment) -> None:
+        """Start the life of a new experiment, in status Creating."""
         self._by_endpoint[experiment.endpoint_name] = experiment
         self._record(experiment)
         self.schedule_next(experiment, self.enter_created)
 
     def experiment_on(self, endpoint: Endpoint) -> Experiment | None:
-        """The experiment that has changed *endpoint* and is not over."""
+        """Return the experiment that has changed *endpoint* and has not ended, or None."""
         experiment = self._by_endpoint.get(endpoint.name)
         return experiment if experiment and experiment.touches_endpoint else None
 
     def enter(self, experiment: Experiment, status: str) -> None:
+        """Enter a status and record the new description."""
         experiment.enter(status, now=self._clock.now())
         self._record(experiment)
 
     def check_change_allowed(self, endpoint: Endpoint) -> None:
-        """Raise EndpointInExperiment where an experiment does not let its endpoint be changed."""
+        """Raise EndpointInExperiment if an experiment forbids changes of its endpoint."""
         experiment = self.experiment_on(endpoint)
         if experiment and self._knobs.change_during_experiment == "reject":
             raise EndpointInExperiment(self._knobs, arn=endpoint.arn, experiment=experiment.name)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
-        """Go on with what waits for the endpoint to be at rest."""
+        """Continue an experiment that waits for its endpoint. Called after each change of an endpoint."""
         experiment = self._by_endpoint.get(endpoint.name)
         if experiment is None:
             return
@@ -110,7 +115,11 @@ class ExperimentLifecycle:
             next_step(experiment)
 
     def model_variants(self, request: Request) -> requests.ModelVariants:
-        """Both variants of an experiment that its endpoint, as it is now, can have; or why it cannot."""
+        """
+        Return both variants of a requested experiment.
+
+        :raises ServiceException: the error of AWS if the endpoint cannot have this experiment.
+        """
         variants = requests.model_variants(request, self._knobs)
         for variant in variants.values():
             self._catalogue.model(variant["ModelName"])
@@ -127,15 +136,18 @@ class ExperimentLifecycle:
         return variants
 
     def script_end(self, experiment: Experiment, after_seconds: float, outcome: Outcome) -> None:
+        """End the experiment *after_seconds* after its creation, with *outcome*."""
         passed = (self._clock.now() - experiment.created_at).total_seconds()
         self._clock.after(max(after_seconds - passed, 0), lambda: self._apply_script(experiment, outcome))
 
     def schedule_next(self, experiment: Experiment, next_step: _NextStep) -> None:
+        """Run *next_step* after ``experiment_step_seconds``."""
         experiment.timer = self._clock.after(
             self._knobs.experiment_step_seconds, lambda: next_step(experiment)
         )
 
     def enter_created(self, experiment: Experiment) -> None:
+        """Enter Created, and start now or at the StartTime."""
         self.enter(experiment, "Created")
         if experiment.schedule.start <= self._clock.now():
             self.start(experiment)
@@ -143,16 +155,19 @@ class ExperimentLifecycle:
             experiment.timer = self._clock.at(experiment.schedule.start, lambda: self.start(experiment))
 
     def start(self, experiment: Experiment) -> None:
+        """Enter Starting, and add the shadow when the endpoint is not busy."""
         self.enter(experiment, "Starting")
         self._when_idle(experiment, self._add_shadow)
 
     def apply_sampling(self, experiment: Experiment) -> None:
+        """Apply a changed SamplingPercentage, and run again."""
         endpoint = self._endpoints.endpoint(experiment.endpoint_name)
         if endpoint and endpoint.blue and endpoint.config_name == experiment.config_name:
             configs.apply_sampling(endpoint.blue, experiment)
         self._run(experiment)
 
     def stop(self, experiment: Experiment, outcome: Outcome) -> None:
+        """Enter Stopping, and change the endpoint as *outcome* says."""
         experiment.outcome = outcome
         self.enter(experiment, "Stopping")
         if experiment.touches_endpoint and not outcome.changes_nothing:
@@ -161,7 +176,7 @@ class ExperimentLifecycle:
             self.schedule_next(experiment, self._finish)
 
     def _record(self, experiment: Experiment) -> None:
-        """Remember how it looks now, for reads that lag."""
+        """Add the present description to the history, for reads that lag."""
         description = describe(experiment, self._endpoints.endpoint(experiment.endpoint_name))
         experiment.history.record(self._clock.now(), description)
 
@@ -219,7 +234,7 @@ class ExperimentLifecycle:
             self._fail(experiment, endpoint.failure_reason if endpoint else None, shadow="Retain")
 
     def _finish_on_other_config(self, experiment: Experiment, config_name: str) -> None:
-        # It never came up, or somebody has updated the endpoint since: nothing is left to take down.
+        # The shadow was never added, or another update has removed it: there is nothing to remove.
         if experiment.original and config_name == experiment.original["EndpointConfigName"]:
             self._finish(experiment)
         else:
@@ -242,7 +257,7 @@ class ExperimentLifecycle:
         self._pending_captures.finish(experiment.endpoint_name, experiment=experiment.name)
 
     def forget(self, experiment: Experiment) -> None:
-        """Let nothing happen to it any more."""
+        """Cancel the timer of an experiment and free its endpoint."""
         experiment.timer.cancel()
         if self._by_endpoint.get(experiment.endpoint_name) is experiment:
             del self._by_endpoint[experiment.endpoint_name]
@@ -260,7 +275,7 @@ class ExperimentLifecycle:
     def _replace_fleet(
         self, experiment: Experiment, endpoint: Endpoint, green: Fleet, next_step: _NextStep
     ) -> None:
-        # Before it begins: without a wait in it, an update is over when this returns.
+        # Set it before the update starts: an update without any wait is finished when replace_fleet returns.
         experiment.next_step = next_step
         self._endpoints.replace_fleet(endpoint, green)
 

@@ -1,4 +1,8 @@
-"""What requests about inference experiments ask for, or why they are refused."""
+"""
+Checks of requests for inference experiments, and their translation into variants and outcomes.
+
+The texts of the refusals are not documented, see ``ExperimentInvalid``.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,17 @@ from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 _Request = Mapping[str, Any]
 ModelVariants = dict[str, Mapping[str, Any]]
 
-# What may become of the production variant and the shadow: no published sentence says which pairs are legal.
+# Actions for production and shadow. AWS does not document which pairs are allowed.
 _ALLOWED_ACTIONS = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
 _FIXED_WHILE_RUNNING = ("ModelVariants", "DataStorageConfig")
 
 
 def model_variants(request: _Request, knobs: Knobs) -> ModelVariants:
-    """The request's model variants by name; raises ExperimentInvalid where its parts do not fit together."""
+    """
+    Return the model variants of a request by name.
+
+    :raises ExperimentInvalid: if the parts of the request contradict each other.
+    """
     source, shadow = _names(request)
     variants = {variant["VariantName"]: variant for variant in request["ModelVariants"]}
     if source == shadow:
@@ -47,9 +55,9 @@ def model_variants(request: _Request, knobs: Knobs) -> ModelVariants:
 
 def with_production(variants: ModelVariants, request: _Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
     """
-    Both variants of an experiment: production as *fleet* deploys it, and the shadow.
+    Return both variants: production as *fleet* has deployed it, and the shadow of the request.
 
-    Raise ExperimentInvalid where an endpoint that *fleet* serves cannot have this experiment.
+    :raises ExperimentInvalid: if an endpoint with this fleet cannot have the experiment.
     """
     source, shadow = _names(request)
     if fleet.names != [source] or fleet.shadow:
@@ -74,7 +82,7 @@ def with_production(variants: ModelVariants, request: _Request, fleet: Fleet, kn
 def shadow_variant_spec(
     variants: ModelVariants, request: _Request, production_weight: float
 ) -> dict[str, Any]:
-    """The shadow as an endpoint configuration has it; its weight tells what is sampled."""
+    """Return the shadow as a variant of an endpoint configuration. Its weight follows SamplingPercentage."""
     _, shadow = _names(request)
     (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
     return {
@@ -84,7 +92,7 @@ def shadow_variant_spec(
 
 
 def to_variant_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """A model variant as a variant of an endpoint configuration."""
+    """Return a model variant as a variant of an endpoint configuration."""
     infrastructure = _infrastructure(variant)
     return {
         "VariantName": variant["VariantName"],
@@ -95,7 +103,11 @@ def to_variant_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_update(experiment: Experiment, request: _Request, knobs: Knobs) -> dict[str, Any]:
-    """The experiment's request with what an update says instead; model variants are replaced by name."""
+    """
+    Return the request of an experiment with an update merged in. Model variants are replaced by name.
+
+    :raises ExperimentInvalid: if the update changes what cannot change while the experiment runs.
+    """
     merged = {**experiment.request, **{key: value for key, value in request.items() if key != "Name"}}
     if experiment.status == "Running":
         _check_while_running(experiment, request, merged, knobs)
@@ -107,7 +119,13 @@ def merge_update(experiment: Experiment, request: _Request, knobs: Knobs) -> dic
 
 
 def stop_outcome(experiment: Experiment, request: _Request, knobs: Knobs) -> Outcome:
-    """What StopInferenceExperiment asks for; a variant it does not name is kept, or gives way."""
+    """
+    Return the outcome that StopInferenceExperiment requests.
+
+    Without an action, production is kept unless the shadow is promoted, and the shadow is removed.
+
+    :raises ExperimentInvalid: for actions that do not go together, and for unknown variants.
+    """
     source, shadow = experiment.source_name, experiment.shadow_name
     actions = request["ModelVariantActions"]
     _check_names(actions, experiment, "ModelVariantActions", knobs)

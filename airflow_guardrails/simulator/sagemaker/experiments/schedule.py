@@ -1,4 +1,8 @@
-"""When an inference experiment runs, and what SageMaker has against it."""
+"""
+The schedule of an inference experiment and its bounds.
+
+Source: API reference, InferenceExperimentSchedule: 7 days by default, 30 days at most.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +17,36 @@ from airflow_guardrails.simulator.sagemaker.listing import parse_time
 
 _DEFAULT_DURATION = timedelta(days=7)
 _MAX_DURATION = timedelta(days=30)
-# Clients send whole milliseconds.
+# Clients send times in milliseconds, so an unchanged time may differ by less than this.
 _TOLERANCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
+    """Start and end of an experiment."""
+
     start: datetime
     end: datetime
 
     def starting_at(self, now: datetime) -> Schedule:
-        """Begin now instead; the end is 30 days later at most."""
+        """Return the schedule of an experiment that starts now. The end is at most 30 days later."""
         return Schedule(start=now, end=min(self.end, now + _MAX_DURATION))
 
     def ending_by(self, now: datetime) -> Schedule:
+        """Return the schedule of an experiment that ends at *now*, or ended before."""
         return replace(self, end=min(self.end, now))
 
     def to_response(self) -> dict[str, datetime]:
+        """Return the schedule as the API shows it."""
         return {"StartTime": self.start, "EndTime": self.end}
 
 
 def new_schedule(given: Mapping[str, Any] | None, *, now: datetime, knobs: Knobs) -> Schedule:
-    """From now on for seven days, unless *given* says otherwise; raises ExperimentInvalid."""
+    """
+    Return the schedule of a new experiment: by default from now, for seven days.
+
+    :raises ExperimentInvalid: if it is too short, too long or in the past.
+    """
     start = _start(given, now) or now
     return _checked(Schedule(start=start, end=_end(given) or start + _DEFAULT_DURATION), now, knobs)
 
@@ -42,7 +54,11 @@ def new_schedule(given: Mapping[str, Any] | None, *, now: datetime, knobs: Knobs
 def changed_schedule(
     old: Schedule, given: Mapping[str, Any] | None, *, running: bool, now: datetime, knobs: Knobs
 ) -> Schedule:
-    """*old* with what *given* says instead: of a *running* experiment, only the end can change."""
+    """
+    Return *old* with the changes in *given*. A running experiment can only change its end.
+
+    :raises ExperimentInvalid: if the new schedule is not possible.
+    """
     if not given:
         return old
     if running:
@@ -55,7 +71,7 @@ def changed_schedule(
 
 
 def _start(given: Mapping[str, Any] | None, now: datetime) -> datetime | None:
-    """Return the StartTime; one in the past means now."""
+    """Return the StartTime. A time in the past means now."""
     start = parse_time((given or {}).get("StartTime"))
     return start if start is None or start >= now - _TOLERANCE else now
 

@@ -1,4 +1,4 @@
-"""Inference experiments of one region, operation by operation."""
+"""The operations on inference experiments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _MAX_DELETED = 1000
 
 
 class Experiments:
-    """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
+    """
+    Requests and responses are those of the API. They are checked against the service model before they get
+    here.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,11 @@ class Experiments:
         self._scripts: dict[str, tuple[float, Outcome]] = {}
 
     def create_inference_experiment(self, request: Request) -> Response:
+        """
+        Carry out CreateInferenceExperiment.
+
+        :raises ExperimentInUse: if its name or endpoint is taken.
+        """
         name, endpoint_name = request["Name"], request["EndpointName"]
         self._lifecycle.check_endpoint_free(name, endpoint_name)
         if name in self._experiments:
@@ -68,14 +76,17 @@ class Experiments:
         return {"InferenceExperimentArn": experiment.arn}
 
     def describe_inference_experiment(self, request: Request) -> Response:
+        """Carry out DescribeInferenceExperiment."""
         experiment = self._find(request["Name"])
         return self._reads.describe(experiment, self._endpoints.endpoint(experiment.endpoint_name))
 
     def list_inference_experiments(self, request: Request) -> Response:
+        """Carry out ListInferenceExperiments."""
         rows = self._reads.summaries(self._experiments.values(), self._deleted)
         return page(rows, request, prefix="", key="InferenceExperiments")
 
     def update_inference_experiment(self, request: Request) -> Response:
+        """Carry out UpdateInferenceExperiment, which needs status Created or Running."""
         experiment = self._find_in(CHANGEABLE, request["Name"], "updated")
         running = experiment.status == "Running"
         merged = requests.merge_update(experiment, request, self._knobs)
@@ -101,6 +112,7 @@ class Experiments:
         return {"InferenceExperimentArn": experiment.arn}
 
     def start_inference_experiment(self, request: Request) -> Response:
+        """Carry out StartInferenceExperiment, which needs status Created."""
         experiment = self._find_in({"Created"}, request["Name"], "started")
         self._freeze(experiment)
         experiment.schedule = experiment.schedule.starting_at(self._clock.now())
@@ -108,6 +120,7 @@ class Experiments:
         return {"InferenceExperimentArn": experiment.arn}
 
     def stop_inference_experiment(self, request: Request) -> Response:
+        """Carry out StopInferenceExperiment, which needs status Created or Running."""
         experiment = self._find_in(CHANGEABLE, request["Name"], "stopped")
         outcome = requests.stop_outcome(experiment, request, self._knobs)
         self._freeze(experiment)
@@ -115,7 +128,7 @@ class Experiments:
         return {"InferenceExperimentArn": experiment.arn}
 
     def delete_inference_experiment(self, request: Request) -> Response:
-        """Forget it, and leave its endpoint as it is."""
+        """Carry out DeleteInferenceExperiment. The endpoint is not changed."""
         experiment = self._find_in(TERMINAL, request["Name"], "deleted")
         self._lifecycle.forget(experiment)
         del self._experiments[experiment.name]
@@ -134,11 +147,15 @@ class Experiments:
         keep_shadow: bool = False,
     ) -> None:
         """
-        End the experiment of that name, or the next that is given it, *after_seconds* after its creation.
+        Set how an experiment ends; it may be created later.
 
-        Its shadow is taken down first, unless *keep_shadow* leaves the endpoint as it then is. One that is
-        stopping by then ends in *status*, too. Raise ValueError for a status that is no ending and for an
-        experiment that has ended.
+        The shadow is removed first. An experiment that is stopping by then gets the scripted status and
+        reason.
+
+        :param status: ``Completed`` or ``Cancelled``.
+        :param after_seconds: simulated seconds since its creation.
+        :param keep_shadow: whether the endpoint stays as it is then.
+        :raises ValueError: for another status, and for an experiment that has ended.
         """
         if status not in TERMINAL:
             raise ValueError(f"status must be one of {sorted(TERMINAL)} (got {status!r})")

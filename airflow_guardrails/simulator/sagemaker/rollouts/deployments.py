@@ -1,4 +1,4 @@
-"""What happens to an endpoint over time, each as steps that read from top to bottom."""
+"""The steps of creating, updating, scaling and deleting an endpoint, each readable from top to bottom."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, Shift
 from airflow_guardrails.simulator.sagemaker.steps import Rollback, Steps, Wait
 
-# How long a container may fail its ping when its variant does not say: about 4 minutes.
+# Developer guide, "How your container should respond to health check requests": about 4 minutes by default.
 _PING_TIMEOUT_SECONDS = 240.0
 _NO_CAPACITY = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. "
@@ -23,25 +23,32 @@ _NO_CAPACITY = (
 
 
 class HealthChecks(Protocol):
+    """Says whether the containers of a model work."""
+
     def healthy(self, model: Model, *, shadow: bool = False) -> bool:
-        """Would a container of *model* answer its ping? A shadow has containers of its own."""
+        """Whether a container of *model* passes its ping. A shadow has containers of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentContext:
-    """What every deployment stands on."""
+    """What every deployment needs."""
 
     clock: Clock
     knobs: Knobs
     containers: HealthChecks
 
     def rollback_reason(self, rollback: Rollback) -> str | None:
-        """An empty knob silences every rollback, whatever its cause: SageMaker was seen to do so."""
+        """
+        Return the FailureReason of a rollback.
+
+        An empty knob removes it from every rollback: real endpoints were seen with none.
+        """
         told = self.knobs.rollback_failure_reason
         return rollback.reason if told else told
 
 
 def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Steps:
+    """Create an endpoint: InService, or Failed if its containers do not start."""
     try:
         yield from launch(fleet, context, watched=False)
     except Rollback as rollback:
@@ -52,7 +59,7 @@ def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Step
 
 
 def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: DeploymentContext) -> Steps:
-    """Blue/green: green up, traffic over in the plan's shifts, blue down; or back to blue."""
+    """Update blue/green: launch green, shift traffic as *plan* says, terminate blue; or roll back to blue."""
     watched = context.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, context, watched=watched)
@@ -67,7 +74,11 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: D
 
 
 def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], context: DeploymentContext) -> Steps:
-    """New counts and weights for the fleet in service; by default only its failure shows RollingBack."""
+    """
+    Change instance counts and weights of the fleet in service.
+
+    RollingBack is documented for this call only; here it is shown if capacity is missing, or a knob says so.
+    """
     before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
     count = fleet.instances
     for variant in fleet.deployed:
@@ -88,6 +99,7 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], context:
 
 
 def delete(endpoint: Endpoint, context: DeploymentContext, *, on_deleted: Callable[[], None]) -> Steps:
+    """Delete an endpoint and call *on_deleted* at the end."""
     for fleet in endpoint.fleets:
         enter(fleet, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", context)
     yield Wait(seconds=context.knobs.deleting_seconds, final=True)
@@ -95,7 +107,7 @@ def delete(endpoint: Endpoint, context: DeploymentContext, *, on_deleted: Callab
 
 
 def wait_for_start(fleet: Fleet, context: DeploymentContext, *, watched: bool) -> Steps:
-    """Do nothing until *fleet* is to be launched."""
+    """Wait until the time at which *fleet* is to be launched."""
     seconds = (fleet.launched_at - context.clock.now()).total_seconds()
     if seconds > 0:
         yield Wait(seconds=seconds, watched=watched)
@@ -103,7 +115,11 @@ def wait_for_start(fleet: Fleet, context: DeploymentContext, *, watched: bool) -
 
 
 def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances: int | None = None) -> Steps:
-    """Bring up all of *fleet*, or so many *instances* of it, as far as their ping."""
+    """
+    Launch a fleet and wait for the ping of its containers.
+
+    :param instances: size of a batch in a rolling update; None means all instances.
+    """
     enter(fleet, "Creating", lambda v: f"Launching {instances or v.desired} instance(s).", context)
     yield Wait(seconds=context.knobs.provisioning_seconds, watched=watched)
     if not context.knobs.capacity_available:
@@ -117,6 +133,7 @@ def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances
 def shift_traffic(
     blue: Fleet, green: Fleet, shift: Shift, plan: Plan, context: DeploymentContext, *, watched: bool
 ) -> Steps:
+    """Activate traffic on more instances of green, then bake."""
     enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), context)
     yield Wait(seconds=context.knobs.activation_seconds, watched=watched)
     green.activate(shift.active)
@@ -129,14 +146,14 @@ def _bake(green: Fleet, seconds: int, context: DeploymentContext) -> Steps:
     if not seconds:
         return
     active = tuple(variant.active for variant in green.variants)
-    # The published example names TerminationWaitInSeconds in a canary's bake too.
+    # AWS's published example names TerminationWaitInSeconds also in the bake of a canary.
     doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
     enter(green, "Baking", _on_capacity(doing, active, green), context)
     yield Wait(seconds=seconds, watched=True)
 
 
 def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, context: DeploymentContext) -> Steps:
-    """End what is left of blue; from here there is no way back."""
+    """Terminate the rest of blue. The update can no longer be rolled back."""
     green.clear_stages()
     enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", context)
     yield Wait(seconds=context.knobs.deleting_seconds, final=True)
@@ -160,6 +177,7 @@ def _roll_back(
 
 
 def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], context: DeploymentContext) -> None:
+    """Set the stage of every variant, from now on."""
     fleet.enter(status, message, now=context.clock.now())
 
 

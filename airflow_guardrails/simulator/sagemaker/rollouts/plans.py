@@ -1,4 +1,4 @@
-"""From a DeploymentConfig to the shifts of traffic it asks for, or to SageMaker's refusal."""
+"""Turn a DeploymentConfig into a plan of traffic shifts, or raise SageMaker's error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ _WHOLE_FLEET = {"Type": "CAPACITY_PERCENT", "Value": 100}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """Traffic on for so many instances of each variant, and the bake that follows; 0 is none."""
+    """
+    One shift of traffic.
+
+    :param active: instances of each variant that take traffic after it.
+    :param bake_seconds: length of the bake after it; 0 means none.
+    """
 
     active: tuple[int, ...]
     bake_seconds: int
@@ -35,9 +40,10 @@ class Shift:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
-    *blue_shrinks*: blue gives up what green takes, as in LINEAR; else it stays whole until it goes.
+    The plan of one update.
 
-    *rollback_batch*: this is a rolling update, and so many instances at a time go back.
+    :param blue_shrinks: whether blue gives up the share that green takes, as in LINEAR.
+    :param rollback_batch: instances in each batch of a rollback; None if this is no rolling update.
     """
 
     shifts: tuple[Shift, ...]
@@ -48,27 +54,34 @@ class Plan:
     rollback_batch: int | None = None
 
     def extra_instances(self, green: Fleet) -> int:
-        """How many run beside blue's at most: a batch, or all of *green*; a shadow is never in batches."""
+        """
+        The largest number of instances that run beside blue: one batch, or all of *green*. A shadow is never
+        launched in batches.
+        """
         batch = self.shifts[0].active[0] if self.rollback_batch else green.total
         return batch + green.shadow_instances
 
     def without_bakes(self) -> Plan:
+        """Return this plan with all waits set to 0."""
         shifts = tuple(replace(shift, bake_seconds=0) for shift in self.shifts)
         return replace(self, shifts=shifts, termination_wait=0)
 
 
 def all_at_once(green: Fleet) -> Plan:
-    """SageMaker's own default: one shift, no bake, no alarms."""
+    """Return SageMaker's default plan: one shift, no bake, no alarms."""
     full = tuple(variant.desired for variant in green.variants)
     return Plan(shifts=(Shift(active=full, bake_seconds=0),))
 
 
 def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs: Knobs) -> Plan:
     """
-    The plan of *config* for *green*, by its final instance counts.
+    Return the plan of *config* for *green*.
 
-    Raise ConstraintViolation where the bounds depend on them: canary at most 50 %, linear step 10 to 50 %,
-    batch 5 to 50 %. An endpoint that cannot be *guarded* gets all at once without a bake, without a word.
+    :param guarded: whether deployment guardrails apply; if not, SageMaker updates all at once without an
+        error.
+    :raises ConstraintViolation: if a size is out of bounds: canary up to 50 %, linear step 10 to 50 %, batch
+        5 to 50 % of the instances.
+    :raises ValidationException: if policies are combined, or rolling is not supported for this endpoint.
     """
     full = tuple(variant.desired for variant in green.variants)
     if not guarded:
@@ -88,6 +101,7 @@ def _plan(config: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs:
 
 
 def alarm_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the alarms in a DeploymentConfig."""
     alarms = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
     return [alarm["AlarmName"] for alarm in alarms if alarm.get("AlarmName")]
 

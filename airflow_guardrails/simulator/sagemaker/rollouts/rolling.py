@@ -1,4 +1,4 @@
-"""A rolling deployment: batch by batch, old instances go as new ones come; and back the same way."""
+"""The steps of a rolling update: each batch of new instances replaces a batch of old ones."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from airflow_guardrails.simulator.sagemaker.steps import Rollback, Steps, Wait
 
 
 def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: DeploymentContext) -> Steps:
+    """Update in batches, or roll back in batches."""
     watched = context.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, context, watched=watched)
@@ -53,7 +54,9 @@ def _roll_back(
     green: Fleet,
     batch: int | None,
 ) -> Steps:
-    """Old instances return before new ones go; where they cannot, both fleets stay in service."""
+    """
+    Launch old instances before terminating new ones. If they cannot be launched, both fleets stay in service.
+    """
     if context.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
     reason = context.rollback_reason(rollback)

@@ -1,4 +1,4 @@
-"""Where an endpoint's requests go."""
+"""Where the requests to an endpoint go."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from airflow_guardrails.simulator.sagemaker.resources import Model
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """Where a part of an endpoint's requests goes; the shares of all its routes sum to 1."""
+    """
+    A destination of requests.
+
+    :param share: share of the endpoint's requests, 0 to 1; the shares of all routes sum to 1.
+    :param instances: active instances, at least 1.
+    """
 
     variant_name: str
     endpoint_config_name: str
@@ -28,7 +33,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirror:
-    """Where copies of a route's requests go: *sampling* of them, 0 to 1, and no answer comes back."""
+    """
+    The shadow that gets copies of a route's requests.
+
+    :param sampling: share of the requests that are copied, 0 to 1.
+    """
 
     variant_name: str
     model: Model
@@ -38,10 +47,12 @@ class Mirror:
 
 def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = None) -> list[Route]:
     """
-    Green's share is its active instances of all it is to have, blue has the rest; weights divide each.
+    Return the routes of an endpoint; empty while nothing serves.
 
-    Empty while nothing serves. A fleet's shadow gets copies of what this fleet is asked, and of no other's.
-    What *experiment* captures, it captures of the fleet that it brought up.
+    Green gets the share of its instances that are active, blue the rest. Within a fleet the weights decide. A
+    shadow gets copies of the requests to its own fleet only.
+
+    :param experiment: captures requests to the fleet that was launched for it.
     """
     if not endpoint.serving or endpoint.blue is None:
         return []

@@ -1,4 +1,4 @@
-"""Sends deployments on their way and watches over them: alarms, deadlines, endings that a test wrote down."""
+"""Start deployments and stop them: alarms, time limits, and ends that a test has scripted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from airflow_guardrails.simulator.sagemaker.steps import Rollback, RunningSteps,
 
 
 class DeploymentRunner:
-    """*changed* hears of every step; *fleet_of* finds or launches the fleet that a written ending leaves."""
+    """
+    Runs the steps of deployments.
+
+    :param changed: called after each step of an endpoint.
+    :param fleet_of: returns the fleet of a configuration for a scripted end.
+    """
 
     def __init__(
         self,
@@ -41,7 +46,13 @@ class DeploymentRunner:
         max_seconds: int | None = None,
         starts_after: float = 0.0,
     ) -> None:
-        """*max_seconds* count from the start, which is so many seconds away."""
+        """
+        Run *steps* on an endpoint.
+
+        :param alarms: names of the alarms that roll it back.
+        :param max_seconds: time limit in simulated seconds, counted from the start.
+        :param starts_after: seconds from now to the start.
+        """
         running_steps = RunningSteps(
             self._clock,
             steps,
@@ -57,7 +68,7 @@ class DeploymentRunner:
             self._schedule_end(endpoint, running_steps, scripted_end)
 
     def script(self, endpoint: Endpoint, scripted_end: ScriptedEnd) -> None:
-        """Give the flight under way, or else the endpoint's next one, this *scripted_end*."""
+        """Set the end of the running operation or, if there is none, of the endpoint's next one."""
         if endpoint.running_steps and endpoint.in_flight:
             self._schedule_end(endpoint, endpoint.running_steps, scripted_end)
         else:
