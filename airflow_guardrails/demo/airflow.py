@@ -198,8 +198,10 @@ class Airflow:
         url = f"{self.url}/api/v2{path}"
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own
         try:
+            # A second POST could trigger a second run.
             return _get_json(request) if body else _get_json_with_retries(request)
         except urllib.error.HTTPError as error:
+            # The first call has no token yet.
             if error.code != HTTPStatus.UNAUTHORIZED or self._token:
                 raise
         entry = urllib.request.Request(f"{self.url}/auth/token")  # noqa: S310 - our own

@@ -124,6 +124,7 @@ class Production:
         # The real latency of a model means nothing when a simulated hour takes a minute.
         self._cloud.control.profile("*", latency_ms=20, latency_jitter_ms=10)
         self._s3.create_bucket(Bucket=_BUCKET)
+        # The DAGs train on all rows, so the first model must be replaceable by a better one.
         older = self._models.Rows(*(part[:200] for part in self._models.training_rows()))
         model = self._models.train("gradient-boosting", self._models.complete(older))
         key = f"{_FIRST_VERSION}/model.tar.gz"

@@ -374,6 +374,7 @@ class _RunObserver:
 
     def _say_stages(self) -> None:
         report = self._xcom(UPDATE, "rollout_report") or {"stages": []}
+        # The report grows while the update runs; only new stages are printed.
         for stage in report["stages"][self._stages :]:
             self._say(f"    {_stage_text(stage)}")
         self._stages = max(self._stages, len(report["stages"]))

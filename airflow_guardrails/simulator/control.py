@@ -56,6 +56,7 @@ class Control:
 
     def answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> Response:
         """Return the response to one request; *path* is the path below ``/_simulator/``."""
+        # Constant time, so that the token cannot be guessed character by character.
         if not hmac.compare_digest(environ.get("HTTP_X_SIMULATOR_TOKEN", "").encode(), self._token.encode()):
             return _json({"error": f"{_TOKEN_HEADER} must be the token printed at start"}, status=401)
         action = self._actions.get((environ["REQUEST_METHOD"], path))

@@ -92,6 +92,7 @@ class _Application:
             self.simulation.calls[operation] += 1
             fault = self.simulation.faults.draw(operation)
         environ[FAULT] = fault
+        # Wait without the lock, so that other requests continue.
         if fault and fault.kind == "hang":
             fault.hang()
         with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:

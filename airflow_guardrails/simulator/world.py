@@ -68,6 +68,7 @@ class World:
                 clock=self.clock,
                 knobs=self.knobs,
                 rng=simulation.rng(f"events {region}"),
+                # A server sets the event bus later.
                 bus=lambda: simulation.event_bus,
             ),
             pending_captures=files,

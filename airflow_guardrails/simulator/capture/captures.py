@@ -56,6 +56,7 @@ class Captures:
                 self._files.add(folder, lines)
 
     def _exchanges(self, fleet: Fleet, batch: Batch, answers: Sequence[Answer]) -> Iterator[Exchange]:
+        # Whether a shadow's record shares the eventId of production's is not documented.
         own_event = fleet.shadow and self._knobs.capture_event_id == "own"
         source = _OF_SHADOW if fleet.shadow and self._knobs.capture_invocation_source else None
         for request, answer in zip(batch.requests, answers, strict=True):

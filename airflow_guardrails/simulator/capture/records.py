@@ -67,5 +67,6 @@ def uuid(bits: int) -> str:
 
 def _side(rule: CaptureRule, mode: str, body: bytes, content_type: str) -> dict[str, Any]:
     encoding = rule.encodings.of(content_type)
+    # AWS records base64 for content types that are not listed as CSV or JSON.
     text = base64.b64encode(body).decode() if encoding == BASE64 else body.decode(errors="replace")
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}

@@ -97,7 +97,7 @@ def _check(request: Mapping[str, Any]) -> None:
         raise ValidationError("AlarmNames and AlarmNamePrefix must not be specified together")
     for field in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
         if request.get(field):
-            raise ValidationError(f"{field} is not simulated: ask for alarms by name or prefix")
+            raise ValidationError(f"{field} is not simulated: use names or a prefix")
 
 
 def _matches(alarm: Alarm, request: Mapping[str, Any]) -> bool:

@@ -107,6 +107,7 @@ class _Parser:
 
     def _parse_state(self, token: re.Match[str]) -> _Condition:
         wanted = token["state"]
+        # A rule may name an alarm by its ARN.
         name = (token["quoted"] or token["single"] or token["bare"]).rpartition(":alarm:")[2]
         self._children[name] = None
         return lambda state_of: state_of(name) == wanted
@@ -126,6 +127,7 @@ class _Parser:
 
 HOUR, DAY = 3600, 86_400
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+# Newer fields, for alarms on expressions and queries.
 _NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration")
 
 
@@ -187,9 +189,9 @@ def _check_common(request: Mapping[str, Any]) -> None:
 def _check_simulated(request: Mapping[str, Any]) -> None:
     for field in _NOT_SIMULATED:
         if request.get(field) is not None:
-            raise ValidationError(f"{field} is not simulated: give a threshold on one metric instead")
+            raise ValidationError(f"{field} is not simulated: use a threshold on one metric")
     if "WallClockWindow" in (request.get("EvaluationWindow") or {}):
-        raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: leave EvaluationWindow out")
+        raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: omit EvaluationWindow")
 
 
 def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:

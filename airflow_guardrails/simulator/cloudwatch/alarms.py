@@ -198,6 +198,7 @@ class Alarms:
         self._clock.after(0, self._tick)
 
     def _tick(self) -> None:
+        # Alarms with a period of a minute or more are evaluated once a minute.
         whole_minute = int(self._clock.now().timestamp()) % MINUTE == 0
         for alarm in self.all():
             if alarm.spec and (whole_minute or alarm.spec.high_resolution):
@@ -206,6 +207,7 @@ class Alarms:
     def _evaluate(self, alarm: Alarm, spec: AlarmSpec) -> None:
         points = self._points(spec)
         state = evaluate(spec, points, state=alarm.state.value)
+        # After SetAlarmState the reason is replaced even if the state is the same.
         if state is alarm.state.value and not (alarm.set_manually and any(points)):
             return
         alarm.set_manually = False

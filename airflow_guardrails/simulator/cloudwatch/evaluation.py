@@ -138,6 +138,7 @@ def decide(
     bad = sum(real) + (missing if treat_missing is MissingData.BREACHING else 0)
     if bad >= datapoints_to_alarm:
         return State.ALARM
+    # Missing points that count as breaching or not breaching are not missing any more.
     filled = treat_missing in (MissingData.BREACHING, MissingData.NOT_BREACHING)
     if filled or not missing or not all(real):
         return State.OK

@@ -142,6 +142,7 @@ class MetricStore:
         series = self._series.setdefault(metric, {}).get(unit)
         if series is None:
             series = self._series[metric][unit] = _Series(resolution)
+        # A metric that was published once with one-second resolution keeps it.
         series.resolution = min(series.resolution, resolution)
         return series
 

@@ -77,6 +77,7 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
     if not 1 <= limit <= _DATAPOINTS:
         raise ValidationError(f"MaxDatapoints must be from 1 to {_DATAPOINTS} (got {limit})")
     series: dict[str, Points] = {}
+    # Expressions come last, because they use the results of other queries.
     for query in sorted(queries, key=lambda query: "Expression" in query):
         series[query["Id"]] = _points_of(store, query, series, start, end)
     ascending = request.get("ScanBy") == "TimestampAscending"
@@ -105,6 +106,7 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
         for unit in ([request["Unit"]] if request.get("Unit") else store.units(metric))
         for begin, sample in store.samples(metric, start=start, end=end, period=period, unit=unit).items()
     ]
+    # AWS returns no order, so clients must not see one here.
     shuffled = sorted(datapoints, key=lambda point: zlib.crc32(str(point["Timestamp"]).encode()))
     return {"Label": metric.name, "Datapoints": shuffled}
 

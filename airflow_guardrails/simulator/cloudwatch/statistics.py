@@ -27,6 +27,7 @@ def calculate(query_id: str, expression: str, series: Mapping[str, Points]) -> P
     :param series: query id -> (second -> value).
     :raises ValidationError: for anything but + - * / ( ), numbers and ids of other queries.
     """
+    # Python's syntax covers CloudWatch's arithmetic; _is_arithmetic rejects everything else.
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):

@@ -53,6 +53,7 @@ class Clock:
         self._now = start or datetime.now(timezone.utc).replace(second=0, microsecond=0)
         self._monotonic = monotonic
         self._caught_up_at = monotonic()
+        # Timers of the same time run in the order in which they were set.
         self._order = itertools.count()
         self._due: list[tuple[datetime, int, Timer]] = []
 
@@ -67,6 +68,7 @@ class Clock:
     def at(self, when: datetime, action: _Action) -> Timer:
         """Run *action* at the simulated time *when*, or now if that time has passed."""
         timer = Timer(action)
+        # A time in the past would make the clock go backwards in advance().
         heapq.heappush(self._due, (max(when, self._now), next(self._order), timer))
         return timer
 
@@ -88,6 +90,7 @@ class Clock:
         """Move the clock forward by *seconds* and run every action that is due."""
         with self.lock:
             until = self._now + timedelta(seconds=seconds)
+            # An action may set more timers, and even advance the clock.
             while self._due and self._due[0][0] <= until:
                 when, _, timer = heapq.heappop(self._due)
                 self._now = when

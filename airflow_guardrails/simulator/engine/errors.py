@@ -69,7 +69,10 @@ class EndpointInProgress(ValidationException):
 
 
 class EndpointFailed(ValidationException):
-    """A failed endpoint accepts only DeleteEndpoint. The text is not documented."""
+    """A failed endpoint accepts only DeleteEndpoint. Only the beginning of its text is known."""
+
+    def __init__(self, knobs: Knobs, *, arn: str) -> None:
+        super().__init__(_fill_template(knobs.failed_endpoint_message, arn=arn))
 
 
 class ShadowRefused(ValidationException):
@@ -135,8 +138,8 @@ class ResourceLimitExceeded(ServiceException):  # type: ignore[misc]
         super().__init__(
             f"The account-level service limit '{resource}' is {limit} Instances, with current utilization of "
             f"{used} Instances and a request delta of {requested} Instances. Please use AWS Service Quotas "
-            "to request an increase for this quota. If AWS Service Quotas is not available, contact AWS support "
-            "to request an increase for this quota."
+            "to request an increase for this quota. If AWS Service Quotas is not available, contact AWS "
+            "support to request an increase for this quota."
         )
 
 

@@ -87,6 +87,7 @@ class Faults:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._active: list[Fault] = []
+        # Also faults that are used up: a call may still wait for one of them.
         self._hanging: list[Fault] = []
 
     def add(self, fault: Fault) -> None:

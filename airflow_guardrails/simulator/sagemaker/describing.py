@@ -58,6 +58,7 @@ def _serving(fleet: Fleet) -> dict[str, Any]:
 
 def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
     green = endpoint.green
+    # After a failed rollback green stays, but is no longer pending.
     if green is None or green.hidden or not endpoint.in_flight:
         return None
     return without_none(
@@ -87,6 +88,7 @@ def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:
 def _capacity(variant: Variant) -> dict[str, Any]:
     if serverless := variant.spec.get("ServerlessConfig"):
         return {"CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+    # In AWS's example of a canary, the pending CurrentInstanceCount is 1 of 3: instances with traffic.
     return {"CurrentInstanceCount": variant.active, "DesiredInstanceCount": variant.desired}
 
 

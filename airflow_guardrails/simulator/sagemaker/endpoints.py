@@ -15,6 +15,7 @@ Description = Mapping[str, Any]
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
+# Enough for reads that lag by minutes; an update has about ten changes.
 _MAX_SNAPSHOTS = 200
 
 
@@ -132,6 +133,7 @@ class Endpoint:
     def finish(self, status: str, *, now: datetime, failure_reason: str | None = None) -> None:
         """Enter the final status of a creation or update."""
         self.status, self.failure_reason, self.modified_at = status, failure_reason, now
+        # AWS does not document whether LastDeploymentConfig changes at the start or the end: see the knob.
         self.last_deployment_config = self.next_deployment_config or self.last_deployment_config
         self.next_deployment_config = None
         for fleet in self.fleets:

@@ -12,6 +12,7 @@ from airflow_guardrails.simulator.engine.errors import ValidationException
 
 _Summary = Mapping[str, Any]
 
+# API reference of ListEndpoints: MaxResults is 10 by default, at most 100.
 _DEFAULT_PAGE_SIZE = 10
 
 
@@ -37,10 +38,10 @@ def paginate(rows: Sequence[Any], request: Mapping[str, Any], *, key: str, defau
     """
     start = _offset(request.get("NextToken"))
     end = start + (request.get("MaxResults") or default)
-    answer: dict[str, Any] = {key: list(rows[start:end])}
+    response: dict[str, Any] = {key: list(rows[start:end])}
     if end < len(rows):
-        answer["NextToken"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
-    return answer
+        response["NextToken"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
+    return response
 
 
 def _matches(row: _Summary, request: Mapping[str, Any], prefix: str) -> bool:

@@ -90,9 +90,11 @@ class SageMaker:
         self._rollback_alarms = RollbackAlarms(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
         self._context = DeploymentContext(clock=clock, knobs=knobs, containers=containers)
-        self._reads = ReadModel(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
+        rng = rng or random.Random(0)  # noqa: S311 - no secret
+        self._reads = ReadModel(clock=clock, knobs=knobs, rng=rng)
         self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_MAX_UPDATES)
         self._endpoints: dict[str, Endpoint] = {}
+        # ListEndpoints may lag and still show deleted endpoints.
         self._deleted: deque[Endpoint] = deque(maxlen=_MAX_DELETED)
         self._runner = DeploymentRunner(
             clock=clock,
@@ -177,6 +179,7 @@ class SageMaker:
         """Carry out UpdateEndpointWeightsAndCapacities."""
         endpoint, fleet = self._updatable(request["EndpointName"])
         desired = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
+        # AWS does not document whether the weight of a shadow can be changed.
         known = fleet.deployed if self._knobs.shadow_weights == "accept" else fleet.variants
         if unknown := sorted(set(desired) - {variant.name for variant in known}):
             raise ValidationException(
@@ -324,8 +327,7 @@ class SageMaker:
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
         if endpoint.status == "Failed" or endpoint.blue is None:
-            template = self._knobs.failed_endpoint_message or ""
-            raise EndpointFailed(template.replace("{arn}", endpoint.arn))
+            raise EndpointFailed(self._knobs, arn=endpoint.arn)
         return endpoint, endpoint.blue
 
     def _check_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet) -> None:
@@ -351,6 +353,7 @@ class SageMaker:
         return new_fleet(config, models, now=self._clock.now(), retained=retained, excluded=excluded)
 
     def _fleet(self, endpoint: Endpoint, config_name: str) -> Fleet:
+        # A fleet that was rolled back has no instances left and cannot serve again.
         running = {fleet.config_name: fleet for fleet in endpoint.fleets if fleet.total}
         return running.get(config_name) or self._new_fleet(config_name)
 

@@ -54,12 +54,13 @@ def size_violations(size: _Size | None, rule: SizeRule, totals: Sequence[int], k
 def _taken(size: _Size, steps: int, total: int, knobs: Knobs) -> int:
     if size["Type"] == "INSTANCE_COUNT":
         return int(min(total, size["Value"] * steps))
-    rounded = _ROUNDING[knobs.capacity_rounding]
-    return min(total, max(1, rounded(total * size["Value"] * steps / 100)))
+    # AWS does not document the rounding; one of its notebooks says that 33 % of 3 is 1.
+    round_count = _ROUNDING[knobs.capacity_rounding]
+    return min(total, max(1, round_count(total * size["Value"] * steps / 100)))
 
 
 def _distribute(whole: int, totals: Sequence[int]) -> Iterator[int]:
-    """*whole* instances, variant by variant in their order, each as far as it goes."""
+    """Distribute *whole* instances: fill the first variant, then the next."""
     for total in totals:
         taken = min(total, whole)
         whole -= taken
@@ -69,6 +70,7 @@ def _distribute(whole: int, totals: Sequence[int]) -> Iterator[int]:
 def _percent(size: _Size, total: int, knobs: Knobs) -> float:
     if size["Type"] == "INSTANCE_COUNT":
         return 100 * float(size["Value"]) / total
+    # Any part of one instance is the whole fleet, which is above the bound.
     if total == 1 and knobs.one_instance_percent == "reject":
         return 100
     return float(size["Value"])

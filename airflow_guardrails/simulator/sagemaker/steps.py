@@ -85,13 +85,13 @@ class RunningSteps:
     def end_after(self, seconds: float, action: Callable[[], None]) -> None:
         """Cancel the steps that many seconds after their start and call *action*, which sets the result."""
 
-        def cut() -> None:
+        def end() -> None:
             if not self.finished:
                 self.cancel()
                 action()
 
         passed = (self._clock.now() - self.started_at).total_seconds()
-        self._timers.append(self._clock.after(max(seconds - passed, 0), cut))
+        self._timers.append(self._clock.after(max(seconds - passed, 0), end))
 
     def interrupt(self, rollback: Rollback) -> None:
         """Throw a rollback into the steps, unless their present wait is final."""
@@ -113,6 +113,7 @@ class RunningSteps:
             self._wait_for(self._wait, self._wait.seconds)
 
     def _wait_for(self, wait: Wait, left: float) -> None:
+        # An interruption has replaced this wait; its timer may still be due.
         if self._wait is not wait:
             return
         if wait.watched and (rollback := self._check()):
@@ -120,6 +121,7 @@ class RunningSteps:
         elif left <= 0:
             self._move(lambda: next(self._steps))
         else:
+            # At least a second, because an interval of 0 would never let time pass.
             pause = min(left, max(self._check_interval(), 1.0)) if wait.watched else left
             self._timers.append(self._clock.after(pause, lambda: self._wait_for(wait, left - pause)))
 

@@ -10,6 +10,7 @@ from moto.core.exceptions import ServiceException
 from airflow_guardrails.simulator.engine.errors import TooManyTags, ValidationException
 from airflow_guardrails.simulator.sagemaker.listing import paginate
 
+# AWS allows 50 tags for each resource.
 _PAGE_SIZE = 50
 _MAX_TAGS = 50
 _RESERVED = "aws:"

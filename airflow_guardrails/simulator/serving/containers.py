@@ -24,6 +24,7 @@ from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profil
 from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
 
 _COPIED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+# One thread for each process: many models share few cores, and threads would spin.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _GRACE_SECONDS = 2
 
@@ -261,6 +262,7 @@ class Containers:
     def _start(self, model: Model, key: _Key, artefact: _Artefact) -> Container:
         deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
         self._deployed.move_to_end(key)
+        # The object in S3 was replaced: a new instance loads the new content.
         if deployed.artefact.etag != artefact.etag:
             _end(deployed)
             deployed.artefact = artefact

@@ -111,6 +111,7 @@ class Profiles:
     def active_profile(self, fleet: Fleet, model_name: str) -> Profile | None:
         """Return the profile of *fleet* that has an effect now, or None."""
         since = self._first_request.get(fleet, self._clock.now())
+        # The most specific profile wins.
         names = (fleet.endpoint_config_name, model_name, _EVERY_MODEL)
         profile = next((self._by_name[name] for name in names if name in self._by_name), None)
         if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):

@@ -15,6 +15,7 @@ from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.profiles import Fleet
 
 _NAMESPACE = "AWS/SageMaker"
+# Invented; the real overhead is not known.
 _OVERHEAD_MICROSECONDS = (1_500.0, 4_000.0)
 
 
@@ -45,6 +46,7 @@ def _measures(
         ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
         ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004
         ("InvocationModelErrors", "None", [float(code != 200) for code in status]),  # noqa: PLR2004
+        # Latencies are in microseconds; error metrics are 0 or 1 for each request.
         ("ModelLatency", "Microseconds", [answer.seconds * 1e6 for answer in answers]),
         (
             "OverheadLatency",

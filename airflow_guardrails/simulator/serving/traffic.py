@@ -261,6 +261,7 @@ class Traffic:
         routes = [route for route in self._sagemaker.routes(endpoint_name) if route.share > 0]
         fleets = {_fleet(endpoint_name, route) for route in routes}
         shadows = {_shadow(endpoint_name, route, route.mirror) for route in routes if route.mirror}
+        # A profile's from_minute counts from the first request to a fleet, so old fleets must be dropped.
         self._profiles.keep_only(endpoint_name, fleets | shadows)
         return routes
 

@@ -34,6 +34,7 @@ from airflow_guardrails.simulator.serving.inference_script import (
 _TEXT = "text/plain"
 _OK = 200
 _SERVER_ERROR = 500
+# Enough for a median; the others of a batch take it as their latency.
 _TIMED_ONE_BY_ONE = 3
 
 

@@ -40,7 +40,10 @@ class _FaultGate(BaseResponse):  # type: ignore[misc]
         if fault.kind == "error":
             return self._error_response(fault.code, fault.message, fault.status)
         return self._error_response(
-            "Throttling" if self.service_name == "cloudwatch" else "ThrottlingException", "Rate exceeded", 400
+            # CloudWatch's code differs from SageMaker's.
+            "Throttling" if self.service_name == "cloudwatch" else "ThrottlingException",
+            "Rate exceeded",
+            400,
         )
 
     def _error_response(self, code: str, message: str, status: int) -> tuple[int, dict[str, Any], Any]:

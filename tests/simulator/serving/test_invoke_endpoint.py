@@ -178,7 +178,7 @@ def test_a_container_that_dies_fails_its_request_and_is_started_again(shop):
 
 
 def test_the_model_asked_longest_ago_ends_when_too_many_run_and_returns_when_asked(shop, monkeypatch):
-    monkeypatch.setattr(containers, "_RUNNING_AT_MOST", 1)
+    monkeypatch.setattr(containers, "_MAX_RUNNING", 1)
     shop.serve("blue", shop.written(OWN_PID))
     blue = int(shop.ask("1,1"))
     shop.config("green", shop.written(OWN_PID))

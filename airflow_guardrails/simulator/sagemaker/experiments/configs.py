@@ -53,6 +53,7 @@ def apply_sampling(fleet: Fleet, experiment: Experiment) -> None:
     """Set the share of requests that the shadow of *fleet* gets."""
     if fleet.shadow:
         fleet.shadow.sampling = experiment.sampling
+        # DescribeEndpoint shows weights, so the weight follows the sampling.
         fleet.shadow.weight = fleet.shadow.desired_weight = fleet.variants[0].weight * experiment.sampling
 
 
@@ -88,6 +89,7 @@ def fleet_after(
         desired = outcome.desired.get(experiment.shadow_name)
         config["ShadowProductionVariants"] = [{**spec, **(to_variant_spec(desired) if desired else {})}]
     models |= {v["ModelName"]: catalogue.model(v["ModelName"]) for v in outcome.desired.values()}
+    # Developer guide: "the endpoint reverts to the state it was in prior to starting the test".
     if config != experiment.original or knobs.experiment_end_config == "new":
         config["EndpointConfigName"] = catalogue.unused_config_name(new_config_name(experiment, knobs))
         catalogue.add_config(config)

@@ -12,8 +12,10 @@ from airflow_guardrails.simulator.sagemaker.describing import without_none
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint, History
 from airflow_guardrails.simulator.sagemaker.experiments.schedule import Schedule
 
+# API reference: there is no status Failed; a failure ends in Cancelled.
 TERMINAL = frozenset({"Completed", "Cancelled"})
 CHANGEABLE = frozenset({"Created", "Running"})
+# The status of a variant while its action is carried out, and afterwards.
 _STATUS_WHILE_STOPPING = {"Remove": "Deleting", "Promote": "Updating", "Retain": "InService"}
 _STATUS_AFTER_STOP = {"Remove": "Deleted", "Promote": "InService", "Retain": "InService"}
 _COPIED_FIELDS = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "KmsKey")

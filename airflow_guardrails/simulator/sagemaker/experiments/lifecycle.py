@@ -107,10 +107,12 @@ class ExperimentLifecycle:
         if experiment is None:
             return
         self._record(experiment)
+        # A deleted endpoint may have a successor with the same name.
         if self._endpoints.endpoint(endpoint.name) is not endpoint:
             if experiment.touches_endpoint:
                 self._fail(experiment, EndpointNotFound(endpoint.arn).message)
         elif experiment.next_step and not endpoint.busy:
+            # Clear it first: the step may set the next one.
             next_step, experiment.next_step = experiment.next_step, None
             next_step(experiment)
 
@@ -183,6 +185,7 @@ class ExperimentLifecycle:
     def _add_shadow(self, experiment: Experiment) -> None:
         try:
             endpoint, blue = self._serving(experiment.endpoint_name)
+            # Check again: the endpoint may have changed since the experiment was created.
             variants = self.model_variants(experiment.request)
             name = self._catalogue.unused_config_name(configs.new_config_name(experiment, self._knobs))
             green = configs.fleet_with_shadow(
@@ -224,6 +227,7 @@ class ExperimentLifecycle:
         except EndpointNotFound as error:
             self._fail(experiment, error.message)
         except ServiceException as error:
+            # The update was refused, so the shadow is still deployed.
             self._fail(experiment, error.message, shadow="Retain")
 
     def _outcome_applied(self, experiment: Experiment, config_name: str) -> None:
@@ -239,7 +243,8 @@ class ExperimentLifecycle:
             self._finish(experiment)
         else:
             self._fail(
-                experiment, f"The endpoint uses {config_name}, which is no configuration of the experiment."
+                experiment,
+                f"The endpoint uses {config_name}, which is not a configuration of the experiment.",
             )
 
     def _finish(self, experiment: Experiment) -> None:
@@ -267,6 +272,7 @@ class ExperimentLifecycle:
             return
         if outcome.changes_nothing or not experiment.touches_endpoint:
             self._end(experiment, outcome)
+        # A stopping experiment continues, but ends with the scripted status and reason.
         elif experiment.status == "Stopping" and experiment.outcome:
             experiment.outcome = configs.with_scripted_end(experiment.outcome, outcome)
         else:
@@ -292,7 +298,7 @@ class ExperimentLifecycle:
         if endpoint is None:
             raise EndpointNotFound(arn)
         if endpoint.status == "Failed":
-            raise EndpointFailed((self._knobs.failed_endpoint_message or "").replace("{arn}", arn))
+            raise EndpointFailed(self._knobs, arn=arn)
         if endpoint.blue is None:
             raise EndpointInProgress(arn)
         return endpoint, endpoint.blue

@@ -43,6 +43,7 @@ def model_variants(request: _Request, knobs: Knobs) -> ModelVariants:
             f"(got {[variant['VariantName'] for variant in request['ModelVariants']]})",
         )
     (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
+    # The service model has only a maximum for it.
     if mode["SamplingPercentage"] < 1:
         raise ExperimentInvalid(
             knobs, f"SamplingPercentage must be from 1 to 100 (got {mode['SamplingPercentage']})"

@@ -98,6 +98,7 @@ class Experiments:
             knobs=self._knobs,
         )
         if running:
+            # The deployed variants cannot change; only the fields of the request are checked.
             requests.model_variants(merged, self._knobs)
             variants = experiment.model_variants
         else:

@@ -43,8 +43,8 @@ class DeploymentContext:
 
         An empty knob removes it from every rollback: real endpoints were seen with none.
         """
-        told = self.knobs.rollback_failure_reason
-        return rollback.reason if told else told
+        text = self.knobs.rollback_failure_reason
+        return rollback.reason if text else text
 
 
 def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Steps:
@@ -60,6 +60,7 @@ def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Step
 
 def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: DeploymentContext) -> Steps:
     """Update blue/green: launch green, shift traffic as *plan* says, terminate blue; or roll back to blue."""
+    # The developer guide says "during any baking period" and, for LINEAR, "at any point".
     watched = context.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, context, watched=watched)
@@ -82,13 +83,13 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], context:
     before = {variant.name: (variant.desired, variant.desired_weight) for variant in fleet.deployed}
     count = fleet.instances
     for variant in fleet.deployed:
-        wish = desired.get(variant.name, {})
-        variant.desired = wish.get("DesiredInstanceCount", variant.desired)
-        variant.desired_weight = wish.get("DesiredWeight", variant.desired_weight)
+        change = desired.get(variant.name, {})
+        variant.desired = change.get("DesiredInstanceCount", variant.desired)
+        variant.desired_weight = change.get("DesiredWeight", variant.desired_weight)
     enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", context)
     yield Wait(seconds=context.knobs.provisioning_seconds, final=True)
-    starved = fleet.instances > count and not context.knobs.capacity_available
-    if starved or context.knobs.scaling_ends_in == "rollback":
+    no_capacity = fleet.instances > count and not context.knobs.capacity_available
+    if no_capacity or context.knobs.scaling_ends_in == "rollback":
         endpoint.begin("RollingBack", now=context.clock.now())
         for variant in fleet.deployed:
             variant.desired, variant.desired_weight = before[variant.name]
@@ -147,8 +148,8 @@ def _bake(green: Fleet, seconds: int, context: DeploymentContext) -> Steps:
         return
     active = tuple(variant.active for variant in green.variants)
     # AWS's published example names TerminationWaitInSeconds also in the bake of a canary.
-    doing = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
-    enter(green, "Baking", _on_capacity(doing, active, green), context)
+    action = f"Baking for {seconds} seconds (TerminationWaitInSeconds) with traffic enabled"
+    enter(green, "Baking", _on_capacity(action, active, green), context)
     yield Wait(seconds=seconds, watched=True)
 
 
@@ -167,6 +168,7 @@ def _roll_back(
     if context.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
     enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", context)
+    # Traffic returns to blue at once; only then is green terminated.
     blue.activate_all()
     green.remove_instances()
     yield Wait(seconds=context.knobs.deleting_seconds, final=True)
@@ -181,13 +183,13 @@ def enter(fleet: Fleet, status: str, message: Callable[[Variant], str], context:
     fleet.enter(status, message, now=context.clock.now())
 
 
-def _on_capacity(doing: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:
+def _on_capacity(action: str, active: tuple[int, ...], green: Fleet) -> Callable[[Variant], str]:
     counts = dict(zip(green.names, active, strict=True))
 
     def message(variant: Variant) -> str:
         count = counts.get(variant.name, variant.desired)
         capacity = "full" if count == variant.desired else "canary"
-        return f"{doing} on {capacity} capacity of {count} instance(s)."
+        return f"{action} on {capacity} capacity of {count} instance(s)."
 
     return message
 

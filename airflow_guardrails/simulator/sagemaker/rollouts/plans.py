@@ -15,6 +15,7 @@ from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, base_counts, 
 
 _ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
 _ROLLING = "deploymentConfig.rollingUpdatePolicy"
+# Bounds: API reference of TrafficRoutingConfig and RollingUpdatePolicy.
 _SIZES: Mapping[str, tuple[str, SizeRule]] = {
     "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", maximum=50)),
     "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", minimum=10, maximum=50)),
@@ -132,6 +133,7 @@ def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> 
 
 def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
     size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
+    # All variants shift in the same steps, so the largest one decides their number.
     whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(base_counts(full, knobs))
     for step in range(1, math.ceil(whole / size["Value"])):
         yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)

@@ -39,6 +39,7 @@ class RollbackAlarms:
         """Return the alarms that can roll back an update that starts now."""
         if self._knobs.composite_alarm == "ignore":
             names = [name for name in names if not self._alarms.is_composite(name)]
+        # Not documented for SageMaker; ECS ignores such alarms.
         if self._knobs.alarm_already_in_alarm == "rolls_back":
             return list(names)
         return [name for name in names if self._state(name) != "ALARM"]

@@ -37,6 +37,7 @@ def _replace_batch(
     batch = sum(shift.active) - green.active
     yield from launch(green, context, watched=watched, instances=batch)
     yield from shift_traffic(blue, green, shift, plan, context, watched=watched)
+    # The last batch of blue is terminated by retire().
     if shift is not plan.shifts[-1]:
         green.clear_stages()
         enter(blue, "Deleting", _always(f"Terminating {batch} instance(s)."), context)
@@ -66,8 +67,9 @@ def _roll_back(
         enter(blue, "Creating", _always(f"Launching {back} instance(s)."), context)
         yield Wait(seconds=context.knobs.provisioning_seconds, final=True)
         blue.clear_stages()
-        starved = not context.knobs.capacity_available
-        if starved or context.knobs.rolling_rollback_ends_in == "UpdateRollbackFailed":
+        no_capacity = not context.knobs.capacity_available
+        if no_capacity or context.knobs.rolling_rollback_ends_in == "UpdateRollbackFailed":
+            # API reference: "in service with a mix of the old and new endpoint configurations".
             endpoint.finish("UpdateRollbackFailed", now=context.clock.now(), failure_reason=reason)
             return
         green.activate([green.active - back])

@@ -59,6 +59,7 @@ def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = Non
     found = [*_of_fleet(endpoint.blue, 1 - endpoint.green_share, knobs, experiment)]
     if endpoint.green:
         found += _of_fleet(endpoint.green, endpoint.green_share, knobs, experiment)
+    # A fleet whose weights are all 0 gets no requests, so the sum may be below 1.
     total = sum(route.share for route in found)
     return [replace(route, share=route.share / total) for route in found if route.share > 0]
 
@@ -85,14 +86,15 @@ def _mirror(shadow: Variant, production: Variant, knobs: Knobs) -> Mirror | None
     return Mirror(
         variant_name=shadow.name,
         model=shadow.model,
-        sampling=_sampling_by_weight(shadow, production, knobs)
-        if shadow.sampling is None
-        else shadow.sampling,
+        sampling=_sampling(shadow, production, knobs),
         instances=shadow.active,
     )
 
 
-def _sampling_by_weight(shadow: Variant, production: Variant, knobs: Knobs) -> float:
+def _sampling(shadow: Variant, production: Variant, knobs: Knobs) -> float:
+    if shadow.sampling is not None:
+        return shadow.sampling
+    # How weights decide is not documented; AWS's sample uses 1 and 1 for all requests.
     if knobs.shadow_sampling == "all":
         return 1.0
     total = production.weight + (shadow.weight if knobs.shadow_sampling == "share" else 0.0)

@@ -64,6 +64,7 @@ class DeploymentRunner:
         if max_seconds is not None:
             running_steps.set_deadline(starts_after + max_seconds, lambda: self._timed_out(max_seconds))
         running_steps.start()
+        # Without any wait, the steps are already finished.
         if (scripted_end := self._scripted_ends.pop(endpoint.arn, None)) and not running_steps.finished:
             self._schedule_end(endpoint, running_steps, scripted_end)
 
@@ -77,13 +78,13 @@ class DeploymentRunner:
     def _schedule_end(
         self, endpoint: Endpoint, running_steps: RunningSteps, scripted_end: ScriptedEnd
     ) -> None:
-        def action() -> None:
+        def end() -> None:
             apply_scripted_end(
                 endpoint, scripted_end, lambda name: self._fleet_of(endpoint, name), now=self._clock.now()
             )
             self._changed(endpoint)
 
-        running_steps.end_after(scripted_end.after_seconds, action)
+        running_steps.end_after(scripted_end.after_seconds, end)
 
     def _tripped(self, alarms: Sequence[str]) -> Rollback | None:
         if self._rollback_alarms.tripped(alarms):

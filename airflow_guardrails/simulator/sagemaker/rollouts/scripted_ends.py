@@ -40,6 +40,7 @@ def apply_scripted_end(
 
 def _mix(endpoint: Endpoint, fleet_of: Callable[[str], Fleet]) -> None:
     """Leave both fleets in service, as after a rolling update whose rollback failed."""
+    # A mix needs at least one active instance of each variant of green.
     if endpoint.green and not endpoint.green_share:
         endpoint.green = fleet_of(endpoint.green.config_name)
         endpoint.green.activate([1] * len(endpoint.green.variants))

@@ -119,6 +119,7 @@ def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: Scalabl
 
 
 def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
+    # Without a policy SageMaker updates all at once anyway, but alarms still count.
     if not {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} & config.keys():
         return True
     if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "reject":
