@@ -1,4 +1,4 @@
-"""The simulator with a manual clock, and boto3 clients whose answers are held against botocore's model."""
+"""The simulator with a clock that tests advance, and boto3 clients that check the shape of responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.world import Simulation
 
 if "AIRFLOW_HOME" not in os.environ:
-    # Importing Airflow writes into its home; a test must not touch the one of whoever runs it.
+    # Importing Airflow writes files into its home. Tests must not write into the user's.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
@@ -45,14 +45,14 @@ def aws(simulator, aws_at):
     """
     ``aws("sagemaker")`` is a boto3 client that never retries and checks answers against their shape.
 
-    Where moto itself strays from a shape, ``checked=False`` lets it.
+    ``checked=False`` turns the check off, where moto's responses do not match their shape.
     """
     return partial(aws_at, simulator.url)
 
 
 @pytest.fixture
 def aws_at():
-    """What ``aws`` is, for a simulator at any url."""
+    """Like ``aws``, for a simulator at any URL."""
 
     def client(url: str, service: str, *, region: str = "us-east-1", checked: bool = True):
         made = boto3.client(
@@ -74,7 +74,7 @@ def check_answer(http_response, parsed, model, **_: Any) -> None:
     if http_response.status_code >= 300 or model.output_shape is None:
         return
     if model.service_model.service_name == "iam":
-        return  # botocore has turned its policies from texts into dicts before anybody may look
+        return  # botocore has already parsed policies, which are texts in the shape
     answer = {key: value for key, value in parsed.items() if key != "ResponseMetadata"}
     report = ParamValidator().validate(answer, model.output_shape)
     assert not report.has_errors(), f"{model.name}: {report.generate_report()}"
@@ -84,7 +84,7 @@ def check_answer(http_response, parsed, model, **_: Any) -> None:
 
 
 def foreign_members(value: Any, shape: Any, path: str = ""):
-    """The paths in a JSON answer that its shape does not have; botocore's parser drops them silently."""
+    """Return the paths in a JSON response that its shape does not have. botocore's parser drops them."""
     if shape.type_name == "structure":
         for name, member in (value or {}).items():
             if name not in shape.members:

@@ -16,8 +16,8 @@ NAME = "trial"
 KEEP = MappingProxyType({"live": "Retain", "candidate": "Remove"})
 
 
-class Lab:
-    """Short words over boto3; nothing here knows the simulator's inside."""
+class ExperimentHelper:
+    """Short methods over boto3 for one inference experiment and its endpoint."""
 
     refusal = staticmethod(refusal)
 
@@ -135,7 +135,7 @@ class Lab:
         return look["EndpointStatus"], look["EndpointConfigName"], names
 
     def statuses(self, *, hours: float, every: int = 30) -> list[str]:
-        """Each status of the experiment, in order, in the next so many hours."""
+        """Return each status of the experiment in the next hours, in order."""
         seen: list[str] = []
         for _ in range(int(hours * 3600 / every)):
             now = self.status()
@@ -162,13 +162,13 @@ class Lab:
 
 
 @pytest.fixture
-def empty_lab(simulator, aws) -> Lab:
-    """Two models and a configuration, and no endpoint."""
-    return Lab(simulator, aws)
+def no_endpoint(simulator, aws) -> ExperimentHelper:
+    """Two models and a configuration, but no endpoint."""
+    return ExperimentHelper(simulator, aws)
 
 
 @pytest.fixture
-def lab(empty_lab) -> Lab:
+def experiment(no_endpoint) -> ExperimentHelper:
     """The endpoint is InService."""
-    empty_lab.endpoint()
-    return empty_lab
+    no_endpoint.endpoint()
+    return no_endpoint

@@ -1,4 +1,4 @@
-"""One endpoint in a test's hands: ``churn``, four instances on ``blue``, with ``green`` waiting."""
+"""The endpoint ``churn`` with four instances on configuration ``blue``, and a configuration ``green``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 VARIANT = "AllTraffic"
 
 
-class Bench:
-    """Short words over boto3, for one endpoint; of the inside of the simulator it knows the clock."""
+class EndpointHelper:
+    """Short methods over boto3 for one endpoint. It uses the simulator's API and its clock."""
 
     refusal = staticmethod(refusal)
 
@@ -53,9 +53,9 @@ class Bench:
         return self.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName=config, **more)
 
     def scale(self, *, instances: int) -> None:
-        wishes = [{"VariantName": VARIANT, "DesiredInstanceCount": instances}]
+        changes = [{"VariantName": VARIANT, "DesiredInstanceCount": instances}]
         self.sagemaker.update_endpoint_weights_and_capacities(
-            EndpointName="churn", DesiredWeightsAndCapacities=wishes
+            EndpointName="churn", DesiredWeightsAndCapacities=changes
         )
 
     def delete(self) -> None:
@@ -75,7 +75,7 @@ class Bench:
         return self.look()["PendingDeploymentSummary"]["ProductionVariants"][0]
 
     def stage(self) -> dict[str, Any] | None:
-        """The one VariantStatus there is, be it of the pending fleet or of the one in service."""
+        """Return the VariantStatus of the pending fleet or of the fleet in service, or None."""
         look = self.look()
         pending = look.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
         stages = [s for v in (*pending, *look["ProductionVariants"]) for s in v.get("VariantStatus", [])]
@@ -83,7 +83,7 @@ class Bench:
         return stages[0] if stages else None
 
     def stages(self, *, every: int = 10, limit: int = 20_000) -> list[tuple[str, int]]:
-        """Each stage until the endpoint rests, with how many seconds it was seen."""
+        """Return each stage until the endpoint is no longer busy, with its duration in seconds."""
         seen: list[list[Any]] = []
         for _ in range(0, limit, every):
             stage = self.stage()
@@ -120,20 +120,20 @@ class Bench:
 
 
 @pytest.fixture
-def bench(simulator, aws) -> Bench:
-    """A model, two configurations that differ in their name only, and no endpoint."""
-    bench = Bench(simulator, aws)
-    bench.model()
+def endpoint(simulator, aws) -> EndpointHelper:
+    """A model, two configurations that differ only in their name, and no endpoint yet."""
+    endpoint = EndpointHelper(simulator, aws)
+    endpoint.model()
     for name in ("blue", "green"):
-        bench.config(name)
-    return bench
+        endpoint.config(name)
+    return endpoint
 
 
 @pytest.fixture
-def churn(bench) -> Bench:
+def churn(endpoint) -> EndpointHelper:
     """The endpoint, InService on ``blue``."""
-    bench.create()
-    return bench
+    endpoint.create()
+    return endpoint
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def arn():
 
 @pytest.fixture
 def canary():
-    """A DeploymentConfig: one instance of four for ten minutes, then all for five, unless told otherwise."""
+    """A DeploymentConfig: one instance of four for ten minutes, then all for five, by default."""
 
     def config(
         *, percent=25, instances=None, bake=600, termination_wait=300, alarms=(), max_seconds=None
@@ -171,7 +171,7 @@ def linear():
 
 @pytest.fixture
 def rolling():
-    """A DeploymentConfig: one instance of four at a time, five minutes each, back all at once."""
+    """A DeploymentConfig: one instance of four at a time, five minutes each; a rollback at once."""
 
     def config(
         *, percent=25, instances=None, bake=300, back=None, alarms=(), max_seconds=None

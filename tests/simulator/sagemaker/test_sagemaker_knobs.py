@@ -1,4 +1,4 @@
-"""Knobs by themselves, and reads that are not of the present."""
+"""Knobs, and reads that lag."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_reads_are_stale_now_and_then(churn):
 
 
 def test_looks_beyond_the_limit_of_a_second_are_throttled(churn):
-    """Line 48: nobody knows the rate."""
+    """The rate of AWS is not documented."""
     churn.control.set_knobs(describe_limit_per_second=3)
 
     assert [churn.look()["EndpointStatus"] for _ in range(3)] == ["InService"] * 3

@@ -22,14 +22,14 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 
 
 class OwnPid:
-    """A model that answers the number of its process."""
+    """A model that answers its process id."""
 
     def __reduce__(self):
         return eval, ("type('M', (), {'predict': lambda self, rows: [__import__('os').getpid()]})()",)
 
 
 class Program:
-    """The command, started; READY has been read."""
+    """The running command, after its line READY."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -75,7 +75,7 @@ def start():
 
 
 def serve_a_model(program: Program, client: SimulatorClient) -> int:
-    """The process a real model answers in."""
+    """Return the process of a model."""
     joblib_file, packed = io.BytesIO(), io.BytesIO()
     joblib.dump(OwnPid(), joblib_file)
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

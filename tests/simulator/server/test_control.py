@@ -1,4 +1,4 @@
-"""The control API, through the client tests and demos use."""
+"""The control API, called with its client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 
 @pytest.fixture
 def endpoint(simulator, aws):
-    """``churn`` in service on ``blue``, ``green`` ready."""
+    """``churn`` in service on ``blue``, and a configuration ``green``."""
     sagemaker = aws("sagemaker")
     sagemaker.create_model(
         ModelName="churn", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "registry/churn:1"}

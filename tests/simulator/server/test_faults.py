@@ -23,7 +23,7 @@ MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn
 
 
 def test_calls_are_throttled_as_often_as_asked_and_no_other_operation_is(simulator, aws):
-    """Line 48 of the simulator's checklist: 400 ThrottlingException "Rate exceeded"."""
+    """AWS answers 400 ThrottlingException "Rate exceeded"."""
     sagemaker = aws("sagemaker")
     simulator.client.throttle("ListModels", times=2)
 
@@ -281,7 +281,7 @@ def date_of(answer):
 
 
 def raw_dates(simulator, date):
-    """The lines of one response, as no client library has joined them."""
+    """Return the lines of one response. A client library would join repeated headers."""
     simulator.client.fault("ListModels", kind="date", date=date)
     request = urllib.request.Request(simulator.url, data=b"{}", headers=LIST_MODELS)
     with urllib.request.urlopen(request) as response:

@@ -1,4 +1,4 @@
-"""Real models behind endpoints."""
+"""Endpoints with models that really run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def doubling() -> LinearRegression:
 
 
 class Written:
-    """A model whose ``predict`` is the given expression; its pickle carries the code."""
+    """A model whose ``predict`` is the given expression. Its pickle contains the code."""
 
     def __init__(self, predict: str) -> None:
         self.source = f"type('Model', (), {{'predict': {predict}}})()"
@@ -77,8 +77,8 @@ def constant(value: float) -> Written:
     return Written(f"lambda self, rows: [{value}] * len(rows)")
 
 
-class Shop:
-    """Short words over boto3 for endpoints with models, all of them in bucket ``models``."""
+class HostingHelper:
+    """Short methods over boto3 for endpoints with models. Artefacts are in the bucket ``models``."""
 
     artefact = staticmethod(artefact)
     tar_gz = staticmethod(tar_gz)
@@ -136,7 +136,7 @@ class Shop:
         self.advance(minutes=6)
 
     def canary(self, config: str, *, percent: int = 25, bake: int = 600) -> None:
-        """An update of ``churn``, 195 s ago: 180 of provisioning and 10 of shifting are over, it bakes."""
+        """Start a canary update of ``churn`` and wait 195 s: 180 to provision, 10 to shift; it bakes."""
         self.sagemaker.update_endpoint(
             EndpointName="churn",
             EndpointConfigName=config,
@@ -171,7 +171,7 @@ class Shop:
     def by_minute(
         self, metric: str, statistic: str, *, namespace: str = "AWS/SageMaker", **dimensions: str
     ) -> list[float]:
-        """Statistic of a metric of ``churn`` in each minute that has any, since an hour ago."""
+        """Return a statistic of ``churn`` for each minute of the last hour that has data."""
         dimensions = {"EndpointName": "churn", "VariantName": "AllTraffic", **dimensions}
         now = self.control.now()
         query = {
@@ -226,8 +226,8 @@ def variants() -> dict[str, Any]:
 
 
 @pytest.fixture
-def capture(shop):
-    """``capture(percent=20)`` is a DataCaptureConfig to ``s3://captures/live``, a bucket that is there."""
+def capture(hosting):
+    """``capture(percent=20)`` is a DataCaptureConfig to ``s3://captures/live``, a bucket that exists."""
 
     def config(
         *, percent: int = 100, modes: Sequence[str] = ("Input", "Output"), **more: Any
@@ -240,23 +240,23 @@ def capture(shop):
             **more,
         }
 
-    shop.s3.create_bucket(Bucket="captures")
+    hosting.s3.create_bucket(Bucket="captures")
     return config
 
 
 @pytest.fixture
-def shop(simulator, aws):
-    return Shop(simulator, aws)
+def hosting(simulator, aws):
+    return HostingHelper(simulator, aws)
 
 
 @pytest.fixture
-def shop_of_seed(aws_at):
-    """``with shop_of_seed(7) as shop`` is a shop in a world of its own; one at a time."""
+def hosting_with_seed(aws_at):
+    """``with hosting_with_seed(7) as hosting`` is a helper for a separate simulator; one at a time."""
 
     @contextmanager
-    def shop_of(seed: int):
+    def hosting_with(seed: int):
         start = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
         with serve(Simulation(clock=Clock(start=start), seed=seed)) as running:
-            yield Shop(running, partial(aws_at, running.url))
+            yield HostingHelper(running, partial(aws_at, running.url))
 
-    return shop_of
+    return hosting_with

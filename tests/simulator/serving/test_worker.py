@@ -1,4 +1,4 @@
-"""What a model's process makes of a batch, without the process."""
+"""How the process of a model answers a batch, tested without the process."""
 
 from __future__ import annotations
 
