@@ -198,7 +198,7 @@ class Airflow:
         url = f"{self.url}/api/v2{path}"
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own
         try:
-            # A second POST could trigger a second run.
+            # A POST is not repeated, because the server may already have carried it out.
             return _get_json(request) if body else _get_json_with_retries(request)
         except urllib.error.HTTPError as error:
             # The first call has no token yet.

@@ -57,6 +57,7 @@ def _wrong_model(wrong: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     yield "wrong run: metrics that failed", _failed_metrics(wrong.verdict), ["predictions"]
     yield "wrong run: error", wrong.error.partition(":")[0], "CandidateRejected"
     yield "wrong run: configuration in service", wrong.serving, good.version
+    # The shadow test stops it, so no client may notice this model.
     yield "wrong run: requests to the new fleet", wrong.requests, 0
     yield "wrong run: failed requests of clients", wrong.client_errors, 0
     yield "wrong run: whether the accuracy is better", wrong.accuracy > good.accuracy, True

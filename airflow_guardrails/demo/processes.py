@@ -51,6 +51,7 @@ class Processes:
             [sys.executable, "-m", "airflow_guardrails.demo.reaper"],
             stdin=subprocess.PIPE,
             text=True,
+            # In its own session, so that Ctrl-C in the terminal does not end it.
             start_new_session=True,
         )
         return self

@@ -197,6 +197,7 @@ class Production:
             Dimensions=[{"Name": name, "Value": value} for name, value in all_dimensions.items()],
             StartTime=since,
             EndTime=self.now(),
+            # SampleCount is the number of requests, Sum the number that failed.
             Period=60,
             Statistics=["Sum", "SampleCount"],
         )["Datapoints"]

@@ -122,12 +122,12 @@ ANSWERS = EndpointAnswers(rows=5, like_old_model=5, like_new_model=0, on_incompl
 RESULTS = DemoResults(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, no_traffic=NO_TRAFFIC, answers=ANSWERS)
 
 
-def test_nothing_differs_when_all_is_as_promised():
+def test_expected_results_have_no_differences():
     assert differences(RESULTS) == []
 
 
 @pytest.mark.parametrize(
-    ("act", "otherwise"),
+    ("run", "change"),
     [
         ("good", {"state": "failed"}),
         ("good", {"report": report("RolledBack", "v2")}),
@@ -175,10 +175,10 @@ def test_nothing_differs_when_all_is_as_promised():
         ("answers", {"on_incomplete_row": "Input X contains NaN"}),
     ],
 )
-def test_one_thing_that_is_otherwise_is_noticed(act, otherwise):
-    changed = replace(getattr(RESULTS, act), **otherwise)
+def test_each_difference_is_reported(run, change):
+    changed = replace(getattr(RESULTS, run), **change)
 
-    assert differences(replace(RESULTS, **{act: changed})) != []
+    assert differences(replace(RESULTS, **{run: changed})) != []
 
 
 def test_a_verdict_reads_as_lines_with_a_reason_each():
@@ -229,5 +229,5 @@ def test_children_cannot_reach_a_real_aws_or_another_airflow():
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(60, 1), (1, 60), (2, 30), (600, 1)])
-def test_the_task_looks_once_a_minute_of_aws_time_but_not_more_than_once_a_second(speed, seconds):
+def test_the_task_polls_once_in_a_simulated_minute_but_at_most_once_in_a_second(speed, seconds):
     assert waiter_delay(speed) == seconds

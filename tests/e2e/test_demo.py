@@ -77,7 +77,7 @@ def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(resul
     assert (wrong["requests"], wrong["client_errors"]) == (0, 0)
 
 
-def test_the_slow_model_is_undone_by_comparison_alone(results):
+def test_the_slow_model_is_rolled_back_by_the_comparison(results):
     report = results["slow"]["report"]
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert report["analysis"]["label"] == "Fail"
@@ -92,7 +92,7 @@ def test_an_equal_model_passes_the_comparison(results):
     assert results["good"]["report"]["analysis"]["acted"] is False
 
 
-def test_a_model_that_nobody_asked_is_not_brought_in(results):
+def test_a_model_without_traffic_is_rolled_back(results):
     report = results["no_traffic"]["report"]
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert report["analysis"]["label"] == "Inconclusive"

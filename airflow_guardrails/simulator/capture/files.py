@@ -56,6 +56,7 @@ class CaptureFiles:
 
     def add(self, folder: Folder, lines: Sequence[str]) -> None:
         """Add lines of JSON, recorded now, to the open file of *folder*."""
+        # The file is open until its window has passed, then it waits for the delay.
         begin, end = _window(self._clock.now(), self._knobs.capture_file_seconds)
         place = (folder, begin)
         if place not in self._open:
@@ -89,6 +90,7 @@ class CaptureFiles:
         experiment = self._knobs.capture_experiment_level and folder.experiment
         levels = (*([folder.experiment] if experiment else []), folder.endpoint_name, folder.variant_name)
         name = f"{started:%M-%S}-{started.microsecond // 1000:03d}-{uuid(self._rng.getrandbits(128))}.jsonl"
+        # Developer guide: {endpoint}/{variant}/yyyy/mm/dd/hh/filename.jsonl
         return f"{'/'.join(map(str, levels))}/{started:%Y/%m/%d/%H}/{name}"
 
 

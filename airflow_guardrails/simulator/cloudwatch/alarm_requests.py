@@ -235,6 +235,7 @@ def _check_periods(period: int, periods: int) -> None:
         raise constraint(period, "Period", "Member must be 10, 20, 30 or a multiple of 60")
     if periods < 1:
         raise constraint(periods, "EvaluationPeriods", "Member must be greater than or equal to 1")
+    # API reference of PutMetricAlarm: a day, or a week for periods of an hour or more.
     longest = DAY if period < HOUR else 7 * DAY
     if period * periods > longest:
         raise ValidationError(

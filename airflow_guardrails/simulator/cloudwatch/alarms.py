@@ -185,9 +185,11 @@ class Alarms:
             updated=old.updated if old else now,
             transitioned=old.transitioned if old else now,
         )
+        # Metric alarms and composite alarms share their names.
         if old and old.type != alarm.type:
             raise ValidationError(f"An alarm of another type has the name {name} already ({old.type})")
         self._alarms[name] = alarm
+        # API reference: tags of an existing alarm are ignored.
         if old is None:
             self.tags[self.arn(name)] = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or ()}
         self._record_configuration(alarm, "Updated" if old else "Created")

@@ -12,6 +12,7 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import State
 
 _STATE_UPDATE = "StateUpdate"
 _CONFIGURATION_UPDATE = "ConfigurationUpdate"
+# A limit on memory; CloudWatch drops items by their age.
 _ITEMS_KEPT = 100_000
 
 

@@ -153,6 +153,7 @@ class _Timeline(Generic[_Item]):
     __slots__ = ("items", "times")
 
     def __init__(self, items: MutableSequence[_Item]) -> None:
+        # Compact arrays: a busy replay records millions of values.
         self.times = array("q")
         self.items = items
 

@@ -17,6 +17,7 @@ from airflow_guardrails.simulator.cloudwatch.errors import (
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
 from airflow_guardrails.simulator.cloudwatch.statistics import StatisticSet
 
+# Limits of the API reference of PutMetricData.
 _PAST, _FUTURE = timedelta(weeks=2), timedelta(hours=2)
 _DATA_IN_REQUEST, _VALUES_IN_DATUM, _DIMENSIONS = 1000, 150, 30
 _KINDS = ("Value", "Values", "StatisticValues")
@@ -48,6 +49,7 @@ def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: date
         raise InvalidParameterValue(
             f"MetricData must have {_DATA_IN_REQUEST} members at most (got {len(data)})"
         )
+    # Read all data before recording any: one wrong datum refuses the whole request.
     for datum in [_read(namespace, f"MetricData.member.{i}", each, now) for i, each in enumerate(data, 1)]:
         _record(store, datum)
 

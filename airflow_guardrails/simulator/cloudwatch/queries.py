@@ -56,6 +56,7 @@ def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
 
 
+# Limits of the API references of GetMetricData and GetMetricStatistics.
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _SHORT_PERIODS = (1, 5, 10, 20, 30)
 _QUERIES, _DATAPOINTS = 500, 100_800
@@ -160,6 +161,7 @@ def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int
     start, end = with_zone(request["StartTime"]).timestamp(), with_zone(request["EndTime"]).timestamp()
     if start >= end:
         raise error("The parameter StartTime must be less than the parameter EndTime.")
+    # A fraction of a second at the end still includes that second.
     return int(start), -int(-end // 1)
 
 

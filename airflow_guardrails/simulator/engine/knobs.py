@@ -31,10 +31,12 @@ def _choice(default: str, *others: str, meaning: str) -> Any:
 class Knobs:
     """All knobs of a simulation. Change them with :meth:`update`, which checks the values."""
 
+    # Durations. AWS's own depend on instance type and model.
     provisioning_seconds: float = _knob(180.0, "Time from the call until the instances of a new fleet run.")
     activation_seconds: float = _knob(10.0, "Duration of one shift of traffic.")
     deleting_seconds: float = _knob(60.0, "Duration of terminating a fleet.")
 
+    # Reads that lag. AWS documents eventual consistency for new configurations, and no rates.
     describe_lag_seconds: float = _knob(
         0.0, "How long DescribeEndpoint still returns the state from before an UpdateEndpoint."
     )
@@ -50,6 +52,7 @@ class Knobs:
     config_visible_after_seconds: float = _knob(0.0, "How long a new endpoint configuration cannot be found.")
     list_lag_seconds: float = _knob(0.0, "Age of what ListEndpoints returns.")
     metric_delay_seconds: float = _knob(0.0, "Time until a datapoint is visible to queries and alarms.")
+    # Captured records: the developer guide says that delivery "can require a couple of minutes".
     capture_delay_seconds: float = _knob(
         120.0, "Time from the last second of a file of captured records until it is stored."
     )
@@ -83,6 +86,7 @@ class Knobs:
     instance_metrics_by_config: bool = _knob(
         False, "Whether instance metrics are also published by EndpointConfigName.", kind=_FLAG
     )
+    # EventBridge delivers at least once, and in no order.
     event_delay_seconds: float = _knob(0.0, "Time from a change until its EventBridge events arrive.")
     event_duplicate_probability: float = _knob(
         0.0, "Share of EventBridge events that are sent twice, with two ids, 0 to 1.", kind=_PROBABILITY
@@ -91,6 +95,7 @@ class Knobs:
         0.0, "Share of EventBridge events that never arrive, 0 to 1.", kind=_PROBABILITY
     )
 
+    # Rollbacks and alarms: no source shows the FailureReason of a rollback by alarm.
     rollback_failure_reason: str | None = _knob(
         "The update was rolled back because an auto-rollback alarm went into ALARM.",
         "FailureReason after a rollback by alarm or time-out; None or '': no rollback has one.",
@@ -138,6 +143,7 @@ class Knobs:
     rolling_rollback_ends_in: str = _choice(
         "InService", "UpdateRollbackFailed", meaning="Final status after the rollback of a rolling update."
     )
+    # Steps, batches and their sizes.
     linear_last_step_bakes: bool = _knob(
         True, "Whether a linear update also waits WaitIntervalInSeconds after its last step.", kind=_FLAG
     )
@@ -175,6 +181,7 @@ class Knobs:
         meaning="What UpdateEndpoint does with CANARY without CanarySize, or LINEAR without LinearStepSize.",
     )
 
+    # The start of an update, and requests whose effect is not documented.
     last_deployment_config: str = _choice(
         "at_start",
         "at_end",
@@ -217,6 +224,7 @@ class Knobs:
         "rollback",
         meaning="How UpdateEndpointWeightsAndCapacities ends; a rollback shows RollingBack.",
     )
+    # Conditions that a test sets: capacity and quotas.
     capacity_available: bool = _knob(
         True, "Whether instances are available; if not, a launch fails when provisioning ends.", kind=_FLAG
     )
@@ -227,6 +235,7 @@ class Knobs:
         None, "Instances that one endpoint may have, both fleets counted; None: no limit.", kind=_COUNT
     )
 
+    # Shadow variants.
     shadow_sampling: str = _choice(
         "ratio",
         "share",
@@ -255,6 +264,7 @@ class Knobs:
         meaning="What an update with a policy does if the old or the new configuration has a shadow.",
     )
 
+    # Inference experiments: the service model has their errors, but no source shows the texts.
     experiment_step_seconds: float = _knob(
         30.0, "Duration of Creating, of Updating, and of a Stopping that does not change the endpoint."
     )
@@ -375,4 +385,5 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    # bool is a subclass of int.
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -80,6 +80,7 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
     limits, enum = shape.metadata, getattr(shape, "enum", None)
     sized = shape.type_name in {"string", "list", "map"}
     measured, what = (len(value), "length") if sized else (value, "value")
+    # The texts are those of AWS's general validation errors.
     if "max" in limits and measured > limits["max"]:
         yield f"Member must have {what} less than or equal to {limits['max']}"
     if "min" in limits and measured < limits["min"]:

@@ -66,6 +66,7 @@ def capture_rules_of(config: Mapping[str, Any], experiment: Experiment | None) -
     """
     rules = []
     capture = config.get("DataCaptureConfig")
+    # EnableCapture is optional, and capturing is on without it.
     if capture and capture.get("EnableCapture", True):
         rules.append(_of_config(capture))
     if experiment and "DataStorageConfig" in experiment.request:

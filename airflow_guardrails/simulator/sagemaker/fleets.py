@@ -41,6 +41,7 @@ class Variant:
     sampling: float | None = None
 
     def __post_init__(self) -> None:
+        # By default the weight does not change.
         self.desired_weight = self.desired_weight or self.weight
 
     @property
@@ -105,6 +106,7 @@ class Fleet:
         for variant, count in zip(self.variants, counts, strict=True):
             variant.active = count
         if self.shadow:
+            # A shadow gets copies only of requests that its own fleet gets.
             self.shadow.active = self.shadow.desired if any(counts) else 0
 
     def activate_all(self) -> None:
@@ -169,6 +171,7 @@ def new_fleet(
 
 def _variant(spec: Mapping[str, Any], model: Model, old: Variant | None, excluded: Sequence[str]) -> Variant:
     count, weight = spec.get("InitialInstanceCount", 1), spec.get("InitialVariantWeight", 1.0)
+    # RetainAllVariantProperties keeps what autoscaling or a client has changed since.
     if old and "DesiredInstanceCount" not in excluded:
         count = old.desired
     if old and "DesiredWeight" not in excluded:

@@ -31,5 +31,6 @@ def check(
         (f"{fleet.variants[0].instance_type} for endpoint usage", knobs.instance_limit, endpoints),
     ):
         used = sum(each.instances for each in sharing)
+        # A request for fewer instances is accepted even above the limit.
         if limit is not None and requested > 0 and used + requested > limit:
             raise ResourceLimitExceeded(resource=resource, limit=limit, used=used, requested=requested)

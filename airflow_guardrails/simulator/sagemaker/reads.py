@@ -29,6 +29,7 @@ class ReadModel:
     def throttle(self) -> None:
         """Count a DescribeEndpoint; raise ThrottlingException if there are too many in a second."""
         now, limit = self._clock.now(), self._knobs.describe_limit_per_second
+        # A sliding window of one simulated second.
         while self._recent_calls and self._recent_calls[0] <= now - _SECOND:
             self._recent_calls.popleft()
         if limit is not None and len(self._recent_calls) >= limit:
@@ -62,6 +63,7 @@ def stale_description(
 
     A frozen description always lags. Otherwise the read is *seconds* old, with *probability*.
     """
+    # The lag after a change is certain; other stale reads are drawn at random.
     description = history.frozen(now)
     if not description and rng.random() < probability:
         description = history.as_of(now - timedelta(seconds=seconds))

@@ -45,6 +45,7 @@ class Model:
             raise ValidationException(
                 "Either PrimaryContainer or Containers must be given to create a model."
             )
+        # Only the first container answers; pipelines of containers are not simulated.
         first = containers[0]
         source = first.get("ModelDataSource", {}).get("S3DataSource", {})
         return cls(

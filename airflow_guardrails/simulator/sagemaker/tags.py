@@ -44,6 +44,7 @@ class Tags:
     def add(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out AddTags; raise TooManyTags above 50."""
         tags, new = self._of(request), _pairs(request["Tags"])
+        # A tag that exists is replaced, so it does not count twice.
         if (count := len(tags.keys() | new.keys())) > _MAX_TAGS:
             raise TooManyTags(arn=request["ResourceArn"], count=count, most=_MAX_TAGS)
         tags.update(new)

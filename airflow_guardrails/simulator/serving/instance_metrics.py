@@ -66,5 +66,6 @@ class InstanceMetrics:
 def _running(endpoint: Endpoint) -> Iterator[tuple[Fleet, Variant]]:
     for fleet in endpoint.fleets:
         for variant in fleet.deployed:
+            # Serverless variants have no instance type, and no instances.
             if variant.active and variant.instance_type:
                 yield fleet, variant

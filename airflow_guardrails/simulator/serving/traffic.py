@@ -47,10 +47,11 @@ class _Replay:
     def due(self) -> list[tuple[bytes, str | None]]:
         """Return the bodies to send in this batch, each with its inference id."""
         self.unsent += self.per_minute * _TICK_SECONDS / 60
-        whole = int(self.unsent)
-        self.unsent -= whole
-        self.sent += whole
-        return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, whole)]
+        # Carry the fraction over, so that the rate is exact over time.
+        number = int(self.unsent)
+        self.unsent -= number
+        self.sent += number
+        return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, number)]
 
 
 def _endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:

@@ -64,6 +64,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
 
     def set_alarm_state(self) -> ActionResult:
         state = self._request["StateValue"]
+        # botocore does not check enums.
         if state not in _STATES:
             raise constraint(
                 state, "StateValue", f"Member must satisfy enum value set: [{', '.join(_STATES)}]"

@@ -49,6 +49,7 @@ class RuntimeWire(SageMakerRuntimeResponse):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        # Read parameters by the service model, which moto's own class does not.
         self.automated_parameter_parsing = True
 
     @property

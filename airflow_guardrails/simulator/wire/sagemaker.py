@@ -128,6 +128,7 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return is_simulated(self._get_param("ResourceArn") or "")
 
     def _answer(self, operation: _Operation) -> ActionResult:
+        # SageMaker validates the whole request before it looks at any resource.
         validation.check(self._get_action(), self.params)
         check_keys(self.params)
         return ActionResult(operation(self.params))

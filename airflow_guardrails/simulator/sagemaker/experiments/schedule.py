@@ -61,6 +61,7 @@ def changed_schedule(
     """
     if not given:
         return old
+    # API reference: while the experiment runs, only its end can change.
     if running:
         start = parse_time(given.get("StartTime")) or old.start
         if abs(start - old.start) > _TOLERANCE:

@@ -57,6 +57,7 @@ class Experiments:
         :raises ExperimentInUse: if its name or endpoint is taken.
         """
         name, endpoint_name = request["Name"], request["EndpointName"]
+        # AWS returns ResourceInUse for a taken name and for a taken endpoint.
         self._lifecycle.check_endpoint_free(name, endpoint_name)
         if name in self._experiments:
             raise ExperimentInUse(self._knobs, name=name, endpoint=endpoint_name)
@@ -71,6 +72,7 @@ class Experiments:
         self._experiments[name] = experiment
         self._catalogue.tags.create(experiment.arn, request)
         self._lifecycle.begin(experiment)
+        # A test may have scripted the end before the experiment was created.
         if script := self._scripts.pop(name, None):
             self._lifecycle.script_end(experiment, *script)
         return {"InferenceExperimentArn": experiment.arn}

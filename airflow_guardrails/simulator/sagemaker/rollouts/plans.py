@@ -152,6 +152,7 @@ def _routing_violations(routing: Mapping[str, Any], full: tuple[int, ...], knobs
 def _rolling(
     config: Mapping[str, Any], policy: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs
 ) -> Plan:
+    # Developer guide, "Deployment guardrails exclusions": one variant with instances only.
     if len(full) > 1 or "ServerlessConfig" in green.variants[0].spec:
         raise ValidationException(
             "RollingUpdatePolicy is not supported for serverless or multi-variant endpoints; "

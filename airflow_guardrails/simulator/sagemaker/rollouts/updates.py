@@ -72,6 +72,7 @@ def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Kno
     given: Mapping[str, Any] = request.get("DeploymentConfig") or {}
     if not request.get("RetainDeploymentConfig"):
         return given
+    # Neither the combination nor the missing configuration is documented.
     if given and knobs.retain_with_config == "reject":
         raise ValidationException("DeploymentConfig must not be given when RetainDeploymentConfig is true.")
     if given and knobs.retain_with_config == "given":
@@ -109,6 +110,7 @@ def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) ->
 
 def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: ScalableTargets) -> None:
     """Raise ValidationException if a scalable target is removed or gets another instance type."""
+    # The developer guide requires it; this text is not from a source.
     new = {variant.name: variant.instance_type for variant in green.deployed}
     changed = [old.name for old in blue.deployed if new.get(old.name) != old.instance_type]
     if scaled := targets.registered(endpoint.name, changed):
