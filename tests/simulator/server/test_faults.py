@@ -166,7 +166,7 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
             {"operation": "ListModels", "kind": "throttle", "probability": 2},
             "probability must be between 0 and 1",
         ),
-        ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be at least 1"),
+        ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be None or at least 1"),
         ({"operation": "ListModels", "kind": "hang", "seconds": -1}, "seconds must not be negative"),
         (
             {"operation": "ListModels", "kind": "date", "date": "late"},

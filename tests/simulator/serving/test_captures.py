@@ -348,9 +348,9 @@ def test_without_a_bucket_to_go_to_records_are_lost_and_traffic_goes_on(
 
     assert hosting.total("Invocations") == 720
     assert hosting.total("InvocationModelErrors") == 0
-    said = [record.message for record in caplog.records if "is lost" in record.message]
-    assert len(said) == 1
-    assert destination in said[0]
+    logged = [record.message for record in caplog.records if "are lost" in record.message]
+    assert len(logged) == 1
+    assert destination in logged[0]
 
 
 def test_a_bucket_that_comes_later_gets_what_is_captured_from_then_on(hosting, capture):
