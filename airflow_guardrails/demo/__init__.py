@@ -1,1 +1,5 @@
-"""The demo: a good model rolled out and a bad one rolled back, by a real Airflow, without AWS."""
+"""
+The demo: a real Airflow and a simulated AWS on this machine; a good model is rolled out, bad ones are not.
+
+Code that users need does not belong here.
+"""

@@ -1,4 +1,4 @@
-"""Child processes: each with a log of its own, none of them left behind."""
+"""Child processes with log files, which end together with the demo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_guardrails.demo.reaper import kill_sessions, members
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on; should somebody take it first, our server fails loudly."""
+    """Return a free port of 127.0.0.1. If another process takes it first, the server that gets it fails."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -24,18 +24,20 @@ def free_port() -> int:
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text says where it stopped and what to look at."""
+    """The demo cannot continue; the text says where it stopped and which log to read."""
 
 
-LAST_LINES = 25
+_LAST_LINES = 25
 
 
 class Processes:
     """
-    Starts programs and, on leaving the ``with`` block, ends all of them and their children.
+    Starts programs and ends all of them, with their children, at the end of the ``with`` block.
 
-    A second process does the ending (see :mod:`~airflow_guardrails.demo.reaper`): killing this one leaves
-    nothing behind either.
+    A second process ends them (see :mod:`~airflow_guardrails.demo.reaper`), also if this process is killed.
+
+    :param logs: folder of the log files.
+    :param env: environment variables of all programs.
     """
 
     def __init__(self, logs: Path, env: Mapping[str, str]) -> None:
@@ -49,6 +51,7 @@ class Processes:
             [sys.executable, "-m", "airflow_guardrails.demo.reaper"],
             stdin=subprocess.PIPE,
             text=True,
+            # In its own session, so that Ctrl-C in the terminal does not end it.
             start_new_session=True,
         )
         return self
@@ -60,13 +63,15 @@ class Processes:
 
     @property
     def pids(self) -> list[int]:
+        """Process ids of the programs that were started and not awaited or killed."""
         return [process.pid for process in self._running.values()]
 
     def pid(self, name: str) -> int:
-        """The head of the session of *name*."""
+        """Return the process id of *name*, which is also its session id."""
         return self._running[name].pid
 
     def start(self, name: str, program: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        """Start a program in the background, in a session of its own."""
         with self._log(name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
                 program,
@@ -76,44 +81,53 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._tell_reaper(process.pid)
+        self._notify_reaper(process.pid)
         self._running[name] = process
 
     def run(self, name: str, program: Sequence[str], *, env: Mapping[str, str], timeout: float) -> None:
-        """Start *program* and wait until it has done its work."""
+        """
+        Start a program and wait until it has ended.
+
+        :param timeout: seconds.
+        :raises DemoError: if it fails or does not end in time.
+        """
         self.start(name, program, env=env)
         try:
             code = self._running[name].wait(timeout)
         except subprocess.TimeoutExpired:
             raise DemoError(f"{name} did not end within {timeout:.0f} s.{self.last_lines(name)}") from None
-        self._tell_reaper(-self._running.pop(name).pid)
+        self._notify_reaper(-self._running.pop(name).pid)
         if code:
             raise DemoError(f"{name} failed (exit code {code}).{self.last_lines(name)}")
 
     def kill(self, name: str) -> None:
-        """Let *name* and all of its session die at once, as with their machine; it may be started again."""
+        """
+        Kill *name* with all processes of its session, as if their machine failed. It may be started again.
+        """
         process = self._running.pop(name)
         kill_sessions({process.pid})
         process.wait()
-        self._tell_reaper(-process.pid)
+        self._notify_reaper(-process.pid)
 
     def check(self) -> None:
-        """Raise if anything that should be running has ended."""
+        """Raise DemoError if any program has ended that should run."""
         for name, process in self._running.items():
             if (code := process.poll()) is not None:
                 raise DemoError(f"{name} ended unexpectedly (exit code {code}).{self.last_lines(name)}")
 
     def last_lines(self, *names: str) -> str:
+        """Return the end of the logs of some programs, by default of all running ones."""
         return "".join(self._tail(name) for name in names or self._running)
 
     def left_running(self) -> list[str]:
-        """What still runs of all this, which is nothing after the end."""
+        """Return what still runs of all programs; nothing after :meth:`end`."""
         return [f"{process.pid} {process.name()}" for process in members(set(self.pids))]
 
     def end(self) -> None:
+        """End all programs. It may be called twice."""
         if self._reaper.stdin and not self._reaper.stdin.closed:
             self._reaper.stdin.close()
-        # While they end, they are ours to bury: the reaper sees a zombie as alive.
+        # Only the parent can collect ended processes. Until then the reaper counts them as alive.
         while self._reaper.poll() is None:
             for process in self._running.values():
                 process.poll()
@@ -121,13 +135,13 @@ class Processes:
 
     def _tail(self, name: str) -> str:
         path = self._log(name)
-        lines = path.read_text(errors="replace").splitlines()[-LAST_LINES:] if path.exists() else []
+        lines = path.read_text(errors="replace").splitlines()[-_LAST_LINES:] if path.exists() else []
         return "\n".join(["", f"--- last lines of {path}", *lines])
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def _tell_reaper(self, number: int) -> None:
+    def _notify_reaper(self, number: int) -> None:
         assert self._reaper.stdin is not None
         self._reaper.stdin.write(f"{number}\n")
         self._reaper.stdin.flush()

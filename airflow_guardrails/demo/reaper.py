@@ -1,8 +1,8 @@
 """
-Ends what the demo started, also when the demo itself was killed: its standard input closes then.
+End the processes of the demo when its standard input closes, also if the demo was killed.
 
-It is told process ids, one a line; each is the head of a session of its own (``start_new_session``). A
-negative one has ended by itself: its number may be somebody else's by now.
+It reads process ids, one in a line. Each leads a session of its own (``start_new_session``). A negative
+number means that this process has ended: its id may be used again by another process.
 """
 
 from __future__ import annotations
@@ -15,51 +15,53 @@ from collections.abc import Callable, Iterable
 
 import psutil
 
-GRACE_SECONDS = 4.0
+_GRACE_SECONDS = 4.0
 
 
-def main() -> None:
-    for deaf_to in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(deaf_to, signal.SIG_IGN)
-    heads: set[int] = set()
-    for number in map(int, sys.stdin):
-        heads = heads | {number} if number > 0 else heads - {-number}
-    end_sessions(heads)
+def _main() -> None:
+    """Read process ids until the input closes, then end their sessions."""
+    # It must survive the signals that end the demo.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    leaders: set[int] = set()
+    for pid in map(int, sys.stdin):
+        leaders = leaders | {pid} if pid > 0 else leaders - {-pid}
+    _end_sessions(leaders)
 
 
-def end_sessions(heads: set[int]) -> None:
-    """Ask the heads to end, then end whatever is left of their sessions and families."""
-    family = _family(heads)
-    for process in family:
-        if process.pid in heads:
-            _quietly(process.terminate)
-    psutil.wait_procs(family, timeout=GRACE_SECONDS)
-    left = {*family, *members(heads)}
+def _end_sessions(leaders: set[int]) -> None:
+    """Terminate the session leaders, then kill what is left of their sessions and children."""
+    processes = _process_trees(leaders)
+    for process in processes:
+        if process.pid in leaders:
+            _ignore_ended(process.terminate)
+    psutil.wait_procs(processes, timeout=_GRACE_SECONDS)
+    left = {*processes, *members(leaders)}
     for process in left:
-        _quietly(process.kill)
-    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        _ignore_ended(process.kill)
+    psutil.wait_procs(left, timeout=_GRACE_SECONDS)
 
 
-def kill_sessions(heads: set[int]) -> None:
-    """End every process in a session of *heads*, without asking."""
-    left = members(heads)
+def kill_sessions(leaders: set[int]) -> None:
+    """Kill every process in these sessions."""
+    left = members(leaders)
     for process in left:
-        _quietly(process.kill)
-    psutil.wait_procs(left, timeout=GRACE_SECONDS)
+        _ignore_ended(process.kill)
+    psutil.wait_procs(left, timeout=_GRACE_SECONDS)
 
 
-def members(heads: set[int]) -> list[psutil.Process]:
-    """Every living process in a session of *heads*."""
+def members(leaders: set[int]) -> list[psutil.Process]:
+    """Return every living process in these sessions."""
     return [
-        process for process in psutil.process_iter() if _session(process.pid) in heads and _alive(process)
+        process for process in psutil.process_iter() if _session(process.pid) in leaders and _alive(process)
     ]
 
 
-def _family(heads: Iterable[int]) -> list[psutil.Process]:
+def _process_trees(leaders: Iterable[int]) -> list[psutil.Process]:
     found: list[psutil.Process] = []
-    for head in heads:
+    for leader in leaders:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(head)
+            process = psutil.Process(leader)
             found += [process, *process.children(recursive=True)]
     return found
 
@@ -78,10 +80,10 @@ def _alive(process: psutil.Process) -> bool:
         return False
 
 
-def _quietly(act: Callable[[], None]) -> None:
+def _ignore_ended(action: Callable[[], None]) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        act()
+        action()
 
 
 if __name__ == "__main__":
-    main()
+    _main()

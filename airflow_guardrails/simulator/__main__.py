@@ -1,4 +1,4 @@
-"""``python -m airflow_guardrails.simulator``: serve a simulated AWS until it is told to stop."""
+"""``python -m airflow_guardrails.simulator``: serve a simulated AWS until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,56 +18,57 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow_guardrails.simulator.server import RunningSimulator
 
-TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, not a token
+_TOKEN_VARIABLE = "AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN"  # noqa: S105 - its name, not a token
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
-    # Loading moto takes seconds, and whoever asks for help, or errs, needs none of it.
+    # Importing moto takes seconds, and is not needed for --help and wrong options.
     from airflow_guardrails.simulator.engine.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
     from airflow_guardrails.simulator.world import Simulation  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    # moto warns of errors AWS gives and its own service models lack, ValidationException for one.
+    # moto warns of errors that AWS's service models lack, such as ValidationException.
     warnings.filterwarnings("ignore", message="Exception.* does not match an error shape")
     stop = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     simulation = Simulation(clock=Clock(start=options.start, speed=options.speed), seed=options.seed)
     try:
-        running = serve(simulation, port=options.port, token=os.environ.get(TOKEN_VARIABLE))
+        running = serve(simulation, port=options.port, token=os.environ.get(_TOKEN_VARIABLE))
     except OSError as error:
-        print(f"cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        print(f"Cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     with running:
         if options.token_file:
             write_secret(options.token_file, running.token)
-        print(how_to_use(running, token_file=options.token_file), flush=True)  # noqa: T201
+        print(_usage_text(running, token_file=options.token_file), flush=True)  # noqa: T201
         stop.wait()
     return 0
 
 
-def how_to_use(running: RunningSimulator, *, token_file: Path | None) -> str:
-    """What a person, and a script that waits for the line READY, needs to know."""
+def _usage_text(running: RunningSimulator, *, token_file: Path | None) -> str:
+    """Return the text that is printed at the start. A script can wait for its line READY."""
     speed = running.simulation.clock.speed
-    pace = f"{speed:g} times as fast as the wall clock" if speed else "only when the control API advances it"
+    pace = f"{speed:g} times as fast as real time" if speed else "only when the control API advances it"
     token = f"in {token_file}" if token_file else running.token
     return f"""\
-A simulated AWS: SageMaker endpoints and CloudWatch, with S3, IAM, STS, SQS and the model registry of moto.
-It is {running.simulation.clock.now():%Y-%m-%d %H:%M} UTC there, and time passes {pace}.
+A simulated AWS: SageMaker endpoints and CloudWatch; S3, IAM, STS, SQS and the model registry come from moto.
+Simulated time is {running.simulation.clock.now():%Y-%m-%d %H:%M} UTC. It passes {pace}.
 
   export AWS_ENDPOINT_URL={running.url} AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
 
-Any program that speaks to AWS does so with these; the account is 123456789012, regions are worlds apart.
-Control: {running.url}/_simulator/ by airflow_guardrails.simulator.client.SimulatorClient(url, token)
+Any AWS client works with these variables. The account is 123456789012, and each region is separate.
+Control: {running.url}/_simulator/ with airflow_guardrails.simulator.client.SimulatorClient(url, token)
 Token:   {token}
-Ctrl-C ends it, with every model it runs; nothing is kept.
+Ctrl-C stops the simulator and every model that it runs. Nothing is stored.
 READY {running.url}"""
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """Write a file nobody else may read; one that is there already is replaced, with its mode."""
+    """Write a file that only its owner can read. An existing file is replaced."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -77,20 +78,22 @@ def write_secret(path: Path, secret: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_guardrails.simulator", description=__doc__)
     parser.add_argument(
-        "--port", type=int, default=5055, help="on 127.0.0.1; 0 takes a free one (%(default)s)"
+        "--port", type=int, default=5055, help="port on 127.0.0.1; 0 takes a free one (%(default)s)"
     )
     parser.add_argument(
         "--speed",
         type=_not_negative,
         default=0.0,
-        help="simulated seconds in a second; 0 is by hand (%(default)s)",
+        help="simulated seconds for each real second; 0: only the control API moves it (%(default)s)",
     )
-    parser.add_argument("--start", type=_utc, help="simulated time at the start, ISO 8601; default now")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (%(default)s)")
+    parser.add_argument(
+        "--start", type=_utc, help="simulated time at the start, ISO 8601, by default UTC; default now"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (%(default)s)")
     parser.add_argument(
         "--token-file",
         type=Path,
-        help=f"write the token there, mode 0600, instead of printing it; {TOKEN_VARIABLE} sets it",
+        help=f"file for the token, mode 0600, instead of printing it; {_TOKEN_VARIABLE} sets the token",
     )
     return parser
 

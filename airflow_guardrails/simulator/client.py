@@ -1,4 +1,4 @@
-"""A Python handle on a running simulator's control API, for tests and demos alike; standard library only."""
+"""A client of the simulator's control API. It needs only the standard library."""
 
 from __future__ import annotations
 
@@ -13,95 +13,102 @@ _TIMEOUT_SECONDS = 300
 
 
 class SimulatorError(RuntimeError):
-    """The simulator refused a control request; the text is its own."""
+    """The simulator refused a control request; the text says why."""
 
 
-class SimulatorClock:
-    """The simulator's clock, from outside."""
+class _SimulatorClock:
+    """The simulator's clock."""
 
     def __init__(self, client: SimulatorClient) -> None:
         self._client = client
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self._client.now()
 
     def advance(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
-        """Let simulated time pass at once, and answer the time it is then."""
+        """Move simulated time forward at once, and return the new time."""
         answer = self._client.post("clock/advance", seconds=hours * 3600 + minutes * 60 + seconds)
         return datetime.fromisoformat(answer["now"])
 
 
 class SimulatorClient:
     """
-    Control of the simulator at *url*, in one region where it matters.
+    A client of the simulator at *url*. Profiles, traffic, endpoints and alarms are those of *region*.
 
-    Every method raises :class:`SimulatorError` when the simulator refuses it: a wrong token, value or name.
+    Every method raises :class:`SimulatorError` if the simulator refuses the request: wrong token, value or
+    name.
     """
 
     def __init__(self, url: str, token: str, *, region: str = "us-east-1") -> None:
         self.url = url.rstrip("/")
         self.region = region
-        self.clock = SimulatorClock(self)
+        self.clock = _SimulatorClock(self)
         self._token = token
-        # A proxy set for the internet must not be asked for a local port.
+        # Environment variables may set a proxy, which cannot reach a local port.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return datetime.fromisoformat(self.status()["now"])
 
     @property
     def speed(self) -> float:
-        """Simulated seconds per second of wall time; 0 when the clock is moved by hand."""
+        """Simulated seconds for each real second; 0 if only the control API moves the clock."""
         return float(self.status()["speed"])
 
     def set_speed(self, speed: float) -> None:
+        """Set the simulated seconds for each real second; 0 stops the clock."""
         self.post("clock/speed", speed=speed)
 
     def status(self) -> dict[str, Any]:
-        """now, speed, seed, knobs, calls by operation and the traffic of each region."""
+        """Return now, speed, seed, knobs, calls by operation, and the traffic of each region."""
         return self._request("GET", "status")
 
     def calls(self, operation: str) -> int:
-        """How often AWS clients called an operation so far, calls that met a fault included."""
+        """Return how often AWS clients called an operation, including calls that met a fault."""
         return int(self.status()["calls"].get(operation, 0))
 
     def set_knobs(self, **knobs: Any) -> None:
+        """Change several knobs, or none of them if one value is wrong."""
         self.post("knobs", **knobs)
 
     def throttle(self, operation: str, *, times: int | None = None, probability: float = 1.0) -> None:
-        """Answer "Rate exceeded" to the next *times* calls (None: all), with *probability* each."""
+        """Answer "Rate exceeded" to the next *times* calls (None: all), each with *probability* (0 to 1)."""
         self.fault(operation, kind="throttle", times=times, probability=probability)
 
     def fault(self, operation: str, *, kind: str, times: int | None = 1, **details: Any) -> None:
         """
-        Let calls of *operation* meet a fault.
+        Add a fault for calls of *operation*.
 
         :param kind: ``throttle``, ``error`` (*code*, *message*, *status*; default HTTP 500 InternalFailure),
-            ``hang`` (answered *seconds* of wall time late, or when the faults are cleared), ``lose``
-            (carried out, then not answered), ``date`` (answered with a Date header that is *date*:
-            ``missing``, ``malformed``, ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``) or
-            ``alter`` (answered with *changes*: a dict of paths like ``"ProductionVariants.*.CurrentWeight"``
-            and their new values, None to leave a field out; SageMaker only).
-        :param times: how many calls meet it; None means every one from now on.
+            ``hang`` (the response comes *seconds* of real time late, or when faults are cleared), ``lose``
+            (carried out, but no response), ``date`` (the Date header is *date*: ``missing``, ``malformed``,
+            ``doubled``, ``repeated``, ``without_zone`` or ``unknown_zone``) or ``alter`` (the response has
+            *changes*: a dict from paths like ``"ProductionVariants.*.CurrentWeight"`` to new values, None to
+            remove a field; SageMaker only).
+        :param times: number of calls that meet it; None means all.
         """
         self.post("faults", operation=operation, kind=kind, times=times, **details)
 
     def clear_faults(self) -> None:
-        """Let no call meet a fault any more; those that hang are answered now."""
+        """Remove all faults. Calls that hang are answered now."""
         self.post("faults/clear")
 
     def profile(self, name: str, **behaviour: Any) -> None:
         """
-        Lay a behaviour over the model or endpoint configuration *name*, in place of the one before; ``"*"``
-        stands for every model that has none of its own.
+        Set the profile of a model or endpoint configuration, instead of its previous one.
 
-        :param behaviour: any of latency_ms (in place of what the model takes), latency_factor,
-            extra_latency_ms, latency_jitter_ms, error_rate, from_minute (minutes since the fleet's first
-            request), never_healthy (for a model), cpu_percent, memory_percent and disk_percent.
+        :param name: name of the model or endpoint configuration; ``"*"`` is every model without a profile of
+            its own.
+        :param behaviour: any of latency_ms (instead of the measured time), latency_factor, extra_latency_ms,
+            latency_jitter_ms, error_rate (0 to 1), from_minute (minutes since the first request to the
+            fleet), never_healthy (for a model), cpu_percent, memory_percent and disk_percent.
         """
         self.post("profiles", region=self.region, name=name, **behaviour)
 
     def clear_profile(self, name: str) -> None:
+        """Remove the profile of a model or endpoint configuration."""
         self.post("profiles/clear", region=self.region, name=name)
 
     def replay(
@@ -116,12 +123,13 @@ class SimulatorClient:
         inference_ids: bool = False,
     ) -> None:
         """
-        Send each of *rows* as a request, over and over, *per_minute* of them in a simulated minute.
+        Send each of *rows* as a request, again and again, instead of the endpoint's previous replay.
 
-        It replaces the endpoint's replay of before; while the endpoint serves nothing, nothing is sent.
+        While the endpoint does not serve, nothing is sent.
 
-        :param shuffle: whether the order of the rows is drawn from the simulator's seed, anew in every round.
-        :param inference_ids: whether each request carries an InferenceId, another one every time.
+        :param per_minute: requests in a simulated minute.
+        :param shuffle: whether each round has a new random order, drawn from the simulator's seed.
+        :param inference_ids: whether each request has an InferenceId of its own.
         """
         texts = [row.decode() if isinstance(row, bytes) else row for row in rows]
         self.post(
@@ -137,7 +145,7 @@ class SimulatorClient:
         )
 
     def stop_replay(self, endpoint_name: str) -> int:
-        """End an endpoint's replay; answers how many requests it sent, 0 when there was none."""
+        """Stop the replay of an endpoint and return the number of its requests, 0 if there was none."""
         return int(self.post("traffic/stop", region=self.region, endpoint_name=endpoint_name)["requests"])
 
     def script_ending(
@@ -149,7 +157,11 @@ class SimulatorClient:
         after_seconds: float = 0,
         endpoint_config_name: str | None = None,
     ) -> None:
-        """End the update in flight, or else the next one, *after_seconds* after its start in *status*."""
+        """
+        Set how the update in flight, or the next one, ends: *after_seconds* after its start, in *status*.
+
+        :param endpoint_config_name: serves afterwards; None means that the old configuration does.
+        """
         self.post(
             "endpoints/script-ending",
             region=self.region,
@@ -170,11 +182,12 @@ class SimulatorClient:
         keep_shadow: bool = False,
     ) -> None:
         """
-        End the inference experiment *name*, there or yet to be created, so long after its creation.
+        Set how an inference experiment ends. It may be created later.
 
         :param status: ``Completed`` or ``Cancelled``.
         :param reason: its StatusReason.
-        :param keep_shadow: whether the endpoint stays as it is then; else the shadow is taken down first.
+        :param after_seconds: simulated seconds since its creation.
+        :param keep_shadow: whether the endpoint stays as it is then. Otherwise the shadow is removed first.
         """
         self.post(
             "experiments/script-ending",
@@ -187,19 +200,19 @@ class SimulatorClient:
         )
 
     def system_update(self, endpoint_name: str, seconds: float) -> None:
-        """Put the endpoint into SystemUpdating for *seconds*."""
+        """Show SystemUpdating for that many simulated seconds."""
         self.post("endpoints/system-update", region=self.region, endpoint_name=endpoint_name, seconds=seconds)
 
     def vanish(self, endpoint_name: str) -> None:
-        """Make the endpoint disappear at once, whatever it is doing."""
+        """Delete the endpoint at once, in any status."""
         self.post("endpoints/vanish", region=self.region, endpoint_name=endpoint_name)
 
     def accepted_updates(self, endpoint_name: str | None = None) -> list[dict[str, Any]]:
         """
-        Every UpdateEndpoint that was accepted so far, oldest first, of one endpoint or of all.
+        Return every UpdateEndpoint that was accepted so far, oldest first, of one endpoint or of all.
 
-        Each has ``endpoint_name``, ``endpoint_config_name``, the names of its ``alarms``, and as datetimes
-        ``accepted_at`` and ``start_time``. Updates by inference experiments are not among them.
+        Each has ``endpoint_name``, ``endpoint_config_name``, names of its ``alarms``, and as datetimes
+        ``accepted_at`` and ``start_time``. Updates by inference experiments are not included.
         """
         answer = self.post("endpoints/updates", region=self.region, endpoint_name=endpoint_name)
         times = ("accepted_at", "start_time")
@@ -209,15 +222,16 @@ class SimulatorClient:
         ]
 
     def alarm_state(self, name: str) -> str | None:
-        """An alarm's state, None when there is no such alarm."""
+        """Return the state of an alarm, or None if it does not exist."""
         state: str | None = self.post("alarms/state", region=self.region, name=name)["state"]
         return state
 
     def post(self, path: str, **arguments: Any) -> dict[str, Any]:
+        """Send a request to the control API and return its JSON response."""
         return self._request("POST", path, json.dumps(arguments).encode())
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        request = urllib.request.Request(  # noqa: S310 - the url is the caller's own
+        request = urllib.request.Request(  # noqa: S310 - the caller chose the URL
             f"{self.url}/_simulator/{path}",
             data=body,
             method=method,

@@ -1,4 +1,4 @@
-"""The control API: what a test or a demo does to the simulated world that AWS offers no call for."""
+"""The control API: what tests and demos change in a simulation, beyond AWS's own API."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from airflow_guardrails.simulator.world import Simulation, World
 
-TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
-OUR_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")
+_TOKEN_HEADER = "X-Simulator-Token"  # noqa: S105 - its name, not a token
+_OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemaker-runtime")
 
 
 class Control:
     """
-    Answers JSON with JSON below ``/_simulator/``, to whoever knows the token.
+    Answers JSON requests below ``/_simulator/`` that have the token.
 
-    A wrong value is a 400 whose ``error`` says what would be right.
+    A wrong value is answered with 400 and an ``error`` that says what is allowed.
     """
 
     def __init__(self, simulation: Simulation, *, token: str) -> None:
@@ -55,12 +55,16 @@ class Control:
         }
 
     def answer(self, environ: WSGIEnvironment, path: str, body: bytes) -> Response:
+        """Return the response to one request; *path* is the path below ``/_simulator/``."""
+        # Constant time, so that the token cannot be guessed character by character.
         if not hmac.compare_digest(environ.get("HTTP_X_SIMULATOR_TOKEN", "").encode(), self._token.encode()):
-            return _json({"error": f"{TOKEN_HEADER} must be the token printed at start"}, status=401)
+            return _json({"error": f"{_TOKEN_HEADER} must be the token printed at start"}, status=401)
         action = self._actions.get((environ["REQUEST_METHOD"], path))
         if action is None:
             known = ", ".join(f"{method} {name}" for method, name in self._actions)
-            return _json({"error": f"no {environ['REQUEST_METHOD']} {path}; there are {known}"}, status=404)
+            return _json(
+                {"error": f"unknown {environ['REQUEST_METHOD']} {path} (known: {known})"}, status=404
+            )
         try:
             with self._simulation.clock.lock:
                 self._simulation.catch_up()
@@ -92,8 +96,8 @@ class Control:
         return {"knobs": asdict(self._simulation.knobs)}
 
     def _add_fault(self, *, operation: str, **details: Any) -> dict[str, Any]:
-        # Only SageMaker always answers in JSON.
-        services = OUR_SERVICES[:1] if details.get("kind") == "alter" else OUR_SERVICES
+        # Changes need a JSON response, which only SageMaker always sends.
+        services = _OWN_SERVICES[:1] if details.get("kind") == "alter" else _OWN_SERVICES
         if not any(operation in get_service_model(service).operation_names for service in services):
             raise ValueError(f"operation must be one of {', '.join(services)} (got {operation!r})")
         self._simulation.faults.add(Fault(operation=operation, **details))
@@ -104,7 +108,7 @@ class Control:
         return {}
 
     def _set_profile(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:
-        self._world(region).profiles.lay_over(name, Profile(**details))
+        self._world(region).profiles.add(name, Profile(**details))
         return {}
 
     def _clear_profile(self, *, region: str, name: str) -> dict[str, Any]:
@@ -162,8 +166,8 @@ def _not_negative(name: str, value: Any) -> float:
 
 
 def _json(answer: Any, *, status: int = 200) -> Response:
-    return Response(json.dumps(answer, default=_plain), status=status, content_type="application/json")
+    return Response(json.dumps(answer, default=_to_json), status=status, content_type="application/json")
 
 
-def _plain(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

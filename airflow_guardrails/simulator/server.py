@@ -1,4 +1,4 @@
-"""Serving a simulation on a local port, in threads of this process."""
+"""The HTTP server of a simulation, on a local port, in threads of this process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from werkzeug.wsgi import get_input_stream
 from airflow_guardrails.simulator.client import SimulatorClient
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
-from airflow_guardrails.simulator.wire.altering import altered
+from airflow_guardrails.simulator.wire.altering import alter_response
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
@@ -46,21 +46,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CONTROL_PREFIX = "/_simulator/"
-OURS = ("sagemaker", "cloudwatch", "sagemakerruntime")
-# A long poll waits for what others do, so it must not hold the lock; what it touches is moto's alone.
-_WAITING = frozenset({"ReceiveMessage"})
+_CONTROL_PREFIX = "/_simulator/"
+_OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemakerruntime")
+# A long poll waits for other requests, so it must not hold the lock. It reads only moto's state.
+_LONG_POLLS = frozenset({"ReceiveMessage"})
 _CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
-class Application:
+class _Application:
     """
-    Everything below one port.
+    The WSGI application: AWS's services and the control API.
 
-    One request at a time: the world has one lock, and a request first brings a running clock up to date. Only
-    those that wait for what others do are answered beside it.
+    Requests are handled one at a time, under the lock of the clock. Each request first brings a running clock
+    up to date. Only long polls are handled beside other requests.
     """
 
     def __init__(self, simulation: Simulation, *, token: str, port: Callable[[], int]) -> None:
@@ -75,47 +75,48 @@ class Application:
         return self._answer(environ)(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
-        refusal = why_refused(environ, port=self._port())
+        refusal = _refusal_reason(environ, port=self._port())
         if refusal:
             return Response(f"{refusal}\n", status=403, content_type="text/plain")
         body = _read_body(environ)
         path = environ["PATH_INFO"]
-        if path.startswith(CONTROL_PREFIX):
-            return self._control.answer(environ, path.removeprefix(CONTROL_PREFIX), body)
+        if path.startswith(_CONTROL_PREFIX):
+            return self._control.answer(environ, path.removeprefix(_CONTROL_PREFIX), body)
         if path.startswith("/moto-api"):
-            # moto's own control API knows no token, and resets everything.
+            # moto's own control API needs no token, and can reset everything.
             return Response("Not found\n", status=404, content_type="text/plain")
-        return self._answer_as_aws(environ, operation_of(environ, body))
+        return self._answer_as_aws(environ, _operation_of(environ, body))
 
     def _answer_as_aws(self, environ: WSGIEnvironment, operation: str) -> Response:
         with self.simulation.clock.lock:
             self.simulation.calls[operation] += 1
             fault = self.simulation.faults.draw(operation)
         environ[FAULT] = fault
+        # Wait without the lock, so that other requests continue.
         if fault and fault.kind == "hang":
             fault.hang()
-        with nullcontext() if operation in _WAITING else self.simulation.clock.lock:
+        with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = self._carry_out(environ)
+            response = self._call_aws(environ)
         if fault and fault.changes:
-            response = altered(response, fault.changes)
+            response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
-        return _without_foreign_headers(response)
+        return _without_moto_headers(response)
 
-    def _carry_out(self, environ: WSGIEnvironment) -> Response:
+    def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
             return Response(f"{error}\n", status=501, content_type="text/plain")
         except Exception:
-            log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            log.exception("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             text = "InternalFailure: see the simulator's log\n"
             return Response(text, status=500, content_type="text/plain")
         return Response(app_iter, status=status, headers=headers)
 
     def _backend_app(self, service: Any) -> Flask:
-        if service not in OURS:
+        if service not in _OWN_SERVICES:
             moto_app: Flask = create_backend_app(service)
             return moto_app
         app = Flask("airflow_guardrails.simulator", static_folder=None)
@@ -128,19 +129,20 @@ class Application:
 
 
 class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto has no types for mypy here
-    """Finds out once whose a host is: moto lists its own folder for it, at every request twice."""
+    """Caches the service of each host. moto would search its folders twice for each request."""
 
     def __init__(self, create_app: Callable[[Any], Flask]) -> None:
         super().__init__(create_app)
         self.get_backend_for_host = cache(super().get_backend_for_host)
 
 
-def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:
+def _refusal_reason(environ: WSGIEnvironment, *, port: int) -> str | None:
     """
-    Why a request may not be answered, or None.
+    Return why a request is refused, or None.
 
-    A web page open in a browser on this machine can reach the port, by its own name rebound to 127.0.0.1 or
-    as a cross-site request; boto3, aiobotocore and the AWS CLI send neither a foreign Host nor an Origin.
+    A web page in a browser on this machine can reach the port, through a host name that is rebound to
+    127.0.0.1 or as a cross-site request. boto3, aiobotocore and the AWS CLI send neither a foreign Host nor
+    an Origin.
     """
     host = environ.get("HTTP_HOST", "")
     own = (f"127.0.0.1:{port}", f"localhost:{port}")
@@ -150,12 +152,15 @@ def why_refused(environ: WSGIEnvironment, *, port: int) -> str | None:
     if origin is not None and origin not in {f"http://{name}" for name in own}:
         return f"Origin must be this server's own, or absent (got {origin!r})"
     if environ.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}:
-        return "requests of other web sites are not answered"
+        return "requests from other web sites are refused"
     return None
 
 
-def operation_of(environ: WSGIEnvironment, body: bytes) -> str:
-    """The called operation's name in the protocols of our services; any other call's method and path."""
+def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
+    """
+    Return the name of the called operation, in the protocols of the simulated services; for others, method
+    and path.
+    """
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         return target.rpartition(".")[2]
@@ -169,7 +174,7 @@ def operation_of(environ: WSGIEnvironment, body: bytes) -> str:
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes:
-    # Read before the lock is taken: a slow client must not stop the world.
+    # Read the body before taking the lock: a slow client must not block the others.
     body = get_input_stream(environ, max_content_length=None).read()
     environ["wsgi.input"] = BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
@@ -183,8 +188,8 @@ def _drop_connection(environ: WSGIEnvironment) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def _without_foreign_headers(response: Response) -> Response:
-    # The server adds one Date, of simulated time; moto allows every web page to read, and we none.
+def _without_moto_headers(response: Response) -> Response:
+    # The server adds a Date with simulated time. moto's CORS headers would let any web page read responses.
     for name in list(response.headers.keys()):
         if name.lower() in {"date", "server"} or name.lower().startswith("access-control-"):
             response.headers.remove(name)
@@ -195,10 +200,10 @@ _TICK_SECONDS = 0.05
 
 
 class RunningSimulator:
-    """A simulation served at :attr:`url` until :meth:`stop`, or the end of the ``with`` block."""
+    """A simulation that is served at :attr:`url` until :meth:`stop` or the end of the ``with`` block."""
 
     def __init__(
-        self, simulation: Simulation, server: BaseWSGIServer, application: Application, token: str
+        self, simulation: Simulation, server: BaseWSGIServer, application: _Application, token: str
     ) -> None:
         self.simulation = simulation
         self.token = token
@@ -210,7 +215,7 @@ class RunningSimulator:
             Thread(
                 target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True
             ),
-            Thread(target=self._keep_time, name="simulator-clock", daemon=True),
+            Thread(target=self._run_clock, name="simulator-clock", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -222,7 +227,7 @@ class RunningSimulator:
         self.stop()
 
     def stop(self) -> None:
-        """Close the port and end every model process; calling it twice is harmless."""
+        """Close the port and end every model process. It may be called twice."""
         if self._application.stopping.is_set():
             return
         self._application.stopping.set()
@@ -234,26 +239,27 @@ class RunningSimulator:
             thread.join()
         self.simulation.close()
 
-    def _keep_time(self) -> None:
-        # Timers must run although nobody asks: traffic flows and alarms are judged without any request.
+    def _run_clock(self) -> None:
+        # Timers must also run without requests: traffic and alarms do not depend on them.
         while not self._application.stopping.wait(_TICK_SECONDS):
             self.simulation.catch_up()
 
 
 def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) -> RunningSimulator:
     """
-    Serve *simulation* on 127.0.0.1, on a free port unless one is given.
+    Serve *simulation* on 127.0.0.1, on a free port if *port* is 0.
 
-    moto keeps its state per process, so serving begins with emptying it, and a process serves one simulation
+    moto keeps its state per process. So serving first resets that state, and a process serves one simulation
     at a time.
 
-    :raises OSError: when the port is taken.
+    :param token: token of the control API; None makes a random one.
+    :raises OSError: if the port is taken.
     """
     BackendDict.reset()
     token = token or secrets.token_urlsafe(24)
-    application = Application(simulation, token=token, port=lambda: server.port)
+    application = _Application(simulation, token=token, port=lambda: server.port)
     with socket.create_server(("127.0.0.1", port), backlog=128) as listening:
-        # Given a socket instead of a port, werkzeug does not exit the process when the port is taken.
+        # With a socket instead of a port, werkzeug does not exit the process if the port is taken.
         server = make_server(
             "127.0.0.1",
             port,
@@ -273,13 +279,13 @@ def _handler_of(simulation: Simulation) -> type[MotoRequestHandler]:
             return http_date(timestamp if timestamp is not None else simulation.clock.now())
 
         def send_header(self, keyword: str, value: str) -> None:
-            # A request that cannot be read is answered before there is an environ.
+            # An unreadable request is answered before there is an environ.
             fault: Fault | None = getattr(self, "environ", {}).get(FAULT)
             values = fault.dates(value) if fault and keyword == "Date" else [value]
             for each in values:
                 super().send_header(keyword, each)
 
         def log_request(self, *_: Any) -> None:
-            """Say nothing: a demo polls every second."""
+            """Do not log requests: a demo polls every second."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""One simulated AWS account: a clock, and a world of its own for every region."""
+"""One simulated AWS account: one clock, and a separate world for each region."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.event_bus import EventBus, NoEventBus
 from airflow_guardrails.simulator.engine.faults import Faults
 from airflow_guardrails.simulator.engine.knobs import Knobs
-from airflow_guardrails.simulator.sagemaker.events import Announcements
+from airflow_guardrails.simulator.sagemaker.events import EndpointEvents
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.serving.containers import Containers
 from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
@@ -28,7 +28,7 @@ ACCOUNT_ID = "123456789012"
 
 
 class World:
-    """Everything of one region."""
+    """All services of one region."""
 
     def __init__(self, simulation: Simulation, region: str) -> None:
         self.region = region
@@ -63,14 +63,15 @@ class World:
             knobs=self.knobs,
             alarms=self.alarms,
             containers=self.containers,
-            announcements=Announcements(
+            events=EndpointEvents(
                 region=region,
                 clock=self.clock,
                 knobs=self.knobs,
                 rng=simulation.rng(f"events {region}"),
+                # A server sets the event bus later.
                 bus=lambda: simulation.event_bus,
             ),
-            captured=files,
+            pending_captures=files,
             rng=simulation.rng(f"sagemaker {region}"),
             experiments_rng=simulation.rng(f"experiments {region}"),
         )
@@ -96,13 +97,12 @@ class World:
 
 class Simulation:
     """
-    What a server serves.
+    A simulated AWS account. A server that serves it sets :attr:`event_bus`; without a server there are no
+    events.
 
-    :param clock: manual unless it was given a speed.
-    :param knobs: what nobody knows about AWS; the default of each is in its own words there.
-    :param seed: everything random is drawn from it.
-
-    Whoever serves it gives it an :attr:`event_bus`; until then, no event is ever made.
+    :param clock: by default a clock that only :meth:`Clock.advance` moves.
+    :param knobs: see ``engine.knobs``.
+    :param seed: seed of all random numbers.
     """
 
     def __init__(self, *, clock: Clock | None = None, knobs: Knobs | None = None, seed: int = 0) -> None:
@@ -115,23 +115,27 @@ class Simulation:
         self.worlds: dict[str, World] = {}
 
     def rng(self, purpose: str) -> random.Random:
-        """A source of chance for one purpose, so that drawing for one does not change another's draws."""
+        """Return random numbers for one purpose, so that draws for one do not change those for another."""
         return random.Random(f"{purpose} {self.seed}")  # noqa: S311 - not for secrets
 
     def world(self, region: str) -> World:
+        """Return a region, which is created when it is first used."""
         if region not in self.worlds:
             self.worlds[region] = World(self, region)
         return self.worlds[region]
 
     def catch_up(self) -> None:
-        """Move a running clock to where the wall clock says it is; a timer that fails is logged and gone."""
+        """
+        Move a running clock forward by the real time that has passed. A timer that fails is logged and
+        dropped.
+        """
         try:
             self.clock.catch_up()
         except Exception:
-            log.exception("something due at %s failed", self.clock.now())
+            log.exception("A timer at %s failed", self.clock.now())
 
     def close(self) -> None:
-        """End every model process; the simulation is of no use afterwards."""
+        """End every model process. The simulation cannot be used afterwards."""
         with self.clock.lock:
             for world in self.worlds.values():
                 world.containers.close()

@@ -1,4 +1,4 @@
-"""The demo asks Airflow's REST API as a client who knows that the server is busy."""
+"""The demo's client of Airflow's REST API, which repeats requests when the server is busy."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from airflow_guardrails.demo.processes import Processes
 
 @pytest.fixture
 def server(monkeypatch):
-    """An API server that answers what *script* holds, in turn: a status and a body for each request."""
-    monkeypatch.setattr(airflow, "PAUSES", (0, 0, 0))
+    """An API server that answers with the status and body in *script*, one for each request."""
+    monkeypatch.setattr(airflow, "_PAUSES", (0, 0, 0))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
     server.script, server.asked = [], []
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -55,26 +55,26 @@ class Scripted(BaseHTTPRequestHandler):
 TASKS = {"task_instances": [{"task_id": "train", "state": "success"}]}
 
 
-def test_a_token_is_fetched_when_it_is_asked_for_and_kept(server, client):
+def test_a_token_is_fetched_when_needed_and_reused(server, client):
     server.script += [(401, {}), (200, {"access_token": "abc"}), (200, TASKS), (200, TASKS)]
     assert client.task_states("d", "r") == client.task_states("d", "r") == {"train": "success"}
     assert [path for path, _ in server.asked].count("/auth/token") == 1
     assert server.asked[-1][1] == "Bearer abc"
 
 
-def test_a_server_error_is_asked_again(server, client):
+def test_a_request_is_repeated_after_a_server_error(server, client):
     server.script += [(500, {}), (503, {}), (200, TASKS)]
     assert client.task_states("d", "r") == {"train": "success"}
 
 
-def test_a_server_that_stays_broken_is_given_up(server, client):
+def test_after_several_server_errors_the_error_is_raised(server, client):
     server.script += [(500, {})] * 4
     with pytest.raises(urllib.error.HTTPError):
         client.task_states("d", "r")
     assert server.script == []
 
 
-def test_an_xcom_that_is_not_there_is_none_at_once(server, client):
+def test_a_missing_xcom_is_none_without_retries(server, client):
     server.script += [(404, {})]
     assert client.xcom("d", "r", "t", "rollout_report") is None
 

@@ -1,4 +1,4 @@
-"""Whatever the demo starts ends with it, however it ends."""
+"""All processes of the demo end with it, also if it is killed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.reaper import members
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-# Deaf to SIGTERM, with a child of its own.
+# It ignores SIGTERM and has a child.
 STUBBORN = [
     sys.executable,
     "-c",
@@ -45,7 +45,7 @@ def test_leaving_the_block_ends_everything(tmp_path):
     assert members(sessions) == []
 
 
-def test_what_ignores_the_request_to_end_is_killed_with_its_children(tmp_path):
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(tmp_path):
     log = tmp_path / "logs" / "stubborn.log"
     with Processes(tmp_path / "logs", dict(os.environ)) as running:
         running.start("stubborn", STUBBORN)
@@ -81,7 +81,7 @@ def test_killing_the_demo_leaves_nothing_behind(tmp_path):
     child.wait(timeout=60)
 
 
-def test_a_program_that_ends_too_early_is_named_with_its_last_lines(processes):
+def test_the_error_names_a_program_that_ended_and_shows_its_last_lines(processes):
     processes.start("scheduler", [sys.executable, "-c", "print('no such database'); raise SystemExit(3)"])
     os.waitid(os.P_PID, processes.pids[0], os.WEXITED | os.WNOWAIT)
     with pytest.raises(
@@ -100,7 +100,7 @@ def test_a_step_that_takes_too_long_stops_the_demo(processes):
         processes.run("migrate", SLEEP, env={}, timeout=0.1)
 
 
-def test_what_is_killed_dies_with_its_children_and_is_no_longer_missed(tmp_path, processes):
+def test_a_killed_process_dies_with_its_children_and_may_be_started_again(tmp_path, processes):
     processes.start("stubborn", STUBBORN)
     sessions = set(processes.pids)
     while "ready" not in (tmp_path / "logs" / "stubborn.log").read_text():

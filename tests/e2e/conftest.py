@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.demo.processes import Processes
-from airflow_guardrails.demo.production import sheltered
+from airflow_guardrails.demo.production import isolated_environment
 from tests.support.postgresql import start, why_not
 
 MISSING = pytest.StashKey[str]()
@@ -17,7 +17,7 @@ MISSING = pytest.StashKey[str]()
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("logs"), sheltered()) as processes:
+    with Processes(tmp_path_factory.mktemp("logs"), isolated_environment()) as processes:
         yield processes
 
 

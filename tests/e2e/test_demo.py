@@ -1,4 +1,4 @@
-"""The demo itself, by its command: the example DAGs in a real Airflow, judged by what it wrote down."""
+"""The demo itself, by its command: the example DAGs in a real Airflow, checked by the results it writes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LIMIT_SECONDS = 600
 
 
 @pytest.fixture(scope="module")
-def ending(tmp_path_factory):
-    """What the demo says became of its five runs; it failing is a failure with its whole output."""
+def results(tmp_path_factory):
+    """The results of the demo's five runs. If the demo fails, its output is shown."""
     folder = tmp_path_factory.mktemp("demo")
     summary = folder / "summary.json"
     options = ["--home", str(folder / "home"), "--summary", str(summary)]
-    said = folder / "said.txt"
-    with said.open("w") as output:
+    log = folder / "log.txt"
+    with log.open("w") as output:
         demo = subprocess.Popen(
             [sys.executable, "-m", "airflow_guardrails.demo", *options], stdout=output, stderr=output
         )
@@ -31,12 +31,12 @@ def ending(tmp_path_factory):
         except subprocess.TimeoutExpired:
             demo.terminate()
             code = demo.wait()
-    assert code == 0, said.read_text()
+    assert code == 0, log.read_text()
     return json.loads(summary.read_text())
 
 
-def test_the_good_model_takes_over_in_stages(ending):
-    good = ending["good"]
+def test_the_good_model_takes_over_in_stages(results):
+    good = results["good"]
     assert good["state"] == "success"
     assert set(good["tasks"].values()) == {"success"}
     assert good["verdict"]["label"] == "Pass"
@@ -50,8 +50,8 @@ def test_the_good_model_takes_over_in_stages(ending):
     assert good["failed_requests"] == 0
 
 
-def test_the_bad_model_is_rolled_back_and_its_run_fails_at_that_task_and_says_why(ending):
-    bad = ending["bad"]
+def test_the_bad_model_is_rolled_back_and_its_run_fails_at_that_task_and_says_why(results):
+    bad = results["bad"]
     assert bad["state"] == "failed"
     assert [task for task, state in bad["tasks"].items() if state != "success"] == ["guarded_update"]
     assert bad["report"]["outcome"] == "RolledBack"
@@ -62,8 +62,8 @@ def test_the_bad_model_is_rolled_back_and_its_run_fails_at_that_task_and_says_wh
     assert 0 < bad["failed_requests"] < bad["requests"]
 
 
-def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(ending):
-    wrong = ending["wrong"]
+def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(results):
+    wrong = results["wrong"]
     assert wrong["state"] == "failed"
     assert [task for task, state in wrong["tasks"].items() if state == "failed"] == [
         "guarded_deployment.judge"
@@ -77,36 +77,36 @@ def test_the_wrong_model_is_stopped_by_the_judge_before_any_client_sees_it(endin
     assert (wrong["requests"], wrong["client_errors"]) == (0, 0)
 
 
-def test_the_slow_model_is_undone_by_comparison_alone(ending):
-    report = ending["slow"]["report"]
+def test_the_slow_model_is_rolled_back_by_the_comparison(results):
+    report = results["slow"]["report"]
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert report["analysis"]["label"] == "Fail"
     assert report["analysis"]["acted"] is True
-    assert ending["slow"]["error"].startswith("EndpointRolledBack: ")
-    assert "ModelLatency" in ending["slow"]["error"]
-    assert ending["slow"]["failed_requests"] == 0
+    assert results["slow"]["error"].startswith("EndpointRolledBack: ")
+    assert "ModelLatency" in results["slow"]["error"]
+    assert results["slow"]["failed_requests"] == 0
 
 
-def test_an_equal_model_passes_the_comparison(ending):
-    assert ending["good"]["report"]["analysis"]["label"] == "Pass"
-    assert ending["good"]["report"]["analysis"]["acted"] is False
+def test_an_equal_model_passes_the_comparison(results):
+    assert results["good"]["report"]["analysis"]["label"] == "Pass"
+    assert results["good"]["report"]["analysis"]["acted"] is False
 
 
-def test_a_model_that_nobody_asked_is_not_brought_in(ending):
-    report = ending["unasked"]["report"]
+def test_a_model_without_traffic_is_rolled_back(results):
+    report = results["no_traffic"]["report"]
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert report["analysis"]["label"] == "Inconclusive"
-    assert report["serving_endpoint_config_name"] == ending["good"]["report"]["endpoint_config_name"]
+    assert report["serving_endpoint_config_name"] == results["good"]["report"]["endpoint_config_name"]
 
 
-def test_the_endpoint_still_answers_with_the_good_model_afterwards(ending):
-    assert ending["unasked"]["serving"] == ending["good"]["report"]["endpoint_config_name"]
-    assert ending["answers"]["rows"] > 0
-    assert ending["answers"]["as_old_model"] == ending["answers"]["rows"]
-    assert ending["answers"]["as_new_model"] == 0
-    assert ending["answers"]["to_incomplete_row"] in ("0", "1")
+def test_the_endpoint_still_answers_with_the_good_model_afterwards(results):
+    assert results["no_traffic"]["serving"] == results["good"]["report"]["endpoint_config_name"]
+    assert results["answers"]["rows"] > 0
+    assert results["answers"]["like_old_model"] == results["answers"]["rows"]
+    assert results["answers"]["like_new_model"] == 0
+    assert results["answers"]["on_incomplete_row"] in ("0", "1")
 
 
-def test_nothing_is_left_running(ending):
-    assert len(ending["sessions"]) == 5
-    assert members(set(ending["sessions"])) == []
+def test_nothing_is_left_running(results):
+    assert len(results["sessions"]) == 5
+    assert members(set(results["sessions"])) == []

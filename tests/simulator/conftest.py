@@ -1,4 +1,4 @@
-"""The simulator with a manual clock, and boto3 clients whose answers are held against botocore's model."""
+"""The simulator with a clock that tests advance, and boto3 clients that check the shape of responses."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def aws(simulator, aws_at):
     """
     ``aws("sagemaker")`` is a boto3 client that never retries and checks answers against their shape.
 
-    Where moto itself strays from a shape, ``checked=False`` lets it.
+    ``checked=False`` turns the check off, where moto's responses do not match their shape.
     """
     return partial(aws_at, simulator.url)
 
 
 @pytest.fixture
 def aws_at():
-    """What ``aws`` is, for a simulator at any url."""
+    """Like ``aws``, for a simulator at any URL."""
 
     def client(url: str, service: str, *, region: str = "us-east-1", checked: bool = True):
         made = new_client(url, service, region=region, connect_timeout=5, read_timeout=60)

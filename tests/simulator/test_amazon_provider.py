@@ -1,4 +1,4 @@
-"""What others wrote for SageMaker runs against the simulator unchanged: waiters, operators, a sensor."""
+"""botocore's waiters, and the amazon provider's operators and sensor, run against the simulator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAST = {"aws_conn_id": "aws_simulator", "check_interval": 0}
 
 @pytest.fixture
 def fast(simulator, monkeypatch):
-    """The simulator, an hour in two wall seconds, behind an Airflow connection."""
+    """The simulator behind an Airflow connection; a simulated hour takes two seconds."""
     simulator.client.set_speed(1800)
     connection = {
         "conn_type": "aws",
@@ -39,7 +39,7 @@ def fast(simulator, monkeypatch):
 
 @pytest.fixture
 def deployed(fast):
-    """``churn`` on ``blue``, with ``green`` waiting, made by the amazon provider's operators."""
+    """``churn`` on ``blue``, and a configuration ``green``, created by the amazon provider's operators."""
     SageMakerModelOperator(task_id="model", config=dict(MODEL), aws_conn_id="aws_simulator").execute({})
     for name in ("blue", "green"):
         SageMakerEndpointConfigOperator(

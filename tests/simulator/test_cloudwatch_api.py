@@ -1,4 +1,4 @@
-"""CloudWatch as boto3 and aiobotocore see it: fact sheet 11, lines 41 and 42 (metrics), 43 to 45 (alarms)."""
+"""CloudWatch through boto3 and aiobotocore: metrics and alarms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metric store and its statistics, by plain calls."""
+"""The metric store and its statistics."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_minute_takes_as_much_work_to_record_and_to_read_after_hours_as_at_the
 
 
 def lines_of(work):
-    """Count the lines that Python runs to do it: no clock, so the same on every machine."""
+    """Count executed lines of Python instead of time: the count is the same on every machine."""
     count = 0
 
     def trace(frame, event, argument):

@@ -1,4 +1,4 @@
-"""Captured requests and answers, of production variants and of shadows."""
+"""Record captured requests and responses, of production variants and of shadows."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _OF_SHADOW = "ShadowExperiment"
 
 class Captures:
     """
-    Turns what was answered into records, and hands them to *files*.
+    Turns requests and responses into records, and passes them to *files*.
 
-    Chance has another source for shadows: what is recorded of production is the same with and without one.
+    Shadows draw from their own random numbers, so that a shadow does not change what is recorded of
+    production.
     """
 
     def __init__(
@@ -43,32 +44,33 @@ class Captures:
     def record(
         self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
     ) -> None:
-        """Record what *fleet* answered with success, as *rules* say."""
+        """Record the successful responses of *fleet*, once for each rule."""
         if not rules:
             return
         exchanges = list(self._exchanges(fleet, batch, answers))
-        chance = self._shadow_rng if fleet.shadow else self._rng
+        rng = self._shadow_rng if fleet.shadow else self._rng
         for rule in rules:
-            lines = [line(rule, one) for one in exchanges if _happens(chance, rule.sampling)]
+            lines = [line(rule, exchange) for exchange in exchanges if _is_drawn(rng, rule.sampling)]
             if lines:
                 folder = Folder(rule.destination, fleet.endpoint_name, fleet.variant_name, rule.experiment)
                 self._files.add(folder, lines)
 
     def _exchanges(self, fleet: Fleet, batch: Batch, answers: Sequence[Answer]) -> Iterator[Exchange]:
+        # Whether a shadow's record shares the eventId of production's is not documented.
         own_event = fleet.shadow and self._knobs.capture_event_id == "own"
         source = _OF_SHADOW if fleet.shadow and self._knobs.capture_invocation_source else None
-        for asked, answer in zip(batch.asked, answers, strict=True):
+        for request, answer in zip(batch.requests, answers, strict=True):
             if answer.status == _OK:
                 yield Exchange(
-                    asked=asked,
+                    request=request,
                     answer=answer,
                     content_type=batch.content_type,
-                    event=self._shadow_rng.getrandbits(128) if own_event else asked.event,
+                    event=self._shadow_rng.getrandbits(128) if own_event else request.event,
                     source=source,
                     at=self._clock.now(),
                 )
 
 
-def _happens(chance: random.Random, probability: float) -> bool:
-    # What is certain draws nothing, and so changes no other draw.
-    return probability >= 1 or (probability > 0 and chance.random() < probability)
+def _is_drawn(rng: random.Random, probability: float) -> bool:
+    # A certain result draws no random number, so it does not change later draws.
+    return probability >= 1 or (probability > 0 and rng.random() < probability)

@@ -1,5 +1,5 @@
 """
-A captured request as a line of JSON.
+One captured request as a line of JSON.
 
 Source: SageMaker developer guide, "Capture data from real-time endpoint".
 """
@@ -17,20 +17,20 @@ from airflow_guardrails.simulator.sagemaker.capture_rules import BASE64, Capture
 from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.traffic import InvocationRequest
 
-EVENT_VERSION = "0"
+_EVENT_VERSION = "0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """
-    A request and its answer.
+    A request and its response.
 
-    :param content_type: the request's own.
-    :param event: 128 bits, which become the eventId.
+    :param content_type: of the request.
+    :param event: 128 bits that become the eventId.
     :param source: the invocationSource; None leaves it out.
     """
 
-    asked: InvocationRequest
+    request: InvocationRequest
     answer: Answer
     content_type: str
     event: int
@@ -39,33 +39,34 @@ class Exchange:
 
 
 def line(rule: CaptureRule, exchange: Exchange) -> str:
-    """The record of *exchange*, of which *rule* may leave out a side."""
+    """Return the record of *exchange* with the sides that *rule* captures."""
     data = {}
-    asked, answer = exchange.asked, exchange.answer
+    request, answer = exchange.request, exchange.answer
     if rule.input:
-        data["endpointInput"] = _side(rule, "INPUT", asked.body, exchange.content_type)
+        data["endpointInput"] = _side(rule, "INPUT", request.body, exchange.content_type)
     if rule.output:
         data["endpointOutput"] = _side(rule, "OUTPUT", answer.body, answer.content_type)
     metadata = {
         "eventId": uuid(exchange.event),
-        "inferenceId": asked.inference_id,
+        "inferenceId": request.inference_id,
         "invocationSource": exchange.source,
         "inferenceTime": exchange.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     record = {
         "captureData": data,
         "eventMetadata": {key: value for key, value in metadata.items() if value is not None},
-        "eventVersion": EVENT_VERSION,
+        "eventVersion": _EVENT_VERSION,
     }
     return json.dumps(record, separators=(",", ":"))
 
 
 def uuid(bits: int) -> str:
-    """A version 4 UUID of 128 random bits."""
+    """Return a version 4 UUID of 128 random bits."""
     return str(UUID(int=bits, version=4))
 
 
 def _side(rule: CaptureRule, mode: str, body: bytes, content_type: str) -> dict[str, Any]:
     encoding = rule.encodings.of(content_type)
+    # AWS records base64 for content types that are not listed as CSV or JSON.
     text = base64.b64encode(body).decode() if encoding == BASE64 else body.decode(errors="replace")
     return {"observedContentType": content_type, "mode": mode, "data": text, "encoding": encoding}

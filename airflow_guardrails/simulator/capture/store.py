@@ -1,4 +1,4 @@
-"""Captured files, written to moto's S3 in this process."""
+"""Write captured files to moto's S3 in this process."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ log = logging.getLogger(__name__)
 
 class CaptureStore:
     """
-    What cannot be stored is lost, and said once in the log: traffic goes on.
+    Stores captured files. Their time of modification is simulated.
 
-    Objects carry the simulated time at which they are stored.
+    A file that cannot be stored is lost; the log says so once for each destination, and traffic continues.
     """
 
     def __init__(self, *, account_id: str, region: str, clock: Clock) -> None:
         self._account_id = account_id
         self._partition = get_partition(region)
         self._clock = clock
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def put(self, destination: str, key: str, content: bytes) -> None:
+        """Store *content* under *key* below *destination*, an ``s3://`` URL."""
         parts = urlsplit(destination)
         if parts.scheme != "s3":
-            self._complain(destination, "it must be s3://bucket/prefix")
+            self._warn_once(destination, "the destination must be s3://bucket/prefix")
             return
         whole_key = f"{parts.path.strip('/')}/{key}".lstrip("/")
         try:
             stored = self._s3.put_object(parts.netloc, whole_key, content)
         except S3ClientError as error:
-            self._complain(destination, error.message)
+            self._warn_once(destination, error.message)
         else:
             stored.last_modified = self._clock.now().astimezone(timezone.utc).replace(tzinfo=None)
 
@@ -45,7 +46,7 @@ class CaptureStore:
     def _s3(self) -> S3Backend:
         return s3_backends[self._account_id][self._partition]
 
-    def _complain(self, destination: str, reason: str) -> None:
-        if destination not in self._said:
-            self._said.add(destination)
-            log.warning("what is captured for %s is lost: %s", destination, reason)
+    def _warn_once(self, destination: str, reason: str) -> None:
+        if destination not in self._logged:
+            self._logged.add(destination)
+            log.warning("Captured records for %s are lost: %s", destination, reason)

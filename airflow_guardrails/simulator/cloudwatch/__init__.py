@@ -1,0 +1,5 @@
+"""
+Metrics, alarms, their evaluation and their history.
+
+Which metrics SageMaker publishes does not belong here, see ``serving``.
+"""

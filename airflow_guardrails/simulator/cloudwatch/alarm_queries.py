@@ -9,10 +9,10 @@ from airflow_guardrails.simulator.cloudwatch.alarms import COMPOSITE_ALARM, METR
 from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
 from airflow_guardrails.simulator.cloudwatch.history import HistoryItem
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
-from airflow_guardrails.simulator.cloudwatch.publishing import moment
-from airflow_guardrails.simulator.cloudwatch.queries import answer, page
+from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
+from airflow_guardrails.simulator.cloudwatch.queries import page, without_none
 
-# Without AlarmTypes only metric alarms are described: API reference of DescribeAlarms.
+# API reference of DescribeAlarms: without AlarmTypes, only metric alarms are returned.
 _DEFAULT_TYPES = (METRIC_ALARM,)
 _PAGE, _NAMES = 100, 100
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
@@ -20,31 +20,32 @@ _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
 
 def describe_alarms(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Answer one page of alarms by name; up to 100 names, or a prefix.
+    Return one page of alarms, sorted by name.
 
-    :raises ValidationError: for names and prefix together, and for looking along a composite's family, which
-        is not simulated.
+    :raises ValidationError: for names together with a prefix, and for queries by parent or child alarm, which
+        are not simulated.
     """
     _check(request)
     types = _types(request)
     found = [alarm for alarm in alarms.all() if alarm.type in types and _matches(alarm, request)]
     shown, token = page(found, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
-    return answer(
+    return without_none(
         {
-            "MetricAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == METRIC_ALARM],
-            "CompositeAlarms": [describe(alarms, alarm) for alarm in shown if alarm.type == COMPOSITE_ALARM],
+            "MetricAlarms": [_describe(alarms, alarm) for alarm in shown if alarm.type == METRIC_ALARM],
+            "CompositeAlarms": [_describe(alarms, alarm) for alarm in shown if alarm.type == COMPOSITE_ALARM],
             "NextToken": token,
         }
     )
 
 
 def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Carry out DescribeAlarmsForMetric."""
     dimensions = {each["Name"]: each["Value"] for each in request.get("Dimensions") or ()}
     metric = Metric.of(request["Namespace"], request["MetricName"], dimensions)
     statistic = request.get("Statistic") or request.get("ExtendedStatistic")
     return {
         "MetricAlarms": [
-            describe(alarms, alarm)
+            _describe(alarms, alarm)
             for alarm in alarms.all()
             if alarm.spec
             and alarm.spec.metric == metric
@@ -56,31 +57,33 @@ def describe_alarms_for_metric(alarms: Alarms, request: Mapping[str, Any]) -> di
 
 
 def describe_alarm_history(alarms: Alarms, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer newest first unless ScanBy says otherwise, metric alarms only unless AlarmTypes says so."""
+    """
+    Return one page of history items: newest first and metric alarms only, unless the request says otherwise.
+    """
     items = alarms.history.find(
         name=request.get("AlarmName"),
         alarm_types=_types(request),
         item_type=request.get("HistoryItemType"),
-        start=moment(request["StartDate"]) if request.get("StartDate") else None,
-        end=moment(request["EndDate"]) if request.get("EndDate") else None,
+        start=with_zone(request["StartDate"]) if request.get("StartDate") else None,
+        end=with_zone(request["EndDate"]) if request.get("EndDate") else None,
     )
     if request.get("ScanBy") != "TimestampAscending":
         items.reverse()
     shown, token = page(items, request.get("NextToken"), request.get("MaxRecords") or _PAGE)
-    return answer({"AlarmHistoryItems": [_history_item(item) for item in shown], "NextToken": token})
+    return without_none({"AlarmHistoryItems": [_history_item(item) for item in shown], "NextToken": token})
 
 
-def describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
-    """Return an alarm as DescribeAlarms shows it: as it was given, where it stands and since when."""
+def _describe(alarms: Alarms, alarm: Alarm) -> dict[str, Any]:
+    """Return an alarm as DescribeAlarms shows it."""
     return {
         **{field: [] for field in _ACTIONS},
         **({"Dimensions": []} if alarm.config.get("MetricName") else {}),
         **alarm.config,
         "AlarmArn": alarms.arn(alarm.name),
         "AlarmConfigurationUpdatedTimestamp": alarm.configured,
-        "StateValue": alarm.standing.value.value,
-        "StateReason": alarm.standing.reason,
-        **({"StateReasonData": alarm.standing.reason_data} if alarm.standing.reason_data else {}),
+        "StateValue": alarm.state.value.value,
+        "StateReason": alarm.state.reason,
+        **({"StateReasonData": alarm.state.reason_data} if alarm.state.reason_data else {}),
         "StateUpdatedTimestamp": alarm.updated,
         "StateTransitionedTimestamp": alarm.transitioned,
     }
@@ -94,7 +97,7 @@ def _check(request: Mapping[str, Any]) -> None:
         raise ValidationError("AlarmNames and AlarmNamePrefix must not be specified together")
     for field in ("ChildrenOfAlarmName", "ParentsOfAlarmName"):
         if request.get(field):
-            raise ValidationError(f"{field} is not simulated: ask for alarms by name or prefix")
+            raise ValidationError(f"{field} is not simulated: use names or a prefix")
 
 
 def _matches(alarm: Alarm, request: Mapping[str, Any]) -> bool:
@@ -103,7 +106,7 @@ def _matches(alarm: Alarm, request: Mapping[str, Any]) -> bool:
     return (
         (not names or alarm.name in names)
         and alarm.name.startswith(request.get("AlarmNamePrefix") or "")
-        and request.get("StateValue") in (None, alarm.standing.value.value)
+        and request.get("StateValue") in (None, alarm.state.value.value)
         and (not action or any(each.startswith(action) for each in actions))
     )
 

@@ -1,4 +1,4 @@
-"""PutMetricAlarm and PutCompositeAlarm: what is refused, and what an alarm becomes of what is not."""
+"""Check and read PutMetricAlarm and PutCompositeAlarm requests."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import COMPARISONS, Alar
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import SIMPLE_STATISTICS, is_percentile, is_statistic
 
-StateOf = Callable[[str], str | None]
-Truth = Callable[[StateOf], bool]
+_StateOf = Callable[[str], str | None]
+_Condition = Callable[[_StateOf], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -27,15 +27,24 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
-    """A parsed rule; *children* are the names of the alarms it looks at, in the order they are named."""
+    """
+    A parsed rule.
+
+    :param children: names of the alarms in the rule, in order.
+    :param holds: returns whether the rule is true, given a function from the name of an alarm to its state.
+    """
 
     text: str
     children: tuple[str, ...]
-    holds: Truth
+    holds: _Condition
 
 
 def parse_rule(text: str) -> AlarmRule:
-    """Raise ValidationError for what is no rule. AND binds closer than OR, as in AWS."""
+    """
+    Parse a rule; AND binds closer than OR, as in AWS.
+
+    :raises ValidationError: for a malformed rule.
+    """
     return _Parser(text).parse()
 
 
@@ -47,7 +56,7 @@ class _Parser:
         self._children: dict[str, None] = {}
 
     def parse(self) -> AlarmRule:
-        holds = self._any()
+        holds = self._parse_or()
         if self._place < len(self._tokens):
             raise self._error()
         return AlarmRule(text=self._text, children=tuple(self._children), holds=holds)
@@ -62,42 +71,43 @@ class _Parser:
             here = token.end()
         return tokens
 
-    def _any(self) -> Truth:
-        terms = [self._all()]
-        while self._took("OR"):
-            terms.append(self._all())
+    def _parse_or(self) -> _Condition:
+        terms = [self._parse_and()]
+        while self._accept("OR"):
+            terms.append(self._parse_and())
         return lambda state_of: any(term(state_of) for term in terms)
 
-    def _all(self) -> Truth:
-        terms = [self._term()]
-        while self._took("AND"):
-            terms.append(self._term())
+    def _parse_and(self) -> _Condition:
+        terms = [self._parse_not()]
+        while self._accept("AND"):
+            terms.append(self._parse_not())
         return lambda state_of: all(term(state_of) for term in terms)
 
-    def _term(self) -> Truth:
-        if self._took("NOT"):
-            negated = self._term()
+    def _parse_not(self) -> _Condition:
+        if self._accept("NOT"):
+            negated = self._parse_not()
             return lambda state_of: not negated(state_of)
-        if self._took("("):
-            inner = self._any()
-            if not self._took(")"):
+        if self._accept("("):
+            inner = self._parse_or()
+            if not self._accept(")"):
                 raise self._error()
             return inner
-        return self._leaf()
+        return self._parse_operand()
 
-    def _leaf(self) -> Truth:
-        if self._took("TRUE"):
+    def _parse_operand(self) -> _Condition:
+        if self._accept("TRUE"):
             return lambda _: True
-        if self._took("FALSE"):
+        if self._accept("FALSE"):
             return lambda _: False
         token = self._peek()
         if token is None or not token["state"]:
             raise self._error()
         self._place += 1
-        return self._child(token)
+        return self._parse_state(token)
 
-    def _child(self, token: re.Match[str]) -> Truth:
+    def _parse_state(self, token: re.Match[str]) -> _Condition:
         wanted = token["state"]
+        # A rule may name an alarm by its ARN.
         name = (token["quoted"] or token["single"] or token["bare"]).rpartition(":alarm:")[2]
         self._children[name] = None
         return lambda state_of: state_of(name) == wanted
@@ -105,7 +115,7 @@ class _Parser:
     def _peek(self) -> re.Match[str] | None:
         return self._tokens[self._place] if self._place < len(self._tokens) else None
 
-    def _took(self, word: str) -> bool:
+    def _accept(self, word: str) -> bool:
         token = self._peek()
         found = token is not None and word in (token["word"], token["paren"])
         self._place += found
@@ -117,10 +127,12 @@ class _Parser:
 
 HOUR, DAY = 3600, 86_400
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
+# Newer fields, for alarms on expressions and queries.
 _NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration")
 
 
 def without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that DescribeAlarms shows again."""
     return {"ActionsEnabled": True, **{k: v for k, v in request.items() if k != "Tags" and v is not None}}
 
 
@@ -128,14 +140,14 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     Read a PutMetricAlarm request.
 
-    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; no more than a day of evaluation for
-    periods below an hour, a week for others; DatapointsToAlarm at most EvaluationPeriods.
+    Bounds of the API reference: Period 10, 20, 30 or a multiple of 60; at most one day of evaluation for
+    periods below an hour, seven days for others; DatapointsToAlarm at most EvaluationPeriods.
 
-    :raises ValidationError: for anything else, and for what the simulator does not offer.
+    :raises ValidationError: for anything else, and for what is not simulated.
     """
     _check_common(request)
     _check_simulated(request)
-    watched = _watched(request)
+    watched = _metric_stat(request)
     period, periods = watched["Period"], _required(request, "EvaluationPeriods")
     _check_periods(period, periods)
     to_alarm = request.get("DatapointsToAlarm")
@@ -158,6 +170,7 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
 
 
 def check_composite(request: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a PutCompositeAlarm request lacks a field or breaks a bound."""
     _check_common(request)
     _required(request, "AlarmRule")
 
@@ -176,13 +189,13 @@ def _check_common(request: Mapping[str, Any]) -> None:
 def _check_simulated(request: Mapping[str, Any]) -> None:
     for field in _NOT_SIMULATED:
         if request.get(field) is not None:
-            raise ValidationError(f"{field} is not simulated: give a threshold on one metric instead")
+            raise ValidationError(f"{field} is not simulated: use a threshold on one metric")
     if "WallClockWindow" in (request.get("EvaluationWindow") or {}):
-        raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: leave EvaluationWindow out")
+        raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: omit EvaluationWindow")
 
 
-def _watched(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the one MetricStat of a request, also where it is spelled out in fields of its own."""
+def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the MetricStat of a request, also if it is given as separate fields."""
     if request.get("Metrics"):
         return _from_metrics(request)
     for field in ("MetricName", "Namespace", "Period"):
@@ -222,6 +235,7 @@ def _check_periods(period: int, periods: int) -> None:
         raise constraint(period, "Period", "Member must be 10, 20, 30 or a multiple of 60")
     if periods < 1:
         raise constraint(periods, "EvaluationPeriods", "Member must be greater than or equal to 1")
+    # API reference of PutMetricAlarm: a day, or a week for periods of an hour or more.
     longest = DAY if period < HOUR else 7 * DAY
     if period * periods > longest:
         raise ValidationError(

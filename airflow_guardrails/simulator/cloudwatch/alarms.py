@@ -1,4 +1,4 @@
-"""Alarms: what is configured, the state of each, and the look at the metrics every minute."""
+"""Alarms, their states, and their evaluation every minute."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+
+from moto.utilities.utils import get_partition
 
 from airflow_guardrails.simulator.cloudwatch.alarm_requests import (
     AlarmRule,
@@ -24,38 +26,41 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import (
     reason,
     reason_data,
 )
-from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, Standing
+from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, AlarmState
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
 from airflow_guardrails.simulator.cloudwatch.statistics import statistic
 from airflow_guardrails.simulator.engine.clock import Clock
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
-TICK_SECONDS = 10
-_MOST_AT_ONCE = 100
+_TICK_SECONDS = 10
+_MAX_NAMES = 100
 
 
 @dataclass(slots=True, kw_only=True)
 class Alarm:
     """
-    One alarm; *config* is the request that made it, less its tags.
+    One alarm. A metric alarm has a *spec*, a composite alarm a *rule*.
 
-    A metric alarm has a *spec*, a composite one a *rule*. *updated* moves with every SetAlarmState and change
-    of state, *transitioned* only with the latter.
+    :param config: the request that created it, without tags.
+    :param updated: time of the last SetAlarmState or change of state.
+    :param transitioned: time of the last change of state.
+    :param set_manually: whether SetAlarmState set the present state.
     """
 
     name: str
     config: dict[str, Any]
     spec: AlarmSpec | None
     rule: AlarmRule | None
-    standing: Standing
+    state: AlarmState
     configured: datetime
     updated: datetime
     transitioned: datetime
-    set_by_hand: bool = False
+    set_manually: bool = False
 
     @property
     def type(self) -> str:
+        """``MetricAlarm`` or ``CompositeAlarm``."""
         return METRIC_ALARM if self.spec else COMPOSITE_ALARM
 
 
@@ -63,9 +68,9 @@ class Alarms:
     """
     All alarms of one region.
 
-    Metric alarms are evaluated every minute, those with periods below a minute every 10 seconds, over windows
-    that slide with the evaluation (CloudWatch user guide, "Alarm evaluation window"), after everything else
-    that is due at that moment. A composite alarm follows its children at once.
+    Metric alarms are evaluated every minute, those with a period below a minute every 10 seconds. The window
+    moves with the evaluation (CloudWatch user guide, "Alarm evaluation window"). Evaluation comes after
+    everything else that is due at the same time. A composite alarm is updated when a child changes.
     """
 
     def __init__(
@@ -80,39 +85,49 @@ class Alarms:
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
         self._metrics = metrics
-        self._arn_prefix = f"arn:{_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
+        self._arn_prefix = f"arn:{get_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
-        clock.every(TICK_SECONDS, self._tick_last)
+        clock.every(_TICK_SECONDS, self._tick_after_others)
 
     def state(self, name: str) -> str | None:
-        """Return OK, ALARM or INSUFFICIENT_DATA, or None when no alarm of any kind has this name."""
+        """Return OK, ALARM or INSUFFICIENT_DATA; None if no alarm has this name."""
         alarm = self._alarms.get(name)
-        return alarm.standing.value.value if alarm else None
+        return alarm.state.value.value if alarm else None
 
     def is_composite(self, name: str) -> bool:
+        """Whether the alarm exists and is a composite alarm."""
         alarm = self._alarms.get(name)
         return alarm is not None and alarm.type == COMPOSITE_ALARM
 
     def get(self, name: str) -> Alarm:
+        """Return an alarm; raise ResourceNotFound if it does not exist."""
         if name not in self._alarms:
             raise ResourceNotFound(f"Alarm {name} does not exist")
         return self._alarms[name]
 
     def all(self) -> list[Alarm]:
+        """Return all alarms, sorted by name."""
         return [alarm for _, alarm in sorted(self._alarms.items())]
 
     def arn(self, name: str) -> str:
+        """Return the ARN of an alarm, which need not exist."""
         return self._arn_prefix + name
 
     def put_metric_alarm(self, request: Mapping[str, Any]) -> None:
         """
-        Make an alarm, which starts in INSUFFICIENT_DATA, or replace all of one but its state.
+        Create an alarm in INSUFFICIENT_DATA, or change an alarm and keep its state.
 
-        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions: not simulated.
+        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions, which are not
+            simulated.
         """
         self._put(request, spec=alarm_spec(request), rule=None)
 
     def put_composite_alarm(self, request: Mapping[str, Any]) -> None:
+        """
+        Create or change a composite alarm, and evaluate its rule.
+
+        :raises ValidationError: for a malformed rule, unknown alarms in it, or a cycle.
+        """
         check_composite(request)
         rule = parse_rule(request["AlarmRule"])
         if unknown := [name for name in rule.children if name not in self._alarms]:
@@ -120,38 +135,42 @@ class Alarms:
         if request["AlarmName"] in self._descendants(rule):
             raise ValidationError(f"AlarmRule must not contain a cycle through {request['AlarmName']}")
         alarm = self._put(request, spec=None, rule=rule)
-        self._follow(alarm, f"{self.arn(alarm.name)} was updated and its new alarm rule evaluates to")
+        self._update_composite(
+            alarm, f"{self.arn(alarm.name)} was updated and its new alarm rule evaluates to"
+        )
 
     def set_state(self, name: str, *, state: str, reason: str, reason_data: str = "") -> None:
-        """Override a state until the next evaluation or, of a composite alarm, until a child changes."""
+        """Set a state until the next evaluation or, for a composite alarm, until a child changes."""
         alarm = self.get(name)
-        alarm.set_by_hand = True
-        self._stand(alarm, Standing(value=State(state), reason=reason, reason_data=reason_data))
+        alarm.set_manually = True
+        self._set_state(alarm, AlarmState(value=State(state), reason=reason, reason_data=reason_data))
 
     def delete(self, names: Sequence[str]) -> None:
         """
-        Delete the alarms that exist; names that do not exist are told only then.
+        Delete the alarms that exist.
 
-        :raises ValidationError: for more than 100 names or one composite alarm, and for an alarm that another
-            alarm's rule names. Nothing is deleted then.
-        :raises ResourceNotFound: for a name that does not exist.
+        :raises ValidationError: for more than 100 names, for two composite alarms, or if the rule of another
+            alarm uses one of them. Nothing is deleted then.
+        :raises ResourceNotFound: if a name does not exist. The other alarms are deleted.
         """
         found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
         _check_deletion(names, found, self.all())
         for alarm in found:
             del self._alarms[alarm.name]
             self.tags.pop(self.arn(alarm.name), None)
-            self._note(alarm, "Deleted")
+            self._record_configuration(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
         missing = [name for name in names if name not in deleted]
         if missing:
             raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:
-        """Actions are stored and never run; unknown names are passed over, as CloudWatch does."""
+        """
+        Store whether actions are enabled. Actions never run. Unknown names are ignored, as in CloudWatch.
+        """
         for alarm in (self._alarms[name] for name in names if name in self._alarms):
             alarm.config["ActionsEnabled"] = enabled
-            self._note(alarm, "Updated")
+            self._record_configuration(alarm, "Updated")
 
     def _put(self, request: Mapping[str, Any], *, spec: AlarmSpec | None, rule: AlarmRule | None) -> Alarm:
         now, name = self._clock.now(), request["AlarmName"]
@@ -161,24 +180,27 @@ class Alarms:
             config=without_tags(request),
             spec=spec,
             rule=rule,
-            standing=old.standing if old else _UNCHECKED,
+            state=old.state if old else _UNCHECKED,
             configured=now,
             updated=old.updated if old else now,
             transitioned=old.transitioned if old else now,
         )
+        # Metric alarms and composite alarms share their names.
         if old and old.type != alarm.type:
             raise ValidationError(f"An alarm of another type has the name {name} already ({old.type})")
         self._alarms[name] = alarm
+        # API reference: tags of an existing alarm are ignored.
         if old is None:
             self.tags[self.arn(name)] = {tag["Key"]: tag["Value"] for tag in request.get("Tags") or ()}
-        self._note(alarm, "Updated" if old else "Created")
+        self._record_configuration(alarm, "Updated" if old else "Created")
         return alarm
 
-    def _tick_last(self) -> None:
-        # A turn later: whatever records data at this very moment does so first.
+    def _tick_after_others(self) -> None:
+        # As a new timer, it runs after all timers of this moment, so it sees the data that they record.
         self._clock.after(0, self._tick)
 
     def _tick(self) -> None:
+        # Alarms with a period of a minute or more are evaluated once a minute.
         whole_minute = int(self._clock.now().timestamp()) % MINUTE == 0
         for alarm in self.all():
             if alarm.spec and (whole_minute or alarm.spec.high_resolution):
@@ -186,16 +208,21 @@ class Alarms:
 
     def _evaluate(self, alarm: Alarm, spec: AlarmSpec) -> None:
         points = self._points(spec)
-        state = evaluate(spec, points, state=alarm.standing.value)
-        if state is alarm.standing.value and not (alarm.set_by_hand and any(points)):
+        state = evaluate(spec, points, state=alarm.state.value)
+        # After SetAlarmState the reason is replaced even if the state is the same.
+        if state is alarm.state.value and not (alarm.set_manually and any(points)):
             return
-        alarm.set_by_hand = False
+        alarm.set_manually = False
         data = reason_data(spec, points, now=self._clock.now())
-        self._stand(alarm, Standing(value=state, reason=reason(spec, points, state=state), reason_data=data))
+        self._set_state(
+            alarm, AlarmState(value=state, reason=reason(spec, points, state=state), reason_data=data)
+        )
 
     def _points(self, spec: AlarmSpec) -> list[Datapoint | None]:
-        """Return the evaluation range: only periods that are over, and whose data can all be seen."""
-        step = TICK_SECONDS if spec.high_resolution else MINUTE
+        """
+        Return the datapoints of the evaluation range: only periods that are over and whose data is visible.
+        """
+        step = _TICK_SECONDS if spec.high_resolution else MINUTE
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
         samples = self._metrics.samples(
@@ -203,8 +230,8 @@ class Alarms:
         )
         return [_datapoint(begin, samples[begin], spec) if begin in samples else None for begin in begins]
 
-    def _stand(self, alarm: Alarm, new: Standing) -> None:
-        old, alarm.standing, alarm.updated = alarm.standing, new, self._clock.now()
+    def _set_state(self, alarm: Alarm, new: AlarmState) -> None:
+        old, alarm.state, alarm.updated = alarm.state, new, self._clock.now()
         if old.value is new.value:
             return
         alarm.transitioned = alarm.updated
@@ -212,12 +239,12 @@ class Alarms:
         because = f"{self.arn(alarm.name)} transitioned to {new.value.value} at {iso(alarm.updated)}, rule is"
         for parent in self.all():
             if parent.rule and alarm.name in parent.rule.children:
-                self._follow(parent, because)
+                self._update_composite(parent, because)
 
-    def _follow(self, alarm: Alarm, because: str) -> None:
+    def _update_composite(self, alarm: Alarm, because: str) -> None:
         if alarm.rule:
             state = State.ALARM if alarm.rule.holds(self.state) else State.OK
-            self._stand(alarm, Standing(value=state, reason=f"{because} {state.value}"[:1023]))
+            self._set_state(alarm, AlarmState(value=state, reason=f"{because} {state.value}"[:1023]))
 
     def _descendants(self, rule: AlarmRule) -> set[str]:
         found, todo = set(), [*rule.children]
@@ -229,17 +256,15 @@ class Alarms:
             found.add(name)
         return found
 
-    def _note(self, alarm: Alarm, verb: str) -> None:
+    def _record_configuration(self, alarm: Alarm, verb: str) -> None:
         self.history.add_configuration(
             alarm.name, alarm.type, at=self._clock.now(), verb=verb, config=alarm.config
         )
 
 
 def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iterable[Alarm]) -> None:
-    if len(names) > _MOST_AT_ONCE:
-        raise constraint(
-            names, "AlarmNames", f"Member must have length less than or equal to {_MOST_AT_ONCE}"
-        )
+    if len(names) > _MAX_NAMES:
+        raise constraint(names, "AlarmNames", f"Member must have length less than or equal to {_MAX_NAMES}")
     composite = [alarm.name for alarm in found if alarm.rule]
     if len(composite) > 1:
         raise ValidationError(f"At most one composite alarm can be deleted at a time: {composite}")
@@ -251,16 +276,10 @@ def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iter
             )
 
 
-_UNCHECKED = Standing(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
+_UNCHECKED = AlarmState(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
 
 
 def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:
     value = statistic(sample, spec.statistic)
     at = datetime.fromtimestamp(begin, timezone.utc)
     return None if value is None else Datapoint(at=at, value=value, sample_count=sample.count)
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -1,9 +1,9 @@
 """
-How an alarm's state follows from its datapoints, as pure functions.
+How the state of an alarm follows from its datapoints, as pure functions.
 
-Source: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data", whose tables the tests
-hold row by row. Where the guide is silent: points that are too few to decide, and all breaching, leave the
-state as it is.
+Source: CloudWatch user guide, "Configuring how CloudWatch alarms treat missing data". The tests have each row
+of its tables. The guide does not say what happens if there are too few points to decide and all of them
+breach; here the state stays.
 """
 
 from __future__ import annotations
@@ -20,17 +20,21 @@ from typing import Any
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import is_percentile
 
-# CloudWatch looks further back than the periods it needs: two more in the guide's tables, else undocumented.
-EXTRA_PERIODS = 2
+# CloudWatch reads more periods than it needs. The guide's tables show two more; the number is not documented.
+_EXTRA_PERIODS = 2
 
 
 class State(str, Enum):
+    """The state of an alarm."""
+
     OK = "OK"
     ALARM = "ALARM"
     INSUFFICIENT_DATA = "INSUFFICIENT_DATA"
 
 
 class MissingData(str, Enum):
+    """The values of TreatMissingData."""
+
     MISSING = "missing"
     IGNORE = "ignore"
     BREACHING = "breaching"
@@ -38,24 +42,32 @@ class MissingData(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class _Comparison:
+    """A ComparisonOperator, and its text in a StateReason."""
+
     compare: Callable[[float, float], bool]
-    words: str
+    text: str
 
 
-COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
+COMPARISONS: Mapping[str, _Comparison] = MappingProxyType(
     {
-        "GreaterThanOrEqualToThreshold": Comparison(operator.ge, "greater than or equal to"),
-        "GreaterThanThreshold": Comparison(operator.gt, "greater than"),
-        "LessThanThreshold": Comparison(operator.lt, "less than"),
-        "LessThanOrEqualToThreshold": Comparison(operator.le, "less than or equal to"),
+        "GreaterThanOrEqualToThreshold": _Comparison(operator.ge, "greater than or equal to"),
+        "GreaterThanThreshold": _Comparison(operator.gt, "greater than"),
+        "LessThanThreshold": _Comparison(operator.lt, "less than"),
+        "LessThanOrEqualToThreshold": _Comparison(operator.le, "less than or equal to"),
     }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmSpec:
-    """What a metric alarm watches and when it goes off; *datapoints_given* only changes a reason's words."""
+    """
+    What a metric alarm measures and when it goes into ALARM.
+
+    :param period: seconds.
+    :param datapoints_given: whether the request has DatapointsToAlarm; it changes only the text of the
+        reason.
+    """
 
     metric: Metric
     statistic: str
@@ -65,30 +77,40 @@ class AlarmSpec:
     datapoints_to_alarm: int
     datapoints_given: bool
     threshold: float
-    comparison: Comparison
+    comparison: _Comparison
     treat_missing: MissingData
 
     @property
     def high_resolution(self) -> bool:
+        """Whether the period is shorter than a minute."""
         return self.period < 60  # noqa: PLR2004 - a minute
 
     @property
     def evaluation_range(self) -> int:
-        return self.evaluation_periods + EXTRA_PERIODS
+        """Number of periods that an evaluation reads."""
+        return self.evaluation_periods + _EXTRA_PERIODS
 
     def breaches(self, value: float) -> bool:
+        """Whether a value breaches the threshold."""
         return self.comparison.compare(value, self.threshold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datapoint:
+    """The statistic of one period, which begins at *at*."""
+
     at: datetime
     value: float
     sample_count: float
 
 
 def evaluate(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> State:
-    """Return the state after a look at the evaluation range: oldest point first, None where it is missing."""
+    """
+    Return the state after an evaluation.
+
+    :param points: the evaluation range, oldest first; None where a point is missing.
+    :param state: the state before.
+    """
     return decide(
         [None if point is None else spec.breaches(point.value) for point in points],
         evaluation_periods=spec.evaluation_periods,
@@ -106,6 +128,9 @@ def decide(
     treat_missing: MissingData,
     state: State,
 ) -> State:
+    """
+    Return the state for points that breach (True), do not breach (False) or are missing (None), oldest first.
+    """
     real = [point for point in breaching if point is not None][-evaluation_periods:]
     if not real:
         return _without_data(treat_missing, state)
@@ -113,10 +138,11 @@ def decide(
     bad = sum(real) + (missing if treat_missing is MissingData.BREACHING else 0)
     if bad >= datapoints_to_alarm:
         return State.ALARM
+    # Missing points that count as breaching or not breaching are not missing any more.
     filled = treat_missing in (MissingData.BREACHING, MissingData.NOT_BREACHING)
     if filled or not missing or not all(real):
         return State.OK
-    # "- - X - -" has waited for its successors long enough, "- - - - X" has not.
+    # In "- - X - -" the breaching point is old enough to decide, in "- - - - X" it is not yet.
     waited = _age_of_oldest(breaching) >= datapoints_to_alarm
     return State.ALARM if waited and treat_missing is MissingData.MISSING else state
 
@@ -134,7 +160,7 @@ def _age_of_oldest(breaching: Sequence[bool | None]) -> int:
     return next(len(breaching) - place for place, point in enumerate(breaching) if point is not None)
 
 
-# StateReason holds 1023 characters and StateReasonData 4000.
+# The service model allows 1023 characters in StateReason and 4000 in StateReasonData.
 _POINTS_IN_REASON = 5
 _POINTS_IN_DATA = 20
 
@@ -142,20 +168,20 @@ _TREATED_AS = {MissingData.BREACHING: "Breaching", MissingData.NOT_BREACHING: "N
 
 
 def reason(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> str:
-    """Say why *points*, the whole evaluation range, lead to *state*."""
-    real = evaluated(spec, points)
+    """Return the StateReason for *state*, reached with *points*."""
+    real = _evaluated_points(spec, points)
     missing = spec.evaluation_periods - len(real)
     if real:
         return _threshold_crossed(spec, real, missing, state)
     if state is State.INSUFFICIENT_DATA:
-        return f"Insufficient Data: {_were(missing, 'datapoint')} unknown."
+        return f"Insufficient Data: {_count_was(missing, 'datapoint')} unknown."
     periods = _count(spec.evaluation_periods, "period")
     return f"Threshold Crossed: no datapoints were received for {periods} and {_treated(spec, missing)}."
 
 
 def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: datetime) -> str:
-    """Return the arithmetic behind :func:`reason` as JSON; ``evaluatedDatapoints`` has the newest first."""
-    real = evaluated(spec, points)[-_POINTS_IN_DATA:]
+    """Return the StateReasonData as JSON; ``evaluatedDatapoints`` has the newest first."""
+    real = _evaluated_points(spec, points)[-_POINTS_IN_DATA:]
     data: dict[str, Any] = {"version": "1.0", "queryDate": iso(now)}
     if real:
         data["startDate"] = iso(real[0].at)
@@ -172,26 +198,27 @@ def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: dat
     return json.dumps(data, separators=(",", ":"))
 
 
-def evaluated(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
-    """Return the real datapoints that an evaluation counts, oldest first."""
+def _evaluated_points(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
+    """Return the points that an evaluation counts, oldest first."""
     return [point for point in points if point is not None][-spec.evaluation_periods :]
 
 
 def iso(moment: datetime) -> str:
+    """Return a time as CloudWatch writes it in reasons, with milliseconds."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"
 
 
 def _threshold_crossed(spec: AlarmSpec, real: Sequence[Datapoint], missing: int, state: State) -> str:
     alarm = state is State.ALARM
-    telling = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
-    if not telling:
+    decisive = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
+    if not decisive:
         return f"Threshold Crossed: {_treated(spec, missing)}."
-    verb = "was" if len(telling) == 1 else "were"
-    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.words} the threshold ({spec.threshold})"
+    verb = "was" if len(decisive) == 1 else "were"
+    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.text} the threshold ({spec.threshold})"
     also = f" and {_treated(spec, missing)}" if missing and spec.treat_missing in _TREATED_AS else ""
-    counted, listed = _counted(spec, len(telling)), _listed(telling)
+    counted, listed = _counted(spec, len(decisive)), _listed(decisive)
     needed = f" ({_needed(spec, state)})" if spec.datapoints_given else ""
-    if len(telling) > _POINTS_IN_REASON:
+    if len(decisive) > _POINTS_IN_REASON:
         recent = f". The most recent datapoints which crossed the threshold: {listed}"
         return f"Threshold Crossed: {counted} {crossed}{also}{recent}{needed}."
     return f"Threshold Crossed: {counted} {listed} {crossed}{also}{needed}."
@@ -217,10 +244,10 @@ def _needed(spec: AlarmSpec, state: State) -> str:
 
 def _treated(spec: AlarmSpec, missing: int) -> str:
     treated = _TREATED_AS.get(spec.treat_missing, "Missing")
-    return f"{_were(missing, 'missing datapoint')} treated as [{treated}]"
+    return f"{_count_was(missing, 'missing datapoint')} treated as [{treated}]"
 
 
-def _were(number: int, thing: str) -> str:
+def _count_was(number: int, thing: str) -> str:
     return f"{_count(number, thing)} {'was' if number == 1 else 'were'}"
 
 

@@ -1,4 +1,4 @@
-"""What DescribeAlarmHistory remembers: alarms made, changed and deleted, and every change of a state."""
+"""The history of alarms: creation, changes, deletion and changes of state."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from typing import Any
 
 from airflow_guardrails.simulator.cloudwatch.evaluation import State
 
-STATE_UPDATE = "StateUpdate"
-CONFIGURATION_UPDATE = "ConfigurationUpdate"
+_STATE_UPDATE = "StateUpdate"
+_CONFIGURATION_UPDATE = "ConfigurationUpdate"
+# A limit on memory; CloudWatch drops items by their age.
 _ITEMS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A state and why; *reason_data* is JSON, empty when there is none."""
+class AlarmState:
+    """A state and its reason; *reason_data* is JSON, or empty."""
 
     value: State
     reason: str
     reason_data: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        standing: dict[str, Any] = {"stateValue": self.value.value, "stateReason": self.reason}
+        """Return the state as HistoryData shows it."""
+        state: dict[str, Any] = {"stateValue": self.value.value, "stateReason": self.reason}
         if self.reason_data:
-            standing["stateReasonData"] = _object_or_text(self.reason_data)
-        return standing
+            state["stateReasonData"] = _object_or_text(self.reason_data)
+        return state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryItem:
+    """One item of DescribeAlarmHistory."""
+
     alarm_name: str
     alarm_type: str
     at: datetime
@@ -41,7 +45,7 @@ class HistoryItem:
 
 
 class AlarmHistory:
-    """In order of time; an alarm's history outlives it. Only the newest 100,000 items are kept."""
+    """The newest 100,000 items, ordered by time. The history of an alarm stays after its deletion."""
 
     def __init__(self) -> None:
         self._items: deque[HistoryItem] = deque(maxlen=_ITEMS_KEPT)
@@ -49,25 +53,28 @@ class AlarmHistory:
     def add_configuration(
         self, name: str, alarm_type: str, *, at: datetime, verb: str, config: dict[str, Any]
     ) -> None:
-        """Note that an alarm was Created, Updated or Deleted."""
+        """Record that an alarm was ``Created``, ``Updated`` or ``Deleted``."""
         self._items.append(
             HistoryItem(
                 alarm_name=name,
                 alarm_type=alarm_type,
                 at=at,
-                type=CONFIGURATION_UPDATE,
+                type=_CONFIGURATION_UPDATE,
                 summary=f'Alarm "{name}" {verb.lower()}'[:255],
                 data=_json({"type": verb.removesuffix("d"), f"{verb.lower()}Alarm": config}),
             )
         )
 
-    def add_state(self, name: str, alarm_type: str, *, at: datetime, old: Standing, new: Standing) -> None:
+    def add_state(
+        self, name: str, alarm_type: str, *, at: datetime, old: AlarmState, new: AlarmState
+    ) -> None:
+        """Record a change of state."""
         self._items.append(
             HistoryItem(
                 alarm_name=name,
                 alarm_type=alarm_type,
                 at=at,
-                type=STATE_UPDATE,
+                type=_STATE_UPDATE,
                 summary=f"Alarm updated from {old.value.value} to {new.value.value}",
                 data=_json({"oldState": old.as_json(), "newState": new.as_json()}),
             )
@@ -82,7 +89,7 @@ class AlarmHistory:
         start: datetime | None,
         end: datetime | None,
     ) -> list[HistoryItem]:
-        """Return what matches, oldest first; *start* and *end* both count in."""
+        """Return matching items, oldest first. *start* and *end* are inclusive; None matches everything."""
         return [
             item
             for item in self._items
@@ -99,7 +106,7 @@ def _json(data: dict[str, Any]) -> str:
 
 
 def _object_or_text(data: str) -> Any:
-    # SetAlarmState takes any text as its reason data.
+    # SetAlarmState accepts any text as StateReasonData, also text that is no JSON.
     try:
         return json.loads(data)
     except ValueError:

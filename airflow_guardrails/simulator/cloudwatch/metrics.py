@@ -1,8 +1,8 @@
 """
-The metric store: raw values by second, so that every statistic of every period is exact.
+The metric store: raw values by second, so that statistics of every period are exact.
 
-Memory is bounded by time: a series forgets what is 15 days older than its newest value, as CloudWatch does
-with one-minute data. A value costs 16 bytes.
+A series drops values that are 15 days older than its newest one, as CloudWatch does with one-minute data.
+Each value takes 16 bytes.
 """
 
 from __future__ import annotations
@@ -17,35 +17,41 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from airflow_guardrails.simulator.cloudwatch.statistics import Sample, StatisticSet
 from airflow_guardrails.simulator.engine.clock import Clock
 
-RETENTION_SECONDS = 15 * 86_400
+_RETENTION_SECONDS = 15 * 86_400
 MINUTE = 60
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-class MetricKnobs(Protocol):
+class _MetricKnobs(Protocol):
+    """The knob that the store reads."""
+
     @property
-    def metric_delay_seconds(self) -> float: ...
+    def metric_delay_seconds(self) -> float:
+        """Simulated seconds until a value is visible."""
 
 
 class Metric(NamedTuple):
+    """A metric: namespace, name and dimensions, sorted by name."""
+
     namespace: str
     name: str
     dimensions: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, namespace: str, name: str, dimensions: Mapping[str, str]) -> Metric:
+        """Return the metric with these dimensions, in any order."""
         return cls(namespace, name, tuple(sorted(dimensions.items())))
 
 
 class MetricStore:
     """
-    Everything published, and queries over it.
+    All published values.
 
-    A value is seen by queries and alarms only ``metric_delay_seconds`` of simulated time after its own time.
+    A value is visible to queries and alarms ``metric_delay_seconds`` of simulated time after its own time.
     """
 
-    def __init__(self, clock: Clock, knobs: MetricKnobs | None = None) -> None:
+    def __init__(self, clock: Clock, knobs: _MetricKnobs | None = None) -> None:
         self._clock = clock
         self._knobs = knobs
         self._series: dict[Metric, dict[str, _Series]] = {}
@@ -62,10 +68,10 @@ class MetricStore:
         storage_resolution: int = MINUTE,
     ) -> None:
         """
-        Keep *values*, all measured in the second of *at*.
+        Store *values*, all measured in the second of *at*.
 
-        :param storage_resolution: 60, or 1 for a metric that periods shorter than a minute can tell apart; a
-            metric that was ever recorded with 1 stays so.
+        :param storage_resolution: seconds: 60, or 1 for data that periods shorter than a minute can separate.
+            Once 1 was used, the metric keeps it.
         """
         if values:
             series = self._series_of(Metric.of(namespace, name, dimensions), unit, storage_resolution)
@@ -80,16 +86,19 @@ class MetricStore:
         unit: str = "None",
         storage_resolution: int = MINUTE,
     ) -> None:
+        """Store statistic sets, all measured in the second of *at*."""
         self._series_of(metric, unit, storage_resolution).sets.add(int(at.timestamp()), sets)
 
     def samples(
         self, metric: Metric, *, start: int, end: int, period: int, unit: str | None = None
     ) -> dict[int, Sample]:
         """
-        Return the periods that hold visible data, by the second they begin.
+        Return the second at which a period begins -> its data, for periods with visible data.
 
-        Periods begin at *start* and every *period* seconds after it, before *end* (epoch seconds). Without
-        *unit* the data of all units is taken together.
+        :param start: begin of the first period, in epoch seconds.
+        :param end: end, in epoch seconds; periods begin before it.
+        :param period: seconds.
+        :param unit: None takes the data of all units together.
         """
         values: dict[int, list[float]] = defaultdict(list)
         sets: dict[int, list[StatisticSet]] = defaultdict(list)
@@ -102,15 +111,19 @@ class MetricStore:
         return {begin: Sample(values[begin], sets[begin]) for begin in sorted({*values, *sets})}
 
     def units(self, metric: Metric) -> list[str]:
+        """Return the units in which a metric was published."""
         return sorted(self._series.get(metric, {}))
 
     def metrics(self, *, active_since: float | None = None) -> list[Metric]:
-        """Return every metric with visible data, of which some is not older than *active_since*."""
+        """
+        Return every metric with visible data; with *active_since* (epoch seconds), only with data since then.
+        """
         since = active_since or 0
         return sorted(metric for metric, units in self._series.items() if self._shows(units, since))
 
     @property
     def visible_until(self) -> float:
+        """The newest time, in epoch seconds, whose values are visible."""
         delay = self._knobs.metric_delay_seconds if self._knobs else 0
         return self._clock.now().timestamp() - delay
 
@@ -129,20 +142,22 @@ class MetricStore:
         series = self._series.setdefault(metric, {}).get(unit)
         if series is None:
             series = self._series[metric][unit] = _Series(resolution)
+        # A metric that was published once with one-second resolution keeps it.
         series.resolution = min(series.resolution, resolution)
         return series
 
 
-class _Timeline(Generic[Item]):
-    """Items in the order of their seconds; what comes in order is only appended."""
+class _Timeline(Generic[_Item]):
+    """Items ordered by their seconds. Adding in order is fast."""
 
     __slots__ = ("items", "times")
 
-    def __init__(self, items: MutableSequence[Item]) -> None:
+    def __init__(self, items: MutableSequence[_Item]) -> None:
+        # Compact arrays: a busy replay records millions of values.
         self.times = array("q")
         self.items = items
 
-    def add(self, second: int, items: Sequence[Item]) -> None:
+    def add(self, second: int, items: Sequence[_Item]) -> None:
         if not self.times or second >= self.times[-1]:
             self.times.extend([second] * len(items))
             self.items.extend(items)
@@ -153,15 +168,15 @@ class _Timeline(Generic[Item]):
     def any_between(self, since: float, until: float) -> bool:
         return bisect_left(self.times, since) < bisect_right(self.times, until)
 
-    def _insert(self, second: int, items: Sequence[Item]) -> None:
+    def _insert(self, second: int, items: Sequence[_Item]) -> None:
         for item in items:
             place = bisect_right(self.times, second)
             self.times.insert(place, second)
             self.items.insert(place, item)
 
     def _forget(self) -> None:
-        # An hour of slack: each cut moves all that stays.
-        oldest = self.times[-1] - RETENTION_SECONDS
+        # Deleting moves all remaining items, so it is done once an hour at most.
+        oldest = self.times[-1] - _RETENTION_SECONDS
         if self.times[0] < oldest - 3600:
             place = bisect_left(self.times, oldest)
             del self.times[:place]
@@ -169,7 +184,7 @@ class _Timeline(Generic[Item]):
 
 
 class _Series:
-    """One metric in one unit."""
+    """The data of one metric in one unit."""
 
     __slots__ = ("resolution", "sets", "values")
 
@@ -183,7 +198,7 @@ class _Grid(NamedTuple):
     """
     The periods of one query over one series.
 
-    With one-minute resolution all values of a minute stand at its beginning, as CloudWatch stores them.
+    With one-minute resolution, all values of a minute count at its beginning, as CloudWatch stores them.
     """
 
     start: int
@@ -192,7 +207,7 @@ class _Grid(NamedTuple):
     resolution: int
     visible_until: float
 
-    def chunks(self, line: _Timeline[Item]) -> Iterator[tuple[int, Sequence[Item]]]:
+    def chunks(self, line: _Timeline[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:
         here = bisect_left(line.times, self._edge(self.start))
         visible = bisect_right(line.times, self.visible_until)
         last = min(bisect_left(line.times, self._edge(self.end)), visible)

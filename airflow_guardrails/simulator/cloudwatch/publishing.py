@@ -1,4 +1,4 @@
-"""PutMetricData: checked as a whole, then kept as a whole."""
+"""PutMetricData: check a request as a whole, then store it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from airflow_guardrails.simulator.cloudwatch.errors import (
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
 from airflow_guardrails.simulator.cloudwatch.statistics import StatisticSet
 
+# Limits of the API reference of PutMetricData.
 _PAST, _FUTURE = timedelta(weeks=2), timedelta(hours=2)
 _DATA_IN_REQUEST, _VALUES_IN_DATUM, _DIMENSIONS = 1000, 150, 30
 _KINDS = ("Value", "Values", "StatisticValues")
@@ -34,10 +35,12 @@ class _Datum:
 
 def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> None:
     """
-    Record all of a request or, raising what CloudWatch says, nothing.
+    Store all data of a request, or none of it if CloudWatch refuses it.
 
-    Limits of the API reference: 1000 data, 150 values and 30 dimensions each, a time from two weeks ago to
-    two hours ahead, StorageResolution 1 or 60. Namespaces of AWS (``AWS/...``) are not for customers.
+    Limits of the API reference: 1000 data, 150 values and 30 dimensions each; a time from two weeks ago to
+    two hours ahead; StorageResolution 1 or 60. Namespaces that begin with ``AWS/`` are refused.
+
+    :raises CloudWatchError: the error of CloudWatch.
     """
     namespace, data = request["Namespace"], request.get("MetricData") or []
     if namespace.startswith("AWS/"):
@@ -46,12 +49,13 @@ def put_metric_data(store: MetricStore, request: Mapping[str, Any], *, now: date
         raise InvalidParameterValue(
             f"MetricData must have {_DATA_IN_REQUEST} members at most (got {len(data)})"
         )
+    # Read all data before recording any: one wrong datum refuses the whole request.
     for datum in [_read(namespace, f"MetricData.member.{i}", each, now) for i, each in enumerate(data, 1)]:
         _record(store, datum)
 
 
-def moment(value: datetime) -> datetime:
-    """Return a time from the wire with its zone: without one it is UTC."""
+def with_zone(value: datetime) -> datetime:
+    """Return a time of a request with a time zone. Without one it is UTC."""
     return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
 
 
@@ -134,7 +138,7 @@ def _statistic_set(path: str, given: Mapping[str, Any]) -> StatisticSet:
 
 
 def _timestamp(path: str, datum: Mapping[str, Any], now: datetime) -> datetime:
-    at = moment(datum["Timestamp"]) if datum.get("Timestamp") else now
+    at = with_zone(datum["Timestamp"]) if datum.get("Timestamp") else now
     if not now - _PAST <= at <= now + _FUTURE:
         raise _out_of_time(path, at)
     return at

@@ -1,4 +1,4 @@
-"""GetMetricData, GetMetricStatistics and ListMetrics over the metric store."""
+"""GetMetricData, GetMetricStatistics and ListMetrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_guardrails.simulator.cloudwatch.errors import (
     ValidationError,
 )
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
-from airflow_guardrails.simulator.cloudwatch.publishing import moment
+from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
 from airflow_guardrails.simulator.cloudwatch.statistics import (
     SIMPLE_STATISTICS,
     Points,
@@ -27,18 +27,18 @@ from airflow_guardrails.simulator.cloudwatch.statistics import (
     statistic,
 )
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 _PREFIX = "from-"
 
 
-def page(items: Sequence[Item], token: str | None, size: int) -> tuple[Sequence[Item], str | None]:
-    """Return one page and the token of the next, None after the last."""
-    begin = offset_of(token)
+def page(items: Sequence[_Item], token: str | None, size: int) -> tuple[Sequence[_Item], str | None]:
+    """Return one page of *items* and the token of the next page, or None after the last."""
+    begin = _offset_of(token)
     end = begin + size
-    return items[begin:end], token_at(end) if end < len(items) else None
+    return items[begin:end], _token_at(end) if end < len(items) else None
 
 
-def offset_of(token: str | None) -> int:
+def _offset_of(token: str | None) -> int:
     if token is None:
         return 0
     offset = token.removeprefix(_PREFIX)
@@ -47,15 +47,16 @@ def offset_of(token: str | None) -> int:
     return int(offset)
 
 
-def token_at(offset: int) -> str:
+def _token_at(offset: int) -> str:
     return f"{_PREFIX}{offset}"
 
 
-def answer(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *members* without those that are None: AWS leaves out what there is not."""
+def without_none(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *members* without those that are None: AWS leaves out absent fields."""
     return {name: value for name, value in members.items() if value is not None}
 
 
+# Limits of the API references of GetMetricData and GetMetricStatistics.
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _SHORT_PERIODS = (1, 5, 10, 20, 30)
 _QUERIES, _DATAPOINTS = 500, 100_800
@@ -65,9 +66,10 @@ _METRICS_ON_PAGE = 500
 
 def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Answer up to 500 queries; a page holds up to MaxDatapoints of all of them together.
+    Carry out GetMetricData for up to 500 queries. A page holds up to MaxDatapoints of all queries together.
 
-    :raises ValidationError: also for expressions that are more than arithmetic, and for trimmed statistics.
+    :raises ValidationError: for what CloudWatch refuses. Expressions other than arithmetic, and trimmed
+        statistics, are not simulated.
     """
     queries = request["MetricDataQueries"]
     _check_queries(queries)
@@ -76,16 +78,17 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
     if not 1 <= limit <= _DATAPOINTS:
         raise ValidationError(f"MaxDatapoints must be from 1 to {_DATAPOINTS} (got {limit})")
     series: dict[str, Points] = {}
+    # Expressions come last, because they use the results of other queries.
     for query in sorted(queries, key=lambda query: "Expression" in query):
         series[query["Id"]] = _points_of(store, query, series, start, end)
     ascending = request.get("ScanBy") == "TimestampAscending"
     returned = [query for query in queries if query.get("ReturnData", True)]
     rows = {q["Id"]: sorted(series[q["Id"]].items(), reverse=not ascending) for q in returned}
-    return _data_page(returned, rows, offset_of(request.get("NextToken")), limit)
+    return _data_page(returned, rows, _offset_of(request.get("NextToken")), limit)
 
 
 def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer one metric, each unit on its own; as in AWS, datapoints come in no order of time."""
+    """Carry out GetMetricStatistics. As in AWS, datapoints are not ordered by time."""
     simple, extended = request.get("Statistics") or [], request.get("ExtendedStatistics") or []
     _check_statistics(simple, extended)
     period = request["Period"]
@@ -104,15 +107,17 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
         for unit in ([request["Unit"]] if request.get("Unit") else store.units(metric))
         for begin, sample in store.samples(metric, start=start, end=end, period=period, unit=unit).items()
     ]
+    # AWS returns no order, so clients must not see one here.
     shuffled = sorted(datapoints, key=lambda point: zlib.crc32(str(point["Timestamp"]).encode()))
     return {"Label": metric.name, "Datapoints": shuffled}
 
 
 def list_metrics(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Carry out ListMetrics."""
     recently = (now - timedelta(hours=3)).timestamp() if request.get("RecentlyActive") else None
     found = [metric for metric in store.metrics(active_since=recently) if _matches(metric, request)]
     metrics, token = page(found, request.get("NextToken"), _METRICS_ON_PAGE)
-    return answer({"Metrics": [_described(metric) for metric in metrics], "NextToken": token})
+    return without_none({"Metrics": [_described(metric) for metric in metrics], "NextToken": token})
 
 
 def _check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
@@ -153,14 +158,15 @@ def _check_period(period: int, error: type[CloudWatchError]) -> None:
 
 
 def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int, int]:
-    start, end = moment(request["StartTime"]).timestamp(), moment(request["EndTime"]).timestamp()
+    start, end = with_zone(request["StartTime"]).timestamp(), with_zone(request["EndTime"]).timestamp()
     if start >= end:
         raise error("The parameter StartTime must be less than the parameter EndTime.")
+    # A fraction of a second at the end still includes that second.
     return int(start), -int(-end // 1)
 
 
 def _rounded(start: int, period: int) -> int:
-    """Round the start down: to a whole minute, or to the period where that is shorter."""
+    """Round the start down to a whole minute, or to the period if it is shorter."""
     return start - start % min(period, MINUTE)
 
 
@@ -190,8 +196,8 @@ def _data_page(
         begin, end = max(offset - before, 0), max(offset + limit - before, 0)
         results.append(_result(query, row[begin:end], complete=end >= len(row)))
         before += len(row)
-    more = token_at(offset + limit) if offset + limit < before else None
-    return answer({"MetricDataResults": results, "Messages": [], "NextToken": more})
+    more = _token_at(offset + limit) if offset + limit < before else None
+    return without_none({"MetricDataResults": results, "Messages": [], "NextToken": more})
 
 
 def _result(query: Mapping[str, Any], row: Sequence[tuple[int, float]], *, complete: bool) -> dict[str, Any]:

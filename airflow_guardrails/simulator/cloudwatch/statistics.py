@@ -1,4 +1,4 @@
-"""The statistics CloudWatch offers, computed from raw values."""
+"""Statistics over raw values, and arithmetic over series."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 def calculate(query_id: str, expression: str, series: Mapping[str, Points]) -> Points:
     """
-    Return an expression's points: where every id it names has one and nothing is divided by zero.
+    Return second -> value of an expression, for seconds at which all its operands have a value.
 
-    :raises ValidationError: for functions and everything else that is not + - * / ( ), numbers and known ids.
+    :param series: query id -> (second -> value).
+    :raises ValidationError: for anything but + - * / ( ), numbers and ids of other queries.
     """
+    # Python's syntax covers CloudWatch's arithmetic; _is_arithmetic rejects everything else.
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):
-        raise _refused(query_id, expression) from None
+        raise _not_simulated(query_id, expression) from None
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if not names or not names <= set(series) or not _is_arithmetic(tree):
-        raise _refused(query_id, expression)
+        raise _not_simulated(query_id, expression)
     common = set.intersection(*(set(series[name]) for name in names))
     points = {at: _value(tree, {name: series[name][at] for name in names}) for at in sorted(common)}
     return {at: value for at, value in points.items() if value is not None}
@@ -61,7 +63,7 @@ def _calculated(node: ast.expr, values: Mapping[str, float]) -> float:
     return values[node.id] if isinstance(node, ast.Name) else float(ast.literal_eval(node))
 
 
-def _refused(query_id: str, expression: str) -> ValidationError:
+def _not_simulated(query_id: str, expression: str) -> ValidationError:
     return ValidationError(
         f"Error in expression '{query_id}': {expression} is not simulated; "
         "use + - * / and parentheses over numbers and the ids of other queries"
@@ -73,7 +75,7 @@ _PERCENTILE = re.compile(r"p(100|\d{1,2}(\.\d{1,10})?)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatisticSet:
-    """Values summed up before they were published; what lies between minimum and maximum is not known."""
+    """Values that were published as a summary. Values between minimum and maximum are not known."""
 
     sample_count: float
     sum: float
@@ -82,45 +84,52 @@ class StatisticSet:
 
     @classmethod
     def repeated(cls, value: float, count: float) -> StatisticSet:
+        """Return a set of *count* equal values."""
         return cls(sample_count=count, sum=value * count, minimum=value, maximum=value)
 
     @property
     def known(self) -> bool:
+        """Whether all values in the set are known."""
         return self.sample_count == 1 or self.minimum == self.maximum
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What was measured in one period: never empty."""
+    """The data of one period. It is never empty."""
 
     values: Sequence[float]
     sets: Sequence[StatisticSet] = ()
 
     @property
     def count(self) -> float:
+        """Number of values, CloudWatch's SampleCount."""
         return len(self.values) + sum(s.sample_count for s in self.sets)
 
     @property
     def sum(self) -> float:
+        """Sum of all values."""
         return sum(self.values) + sum(s.sum for s in self.sets)
 
     @property
     def average(self) -> float:
+        """Mean of all values."""
         return self.sum / self.count
 
     @property
     def minimum(self) -> float:
+        """Smallest value."""
         return min([*self.values, *(s.minimum for s in self.sets)])
 
     @property
     def maximum(self) -> float:
+        """Largest value."""
         return max([*self.values, *(s.maximum for s in self.sets)])
 
     def percentile(self, percent: float) -> float | None:
         """
-        Return the smallest value that at least *percent* (0 to 100) of all values do not exceed.
+        Return the smallest value that is not exceeded by at least *percent* (0 to 100) of all values.
 
-        None if the period holds a set whose values are not known, as in AWS.
+        None if the values of a statistic set are not known, as in AWS.
         """
         if not all(s.known for s in self.sets):
             return None
@@ -151,16 +160,20 @@ SIMPLE_STATISTICS = tuple(_SIMPLE)
 
 
 def is_percentile(name: str) -> bool:
-    """Whether *name* is p0 to p100, with up to ten decimals (tm, wm, tc, ts and the like are not offered)."""
+    """
+    Whether *name* is p0 to p100, with up to ten decimals. Trimmed statistics (tm, wm, tc, ts) are not
+    simulated.
+    """
     return _PERCENTILE.fullmatch(name) is not None
 
 
 def is_statistic(name: str) -> bool:
+    """Whether *name* is a simulated statistic."""
     return name in _SIMPLE or is_percentile(name)
 
 
 def statistic(sample: Sample, name: str) -> float | None:
-    """Return the statistic called *name*, or None where the data cannot tell it."""
+    """Return the statistic *name* of a period, or None if the data does not determine it."""
     if name in _SIMPLE:
         return _SIMPLE[name](sample)
     return sample.percentile(float(name[1:]))

@@ -1,4 +1,4 @@
-"""Simulated time, and everything that is due in it."""
+"""The simulated clock and its timers."""
 
 from __future__ import annotations
 
@@ -9,28 +9,34 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from threading import RLock
 
-Action = Callable[[], None]
+_Action = Callable[[], None]
 
 
 class Timer:
-    """Something due at a simulated moment; cancelling it is always safe, also after it ran."""
+    """An action that is due at a simulated time. It may be cancelled at any time, also after it ran."""
 
     __slots__ = ("action", "cancelled")
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, action: _Action) -> None:
         self.action = action
         self.cancelled = False
 
     def cancel(self) -> None:
+        """Do not run the action. It has no effect after the action ran."""
         self.cancelled = True
 
 
 class Clock:
     """
-    Time that moves by :meth:`advance`, or *speed* times as fast as the wall clock.
+    Simulated time. It moves by :meth:`advance`, or *speed* times as fast as real time.
 
-    Whatever is due runs in order, each action at its own moment: ``now()`` inside an action is the time it
-    was due. Hold :attr:`lock` while reading or changing anything whose state depends on the time.
+    Due actions run in the order of their times. During an action, ``now()`` is the time at which it was due.
+    Hold :attr:`lock` while you read or change anything that depends on the time.
+
+    :param start: simulated time at the start, with a time zone; None is the current minute.
+    :param speed: simulated seconds for each real second; 0 means that only :meth:`advance` moves the clock.
+    :param monotonic: real time in seconds, for tests.
+    :raises ValueError: if *speed* is negative.
     """
 
     def __init__(
@@ -41,27 +47,32 @@ class Clock:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if speed < 0:
-            raise ValueError(f"speed must be 0 (manual) or more (got {speed})")
+            raise ValueError(f"speed must be 0 (only advance() moves the clock) or more (got {speed})")
         self.speed = speed
         self.lock = RLock()
         self._now = start or datetime.now(timezone.utc).replace(second=0, microsecond=0)
         self._monotonic = monotonic
         self._caught_up_at = monotonic()
+        # Timers of the same time run in the order in which they were set.
         self._order = itertools.count()
         self._due: list[tuple[datetime, int, Timer]] = []
 
     def now(self) -> datetime:
+        """Return the simulated time, in UTC unless the clock started in another time zone."""
         return self._now
 
-    def after(self, seconds: float, action: Action) -> Timer:
+    def after(self, seconds: float, action: _Action) -> Timer:
+        """Run *action* after that many simulated seconds."""
         return self.at(self._now + timedelta(seconds=seconds), action)
 
-    def at(self, when: datetime, action: Action) -> Timer:
+    def at(self, when: datetime, action: _Action) -> Timer:
+        """Run *action* at the simulated time *when*, or now if that time has passed."""
         timer = Timer(action)
+        # A time in the past would make the clock go backwards in advance().
         heapq.heappush(self._due, (max(when, self._now), next(self._order), timer))
         return timer
 
-    def every(self, seconds: int, action: Action) -> Timer:
+    def every(self, seconds: int, action: _Action) -> Timer:
         """
         Run *action* at each multiple of *seconds* since the epoch, until the returned timer is cancelled.
         """
@@ -76,8 +87,10 @@ class Clock:
         return series
 
     def advance(self, seconds: float) -> None:
+        """Move the clock forward by *seconds* and run every action that is due."""
         with self.lock:
             until = self._now + timedelta(seconds=seconds)
+            # An action may set more timers, and even advance the clock.
             while self._due and self._due[0][0] <= until:
                 when, _, timer = heapq.heappop(self._due)
                 self._now = when
@@ -86,7 +99,9 @@ class Clock:
             self._now = until
 
     def catch_up(self) -> None:
-        """Move a running clock to where the wall clock says it is; a manual one stays."""
+        """
+        Move a running clock forward by the real time that has passed. A clock with speed 0 does not move.
+        """
         with self.lock:
             wall = self._monotonic()
             elapsed, self._caught_up_at = wall - self._caught_up_at, wall

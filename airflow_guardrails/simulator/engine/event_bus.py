@@ -1,4 +1,4 @@
-"""The default event bus: moto's rules, and moto's delivery to their targets."""
+"""The default event bus, with the rules and targets of moto's EventBridge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What SageMaker puts on the bus, *resource* being the endpoint's ARN; times in *detail* are epoch ms."""
+    """
+    An event of SageMaker.
+
+    :param resource: ARN of the endpoint.
+    :param detail: the ``detail`` of the event; times are milliseconds since the epoch.
+    """
 
     id: str
     detail_type: str
@@ -25,45 +30,49 @@ class Event:
 
 
 class EventBus(Protocol):
-    """Takes events to whoever made a rule for them."""
+    """Delivers events to the targets of matching rules."""
 
-    def has_rules(self, region: str) -> bool: ...
+    def has_rules(self, region: str) -> bool:
+        """Whether there is any rule in *region*."""
 
     def put(self, event: Event, *, region: str) -> None:
-        """Deliver *event*, or fail without a word to SageMaker."""
+        """Deliver *event*. A failed delivery is logged and raises nothing."""
 
 
 class NoEventBus:
-    """Where no server runs: nobody can have made a rule."""
+    """The event bus of a simulation without a server, in which there can be no rules."""
 
     def has_rules(self, region: str) -> bool:  # noqa: ARG002
+        """Return False."""
         return False
 
     def put(self, event: Event, *, region: str) -> None:
-        """Drop it."""
+        """Discard the event."""
 
 
 class MotoEventBus:
     """
-    Hands events to each rule by itself.
+    Delivers events to each of moto's rules directly.
 
-    moto's own PutEvents would serve rules that are disabled or only have a schedule, leaves the account out
-    of what it delivers, and ends at the first target that cannot be reached.
+    moto's PutEvents is not used: it also serves disabled rules and rules with only a schedule, leaves out the
+    account in delivered events, and stops at the first target that cannot be reached.
     """
 
     def __init__(self, *, account_id: str) -> None:
         self._account_id = account_id
 
     def has_rules(self, region: str) -> bool:
+        """Whether there is any rule in *region*, enabled or not."""
         return bool(self._rules(region))
 
     def put(self, event: Event, *, region: str) -> None:
+        """Send *event* to the targets of every enabled rule whose pattern matches."""
         for rule in self._rules(region):
             if rule.state == "ENABLED" and rule.event_pattern.get_pattern():
                 self._send(rule, self._envelope(event, region))
 
     def _rules(self, region: str) -> list[Rule]:
-        # get() makes no backend where nobody has called EventBridge; subscripts would.
+        # A subscript would create a backend; get() returns None if nobody has called EventBridge.
         account = events_backends.get(self._account_id)
         backend = account.get(region) if account else None
         return list(backend.event_buses["default"].rules.values()) if backend else []
@@ -73,10 +82,10 @@ class MotoEventBus:
         if transformed:
             envelope["ingestion-time"] = envelope["time"]
         try:
-            # Untransformed, moto would send by a template of its own, which has no account.
+            # moto's own template has no account, so it is used only for targets with an InputTransformer.
             rule.send_to_targets(envelope, transform_input=transformed)
         except Exception:
-            log.exception("rule %s: no delivery of %s", rule.name, envelope["detail-type"])
+            log.exception("EventBridge rule %s could not deliver %s", rule.name, envelope["detail-type"])
 
     def _envelope(self, event: Event, region: str) -> dict[str, Any]:
         return {
@@ -85,7 +94,7 @@ class MotoEventBus:
             "detail-type": event.detail_type,
             "source": "aws.sagemaker",
             "account": self._account_id,
-            # moto writes it out in ISO 8601 for its targets.
+            # moto formats it as ISO 8601 for its targets.
             "time": event.at.timestamp(),
             "region": region,
             "resources": [event.resource],

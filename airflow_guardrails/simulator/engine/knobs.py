@@ -1,7 +1,7 @@
 """
-What nobody outside AWS knows, and what a test wants to choose: every one a knob with a default.
+The knobs of the simulator: behaviour of AWS that is not documented, and conditions that a test sets.
 
-Durations are simulated seconds. A knob is read when it matters, so a change acts on whatever happens next.
+Durations are simulated seconds. A knob is read when it is needed, so a change affects what happens next.
 """
 
 from __future__ import annotations
@@ -29,70 +29,76 @@ def _choice(default: str, *others: str, meaning: str) -> Any:
 
 @dataclass(slots=True, kw_only=True)
 class Knobs:
-    """All knobs of a simulation; change them by :meth:`update`, which refuses what makes no sense."""
+    """All knobs of a simulation. Change them with :meth:`update`, which checks the values."""
 
-    provisioning_seconds: float = _knob(180.0, "From the call until a new fleet's instances run.")
-    activation_seconds: float = _knob(10.0, "How long one shift of traffic takes.")
-    deleting_seconds: float = _knob(60.0, "How long terminating a fleet takes.")
+    # Durations. AWS's own depend on instance type and model.
+    provisioning_seconds: float = _knob(180.0, "Time from the call until the instances of a new fleet run.")
+    activation_seconds: float = _knob(10.0, "Duration of one shift of traffic.")
+    deleting_seconds: float = _knob(60.0, "Duration of terminating a fleet.")
 
+    # Reads that lag. AWS documents eventual consistency for new configurations, and no rates.
     describe_lag_seconds: float = _knob(
-        0.0, "How long DescribeEndpoint answers the state before an UpdateEndpoint."
+        0.0, "How long DescribeEndpoint still returns the state from before an UpdateEndpoint."
     )
     stale_read_probability: float = _knob(
-        0.0, "How often DescribeEndpoint answers the state of some seconds ago.", kind=_PROBABILITY
+        0.0, "Share of DescribeEndpoint calls that return an older state, 0 to 1.", kind=_PROBABILITY
     )
-    stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
+    stale_read_seconds: float = _knob(30.0, "Age of the state that such a call returns.")
     describe_limit_per_second: int | None = _knob(
         None,
-        "DescribeEndpoint calls that a simulated second allows, the others are throttled; None is no limit.",
+        "DescribeEndpoint calls in a simulated second before the next ones are throttled; None: no limit.",
         kind=_COUNT,
     )
     config_visible_after_seconds: float = _knob(0.0, "How long a new endpoint configuration cannot be found.")
-    list_lag_seconds: float = _knob(0.0, "How far ListEndpoints is behind.")
-    metric_delay_seconds: float = _knob(
-        0.0, "How long after its time a datapoint becomes visible to queries and alarms."
-    )
+    list_lag_seconds: float = _knob(0.0, "Age of what ListEndpoints returns.")
+    metric_delay_seconds: float = _knob(0.0, "Time until a datapoint is visible to queries and alarms.")
+    # Captured records: the developer guide says that delivery "can require a couple of minutes".
     capture_delay_seconds: float = _knob(
-        120.0, "How long after its last minute a file of captured records is stored."
+        120.0, "Time from the last second of a file of captured records until it is stored."
     )
     capture_file_seconds: float = _knob(
-        120.0, "How much time a file of captured records holds at most; never more than one hour's."
+        120.0, "Longest time that a file of captured records covers; it never covers parts of two hours."
     )
     capture_at_end: str = _choice(
         "stored",
         "late",
         "lost",
-        meaning="What becomes of records not stored yet when their experiment ends or their endpoint goes.",
+        meaning=(
+            "What happens to records that are not stored when their experiment ends or their "
+            "endpoint is deleted."
+        ),
     )
     capture_event_id: str = _choice(
         "own",
         "shared",
-        meaning="Whether a shadow's record has an eventId of its own, or that of production's record.",
+        meaning="Whether a shadow's record has an eventId of its own, or the one of production's record.",
     )
     capture_invocation_source: bool = _knob(
         True,
-        "Whether eventMetadata of a shadow's record says invocationSource: ShadowExperiment.",
+        "Whether eventMetadata of a shadow's record has invocationSource: ShadowExperiment.",
         kind=_FLAG,
     )
     capture_experiment_level: bool = _knob(
         False,
-        "Whether the name of the experiment stands before that of the endpoint in the key.",
+        "Whether the key has the name of the experiment before the name of the endpoint.",
         kind=_FLAG,
     )
     instance_metrics_by_config: bool = _knob(
-        False, "Whether instance metrics are there by EndpointConfigName too.", kind=_FLAG
+        False, "Whether instance metrics are also published by EndpointConfigName.", kind=_FLAG
     )
-    event_delay_seconds: float = _knob(0.0, "How long after a change its EventBridge events arrive.")
+    # EventBridge delivers at least once, and in no order.
+    event_delay_seconds: float = _knob(0.0, "Time from a change until its EventBridge events arrive.")
     event_duplicate_probability: float = _knob(
-        0.0, "How often an EventBridge event is sent twice, under two ids.", kind=_PROBABILITY
+        0.0, "Share of EventBridge events that are sent twice, with two ids, 0 to 1.", kind=_PROBABILITY
     )
     event_loss_probability: float = _knob(
-        0.0, "How often an EventBridge event never arrives.", kind=_PROBABILITY
+        0.0, "Share of EventBridge events that never arrive, 0 to 1.", kind=_PROBABILITY
     )
 
+    # Rollbacks and alarms: no source shows the FailureReason of a rollback by alarm.
     rollback_failure_reason: str | None = _knob(
         "The update was rolled back because an auto-rollback alarm went into ALARM.",
-        "FailureReason after a rollback by alarm or timeout; None or '' takes it from every rollback.",
+        "FailureReason after a rollback by alarm or time-out; None or '': no rollback has one.",
         kind=_TEXT,
     )
     show_rolling_back: bool = _knob(
@@ -101,22 +107,26 @@ class Knobs:
     alarms_judged: str = _choice(
         "bakes",
         "always",
-        meaning="When auto-rollback alarms are looked at: in bakes, or until the old fleet goes.",
+        meaning=(
+            "When SageMaker checks auto-rollback alarms: during bakes, or until it terminates the old fleet."
+        ),
     )
     alarm_poll_seconds: float = _knob(
-        10.0, "Time between two looks at the alarms; an alarm that comes and goes between two is missed."
+        10.0, "Time between two checks of the alarms; an alarm that comes and goes in between is missed."
     )
     alarm_already_in_alarm: str = _choice(
-        "rolls_back", "ignored", meaning="What an alarm does that is in ALARM when the update starts."
+        "rolls_back", "ignored", meaning="Effect of an alarm that is in ALARM when the update starts."
     )
     insufficient_data: str = _choice(
-        "ignored", "rolls_back", meaning="What an alarm in INSUFFICIENT_DATA does during a bake."
+        "ignored", "rolls_back", meaning="Effect of an alarm in INSUFFICIENT_DATA during a bake."
     )
     missing_alarm: str = _choice(
         "ignore",
         "reject",
         "rolls_back",
-        meaning="What an alarm that does not exist does: nothing, refuse the update, or undo it in a bake.",
+        meaning=(
+            "Effect of an alarm that does not exist: none, UpdateEndpoint fails, or a rollback during a bake."
+        ),
     )
     alarms_readable: bool = _knob(
         True,
@@ -124,194 +134,222 @@ class Knobs:
         kind=_FLAG,
     )
     composite_alarm: str = _choice(
-        "accept", "ignore", "reject", meaning="What UpdateEndpoint does about a composite alarm."
+        "accept", "ignore", "reject", meaning="What UpdateEndpoint does with a composite alarm."
     )
-    bakes_without_alarms: bool = _knob(
-        True, "Whether an update that names no alarm bakes at all, unwatched.", kind=_FLAG
-    )
+    bakes_without_alarms: bool = _knob(True, "Whether an update without alarms bakes.", kind=_FLAG)
     timeout_ends_in: str = _choice(
-        "rollback", "Failed", meaning="How an update ends whose MaximumExecutionTimeoutInSeconds passed."
+        "rollback", "Failed", meaning="How an update ends after MaximumExecutionTimeoutInSeconds."
     )
     rolling_rollback_ends_in: str = _choice(
-        "InService", "UpdateRollbackFailed", meaning="How the rollback of a rolling deployment ends."
+        "InService", "UpdateRollbackFailed", meaning="Final status after the rollback of a rolling update."
     )
+    # Steps, batches and their sizes.
     linear_last_step_bakes: bool = _knob(
-        True, "Whether a linear update bakes WaitIntervalInSeconds after its last step too.", kind=_FLAG
+        True, "Whether a linear update also waits WaitIntervalInSeconds after its last step.", kind=_FLAG
     )
     rolling_rollback_batch: str = _choice(
         "any",
         "bounded",
-        meaning="What RollbackMaximumBatchSize may be: anything, or 5 to 50 % and 100 %.",
+        meaning="Allowed RollbackMaximumBatchSize: any, or 5 to 50 % and 100 %.",
     )
     size_taken_of: str = _choice(
         "variant",
         "fleet",
-        meaning="What a canary or step of an endpoint with several variants is a part of.",
+        meaning=(
+            "What a percentage refers to if an endpoint has several variants: each variant, or all together."
+        ),
     )
     capacity_rounding: str = _choice(
-        "ceil", "round", "floor", meaning="How CAPACITY_PERCENT becomes instances; never below one."
+        "ceil", "round", "floor", meaning="How CAPACITY_PERCENT is rounded to instances; at least one."
     )
     one_instance_percent: str = _choice(
-        "reject", "accept", meaning="What a CAPACITY_PERCENT canary or step on a one-instance fleet does."
+        "reject",
+        "accept",
+        meaning="Whether a CAPACITY_PERCENT canary or step is accepted for a fleet with one instance.",
     )
     foreign_size: str = _choice(
         "reject",
         "ignore",
-        meaning="What a LinearStepSize does in CANARY, a CanarySize in LINEAR, either in ALL_AT_ONCE.",
+        meaning=(
+            "Whether LinearStepSize is accepted in CANARY, CanarySize in LINEAR, or either in ALL_AT_ONCE."
+        ),
     )
 
     missing_size: str = _choice(
-        "reject", "all_at_once", meaning="What CANARY without CanarySize, LINEAR without LinearStepSize does."
+        "reject",
+        "all_at_once",
+        meaning="What UpdateEndpoint does with CANARY without CanarySize, or LINEAR without LinearStepSize.",
     )
 
+    # The start of an update, and requests whose effect is not documented.
     last_deployment_config: str = _choice(
         "at_start",
         "at_end",
-        meaning="When LastDeploymentConfig becomes that of an update: at its start, or once it has ended.",
+        meaning="Whether LastDeploymentConfig changes at the start of an update or at its end.",
     )
     start_time_delay_seconds: float = _knob(
-        0.0, "How long after UpdateEndpoint an update starts; its StartTime and its time-out count from then."
+        0.0, "Time from UpdateEndpoint until the update starts; StartTime and time-out count from then."
     )
     pending_before_start: str = _choice(
         "shown",
         "hidden",
-        meaning="Whether PendingDeploymentSummary is there before its StartTime.",
+        meaning="Whether PendingDeploymentSummary is present before its StartTime.",
     )
 
     same_config_update: str = _choice(
-        "accept", "reject", meaning="What UpdateEndpoint does with the configuration already in service."
+        "accept",
+        "reject",
+        meaning="Whether UpdateEndpoint accepts the configuration that is already in service.",
     )
     failed_endpoint_message: str | None = _knob(
         'Cannot update failed endpoint "{arn}".',
-        "What UpdateEndpoint says of a failed endpoint; {arn} becomes its ARN.",
+        "Text of UpdateEndpoint's error for a failed endpoint; {arn} is replaced by its ARN.",
         kind=_TEXT,
     )
     variant_names_differ: str = _choice(
         "reject",
         "all_at_once",
-        meaning="What an update with a policy does when the new configuration's variants have other names.",
+        meaning="What an update with a policy does if the new configuration has other variant names.",
     )
     retain_without_last: str = _choice(
-        "all_at_once", "reject", meaning="What RetainDeploymentConfig does when there is none to retain."
+        "all_at_once",
+        "reject",
+        meaning="What RetainDeploymentConfig does if there is no configuration to retain.",
     )
     retain_with_config: str = _choice(
-        "reject", "given", "last", meaning="What RetainDeploymentConfig together with DeploymentConfig does."
+        "reject", "given", "last", meaning="What RetainDeploymentConfig does together with DeploymentConfig."
     )
     scaling_ends_in: str = _choice(
         "success",
         "rollback",
         meaning="How UpdateEndpointWeightsAndCapacities ends; a rollback shows RollingBack.",
     )
+    # Conditions that a test sets: capacity and quotas.
     capacity_available: bool = _knob(
-        True, "Whether instances can be had; without, a launch fails when provisioning ends.", kind=_FLAG
+        True, "Whether instances are available; if not, a launch fails when provisioning ends.", kind=_FLAG
     )
     instance_limit: int | None = _knob(
-        None, "Instances that may run in the region, both fleets counted; None is no limit.", kind=_COUNT
+        None, "Instances that may run in the region, both fleets counted; None: no limit.", kind=_COUNT
     )
     endpoint_instance_limit: int | None = _knob(
-        None, "Instances that one endpoint may have, both fleets counted; None is no limit.", kind=_COUNT
+        None, "Instances that one endpoint may have, both fleets counted; None: no limit.", kind=_COUNT
     )
 
+    # Shadow variants.
     shadow_sampling: str = _choice(
         "ratio",
         "share",
         "all",
-        meaning="Copies a shadow gets: its weight by the production variant's, by both, or all.",
+        meaning=(
+            "Share that a shadow gets: its weight / production's weight, its weight / both weights, or all."
+        ),
     )
     shadow_exclusions: str = _choice(
         "reject",
         "ignore",
-        meaning="What ShadowProductionVariants do where a feature is used that shadow tests exclude.",
+        meaning="Whether ShadowProductionVariants with features that shadow tests exclude are refused.",
     )
     shadow_refused_message: str | None = _knob(
         "The shadow variant is invalid: {reason}.",
-        "What a shadow that cannot be is refused with; {reason} becomes why.",
+        "Text of the error for a shadow that is not possible; {reason} is replaced by the reason.",
         kind=_TEXT,
     )
     shadow_weights: str = _choice(
-        "accept", "reject", meaning="What UpdateEndpointWeightsAndCapacities of a shadow variant does."
+        "accept", "reject", meaning="Whether UpdateEndpointWeightsAndCapacities accepts a shadow variant."
     )
     guarded_with_shadow: str = _choice(
         "accept",
         "all_at_once",
         "reject",
-        meaning="What an update with a policy does when the old or the new configuration has a shadow.",
+        meaning="What an update with a policy does if the old or the new configuration has a shadow.",
     )
 
+    # Inference experiments: the service model has their errors, but no source shows the texts.
     experiment_step_seconds: float = _knob(
-        30.0, "How long an experiment is Creating, Updating, or Stopping where its endpoint stays as it is."
+        30.0, "Duration of Creating, of Updating, and of a Stopping that does not change the endpoint."
     )
     experiment_visible_after_seconds: float = _knob(0.0, "How long a new experiment cannot be found.")
     experiment_describe_lag_seconds: float = _knob(
         0.0,
-        "How long DescribeInferenceExperiment answers the state before an experiment was updated, started or "
-        "stopped.",
+        "How long DescribeInferenceExperiment still returns the state from before an update, start or stop.",
     )
     experiment_stale_read_probability: float = _knob(
         0.0,
-        "How often DescribeInferenceExperiment answers the state of some seconds ago.",
+        "Share of DescribeInferenceExperiment calls that return an older state, 0 to 1.",
         kind=_PROBABILITY,
     )
-    experiment_stale_read_seconds: float = _knob(30.0, "How old such a stale answer is.")
-    experiment_list_lag_seconds: float = _knob(0.0, "How far ListInferenceExperiments is behind.")
-    experiment_least_seconds: float = _knob(3600.0, "How long an experiment must be scheduled for at least.")
+    experiment_stale_read_seconds: float = _knob(30.0, "Age of the state that such a call returns.")
+    experiment_list_lag_seconds: float = _knob(0.0, "Age of what ListInferenceExperiments returns.")
+    experiment_least_seconds: float = _knob(
+        3600.0, "Shortest duration that an experiment may be scheduled for."
+    )
     experiment_missing_endpoint: str = _choice(
         "reject",
         "cancelled",
-        meaning="What an experiment on an endpoint that does not exist comes to.",
+        meaning="What happens to an experiment on an endpoint that does not exist.",
     )
     experiment_config_name: str | None = _knob(
         "{endpoint}-{experiment}",
-        "Names the configuration made for an experiment; {endpoint} and {experiment} become their names.",
+        "Name of the configuration made for an experiment; {endpoint} and {experiment} are "
+        "replaced by names.",
         kind=_TEXT,
     )
     experiment_end_config: str = _choice(
         "original",
         "new",
-        meaning="Whether an endpoint returns to its configuration of before, or to one that is like it.",
+        meaning=(
+            "Whether an endpoint returns to its original configuration, or to a new one with "
+            "the same content."
+        ),
     )
     experiment_keeps_shadow: str = _choice(
-        "accept", "reject", meaning="What stopping with Retain for both variants does."
+        "accept", "reject", meaning="Whether StopInferenceExperiment accepts Retain for both variants."
     )
     promote_without_desired: str = _choice(
-        "accept", "reject", meaning="What Promote without the shadow in DesiredModelVariants does."
+        "accept",
+        "reject",
+        meaning="Whether Promote is accepted if DesiredModelVariants does not have the shadow.",
     )
     change_during_experiment: str = _choice(
         "reject",
         "accept",
-        meaning="What UpdateEndpoint and DeleteEndpoint do while an experiment has the endpoint.",
+        meaning="Whether UpdateEndpoint and DeleteEndpoint are accepted during an experiment.",
     )
     endpoint_in_experiment_message: str | None = _knob(
         'Cannot change endpoint "{arn}" while inference experiment {experiment} runs on it.',
-        "What they are refused with; {arn} and {experiment} become the endpoint's ARN and the name.",
+        "Text of their error; {arn} and {experiment} are replaced by the endpoint's ARN and the name.",
         kind=_TEXT,
     )
     experiment_in_use_message: str | None = _knob(
         "Inference experiment {name} exists already, or endpoint {endpoint} has another one.",
-        "What a taken name or endpoint is refused with; {name} and {endpoint} become theirs.",
+        "Text of the error for a name or endpoint in use; {name} and {endpoint} are replaced.",
         kind=_TEXT,
     )
     experiment_conflict_message: str | None = _knob(
         'Inference experiment "{arn}" cannot be {action} while it is {status}.',
-        "What a call in the wrong status is refused with; {arn}, {action} and {status} become what they say.",
+        "Text of the error for a call in a wrong status; {arn}, {action} and {status} are replaced.",
         kind=_TEXT,
     )
     experiment_missing_message: str | None = _knob(
         'Could not find inference experiment "{arn}".',
-        "What is said of an experiment that does not exist; {arn} becomes its ARN.",
+        "Text of the error for an unknown experiment; {arn} is replaced by its ARN.",
         kind=_TEXT,
     )
     experiment_invalid_message: str | None = _knob(
         "The inference experiment is invalid: {reason}.",
-        "What a request that cannot be carried out is refused with; {reason} becomes why.",
+        "Text of the error for a request that cannot be carried out; {reason} is replaced by the reason.",
         kind=_TEXT,
     )
 
     def update(self, **changes: Any) -> None:
-        """Change several knobs or, when one is unknown or wrong, none and raise ValueError."""
+        """
+        Change several knobs, or none of them.
+
+        :raises ValueError: for an unknown knob or a wrong value.
+        """
         known = {knob.name: knob for knob in fields(self)}
         if unknown := sorted(set(changes) - set(known)):
-            raise ValueError(f"no such knob: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+            raise ValueError(f"unknown knob: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
         for name, value in changes.items():
             _check(known[name], value)
         for name, value in changes.items():
@@ -347,4 +385,5 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    # bool is a subclass of int.
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

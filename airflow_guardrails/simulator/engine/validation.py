@@ -1,8 +1,8 @@
 """
-The bounds the service model states, checked as the service does: all at once, before anything happens.
+Check requests against the bounds in botocore's service model, as SageMaker does before anything else.
 
-botocore's client checks only what is missing, of the wrong type or too small; enums, patterns, maxima and
-lengths reach the server. The model is AWS's own, so a bound is wrong only where AWS publishes it wrong.
+botocore's client checks only missing fields, types and minima. Enums, patterns, maxima and lengths are
+checked by the server.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from airflow_guardrails.simulator.engine.errors import ConstraintViolation
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
-    """Raise ConstraintViolation for everything in *request* that SageMaker's model of *operation* forbids."""
+    """Raise ConstraintViolation if *request* breaks any bound in SageMaker's model of *operation*."""
     if violations := list(_violations(_input_shape(operation), request, "")):
         raise ConstraintViolation(*violations)
 
 
 def violation(value: Any, path: str, rule: str) -> str:
+    """Return one part of the text of a ConstraintViolation; *path* is in camel case, as in AWS's texts."""
     shown = "null" if value is None else f"'{value}'"
     return f"Value {shown} at '{path}' failed to satisfy constraint: {rule}"
 
 
-def enum(shape_name: str) -> list[str]:
-    """The values SageMaker's model knows for an enum, such as EndpointStatus."""
+def enum_values(shape_name: str) -> list[str]:
+    """Return the values of an enum in SageMaker's model, such as EndpointStatus."""
     return list(_service_model().shape_for(shape_name).enum)
 
 
@@ -79,6 +80,7 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
     limits, enum = shape.metadata, getattr(shape, "enum", None)
     sized = shape.type_name in {"string", "list", "map"}
     measured, what = (len(value), "length") if sized else (value, "value")
+    # The texts are those of AWS's general validation errors.
     if "max" in limits and measured > limits["max"]:
         yield f"Member must have {what} less than or equal to {limits['max']}"
     if "min" in limits and measured < limits["min"]:
@@ -89,7 +91,7 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
         yield f"Member must satisfy regular expression pattern: {limits['pattern']}"
 
 
-# Python's re knows no Unicode categories; those that SageMaker's patterns name are spelled out for it.
+# Python's re has no Unicode categories. Those in SageMaker's patterns are replaced by character ranges.
 _CATEGORY = re.compile(r"\\p\{([LMNPSZ])\}")
 
 
@@ -100,7 +102,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 @cache
 def _ranges() -> Mapping[str, str]:
-    """Every general category of Unicode, by its first letter, as the inside of a character class."""
+    """Map each general category of Unicode, by its first letter, to the inside of a character class."""
     ranges: dict[str, str] = {}
     codes = range(sys.maxunicode + 1)
     for category, group in itertools.groupby(codes, key=lambda code: unicodedata.category(chr(code))[0]):

@@ -1,4 +1,4 @@
-"""Which requests are captured, as an endpoint configuration or an inference experiment says."""
+"""Which requests and responses of a fleet are captured, from DataCaptureConfig and DataStorageConfig."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encodings:
-    """The content types recorded as they are, as *csv* and as *json*; any other in base64."""
+class _Encodings:
+    """The content types that are recorded as CSV and as JSON. All others are recorded in base64."""
 
     csv: frozenset[str]
     json: frozenset[str]
 
     @classmethod
-    def from_header(cls, header: Mapping[str, Any] | None) -> Encodings:
-        """Of a CaptureContentTypeHeader; without one, everything is base64."""
+    def from_header(cls, header: Mapping[str, Any] | None) -> _Encodings:
+        """Read a CaptureContentTypeHeader; None means that everything is base64."""
         header = header or {}
         return cls(
             csv=frozenset(kind.lower() for kind in header.get("CsvContentTypes", ())),
@@ -30,7 +30,7 @@ class Encodings:
         )
 
     def of(self, content_type: str) -> str:
-        """CSV, JSON or BASE64; what follows a semicolon does not count."""
+        """Return CSV, JSON or BASE64 for a content type. Its parameters after the semicolon are ignored."""
         plain = content_type.partition(";")[0].strip().lower()
         if plain in self.csv:
             return CSV
@@ -40,27 +40,33 @@ class Encodings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureRule:
     """
-    What becomes a record, and where that goes.
+    What is recorded, and where it is stored.
 
-    :param destination: an ``s3://`` url.
-    :param sampling: the part of the requests that are recorded, 0 to 1.
+    :param destination: ``s3://bucket/prefix``.
+    :param sampling: share of requests that are recorded, 0 to 1.
     :param input: whether a record holds the request.
-    :param output: whether a record holds the answer.
-    :param experiment: the name of the experiment that asks for it; None is an endpoint configuration.
+    :param output: whether a record holds the response.
+    :param experiment: name of the experiment that captures; None for an endpoint configuration.
     """
 
     destination: str
     sampling: float = 1.0
     input: bool = True
     output: bool = True
-    encodings: Encodings
+    encodings: _Encodings
     experiment: str | None = None
 
 
-def rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
-    """What holds for a fleet of *config*, and of *experiment* if it is one's own; each stores for itself."""
+def capture_rules_of(config: Mapping[str, Any], experiment: Experiment | None) -> tuple[CaptureRule, ...]:
+    """
+    Return the rules for a fleet. Each rule stores its own records.
+
+    :param config: the fleet's endpoint configuration.
+    :param experiment: the experiment that the fleet was launched for, if any.
+    """
     rules = []
     capture = config.get("DataCaptureConfig")
+    # EnableCapture is optional, and capturing is on without it.
     if capture and capture.get("EnableCapture", True):
         rules.append(_of_config(capture))
     if experiment and "DataStorageConfig" in experiment.request:
@@ -75,7 +81,7 @@ def _of_config(capture: Mapping[str, Any]) -> CaptureRule:
         sampling=capture["InitialSamplingPercentage"] / 100,
         input=bool(modes & _INPUT),
         output=bool(modes & _OUTPUT),
-        encodings=Encodings.from_header(capture.get("CaptureContentTypeHeader")),
+        encodings=_Encodings.from_header(capture.get("CaptureContentTypeHeader")),
     )
 
 
@@ -83,6 +89,6 @@ def _of_experiment(experiment: Experiment) -> CaptureRule:
     storage = experiment.request["DataStorageConfig"]
     return CaptureRule(
         destination=storage["Destination"],
-        encodings=Encodings.from_header(storage.get("ContentType")),
+        encodings=_Encodings.from_header(storage.get("ContentType")),
         experiment=experiment.name,
     )

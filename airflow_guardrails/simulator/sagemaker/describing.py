@@ -1,4 +1,4 @@
-"""Endpoints in the words of DescribeEndpoint and ListEndpoints."""
+"""The responses of DescribeEndpoint and ListEndpoints."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Any
 from airflow_guardrails.simulator.sagemaker.endpoints import Description, Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Stage, Variant
 
-_PASSED_ON = ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")
-_PASSED_ON_PER_VARIANT = ("ManagedInstanceScaling", "RoutingConfig")
+_COPIED_FIELDS = ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig")
+_COPIED_VARIANT_FIELDS = ("ManagedInstanceScaling", "RoutingConfig")
 
 
 def describe(endpoint: Endpoint) -> Description:
-    """DescribeEndpoint's answer; without a pending deployment unless a new configuration is on its way."""
-    return present(
+    """
+    Return the response of DescribeEndpoint.
+
+    PendingDeploymentSummary is present only during an update to a new configuration.
+    """
+    return without_none(
         **summarize(endpoint),
         EndpointConfigName=endpoint.config_name,
         FailureReason=endpoint.failure_reason,
@@ -25,7 +29,7 @@ def describe(endpoint: Endpoint) -> Description:
 
 
 def summarize(endpoint: Endpoint) -> dict[str, Any]:
-    """ListEndpoints' row: it does not tell the configuration."""
+    """Return the row of ListEndpoints, which has no configuration name."""
     return {
         "EndpointName": endpoint.name,
         "EndpointArn": endpoint.arn,
@@ -38,7 +42,8 @@ def summarize(endpoint: Endpoint) -> dict[str, Any]:
 SUMMARY_FIELDS = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
 
 
-def present(**fields: Any) -> dict[str, Any]:
+def without_none(**fields: Any) -> dict[str, Any]:
+    """Return *fields* without those that are None: AWS leaves out absent fields."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -47,15 +52,16 @@ def _serving(fleet: Fleet) -> dict[str, Any]:
         "ProductionVariants": [_variant(variant, fleet) for variant in fleet.variants],
         "ShadowProductionVariants": [_variant(fleet.shadow, fleet)] if fleet.shadow else None,
         "DataCaptureConfig": _data_capture(fleet.config.get("DataCaptureConfig")),
-        **{key: fleet.config.get(key) for key in _PASSED_ON},
+        **{key: fleet.config.get(key) for key in _COPIED_FIELDS},
     }
 
 
 def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
     green = endpoint.green
+    # After a failed rollback green stays, but is no longer pending.
     if green is None or green.hidden or not endpoint.in_flight:
         return None
-    return present(
+    return without_none(
         EndpointConfigName=green.config_name,
         StartTime=green.launched_at,
         ProductionVariants=[_pending_variant(variant, green) for variant in green.variants],
@@ -64,24 +70,25 @@ def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def _pending_variant(variant: Variant, green: Fleet) -> dict[str, Any]:
-    return {**_variant(variant, green), **present(InstanceType=variant.instance_type)}
+    return {**_variant(variant, green), **without_none(InstanceType=variant.instance_type)}
 
 
 def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:
-    return present(
+    return without_none(
         VariantName=variant.name,
         DeployedImages=_images(variant, fleet),
         CurrentWeight=variant.weight,
         DesiredWeight=variant.desired_weight,
         **_capacity(variant),
         VariantStatus=[_stage(variant.stage)] if variant.stage else None,
-        **{key: variant.spec.get(key) for key in _PASSED_ON_PER_VARIANT},
+        **{key: variant.spec.get(key) for key in _COPIED_VARIANT_FIELDS},
     )
 
 
 def _capacity(variant: Variant) -> dict[str, Any]:
     if serverless := variant.spec.get("ServerlessConfig"):
         return {"CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+    # In AWS's example of a canary, the pending CurrentInstanceCount is 1 of 3: instances with traffic.
     return {"CurrentInstanceCount": variant.active, "DesiredInstanceCount": variant.desired}
 
 

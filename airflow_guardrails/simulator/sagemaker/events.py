@@ -1,4 +1,8 @@
-"""What SageMaker tells EventBridge: every new status of an endpoint, and every stage of a deployment."""
+"""
+The EventBridge events of endpoints: status changes and stages of deployments.
+
+Source of their fields: SageMaker developer guide, "Automating Amazon SageMaker AI with Amazon EventBridge".
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,10 @@ from airflow_guardrails.simulator.engine.event_bus import Event, EventBus
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Description
 
-STATE_CHANGE = "SageMaker Endpoint State Change"
-DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
+_STATE_CHANGE = "SageMaker Endpoint State Change"
+_DEPLOYMENT_STATE_CHANGE = "SageMaker Endpoint Deployment State Change"
 
-# What the published examples show of each, and no more: a consumer cannot count on anything else.
+# Only the fields of AWS's published examples: a consumer cannot rely on others.
 _NAMES = ("EndpointName", "EndpointArn", "EndpointConfigName")
 _TIMES = ("CreationTime", "LastModifiedTime")
 _PER_VARIANT = (
@@ -30,11 +34,14 @@ _PER_VARIANT = (
 )
 
 
-class Announcements:
+class EndpointEvents:
     """
-    The events of one region, sent while there are rules: twice, late or not at all, as the knobs say.
+    Sends the events of one region.
 
-    An event that is sent twice has two ids; each of the two can be lost.
+    Knobs make an event come twice, late or never. An event that is sent twice has two ids, and each of the
+    two can be lost.
+
+    :param bus: returns the event bus, which may be set after this object is created.
     """
 
     def __init__(
@@ -47,18 +54,24 @@ class Announcements:
         self._bus = bus
 
     @property
-    def heard(self) -> bool:
+    def has_rules(self) -> bool:
+        """Whether there are rules, so that events are needed at all."""
         return self._bus().has_rules(self._region)
 
-    def compare(
+    def publish_changes(
         self, before: Description | None, now: Description, *, tags: Mapping[str, str], staged: bool
     ) -> None:
-        """Send what has changed; stages only if *staged*: some endpoints do not tell theirs."""
+        """
+        Send events for what changed between two descriptions.
+
+        :param before: None if the endpoint is new.
+        :param staged: whether a new stage is an event too; some endpoints send none.
+        """
         detail = _detail(now, tags)
         if before is None or before["EndpointStatus"] != now["EndpointStatus"]:
-            self._send(STATE_CHANGE, detail)
-        if staged and before is not None and _stages(before) != _stages(now):
-            self._send(DEPLOYMENT_STATE_CHANGE, {**detail, **_pending(now)})
+            self._send(_STATE_CHANGE, detail)
+        if staged and before is not None and _variant_statuses(before) != _variant_statuses(now):
+            self._send(_DEPLOYMENT_STATE_CHANGE, {**detail, **_pending(now)})
 
     def _send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
         copies = 2 if self._rng.random() < self._knobs.event_duplicate_probability else 1
@@ -80,52 +93,52 @@ class Announcements:
             self._bus().put(event, region=self._region)
 
 
-def _detail(look: Description, tags: Mapping[str, str]) -> dict[str, Any]:
+def _detail(description: Description, tags: Mapping[str, str]) -> dict[str, Any]:
     return {
-        **{name: look[name] for name in _NAMES},
-        "ProductionVariants": _variants(look),
-        "EndpointStatus": upper_snake(look["EndpointStatus"]),
-        **{name: _plain(look[name]) for name in _TIMES},
+        **{name: description[name] for name in _NAMES},
+        "ProductionVariants": _variants(description),
+        "EndpointStatus": _upper_snake(description["EndpointStatus"]),
+        **{name: _to_json(description[name]) for name in _TIMES},
         "Tags": dict(tags),
     }
 
 
-def upper_snake(status: str) -> str:
-    """EventBridge's word for a status: IN_SERVICE for InService."""
+def _upper_snake(status: str) -> str:
+    """Return a status as EventBridge writes it: IN_SERVICE for InService."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", status).upper()
 
 
-def _pending(look: Description) -> dict[str, Any]:
-    # A change of capacity has stages too, and nothing pending.
-    pending = look.get("PendingDeploymentSummary")
+def _pending(description: Description) -> dict[str, Any]:
+    # A change of capacity has stages, but no PendingDeploymentSummary.
+    pending = description.get("PendingDeploymentSummary")
     if pending is None:
         return {}
-    told = {
+    summary = {
         "EndpointConfigName": pending["EndpointConfigName"],
-        "StartTime": _plain(pending["StartTime"]),
+        "StartTime": _to_json(pending["StartTime"]),
         "ProductionVariants": _variants(pending),
     }
-    return {"PendingDeploymentSummary": told}
+    return {"PendingDeploymentSummary": summary}
 
 
-def _variants(look: Description) -> list[dict[str, Any]]:
+def _variants(description: Description) -> list[dict[str, Any]]:
     return [
-        {name: _plain(variant[name]) for name in _PER_VARIANT if name in variant}
-        for variant in look.get("ProductionVariants", ())
+        {name: _to_json(variant[name]) for name in _PER_VARIANT if name in variant}
+        for variant in description.get("ProductionVariants", ())
     ]
 
 
-def _stages(look: Description) -> list[Any]:
-    pending = look.get("PendingDeploymentSummary", {})
-    variants = (*look.get("ProductionVariants", ()), *pending.get("ProductionVariants", ()))
+def _variant_statuses(description: Description) -> list[Any]:
+    pending = description.get("PendingDeploymentSummary", {})
+    variants = (*description.get("ProductionVariants", ()), *pending.get("ProductionVariants", ()))
     return [variant.get("VariantStatus") for variant in variants]
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
         return round(value.timestamp() * 1000)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _to_json(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     return value

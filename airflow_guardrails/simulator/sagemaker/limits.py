@@ -1,4 +1,4 @@
-"""Quotas: how many instances may run, in the region and behind one endpoint."""
+"""Quotas for instances, for the region and for each endpoint."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ _PER_ENDPOINT = "Maximum number of instances per endpoint"
 
 def check(
     fleet: Fleet,
-    wanted: int,
+    requested: int,
     *,
     endpoint: Endpoint | None = None,
     endpoints: Collection[Endpoint],
     knobs: Knobs,
 ) -> None:
-    """Raise ResourceLimitExceeded when *endpoint*, or all, may not have *wanted* instances more."""
+    """
+    Raise ResourceLimitExceeded if *requested* additional instances exceed the quota of the endpoint or
+    region.
+
+    :param endpoint: None if the endpoint is new.
+    """
     for resource, limit, sharing in (
         (_PER_ENDPOINT, knobs.endpoint_instance_limit, [endpoint] if endpoint else []),
         (f"{fleet.variants[0].instance_type} for endpoint usage", knobs.instance_limit, endpoints),
     ):
-        used = sum(one.instances for one in sharing)
-        if limit is not None and wanted > 0 and used + wanted > limit:
-            raise ResourceLimitExceeded(resource=resource, limit=limit, used=used, wanted=wanted)
+        used = sum(each.instances for each in sharing)
+        # A request for fewer instances is accepted even above the limit.
+        if limit is not None and requested > 0 and used + requested > limit:
+            raise ResourceLimitExceeded(resource=resource, limit=limit, used=used, requested=requested)

@@ -10,58 +10,64 @@ from typing import Any
 
 from airflow_guardrails.simulator.engine.errors import ValidationException
 
-Summary = Mapping[str, Any]
+_Summary = Mapping[str, Any]
 
-_DEFAULT_PAGE = 10
+# API reference of ListEndpoints: MaxResults is 10 by default, at most 100.
+_DEFAULT_PAGE_SIZE = 10
 
 
-def page(rows: Sequence[Summary], request: Mapping[str, Any], *, kind: str, key: str) -> dict[str, Any]:
+def page(rows: Sequence[_Summary], request: Mapping[str, Any], *, prefix: str, key: str) -> dict[str, Any]:
     """
-    One page of *rows* under *key*: the newest ten, unless the request says otherwise.
+    Return one page of the rows that match *request*: by default ten, the newest first.
 
-    *kind* is the prefix of the summaries' fields, as in ``EndpointName``.
+    :param prefix: prefix of the fields, such as ``Endpoint`` in ``EndpointName``.
+    :param key: name of the list in the response.
+    :raises ValidationException: for a wrong NextToken.
     """
-    found = [row for row in rows if _wanted(row, request, kind)]
+    found = [row for row in rows if _matches(row, request, prefix)]
     found.sort(
-        key=lambda row: (row[_sort_field(request, kind)], row[f"{kind}Name"]),
+        key=lambda row: (row[_sort_field(request, prefix)], row[f"{prefix}Name"]),
         reverse=request.get("SortOrder", "Descending") == "Descending",
     )
-    return cut(found, request, key=key, default=_DEFAULT_PAGE)
+    return paginate(found, request, key=key, default=_DEFAULT_PAGE_SIZE)
 
 
-def cut(rows: Sequence[Any], request: Mapping[str, Any], *, key: str, default: int) -> dict[str, Any]:
+def paginate(rows: Sequence[Any], request: Mapping[str, Any], *, key: str, default: int) -> dict[str, Any]:
+    """
+    Return one page of *rows* under *key*, with a NextToken if there are more; *default* is the page size.
+    """
     start = _offset(request.get("NextToken"))
     end = start + (request.get("MaxResults") or default)
-    answer: dict[str, Any] = {key: list(rows[start:end])}
+    response: dict[str, Any] = {key: list(rows[start:end])}
     if end < len(rows):
-        answer["NextToken"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
-    return answer
+        response["NextToken"] = base64.urlsafe_b64encode(f"from:{end}".encode()).decode()
+    return response
 
 
-def _wanted(row: Summary, request: Mapping[str, Any], kind: str) -> bool:
+def _matches(row: _Summary, request: Mapping[str, Any], prefix: str) -> bool:
     return (
-        request.get("NameContains", "") in row[f"{kind}Name"]
-        and request.get("StatusEquals") in {None, row.get(f"{kind}Status")}
-        and all(_in_time(row, request, field) for field in ("CreationTime", "LastModifiedTime"))
+        request.get("NameContains", "") in row[f"{prefix}Name"]
+        and request.get("StatusEquals") in {None, row.get(f"{prefix}Status")}
+        and all(_in_time_range(row, request, field) for field in ("CreationTime", "LastModifiedTime"))
     )
 
 
-def _in_time(row: Summary, request: Mapping[str, Any], field: str) -> bool:
-    after, before = moment(request.get(f"{field}After")), moment(request.get(f"{field}Before"))
+def _in_time_range(row: _Summary, request: Mapping[str, Any], field: str) -> bool:
+    after, before = parse_time(request.get(f"{field}After")), parse_time(request.get(f"{field}Before"))
     return (after is None or row[field] >= after) and (before is None or row[field] < before)
 
 
-def moment(value: Any) -> datetime | None:
-    """A time from a request: epoch seconds on the wire; without a zone it is UTC."""
+def parse_time(value: Any) -> datetime | None:
+    """Read a time of a request: epoch seconds, or a datetime, which is UTC if it has no zone."""
     if value is None:
         return None
     when = value if isinstance(value, datetime) else datetime.fromtimestamp(float(value), timezone.utc)
     return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
 
 
-def _sort_field(request: Mapping[str, Any], kind: str) -> str:
+def _sort_field(request: Mapping[str, Any], prefix: str) -> str:
     by = request.get("SortBy", "CreationTime")
-    return by if by == "CreationTime" else f"{kind}{by}"
+    return by if by == "CreationTime" else f"{prefix}{by}"
 
 
 def _offset(token: str | None) -> int:

@@ -1,4 +1,4 @@
-"""Names and what stands behind them: models and endpoint configurations, which never change once created."""
+"""Models and endpoint configurations. They do not change after they are created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from airflow_guardrails.simulator.engine.errors import AlreadyExists, Validation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """What a container is started from; *model_data_url* is None when no artefact was named."""
+    """
+    A model as CreateModel describes it.
+
+    :param model_data_url: ``s3://`` URL of the artefact; None if the model has none.
+    :param packages: ARNs of its model packages.
+    """
 
     name: str
     image: str | None
@@ -25,20 +30,22 @@ class Model:
 
     def from_marketplace(self, *, own_account: str) -> bool:
         """
-        Whether a container is AWS Marketplace's.
+        Whether a container is from the AWS Marketplace.
 
-        Its model packages belong to another account and have no version; one shared from another account's
+        Its model package has another account and no version. A package that is shared from another account's
         registry is ``model-package/group/version``.
         """
         return any(_is_foreign(package, own_account) and package.count("/") == 1 for package in self.packages)
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Model:
+        """Read a CreateModel request; raise ValidationException if it has no container."""
         containers = [*filter(None, [request.get("PrimaryContainer")]), *request.get("Containers", ())]
         if not containers:
             raise ValidationException(
                 "Either PrimaryContainer or Containers must be given to create a model."
             )
+        # Only the first container answers; pipelines of containers are not simulated.
         first = containers[0]
         source = first.get("ModelDataSource", {}).get("S3DataSource", {})
         return cls(
@@ -54,7 +61,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A model or an endpoint configuration: the request that made it, word for word."""
+    """A stored resource with the request that created it, without tags."""
 
     name: str
     arn: str
@@ -63,20 +70,20 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """How SageMaker speaks of a kind of resource: in texts, in ARNs, in the names of its fields."""
+class ResourceType:
+    """How SageMaker names a type of resource: in texts, in ARNs and in field names."""
 
     text: str
-    arn_word: str
+    arn_type: str
     field: str
     not_found: Callable[[str], ValidationException]
 
 
 class ResourceStore:
-    """All resources of one kind, by name."""
+    """All resources of one type, by name."""
 
-    def __init__(self, kind: Kind, *, clock: Clock, arn: Callable[[str, str], str]) -> None:
-        self.kind = kind
+    def __init__(self, resource_type: ResourceType, *, clock: Clock, arn: Callable[[str, str], str]) -> None:
+        self.resource_type = resource_type
         self._clock = clock
         self._arn = arn
         self._resources: dict[str, Resource] = {}
@@ -85,40 +92,49 @@ class ResourceStore:
         return name in self._resources
 
     def add(self, request: Mapping[str, Any]) -> Resource:
-        name = request[f"{self.kind.field}Name"]
-        arn = self._arn(self.kind.arn_word, name)
+        """Store a resource; raise AlreadyExists if its name is taken."""
+        name = request[f"{self.resource_type.field}Name"]
+        arn = self._arn(self.resource_type.arn_type, name)
         if name in self._resources:
-            raise AlreadyExists(self.kind.text, arn)
-        told = {key: value for key, value in request.items() if key != "Tags"}
-        resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=told)
+            raise AlreadyExists(self.resource_type.text, arn)
+        stored = {key: value for key, value in request.items() if key != "Tags"}
+        resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=stored)
         self._resources[name] = resource
         return resource
 
     def find(self, name: str, *, visible_after: float = 0.0) -> Resource:
-        """The resource of that name, once it is older than *visible_after* seconds."""
+        """
+        Return a resource.
+
+        :param visible_after: age in seconds below which it is not found.
+        :raises ValidationException: the not-found error of the type.
+        """
         resource = self._resources.get(name)
         if resource is None or self._age(resource) < visible_after:
-            raise self.kind.not_found(self._arn(self.kind.arn_word, name))
+            raise self.resource_type.not_found(self._arn(self.resource_type.arn_type, name))
         return resource
 
     def remove(self, name: str) -> Resource:
+        """Delete a resource and return it."""
         resource = self.find(name)
         del self._resources[name]
         return resource
 
     def describe(self, name: str, *, visible_after: float = 0.0) -> dict[str, Any]:
+        """Return the response of Describe: the request, the ARN and the creation time."""
         resource = self.find(name, visible_after=visible_after)
         return {
             **resource.request,
-            f"{self.kind.field}Arn": resource.arn,
+            f"{self.resource_type.field}Arn": resource.arn,
             "CreationTime": resource.created_at,
         }
 
     def summaries(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each resource for List."""
         for resource in self._resources.values():
             yield {
-                f"{self.kind.field}Name": resource.name,
-                f"{self.kind.field}Arn": resource.arn,
+                f"{self.resource_type.field}Name": resource.name,
+                f"{self.resource_type.field}Arn": resource.arn,
                 "CreationTime": resource.created_at,
             }
 

@@ -1,4 +1,4 @@
-"""Which variants Application Auto Scaling minds, as moto's own backend knows it."""
+"""Scalable targets of Application Auto Scaling, which moto keeps."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
 
 class ScalableTargets:
-    """The targets registered in one region."""
+    """The variants of one region that are registered as scalable targets."""
 
     def __init__(self, *, account_id: str, region: str) -> None:
         self._account_id = account_id
         self._region = region
 
-    def among(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
-        """Those of an endpoint's variants that are registered."""
-        # moto loads this service, and EC2 and ECS with it, at its first call; before that there are none.
+    def registered(self, endpoint_name: str, variant_names: Iterable[str]) -> list[str]:
+        """Return those of *variant_names* that are registered."""
+        # moto loads this service (with EC2 and ECS) at its first call. Without a call there are no targets,
+        # and importing it here would take seconds.
         if _MODELS not in sys.modules:
             return []
         backends = sys.modules[_MODELS].applicationautoscaling_backends

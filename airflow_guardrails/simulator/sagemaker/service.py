@@ -1,4 +1,4 @@
-"""SageMaker in one region: its endpoints, operation by operation, and the strings a test may pull."""
+"""SageMaker in one region: operations on endpoints, and what the control API does to them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
+
+from moto.utilities.utils import get_partition
 
 from airflow_guardrails.simulator.engine import validation
 from airflow_guardrails.simulator.engine.clock import Clock
@@ -20,38 +22,45 @@ from airflow_guardrails.simulator.engine.errors import (
 )
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker import limits
-from airflow_guardrails.simulator.sagemaker.catalogue import Answer, Catalogue, Request
+from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, Request, Response
 from airflow_guardrails.simulator.sagemaker.describing import describe
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
-from airflow_guardrails.simulator.sagemaker.events import Announcements
-from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import ExperimentLifecycle, OpenCaptures
-from airflow_guardrails.simulator.sagemaker.experiments.looking import ExperimentReadModel
+from airflow_guardrails.simulator.sagemaker.events import EndpointEvents
+from airflow_guardrails.simulator.sagemaker.experiments.lifecycle import ExperimentLifecycle, PendingCaptures
+from airflow_guardrails.simulator.sagemaker.experiments.reads import ExperimentReadModel
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
-from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant, launch, variants_of
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, Variant, new_fleet, variant_specs
 from airflow_guardrails.simulator.sagemaker.listing import page
-from airflow_guardrails.simulator.sagemaker.looking import ReadModel
+from airflow_guardrails.simulator.sagemaker.reads import ReadModel
 from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.sagemaker.rollouts import deployments, routing, updates
-from airflow_guardrails.simulator.sagemaker.rollouts.departures import DeploymentRunner
 from airflow_guardrails.simulator.sagemaker.rollouts.deployments import DeploymentContext, HealthChecks
-from airflow_guardrails.simulator.sagemaker.rollouts.guards import AlarmStates, Guards
 from airflow_guardrails.simulator.sagemaker.rollouts.plans import Plan, alarm_names, all_at_once
+from airflow_guardrails.simulator.sagemaker.rollouts.rollback_alarms import AlarmStates, RollbackAlarms
 from airflow_guardrails.simulator.sagemaker.rollouts.rolling import roll
 from airflow_guardrails.simulator.sagemaker.rollouts.routing import Route
-from airflow_guardrails.simulator.sagemaker.rollouts.scripts import Ending
+from airflow_guardrails.simulator.sagemaker.rollouts.runner import DeploymentRunner
+from airflow_guardrails.simulator.sagemaker.rollouts.scripted_ends import ScriptedEnd
 from airflow_guardrails.simulator.sagemaker.rollouts.updates import AcceptedUpdate
 from airflow_guardrails.simulator.sagemaker.scaling import ScalableTargets
 
 __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
 
-_GONE_REMEMBERED = 1000
-_UPDATES_REMEMBERED = 100_000
-# Creating and deleting have stages too; no event of theirs has been published.
+_MAX_DELETED = 1000
+_MAX_UPDATES = 100_000
+# Creating and deleting have stages too, but AWS has published no example of an event for them.
 _DEPLOYING = frozenset({"Updating", "RollingBack"})
 
 
 class SageMaker:
-    """Requests and answers are those of the API; what its model forbids is refused before it gets here."""
+    """
+    Requests and responses are those of the API. They are checked against the service model before they get
+    here.
+
+    :param alarms: states of the alarms that guard updates.
+    :param containers: says whether a model passes its ping.
+    :param pending_captures: records that must be stored or dropped when an endpoint is deleted.
+    """
 
     def __init__(
         self,
@@ -62,13 +71,13 @@ class SageMaker:
         knobs: Knobs,
         alarms: AlarmStates,
         containers: HealthChecks,
-        announcements: Announcements,
-        captured: OpenCaptures,
+        events: EndpointEvents,
+        pending_captures: PendingCaptures,
         rng: random.Random | None = None,
         experiments_rng: random.Random | None = None,
     ) -> None:
         self.catalogue = Catalogue(
-            arn_prefix=f"arn:{_partition(region)}:sagemaker:{region}:{account_id}",
+            arn_prefix=f"arn:{get_partition(region)}:sagemaker:{region}:{account_id}",
             account_id=account_id,
             clock=clock,
             knobs=knobs,
@@ -76,45 +85,52 @@ class SageMaker:
         self._account_id = account_id
         self._clock = clock
         self._knobs = knobs
-        self._announcements = announcements
-        self._captured = captured
-        self._guards = Guards(alarms, knobs)
+        self._events = events
+        self._pending_captures = pending_captures
+        self._rollback_alarms = RollbackAlarms(alarms, knobs)
         self._scalable_targets = ScalableTargets(account_id=account_id, region=region)
-        self._ground = DeploymentContext(clock=clock, knobs=knobs, containers=containers)
-        self._looks = ReadModel(clock=clock, knobs=knobs, rng=rng or random.Random(0))  # noqa: S311 - no secret
-        self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_UPDATES_REMEMBERED)
+        self._context = DeploymentContext(clock=clock, knobs=knobs, containers=containers)
+        rng = rng or random.Random(0)  # noqa: S311 - no secret
+        self._reads = ReadModel(clock=clock, knobs=knobs, rng=rng)
+        self.accepted_updates: deque[AcceptedUpdate] = deque(maxlen=_MAX_UPDATES)
         self._endpoints: dict[str, Endpoint] = {}
-        self._gone: deque[Endpoint] = deque(maxlen=_GONE_REMEMBERED)
-        self._departures = DeploymentRunner(
-            clock=clock, knobs=knobs, guards=self._guards, changed=self._record, fleet_of=self._fleet
+        # ListEndpoints may lag and still show deleted endpoints.
+        self._deleted: deque[Endpoint] = deque(maxlen=_MAX_DELETED)
+        self._runner = DeploymentRunner(
+            clock=clock,
+            knobs=knobs,
+            rollback_alarms=self._rollback_alarms,
+            changed=self._record,
+            fleet_of=self._fleet,
         )
-        self._lives = ExperimentLifecycle(
-            hosting=self,
+        self._lifecycle = ExperimentLifecycle(
+            endpoints=self,
             catalogue=self.catalogue,
-            captured=captured,
+            pending_captures=pending_captures,
             clock=clock,
             knobs=knobs,
             account_id=account_id,
         )
         self.experiments = Experiments(
-            lives=self._lives,
-            looks=ExperimentReadModel(
+            lifecycle=self._lifecycle,
+            reads=ExperimentReadModel(
                 clock=clock,
                 knobs=knobs,
                 rng=experiments_rng or random.Random(0),  # noqa: S311 - the same
             ),
-            hosting=self,
+            endpoints=self,
             catalogue=self.catalogue,
             clock=clock,
             knobs=knobs,
         )
 
-    def create_endpoint(self, request: Request) -> Answer:
+    def create_endpoint(self, request: Request) -> Response:
+        """Carry out CreateEndpoint. Names that differ only in case are the same endpoint."""
         name = request["EndpointName"]
-        if twin := self._endpoints.get(name.lower()):
-            raise AlreadyExists("endpoint", twin.arn)
-        fleet = self._launch(request["EndpointConfigName"])
-        self._check_limits(fleet, fleet.instances)
+        if existing := self._endpoints.get(name.lower()):
+            raise AlreadyExists("endpoint", existing.arn)
+        fleet = self._new_fleet(request["EndpointConfigName"])
+        self.check_quota(fleet, fleet.instances)
         endpoint = Endpoint(
             name=name,
             arn=self.catalogue.arn("endpoint", name),
@@ -124,76 +140,88 @@ class SageMaker:
             last_deployment_config=request.get("DeploymentConfig"),
         )
         self._endpoints[name.lower()] = endpoint
-        self.catalogue.tags.start(endpoint.arn, request)
-        self._departures.start(endpoint, deployments.create(endpoint, fleet, self._ground))
+        self.catalogue.tags.create(endpoint.arn, request)
+        self._runner.start(endpoint, deployments.create(endpoint, fleet, self._context))
         return {"EndpointArn": endpoint.arn}
 
-    def describe_endpoint(self, request: Request) -> Answer:
-        self._looks.pace()
-        return self._looks.describe(self._find(request["EndpointName"]))
+    def describe_endpoint(self, request: Request) -> Response:
+        """Carry out DescribeEndpoint."""
+        self._reads.throttle()
+        return self._reads.describe(self._find(request["EndpointName"]))
 
-    def list_endpoints(self, request: Request) -> Answer:
-        summaries = self._looks.summaries(self._endpoints.values(), self._gone)
-        return page(summaries, request, kind="Endpoint", key="Endpoints")
+    def list_endpoints(self, request: Request) -> Response:
+        """Carry out ListEndpoints."""
+        summaries = self._reads.summaries(self._endpoints.values(), self._deleted)
+        return page(summaries, request, prefix="Endpoint", key="Endpoints")
 
-    def update_endpoint(self, request: Request) -> Answer:
+    def update_endpoint(self, request: Request) -> Response:
+        """Carry out UpdateEndpoint: check it, and start the deployment."""
         endpoint, blue = self._updatable(request["EndpointName"])
-        self._lives.check_change(endpoint)
+        self._lifecycle.check_change_allowed(endpoint)
+        # The update fails if the old configuration was deleted, as real endpoints show.
         self.catalogue.config(endpoint.config_name)
-        green = self._launch(
+        green = self._new_fleet(
             request["EndpointConfigName"],
             retained=updates.retained_variants(endpoint, request),
             excluded=updates.excluded_properties(request),
         )
         self._check_update(endpoint, blue, green)
         config = updates.deployment_config(endpoint, request, self._knobs)
-        self._guards.check(alarm_names(config))
+        self._rollback_alarms.check(alarm_names(config))
         plan = updates.plan_for(config, blue, green, self._knobs, own_account=self._account_id)
         extra = plan.extra_instances(green)
-        self._check_limits(green, extra, endpoint)
+        self.check_quota(green, extra, endpoint)
         self._begin_update(endpoint, blue, green, plan, extra=extra, config=config)
         self.accepted_updates.append(updates.accepted(endpoint, green, config, now=self._clock.now()))
         return {"EndpointArn": endpoint.arn}
 
-    def update_endpoint_weights_and_capacities(self, request: Request) -> Answer:
+    def update_endpoint_weights_and_capacities(self, request: Request) -> Response:
+        """Carry out UpdateEndpointWeightsAndCapacities."""
         endpoint, fleet = self._updatable(request["EndpointName"])
-        desired = {wish["VariantName"]: wish for wish in request["DesiredWeightsAndCapacities"]}
+        desired = {change["VariantName"]: change for change in request["DesiredWeightsAndCapacities"]}
+        # AWS does not document whether the weight of a shadow can be changed.
         known = fleet.deployed if self._knobs.shadow_weights == "accept" else fleet.variants
         if unknown := sorted(set(desired) - {variant.name for variant in known}):
             raise ValidationException(
                 f"The variant name(s) {unknown} are not present within endpoint configuration "
                 f'"{self.catalogue.arn("endpoint-config", fleet.config_name)}".'
             )
-        more = sum(
-            wish["DesiredInstanceCount"] - variant.desired
+        increase = sum(
+            change["DesiredInstanceCount"] - variant.desired
             for variant in fleet.deployed
-            if "DesiredInstanceCount" in (wish := desired.get(variant.name, {}))
+            if "DesiredInstanceCount" in (change := desired.get(variant.name, {}))
         )
-        self._check_limits(fleet, more, endpoint)
+        self.check_quota(fleet, increase, endpoint)
         endpoint.begin("Updating", now=self._clock.now())
-        self._departures.start(endpoint, deployments.scale(endpoint, fleet, desired, self._ground))
+        self._runner.start(endpoint, deployments.scale(endpoint, fleet, desired, self._context))
         return {"EndpointArn": endpoint.arn}
 
-    def delete_endpoint(self, request: Request) -> Answer:
+    def delete_endpoint(self, request: Request) -> Response:
+        """Carry out DeleteEndpoint."""
         endpoint = self._find(request["EndpointName"])
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
-        self._lives.check_change(endpoint)
+        self._lifecycle.check_change_allowed(endpoint)
         endpoint.begin("Deleting", now=self._clock.now())
-        steps = deployments.delete(endpoint, self._ground, gone=lambda: self._forget(endpoint))
-        self._departures.start(endpoint, steps)
+        steps = deployments.delete(endpoint, self._context, on_deleted=lambda: self._remove(endpoint))
+        self._runner.start(endpoint, steps)
         return {}
 
     def routes(self, endpoint_name: str) -> list[Route]:
-        """Where requests go now; empty while nothing serves, EndpointNotFound when there is no endpoint."""
+        """
+        Return where requests go now; empty while nothing serves.
+
+        :raises EndpointNotFound: if there is no such endpoint.
+        """
         endpoint = self._find(endpoint_name)
-        return routing.routes(endpoint, self._knobs, self._lives.on(endpoint))
+        return routing.routes(endpoint, self._knobs, self._lifecycle.experiment_on(endpoint))
 
     def serving(self) -> list[Endpoint]:
-        """The endpoints that take requests."""
+        """Return the endpoints that take requests."""
         return [endpoint for endpoint in self._endpoints.values() if endpoint.serving]
 
     def endpoint_names(self) -> list[str]:
+        """Return the names of all endpoints, sorted."""
         return sorted(endpoint.name for endpoint in self._endpoints.values())
 
     def script_ending(
@@ -206,46 +234,58 @@ class SageMaker:
         endpoint_config_name: str | None = None,
     ) -> None:
         """
-        End the update in flight, or else the next one, *after_seconds* after its start in *status*.
+        Set how the update in flight, or the next one, ends.
 
-        *endpoint_config_name* serves afterwards; without it the old one does. An update that is over by then
-        keeps its own ending. Raise ValueError for a status or name that does not exist.
+        An update that is finished before is not changed.
+
+        :param after_seconds: simulated seconds since the start of the update.
+        :param endpoint_config_name: serves afterwards; None means that the old configuration does.
+        :raises ValueError: for an unknown status, endpoint or configuration.
         """
-        if status not in validation.enum("EndpointStatus"):
-            raise ValueError(f"status must be one of {validation.enum('EndpointStatus')} (got {status!r})")
-        ending = Ending(
+        if status not in validation.enum_values("EndpointStatus"):
+            raise ValueError(
+                f"status must be one of {validation.enum_values('EndpointStatus')} (got {status!r})"
+            )
+        end = ScriptedEnd(
             status=status,
             failure_reason=failure_reason,
             after_seconds=after_seconds,
             endpoint_config_name=endpoint_config_name,
         )
-        self._departures.script(self._existing(endpoint_name), ending)
+        self._runner.script(self._existing(endpoint_name), end)
 
     def system_update(self, endpoint_name: str, seconds: float) -> None:
-        """Show SystemUpdating for *seconds*, whatever goes on below; nothing else changes."""
+        """Show SystemUpdating for that many simulated seconds. Nothing else changes."""
         endpoint = self._existing(endpoint_name)
-        self._maintain(endpoint, 1)
-        self._clock.after(seconds, lambda: self._maintain(endpoint, -1))
+        self._change_system_updates(endpoint, 1)
+        self._clock.after(seconds, lambda: self._change_system_updates(endpoint, -1))
 
     def vanish(self, endpoint_name: str) -> None:
-        """Take the endpoint away at once, whatever it was doing."""
+        """Delete the endpoint at once, in any status."""
         endpoint = self._existing(endpoint_name)
-        if endpoint.flight:
-            endpoint.flight.cancel()
-        self._forget(endpoint)
+        if endpoint.running_steps:
+            endpoint.running_steps.cancel()
+        self._remove(endpoint)
 
     def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint with exactly this name, or None."""
         found = self._endpoints.get(name.lower())
         return found if found and found.name == name else None
 
-    def check_room(self, fleet: Fleet, wanted: int, endpoint: Endpoint) -> None:
-        self._check_limits(fleet, wanted, endpoint)
+    def check_quota(self, fleet: Fleet, requested: int, endpoint: Endpoint | None = None) -> None:
+        """Raise ResourceLimitExceeded if *endpoint*, or a new one, cannot have *requested* more instances."""
+        endpoints = self._endpoints.values()
+        limits.check(fleet, requested, endpoint=endpoint, endpoints=endpoints, knobs=self._knobs)
 
-    def swap(self, endpoint: Endpoint, green: Fleet) -> None:
-        """Update all at once, for an inference experiment: only what *green* has more needs room."""
+    def replace_fleet(self, endpoint: Endpoint, green: Fleet) -> None:
+        """
+        Update to *green* all at once, for an inference experiment. Only additional instances count for
+        quotas.
+        """
         assert endpoint.blue
+        # Production's instances are the same before and after; only the shadow's are new.
         extra = max(green.instances - endpoint.blue.instances, 0)
-        self._check_limits(green, extra, endpoint)
+        self.check_quota(green, extra, endpoint)
         self._begin_update(endpoint, endpoint.blue, green, all_at_once(green), extra=extra)
 
     def _begin_update(
@@ -258,18 +298,17 @@ class SageMaker:
         extra: int,
         config: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
+        # A read that lags still returns the description from before the update.
         stale_until = self._clock.now() + timedelta(seconds=self._knobs.describe_lag_seconds)
         endpoint.history.freeze(stale_until, describe(endpoint))
-        endpoint.use(config, from_now_on=self._knobs.last_deployment_config == "at_start")
-        delay = updates.put_off(green, self._knobs)
+        endpoint.set_deployment_config(config, immediately=self._knobs.last_deployment_config == "at_start")
+        delay = updates.delay_start(green, self._knobs)
         endpoint.green, endpoint.extra_instances = green, extra
         endpoint.begin("Updating", now=self._clock.now())
-        watched = self._guards.watched(plan.alarms)
+        watched = self._rollback_alarms.watched(plan.alarms)
         deploy = roll if plan.rollback_batch else deployments.update
-        steps = deploy(endpoint, blue, green, plan, self._ground)
-        self._departures.start(
-            endpoint, steps, alarms=watched, max_seconds=plan.max_seconds, starts_after=delay
-        )
+        steps = deploy(endpoint, blue, green, plan, self._context)
+        self._runner.start(endpoint, steps, alarms=watched, max_seconds=plan.max_seconds, starts_after=delay)
 
     def _find(self, name: str) -> Endpoint:
         endpoint = self.endpoint(name)
@@ -288,8 +327,7 @@ class SageMaker:
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
         if endpoint.status == "Failed" or endpoint.blue is None:
-            told = self._knobs.failed_endpoint_message or ""
-            raise EndpointFailed(told.replace("{arn}", endpoint.arn))
+            raise EndpointFailed(self._knobs, arn=endpoint.arn)
         return endpoint, endpoint.blue
 
     def _check_update(self, endpoint: Endpoint, blue: Fleet, green: Fleet) -> None:
@@ -301,7 +339,7 @@ class SageMaker:
                 f'"{self.catalogue.arn("endpoint-config", green.config_name)}".'
             )
 
-    def _launch(
+    def _new_fleet(
         self,
         config_name: str,
         *,
@@ -309,48 +347,43 @@ class SageMaker:
         excluded: Sequence[str] = (),
     ) -> Fleet:
         config = self.catalogue.config(config_name)
-        models = {spec["ModelName"]: self.catalogue.model(spec["ModelName"]) for spec in variants_of(config)}
-        return launch(config, models, now=self._clock.now(), retained=retained, excluded=excluded)
+        models = {
+            spec["ModelName"]: self.catalogue.model(spec["ModelName"]) for spec in variant_specs(config)
+        }
+        return new_fleet(config, models, now=self._clock.now(), retained=retained, excluded=excluded)
 
     def _fleet(self, endpoint: Endpoint, config_name: str) -> Fleet:
+        # A fleet that was rolled back has no instances left and cannot serve again.
         running = {fleet.config_name: fleet for fleet in endpoint.fleets if fleet.total}
-        return running.get(config_name) or self._launch(config_name)
+        return running.get(config_name) or self._new_fleet(config_name)
 
-    def _check_limits(self, fleet: Fleet, wanted: int, endpoint: Endpoint | None = None) -> None:
-        everyone = self._endpoints.values()
-        limits.check(fleet, wanted, endpoint=endpoint, endpoints=everyone, knobs=self._knobs)
-
-    def _maintain(self, endpoint: Endpoint, more: int) -> None:
-        endpoint.maintenances += more
+    def _change_system_updates(self, endpoint: Endpoint, increase: int) -> None:
+        endpoint.system_updates += increase
         endpoint.modified_at = self._clock.now()
         self._record(endpoint)
 
     def _record(self, endpoint: Endpoint) -> None:
-        gone = self._endpoints.get(endpoint.name.lower()) is not endpoint
-        look = None if gone else describe(endpoint)
-        if look and self._announcements.heard:
-            self._announce(endpoint, look)
-        endpoint.history.record(self._clock.now(), look)
-        self._lives.endpoint_changed(endpoint)
+        # The name may already belong to a new endpoint.
+        deleted = self._endpoints.get(endpoint.name.lower()) is not endpoint
+        description = None if deleted else describe(endpoint)
+        if description and self._events.has_rules:
+            self._publish(endpoint, description)
+        endpoint.history.record(self._clock.now(), description)
+        self._lifecycle.endpoint_changed(endpoint)
 
-    def _announce(self, endpoint: Endpoint, look: Answer) -> None:
+    def _publish(self, endpoint: Endpoint, description: Response) -> None:
+        # Endpoints without guardrails send no deployment events (Deployment guardrails exclusions).
         guarded = not updates.is_excluded(endpoint.fleets, own_account=self._account_id)
-        self._announcements.compare(
+        self._events.publish_changes(
             endpoint.history.last,
-            look,
+            description,
             tags=self.catalogue.tags.of(endpoint.arn),
             staged=guarded and endpoint.status in _DEPLOYING,
         )
 
-    def _forget(self, endpoint: Endpoint) -> None:
+    def _remove(self, endpoint: Endpoint) -> None:
         del self._endpoints[endpoint.name.lower()]
-        self._gone.append(endpoint)
-        self._captured.finish(endpoint.name)
-        self.catalogue.tags.forget(endpoint.arn)
+        self._deleted.append(endpoint)
+        self._pending_captures.finish(endpoint.name)
+        self.catalogue.tags.remove(endpoint.arn)
         self._record(endpoint)
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -1,4 +1,8 @@
-"""What an endpoint must be like to have a shadow variant, be it by its configuration or for an experiment."""
+"""
+Which endpoints can have a shadow variant, in a configuration or in an experiment.
+
+Source: SageMaker developer guide, "Shadow tests", for the features that are excluded.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +13,25 @@ from airflow_guardrails.simulator.engine.errors import ShadowRefused
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.resources import Model
 
-Config = Mapping[str, Any]
-Models = Callable[[str], Model]
+_Config = Mapping[str, Any]
+_ModelLookup = Callable[[str], Model]
 
 
-def check_config(config: Config, model_of: Models, *, knobs: Knobs, own_account: str) -> None:
-    """Raise ShadowRefused for an endpoint configuration whose shadow SageMaker would not run."""
-    if reason := _wrong_number(config):
+def check_config(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_account: str) -> None:
+    """Raise ShadowRefused if SageMaker would not run the shadow of this endpoint configuration."""
+    if reason := _wrong_variants(config):
         raise ShadowRefused(knobs.shadow_refused_message, reason)
     if knobs.shadow_exclusions == "reject":
         check_features(config, model_of, knobs=knobs, own_account=own_account)
 
 
-def check_features(config: Config, model_of: Models, *, knobs: Knobs, own_account: str) -> None:
-    """Raise ShadowRefused where *config* uses a feature that shadow tests exclude."""
+def check_features(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_account: str) -> None:
+    """Raise ShadowRefused if *config* uses a feature that shadow tests exclude."""
     for reason in _excluded(config, model_of, own_account):
         raise ShadowRefused(knobs.shadow_refused_message, reason)
 
 
-def _wrong_number(config: Config) -> str | None:
+def _wrong_variants(config: _Config) -> str | None:
     production, shadow = config["ProductionVariants"], config["ShadowProductionVariants"]
     if len(production) != 1 or len(shadow) != 1:
         return (
@@ -39,7 +43,7 @@ def _wrong_number(config: Config) -> str | None:
     return None
 
 
-def _excluded(config: Config, model_of: Models, own_account: str) -> Iterator[str]:
+def _excluded(config: _Config, model_of: _ModelLookup, own_account: str) -> Iterator[str]:
     if "AsyncInferenceConfig" in config:
         yield "asynchronous inference is not supported"
     for spec in (*config["ProductionVariants"], *config["ShadowProductionVariants"]):

@@ -1,4 +1,4 @@
-"""CapacitySize: how many instances it is, and whether SageMaker allows it."""
+"""CapacitySize: the instances it stands for, and its bounds."""
 
 from __future__ import annotations
 
@@ -10,61 +10,67 @@ from typing import Any
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.engine.validation import violation
 
-Size = Mapping[str, Any]
+_Size = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeRule:
-    """Bounds in percent of the variant's total instance count, for percentages and counts alike."""
+    """Bounds of a size in percent of the variant's instances. They are used for percentages and counts."""
 
     path: str
-    most: int
-    least: int = 0
+    maximum: int
+    minimum: int = 0
 
     def __str__(self) -> str:
-        return f"between {self.least}% and {self.most}%" if self.least else f"at most {self.most}%"
+        return f"between {self.minimum}% and {self.maximum}%" if self.minimum else f"at most {self.maximum}%"
 
 
-def instances(size: Size, steps: int, totals: Sequence[int], knobs: Knobs) -> tuple[int, ...]:
-    """So many *steps* of *size*, for each of *totals*: never none, never more than there are."""
-    taken = [_taken(size, steps, total, knobs) for total in divided(totals, knobs)]
-    return tuple(taken) if len(taken) == len(totals) else tuple(_dealt(taken[0], totals))
+def instances(size: _Size, steps: int, totals: Sequence[int], knobs: Knobs) -> tuple[int, ...]:
+    """
+    Return the instances of *steps* steps of *size*, for each variant; at least 1, at most all.
+
+    :param totals: instances of each variant.
+    """
+    taken = [_taken(size, steps, total, knobs) for total in base_counts(totals, knobs)]
+    return tuple(taken) if len(taken) == len(totals) else tuple(_distribute(taken[0], totals))
 
 
-def divided(totals: Sequence[int], knobs: Knobs) -> Sequence[int]:
-    """The counts that a size is a part of: each variant's, or that of all together."""
+def base_counts(totals: Sequence[int], knobs: Knobs) -> Sequence[int]:
+    """Return the counts that a percentage refers to: of each variant, or of all together."""
     return totals if knobs.size_taken_of == "variant" else [sum(totals)]
 
 
-def broken(size: Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knobs) -> Iterator[str]:
-    """What *rule* has against *size* for fleets of these *totals*."""
+def size_violations(size: _Size | None, rule: SizeRule, totals: Sequence[int], knobs: Knobs) -> Iterator[str]:
+    """Yield a text for each bound of *rule* that *size* breaks, for variants with *totals* instances."""
     if size is None:
         yield violation(None, rule.path, "Member must not be null")
         return
-    for total in sorted(set(divided(totals, knobs))):
-        if not rule.least <= _percent(size, total, knobs) <= rule.most:
+    for total in sorted(set(base_counts(totals, knobs))):
+        if not rule.minimum <= _percent(size, total, knobs) <= rule.maximum:
             text = f"Member must be {rule} of the variant's total instance count ({total})"
             yield violation(size["Value"], f"{rule.path}.value", text)
 
 
-def _taken(size: Size, steps: int, total: int, knobs: Knobs) -> int:
+def _taken(size: _Size, steps: int, total: int, knobs: Knobs) -> int:
     if size["Type"] == "INSTANCE_COUNT":
         return int(min(total, size["Value"] * steps))
-    rounded = _ROUNDING[knobs.capacity_rounding]
-    return min(total, max(1, rounded(total * size["Value"] * steps / 100)))
+    # AWS does not document the rounding; one of its notebooks says that 33 % of 3 is 1.
+    round_count = _ROUNDING[knobs.capacity_rounding]
+    return min(total, max(1, round_count(total * size["Value"] * steps / 100)))
 
 
-def _dealt(whole: int, totals: Sequence[int]) -> Iterator[int]:
-    """*whole* instances, variant by variant in their order, each as far as it goes."""
+def _distribute(whole: int, totals: Sequence[int]) -> Iterator[int]:
+    """Distribute *whole* instances: fill the first variant, then the next."""
     for total in totals:
-        dealt = min(total, whole)
-        whole -= dealt
-        yield dealt
+        taken = min(total, whole)
+        whole -= taken
+        yield taken
 
 
-def _percent(size: Size, total: int, knobs: Knobs) -> float:
+def _percent(size: _Size, total: int, knobs: Knobs) -> float:
     if size["Type"] == "INSTANCE_COUNT":
         return 100 * float(size["Value"]) / total
+    # Any part of one instance is the whole fleet, which is above the bound.
     if total == 1 and knobs.one_instance_percent == "reject":
         return 100
     return float(size["Value"])

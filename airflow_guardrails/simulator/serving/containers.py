@@ -1,4 +1,4 @@
-"""The containers behind endpoints: who is healthy, and what each answers."""
+"""The containers behind endpoints: processes that run models."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ from airflow_guardrails.simulator.sagemaker.resources import Model
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profiles
 from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
 
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_COPIED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+# One thread for each process: many models share few cores, and threads would spin.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _GRACE_SECONDS = 2
 
 
 class ContainerDied(RuntimeError):
-    """The process ended, or was killed because it gave no answer in time."""
+    """The process ended, or was killed because it did not answer in time."""
 
 
 class LoadFailed(RuntimeError):
-    """The artefact could not be unpacked or loaded; the text is the model's own."""
+    """The artefact could not be unpacked or loaded. The text comes from the model."""
 
 
 class Container:
     """
     One running model.
 
-    :param artefact: the ``model.tar.gz``.
-    :param environment: the variables its model was created with.
-    :param timeout: seconds of wall time for one answer; SageMaker allows 60.
-    :raises LoadFailed: when the model does not load.
-    :raises ContainerDied: when the process ends while loading.
+    :param artefact: content of its ``model.tar.gz``.
+    :param environment: environment variables of its model.
+    :param timeout: seconds of real time for one call; SageMaker allows 60.
+    :raises LoadFailed: if the model does not load.
+    :raises ContainerDied: if the process ends while loading.
     """
 
     def __init__(self, artefact: bytes, *, environment: Mapping[str, str], timeout: float = 60) -> None:
         self._timeout = timeout
-        # Removed by whichever process lives longer: either may be killed.
+        # Both processes remove the folder when they end, because either may be killed.
         self._directory = TemporaryDirectory(prefix="simulated-container-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             [sys.executable, "-m", "airflow_guardrails.simulator.serving.worker", self._directory.name],
@@ -57,11 +58,11 @@ class Container:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=_environment(environment),
-            # The first place Python looks for modules; nobody but root can put one there.
+            # Python imports modules from here first. Only root can write there.
             cwd="/",
         )
         try:
-            loaded = self._ask(artefact)
+            loaded = self._call(artefact)
         except ContainerDied:
             self.close()
             raise
@@ -71,24 +72,30 @@ class Container:
 
     @property
     def pid(self) -> int:
+        """Process id."""
         return self._process.pid
 
     @property
     def running(self) -> bool:
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def answer(self, bodies: Sequence[bytes], *, content_type: str, accept: str | None) -> dict[str, Any]:
-        """What :func:`worker.answer` says to *bodies*; raises ContainerDied."""
+        """
+        Send a batch of request bodies and return what :func:`worker.answer` returns.
+
+        :raises ContainerDied: if the process gives no answer.
+        """
         request = {
-            # latin-1 maps every byte to one character and back, whatever a client sent.
+            # JSON holds no bytes; latin-1 maps each byte to one character and back.
             "bodies": [body.decode("latin-1") for body in bodies],
             "content_type": content_type,
             "accept": accept,
         }
-        return self._ask(json.dumps(request).encode())
+        return self._call(json.dumps(request).encode())
 
     def close(self) -> None:
-        """End the process; calling it twice is harmless."""
+        """End the process. It may be called twice."""
         assert self._process.stdin
         assert self._process.stdout
         with suppress(BrokenPipeError):
@@ -101,10 +108,10 @@ class Container:
         self._process.stdout.close()
         self._directory.cleanup()
 
-    def _ask(self, payload: bytes) -> dict[str, Any]:
+    def _call(self, payload: bytes) -> dict[str, Any]:
         assert self._process.stdin
         assert self._process.stdout
-        # Killing ends a write as well as a read that would wait for ever.
+        # A model may hang; killing its process ends a blocked write or read.
         watchdog = Timer(self._timeout, self._process.kill)
         watchdog.daemon = True
         watchdog.start()
@@ -112,10 +119,10 @@ class Container:
             write_frame(self._process.stdin, payload)
             answer: dict[str, Any] = json.loads(read_frame(self._process.stdout))
         except (EOFError, OSError):
-            # Its output ends a moment before the process does; who asks next must not find it running.
+            # The output closes shortly before the process ends; the next call must not find it running.
             self._process.kill()
             self._process.wait()
-            raise ContainerDied("the model's process ended without an answer") from None
+            raise ContainerDied("the process of the model ended without a response") from None
         else:
             return answer
         finally:
@@ -123,45 +130,52 @@ class Container:
 
 
 def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
-    # No credentials, no home folder to read them from.
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**of_model, **passed_on, **dict.fromkeys(_ONE_THREAD, "1")}
+    # The code of a model must not get credentials, nor a home folder with a credentials file.
+    passed_on = {name: os.environ[name] for name in _COPIED_VARIABLES if name in os.environ}
+    return {**of_model, **passed_on, **dict.fromkeys(_THREAD_VARIABLES, "1")}
 
 
-class ArtefactNotFound(RuntimeError):
-    """There is nothing to fetch at a ModelDataUrl."""
+class _ArtefactNotFound(RuntimeError):
+    """There is no object at the ModelDataUrl."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Artefact:
+class _Artefact:
+    """A downloaded artefact."""
+
     etag: str
     content: bytes
 
 
-def fetch(url: str, *, account_id: str, region: str) -> Artefact:
-    """The object at an ``s3://bucket/key`` url; raises ArtefactNotFound."""
+def _fetch(url: str, *, account_id: str, region: str) -> _Artefact:
+    """Return the object at an ``s3://bucket/key`` URL; raise _ArtefactNotFound."""
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
-        raise ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
+        raise _ArtefactNotFound(f"ModelDataUrl must be s3://bucket/key (got {url!r})")
     try:
         found = s3_backends[account_id][get_partition(region)].get_object(
             parts.netloc, parts.path.lstrip("/")
         )
     except S3ClientError as error:
-        raise ArtefactNotFound(f"{url}: {error.message}") from error
+        raise _ArtefactNotFound(f"{url}: {error.message}") from error
     if found is None:
-        raise ArtefactNotFound(f"{url}: there is no such object")
-    return Artefact(etag=found.etag, content=found.value)
+        raise _ArtefactNotFound(f"{url}: the object does not exist")
+    return _Artefact(etag=found.etag, content=found.value)
 
 
-_RUNNING_AT_MOST = 8
-_STAND_IN_SECONDS = 0.020
-_STAND_IN_BODY = b"0"
+_MAX_RUNNING = 8
+_PLACEHOLDER_SECONDS = 0.020
+_PLACEHOLDER_BODY = b"0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a container said to one request, after how many seconds; the body of an error is its text."""
+    """
+    The response of a container.
+
+    :param body: for an error, its text.
+    :param seconds: latency of the model.
+    """
 
     status: int
     body: bytes
@@ -177,17 +191,17 @@ class _Key(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class _Deployed:
-    artefact: Artefact
+    artefact: _Artefact
     container: Container | None = None
 
 
 class Containers:
     """
-    Every model's process, started when it is first needed.
+    The processes of all models of one region, each started when it is first needed.
 
-    At most eight run at once: the one asked longest ago ends when a ninth is needed, and returns when asked.
-    A model that names no artefact is stood in for: 20 ms, ``0``, and whatever its profile says. A shadow's
-    process is its own, also where its model is the production variant's.
+    At most eight run at once. When a ninth is needed, the one that was used longest ago ends; it is started
+    again when needed. A model without an artefact is replaced by a placeholder: ``0`` after 20 ms, changed by
+    its profile. A shadow has a process of its own, also for the model of the production variant.
     """
 
     def __init__(self, *, account_id: str, region: str, profiles: Profiles) -> None:
@@ -197,41 +211,42 @@ class Containers:
         self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
     def healthy(self, model: Model, *, shadow: bool = False) -> bool:
-        """Whether a new instance would pass its ping: its artefact, as S3 has it now, can be loaded."""
+        """Whether a new instance passes its ping: its artefact, as S3 has it now, can be loaded."""
         if self._profiles.never_healthy(model.name):
             return False
         if model.model_data_url is None:
             return True
         try:
             self._deploy(model, _Key(model.name, model.model_data_url, shadow))
-        except (ArtefactNotFound, LoadFailed, ContainerDied):
+        except (_ArtefactNotFound, LoadFailed, ContainerDied):
             return False
         return True
 
     def answer(
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], *, content_type: str, accept: str | None
     ) -> list[Answer]:
-        """The answers to *bodies*, in their order, with the profile that holds for *fleet* now."""
-        said = self._ask(fleet, model, bodies, content_type, accept)
+        """Return the responses to *bodies*, in order, changed by the profile of *fleet*."""
+        answers = self._call(fleet, model, bodies, content_type, accept)
         profile = self._profiles.of(fleet, model.name)
-        return [self._with_profile(profile, fleet, answer) for answer in said] if profile else said
+        return [self._with_profile(profile, fleet, answer) for answer in answers] if profile else answers
 
     def close(self) -> None:
+        """End all processes."""
         for deployed in self._deployed.values():
             _end(deployed)
 
-    def _ask(
+    def _call(
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
     ) -> list[Answer]:
         if model.model_data_url is None:
-            stand_in = Answer(
-                status=200, body=_STAND_IN_BODY, content_type="text/csv", seconds=_STAND_IN_SECONDS
+            placeholder = Answer(
+                status=200, body=_PLACEHOLDER_BODY, content_type="text/csv", seconds=_PLACEHOLDER_SECONDS
             )
-            return [stand_in] * len(bodies)
+            return [placeholder] * len(bodies)
         try:
             container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow))
             return _answers(container.answer(bodies, content_type=content_type, accept=accept))
-        except (ArtefactNotFound, LoadFailed, ContainerDied) as error:
+        except (_ArtefactNotFound, LoadFailed, ContainerDied) as error:
             failed = Answer(status=500, body=str(error).encode(), content_type="text/plain", seconds=0.0)
             return [failed] * len(bodies)
 
@@ -242,23 +257,24 @@ class Containers:
         return self._start(model, key, deployed.artefact)
 
     def _deploy(self, model: Model, key: _Key) -> Container:
-        return self._start(model, key, fetch(key.url, account_id=self._account_id, region=self._region))
+        return self._start(model, key, _fetch(key.url, account_id=self._account_id, region=self._region))
 
-    def _start(self, model: Model, key: _Key, artefact: Artefact) -> Container:
+    def _start(self, model: Model, key: _Key, artefact: _Artefact) -> Container:
         deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
         self._deployed.move_to_end(key)
+        # The object in S3 was replaced: a new instance loads the new content.
         if deployed.artefact.etag != artefact.etag:
             _end(deployed)
             deployed.artefact = artefact
         if deployed.container is None or not deployed.container.running:
             _end(deployed)
-            self._make_room()
+            self._stop_oldest()
             deployed.container = Container(artefact.content, environment=model.environment)
         return deployed.container
 
-    def _make_room(self) -> None:
+    def _stop_oldest(self) -> None:
         running = [deployed for deployed in self._deployed.values() if deployed.container]
-        for deployed in running[: max(0, len(running) - _RUNNING_AT_MOST + 1)]:
+        for deployed in running[: max(0, len(running) - _MAX_RUNNING + 1)]:
             _end(deployed)
 
     def _with_profile(self, profile: Profile, fleet: Fleet, answer: Answer) -> Answer:
@@ -268,10 +284,10 @@ class Containers:
         return replace(slowed, status=500, body=b"error by profile", content_type="text/plain")
 
 
-def _answers(said: dict[str, Any]) -> list[Answer]:
+def _answers(answers: dict[str, Any]) -> list[Answer]:
     return [
         Answer(status=status, body=body.encode("latin-1"), content_type=content_type, seconds=seconds)
-        for status, body, content_type, seconds in said["replies"]
+        for status, body, content_type, seconds in answers["replies"]
     ]
 
 

@@ -1,10 +1,10 @@
 """
-An artefact's ``code/inference.py``, called as SageMaker's scikit-learn container calls it.
+Run the ``code/inference.py`` of an artefact as SageMaker's scikit-learn container does.
 
-``model_fn(model_dir)`` loads; a request goes through ``input_fn(body, content_type)``,
-``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through
-``transform_fn(model, body, content_type, accept)`` alone. What is absent has the container's own default,
-except model_fn: it has none. Source: aws/sagemaker-scikit-learn-container, sagemaker-containers.
+``model_fn(model_dir)`` loads the model. A request goes through ``input_fn(body, content_type)``,
+``predict_fn(data, model)`` and ``output_fn(prediction, accept)``, or through ``transform_fn(model, body,
+content_type, accept)`` alone. Missing functions have the container's defaults; model_fn has none. Source:
+aws/sagemaker-scikit-learn-container, sagemaker-containers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-CSV = "text/csv"
-JSON = "application/json"
+_CSV = "text/csv"
+_JSON = "application/json"
 
 
-class Refused(Exception):
-    """A request the container answers with an HTTP *status* of its own instead of a prediction."""
+class RequestRefused(Exception):
+    """The container answers a request with an HTTP *status* instead of a prediction."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -37,66 +37,75 @@ class Refused(Exception):
 
 
 class Handlers(Protocol):
-    """One loaded model. Whatever these raise, other than Refused, is an HTTP 500."""
+    """One loaded model. Any exception other than RequestRefused becomes an HTTP 500."""
 
-    def read(self, body: bytes, content_type: str) -> Any: ...
+    def read(self, body: bytes, content_type: str) -> Any:
+        """Return the input of the model for a request."""
 
-    def predict(self, data: Any) -> Any: ...
+    def predict(self, data: Any) -> Any:
+        """Return the prediction for one input."""
 
-    def predict_all(self, several: Sequence[Any]) -> list[Any] | None:
-        """A prediction for each, made in one call; None where only one by one is known to be right."""
+    def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:
+        """
+        Return a prediction for each input, made in one call; None if only single calls are known to be
+        correct.
+        """
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:
-        """The body of the answer, and its content type."""
+        """Return the body and the content type of the response."""
 
 
 class ModelAlone:
-    """A scikit-learn model without code of its own: CSV without a header or ``{"instances": [[...]]}``."""
+    """A scikit-learn model without code: it takes CSV without a header, or ``{"instances": [[...]]}``."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def read(self, body: bytes, content_type: str) -> list[list[float]]:
-        """The rows of a request; a missing value is NaN."""
-        # latin-1 reads every byte, whatever a client sent; what is no number is refused as such.
+        """Return the rows of a request. A missing value is NaN."""
+        # latin-1 decodes any bytes; what is not a number is refused below.
         text, kind = body.decode("latin-1"), _plain(content_type)
         try:
-            if kind == JSON:
+            if kind == _JSON:
                 rows = [[_number(value) for value in row] for row in json.loads(text)["instances"]]
-            elif kind == CSV:
+            elif kind == _CSV:
                 rows = [[_number(field) for field in row] for row in csv.reader(io.StringIO(text)) if row]
             else:
-                raise Refused(415, f"content type must be {CSV} or {JSON} (got {kind!r})")
+                raise RequestRefused(415, f"content type must be {_CSV} or {_JSON} (got {kind!r})")
         except (ValueError, TypeError, KeyError) as error:
-            raise Refused(400, f"cannot read the body as {kind}: {text_of(error)}") from None
+            raise RequestRefused(400, f"cannot read the body as {kind}: {error_text(error)}") from None
         if not rows:
-            raise Refused(400, "the body holds no row")
+            raise RequestRefused(400, "the body has no rows")
         return rows
 
     def predict(self, data: list[list[float]]) -> list[Any]:
-        import numpy as np  # noqa: PLC0415 - the simulator itself must start fast
+        """Return one prediction for each row."""
+        import numpy as np  # noqa: PLC0415 - slow to import
 
         predictions: list[Any] = np.asarray(self._model.predict(np.array(data, dtype=float))).tolist()
         if len(predictions) != len(data):
             raise ValueError(f"the model made {len(predictions)} predictions for {len(data)} rows")
         return predictions
 
-    def predict_all(self, several: Sequence[list[list[float]]]) -> list[list[Any]]:
-        predictions = iter(self.predict([row for rows in several for row in rows]))
-        return [[next(predictions) for _ in rows] for rows in several]
+    def predict_all(self, inputs: Sequence[list[list[float]]]) -> list[list[Any]]:
+        """Predict the rows of all requests in one call."""
+        predictions = iter(self.predict([row for rows in inputs for row in rows]))
+        return [[next(predictions) for _ in rows] for rows in inputs]
 
     def write(self, prediction: list[Any], *, content_type: str, accept: str | None) -> tuple[bytes, str]:
-        kind = accept if accept in {CSV, JSON} else JSON if _plain(content_type) == JSON else CSV
+        """Return predictions in the accepted content type, or in that of the request."""
+        kind = accept if accept in {_CSV, _JSON} else _JSON if _plain(content_type) == _JSON else _CSV
         return _render(prediction, kind).encode(), kind
 
     def warm_up(self) -> None:
-        """A container has run its model before it takes traffic; a first call is slow for its own reasons."""
+        """Predict once before the first request, because the first call is slow."""
         features = getattr(self._model, "n_features_in_", None)
         if isinstance(features, int):
             self.predict([[0.0] * features])
 
 
-def text_of(error: Exception) -> str:
+def error_text(error: Exception) -> str:
+    """Return the type and the text of an exception."""
     return f"{type(error).__name__}: {error}"
 
 
@@ -105,7 +114,7 @@ def _plain(content_type: str) -> str:
 
 
 def _render(predictions: list[Any], kind: str) -> str:
-    if kind == JSON:
+    if kind == _JSON:
         return json.dumps({"predictions": predictions})
     return "\n".join(
         ",".join(map(str, prediction)) if isinstance(prediction, list) else str(prediction)
@@ -117,45 +126,47 @@ def _number(value: Any) -> float:
     return math.nan if value is None or value == "" else float(value)
 
 
-NPY = "application/x-npy"
+_NPY = "application/x-npy"
 _ANY = "*/*"
-_TEXTS = (CSV, JSON)
+_TEXTS = (_CSV, _JSON)
 _DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 _STAGES = ("input_fn", "predict_fn", "output_fn")
 _REMEMBERED = 3
 
 
 class InferenceScript:
-    """The functions of one script, and the model that its model_fn loaded."""
+    """The functions of a script, with the model that its model_fn loaded."""
 
-    def __init__(self, script: ModuleType, model: Any, *, default_accept: str = JSON) -> None:
+    def __init__(self, script: ModuleType, model: Any, *, default_accept: str = _JSON) -> None:
         self._model = model
         self._default_accept = default_accept
-        self._input_fn = getattr(script, "input_fn", default_input_fn)
-        self._predict_fn = getattr(script, "predict_fn", default_predict_fn)
-        self._output_fn = getattr(script, "output_fn", default_output_fn)
+        self._input_fn = getattr(script, "input_fn", _default_input_fn)
+        self._predict_fn = getattr(script, "predict_fn", _default_predict_fn)
+        self._output_fn = getattr(script, "output_fn", _default_output_fn)
         self._seen: deque[tuple[Any, Any]] = deque(maxlen=_REMEMBERED)
 
     def read(self, body: bytes, content_type: str) -> Any:
+        """Call input_fn."""
         return self._input_fn(_as_text(body, content_type), content_type)
 
     def predict(self, data: Any) -> Any:
+        """Call predict_fn, and remember the result to check batches with."""
         prediction = self._predict_fn(data, self._model)
         self._seen.append((data, prediction))
         return prediction
 
-    def predict_all(self, several: Sequence[Any]) -> list[Any] | None:
+    def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:
         """
-        predict_fn once for all rows, where that has been seen to make no difference.
+        Call predict_fn once for all rows, if that does not change its answers.
 
-        The inputs answered last are asked again among the others: unless each of them gets what it got
-        alone, this predict_fn looks beyond the single row, or answers something else than rows.
+        The last inputs are added to the batch. If any of them gets another answer than alone, the result is
+        None: predict_fn then looks at more than single rows, or does not return rows.
         """
-        inputs = [data for data, _ in self._seen] + list(several)
-        if not self._seen or not _are_tables_alike(inputs):
+        tables = [data for data, _ in self._seen] + list(inputs)
+        if not self._seen or not _are_tables_alike(tables):
             return None
-        counts = [len(data) for data in inputs]
-        together = self._predict_fn(np.vstack(inputs), self._model)
+        counts = [len(data) for data in tables]
+        together = self._predict_fn(np.vstack(tables), self._model)
         if not isinstance(together, np.ndarray) or len(together) != sum(counts):
             return None
         parts = np.split(together, np.cumsum(counts)[:-1])
@@ -165,89 +176,100 @@ class InferenceScript:
         return None
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:  # noqa: ARG002
-        accept = wanted(accept, self._default_accept)
+        """Call output_fn."""
+        accept = _accept_or_default(accept, self._default_accept)
         return _body_and_type(self._output_fn(prediction, accept), accept)
 
 
-class TransformScript:
-    """A script with a transform_fn, which does all of it."""
+class _TransformScript:
+    """A script whose transform_fn does everything."""
 
-    def __init__(self, script: ModuleType, model: Any, *, default_accept: str = JSON) -> None:
+    def __init__(self, script: ModuleType, model: Any, *, default_accept: str = _JSON) -> None:
         self._model = model
         self._default_accept = default_accept
         self._transform_fn = script.transform_fn
 
     def read(self, body: bytes, content_type: str) -> Any:
+        """Return the body. transform_fn reads it later."""
         return _as_text(body, content_type)
 
     def predict(self, data: Any) -> Any:
+        """Return the body unchanged."""
         return data
 
-    def predict_all(self, several: Sequence[Any]) -> list[Any] | None:  # noqa: ARG002
+    def predict_all(self, inputs: Sequence[Any]) -> list[Any] | None:  # noqa: ARG002
+        """Return None: transform_fn takes single requests."""
         return None
 
     def write(self, prediction: Any, *, content_type: str, accept: str | None) -> tuple[bytes, str]:
-        accept = wanted(accept, self._default_accept)
+        """Call transform_fn."""
+        accept = _accept_or_default(accept, self._default_accept)
         return _body_and_type(self._transform_fn(self._model, prediction, content_type, accept), accept)
 
 
 def load_script(
     path: Path, model_dir: Path, environment: Mapping[str, str] = os.environ
-) -> InferenceScript | TransformScript:
+) -> InferenceScript | _TransformScript:
     """
-    Import the script at *path* and let it load its model; whatever it raises, this raises.
+    Import the script at *path* and call its model_fn.
 
-    Raise FileNotFoundError where there is no such script, ValueError for a transform_fn beside one of the
-    functions it replaces, NotImplementedError without a model_fn.
+    Exceptions of the script are not caught.
+
+    :raises FileNotFoundError: if there is no such script.
+    :raises ValueError: for a transform_fn together with a function that it replaces.
+    :raises NotImplementedError: if there is no model_fn.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"SAGEMAKER_PROGRAM names code/{path.name}, which the artefact does not have")
+        raise FileNotFoundError(f"SAGEMAKER_PROGRAM names code/{path.name}, which is not in the artefact")
     script = _imported(path)
     stages = [name for name in _STAGES if hasattr(script, name)]
     if hasattr(script, "transform_fn") and stages:
         raise ValueError(f"{path.name} must not define transform_fn together with {', '.join(stages)}")
     if not hasattr(script, "model_fn"):
         raise NotImplementedError(f"{path.name} must define model_fn(model_dir): there is no default")
-    kind = TransformScript if hasattr(script, "transform_fn") else InferenceScript
-    accept = environment.get(_DEFAULT_ACCEPT, JSON)
+    kind = _TransformScript if hasattr(script, "transform_fn") else InferenceScript
+    accept = environment.get(_DEFAULT_ACCEPT, _JSON)
     return kind(script, script.model_fn(str(model_dir)), default_accept=accept)
 
 
-def default_input_fn(body: str | bytes, content_type: str) -> np.ndarray:
-    """A numpy array; of a single CSV row a flat one, which most scikit-learn models refuse."""
-    if content_type == CSV:
+def _default_input_fn(body: str | bytes, content_type: str) -> np.ndarray:
+    """Return a numpy array. A single CSV row becomes a flat array, which most scikit-learn models refuse."""
+    if content_type == _CSV:
         return np.genfromtxt(io.StringIO(str(body)), delimiter=",").astype(np.float32)
-    if content_type == JSON:
+    if content_type == _JSON:
         return np.array(json.loads(body)).astype(np.float32)
-    if content_type == NPY and isinstance(body, bytes):
+    if content_type == _NPY and isinstance(body, bytes):
         array: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
         return array
-    raise Refused(415, f"content type must be one of {CSV}, {JSON}, {NPY} (got {content_type!r})")
+    raise RequestRefused(415, f"content type must be one of {_CSV}, {_JSON}, {_NPY} (got {content_type!r})")
 
 
-def default_predict_fn(data: Any, model: Any) -> Any:
+def _default_predict_fn(data: Any, model: Any) -> Any:
+    """Call ``model.predict``."""
     return model.predict(data)
 
 
-def default_output_fn(prediction: Any, accept: str) -> tuple[bytes, str]:
+def _default_output_fn(prediction: Any, accept: str) -> tuple[bytes, str]:
+    """Return the prediction in the accepted content type."""
     written = io.BytesIO()
-    if accept == JSON:
+    if accept == _JSON:
         return json.dumps(np.asarray(prediction).tolist()).encode(), accept
-    if accept == CSV:
+    if accept == _CSV:
         np.savetxt(written, np.asarray(prediction), delimiter=",", fmt="%s")
-    elif accept == NPY:
+    elif accept == _NPY:
         np.save(written, np.asarray(prediction))
     else:
-        raise Refused(406, f"accept must be one of {CSV}, {JSON}, {NPY} (got {accept!r})")
+        raise RequestRefused(406, f"accept must be one of {_CSV}, {_JSON}, {_NPY} (got {accept!r})")
     return written.getvalue(), accept
 
 
-def wanted(accept: str | None, default: str) -> str:
+def _accept_or_default(accept: str | None, default: str) -> str:
+    """Return *accept*, or the default if the client accepts anything."""
     return default if accept is None or accept in {"", _ANY} else accept
 
 
 def _imported(path: Path) -> ModuleType:
-    # What stands beside the script can be imported by it, and a pickle finds the classes it defines.
+    # The script can import modules in its folder, and pickle finds the classes that it defines.
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec
@@ -271,9 +293,9 @@ def _body_and_type(answer: Any, accept: str) -> tuple[bytes, str]:
     raise TypeError(f"the answer must be str or bytes (got {type(body).__name__})")
 
 
-def _are_tables_alike(inputs: Sequence[Any]) -> bool:
-    return all(isinstance(data, np.ndarray) and data.ndim == 2 for data in inputs) and (  # noqa: PLR2004
-        len({(data.shape[1], data.dtype) for data in inputs}) == 1
+def _are_tables_alike(tables: Sequence[Any]) -> bool:
+    return all(isinstance(data, np.ndarray) and data.ndim == 2 for data in tables) and (  # noqa: PLR2004
+        len({(data.shape[1], data.dtype) for data in tables}) == 1
     )
 
 

@@ -1,4 +1,4 @@
-"""What the instances behind endpoints report of themselves, traffic or none: CPU, memory and disk."""
+"""CPUUtilization, MemoryUtilization and DiskUtilization of instances."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _USUAL = Profile()
 
 class InstanceMetrics:
     """
-    A value from each instance that takes traffic, at every full minute, under the name of its variant.
+    Publishes one value for each active instance at every full minute, under the name of its variant.
 
-    During an update that are the instances of both fleets. The values are those of the profile that holds for
-    the fleet; no model is measured. Serverless variants have no instances.
+    During an update, both fleets have instances. Values come from the profile of the fleet and are not
+    measured. Serverless variants have no instances.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class InstanceMetrics:
             endpoint_config_name=fleet.config_name,
             shadow=variant is fleet.shadow,
         )
-        return self._profiles.standing(profiled, variant.model.name) or _USUAL
+        return self._profiles.active_profile(profiled, variant.model.name) or _USUAL
 
 
 def _running(endpoint: Endpoint) -> Iterator[tuple[Fleet, Variant]]:
     for fleet in endpoint.fleets:
         for variant in fleet.deployed:
+            # Serverless variants have no instance type, and no instances.
             if variant.active and variant.instance_type:
                 yield fleet, variant

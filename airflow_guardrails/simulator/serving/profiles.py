@@ -1,4 +1,4 @@
-"""Behaviour laid over models: slower, failing, from a minute on."""
+"""Profiles: a test makes models slower or lets them fail."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ _NOT_NEGATIVE = (
 _PERCENT = ("memory_percent", "disk_percent")
 
 
-# In place of a model's name.
-EVERY_MODEL = "*"
+_EVERY_MODEL = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """
-    How requests to one model, or to one fleet, differ from what the model itself does.
+    How the responses and instances of a model, or of a fleet, differ from what the model does.
 
-    :param latency_ms: the latency of every answer, whatever the model took; None leaves it its own, which is
-        measured and so differs from run to run.
-    :param latency_factor: multiplies that latency.
-    :param extra_latency_ms: added to it.
-    :param latency_jitter_ms: a further random delay, uniform from 0 to this.
-    :param error_rate: the share of requests answered with HTTP 500, 0 to 1.
-    :param from_minute: minutes since the fleet's first request before which nothing of this holds.
+    :param latency_ms: latency of every response; None keeps the measured time of the model.
+    :param latency_factor: multiplies the latency.
+    :param extra_latency_ms: is added to it.
+    :param latency_jitter_ms: a random delay that is added, uniform from 0 to this.
+    :param error_rate: share of requests that are answered with HTTP 500, 0 to 1.
+    :param from_minute: minutes since the first request to the fleet; the profile has no effect before.
     :param never_healthy: whether the container never passes its ping.
-    :param cpu_percent: what its instances report as CPUUtilization: above 100 where they have several cores.
-    :param memory_percent: as MemoryUtilization, 0 to 100.
-    :param disk_percent: as DiskUtilization, 0 to 100.
-    :raises ValueError: when a value is out of its range.
+    :param cpu_percent: CPUUtilization of its instances; above 100 with several cores.
+    :param memory_percent: MemoryUtilization, 0 to 100.
+    :param disk_percent: DiskUtilization, 0 to 100.
+    :raises ValueError: if a value is out of its range.
     """
 
     latency_ms: float | None = None
@@ -67,7 +65,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The instances that serve one configuration of one endpoint's variant."""
+    """The instances of one variant that serve one endpoint configuration."""
 
     endpoint_name: str
     variant_name: str
@@ -77,8 +75,9 @@ class Fleet:
 
 class Profiles:
     """
-    The profiles by name of model or endpoint configuration; a configuration's outranks its model's, and that
-    of every model is the last.
+    The profiles of one region.
+
+    The profile of an endpoint configuration is used before that of its model, and the profile of ``*`` last.
     """
 
     def __init__(self, clock: Clock, rng: random.Random, *, shadow_rng: random.Random) -> None:
@@ -88,44 +87,56 @@ class Profiles:
         self._by_name: dict[str, Profile] = {}
         self._first_request: dict[Fleet, datetime] = {}
 
-    def lay_over(self, name: str, profile: Profile) -> None:
+    def add(self, name: str, profile: Profile) -> None:
+        """Set the profile of a model, of an endpoint configuration or of ``*``."""
         self._by_name[name] = profile
 
     def clear(self, name: str) -> None:
+        """Remove a profile, if there is one."""
         self._by_name.pop(name, None)
 
     def never_healthy(self, model_name: str) -> bool:
+        """Whether the profile of this model says that it never passes its ping."""
         profile = self._by_name.get(model_name)
         return profile is not None and profile.never_healthy
 
     def of(self, fleet: Fleet, model_name: str) -> Profile | None:
-        """What holds for a request to *fleet* now, None when nothing does."""
+        """
+        Return the profile for a request to *fleet* now, or None. It counts as the fleet's first request if it
+        is.
+        """
         self._first_request.setdefault(fleet, self._clock.now())
-        return self.standing(fleet, model_name)
+        return self.active_profile(fleet, model_name)
 
-    def standing(self, fleet: Fleet, model_name: str) -> Profile | None:
-        """What holds for *fleet* now; until its first request, only what holds from minute 0."""
+    def active_profile(self, fleet: Fleet, model_name: str) -> Profile | None:
+        """Return the profile of *fleet* that has an effect now, or None."""
         since = self._first_request.get(fleet, self._clock.now())
-        names = (fleet.endpoint_config_name, model_name, EVERY_MODEL)
+        # The most specific profile wins.
+        names = (fleet.endpoint_config_name, model_name, _EVERY_MODEL)
         profile = next((self._by_name[name] for name in names if name in self._by_name), None)
         if profile and self._clock.now() - since >= timedelta(minutes=profile.from_minute):
             return profile
         return None
 
     def keep_only(self, endpoint_name: str, fleets: set[Fleet]) -> None:
-        """Forget the endpoint's other fleets: one launched again later is a new one, at its minute 0."""
+        """
+        Drop the first requests of other fleets of the endpoint: a fleet that is launched again starts at
+        minute 0.
+        """
         for fleet in [known for known in self._first_request if known.endpoint_name == endpoint_name]:
             if fleet not in fleets:
                 del self._first_request[fleet]
 
     def fails(self, profile: Profile, fleet: Fleet) -> bool:
-        return self._chance(fleet).random() < profile.error_rate
+        """Draw whether a request fails."""
+        return self._rng_for(fleet).random() < profile.error_rate
 
     def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
-        jitter = self._chance(fleet).random() * profile.latency_jitter_ms
+        """Return the latency in seconds of a response that took the model *seconds*."""
+        jitter = self._rng_for(fleet).random() * profile.latency_jitter_ms
         own = seconds if profile.latency_ms is None else profile.latency_ms / 1000
         return own * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000
 
-    def _chance(self, fleet: Fleet) -> random.Random:
-        # With one source for both, a shadow would change which of the production variant's requests fail.
+    def _rng_for(self, fleet: Fleet) -> random.Random:
+        # With shared random numbers, a shadow would change which requests to production fail.
         return self._shadow_rng if fleet.shadow else self._rng

@@ -1,4 +1,8 @@
-"""What requests leave in CloudWatch: one value in each metric, under the variant and under its fleet."""
+"""
+The metrics that SageMaker publishes for requests.
+
+Source: SageMaker developer guide, "Metrics for monitoring Amazon SageMaker AI with Amazon CloudWatch".
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.profiles import Fleet
 
 _NAMESPACE = "AWS/SageMaker"
+# Invented; the real overhead is not known.
 _OVERHEAD_MICROSECONDS = (1_500.0, 4_000.0)
 
 
@@ -23,6 +28,7 @@ def record(
     at: datetime,
     rng: random.Random,
 ) -> None:
+    """Publish one value of each metric for each response, by variant and by variant and configuration."""
     variant = {"EndpointName": fleet.endpoint_name, "VariantName": fleet.variant_name}
     by_fleet = {**variant, "EndpointConfigName": fleet.endpoint_config_name}
     for name, unit, values in _measures(answers, instances, rng):
@@ -40,6 +46,7 @@ def _measures(
         ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
         ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004
         ("InvocationModelErrors", "None", [float(code != 200) for code in status]),  # noqa: PLR2004
+        # Latencies are in microseconds; error metrics are 0 or 1 for each request.
         ("ModelLatency", "Microseconds", [answer.seconds * 1e6 for answer in answers]),
         (
             "OverheadLatency",

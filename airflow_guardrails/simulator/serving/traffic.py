@@ -1,4 +1,4 @@
-"""Requests to endpoints, replayed or by a caller: who answers them, and what that leaves behind."""
+"""Requests to endpoints: who answers them, and the metrics and records they leave."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ from airflow_guardrails.simulator.serving import request_metrics
 from airflow_guardrails.simulator.serving.containers import Answer, Containers
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profiles
 
-TICK_SECONDS = 5
-"""A replay sends what is due in bursts this far apart; a minute holds twelve, and begins with one."""
+_TICK_SECONDS = 5
+"""Seconds between two batches of a replay. Twelve batches make a minute, the first at its beginning."""
 
-MOST_PER_MINUTE = 60_000
+_MAX_PER_MINUTE = 60_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Replay:
-    """One endpoint's replay; *ids* are the inference ids of its requests, None for none."""
+class _Replay:
+    """
+    The replay of one endpoint.
+
+    :param ids: inference ids of its requests; None for requests without one.
+    :param unsent: requests that are due, as a fraction below 1 that is carried over.
+    """
 
     per_minute: float
     content_type: str
@@ -36,20 +41,21 @@ class Replay:
     rows: Iterator[bytes]
     ids: Iterator[str] | None = None
     sent: int = 0
-    owed: float = 0.0
+    unsent: float = 0.0
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
 
     def due(self) -> list[tuple[bytes, str | None]]:
-        """What to send in this burst: bodies, each with its inference id."""
-        self.owed += self.per_minute * TICK_SECONDS / 60
-        whole = int(self.owed)
-        self.owed -= whole
-        self.sent += whole
-        return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, whole)]
+        """Return the bodies to send in this batch, each with its inference id."""
+        self.unsent += self.per_minute * _TICK_SECONDS / 60
+        # Carry the fraction over, so that the rate is exact over time.
+        number = int(self.unsent)
+        self.unsent -= number
+        self.sent += number
+        return [(row, next(self.ids) if self.ids else None) for row in islice(self.rows, number)]
 
 
-def endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
-    """Round after round of *rows*, each in an order of its own unless nothing shuffles them."""
+def _endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator[bytes]:
+    """Yield *rows* again and again, each round in a new order if there are random numbers."""
     while True:
         if shuffled_by:
             shuffled_by.shuffle(rows)
@@ -57,7 +63,12 @@ def endless(rows: list[bytes], *, shuffled_by: random.Random | None) -> Iterator
 
 
 class InvocationRequest(NamedTuple):
-    """One request; *event* numbers it among all, *inference_id* is the caller's own, if there is one."""
+    """
+    One request.
+
+    :param event: random bits that identify it.
+    :param inference_id: InferenceId of the caller, if any.
+    """
 
     body: bytes
     event: int
@@ -66,46 +77,48 @@ class InvocationRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Requests of one kind, sent to one endpoint at one moment."""
+    """Requests to one endpoint at the same time, with the same content type."""
 
     endpoint_name: str
     content_type: str
     accept: str | None
-    asked: tuple[InvocationRequest, ...]
+    requests: tuple[InvocationRequest, ...]
 
     @property
     def bodies(self) -> list[bytes]:
-        return [one.body for one in self.asked]
+        """The bodies of all requests."""
+        return [request.body for request in self.requests]
 
-    def only(self, asked: Iterable[InvocationRequest]) -> Batch:
-        return replace(self, asked=tuple(asked))
+    def with_requests(self, requests: Iterable[InvocationRequest]) -> Batch:
+        """Return this batch with other requests."""
+        return replace(self, requests=tuple(requests))
 
 
-class Recorder(Protocol):
-    """Captures requests and their answers, see ``simulator.capture``."""
+class _Recorder(Protocol):
+    """Captures requests and responses, see ``simulator.capture``."""
 
     def record(
         self, fleet: Fleet, rules: Sequence[CaptureRule], batch: Batch, answers: Sequence[Answer]
     ) -> None:
-        """Record what *fleet* answered with success, as *rules* say."""
+        """Record the successful responses of *fleet*, once for each rule."""
 
 
 class NoSuchVariant(LookupError):
-    """The caller asked for a variant the endpoint does not have."""
+    """The endpoint does not have the target variant."""
 
 
-class NothingServes(LookupError):
-    """The endpoint exists, and no fleet of it takes requests yet, or any more."""
+class NotServing(LookupError):
+    """The endpoint exists, but takes no requests at present."""
 
 
 class Traffic:
     """
-    Everything that reaches the endpoints of one region.
+    All requests to the endpoints of one region.
 
-    Each request goes to one of the endpoint's fleets by chance, as on AWS: 10 % is about every tenth.
-    It leaves one value in each metric, and a record where it is captured. Copies of some go to the fleet's
-    shadow, whose answers nobody gets; chance has a source of its own for them, so that every answer is the
-    same with and without a shadow.
+    The fleet of each request is drawn at random, as on AWS: a share of 10 % gets about every tenth request. A
+    request leaves one value in each metric, and a record if it is captured. Some are copied to the shadow,
+    whose responses are dropped. Shadows draw from their own random numbers, so that they do not change the
+    responses of production.
     """
 
     def __init__(
@@ -116,7 +129,7 @@ class Traffic:
         containers: Containers,
         profiles: Profiles,
         metrics: MetricStore,
-        captures: Recorder,
+        captures: _Recorder,
         rng: random.Random,
         shadow_rng: random.Random,
         event_rng: random.Random,
@@ -131,7 +144,7 @@ class Traffic:
         self._shadow_rng = shadow_rng
         self._event_rng = event_rng
         self._numbers = count(1)
-        self._replays: dict[str, Replay] = {}
+        self._replays: dict[str, _Replay] = {}
 
     def invoke(
         self,
@@ -144,24 +157,27 @@ class Traffic:
         inference_id: str | None = None,
     ) -> tuple[Route, Answer]:
         """
-        One request; says which fleet took it.
+        Send one request and return its route and response.
 
-        Raises SageMaker's own error for an endpoint that does not exist, :class:`NothingServes`, and
-        :class:`NoSuchVariant` for a *target_variant* the endpoint does not have.
+        :raises EndpointNotFound: if there is no such endpoint.
+        :raises NotServing: if it takes no requests now.
+        :raises NoSuchVariant: if it has no *target_variant*.
         """
         routes = self._routes(endpoint_name)
         if not routes:
-            raise NothingServes(endpoint_name)
+            raise NotServing(endpoint_name)
         if target_variant is not None:
             routes = [route for route in routes if route.variant_name == target_variant]
             if not routes:
                 raise NoSuchVariant(target_variant)
         route = self._pick(routes, 1)[0]
-        asked = self._asked([(body, inference_id)])
-        batch = Batch(endpoint_name=endpoint_name, content_type=content_type, accept=accept, asked=asked)
+        requests = self._requests([(body, inference_id)])
+        batch = Batch(
+            endpoint_name=endpoint_name, content_type=content_type, accept=accept, requests=requests
+        )
         answer = self._send(route, batch)[0]
         if route.mirror:
-            # After the answer: a slow shadow must not keep the caller waiting.
+            # After the response: a slow shadow must not delay the caller.
             self._clock.after(0, lambda: self._mirror(route, batch))
         return route, answer
 
@@ -177,27 +193,30 @@ class Traffic:
         inference_ids: bool = False,
     ) -> None:
         """
-        Send *rows* over and over, in place of the endpoint's replay of before; raises ValueError.
+        Send *rows* again and again, instead of the endpoint's previous replay.
 
-        With *inference_ids* each request has one that no other replayed request of the region has.
+        :param per_minute: requests in a simulated minute.
+        :param shuffle: whether each round has a new random order.
+        :param inference_ids: whether requests have an InferenceId, unique among the replays of the region.
+        :raises ValueError: if *rows* is empty or *per_minute* out of range.
         """
         if not rows:
-            raise ValueError("rows must hold at least one request")
-        if not 0 < per_minute <= MOST_PER_MINUTE:
-            raise ValueError(f"per_minute must be above 0 and at most {MOST_PER_MINUTE} (got {per_minute})")
+            raise ValueError("rows must have at least one request (got none)")
+        if not 0 < per_minute <= _MAX_PER_MINUTE:
+            raise ValueError(f"per_minute must be above 0 and at most {_MAX_PER_MINUTE} (got {per_minute})")
         self.stop_replay(endpoint_name)
-        replay = Replay(
+        replay = _Replay(
             per_minute=per_minute,
             content_type=content_type,
             accept=accept,
-            rows=endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
+            rows=_endless([row.encode() for row in rows], shuffled_by=self._rng if shuffle else None),
             ids=(f"replayed-{number}" for number in self._numbers) if inference_ids else None,
         )
-        replay.timer = self._clock.every(TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
+        replay.timer = self._clock.every(_TICK_SECONDS, lambda: self._tick(endpoint_name, replay))
         self._replays[endpoint_name] = replay
 
     def stop_replay(self, endpoint_name: str) -> int:
-        """How many requests it sent; 0 when there was none."""
+        """Stop the replay of an endpoint and return the number of its requests, 0 if there was none."""
         replay = self._replays.pop(endpoint_name, None)
         if replay is None:
             return 0
@@ -205,15 +224,16 @@ class Traffic:
         return replay.sent
 
     def status(self) -> dict[str, Any]:
+        """Return endpoint -> rate and number of requests of its replay."""
         return {
             name: {"per_minute": replay.per_minute, "sent": replay.sent}
             for name, replay in self._replays.items()
         }
 
-    def _tick(self, endpoint_name: str, replay: Replay) -> None:
+    def _tick(self, endpoint_name: str, replay: _Replay) -> None:
         try:
             routes = self._routes(endpoint_name)
-        except ServiceException:  # the endpoint is gone; it may come back
+        except ServiceException:  # the endpoint was deleted; it may be created again
             return
         if not routes:
             return
@@ -221,16 +241,18 @@ class Traffic:
             endpoint_name=endpoint_name,
             content_type=replay.content_type,
             accept=replay.accept,
-            asked=self._asked(replay.due()),
+            requests=self._requests(replay.due()),
         )
-        picked = self._pick(routes, len(batch.asked))
+        picked = self._pick(routes, len(batch.requests))
         for route in routes:
-            its_own = batch.only(one for one, to in zip(batch.asked, picked, strict=True) if to is route)
-            if its_own.asked:
+            its_own = batch.with_requests(
+                request for request, to in zip(batch.requests, picked, strict=True) if to is route
+            )
+            if its_own.requests:
                 self._send(route, its_own)
                 self._mirror(route, its_own)
 
-    def _asked(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[InvocationRequest, ...]:
+    def _requests(self, requests: Iterable[tuple[bytes, str | None]]) -> tuple[InvocationRequest, ...]:
         return tuple(
             InvocationRequest(body, self._event_rng.getrandbits(128), inference_id)
             for body, inference_id in requests
@@ -240,6 +262,7 @@ class Traffic:
         routes = [route for route in self._sagemaker.routes(endpoint_name) if route.share > 0]
         fleets = {_fleet(endpoint_name, route) for route in routes}
         shadows = {_shadow(endpoint_name, route, route.mirror) for route in routes if route.mirror}
+        # A profile's from_minute counts from the first request to a fleet, so old fleets must be dropped.
         self._profiles.keep_only(endpoint_name, fleets | shadows)
         return routes
 
@@ -248,24 +271,28 @@ class Traffic:
 
     def _send(self, route: Route, batch: Batch) -> list[Answer]:
         fleet = _fleet(batch.endpoint_name, route)
-        return self._ask(fleet, route, route.model, batch, instances=route.instances)
+        return self._send_to(fleet, route, route.model, batch, instances=route.instances)
 
     def _mirror(self, route: Route, batch: Batch) -> None:
         mirror = route.mirror
         if mirror is None:
             return
-        sampled = batch.only(one for one in batch.asked if self._shadow_rng.random() < mirror.sampling)
-        if sampled.asked:
+        sampled = batch.with_requests(
+            request for request in batch.requests if self._shadow_rng.random() < mirror.sampling
+        )
+        if sampled.requests:
             fleet = _shadow(batch.endpoint_name, route, mirror)
-            self._ask(fleet, route, mirror.model, sampled, instances=mirror.instances)
+            self._send_to(fleet, route, mirror.model, sampled, instances=mirror.instances)
 
-    def _ask(self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int) -> list[Answer]:
+    def _send_to(
+        self, fleet: Fleet, route: Route, model: Model, batch: Batch, *, instances: int
+    ) -> list[Answer]:
         answers = self._containers.answer(
             fleet, model, batch.bodies, content_type=batch.content_type, accept=batch.accept
         )
-        chance = self._shadow_rng if fleet.shadow else self._rng
+        rng = self._shadow_rng if fleet.shadow else self._rng
         now = self._clock.now()
-        request_metrics.record(self._metrics, fleet, answers, instances=instances, at=now, rng=chance)
+        request_metrics.record(self._metrics, fleet, answers, instances=instances, at=now, rng=rng)
         self._captures.record(fleet, route.captures, batch, answers)
         return answers
 

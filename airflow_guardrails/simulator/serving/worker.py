@@ -1,9 +1,9 @@
 """
-The process one model answers in: ``python -m airflow_guardrails.simulator.serving.worker FOLDER``.
+The process of one model: ``python -m airflow_guardrails.simulator.serving.worker FOLDER``.
 
-It is given the artefact and then batches of request bodies over standard input, answers over standard output,
-and exits when its input ends, so that it cannot outlive the simulator. It is a process of its own, not a
-sandbox: loading a model runs whatever code its artefact carries.
+It reads the artefact and then batches of requests from standard input, and writes responses to standard
+output. It exits when its input ends, so it cannot outlive the simulator. It is not a sandbox: loading a model
+runs the code in its artefact.
 """
 
 from __future__ import annotations
@@ -24,17 +24,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from airflow_guardrails.simulator.serving.inference_script import Handlers, ModelAlone, Refused, text_of
+from airflow_guardrails.simulator.serving.inference_script import (
+    Handlers,
+    ModelAlone,
+    RequestRefused,
+    error_text,
+)
 
-TEXT = "text/plain"
-OK = 200
+_TEXT = "text/plain"
+_OK = 200
 _SERVER_ERROR = 500
+# Enough for a median; the others of a batch take it as their latency.
 _TIMED_ONE_BY_ONE = 3
 
 
 @dataclass(slots=True)
-class Reply:
-    """One answer; the body of an error is its text."""
+class _Reply:
+    """
+    One response.
+
+    :param body: for an error, its text.
+    :param seconds: time that the model took.
+    """
 
     status: int
     body: bytes
@@ -50,22 +61,22 @@ class _Read:
 
 def replies(
     handlers: Handlers, bodies: Sequence[bytes], *, content_type: str, accept: str | None
-) -> list[Reply]:
+) -> list[_Reply]:
     """
-    The replies to *bodies*, in their order.
+    Return the responses to *bodies*, in order.
 
-    The first three that can be read are predicted one by one and timed, the others in one call where that is
-    possible; each of those takes the median of the timed ones: a scheduling hiccup must not slow a batch.
+    The first three readable ones are predicted and timed one by one. The others are predicted in one call if
+    possible, and each takes the median of the measured times: one slow moment must not slow a whole batch.
     """
 
-    def write(prediction: Any) -> Reply:
-        return Reply(OK, *handlers.write(prediction, content_type=content_type, accept=accept), 0.0)
+    def write(prediction: Any) -> _Reply:
+        return _Reply(_OK, *handlers.write(prediction, content_type=content_type, accept=accept), 0.0)
 
-    def predict(one: _Read) -> Reply:
+    def predict(one: _Read) -> _Reply:
         return _reply(lambda: write(handlers.predict(one.data)), before=one.seconds)
 
     read = {index: _read(handlers, body, content_type) for index, body in enumerate(bodies)}
-    done = {index: one for index, one in read.items() if isinstance(one, Reply)}
+    done = {index: one for index, one in read.items() if isinstance(one, _Reply)}
     waiting = {index: one for index, one in read.items() if isinstance(one, _Read)}
     timed = {index: predict(waiting.pop(index)) for index in list(waiting)[:_TIMED_ONE_BY_ONE]}
     predictions = _all_at_once(handlers, waiting)
@@ -78,16 +89,16 @@ def replies(
     return [done[index] for index in range(len(bodies))]
 
 
-def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | Reply:
+def _read(handlers: Handlers, body: bytes, content_type: str) -> _Read | _Reply:
     started = time.perf_counter()
     try:
         data = handlers.read(body, content_type)
-    except Exception as error:  # noqa: BLE001 - whatever the model's own code raises is its answer
+    except Exception as error:  # noqa: BLE001 - code of the model may raise anything
         return _error(error, seconds=time.perf_counter() - started)
     return _Read(data, time.perf_counter() - started)
 
 
-def _reply(make: Callable[[], Reply], *, before: float) -> Reply:
+def _reply(make: Callable[[], _Reply], *, before: float) -> _Reply:
     started = time.perf_counter()
     try:
         reply = make()
@@ -97,7 +108,7 @@ def _reply(make: Callable[[], Reply], *, before: float) -> Reply:
     return reply
 
 
-def _written(write: Callable[[Any], Reply], prediction: Any, seconds: float) -> Reply:
+def _written(write: Callable[[Any], _Reply], prediction: Any, seconds: float) -> _Reply:
     reply = _reply(lambda: write(prediction), before=0.0)
     reply.seconds = seconds
     return reply
@@ -113,10 +124,10 @@ def _all_at_once(handlers: Handlers, waiting: Mapping[int, _Read]) -> dict[int, 
     return None if predictions is None else dict(zip(waiting, predictions, strict=True))
 
 
-def _error(error: Exception, *, seconds: float) -> Reply:
-    if isinstance(error, Refused):
-        return Reply(error.status, str(error).encode(), TEXT, seconds)
-    return Reply(_SERVER_ERROR, text_of(error).encode(), TEXT, seconds)
+def _error(error: Exception, *, seconds: float) -> _Reply:
+    if isinstance(error, RequestRefused):
+        return _Reply(error.status, str(error).encode(), _TEXT, seconds)
+    return _Reply(_SERVER_ERROR, error_text(error).encode(), _TEXT, seconds)
 
 
 _LENGTH = struct.Struct(">Q")
@@ -126,37 +137,40 @@ _USUAL_PROGRAM = "inference.py"
 
 
 def write_frame(stream: IO[bytes], payload: bytes) -> None:
+    """Write a length and the payload."""
     stream.write(_LENGTH.pack(len(payload)) + payload)
     stream.flush()
 
 
 def read_frame(stream: IO[bytes]) -> bytes:
-    """The next frame; EOFError when the other side is gone."""
+    """Read the next payload; raise EOFError if the other side has ended."""
     (length,) = _LENGTH.unpack(_read_exactly(stream, _LENGTH.size))
     return _read_exactly(stream, length)
 
 
-def main() -> None:
+def _main() -> None:
+    """Run the worker until its input ends."""
     directory = Path(sys.argv[1])
-    # A Ctrl-C in the terminal reaches every process; this one ends when the simulator does, with its input.
+    # Ctrl-C in a terminal reaches every process. This one ends when its input closes, with the simulator.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = sys.stdin.buffer
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a model prints is not an answer
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a model may print
     try:
-        serve(requests, answers, directory)
+        _serve(requests, answers, directory)
     except (EOFError, BrokenPipeError):
         pass
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
+def _serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
+    """Load the model, then answer batches."""
     artefact = read_frame(requests)
     try:
         handlers = load(artefact, directory)
-    except Exception as error:  # noqa: BLE001 - whatever the artefact's code raises
-        write_frame(answers, json.dumps({"loaded": False, "error": text_of(error)}).encode())
+    except Exception as error:  # noqa: BLE001 - code of the artefact may raise anything
+        write_frame(answers, json.dumps({"loaded": False, "error": error_text(error)}).encode())
         return
     write_frame(answers, json.dumps({"loaded": True, "error": None}).encode())
     while True:
@@ -166,13 +180,15 @@ def serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
 
 def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.environ) -> Handlers:
     """
-    Unpack a ``model.tar.gz`` and load what answers: its ``code/inference.py``, or the file that
-    SAGEMAKER_PROGRAM names there, and where there is no code the ``model.joblib`` at its root.
+    Unpack a ``model.tar.gz`` and load its model.
+
+    That is ``code/inference.py``, or the file in ``code`` that SAGEMAKER_PROGRAM names. Without code it is
+    ``model.joblib``.
     """
     _unpack(artefact, directory)
     script = directory / "code" / environment.get(_PROGRAM, _USUAL_PROGRAM)
     if script.is_file() or _PROGRAM in environment:
-        # Like joblib below, this is heavy, and the simulator imports this module for its framing.
+        # The simulator imports this module for its frames and must start fast. This import is slow.
         from airflow_guardrails.simulator.serving.inference_script import load_script  # noqa: PLC0415
 
         os.environ["SM_MODEL_DIR"] = str(directory)
@@ -188,7 +204,7 @@ def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.e
 def answer(
     handlers: Handlers, *, bodies: Sequence[str], content_type: str, accept: str | None
 ) -> dict[str, Any]:
-    """The replies to *bodies*, which are bytes as latin-1, as are the bodies of the replies."""
+    """Return the responses to *bodies* for JSON. Bytes are strings in latin-1, in both directions."""
     made = replies(
         handlers, [body.encode("latin-1") for body in bodies], content_type=content_type, accept=accept
     )
@@ -206,13 +222,13 @@ def _unpack(artefact: bytes, directory: Path) -> None:
 
 
 def _extract_plain_files(archive: tarfile.TarFile, directory: Path) -> None:
-    # Python has filters since 3.10.12 and 3.11.4; Debian 12's is older.
+    # Filters of tarfile exist since Python 3.10.12 and 3.11.4; Debian 12 has an older one.
     for member in archive.getmembers():
         if not (directory / member.name).resolve().is_relative_to(directory.resolve()):
             raise ValueError(f"{member.name} would be extracted outside the destination")
         if not (member.isfile() or member.isdir()):
             raise ValueError(f"{member.name} is neither a file nor a folder")
-    archive.extractall(directory)  # noqa: S202 - only what was looked at
+    archive.extractall(directory)  # noqa: S202 - all members were checked
 
 
 def _read_exactly(stream: IO[bytes], length: int) -> bytes:
@@ -223,4 +239,4 @@ def _read_exactly(stream: IO[bytes], length: int) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

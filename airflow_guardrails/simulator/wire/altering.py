@@ -1,4 +1,4 @@
-"""Answers of SageMaker with fields missing, changed or new, as from a newer version of the service."""
+"""Change fields in SageMaker's responses, as a newer version of the service might."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-_EVERY = "*"
+_ALL = "*"
 _OK = 200
 
 
-def altered(response: Response, changes: Mapping[str, Any]) -> Response:
+def alter_response(response: Response, changes: Mapping[str, Any]) -> Response:
     """
-    Make *changes* to a successful answer in JSON; any other response stays as it is.
+    Apply *changes* to a successful JSON response. Other responses stay as they are.
 
-    Each is a path and its new value, or None to leave the field out. The parts of a path are divided by
-    dots; a number is a place in a list, ``*`` every one. A path that leads nowhere changes nothing.
+    :param changes: path -> new value, or None to remove the field. The parts of a path are separated by dots;
+        a number is an index in a list, ``*`` every index. A path that does not exist changes nothing.
     """
     if response.status_code != _OK or "json" not in (response.content_type or ""):
         return response
@@ -30,7 +30,7 @@ def altered(response: Response, changes: Mapping[str, Any]) -> Response:
 
 def _change(answer: Any, path: Sequence[str], value: Any) -> None:
     first, *rest = path
-    if not rest and value is not None and isinstance(answer, dict) and first != _EVERY:
+    if not rest and value is not None and isinstance(answer, dict) and first != _ALL:
         answer[first] = value
         return
     for key in _keys(answer, first):
@@ -42,11 +42,11 @@ def _change(answer: Any, path: Sequence[str], value: Any) -> None:
             answer[key] = value
 
 
-def _keys(answer: Any, wanted: str) -> Iterable[Any]:
-    """The keys or places that are meant, last place first: deleting one must not move the next."""
+def _keys(answer: Any, part: str) -> Iterable[Any]:
+    """Return the matching keys or indexes, the last index first: deleting one must not move the next."""
     if isinstance(answer, dict):
-        return list(answer) if wanted == _EVERY else [wanted] if wanted in answer else []
+        return list(answer) if part == _ALL else [part] if part in answer else []
     if isinstance(answer, list):
         places = reversed(range(len(answer)))
-        return [place for place in places if wanted in {_EVERY, str(place)}]
+        return [place for place in places if part in {_ALL, str(place)}]
     return []

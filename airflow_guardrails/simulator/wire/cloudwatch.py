@@ -1,4 +1,4 @@
-"""CloudWatch's operations on moto's wire; dashboards and insight rules fall through to moto."""
+"""CloudWatch's operations in moto's protocol classes. Dashboards and insight rules are moto's own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ from airflow_guardrails.simulator.cloudwatch.queries import (
 
 
 class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
-    """One request; *simulation* is set by the subclass that a server binds."""
+    """
+    One request. The subclass that a server binds sets *simulation*.
+
+    Each method carries out the operation of the same name.
+    """
 
     simulation: Any
 
@@ -60,6 +64,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
 
     def set_alarm_state(self) -> ActionResult:
         state = self._request["StateValue"]
+        # botocore does not check enums.
         if state not in _STATES:
             raise constraint(
                 state, "StateValue", f"Member must satisfy enum value set: [{', '.join(_STATES)}]"

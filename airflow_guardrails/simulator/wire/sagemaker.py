@@ -1,7 +1,7 @@
 """
-Models, endpoint configurations, endpoints and inference experiments on moto's wire.
+SageMaker's operations on models, configurations, endpoints, experiments and tags, in moto's protocol class.
 
-The rest of SageMaker is moto's own.
+All other operations are moto's own.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from moto.core.responses import ActionResult
 from moto.sagemaker.responses import SageMakerResponse
 
 from airflow_guardrails.simulator.engine import validation
-from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_ours
+from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_simulated
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.sagemaker.tags import check_keys
 
-Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
-    """Bound to a simulation by a subclass that sets *simulation*."""
+    """
+    One request. The subclass that a server binds sets *simulation*.
+
+    Each method carries out the operation of the same name.
+    """
 
     simulation: Any
 
@@ -100,7 +104,7 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return self._answer(self._catalogue.tags.delete) if self._is_ours() else super().delete_tags()
 
     def serialized(self, action_result: ActionResult) -> tuple[int, dict[str, Any], Any]:
-        """SageMaker writes an error's ``message`` in lower case; moto does not."""
+        """Write an error's ``message`` in lower case, as SageMaker does and moto does not."""
         status, headers, body = super().serialized(action_result)
         if isinstance(action_result.result, Exception):
             error = json.loads(body)
@@ -121,9 +125,10 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return self._sagemaker.experiments
 
     def _is_ours(self) -> bool:
-        return is_ours(self._get_param("ResourceArn") or "")
+        return is_simulated(self._get_param("ResourceArn") or "")
 
-    def _answer(self, operation: Operation) -> ActionResult:
+    def _answer(self, operation: _Operation) -> ActionResult:
+        # SageMaker validates the whole request before it looks at any resource.
         validation.check(self._get_action(), self.params)
         check_keys(self.params)
         return ActionResult(operation(self.params))

@@ -77,7 +77,7 @@ class Truth:
     def looks(self, window: timedelta, now: datetime) -> list[dict[str, Any]]:
         """How it was at some moment of the last *window*, which includes now."""
         history = self.endpoint.history
-        recent = [look for when, look in history._looks if when >= now - window]
+        recent = [look for when, look in history._snapshots if when >= now - window]
         # What happened at the very moment of a look may have come after it.
         before = history.as_of(now - window - timedelta(milliseconds=1))
         return [dict(look or {}) for look in [*recent, before, history.as_of(now)]]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.experiment_lab import Lab
+from tests.support.experiment_helper import ExperimentHelper
 
 
 @pytest.fixture
-def empty_lab(simulator, aws) -> Lab:
-    """Two models and a configuration, and no endpoint."""
-    return Lab(simulator, aws)
+def no_endpoint(simulator, aws) -> ExperimentHelper:
+    """Two models and a configuration, but no endpoint."""
+    return ExperimentHelper(simulator, aws)
 
 
 @pytest.fixture
-def lab(empty_lab) -> Lab:
+def experiment(no_endpoint) -> ExperimentHelper:
     """The endpoint is InService."""
-    empty_lab.endpoint()
-    return empty_lab
+    no_endpoint.endpoint()
+    return no_endpoint

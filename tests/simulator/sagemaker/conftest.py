@@ -1,4 +1,4 @@
-"""One endpoint in a test's hands: ``churn``, four instances on ``blue``, with ``green`` waiting."""
+"""The endpoint ``churn`` with four instances on configuration ``blue``, and a configuration ``green``."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.bench import Bench
+from tests.support.endpoint_helper import EndpointHelper
 
 
 @pytest.fixture
-def bench(simulator, aws) -> Bench:
-    """A model, two configurations that differ in their name only, and no endpoint."""
-    bench = Bench(simulator, aws)
-    bench.model()
+def endpoint(simulator, aws) -> EndpointHelper:
+    """A model, two configurations that differ only in their name, and no endpoint yet."""
+    endpoint = EndpointHelper(simulator, aws)
+    endpoint.model()
     for name in ("blue", "green"):
-        bench.config(name)
-    return bench
+        endpoint.config(name)
+    return endpoint
 
 
 @pytest.fixture
-def churn(bench) -> Bench:
+def churn(endpoint) -> EndpointHelper:
     """The endpoint, InService on ``blue``."""
-    bench.create()
-    return bench
+    endpoint.create()
+    return endpoint
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def arn():
 
 @pytest.fixture
 def canary():
-    """A DeploymentConfig: one instance of four for ten minutes, then all for five, unless told otherwise."""
+    """A DeploymentConfig: one instance of four for ten minutes, then all for five, by default."""
 
     def config(
         *, percent=25, instances=None, bake=600, termination_wait=300, alarms=(), max_seconds=None
@@ -61,7 +61,7 @@ def linear():
 
 @pytest.fixture
 def rolling():
-    """A DeploymentConfig: one instance of four at a time, five minutes each, back all at once."""
+    """A DeploymentConfig: one instance of four at a time, five minutes each; a rollback at once."""
 
     def config(
         *, percent=25, instances=None, bake=300, back=None, alarms=(), max_seconds=None

@@ -1,4 +1,4 @@
-"""Bounds of a DeploymentConfig, on both sides. Line numbers are those of the fact sheet's checklist."""
+"""Bounds of a DeploymentConfig, on both sides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ POLICY = "deploymentConfig.blueGreenUpdatePolicy"
     ],
 )
 def test_what_is_out_of_bounds_is_named_with_its_value_and_rule(churn, canary, options, value_at, most):
-    """Line 32."""
     code, message = churn.refusal(churn.update, "green", canary(**options))
 
     assert code == "ValidationException"
@@ -38,14 +37,13 @@ def test_what_is_out_of_bounds_is_named_with_its_value_and_rule(churn, canary, o
     [{"bake": 3600}, {"bake": 0}, {"termination_wait": 3600}, {"max_seconds": 600}, {"max_seconds": 28800}],
 )
 def test_what_is_just_within_bounds_is_accepted(churn, canary, options):
-    """Line 32."""
     churn.update("green", canary(**options))
 
     assert churn.look()["EndpointStatus"] == "Updating"
 
 
 def test_a_timeout_below_its_minimum_reaches_no_endpoint(churn, canary):
-    """Line 32: botocore's own client knows this one; the server does too."""
+    """botocore's client checks this bound, and the server does too."""
     with pytest.raises(ParamValidationError):
         churn.update("green", canary(max_seconds=599))
 
@@ -56,33 +54,28 @@ def test_a_timeout_below_its_minimum_reaches_no_endpoint(churn, canary):
 
 @pytest.mark.parametrize(("percent", "accepted"), [(1, True), (50, True), (51, False)])
 def test_a_canary_is_at_most_half_of_the_fleet(churn, canary, percent, accepted):
-    """Line 32."""
     _expect(churn, canary(percent=percent), accepted, "at most 50% of the variant's total instance count (4)")
 
 
 @pytest.mark.parametrize(("instances", "accepted"), [(1, True), (2, True), (3, False)])
 def test_a_canary_in_instances_is_measured_on_the_new_fleet(churn, canary, instances, accepted):
-    """Line 32."""
     _expect(churn, canary(instances=instances), accepted, "at most 50%")
 
 
 @pytest.mark.parametrize(("percent", "accepted"), [(9, False), (10, True), (50, True), (51, False)])
 def test_a_linear_step_is_a_tenth_to_half_of_the_fleet(churn, linear, percent, accepted):
-    """Line 32."""
     _expect(churn, linear(percent=percent), accepted, "between 10% and 50%")
 
 
 @pytest.mark.parametrize(("instances", "accepted"), [(1, False), (2, True), (10, True), (11, False)])
-def test_a_linear_step_in_instances_is_measured_too(bench, linear, instances, accepted):
-    """Line 32."""
-    bench.create()
-    bench.config("big", bench.variant(instances=20))
+def test_a_linear_step_in_instances_is_measured_too(endpoint, linear, instances, accepted):
+    endpoint.create()
+    endpoint.config("big", endpoint.variant(instances=20))
 
-    _expect(bench, linear(instances=instances), accepted, "between 10% and 50%", config="big")
+    _expect(endpoint, linear(instances=instances), accepted, "between 10% and 50%", config="big")
 
 
 def test_sizes_are_measured_on_the_count_that_is_retained(churn, canary):
-    """Lines 32 and 35."""
     churn.config("small", churn.variant(instances=2))
 
     assert "(2)" in churn.refusal(churn.update, "small", canary(instances=2))[1]
@@ -90,27 +83,25 @@ def test_sizes_are_measured_on_the_count_that_is_retained(churn, canary):
     assert churn.green()["DesiredInstanceCount"] == 4
 
 
-def test_one_instance_cannot_be_divided_unless_the_knob_says_so(bench, canary):
-    bench.create()
-    bench.config("single", bench.variant(instances=1))
+def test_one_instance_cannot_be_divided_unless_the_knob_says_so(endpoint, canary):
+    endpoint.create()
+    endpoint.config("single", endpoint.variant(instances=1))
 
-    assert "at most 50%" in bench.refusal(bench.update, "single", canary(percent=10))[1]
-    bench.control.set_knobs(one_instance_percent="accept")
-    bench.update("single", canary(percent=10))
+    assert "at most 50%" in endpoint.refusal(endpoint.update, "single", canary(percent=10))[1]
+    endpoint.control.set_knobs(one_instance_percent="accept")
+    endpoint.update("single", canary(percent=10))
 
-    assert bench.look()["EndpointStatus"] == "Updating"
+    assert endpoint.look()["EndpointStatus"] == "Updating"
 
 
 @pytest.mark.parametrize(("count", "accepted"), [(10, True), (11, False)])
 def test_an_update_has_at_most_ten_alarms(churn, canary, count, accepted):
-    """Line 32."""
     names = [f"alarm-{number}" for number in range(count)]
 
     _expect(churn, canary(alarms=names), accepted, "Member must have length less than or equal to 10")
 
 
 def test_an_update_that_names_alarms_names_at_least_one(churn, canary):
-    """Line 32."""
     config = {**canary(), "AutoRollbackConfiguration": {"Alarms": []}}
 
     message = _refusal_of_raw_update(churn, config)
@@ -136,7 +127,6 @@ def test_all_that_is_wrong_is_told_at_once(churn, canary):
 
 
 def test_the_wait_interval_is_required_even_all_at_once(churn, all_at_once):
-    """Line 33."""
     config = all_at_once()
     del config["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
 
@@ -179,32 +169,32 @@ def test_a_config_is_given_or_retained_but_not_both(churn, canary, all_at_once):
 
 
 @pytest.mark.parametrize("name", ["under_score", "-leading", "x" * 64])
-def test_names_follow_their_pattern(bench, name):
-    create = bench.sagemaker.create_endpoint
+def test_names_follow_their_pattern(endpoint, name):
+    create = endpoint.sagemaker.create_endpoint
 
-    code, message = bench.refusal(create, EndpointName=name, EndpointConfigName="blue")
+    code, message = endpoint.refusal(create, EndpointName=name, EndpointConfigName="blue")
 
     assert code == "ValidationException"
     assert f"Value '{name}' at 'endpointName' failed to satisfy constraint" in message
 
 
-def _expect(bench, deployment, accepted, rule, config="green"):
+def _expect(endpoint, deployment, accepted, rule, config="green"):
     if accepted:
-        bench.update(config, deployment)
-        assert bench.look()["EndpointStatus"] == "Updating"
+        endpoint.update(config, deployment)
+        assert endpoint.look()["EndpointStatus"] == "Updating"
     else:
-        code, message = bench.refusal(bench.update, config, deployment)
+        code, message = endpoint.refusal(endpoint.update, config, deployment)
         assert code == "ValidationException"
         assert message.startswith("1 validation error detected: ")
         assert rule in message
 
 
-def _refusal_of_raw_update(bench, deployment):
-    """UpdateEndpoint as somebody sends it whose client checks nothing."""
+def _refusal_of_raw_update(endpoint, deployment):
+    """Call UpdateEndpoint with a client that checks nothing."""
     body = {"EndpointName": "churn", "EndpointConfigName": "green", "DeploymentConfig": deployment}
     credential = "Credential=testing/20260302/us-east-1/sagemaker/aws4_request"
     request = urllib.request.Request(
-        bench.simulator.url,
+        endpoint.simulator.url,
         data=json.dumps(body).encode(),
         headers={
             "Content-Type": "application/x-amz-json-1.1",

@@ -1,4 +1,4 @@
-"""SageMaker's EventBridge events, as a rule takes them to an SQS queue."""
+"""SageMaker's EventBridge events, delivered by a rule to an SQS queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 
 class Ear:
-    """A queue, and the rules that lead to it."""
+    """A queue, and the rules that deliver to it."""
 
     def __init__(self, aws, *, region: str = "us-east-1", queue: str = "rollouts", **attributes: str) -> None:
         self.events = aws("events", region=region)
@@ -39,7 +39,7 @@ class Ear:
         return self
 
     def receive(self, *, wait: int = 0) -> list[dict[str, Any]]:
-        """Up to ten of what is in the queue, and take it out."""
+        """Return up to ten messages, and delete them."""
         answer = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
         messages = answer.get("Messages", [])
         for message in messages:
@@ -53,7 +53,7 @@ class Ear:
         return heard
 
     def told(self) -> list[tuple[str, str]]:
-        """For each event, what it tells: the endpoint's status, or the stage of its deployment."""
+        """Return for each event the status of the endpoint, or the stage of its deployment."""
         return [
             ("status", event["detail"]["EndpointStatus"])
             if event["detail-type"] == STATE_CHANGE
@@ -74,7 +74,7 @@ def milliseconds(**passed: float) -> int:
 
 @pytest.fixture
 def ear(aws):
-    """A queue that hears everything of SageMaker."""
+    """A queue that gets all events of SageMaker."""
     return Ear(aws).rule(EVERYTHING)
 
 
@@ -120,10 +120,10 @@ def test_an_event_comes_when_the_state_changes_and_is_not_repeated(churn, ear, c
     assert ear.told() == []
 
 
-def test_an_endpoint_tells_its_creation_and_its_deletion(bench, ear):
-    bench.create()
-    bench.delete()
-    bench.advance(minutes=10)
+def test_an_endpoint_tells_its_creation_and_its_deletion(endpoint, ear):
+    endpoint.create()
+    endpoint.delete()
+    endpoint.advance(minutes=10)
 
     assert ear.told() == [("status", "CREATING"), ("status", "IN_SERVICE"), ("status", "DELETING")]
 
@@ -145,8 +145,8 @@ def test_the_envelope_is_eventbridges(churn, ear, arn):
     }
 
 
-def test_a_state_change_says_what_the_published_example_says_in_epoch_milliseconds(bench, ear, arn):
-    bench.create(Tags=[{"Key": "team", "Value": "growth"}])
+def test_a_state_change_says_what_the_published_example_says_in_epoch_milliseconds(endpoint, ear, arn):
+    endpoint.create(Tags=[{"Key": "team", "Value": "growth"}])
 
     *_, event = ear.drain()
 

@@ -1,4 +1,4 @@
-"""Lists, pages, tags, and the resources that never change. Line numbers are of the fact sheet's checklist."""
+"""Lists, pages, tags, models and endpoint configurations."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import pytest
 
 
 @pytest.fixture
-def many(bench):
+def many(endpoint):
     """Twelve endpoints, a minute apart: ``alpha-00`` to ``alpha-05``, then ``beta-06`` to ``beta-11``."""
     for number in range(12):
         name = f"{'alpha' if number < 6 else 'beta'}-{number:02}"
-        bench.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="blue")
-        bench.advance(minutes=1)
-    bench.advance(minutes=10)
-    return bench
+        endpoint.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName="blue")
+        endpoint.advance(minutes=1)
+    endpoint.advance(minutes=10)
+    return endpoint
 
 
 def test_endpoints_are_listed_newest_first_ten_at_a_time_without_their_configuration(many):
-    """Line 47."""
     first = many.sagemaker.list_endpoints()
 
     assert _names(first) == [f"beta-{n:02}" for n in range(11, 5, -1)] + [
@@ -38,7 +37,6 @@ def test_endpoints_are_listed_newest_first_ten_at_a_time_without_their_configura
 
 
 def test_a_page_is_as_long_as_asked_for(many):
-    """Line 47."""
     pages = list(
         many.sagemaker.get_paginator("list_endpoints").paginate(
             SortBy="Name", SortOrder="Ascending", PaginationConfig={"PageSize": 5}
@@ -52,7 +50,6 @@ def test_a_page_is_as_long_as_asked_for(many):
 
 
 def test_a_page_has_at_most_a_hundred_endpoints(many):
-    """Line 47."""
     assert len(_names(many.sagemaker.list_endpoints(MaxResults=100))) == 12
     code, message = many.refusal(many.sagemaker.list_endpoints, MaxResults=101)
     assert code == "ValidationException"
@@ -60,7 +57,6 @@ def test_a_page_has_at_most_a_hundred_endpoints(many):
 
 
 def test_endpoints_are_filtered_by_status_name_and_time(many):
-    """Line 47."""
     many.sagemaker.update_endpoint(EndpointName="beta-07", EndpointConfigName="green")
     updated = many.control.now()
     created = many.sagemaker.describe_endpoint(EndpointName="alpha-03")["CreationTime"]
@@ -87,7 +83,6 @@ def test_endpoints_are_filtered_by_status_name_and_time(many):
 
 
 def test_endpoints_are_sorted_by_status_too(many):
-    """Line 47."""
     many.sagemaker.update_endpoint(EndpointName="alpha-02", EndpointConfigName="green")
 
     answer = many.sagemaker.list_endpoints(SortBy="Status", SortOrder="Descending")
@@ -96,7 +91,6 @@ def test_endpoints_are_sorted_by_status_too(many):
 
 
 def test_a_token_that_was_never_given_is_refused(many):
-    """Line 47."""
     code, _ = many.refusal(many.sagemaker.list_endpoints, NextToken="made-up")
 
     assert code == "ValidationException"
@@ -119,21 +113,23 @@ def test_a_list_may_be_behind(churn):
     assert statuses() == []
 
 
-def test_models_and_configurations_are_listed(bench):
-    bench.model("other-model")
-    bench.config("other")
+def test_models_and_configurations_are_listed(endpoint):
+    endpoint.model("other-model")
+    endpoint.config("other")
 
-    models = bench.sagemaker.list_models(NameContains="other")["Models"]
-    configs = bench.sagemaker.list_endpoint_configs(SortBy="Name", SortOrder="Ascending")["EndpointConfigs"]
+    models = endpoint.sagemaker.list_models(NameContains="other")["Models"]
+    configs = endpoint.sagemaker.list_endpoint_configs(SortBy="Name", SortOrder="Ascending")[
+        "EndpointConfigs"
+    ]
 
     assert [model["ModelName"] for model in models] == ["other-model"]
     assert [config["EndpointConfigName"] for config in configs] == ["blue", "green", "other"]
 
 
-def test_a_model_is_described_as_it_was_created_until_it_is_deleted(bench):
-    bench.model("new", ModelDataUrl="s3://bucket/model.tar.gz", Environment={"A": "1"})
+def test_a_model_is_described_as_it_was_created_until_it_is_deleted(endpoint):
+    endpoint.model("new", ModelDataUrl="s3://bucket/model.tar.gz", Environment={"A": "1"})
 
-    model = bench.sagemaker.describe_model(ModelName="new")
+    model = endpoint.sagemaker.describe_model(ModelName="new")
 
     assert model["PrimaryContainer"] == {
         "Image": "registry/churn:1",
@@ -141,27 +137,27 @@ def test_a_model_is_described_as_it_was_created_until_it_is_deleted(bench):
         "Environment": {"A": "1"},
     }
     assert model["ModelArn"] == "arn:aws:sagemaker:us-east-1:123456789012:model/new"
-    bench.sagemaker.delete_model(ModelName="new")
-    assert bench.refusal(bench.sagemaker.describe_model, ModelName="new")[1].startswith(
+    endpoint.sagemaker.delete_model(ModelName="new")
+    assert endpoint.refusal(endpoint.sagemaker.describe_model, ModelName="new")[1].startswith(
         "Could not find model "
     )
 
 
-def test_a_configuration_is_described_as_it_was_created(bench):
+def test_a_configuration_is_described_as_it_was_created(endpoint):
     capture = {
         "EnableCapture": True,
         "InitialSamplingPercentage": 50,
         "DestinationS3Uri": "s3://bucket/capture",
         "CaptureOptions": [{"CaptureMode": "Input"}],
     }
-    bench.config("captured", bench.variant(instances=2), DataCaptureConfig=capture)
+    endpoint.config("captured", endpoint.variant(instances=2), DataCaptureConfig=capture)
 
-    config = bench.sagemaker.describe_endpoint_config(EndpointConfigName="captured")
+    config = endpoint.sagemaker.describe_endpoint_config(EndpointConfigName="captured")
 
-    assert config["ProductionVariants"] == [bench.variant(instances=2)]
+    assert config["ProductionVariants"] == [endpoint.variant(instances=2)]
     assert config["DataCaptureConfig"] == capture
-    bench.create("captured")
-    assert bench.look()["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    endpoint.create("captured")
+    assert endpoint.look()["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
 
 def test_an_endpoint_tells_its_images(churn):
@@ -184,13 +180,13 @@ def test_tags_are_kept_per_resource(churn, arn, kind):
     assert _tags(sagemaker, resource) == {"n": "2"}
 
 
-def test_tags_given_at_creation_are_there_and_go_with_their_resource(bench, arn):
-    bench.config("tagged", Tags=[{"Key": "owner", "Value": "ml"}])
-    assert _tags(bench.sagemaker, arn("endpoint-config", "tagged")) == {"owner": "ml"}
+def test_tags_given_at_creation_are_there_and_go_with_their_resource(endpoint, arn):
+    endpoint.config("tagged", Tags=[{"Key": "owner", "Value": "ml"}])
+    assert _tags(endpoint.sagemaker, arn("endpoint-config", "tagged")) == {"owner": "ml"}
 
-    bench.sagemaker.delete_endpoint_config(EndpointConfigName="tagged")
+    endpoint.sagemaker.delete_endpoint_config(EndpointConfigName="tagged")
 
-    refused = bench.refusal(_tags, bench.sagemaker, arn("endpoint-config", "tagged"))
+    refused = endpoint.refusal(_tags, endpoint.sagemaker, arn("endpoint-config", "tagged"))
     assert refused[1].startswith("Could not find endpoint configuration ")
 
 
@@ -204,22 +200,24 @@ def test_tags_of_an_endpoint_go_with_it(churn, arn):
     assert refused[1].startswith("Could not find endpoint ")
 
 
-def test_what_is_not_an_endpoint_is_motos(bench):
+def test_what_is_not_an_endpoint_is_motos(endpoint):
     """The model registry, tags of its resources included."""
-    group = bench.sagemaker.create_model_package_group(ModelPackageGroupName="churn")["ModelPackageGroupArn"]
+    group = endpoint.sagemaker.create_model_package_group(ModelPackageGroupName="churn")[
+        "ModelPackageGroupArn"
+    ]
 
-    bench.sagemaker.add_tags(ResourceArn=group, Tags=[{"Key": "owner", "Value": "ml"}])
+    endpoint.sagemaker.add_tags(ResourceArn=group, Tags=[{"Key": "owner", "Value": "ml"}])
 
-    assert _tags(bench.sagemaker, group) == {"owner": "ml"}
+    assert _tags(endpoint.sagemaker, group) == {"owner": "ml"}
 
 
-def test_creation_times_are_simulated(bench):
-    start = bench.control.now()
-    bench.advance(hours=5)
+def test_creation_times_are_simulated(endpoint):
+    start = endpoint.control.now()
+    endpoint.advance(hours=5)
 
-    bench.config("later")
+    endpoint.config("later")
 
-    created = bench.sagemaker.describe_endpoint_config(EndpointConfigName="later")["CreationTime"]
+    created = endpoint.sagemaker.describe_endpoint_config(EndpointConfigName="later")["CreationTime"]
     assert created - start == timedelta(hours=5)
 
 

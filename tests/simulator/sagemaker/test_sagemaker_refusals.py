@@ -1,24 +1,22 @@
-"""What SageMaker refuses, in its own words. Line numbers are those of the fact sheet's checklist."""
+"""What SageMaker refuses, with its error texts."""
 
 from __future__ import annotations
 
 import pytest
 
 
-def test_a_missing_endpoint_is_not_found_by_any_call(bench, arn):
-    """Line 1."""
+def test_a_missing_endpoint_is_not_found_by_any_call(endpoint, arn):
     missing = ("ValidationException", f'Could not find endpoint "{arn("endpoint", "churn")}".')
 
-    assert bench.refusal(bench.look) == missing
-    assert bench.refusal(bench.update) == missing
-    assert bench.refusal(bench.delete) == missing
+    assert endpoint.refusal(endpoint.look) == missing
+    assert endpoint.refusal(endpoint.update) == missing
+    assert endpoint.refusal(endpoint.delete) == missing
     wishes = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 2}]
-    scale = bench.sagemaker.update_endpoint_weights_and_capacities
-    assert bench.refusal(scale, EndpointName="churn", DesiredWeightsAndCapacities=wishes) == missing
+    scale = endpoint.sagemaker.update_endpoint_weights_and_capacities
+    assert endpoint.refusal(scale, EndpointName="churn", DesiredWeightsAndCapacities=wishes) == missing
 
 
 def test_a_missing_new_configuration_is_named(churn, arn):
-    """Line 2."""
     missing = f'Could not find endpoint configuration "{arn("endpoint-config", "nowhere")}".'
 
     assert churn.refusal(churn.update, "nowhere") == ("ValidationException", missing)
@@ -29,7 +27,6 @@ def test_a_missing_new_configuration_is_named(churn, arn):
 
 
 def test_an_update_needs_the_old_configuration_too(churn, arn):
-    """Line 3."""
     churn.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
 
     assert churn.refusal(churn.update) == (
@@ -39,14 +36,12 @@ def test_an_update_needs_the_old_configuration_too(churn, arn):
 
 
 def test_a_configuration_in_use_can_be_deleted(churn):
-    """Line 4."""
     churn.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
 
     assert churn.status() == ("InService", "blue")
 
 
 def test_an_endpoint_in_progress_takes_no_update_and_no_deletion(churn, arn):
-    """Line 5."""
     in_progress = ("ValidationException", f'Cannot update in-progress endpoint "{arn("endpoint", "churn")}".')
     churn.update()
 
@@ -57,22 +52,20 @@ def test_an_endpoint_in_progress_takes_no_update_and_no_deletion(churn, arn):
     assert churn.refusal(scale, EndpointName="churn", DesiredWeightsAndCapacities=wishes) == in_progress
 
 
-def test_an_endpoint_is_in_progress_while_it_is_created_and_while_it_goes(bench):
-    """Line 5."""
-    bench.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
-    assert bench.refusal(bench.update)[1].startswith("Cannot update in-progress endpoint ")
-    bench.advance(minutes=10)
+def test_an_endpoint_is_in_progress_while_it_is_created_and_while_it_goes(endpoint):
+    endpoint.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
+    assert endpoint.refusal(endpoint.update)[1].startswith("Cannot update in-progress endpoint ")
+    endpoint.advance(minutes=10)
 
-    bench.delete()
+    endpoint.delete()
 
-    assert bench.look()["EndpointStatus"] == "Deleting"
-    assert bench.refusal(bench.update)[1].startswith("Cannot update in-progress endpoint ")
-    bench.advance(minutes=1)
-    assert bench.refusal(bench.look)[1].startswith("Could not find endpoint ")
+    assert endpoint.look()["EndpointStatus"] == "Deleting"
+    assert endpoint.refusal(endpoint.update)[1].startswith("Cannot update in-progress endpoint ")
+    endpoint.advance(minutes=1)
+    assert endpoint.refusal(endpoint.look)[1].startswith("Could not find endpoint ")
 
 
 def test_a_name_that_is_taken_cannot_be_created_again(churn, arn):
-    """Line 6."""
     taken = "Cannot create already existing"
 
     assert churn.refusal(churn.create) == (
@@ -90,7 +83,6 @@ def test_a_name_that_is_taken_cannot_be_created_again(churn, arn):
 
 
 def test_endpoint_names_are_unique_whatever_their_case(churn, arn):
-    """Line 7."""
     create = churn.sagemaker.create_endpoint
 
     assert churn.refusal(create, EndpointName="Churn", EndpointConfigName="blue") == (
@@ -99,28 +91,30 @@ def test_endpoint_names_are_unique_whatever_their_case(churn, arn):
     )
 
 
-def test_a_configuration_needs_its_models(bench, arn):
+def test_a_configuration_needs_its_models(endpoint, arn):
     missing = f'Could not find model "{arn("model", "gone")}".'
 
-    refused = bench.refusal(bench.config, "new", bench.variant(ModelName="gone"))
+    refused = endpoint.refusal(endpoint.config, "new", endpoint.variant(ModelName="gone"))
     assert refused == ("ValidationException", missing)
-    assert bench.refusal(bench.sagemaker.describe_model, ModelName="gone") == ("ValidationException", missing)
+    assert endpoint.refusal(endpoint.sagemaker.describe_model, ModelName="gone") == (
+        "ValidationException",
+        missing,
+    )
 
 
-def test_a_failed_endpoint_can_only_be_deleted(bench):
-    """Line 28."""
-    bench.control.profile("churn-model", never_healthy=True)
-    bench.create()
-    assert bench.look()["EndpointStatus"] == "Failed"
-    assert "did not pass the ping health check" in bench.look()["FailureReason"]
+def test_a_failed_endpoint_can_only_be_deleted(endpoint):
+    endpoint.control.profile("churn-model", never_healthy=True)
+    endpoint.create()
+    assert endpoint.look()["EndpointStatus"] == "Failed"
+    assert "did not pass the ping health check" in endpoint.look()["FailureReason"]
 
-    code, _ = bench.refusal(bench.update)
+    code, _ = endpoint.refusal(endpoint.update)
     assert code == "ValidationException"
-    assert bench.look()["EndpointStatus"] == "Failed"
+    assert endpoint.look()["EndpointStatus"] == "Failed"
 
-    bench.delete()
-    bench.advance(minutes=1)
-    assert bench.refusal(bench.look)[1].startswith("Could not find endpoint ")
+    endpoint.delete()
+    endpoint.advance(minutes=1)
+    assert endpoint.refusal(endpoint.look)[1].startswith("Could not find endpoint ")
 
 
 @pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1"])
@@ -134,13 +128,12 @@ def test_every_region_has_a_world_and_a_partition_of_its_own(aws, churn, region)
     assert f"arn:{partition}:sagemaker:{region}:123456789012:endpoint/churn" in message
 
 
-def test_the_async_configuration_cannot_be_dropped(bench):
-    """Line 39."""
+def test_the_async_configuration_cannot_be_dropped(endpoint):
     output = {"OutputConfig": {"S3OutputPath": "s3://bucket/out"}}
-    bench.config("async", AsyncInferenceConfig=output)
-    bench.create("async")
+    endpoint.config("async", AsyncInferenceConfig=output)
+    endpoint.create("async")
 
-    code, message = bench.refusal(bench.update)
+    code, message = endpoint.refusal(endpoint.update)
 
     assert code == "ValidationException"
     assert message.startswith(
@@ -149,7 +142,6 @@ def test_the_async_configuration_cannot_be_dropped(bench):
 
 
 def test_a_second_fleet_beyond_the_limit_is_refused_when_asked_for(churn):
-    """Line 26, the part that is known at once."""
     churn.control.set_knobs(instance_limit=7)
 
     code, message = churn.refusal(churn.update)
@@ -163,33 +155,35 @@ def test_a_second_fleet_beyond_the_limit_is_refused_when_asked_for(churn):
 
 
 @pytest.mark.parametrize("limit", ["instance_limit", "endpoint_instance_limit"])
-def test_what_fits_a_limit_exactly_is_accepted_and_one_more_is_not(bench, limit):
-    """Line 26: both fleets count."""
-    bench.control.set_knobs(**{limit: 3})
-    refused = bench.refusal(bench.create)
+def test_what_fits_a_limit_exactly_is_accepted_and_one_more_is_not(endpoint, limit):
+    """Both fleets count."""
+    endpoint.control.set_knobs(**{limit: 3})
+    refused = endpoint.refusal(endpoint.create)
     assert refused[0] == "ResourceLimitExceeded"
     assert "is 3 Instances, with current utilization of 0 Instances and a request delta of 4" in refused[1]
-    bench.control.set_knobs(**{limit: 4})
-    bench.create()
+    endpoint.control.set_knobs(**{limit: 4})
+    endpoint.create()
 
-    bench.control.set_knobs(**{limit: 7})
-    assert bench.refusal(bench.update)[0] == bench.refusal(bench.scale, instances=8)[0] == refused[0]
-    bench.control.set_knobs(**{limit: 8})
-    bench.update()
-    bench.advance(minutes=10)
-    bench.scale(instances=8)
-    bench.advance(minutes=10)
+    endpoint.control.set_knobs(**{limit: 7})
+    assert (
+        endpoint.refusal(endpoint.update)[0] == endpoint.refusal(endpoint.scale, instances=8)[0] == refused[0]
+    )
+    endpoint.control.set_knobs(**{limit: 8})
+    endpoint.update()
+    endpoint.advance(minutes=10)
+    endpoint.scale(instances=8)
+    endpoint.advance(minutes=10)
 
-    assert bench.blue()["CurrentInstanceCount"] == 8
+    assert endpoint.blue()["CurrentInstanceCount"] == 8
 
 
-def test_the_limit_of_an_endpoint_is_its_own(bench):
-    bench.create()
-    bench.control.set_knobs(endpoint_instance_limit=4)
+def test_the_limit_of_an_endpoint_is_its_own(endpoint):
+    endpoint.create()
+    endpoint.control.set_knobs(endpoint_instance_limit=4)
 
-    bench.sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="blue")
+    endpoint.sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="blue")
 
-    assert "'Maximum number of instances per endpoint' is 4 Instances" in bench.refusal(bench.update)[1]
+    assert "'Maximum number of instances per endpoint' is 4 Instances" in endpoint.refusal(endpoint.update)[1]
 
 
 def test_a_rolling_update_needs_one_batch_more_than_runs(churn, rolling):
@@ -209,11 +203,10 @@ def test_a_rolling_update_needs_one_batch_more_than_runs(churn, rolling):
     create(EndpointName="other", EndpointConfigName="one")
 
 
-def test_a_variant_that_scales_keeps_its_instance_type_and_its_name(aws, bench):
-    """Line 40."""
-    bench.config("bigger", bench.variant(InstanceType="ml.m5.xlarge"))
-    bench.config("renamed", bench.variant("Other"))
-    bench.create()
+def test_a_variant_that_scales_keeps_its_instance_type_and_its_name(aws, endpoint):
+    endpoint.config("bigger", endpoint.variant(InstanceType="ml.m5.xlarge"))
+    endpoint.config("renamed", endpoint.variant("Other"))
+    endpoint.create()
     scaling = aws("application-autoscaling")
     target = {
         "ServiceNamespace": "sagemaker",
@@ -223,24 +216,26 @@ def test_a_variant_that_scales_keeps_its_instance_type_and_its_name(aws, bench):
     scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=8)
 
     for config in ("bigger", "renamed"):
-        code, message = bench.refusal(bench.update, config)
+        code, message = endpoint.refusal(endpoint.update, config)
         assert code == "ValidationException"
         assert "AllTraffic" in message
-    bench.update("green")
-    bench.advance(minutes=10)
+    endpoint.update("green")
+    endpoint.advance(minutes=10)
     scaling.deregister_scalable_target(**target)
-    bench.update("bigger")
-    bench.advance(minutes=10)
+    endpoint.update("bigger")
+    endpoint.advance(minutes=10)
 
-    assert bench.status() == ("InService", "bigger")
+    assert endpoint.status() == ("InService", "bigger")
 
 
-def test_what_a_failed_endpoint_is_told_is_a_knob(bench, arn):
-    """Line 28: the text is not documented."""
-    bench.control.profile("churn-model", never_healthy=True)
-    bench.create()
-    assert bench.refusal(bench.update)[1] == f'Cannot update failed endpoint "{arn("endpoint", "churn")}".'
+def test_what_a_failed_endpoint_is_told_is_a_knob(endpoint, arn):
+    """The text is not documented."""
+    endpoint.control.profile("churn-model", never_healthy=True)
+    endpoint.create()
+    assert (
+        endpoint.refusal(endpoint.update)[1] == f'Cannot update failed endpoint "{arn("endpoint", "churn")}".'
+    )
 
-    bench.control.set_knobs(failed_endpoint_message="No.")
+    endpoint.control.set_knobs(failed_endpoint_message="No.")
 
-    assert bench.refusal(bench.update) == ("ValidationException", "No.")
+    assert endpoint.refusal(endpoint.update) == ("ValidationException", "No.")

@@ -1,4 +1,4 @@
-"""What undoes an update, and what it leaves. Line numbers are those of the fact sheet's checklist."""
+"""What rolls an update back, and the state afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ def guarded(churn):
 
 
 def test_an_alarm_in_the_canary_bake_takes_all_traffic_back_to_blue(simulator, guarded, canary):
-    """Line 20."""
     guarded.update("green", canary(alarms=["errors"]))
     guarded.advance(minutes=5)
 
@@ -31,7 +30,6 @@ def test_an_alarm_in_the_canary_bake_takes_all_traffic_back_to_blue(simulator, g
 
 
 def test_an_alarm_in_the_final_bake_undoes_a_complete_shift(guarded, all_at_once):
-    """Line 20."""
     guarded.update("green", all_at_once(termination_wait=300, alarms=["errors"]))
     guarded.advance(minutes=5)
     assert guarded.green()["CurrentInstanceCount"] == 4
@@ -44,7 +42,6 @@ def test_an_alarm_in_the_final_bake_undoes_a_complete_shift(guarded, all_at_once
 
 
 def test_an_alarm_in_any_linear_step_gives_blue_its_instances_back(guarded, linear):
-    """Line 20."""
     guarded.update("green", linear(percent=25, bake=300, alarms=["errors"]))
     guarded.advance(minutes=10)
     assert guarded.blue()["CurrentInstanceCount"] == 2
@@ -59,7 +56,7 @@ def test_an_alarm_in_any_linear_step_gives_blue_its_instances_back(guarded, line
 
 
 def test_an_alarm_about_the_old_fleet_undoes_the_update_too(guarded, canary):
-    """Line 21: SageMaker reads states and does not ask whose metric it was."""
+    """SageMaker reads only the state of an alarm, not its metric."""
     guarded.cloudwatch.put_metric_alarm(
         AlarmName="old-fleet",
         Namespace="AWS/SageMaker",
@@ -85,7 +82,6 @@ def test_an_alarm_about_the_old_fleet_undoes_the_update_too(guarded, canary):
 
 
 def test_alarms_are_looked_at_in_bakes_only(guarded, canary):
-    """Line 22."""
     guarded.update("green", canary(bake=60, termination_wait=0, alarms=["errors"]))
     guarded.turn("errors", "ALARM")
     guarded.advance(seconds=170)
@@ -98,7 +94,6 @@ def test_alarms_are_looked_at_in_bakes_only(guarded, canary):
 
 
 def test_alarms_may_be_looked_at_all_the_time(guarded, canary):
-    """Line 22, the other way."""
     guarded.control.set_knobs(alarms_judged="always")
     guarded.update("green", canary(alarms=["errors"]))
     guarded.turn("errors", "ALARM")
@@ -111,7 +106,6 @@ def test_alarms_may_be_looked_at_all_the_time(guarded, canary):
 
 
 def test_without_alarms_nothing_is_looked_at_and_bakes_still_take_their_time(guarded, canary):
-    """Line 19."""
     guarded.turn("errors", "ALARM")
     guarded.update("green", canary(bake=600, termination_wait=300))
 
@@ -134,7 +128,7 @@ def test_an_alarm_between_two_looks_is_missed(guarded, canary):
 
 @pytest.mark.parametrize("reason", ["An alarm went off.", "", None])
 def test_a_rolled_back_endpoint_is_in_service_on_its_old_configuration(guarded, canary, reason):
-    """Line 23: nothing pending, and a reason, an empty one or none."""
+    """There is no pending deployment, and FailureReason is present, empty or absent."""
     guarded.control.set_knobs(rollback_failure_reason=reason)
     guarded.update("green", canary(alarms=["errors"]))
     guarded.turn("errors", "ALARM")
@@ -149,7 +143,7 @@ def test_a_rolled_back_endpoint_is_in_service_on_its_old_configuration(guarded, 
 
 
 def test_the_status_of_a_rollback_stays_updating(guarded, canary):
-    """Line 30: RollingBack is for weights and capacities."""
+    """RollingBack is for weights and capacities."""
     assert _statuses_of_a_rollback(guarded, canary) == ["Updating", "InService"]
 
 
@@ -159,43 +153,40 @@ def test_a_rollback_may_show_rolling_back(guarded, canary):
     assert _statuses_of_a_rollback(guarded, canary) == ["Updating", "RollingBack", "InService"]
 
 
-def test_a_container_that_never_passes_its_ping_undoes_the_update_without_any_alarm(bench, canary):
-    """Line 25."""
-    bench.create()
-    bench.model("bad-model")
-    bench.config("bad", bench.variant(ModelName="bad-model"))
-    bench.control.profile("bad-model", never_healthy=True)
+def test_a_container_that_never_passes_its_ping_undoes_the_update_without_any_alarm(endpoint, canary):
+    endpoint.create()
+    endpoint.model("bad-model")
+    endpoint.config("bad", endpoint.variant(ModelName="bad-model"))
+    endpoint.control.profile("bad-model", never_healthy=True)
 
-    bench.update("bad", canary())
-    bench.advance(seconds=180 + 240 - 1)
-    assert bench.stage()["Status"] == "Creating"
-    bench.advance(seconds=1 + 60)
+    endpoint.update("bad", canary())
+    endpoint.advance(seconds=180 + 240 - 1)
+    assert endpoint.stage()["Status"] == "Creating"
+    endpoint.advance(seconds=1 + 60)
 
-    assert bench.status() == ("InService", "blue")
-    assert bench.look()["FailureReason"] == (
+    assert endpoint.status() == ("InService", "blue")
+    assert endpoint.look()["FailureReason"] == (
         "The primary container for production variant AllTraffic did not pass the ping health check. "
         "Please check CloudWatch logs for this endpoint."
     )
 
 
-def test_a_variant_says_how_long_its_container_may_take_to_pass_its_ping(bench):
-    """Line 25."""
-    bench.create()
-    bench.model("bad-model")
-    patient = bench.variant(ModelName="bad-model", ContainerStartupHealthCheckTimeoutInSeconds=3600)
-    bench.config("bad", patient)
-    bench.control.profile("bad-model", never_healthy=True)
+def test_a_variant_says_how_long_its_container_may_take_to_pass_its_ping(endpoint):
+    endpoint.create()
+    endpoint.model("bad-model")
+    patient = endpoint.variant(ModelName="bad-model", ContainerStartupHealthCheckTimeoutInSeconds=3600)
+    endpoint.config("bad", patient)
+    endpoint.control.profile("bad-model", never_healthy=True)
 
-    bench.update("bad")
-    bench.advance(minutes=60)
-    assert bench.status() == ("Updating", "blue")
-    bench.advance(minutes=5)
+    endpoint.update("bad")
+    endpoint.advance(minutes=60)
+    assert endpoint.status() == ("Updating", "blue")
+    endpoint.advance(minutes=5)
 
-    assert bench.status() == ("InService", "blue")
+    assert endpoint.status() == ("InService", "blue")
 
 
 def test_instances_that_cannot_be_had_undo_the_update(churn, canary):
-    """Line 26, the part that shows later."""
     churn.control.set_knobs(capacity_available=False)
     churn.update("green", canary())
 
@@ -207,7 +198,7 @@ def test_instances_that_cannot_be_had_undo_the_update(churn, canary):
 
 @pytest.mark.parametrize(("ends_in", "status"), [("rollback", "InService"), ("Failed", "Failed")])
 def test_the_execution_timeout_ends_an_update(churn, canary, ends_in, status):
-    """Line 31: nobody knows how, so it is a knob."""
+    """How such an update ends is not documented, so it is a knob."""
     churn.control.set_knobs(timeout_ends_in=ends_in)
     churn.update("green", canary(bake=3600, max_seconds=600))
 
@@ -220,7 +211,7 @@ def test_the_execution_timeout_ends_an_update(churn, canary, ends_in, status):
 
 
 def test_the_execution_timeout_leaves_a_finished_shift_alone(churn, all_at_once):
-    """Line 31: once the old fleet goes there is no way back."""
+    """When the old fleet is being terminated, there is no rollback."""
     churn.control.set_knobs(deleting_seconds=900)
     churn.update("green", all_at_once(termination_wait=60, max_seconds=600))
 
@@ -268,13 +259,13 @@ def test_an_alarm_that_does_not_exist_never_trips_or_is_refused(churn, canary):
     assert "nowhere" in message
 
 
-def _statuses_of_a_rollback(bench, canary):
-    bench.update("green", canary(alarms=["errors"]))
-    bench.turn("errors", "ALARM")
+def _statuses_of_a_rollback(endpoint, canary):
+    endpoint.update("green", canary(alarms=["errors"]))
+    endpoint.turn("errors", "ALARM")
     seen = []
     for _ in range(40):
-        seen.append(bench.look()["EndpointStatus"])
-        bench.advance(seconds=15)
+        seen.append(endpoint.look()["EndpointStatus"])
+        endpoint.advance(seconds=15)
     return list(dict.fromkeys(seen))
 
 
@@ -321,7 +312,7 @@ def test_a_role_that_may_not_describe_alarms_sees_none(guarded, canary, missing_
 
 @pytest.mark.parametrize(("composite_alarm", "config"), [("accept", "blue"), ("ignore", "green")])
 def test_a_composite_alarm_guards_or_is_ignored(guarded, canary, composite_alarm, config):
-    """Whether SageMaker takes composite alarms is not documented."""
+    """Whether SageMaker accepts composite alarms is not documented."""
     guarded.control.set_knobs(composite_alarm=composite_alarm)
     guarded.composite("any-trouble", "errors")
     guarded.update("green", canary(alarms=["any-trouble"]))

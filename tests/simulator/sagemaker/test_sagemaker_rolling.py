@@ -1,4 +1,4 @@
-"""Rolling deployments. Line numbers are those of the fact sheet's checklist."""
+"""Rolling deployments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ONE = {"Type": "INSTANCE_COUNT", "Value": 1}
 
 
 def test_batch_by_batch_old_instances_go_as_new_ones_come(churn, rolling):
-    """Line 18: launch a batch, shift, bake, end a batch of the old, and again."""
+    """Launch a batch, shift traffic, bake, terminate an old batch, and repeat."""
     churn.update("green", rolling(percent=50, bake=120))
 
     stages, baking = [], []
@@ -29,23 +29,21 @@ def test_batch_by_batch_old_instances_go_as_new_ones_come(churn, rolling):
 @pytest.mark.parametrize(
     ("instances", "percent", "counts"), [(10, 30, [3, 6, 9, 10]), (3, 33, [1, 2, 3]), (4, 50, [2, 4])]
 )
-def test_the_last_batch_is_what_is_left(bench, rolling, instances, percent, counts):
-    """Line 18."""
-    bench.create()
-    bench.config("sized", bench.variant(instances=instances))
+def test_the_last_batch_is_what_is_left(endpoint, rolling, instances, percent, counts):
+    endpoint.create()
+    endpoint.config("sized", endpoint.variant(instances=instances))
 
-    bench.update("sized", rolling(percent=percent, bake=60))
+    endpoint.update("sized", rolling(percent=percent, bake=60))
 
     seen = []
-    while stage := bench.stage():
+    while stage := endpoint.stage():
         if stage["Status"] == "Baking":
-            seen.append(bench.green()["CurrentInstanceCount"])
-        bench.advance(seconds=20)
+            seen.append(endpoint.green()["CurrentInstanceCount"])
+        endpoint.advance(seconds=20)
     assert list(dict.fromkeys(seen)) == counts
 
 
 def test_an_alarm_takes_all_batches_back_at_once(churn, rolling):
-    """Line 20."""
     churn.alarm("errors")
     churn.update("green", rolling(percent=25, bake=300, alarms=["errors"]))
     _advance_to_batch(churn, 2)
@@ -61,7 +59,6 @@ def test_an_alarm_takes_all_batches_back_at_once(churn, rolling):
 
 
 def test_an_alarm_takes_batches_back_in_the_size_that_was_asked_for(churn, rolling):
-    """Line 20."""
     churn.alarm("errors")
     churn.update("green", rolling(percent=25, bake=300, back=ONE, alarms=["errors"]))
     _advance_to_batch(churn, 2)
@@ -78,7 +75,6 @@ def test_an_alarm_takes_batches_back_in_the_size_that_was_asked_for(churn, rolli
 
 
 def test_a_rollback_that_fails_leaves_both_fleets_until_the_next_update(simulator, churn, rolling, canary):
-    """Line 27."""
     churn.control.set_knobs(rolling_rollback_ends_in="UpdateRollbackFailed")
     churn.alarm("errors")
     churn.update("green", rolling(alarms=["errors"]))
@@ -99,7 +95,6 @@ def test_a_rollback_that_fails_leaves_both_fleets_until_the_next_update(simulato
 
 @pytest.mark.parametrize(("percent", "accepted"), [(4, False), (5, True), (50, True), (51, False)])
 def test_a_batch_is_a_twentieth_to_half_of_the_fleet(churn, rolling, percent, accepted):
-    """Line 32."""
     if accepted:
         churn.update("green", rolling(percent=percent))
         assert churn.look()["EndpointStatus"] == "Updating"
@@ -109,31 +104,29 @@ def test_a_batch_is_a_twentieth_to_half_of_the_fleet(churn, rolling, percent, ac
         assert "between 5% and 50% of the variant's total instance count (4)" in message
 
 
-def test_several_variants_cannot_roll(bench, rolling):
-    """Line 38."""
+def test_several_variants_cannot_roll(endpoint, rolling):
     for name in ("first", "second"):
-        bench.config(name, bench.variant("A"), bench.variant("B"))
-    bench.create("first")
+        endpoint.config(name, endpoint.variant("A"), endpoint.variant("B"))
+    endpoint.create("first")
 
-    code, message = bench.refusal(bench.update, "second", rolling())
+    code, message = endpoint.refusal(endpoint.update, "second", rolling())
 
     assert code == "ValidationException"
     assert "['A', 'B']" in message
 
 
-def test_a_serverless_endpoint_cannot_roll(bench, rolling):
-    """Line 38."""
+def test_a_serverless_endpoint_cannot_roll(endpoint, rolling):
     serverless = {
         "VariantName": "AllTraffic",
         "ModelName": "churn-model",
         "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5},
     }
     for name in ("first", "second"):
-        bench.config(name, serverless)
-    bench.create("first")
-    assert bench.blue()["CurrentServerlessConfig"]["MemorySizeInMB"] == 2048
+        endpoint.config(name, serverless)
+    endpoint.create("first")
+    assert endpoint.blue()["CurrentServerlessConfig"]["MemorySizeInMB"] == 2048
 
-    assert bench.refusal(bench.update, "second", rolling())[0] == "ValidationException"
+    assert endpoint.refusal(endpoint.update, "second", rolling())[0] == "ValidationException"
 
 
 def test_only_one_policy_can_be_given(churn, rolling, canary):
@@ -141,7 +134,6 @@ def test_only_one_policy_can_be_given(churn, rolling, canary):
 
 
 def test_the_execution_timeout_ends_a_rolling_update_too(churn, rolling):
-    """Line 31."""
     churn.update("green", rolling(bake=3600, max_seconds=600))
 
     churn.advance(minutes=20)
@@ -149,17 +141,17 @@ def test_the_execution_timeout_ends_a_rolling_update_too(churn, rolling):
     assert churn.status() == ("InService", "blue")
 
 
-def _advance_to_batch(bench, batch):
+def _advance_to_batch(endpoint, batch):
     for _ in range(500):
-        stage = bench.stage()
-        if stage["Status"] == "Baking" and bench.green()["CurrentInstanceCount"] == batch:
+        stage = endpoint.stage()
+        if stage["Status"] == "Baking" and endpoint.green()["CurrentInstanceCount"] == batch:
             return
-        bench.advance(seconds=10)
+        endpoint.advance(seconds=10)
     raise AssertionError(f"batch {batch} never baked")
 
 
 def test_a_batch_that_cannot_be_had_leaves_a_mix_where_the_old_ones_cannot_either(churn, rolling):
-    """Lines 26 and 27: capacity ran out after the first batch."""
+    """Capacity ran out after the first batch."""
     churn.update("green", rolling())
     _advance_to_batch(churn, 1)
     churn.control.set_knobs(capacity_available=False)

@@ -1,4 +1,4 @@
-"""How traffic moves from blue to green. Line numbers are those of the fact sheet's checklist."""
+"""How traffic moves from blue to green."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import pytest
 
 
 def test_a_canary_shifts_twice_and_bakes_after_each(churn, canary):
-    """Line 15."""
     churn.update("green", canary(bake=600, termination_wait=300))
 
     assert churn.stages() == [
@@ -20,7 +19,6 @@ def test_a_canary_shifts_twice_and_bakes_after_each(churn, canary):
 
 
 def test_a_linear_update_takes_as_many_steps_as_fit_and_blue_gives_way(churn, linear):
-    """Line 16."""
     churn.update("green", linear(percent=25, bake=120, termination_wait=300))
 
     seen = {}
@@ -41,19 +39,18 @@ def test_a_linear_update_takes_as_many_steps_as_fit_and_blue_gives_way(churn, li
     ("instances", "percent", "counts"), [(10, 30, [3, 6, 9, 10]), (3, 40, [2, 3]), (5, 50, [3, 5])]
 )
 def test_a_linear_step_that_does_not_divide_the_fleet_ends_in_a_smaller_one(
-    bench, linear, instances, percent, counts
+    endpoint, linear, instances, percent, counts
 ):
-    """Line 16: the number of steps is 100 divided by the step, rounded up."""
-    bench.create()
-    bench.config("sized", bench.variant(instances=instances))
+    """The number of steps is 100 divided by the step, rounded up."""
+    endpoint.create()
+    endpoint.config("sized", endpoint.variant(instances=instances))
 
-    bench.update("sized", linear(percent=percent, bake=60))
+    endpoint.update("sized", linear(percent=percent, bake=60))
 
-    assert _baking_counts(bench) == counts
+    assert _baking_counts(endpoint) == counts
 
 
 def test_a_linear_step_may_be_a_number_of_instances(churn, linear):
-    """Line 16."""
     churn.update("green", linear(instances=2, bake=60))
 
     assert _baking_counts(churn) == [2, 4]
@@ -74,22 +71,21 @@ def test_the_last_linear_step_may_not_bake(churn, linear):
 
 
 def test_all_at_once_shifts_once_and_bakes_for_the_termination_wait(churn, all_at_once):
-    """Line 17."""
     churn.update("green", all_at_once(termination_wait=300))
 
     assert churn.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Baking", 300), ("Deleting", 60)]
 
 
 @pytest.mark.parametrize(("rounding", "canary_size"), [("ceil", 2), ("round", 1), ("floor", 1)])
-def test_a_percentage_becomes_instances_as_the_knob_says(bench, canary, rounding, canary_size):
-    bench.create()
-    bench.config("sized", bench.variant(instances=5))
-    bench.control.set_knobs(capacity_rounding=rounding)
+def test_a_percentage_becomes_instances_as_the_knob_says(endpoint, canary, rounding, canary_size):
+    endpoint.create()
+    endpoint.config("sized", endpoint.variant(instances=5))
+    endpoint.control.set_knobs(capacity_rounding=rounding)
 
-    bench.update("sized", canary(percent=25))
-    bench.advance(seconds=200)
+    endpoint.update("sized", canary(percent=25))
+    endpoint.advance(seconds=200)
 
-    assert bench.green()["CurrentInstanceCount"] == canary_size
+    assert endpoint.green()["CurrentInstanceCount"] == canary_size
 
 
 def test_a_percentage_is_never_less_than_one_instance(churn, canary):
@@ -101,18 +97,18 @@ def test_a_percentage_is_never_less_than_one_instance(churn, canary):
     assert churn.green()["CurrentInstanceCount"] == 1
 
 
-def test_each_variant_has_its_own_canary(bench, canary):
+def test_each_variant_has_its_own_canary(endpoint, canary):
     def two(name):
-        return bench.config(name, bench.variant("A", instances=4), bench.variant("B", instances=10))
+        return endpoint.config(name, endpoint.variant("A", instances=4), endpoint.variant("B", instances=10))
 
     two("first")
     two("second")
-    bench.create("first")
+    endpoint.create("first")
 
-    bench.update("second", canary(percent=50))
-    bench.advance(seconds=200)
+    endpoint.update("second", canary(percent=50))
+    endpoint.advance(seconds=200)
 
-    pending = bench.look()["PendingDeploymentSummary"]["ProductionVariants"]
+    pending = endpoint.look()["PendingDeploymentSummary"]["ProductionVariants"]
     assert [variant["CurrentInstanceCount"] for variant in pending] == [2, 5]
 
 
@@ -128,23 +124,23 @@ def test_requests_follow_the_shifts(simulator, churn, canary):
     assert _shares(simulator) == {"green": 1}
 
 
-def test_weights_divide_the_requests_among_variants(simulator, bench):
-    bench.config(
-        "two", bench.variant("A", InitialVariantWeight=3), bench.variant("B", InitialVariantWeight=1)
+def test_weights_divide_the_requests_among_variants(simulator, endpoint):
+    endpoint.config(
+        "two", endpoint.variant("A", InitialVariantWeight=3), endpoint.variant("B", InitialVariantWeight=1)
     )
-    bench.create("two")
+    endpoint.create("two")
 
     routes = simulator.simulation.world("us-east-1").sagemaker.routes("churn")
 
     assert {route.variant_name: route.share for route in routes} == {"A": 0.75, "B": 0.25}
 
 
-def _baking_counts(bench):
+def _baking_counts(endpoint):
     seen = []
-    while stage := bench.stage():
+    while stage := endpoint.stage():
         if stage["Status"] == "Baking":
-            seen.append(bench.green()["CurrentInstanceCount"])
-        bench.advance(seconds=20)
+            seen.append(endpoint.green()["CurrentInstanceCount"])
+        endpoint.advance(seconds=20)
     return list(dict.fromkeys(seen))
 
 
@@ -156,34 +152,34 @@ def _shares(simulator):
 @pytest.mark.parametrize(
     ("taken_of", "canaries"), [("variant", [(1, 2), (1, 2)]), ("fleet", [(2, 2), (0, 2)])]
 )
-def test_a_canary_is_a_part_of_each_variant_or_of_all_together(bench, canary, taken_of, canaries):
+def test_a_canary_is_a_part_of_each_variant_or_of_all_together(endpoint, canary, taken_of, canaries):
     """Undocumented for several variants."""
     for name in ("two", "two-more"):
-        bench.config(name, bench.variant("A", instances=2), bench.variant("B", instances=2))
-    bench.create("two")
-    bench.control.set_knobs(size_taken_of=taken_of)
+        endpoint.config(name, endpoint.variant("A", instances=2), endpoint.variant("B", instances=2))
+    endpoint.create("two")
+    endpoint.control.set_knobs(size_taken_of=taken_of)
 
-    bench.update("two-more", canary(percent=50))
-    bench.advance(seconds=195)
+    endpoint.update("two-more", canary(percent=50))
+    endpoint.advance(seconds=195)
 
-    pending = bench.look()["PendingDeploymentSummary"]["ProductionVariants"]
+    pending = endpoint.look()["PendingDeploymentSummary"]["ProductionVariants"]
     assert [(v["CurrentInstanceCount"], v["DesiredInstanceCount"]) for v in pending] == canaries
 
 
-def test_linear_steps_of_all_variants_together_end_with_all(bench, linear):
+def test_linear_steps_of_all_variants_together_end_with_all(endpoint, linear):
     for name in ("two", "two-more"):
-        bench.config(name, bench.variant("A", instances=2), bench.variant("B", instances=2))
-    bench.create("two")
-    bench.control.set_knobs(size_taken_of="fleet")
+        endpoint.config(name, endpoint.variant("A", instances=2), endpoint.variant("B", instances=2))
+    endpoint.create("two")
+    endpoint.control.set_knobs(size_taken_of="fleet")
 
-    bench.update("two-more", linear(instances=1))
+    endpoint.update("two-more", linear(instances=1))
     counts = []
-    while pending := bench.look().get("PendingDeploymentSummary"):
+    while pending := endpoint.look().get("PendingDeploymentSummary"):
         counts.append(tuple(v["CurrentInstanceCount"] for v in pending["ProductionVariants"]))
-        bench.advance(seconds=60)
+        endpoint.advance(seconds=60)
 
     assert list(dict.fromkeys(counts)) == [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]
-    assert bench.status() == ("InService", "two-more")
+    assert endpoint.status() == ("InService", "two-more")
 
 
 @pytest.mark.parametrize("kind", ["CANARY", "LINEAR"])

@@ -1,4 +1,4 @@
-"""Statuses from elsewhere and endings a test writes. Lines are those of the fact sheet's checklist."""
+"""Statuses that are not from an update, and scripted ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow_guardrails.simulator.client import SimulatorError
 
 
 def test_a_rollback_that_fails_leaves_both_fleets_and_the_next_update_heals_it(simulator, churn, canary):
-    """Line 27, as a script: rolling deployments come to it by themselves."""
+    """Here as a script; a rolling update can also end like this."""
     churn.control.script_ending(
         "churn", status="UpdateRollbackFailed", failure_reason="No capacity.", after_seconds=300
     )
@@ -30,7 +30,6 @@ def test_a_rollback_that_fails_leaves_both_fleets_and_the_next_update_heals_it(s
 
 
 def test_maintenance_shows_system_updating_and_ends_in_service_on_the_same_configuration(churn):
-    """Line 29."""
     churn.control.system_update("churn", 120)
 
     assert churn.status() == ("SystemUpdating", "blue")
@@ -41,7 +40,6 @@ def test_maintenance_shows_system_updating_and_ends_in_service_on_the_same_confi
 
 
 def test_maintenance_in_the_middle_of_an_update_does_not_end_it(churn, canary):
-    """Line 29."""
     churn.update("green", canary())
     churn.advance(minutes=4)
 
@@ -70,7 +68,6 @@ def test_maintenances_that_overlap_end_with_the_last(churn):
 
 
 def test_scaling_out_without_capacity_shows_rolling_back_and_scaling_in_does_not(churn):
-    """Line 30, by itself."""
     churn.control.set_knobs(capacity_available=False)
     churn.scale(instances=8)
     churn.advance(seconds=180)
@@ -87,7 +84,6 @@ def test_scaling_out_without_capacity_shows_rolling_back_and_scaling_in_does_not
 
 
 def test_rolling_back_is_what_failed_scaling_shows(churn):
-    """Line 30."""
     churn.control.set_knobs(scaling_ends_in="rollback")
     churn.scale(instances=8)
 

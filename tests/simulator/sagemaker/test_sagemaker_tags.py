@@ -1,4 +1,4 @@
-"""What tags AWS takes, how many, and for how long it keeps them."""
+"""Tags: which are accepted, how many, and when they are deleted."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ def blue(arn):
 
 
 @pytest.fixture
-def add(bench, blue):
+def add(endpoint, blue):
     def add(*, resource=blue, **tags):
-        bench.sagemaker.add_tags(ResourceArn=resource, Tags=_list(tags))
+        endpoint.sagemaker.add_tags(ResourceArn=resource, Tags=_list(tags))
 
     return add
 
 
 @pytest.fixture
-def tags(bench, blue):
+def tags(endpoint, blue):
     def tags(resource=blue):
-        pages = bench.sagemaker.get_paginator("list_tags").paginate(ResourceArn=resource)
+        pages = endpoint.sagemaker.get_paginator("list_tags").paginate(ResourceArn=resource)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
     return tags
 
 
-def test_a_resource_has_fifty_tags_at_most(bench, blue, add, tags):
+def test_a_resource_has_fifty_tags_at_most(endpoint, blue, add, tags):
     add(**_numbered(50))
 
-    refused = bench.refusal(add, another="x")
+    refused = endpoint.refusal(add, another="x")
 
     assert refused == ("ResourceLimitExceeded", f'Resource "{blue}" would have 51 tags; the limit is 50.')
     assert tags() == _numbered(50)
@@ -47,24 +47,24 @@ def test_tags_that_are_there_already_do_not_count_twice(add, tags):
     assert tags()["tag-49"] == "new"
 
 
-def test_of_too_many_tags_in_one_call_none_is_added(bench, add, tags):
+def test_of_too_many_tags_in_one_call_none_is_added(endpoint, add, tags):
     add(**_numbered(40))
 
-    bench.refusal(add, **_numbered(45, prefix="other"))
+    endpoint.refusal(add, **_numbered(45, prefix="other"))
 
     assert tags() == _numbered(40)
 
 
-def test_a_deleted_tag_makes_room(bench, blue, add, tags):
+def test_a_deleted_tag_makes_room(endpoint, blue, add, tags):
     add(**_numbered(50))
 
-    bench.sagemaker.delete_tags(ResourceArn=blue, TagKeys=["tag-7"])
+    endpoint.sagemaker.delete_tags(ResourceArn=blue, TagKeys=["tag-7"])
     add(another="x")
 
     assert len(tags()) == 50
 
 
-def test_each_resource_has_room_of_its_own(bench, arn, add, tags):
+def test_each_resource_has_room_of_its_own(endpoint, arn, add, tags):
     green = arn("endpoint-config", "green")
     add(**_numbered(50))
 
@@ -76,9 +76,9 @@ def test_each_resource_has_room_of_its_own(bench, arn, add, tags):
 @pytest.mark.parametrize(
     "create",
     [
-        lambda bench, tags: bench.config("tagged", Tags=tags),
-        lambda bench, tags: bench.create(Tags=tags),
-        lambda bench, tags: bench.sagemaker.create_model(
+        lambda endpoint, tags: endpoint.config("tagged", Tags=tags),
+        lambda endpoint, tags: endpoint.create(Tags=tags),
+        lambda endpoint, tags: endpoint.sagemaker.create_model(
             ModelName="tagged",
             ExecutionRoleArn="arn:aws:iam::123456789012:role/churn",
             PrimaryContainer={"Image": "registry/churn:1"},
@@ -96,31 +96,31 @@ def test_each_resource_has_room_of_its_own(bench, arn, add, tags):
     ],
     ids=["too many", "JSON", "of AWS"],
 )
-def test_a_resource_is_not_created_with_tags_that_cannot_be(bench, create, tags, rule):
-    code, message = bench.refusal(create, bench, _list(tags))
+def test_a_resource_is_not_created_with_tags_that_cannot_be(endpoint, create, tags, rule):
+    code, message = endpoint.refusal(create, endpoint, _list(tags))
 
     assert code == "ValidationException"
     assert rule in message
-    assert bench.sagemaker.list_endpoints()["Endpoints"] == []
-    assert len(bench.sagemaker.list_endpoint_configs()["EndpointConfigs"]) == 2
-    assert len(bench.sagemaker.list_models()["Models"]) == 1
+    assert endpoint.sagemaker.list_endpoints()["Endpoints"] == []
+    assert len(endpoint.sagemaker.list_endpoint_configs()["EndpointConfigs"]) == 2
+    assert len(endpoint.sagemaker.list_models()["Models"]) == 1
 
 
-def test_fifty_tags_can_be_given_at_creation(bench, arn, tags):
-    bench.config("tagged", Tags=_list(_numbered(50)))
+def test_fifty_tags_can_be_given_at_creation(endpoint, arn, tags):
+    endpoint.config("tagged", Tags=_list(_numbered(50)))
 
     assert tags(arn("endpoint-config", "tagged")) == _numbered(50)
 
 
-def test_keys_and_values_have_a_length(bench, add, tags):
+def test_keys_and_values_have_a_length(endpoint, add, tags):
     longest = {"k" * 128: "v" * 256}
     add(**longest)
     assert tags() == longest
 
-    assert bench.refusal(add, **{"k" * 129: "v"}) == violation(
+    assert endpoint.refusal(add, **{"k" * 129: "v"}) == violation(
         "k" * 129, "key", "Member must have length less than or equal to 128"
     )
-    assert bench.refusal(add, k="v" * 257) == violation(
+    assert endpoint.refusal(add, k="v" * 257) == violation(
         "v" * 257, "value", "Member must have length less than or equal to 256"
     )
 
@@ -145,34 +145,36 @@ def test_a_value_may_be_empty(add, tags):
     "text",
     ["{", '"', "a,b", "[1]", "a|b", "a;b", "100%", "(x)", "a*", "é\u0301", "€", "a\nb", "a\tb", "\U0001f600"],
 )
-def test_every_other_character_is_refused(bench, add, tags, text):
+def test_every_other_character_is_refused(endpoint, add, tags, text):
     for tag, member in (({"key": text}, "value"), ({text: "value"}, "key")):
-        assert bench.refusal(add, **tag) == violation(text, member, RULE)
+        assert endpoint.refusal(add, **tag) == violation(text, member, RULE)
     assert tags() == {}
 
 
-def test_tags_of_aws_can_be_neither_added_nor_deleted(bench, blue, add):
+def test_tags_of_aws_can_be_neither_added_nor_deleted(endpoint, blue, add):
     refused = ("ValidationException", "System prefix 'aws:' reserved for AWS usage in tag key: aws:stack")
 
-    assert bench.refusal(add, **{"aws:stack": "x"}) == refused
-    assert bench.refusal(bench.sagemaker.delete_tags, ResourceArn=blue, TagKeys=["aws:stack"]) == refused
+    assert endpoint.refusal(add, **{"aws:stack": "x"}) == refused
+    assert (
+        endpoint.refusal(endpoint.sagemaker.delete_tags, ResourceArn=blue, TagKeys=["aws:stack"]) == refused
+    )
 
 
-def test_a_deleted_configuration_takes_no_tags_and_has_none(bench, blue, add, tags):
+def test_a_deleted_configuration_takes_no_tags_and_has_none(endpoint, blue, add, tags):
     add(owner="ml")
-    bench.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
+    endpoint.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
 
     gone = ("ValidationException", f'Could not find endpoint configuration "{blue}".')
-    assert bench.refusal(add, owner="ml") == gone
-    assert bench.refusal(tags) == gone
-    assert bench.refusal(bench.sagemaker.delete_tags, ResourceArn=blue, TagKeys=["owner"]) == gone
+    assert endpoint.refusal(add, owner="ml") == gone
+    assert endpoint.refusal(tags) == gone
+    assert endpoint.refusal(endpoint.sagemaker.delete_tags, ResourceArn=blue, TagKeys=["owner"]) == gone
 
 
-def test_a_configuration_recreated_under_its_name_begins_without_tags(bench, add, tags):
+def test_a_configuration_recreated_under_its_name_begins_without_tags(endpoint, add, tags):
     add(owner="ml")
-    bench.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
+    endpoint.sagemaker.delete_endpoint_config(EndpointConfigName="blue")
 
-    bench.config("blue")
+    endpoint.config("blue")
 
     assert tags() == {}
 

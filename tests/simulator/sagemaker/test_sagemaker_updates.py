@@ -1,4 +1,4 @@
-"""An update from the outside. Line numbers are those of the fact sheet's checklist."""
+"""An update as a client sees it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 
 def test_an_update_returns_at_once_and_shows_updating(churn, arn):
-    """Line 8."""
     answer = churn.update()
 
     assert answer["EndpointArn"] == arn("endpoint", "churn")
@@ -16,7 +15,6 @@ def test_an_update_returns_at_once_and_shows_updating(churn, arn):
 
 
 def test_the_first_look_may_be_from_before_the_update(churn):
-    """Line 9."""
     churn.control.set_knobs(describe_lag_seconds=20)
     before = churn.look()
 
@@ -30,7 +28,6 @@ def test_the_first_look_may_be_from_before_the_update(churn):
 
 
 def test_the_old_configuration_serves_and_the_new_one_is_pending_until_the_end(churn, canary):
-    """Line 10."""
     churn.update("green", canary())
 
     while churn.look()["EndpointStatus"] == "Updating":
@@ -41,29 +38,28 @@ def test_the_old_configuration_serves_and_the_new_one_is_pending_until_the_end(c
     assert churn.status() == ("InService", "green")
 
 
-def test_a_pending_deployment_is_told_only_while_a_new_configuration_is_on_its_way(bench):
-    """Line 11."""
-    bench.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
-    assert bench.look()["PendingDeploymentSummary"]["EndpointConfigName"] == "blue"
-    bench.advance(minutes=10)
-    assert "PendingDeploymentSummary" not in bench.look()
+def test_a_pending_deployment_is_told_only_while_a_new_configuration_is_on_its_way(endpoint):
+    endpoint.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
+    assert endpoint.look()["PendingDeploymentSummary"]["EndpointConfigName"] == "blue"
+    endpoint.advance(minutes=10)
+    assert "PendingDeploymentSummary" not in endpoint.look()
 
     wishes = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 6}]
-    bench.sagemaker.update_endpoint_weights_and_capacities(
+    endpoint.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="churn", DesiredWeightsAndCapacities=wishes
     )
 
-    assert bench.look()["EndpointStatus"] == "Updating"
-    assert "PendingDeploymentSummary" not in bench.look()
-    assert bench.blue()["VariantStatus"][0]["Status"] == "Updating"
-    assert (bench.blue()["CurrentInstanceCount"], bench.blue()["DesiredInstanceCount"]) == (4, 6)
-    bench.advance(minutes=10)
-    assert bench.blue()["CurrentInstanceCount"] == 6
-    assert bench.status() == ("InService", "blue")
+    assert endpoint.look()["EndpointStatus"] == "Updating"
+    assert "PendingDeploymentSummary" not in endpoint.look()
+    assert endpoint.blue()["VariantStatus"][0]["Status"] == "Updating"
+    assert (endpoint.blue()["CurrentInstanceCount"], endpoint.blue()["DesiredInstanceCount"]) == (4, 6)
+    endpoint.advance(minutes=10)
+    assert endpoint.blue()["CurrentInstanceCount"] == 6
+    assert endpoint.status() == ("InService", "blue")
 
 
 def test_pending_instances_rise_from_none_to_the_canary_to_all(churn, canary):
-    """Lines 12 and 13: the weights say nothing of the canary, and blue stays whole."""
+    """The weights do not show the canary, and blue keeps all its instances."""
     churn.update("green", canary())
 
     seen = []
@@ -79,7 +75,7 @@ def test_pending_instances_rise_from_none_to_the_canary_to_all(churn, canary):
 
 
 def test_stages_come_in_order_each_with_its_start_and_its_sentence(churn, canary):
-    """Line 14. The sentence of a canary's bake names the other wait, as the published one does."""
+    """The message of a canary's bake names TerminationWaitInSeconds, as in AWS's published example."""
     start = churn.control.now()
     churn.update("green", canary())
 
@@ -100,7 +96,6 @@ def test_stages_come_in_order_each_with_its_start_and_its_sentence(churn, canary
 
 
 def test_without_a_deployment_config_traffic_moves_at_once_without_a_bake(churn):
-    """Line 19."""
     churn.update()
 
     assert churn.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Deleting", 60)]
@@ -108,7 +103,6 @@ def test_without_a_deployment_config_traffic_moves_at_once_without_a_bake(churn)
 
 
 def test_the_next_update_clears_the_reason_of_the_last_one(churn, all_at_once):
-    """Line 24."""
     churn.alarm("errors", "ALARM")
     churn.update("green", all_at_once(alarms=["errors"]))
     churn.advance(minutes=10)
@@ -123,7 +117,6 @@ def test_the_next_update_clears_the_reason_of_the_last_one(churn, all_at_once):
 
 
 def test_the_last_deployment_config_can_be_used_again_even_after_a_rollback(churn, canary):
-    """Line 34."""
     config = canary(alarms=["errors"])
     churn.alarm("errors", "ALARM")
     churn.update("green", config)
@@ -139,24 +132,22 @@ def test_the_last_deployment_config_can_be_used_again_even_after_a_rollback(chur
     assert churn.status() == ("InService", "green")
 
 
-def test_a_deployment_config_given_at_creation_is_the_last_one(bench, all_at_once):
-    """Line 34."""
-    bench.create(DeploymentConfig=all_at_once(termination_wait=120))
+def test_a_deployment_config_given_at_creation_is_the_last_one(endpoint, all_at_once):
+    endpoint.create(DeploymentConfig=all_at_once(termination_wait=120))
 
-    bench.update("green", RetainDeploymentConfig=True)
+    endpoint.update("green", RetainDeploymentConfig=True)
 
-    assert ("Baking", 120) in bench.stages()
+    assert ("Baking", 120) in endpoint.stages()
 
 
-def test_an_update_without_a_deployment_config_leaves_the_last_one(bench, all_at_once):
-    """Line 34."""
-    bench.create(DeploymentConfig=all_at_once())
+def test_an_update_without_a_deployment_config_leaves_the_last_one(endpoint, all_at_once):
+    endpoint.create(DeploymentConfig=all_at_once())
 
-    bench.update("green")
-    bench.advance(minutes=10)
+    endpoint.update("green")
+    endpoint.advance(minutes=10)
 
-    assert bench.status() == ("InService", "green")
-    assert bench.look()["LastDeploymentConfig"] == all_at_once()
+    assert endpoint.status() == ("InService", "green")
+    assert endpoint.look()["LastDeploymentConfig"] == all_at_once()
 
 
 def test_there_may_be_nothing_to_retain(churn):
@@ -168,65 +159,61 @@ def test_there_may_be_nothing_to_retain(churn):
     assert churn.refusal(churn.update, "blue", RetainDeploymentConfig=True)[0] == "ValidationException"
 
 
-def test_retained_variants_keep_count_and_weight_unless_excluded(bench):
-    """Line 35."""
-    bench.config("grown", bench.variant(instances=2, InitialVariantWeight=1.0))
-    bench.create()
+def test_retained_variants_keep_count_and_weight_unless_excluded(endpoint):
+    endpoint.config("grown", endpoint.variant(instances=2, InitialVariantWeight=1.0))
+    endpoint.create()
     wishes = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 6, "DesiredWeight": 3.0}]
-    bench.sagemaker.update_endpoint_weights_and_capacities(
+    endpoint.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="churn", DesiredWeightsAndCapacities=wishes
     )
-    bench.advance(minutes=10)
+    endpoint.advance(minutes=10)
 
-    bench.update("grown", RetainAllVariantProperties=True)
-    assert (bench.green()["DesiredInstanceCount"], bench.green()["DesiredWeight"]) == (6, 3.0)
-    bench.advance(minutes=10)
+    endpoint.update("grown", RetainAllVariantProperties=True)
+    assert (endpoint.green()["DesiredInstanceCount"], endpoint.green()["DesiredWeight"]) == (6, 3.0)
+    endpoint.advance(minutes=10)
 
     excluded = [{"VariantPropertyType": "DesiredInstanceCount"}]
-    bench.config("back", bench.variant(instances=2))
-    bench.update("back", RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=excluded)
-    assert (bench.green()["DesiredInstanceCount"], bench.green()["DesiredWeight"]) == (2, 3.0)
-    bench.advance(minutes=10)
+    endpoint.config("back", endpoint.variant(instances=2))
+    endpoint.update("back", RetainAllVariantProperties=True, ExcludeRetainedVariantProperties=excluded)
+    assert (endpoint.green()["DesiredInstanceCount"], endpoint.green()["DesiredWeight"]) == (2, 3.0)
+    endpoint.advance(minutes=10)
 
-    bench.config("plain", bench.variant(instances=1))
-    bench.update("plain")
-    assert (bench.green()["DesiredInstanceCount"], bench.green()["DesiredWeight"]) == (1, 1.0)
-
-
-def test_a_policy_wants_the_same_variant_names(bench, canary):
-    """Line 36."""
-    bench.config("renamed", bench.variant("Other"))
-    bench.create()
-
-    assert bench.refusal(bench.update, "renamed", canary())[0] == "ValidationException"
-    assert bench.status() == ("InService", "blue")
-
-    bench.control.set_knobs(variant_names_differ="all_at_once")
-    bench.update("renamed", canary())
-    assert "Baking" not in dict(bench.stages())
-    assert bench.status() == ("InService", "renamed")
+    endpoint.config("plain", endpoint.variant(instances=1))
+    endpoint.update("plain")
+    assert (endpoint.green()["DesiredInstanceCount"], endpoint.green()["DesiredWeight"]) == (1, 1.0)
 
 
-def test_without_a_policy_variants_may_change_their_names(bench):
-    """Line 36."""
-    bench.config("renamed", bench.variant("Other"))
-    bench.create()
+def test_a_policy_wants_the_same_variant_names(endpoint, canary):
+    endpoint.config("renamed", endpoint.variant("Other"))
+    endpoint.create()
 
-    bench.update("renamed")
-    bench.advance(minutes=10)
+    assert endpoint.refusal(endpoint.update, "renamed", canary())[0] == "ValidationException"
+    assert endpoint.status() == ("InService", "blue")
 
-    assert bench.status() == ("InService", "renamed")
+    endpoint.control.set_knobs(variant_names_differ="all_at_once")
+    endpoint.update("renamed", canary())
+    assert "Baking" not in dict(endpoint.stages())
+    assert endpoint.status() == ("InService", "renamed")
 
 
-def test_inferentia_instances_silently_get_all_at_once_without_a_bake(bench, canary):
-    """Line 37."""
-    bench.config("inf1", bench.variant(InstanceType="ml.inf1.xlarge"))
-    bench.create()
+def test_without_a_policy_variants_may_change_their_names(endpoint):
+    endpoint.config("renamed", endpoint.variant("Other"))
+    endpoint.create()
 
-    bench.update("inf1", canary())
+    endpoint.update("renamed")
+    endpoint.advance(minutes=10)
 
-    assert bench.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Deleting", 60)]
-    assert bench.status() == ("InService", "inf1")
+    assert endpoint.status() == ("InService", "renamed")
+
+
+def test_inferentia_instances_silently_get_all_at_once_without_a_bake(endpoint, canary):
+    endpoint.config("inf1", endpoint.variant(InstanceType="ml.inf1.xlarge"))
+    endpoint.create()
+
+    endpoint.update("inf1", canary())
+
+    assert endpoint.stages() == [("Creating", 180), ("ActivatingTraffic", 10), ("Deleting", 60)]
+    assert endpoint.status() == ("InService", "inf1")
 
 
 @pytest.mark.parametrize(
@@ -239,29 +226,27 @@ def test_inferentia_instances_silently_get_all_at_once_without_a_bake(bench, can
     ],
     ids=["marketplace", "another account's registry", "own", "own by name"],
 )
-def test_marketplace_containers_silently_get_all_at_once_without_a_bake(bench, canary, package, baking):
-    """Line 37."""
-    bench.sagemaker.create_model(ModelName="packaged", PrimaryContainer={"ModelPackageName": package})
-    bench.config("packaged", bench.variant(ModelName="packaged"))
-    bench.create()
+def test_marketplace_containers_silently_get_all_at_once_without_a_bake(endpoint, canary, package, baking):
+    endpoint.sagemaker.create_model(ModelName="packaged", PrimaryContainer={"ModelPackageName": package})
+    endpoint.config("packaged", endpoint.variant(ModelName="packaged"))
+    endpoint.create()
 
-    bench.update("packaged", canary())
+    endpoint.update("packaged", canary())
 
-    assert ("Baking" in dict(bench.stages())) is baking
-    assert bench.status() == ("InService", "packaged")
+    assert ("Baking" in dict(endpoint.stages())) is baking
+    assert endpoint.status() == ("InService", "packaged")
 
 
-def test_leaving_inferentia_or_the_marketplace_is_not_guarded_either(bench, canary):
-    bench.config("inf1", bench.variant(InstanceType="ml.inf1.xlarge"))
-    bench.create("inf1")
+def test_leaving_inferentia_or_the_marketplace_is_not_guarded_either(endpoint, canary):
+    endpoint.config("inf1", endpoint.variant(InstanceType="ml.inf1.xlarge"))
+    endpoint.create("inf1")
 
-    bench.update("green", canary())
+    endpoint.update("green", canary())
 
-    assert "Baking" not in dict(bench.stages())
+    assert "Baking" not in dict(endpoint.stages())
 
 
 def test_a_new_configuration_may_not_be_found_at_first(churn):
-    """Line 58."""
     churn.control.set_knobs(config_visible_after_seconds=5)
     churn.config("newest")
 

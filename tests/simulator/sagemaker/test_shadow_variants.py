@@ -1,4 +1,4 @@
-"""Shadow variants of an endpoint configuration: fact sheet 5.1 and 11, line 52."""
+"""Shadow variants of an endpoint configuration."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SHADOW = "Candidate"
 
 
 @pytest.fixture
-def shadowed(bench):
+def shadowed(endpoint):
     """``shadowed("name")`` is a configuration of four instances and a shadow of two."""
 
     def config(name: str, **more):
-        shadow = bench.variant(SHADOW, instances=2)
-        bench.config(name, ShadowProductionVariants=[{**shadow, **more}])
+        shadow = endpoint.variant(SHADOW, instances=2)
+        endpoint.config(name, ShadowProductionVariants=[{**shadow, **more}])
 
     return config
 
@@ -50,19 +50,19 @@ def test_a_shadow_comes_with_the_update_and_goes_with_the_next(churn, shadowed):
     assert "ShadowProductionVariants" not in churn.look()
 
 
-def test_an_endpoint_may_be_created_with_its_shadow(bench, shadowed):
+def test_an_endpoint_may_be_created_with_its_shadow(endpoint, shadowed):
     shadowed("green-shadow")
 
-    bench.create("green-shadow")
+    endpoint.create("green-shadow")
 
-    assert bench.status() == ("InService", "green-shadow")
-    assert shadow_of(bench.look())["CurrentInstanceCount"] == 2
+    assert endpoint.status() == ("InService", "green-shadow")
+    assert shadow_of(endpoint.look())["CurrentInstanceCount"] == 2
 
 
-def test_a_configuration_is_described_with_its_shadow(bench, shadowed):
+def test_a_configuration_is_described_with_its_shadow(endpoint, shadowed):
     shadowed("green-shadow", InitialVariantWeight=0.5)
 
-    found = bench.sagemaker.describe_endpoint_config(EndpointConfigName="green-shadow")
+    found = endpoint.sagemaker.describe_endpoint_config(EndpointConfigName="green-shadow")
 
     assert shadow_of(found)["InitialVariantWeight"] == 0.5
 
@@ -70,20 +70,20 @@ def test_a_configuration_is_described_with_its_shadow(bench, shadowed):
 @pytest.mark.parametrize(
     ("production", "shadows", "got"), [(2, 1, "got 2 and 1"), (1, 2, "got 1 and 2"), (2, 2, "got 2 and 2")]
 )
-def test_there_is_one_production_variant_and_one_shadow(bench, production, shadows, got):
-    refused = bench.refusal(
-        bench.config,
+def test_there_is_one_production_variant_and_one_shadow(endpoint, production, shadows, got):
+    refused = endpoint.refusal(
+        endpoint.config,
         "wrong",
-        *(bench.variant(f"p{n}") for n in range(production)),
-        ShadowProductionVariants=[bench.variant(f"s{n}") for n in range(shadows)],
+        *(endpoint.variant(f"p{n}") for n in range(production)),
+        ShadowProductionVariants=[endpoint.variant(f"s{n}") for n in range(shadows)],
     )
 
     assert refused[0] == "ValidationException"
     assert f"there must be one production variant and one shadow variant ({got})" in refused[1]
 
 
-def test_a_shadow_has_a_name_of_its_own(bench):
-    refused = bench.refusal(bench.config, "wrong", ShadowProductionVariants=[bench.variant()])
+def test_a_shadow_has_a_name_of_its_own(endpoint):
+    refused = endpoint.refusal(endpoint.config, "wrong", ShadowProductionVariants=[endpoint.variant()])
 
     assert refused == (
         "ValidationException",
@@ -91,9 +91,9 @@ def test_a_shadow_has_a_name_of_its_own(bench):
     )
 
 
-def test_a_shadow_needs_its_model(bench, arn):
-    refused = bench.refusal(
-        bench.config, "wrong", ShadowProductionVariants=[bench.variant(SHADOW, ModelName="nobody")]
+def test_a_shadow_needs_its_model(endpoint, arn):
+    refused = endpoint.refusal(
+        endpoint.config, "wrong", ShadowProductionVariants=[endpoint.variant(SHADOW, ModelName="nobody")]
     )
 
     assert refused == ("ValidationException", f'Could not find model "{arn("model", "nobody")}".')
@@ -115,19 +115,19 @@ EXCLUDED = {
 
 
 @pytest.fixture
-def excluded(bench):
+def excluded(endpoint):
     """``excluded(change, of="shadow")`` asks for a configuration whose shadow, or other variant, has it."""
-    bench.model("bought", ModelPackageName=MARKETPLACE)
-    bench.model("many", Mode="MultiModel", ModelDataUrl="s3://models/many/")
-    bench.sagemaker.create_model(
+    endpoint.model("bought", ModelPackageName=MARKETPLACE)
+    endpoint.model("many", Mode="MultiModel", ModelDataUrl="s3://models/many/")
+    endpoint.sagemaker.create_model(
         ModelName="several", Containers=[{"Image": "registry/a:1"}, {"Image": "registry/b:1"}]
     )
 
     def config(change, *, of="shadow", **more):
-        variants = {"production": bench.variant(), "shadow": bench.variant(SHADOW)}
+        variants = {"production": endpoint.variant(), "shadow": endpoint.variant(SHADOW)}
         changed = {**variants[of], **change}
         variants[of] = {key: value for key, value in changed.items() if value is not None}
-        bench.config(
+        endpoint.config(
             "excluded", variants["production"], ShadowProductionVariants=[variants["shadow"]], **more
         )
 
@@ -136,36 +136,36 @@ def excluded(bench):
 
 @pytest.mark.parametrize("of", ["production", "shadow"])
 @pytest.mark.parametrize("feature", EXCLUDED)
-def test_features_that_shadow_tests_exclude_are_refused_and_no_fallback(bench, excluded, feature, of):
+def test_features_that_shadow_tests_exclude_are_refused_and_no_fallback(endpoint, excluded, feature, of):
     change, text = EXCLUDED[feature]
 
-    code, message = bench.refusal(excluded, change, of=of)
+    code, message = endpoint.refusal(excluded, change, of=of)
 
     assert code == "ValidationException"
     assert f"{text} is not supported" in message or f"{text} are not supported" in message
 
 
-def test_asynchronous_inference_is_refused(bench, excluded):
+def test_asynchronous_inference_is_refused(endpoint, excluded):
     output = {"OutputConfig": {"S3OutputPath": "s3://churn/out"}}
 
-    code, message = bench.refusal(excluded, {}, AsyncInferenceConfig=output)
+    code, message = endpoint.refusal(excluded, {}, AsyncInferenceConfig=output)
 
     assert code == "ValidationException"
     assert "asynchronous inference is not supported" in message
 
 
-def test_whether_excluded_features_are_refused_is_a_knob(bench, excluded):
-    bench.control.set_knobs(shadow_exclusions="ignore")
+def test_whether_excluded_features_are_refused_is_a_knob(endpoint, excluded):
+    endpoint.control.set_knobs(shadow_exclusions="ignore")
 
     excluded({"InstanceType": "ml.inf1.xlarge"})
 
-    assert bench.sagemaker.describe_endpoint_config(EndpointConfigName="excluded")
+    assert endpoint.sagemaker.describe_endpoint_config(EndpointConfigName="excluded")
 
 
-def test_what_a_shadow_is_refused_with_is_a_knob(bench):
-    bench.control.set_knobs(shadow_refused_message="No: {reason}!")
+def test_what_a_shadow_is_refused_with_is_a_knob(endpoint):
+    endpoint.control.set_knobs(shadow_refused_message="No: {reason}!")
 
-    _, message = bench.refusal(bench.config, "wrong", ShadowProductionVariants=[bench.variant()])
+    _, message = endpoint.refusal(endpoint.config, "wrong", ShadowProductionVariants=[endpoint.variant()])
 
     assert message == "No: the variants must have different names (got AllTraffic twice)!"
 
@@ -233,28 +233,28 @@ def test_whether_an_endpoint_with_a_shadow_can_be_guarded_is_a_knob(churn, shado
     assert churn.status() == ("InService", "green-shadow")
 
 
-def test_weight_and_capacity_of_a_shadow_can_be_changed(bench, shadowed):
+def test_weight_and_capacity_of_a_shadow_can_be_changed(endpoint, shadowed):
     shadowed("green-shadow")
-    bench.create("green-shadow")
+    endpoint.create("green-shadow")
     wish = {"VariantName": SHADOW, "DesiredInstanceCount": 3, "DesiredWeight": 0.25}
 
-    bench.sagemaker.update_endpoint_weights_and_capacities(
+    endpoint.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="churn", DesiredWeightsAndCapacities=[wish]
     )
-    bench.advance(minutes=10)
+    endpoint.advance(minutes=10)
 
-    serving = shadow_of(bench.look())
+    serving = shadow_of(endpoint.look())
     assert (serving["CurrentInstanceCount"], serving["CurrentWeight"]) == (3, 0.25)
-    assert bench.blue()["CurrentInstanceCount"] == 4
+    assert endpoint.blue()["CurrentInstanceCount"] == 4
 
 
-def test_whether_a_shadow_can_be_scaled_is_a_knob(bench, shadowed):
+def test_whether_a_shadow_can_be_scaled_is_a_knob(endpoint, shadowed):
     shadowed("green-shadow")
-    bench.create("green-shadow")
-    bench.control.set_knobs(shadow_weights="reject")
+    endpoint.create("green-shadow")
+    endpoint.control.set_knobs(shadow_weights="reject")
 
-    code, message = bench.refusal(
-        bench.sagemaker.update_endpoint_weights_and_capacities,
+    code, message = endpoint.refusal(
+        endpoint.sagemaker.update_endpoint_weights_and_capacities,
         EndpointName="churn",
         DesiredWeightsAndCapacities=[{"VariantName": SHADOW, "DesiredWeight": 0.25}],
     )
@@ -263,20 +263,20 @@ def test_whether_a_shadow_can_be_scaled_is_a_knob(bench, shadowed):
     assert f"['{SHADOW}'] are not present" in message
 
 
-def test_retained_properties_of_a_shadow_are_kept(bench, shadowed):
+def test_retained_properties_of_a_shadow_are_kept(endpoint, shadowed):
     for name in ("green-shadow", "next-shadow"):
         shadowed(name)
-    bench.create("green-shadow")
-    bench.sagemaker.update_endpoint_weights_and_capacities(
+    endpoint.create("green-shadow")
+    endpoint.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="churn",
         DesiredWeightsAndCapacities=[{"VariantName": SHADOW, "DesiredInstanceCount": 3}],
     )
-    bench.advance(minutes=10)
+    endpoint.advance(minutes=10)
 
-    bench.update("next-shadow", RetainAllVariantProperties=True)
-    bench.advance(minutes=10)
+    endpoint.update("next-shadow", RetainAllVariantProperties=True)
+    endpoint.advance(minutes=10)
 
-    assert shadow_of(bench.look())["CurrentInstanceCount"] == 3
+    assert shadow_of(endpoint.look())["CurrentInstanceCount"] == 3
 
 
 def test_events_tell_of_production_variants_only(aws, churn, shadowed):

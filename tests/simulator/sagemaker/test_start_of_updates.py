@@ -1,4 +1,4 @@
-"""An update as it is accepted: what LastDeploymentConfig shows, when it starts, and the record of it."""
+"""The start of an update: LastDeploymentConfig, its start time, and its record."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def test_the_last_deployment_config_is_that_of_an_update_from_its_start_on(churn
     assert churn.look()["LastDeploymentConfig"] == canary(bake=300)
 
 
-def test_or_only_once_the_update_has_ended(bench, canary, all_at_once):
-    bench.control.set_knobs(last_deployment_config="at_end")
-    bench.create(DeploymentConfig=all_at_once())
-    bench.config("third")
+def test_or_only_once_the_update_has_ended(endpoint, canary, all_at_once):
+    endpoint.control.set_knobs(last_deployment_config="at_end")
+    endpoint.create(DeploymentConfig=all_at_once())
+    endpoint.config("third")
 
-    bench.update("green", canary(bake=300))
-    assert bench.look()["LastDeploymentConfig"] == all_at_once()
-    bench.advance(minutes=30)
-    assert bench.look()["LastDeploymentConfig"] == canary(bake=300)
+    endpoint.update("green", canary(bake=300))
+    assert endpoint.look()["LastDeploymentConfig"] == all_at_once()
+    endpoint.advance(minutes=30)
+    assert endpoint.look()["LastDeploymentConfig"] == canary(bake=300)
 
-    bench.update("third", canary(bake=600))
-    assert bench.look()["LastDeploymentConfig"] == canary(bake=300)
-    bench.advance(hours=1)
-    assert bench.status() == ("InService", "third")
-    assert bench.look()["LastDeploymentConfig"] == canary(bake=600)
+    endpoint.update("third", canary(bake=600))
+    assert endpoint.look()["LastDeploymentConfig"] == canary(bake=300)
+    endpoint.advance(hours=1)
+    assert endpoint.status() == ("InService", "third")
+    assert endpoint.look()["LastDeploymentConfig"] == canary(bake=600)
 
 
 def test_before_the_end_of_the_first_update_there_may_be_none(churn, canary):

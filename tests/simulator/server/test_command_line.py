@@ -22,14 +22,14 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 
 
 class OwnPid:
-    """A model that answers the number of its process."""
+    """A model that answers its process id."""
 
     def __reduce__(self):
         return eval, ("type('M', (), {'predict': lambda self, rows: [__import__('os').getpid()]})()",)
 
 
 class Program:
-    """The command, started; READY has been read."""
+    """The running command, after its line READY."""
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -75,7 +75,7 @@ def start():
 
 
 def serve_a_model(program: Program, client: SimulatorClient) -> int:
-    """The process a real model answers in."""
+    """Return the process of a model."""
     joblib_file, packed = io.BytesIO(), io.BytesIO()
     joblib.dump(OwnPid(), joblib_file)
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
@@ -125,7 +125,7 @@ def test_it_says_how_to_use_it_and_how_fast_its_time_passes(start):
 
     assert f"export AWS_ENDPOINT_URL={program.url} " in program.said
     assert "2026-03-02 10:0" in program.said
-    assert "60 times as fast as the wall clock" in program.said
+    assert "60 times as fast as real time" in program.said
     token = program.said.partition("Token:")[2].split()[0]
     assert SimulatorClient(program.url, token).speed == 60
 
@@ -156,7 +156,7 @@ def test_a_token_file_that_others_could_read_is_replaced(tmp_path):
 def test_a_taken_port_is_said_in_a_line(simulator):
     taken = run("--port", simulator.url.rpartition(":")[2])
 
-    assert (taken.returncode, "cannot listen on port" in taken.stderr) == (1, True)
+    assert (taken.returncode, "Cannot listen on port" in taken.stderr) == (1, True)
     assert "Traceback" not in taken.stderr
 
 

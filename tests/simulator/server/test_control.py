@@ -1,4 +1,4 @@
-"""The control API, through the client tests and demos use."""
+"""The control API, called with its client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 
 @pytest.fixture
 def endpoint(simulator, aws):
-    """``churn`` in service on ``blue``, ``green`` ready."""
+    """``churn`` in service on ``blue``, and a configuration ``green``."""
     sagemaker = aws("sagemaker")
     sagemaker.create_model(
         ModelName="churn", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "registry/churn:1"}
@@ -78,11 +78,14 @@ def test_speed_is_published_and_can_be_changed(simulator):
         (lambda client: client.set_speed(-1), "speed must not be negative"),
         (
             lambda client: client.set_knobs(provisoning_seconds=1),
-            "no such knob: provisoning_seconds; there are .*",
+            r"unknown knob: provisoning_seconds \(known: .*",
         ),
         (lambda client: client.set_knobs(alarms_judged="never"), "must be one of bakes, always"),
         (lambda client: client.post("clock/advance"), "seconds"),
-        (lambda client: client.post("clock/rewind"), "no POST clock/rewind; there are .*POST clock/advance"),
+        (
+            lambda client: client.post("clock/rewind"),
+            r"unknown POST clock/rewind \(known: .*POST clock/advance",
+        ),
         (lambda client: client.post("clock/advance", seconds="soon"), "seconds must be a number"),
     ],
 )

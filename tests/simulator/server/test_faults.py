@@ -23,7 +23,7 @@ MODEL = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "registry/churn
 
 
 def test_calls_are_throttled_as_often_as_asked_and_no_other_operation_is(simulator, aws):
-    """Line 48 of the simulator's checklist: 400 ThrottlingException "Rate exceeded"."""
+    """AWS answers 400 ThrottlingException "Rate exceeded"."""
     sagemaker = aws("sagemaker")
     simulator.client.throttle("ListModels", times=2)
 
@@ -166,19 +166,22 @@ def test_calls_are_counted_by_operation_whatever_their_protocol(simulator, aws):
             {"operation": "ListModels", "kind": "throttle", "probability": 2},
             "probability must be between 0 and 1",
         ),
-        ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be at least 1"),
+        ({"operation": "ListModels", "kind": "throttle", "times": 0}, "times must be None or at least 1"),
         ({"operation": "ListModels", "kind": "hang", "seconds": -1}, "seconds must not be negative"),
         (
             {"operation": "ListModels", "kind": "date", "date": "late"},
             "date must be one of missing, malformed",
         ),
-        ({"operation": "ListModels", "kind": "date"}, "date goes with kind='date' and no other"),
-        ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date goes with kind='date'"),
+        ({"operation": "ListModels", "kind": "date"}, "date must be set if, and only if, kind is 'date'"),
+        ({"operation": "ListModels", "kind": "lose", "date": "missing"}, "date must be set if"),
         ({"operation": "ListModels", "kind": "alter", "changes": ["Models"]}, "changes must be a mapping"),
-        ({"operation": "ListModels", "kind": "alter"}, "changes goes with kind='alter' and no other"),
+        (
+            {"operation": "ListModels", "kind": "alter"},
+            "changes must be set if, and only if, kind is 'alter'",
+        ),
         (
             {"operation": "ListModels", "kind": "lose", "changes": {"Models": None}},
-            "changes goes with kind='alter'",
+            "changes must be set if",
         ),
     ],
 )
@@ -278,7 +281,7 @@ def date_of(answer):
 
 
 def raw_dates(simulator, date):
-    """The lines of one response, as no client library has joined them."""
+    """Return the lines of one response. A client library would join repeated headers."""
     simulator.client.fault("ListModels", kind="date", date=date)
     request = urllib.request.Request(simulator.url, data=b"{}", headers=LIST_MODELS)
     with urllib.request.urlopen(request) as response:

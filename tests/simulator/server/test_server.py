@@ -1,4 +1,4 @@
-"""One port, moto's wire, simulated time: what any AWS client sees of the simulator."""
+"""The HTTP server: one port, AWS's protocols, simulated time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
 
 
 def test_our_wire_classes_are_reached_and_the_other_services_are_motos(simulator, aws):
-    """The seam with moto: three services are ours, by its own dispatcher."""
+    """moto's dispatcher sends three services to the simulator's own classes."""
     ours = simulator.simulation.world("eu-west-1")
     aws("sagemaker", region="eu-west-1").create_model(ModelName="churn", **MODEL)
     aws("cloudwatch", region="eu-west-1").put_metric_data(
@@ -249,7 +249,7 @@ def port_of(running) -> int:
 
 
 def raw(running, request: str) -> str:
-    """What really goes over the socket."""
+    """Return the bytes on the socket."""
     with socket.create_connection(("127.0.0.1", port_of(running)), timeout=60) as connection:
         connection.sendall(request.encode())
         answer = b""

@@ -1,4 +1,4 @@
-"""Real models behind endpoints."""
+"""Endpoints with models that really run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
 from airflow_guardrails.simulator.world import Simulation
-from tests.support.shop import Shop, Written, tar_gz
+from tests.support.hosting_helper import HostingHelper, Written, tar_gz
 from tests.support.simulated import START
 
 
@@ -49,8 +49,8 @@ def variants() -> dict[str, Any]:
 
 
 @pytest.fixture
-def capture(shop):
-    """``capture(percent=20)`` is a DataCaptureConfig to ``s3://captures/live``, a bucket that is there."""
+def capture(hosting):
+    """``capture(percent=20)`` is a DataCaptureConfig to ``s3://captures/live``, a bucket that exists."""
 
     def config(
         *, percent: int = 100, modes: Sequence[str] = ("Input", "Output"), **more: Any
@@ -63,22 +63,22 @@ def capture(shop):
             **more,
         }
 
-    shop.s3.create_bucket(Bucket="captures")
+    hosting.s3.create_bucket(Bucket="captures")
     return config
 
 
 @pytest.fixture
-def shop(simulator, aws):
-    return Shop(simulator, aws)
+def hosting(simulator, aws):
+    return HostingHelper(simulator, aws)
 
 
 @pytest.fixture
-def shop_of_seed(aws_at):
-    """``with shop_of_seed(7) as shop`` is a shop in a world of its own; one at a time."""
+def hosting_with_seed(aws_at):
+    """``with hosting_with_seed(7) as hosting`` is a helper for a separate simulator; one at a time."""
 
     @contextmanager
-    def shop_of(seed: int):
+    def hosting_with(seed: int):
         with serve(Simulation(clock=Clock(start=START), seed=seed)) as running:
-            yield Shop(running, partial(aws_at, running.url))
+            yield HostingHelper(running, partial(aws_at, running.url))
 
-    return shop_of
+    return hosting_with

@@ -1,8 +1,4 @@
-"""
-Captured requests and answers in S3, of a DataCaptureConfig.
-
-Line numbers are those of the fact sheet's checklist.
-"""
+"""Captured requests and responses of a DataCaptureConfig, in S3."""
 
 from __future__ import annotations
 
@@ -28,38 +24,37 @@ LATE = timedelta(minutes=5)
 
 
 @pytest.fixture
-def with_shadow(shop, variants, capture):
+def with_shadow(hosting, variants, capture):
     """Serves ``both``, which captures: models ``blue`` and its shadow ``candidate``."""
 
     def serve(*, weight: float = 1.0, model=None, shadow_model=None, **more):
-        shop.config("blue", model)
-        shop.config("candidate", shadow_model)
+        hosting.config("blue", model)
+        hosting.config("candidate", shadow_model)
         variants["ShadowProductionVariants"][0]["InitialVariantWeight"] = weight
-        shop.sagemaker.create_endpoint_config(
+        hosting.sagemaker.create_endpoint_config(
             EndpointConfigName="both", DataCaptureConfig=capture(**more), **variants
         )
-        shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
-        shop.advance(minutes=6)
+        hosting.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
+        hosting.advance(minutes=6)
 
     return serve
 
 
-def replayed(shop, rows=("1,2", "3,4"), *, per_minute=60, minutes=3, **more):
-    shop.control.replay("churn", [*rows], per_minute=per_minute, inference_ids=True, **more)
-    shop.advance(minutes=minutes)
-    shop.control.stop_replay("churn")
-    shop.advance(seconds=LATE.total_seconds())
+def replayed(hosting, rows=("1,2", "3,4"), *, per_minute=60, minutes=3, **more):
+    hosting.control.replay("churn", [*rows], per_minute=per_minute, inference_ids=True, **more)
+    hosting.advance(minutes=minutes)
+    hosting.control.stop_replay("churn")
+    hosting.advance(seconds=LATE.total_seconds())
 
 
-def test_a_record_holds_the_request_the_answer_and_the_callers_id(shop, capture):
-    """Line 57."""
-    shop.serve("blue", shop.doubling(), capture=capture(CaptureContentTypeHeader=JSON_TOO))
-    asked_at = shop.control.now()
-    shop.ask("3,0", InferenceId="order-7", Accept="application/json")
-    shop.ask("4,0")
-    shop.advance(minutes=5)
+def test_a_record_holds_the_request_the_answer_and_the_callers_id(hosting, capture):
+    hosting.serve("blue", hosting.doubling(), capture=capture(CaptureContentTypeHeader=JSON_TOO))
+    asked_at = hosting.control.now()
+    hosting.ask("3,0", InferenceId="order-7", Accept="application/json")
+    hosting.ask("4,0")
+    hosting.advance(minutes=5)
 
-    first, second = records(shop.s3, within=LIVE)
+    first, second = records(hosting.s3, within=LIVE)
 
     assert re.fullmatch(UUID, first["eventMetadata"].pop("eventId"))
     assert json.loads(first["captureData"]["endpointOutput"].pop("data"))["predictions"] == pytest.approx([6])
@@ -83,15 +78,14 @@ def test_a_record_holds_the_request_the_answer_and_the_callers_id(shop, capture)
     assert set(second["eventMetadata"]) == {"eventId", "inferenceTime"}
 
 
-def test_files_are_named_for_endpoint_variant_hour_and_minute_and_span_no_hour(shop, capture):
-    """Line 57."""
-    shop.control.set_knobs(capture_file_seconds=420)
-    shop.serve("blue", capture=capture())
-    shop.advance(minutes=46)  # 10:52
-    replayed(shop, per_minute=12, minutes=14)
-    shop.advance(minutes=10)
+def test_files_are_named_for_endpoint_variant_hour_and_minute_and_span_no_hour(hosting, capture):
+    hosting.control.set_knobs(capture_file_seconds=420)
+    hosting.serve("blue", capture=capture())
+    hosting.advance(minutes=46)  # 10:52
+    replayed(hosting, per_minute=12, minutes=14)
+    hosting.advance(minutes=10)
 
-    found = keys(shop.s3)
+    found = keys(hosting.s3)
 
     pattern = re.compile(rf"live/churn/AllTraffic/(2026/03/02/1[01])/(\d\d)-(\d\d)-\d{{3}}-{UUID}\.jsonl")
     named = [pattern.fullmatch(key) for key in found]
@@ -103,62 +97,61 @@ def test_files_are_named_for_endpoint_variant_hour_and_minute_and_span_no_hour(s
         ("11", "00"),
     ]
     for key, match in zip(found, named, strict=True):
-        of_file = times(records(shop.s3, within=key))
+        of_file = times(records(hosting.s3, within=key))
         assert {time[:13].replace("-", "/").replace("T", "/") for time in of_file} == {match[1]}
         assert of_file[0][14:19] == f"{match[2]}:{match[3]}"
         assert of_file == sorted(of_file)
 
 
-def test_records_are_minutes_late_and_their_files_are_as_old_as_they_look(shop, capture):
-    """Line 57."""
-    shop.control.set_knobs(capture_delay_seconds=180, capture_file_seconds=60)
-    shop.serve("blue", capture=capture())
-    shop.advance(seconds=20)
-    shop.ask()
+def test_records_are_minutes_late_and_their_files_are_as_old_as_they_look(hosting, capture):
+    hosting.control.set_knobs(capture_delay_seconds=180, capture_file_seconds=60)
+    hosting.serve("blue", capture=capture())
+    hosting.advance(seconds=20)
+    hosting.ask()
 
-    shop.advance(seconds=219)
-    assert keys(shop.s3) == []
-    shop.advance(seconds=1)
+    hosting.advance(seconds=219)
+    assert keys(hosting.s3) == []
+    hosting.advance(seconds=1)
 
-    assert len(records(shop.s3)) == 1
-    (stored,) = shop.s3.list_objects_v2(Bucket="captures")["Contents"]
-    assert stored["LastModified"] == shop.control.now()
+    assert len(records(hosting.s3)) == 1
+    (stored,) = hosting.s3.list_objects_v2(Bucket="captures")["Contents"]
+    assert stored["LastModified"] == hosting.control.now()
 
 
-def test_replayed_requests_are_captured_each_once_and_numbered_if_asked_for(shop, capture):
-    shop.serve("blue", capture=capture())
+def test_replayed_requests_are_captured_each_once_and_numbered_if_asked_for(hosting, capture):
+    hosting.serve("blue", capture=capture())
     for _ in range(2):
-        replayed(shop, minutes=2)
-    found = records(shop.s3)
+        replayed(hosting, minutes=2)
+    found = records(hosting.s3)
 
     assert len(found) == len(inputs_by_id(found)) == len(set(metadata(found, "eventId"))) == 240
-    shop.control.replay("churn", ["1,2"], per_minute=60)
-    shop.advance(minutes=6)
-    assert set(metadata(records(shop.s3)[240:], "inferenceId")) == {None}
+    hosting.control.replay("churn", ["1,2"], per_minute=60)
+    hosting.advance(minutes=6)
+    assert set(metadata(records(hosting.s3)[240:], "inferenceId")) == {None}
 
 
-def test_what_fails_is_not_captured(shop, capture):
-    shop.serve("blue", shop.doubling(), capture=capture())
+def test_what_fails_is_not_captured(hosting, capture):
+    hosting.serve("blue", hosting.doubling(), capture=capture())
 
-    replayed(shop, ("1,2", "3,", "no number"))  # a missing value is a 500, a text a 400
+    replayed(hosting, ("1,2", "3,", "no number"))  # a missing value is a 500, a text a 400
 
-    assert shop.total("Invocations") == 180
-    assert len(records(shop.s3)) == 60
-    assert set(inputs(records(shop.s3))) == {"1,2"}
-    shop.control.profile("blue", error_rate=1)
+    assert hosting.total("Invocations") == 180
+    assert len(records(hosting.s3)) == 60
+    assert set(inputs(records(hosting.s3))) == {"1,2"}
+    hosting.control.profile("blue", error_rate=1)
     with pytest.raises(ClientError, match="ModelError"):
-        shop.ask()
-    shop.advance(minutes=5)
-    assert len(records(shop.s3)) == 60
+        hosting.ask()
+    hosting.advance(minutes=5)
+    assert len(records(hosting.s3)) == 60
 
 
 @pytest.mark.parametrize(("percent", "least", "most"), [(0, 0, 0), (30, 150, 210)])
-def test_a_percentage_of_the_requests_is_captured(shop, capture, percent, least, most):
-    shop.serve("blue", capture=capture(percent=percent))
+def test_a_percentage_of_the_requests_is_captured(hosting, capture, percent, least, most):
+    hosting.serve("blue", capture=capture(percent=percent))
 
-    replayed(shop, per_minute=200)
+    replayed(hosting, per_minute=200)
 
-    assert least <= len(records(shop.s3)) <= most
+    assert least <= len(records(hosting.s3)) <= most
 
 
 @pytest.mark.parametrize(
@@ -169,22 +162,22 @@ def test_a_percentage_of_the_requests_is_captured(shop, capture, percent, least,
         (["InputAndOutput"], ["endpointInput", "endpointOutput"]),
     ],
 )
-def test_the_options_say_which_side_is_captured(shop, capture, modes, sides):
-    shop.serve("blue", capture=capture(modes=modes))
-    shop.ask()
-    shop.advance(minutes=5)
+def test_the_options_say_which_side_is_captured(hosting, capture, modes, sides):
+    hosting.serve("blue", capture=capture(modes=modes))
+    hosting.ask()
+    hosting.advance(minutes=5)
 
-    (record,) = records(shop.s3)
+    (record,) = records(hosting.s3)
 
     assert list(record["captureData"]) == sides
 
 
-def test_a_content_type_that_is_not_listed_is_captured_in_base64(shop, capture):
+def test_a_content_type_that_is_not_listed_is_captured_in_base64(hosting, capture):
     listed = {
         "CsvContentTypes": ["text/csv"],
         "JsonContentTypes": ["application/json", "application/geo-json"],
     }
-    shop.serve("blue", capture=capture(CaptureContentTypeHeader=listed))
+    hosting.serve("blue", capture=capture(CaptureContentTypeHeader=listed))
     text, in_base64 = "a,ü", "YSzDvA=="
     expected = {
         "text/csv": (text, "CSV"),
@@ -195,87 +188,86 @@ def test_a_content_type_that_is_not_listed_is_captured_in_base64(shop, capture):
         "application/octet-stream": (in_base64, "BASE64"),
     }
     for content_type in expected:
-        shop.ask(text.encode(), content_type=content_type)
-    shop.advance(minutes=5)
+        hosting.ask(text.encode(), content_type=content_type)
+    hosting.advance(minutes=5)
 
-    sides = [record["captureData"]["endpointInput"] for record in records(shop.s3)]
+    sides = [record["captureData"]["endpointInput"] for record in records(hosting.s3)]
 
     assert {side["observedContentType"]: (side["data"], side["encoding"]) for side in sides} == expected
 
 
-def test_without_any_list_everything_is_captured_in_base64(shop, capture):
+def test_without_any_list_everything_is_captured_in_base64(hosting, capture):
     config = capture()
     del config["CaptureContentTypeHeader"]
-    shop.serve("blue", capture=config)
-    shop.ask("3,0")
-    shop.advance(minutes=5)
+    hosting.serve("blue", capture=config)
+    hosting.ask("3,0")
+    hosting.advance(minutes=5)
 
-    (record,) = records(shop.s3)
+    (record,) = records(hosting.s3)
 
     assert {side["encoding"] for side in record["captureData"].values()} == {"BASE64"}
     assert inputs([record]) == [base64.b64encode(b"3,0").decode()]
 
 
-def test_capturing_is_on_unless_it_is_said_to_be_off(shop, capture):
-    shop.serve("blue", capture=capture(EnableCapture=False))
-    shop.ask()
-    shop.advance(minutes=5)
-    assert keys(shop.s3) == []
+def test_capturing_is_on_unless_it_is_said_to_be_off(hosting, capture):
+    hosting.serve("blue", capture=capture(EnableCapture=False))
+    hosting.ask()
+    hosting.advance(minutes=5)
+    assert keys(hosting.s3) == []
 
-    shop.config("green", capture=capture())
-    shop.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="green")
-    shop.advance(minutes=10)
-    shop.ask()
-    shop.advance(minutes=5)
+    hosting.config("green", capture=capture())
+    hosting.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="green")
+    hosting.advance(minutes=10)
+    hosting.ask()
+    hosting.advance(minutes=5)
 
-    assert shop.sagemaker.describe_endpoint(EndpointName="churn")["DataCaptureConfig"]["EnableCapture"]
-    assert len(records(shop.s3)) == 1
-
-
-def test_in_an_update_a_fleet_captures_what_its_own_configuration_says(shop, capture):
-    shop.serve("blue")
-    shop.config("green", capture=capture())
-    shop.canary("green", percent=50)
-
-    replayed(shop, per_minute=120)
-
-    green = shop.total("Invocations", EndpointConfigName="green")
-    assert 0 < green < shop.total("Invocations")
-    assert len(records(shop.s3, within=LIVE)) == green
+    assert hosting.sagemaker.describe_endpoint(EndpointName="churn")["DataCaptureConfig"]["EnableCapture"]
+    assert len(records(hosting.s3)) == 1
 
 
-def test_a_shadow_has_a_folder_of_its_own_with_its_own_answers(shop, with_shadow):
-    """Line 57."""
-    with_shadow(model=shop.constant(1), shadow_model=shop.constant(2))
+def test_in_an_update_a_fleet_captures_what_its_own_configuration_says(hosting, capture):
+    hosting.serve("blue")
+    hosting.config("green", capture=capture())
+    hosting.canary("green", percent=50)
 
-    replayed(shop, [f"{number},0" for number in range(50)])
+    replayed(hosting, per_minute=120)
 
-    live, shadow = records(shop.s3, within=LIVE), records(shop.s3, within=SHADOW)
+    green = hosting.total("Invocations", EndpointConfigName="green")
+    assert 0 < green < hosting.total("Invocations")
+    assert len(records(hosting.s3, within=LIVE)) == green
+
+
+def test_a_shadow_has_a_folder_of_its_own_with_its_own_answers(hosting, with_shadow):
+    with_shadow(model=hosting.constant(1), shadow_model=hosting.constant(2))
+
+    replayed(hosting, [f"{number},0" for number in range(50)])
+
+    live, shadow = records(hosting.s3, within=LIVE), records(hosting.s3, within=SHADOW)
     assert len(live) == len(shadow) == 180
     assert inputs_by_id(live) == inputs_by_id(shadow)
     assert (set(outputs(live)), set(outputs(shadow))) == ({"1"}, {"2"})
     assert times(live) == times(shadow)
 
 
-def test_what_a_shadow_gets_of_the_traffic_are_the_very_requests_of_production(shop, with_shadow):
+def test_what_a_shadow_gets_of_the_traffic_are_the_very_requests_of_production(hosting, with_shadow):
     with_shadow(weight=0.3)
 
-    replayed(shop, [f"{number},0" for number in range(50)], per_minute=240)
+    replayed(hosting, [f"{number},0" for number in range(50)], per_minute=240)
 
-    live = inputs_by_id(records(shop.s3, within=LIVE))
-    shadow = inputs_by_id(records(shop.s3, within=SHADOW))
+    live = inputs_by_id(records(hosting.s3, within=LIVE))
+    shadow = inputs_by_id(records(hosting.s3, within=SHADOW))
     assert len(live) == 720
     assert 0.2 < len(shadow) / len(live) < 0.4
     assert shadow.items() < live.items()
 
 
-def test_sampling_for_a_shadow_and_for_capturing_are_apart(shop, with_shadow):
+def test_sampling_for_a_shadow_and_for_capturing_are_apart(hosting, with_shadow):
     with_shadow(weight=0.5, percent=50)
 
-    replayed(shop, [f"{number},0" for number in range(50)], per_minute=400)
+    replayed(hosting, [f"{number},0" for number in range(50)], per_minute=400)
 
-    live = inputs_by_id(records(shop.s3, within=LIVE))
-    shadow = inputs_by_id(records(shop.s3, within=SHADOW))
+    live = inputs_by_id(records(hosting.s3, within=LIVE))
+    shadow = inputs_by_id(records(hosting.s3, within=SHADOW))
     both = live.keys() & shadow.keys()
     assert 0.4 < len(live) / 1200 < 0.6
     assert 0.2 < len(shadow) / 1200 < 0.3
@@ -283,49 +275,51 @@ def test_sampling_for_a_shadow_and_for_capturing_are_apart(shop, with_shadow):
     assert {live[name] for name in both} == {shadow[name] for name in both}
 
 
-def test_an_invoked_request_is_captured_of_both_and_of_the_shadow_where_production_fails(shop, with_shadow):
-    with_shadow(model=shop.doubling(), shadow_model=shop.constant(7))
-    shop.ask("3,0", InferenceId="one")
+def test_an_invoked_request_is_captured_of_both_and_of_the_shadow_where_production_fails(
+    hosting, with_shadow
+):
+    with_shadow(model=hosting.doubling(), shadow_model=hosting.constant(7))
+    hosting.ask("3,0", InferenceId="one")
     with pytest.raises(ClientError, match="ModelError"):
-        shop.ask(",1", InferenceId="two")
+        hosting.ask(",1", InferenceId="two")
 
-    shop.advance(minutes=5)
+    hosting.advance(minutes=5)
 
-    assert inputs_by_id(records(shop.s3, within=LIVE)) == {"one": "3,0"}
-    assert inputs_by_id(records(shop.s3, within=SHADOW)) == {"one": "3,0", "two": ",1"}
+    assert inputs_by_id(records(hosting.s3, within=LIVE)) == {"one": "3,0"}
+    assert inputs_by_id(records(hosting.s3, within=SHADOW)) == {"one": "3,0", "two": ",1"}
 
 
 @pytest.mark.parametrize(("knob", "shared"), [("own", 0), ("shared", 180)])
-def test_whether_a_shadows_record_has_productions_event_id_is_a_knob(shop, with_shadow, knob, shared):
-    shop.control.set_knobs(capture_event_id=knob)
+def test_whether_a_shadows_record_has_productions_event_id_is_a_knob(hosting, with_shadow, knob, shared):
+    hosting.control.set_knobs(capture_event_id=knob)
     with_shadow()
-    replayed(shop)
+    replayed(hosting)
 
-    live = metadata(records(shop.s3, within=LIVE), "eventId")
-    shadow = metadata(records(shop.s3, within=SHADOW), "eventId")
+    live = metadata(records(hosting.s3, within=LIVE), "eventId")
+    shadow = metadata(records(hosting.s3, within=SHADOW), "eventId")
 
     assert len(set(live)) == len(set(shadow)) == 180
     assert len({*live} & {*shadow}) == shared
 
 
 @pytest.mark.parametrize(("told", "source"), [(True, "ShadowExperiment"), (False, None)])
-def test_whether_a_shadows_record_says_so_is_a_knob(shop, with_shadow, told, source):
-    shop.control.set_knobs(capture_invocation_source=told)
+def test_whether_a_shadows_record_says_so_is_a_knob(hosting, with_shadow, told, source):
+    hosting.control.set_knobs(capture_invocation_source=told)
     with_shadow()
-    replayed(shop)
+    replayed(hosting)
 
-    assert set(metadata(records(shop.s3, within=LIVE), "invocationSource")) == {None}
-    assert set(metadata(records(shop.s3, within=SHADOW), "invocationSource")) == {source}
+    assert set(metadata(records(hosting.s3, within=LIVE), "invocationSource")) == {None}
+    assert set(metadata(records(hosting.s3, within=SHADOW), "invocationSource")) == {source}
 
 
-def test_what_is_captured_of_production_is_the_same_with_and_without_a_shadow(shop_of_seed, variants):
+def test_what_is_captured_of_production_is_the_same_with_and_without_a_shadow(hosting_with_seed, variants):
     def captured(weight: float) -> list[str]:
         variants["ShadowProductionVariants"][0]["InitialVariantWeight"] = weight
-        with shop_of_seed(7) as shop:
-            shop.s3.create_bucket(Bucket="captures")
-            shop.config("blue")
-            shop.config("candidate")
-            shop.sagemaker.create_endpoint_config(
+        with hosting_with_seed(7) as hosting:
+            hosting.s3.create_bucket(Bucket="captures")
+            hosting.config("blue")
+            hosting.config("candidate")
+            hosting.sagemaker.create_endpoint_config(
                 EndpointConfigName="both",
                 DataCaptureConfig={
                     "InitialSamplingPercentage": 50,
@@ -334,55 +328,57 @@ def test_what_is_captured_of_production_is_the_same_with_and_without_a_shadow(sh
                 },
                 **variants,
             )
-            shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
-            shop.advance(minutes=6)
-            replayed(shop)
-            assert bool(keys(shop.s3, within="churn/Candidate/")) is (weight > 0)
-            return metadata(records(shop.s3, within="churn/AllTraffic/"), "eventId")
+            hosting.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
+            hosting.advance(minutes=6)
+            replayed(hosting)
+            assert bool(keys(hosting.s3, within="churn/Candidate/")) is (weight > 0)
+            return metadata(records(hosting.s3, within="churn/AllTraffic/"), "eventId")
 
     assert captured(1.0) == captured(0.0)
 
 
 @pytest.mark.parametrize("destination", ["s3://nowhere/live", "https://captures/live"])
-def test_without_a_bucket_to_go_to_records_are_lost_and_traffic_goes_on(shop, capture, caplog, destination):
-    shop.serve("blue", capture=capture(DestinationS3Uri=destination))
+def test_without_a_bucket_to_go_to_records_are_lost_and_traffic_goes_on(
+    hosting, capture, caplog, destination
+):
+    hosting.serve("blue", capture=capture(DestinationS3Uri=destination))
 
     for _ in range(2):
-        replayed(shop, minutes=6)
+        replayed(hosting, minutes=6)
 
-    assert shop.total("Invocations") == 720
-    assert shop.total("InvocationModelErrors") == 0
-    said = [record.message for record in caplog.records if "is lost" in record.message]
-    assert len(said) == 1
-    assert destination in said[0]
+    assert hosting.total("Invocations") == 720
+    assert hosting.total("InvocationModelErrors") == 0
+    logged = [record.message for record in caplog.records if "are lost" in record.message]
+    assert len(logged) == 1
+    assert destination in logged[0]
 
 
-def test_a_bucket_that_comes_later_gets_what_is_captured_from_then_on(shop, capture):
-    shop.serve("blue", capture=capture(DestinationS3Uri="s3://later"))
-    replayed(shop)
-    shop.s3.create_bucket(Bucket="later")
+def test_a_bucket_that_comes_later_gets_what_is_captured_from_then_on(hosting, capture):
+    hosting.serve("blue", capture=capture(DestinationS3Uri="s3://later"))
+    replayed(hosting)
+    hosting.s3.create_bucket(Bucket="later")
 
-    replayed(shop)
+    replayed(hosting)
 
-    assert len(records(shop.s3, bucket="later")) == 180
-    assert keys(shop.s3, bucket="later")[0].startswith("churn/AllTraffic/2026/")
+    assert len(records(hosting.s3, bucket="later")) == 180
+    assert keys(hosting.s3, bucket="later")[0].startswith("churn/AllTraffic/2026/")
 
 
 @pytest.mark.parametrize(
     ("at_end", "at_once", "afterwards"), [("stored", 60, 60), ("late", 0, 60), ("lost", 0, 0)]
 )
-def test_what_is_left_when_an_endpoint_goes(shop, capture, at_end, at_once, afterwards):
-    shop.control.set_knobs(capture_at_end=at_end, capture_delay_seconds=300, deleting_seconds=10)
-    shop.serve("blue", capture=capture())
-    shop.control.replay("churn", ["1,2"], per_minute=60)
-    shop.advance(minutes=1)
-    shop.sagemaker.delete_endpoint(EndpointName="churn")
+def test_what_is_left_when_an_endpoint_goes(hosting, capture, at_end, at_once, afterwards):
+    hosting.control.set_knobs(capture_at_end=at_end, capture_delay_seconds=300, deleting_seconds=10)
+    hosting.serve("blue", capture=capture())
+    hosting.control.replay("churn", ["1,2"], per_minute=60)
+    hosting.advance(minutes=1)
+    hosting.sagemaker.delete_endpoint(EndpointName="churn")
 
-    shop.advance(seconds=10)
-    assert len(records(shop.s3)) == at_once
-    shop.advance(minutes=10)
+    hosting.advance(seconds=10)
+    assert len(records(hosting.s3)) == at_once
+    hosting.advance(minutes=10)
 
-    assert len(records(shop.s3)) == afterwards
+    assert len(records(hosting.s3)) == afterwards
 
 
 def test_no_more_is_kept_than_is_not_due_yet_however_long_it_goes_on():

@@ -1,4 +1,4 @@
-"""A model's process, without a simulator around it."""
+"""The process of a model, without a simulator."""
 
 from __future__ import annotations
 

@@ -36,62 +36,64 @@ TELLS_ALL = """
 """
 
 
-def error_of(shop, *args, **kwargs) -> tuple[int, str]:
-    with pytest.raises(shop.runtime.exceptions.ModelError) as raised:
-        shop.ask(*args, **kwargs)
+def error_of(hosting, *args, **kwargs) -> tuple[int, str]:
+    with pytest.raises(hosting.runtime.exceptions.ModelError) as raised:
+        hosting.ask(*args, **kwargs)
     return raised.value.response["OriginalStatusCode"], raised.value.response["OriginalMessage"]
 
 
-def test_the_example_dags_own_script_is_what_answers(shop):
-    shop.serve("blue", shop.scripted(EXAMPLE.read_text(), model=shop.doubling()))
+def test_the_example_dags_own_script_is_what_answers(hosting):
+    hosting.serve("blue", hosting.scripted(EXAMPLE.read_text(), model=hosting.doubling()))
 
-    assert [round(float(line), 6) for line in shop.ask("3,0\n4.5,1", Accept="text/csv").splitlines()] == [
+    assert [round(float(line), 6) for line in hosting.ask("3,0\n4.5,1", Accept="text/csv").splitlines()] == [
         6,
         9,
     ]
-    assert error_of(shop, "{}", content_type="application/json") == (
+    assert error_of(hosting, "{}", content_type="application/json") == (
         500,
         "ValueError: send text/csv (got application/json)",
     )
-    assert error_of(shop, "3,")[1].startswith("ValueError: Input X contains NaN")
+    assert error_of(hosting, "3,")[1].startswith("ValueError: Input X contains NaN")
 
 
-def test_a_request_goes_through_input_predict_and_output(shop):
-    shop.serve("blue", shop.scripted(TELLS_ALL))
+def test_a_request_goes_through_input_predict_and_output(hosting):
+    hosting.serve("blue", hosting.scripted(TELLS_ALL))
 
-    answer = shop.runtime.invoke_endpoint(
+    answer = hosting.runtime.invoke_endpoint(
         EndpointName="churn", Body="é,1", ContentType="text/csv", Accept="text/csv"
     )
 
     assert answer["Body"].read().decode() == "input str 3 text/csv predict model output text/csv"
     assert answer["ContentType"] == "text/x-told"
-    assert shop.ask(b"\xff\x00", content_type="image/png").startswith("input bytes 2 image/png ")
-    assert shop.ask("1").endswith("output application/json")
-    assert shop.ask("1", Accept="*/*").endswith("output application/json")
+    assert hosting.ask(b"\xff\x00", content_type="image/png").startswith("input bytes 2 image/png ")
+    assert hosting.ask("1").endswith("output application/json")
+    assert hosting.ask("1", Accept="*/*").endswith("output application/json")
 
 
-def test_what_is_absent_has_the_containers_own_default(shop):
-    shop.serve("blue", shop.scripted(LOADS, model=shop.doubling()))
+def test_what_is_absent_has_the_containers_own_default(hosting):
+    hosting.serve("blue", hosting.scripted(LOADS, model=hosting.doubling()))
 
-    assert json.loads(shop.ask("3,0\n4.5,1")) == pytest.approx([6, 9])
-    assert json.loads(shop.ask("[[3, 0]]", content_type="application/json")) == pytest.approx([6])
-    assert float(shop.ask("[[3, 0]]", content_type="application/json", Accept="text/csv")) == pytest.approx(6)
-    status, text = error_of(shop, "3,0", content_type="text/html")
+    assert json.loads(hosting.ask("3,0\n4.5,1")) == pytest.approx([6, 9])
+    assert json.loads(hosting.ask("[[3, 0]]", content_type="application/json")) == pytest.approx([6])
+    assert float(
+        hosting.ask("[[3, 0]]", content_type="application/json", Accept="text/csv")
+    ) == pytest.approx(6)
+    status, text = error_of(hosting, "3,0", content_type="text/html")
     assert (status, "text/html" in text) == (415, True)
-    status, text = error_of(shop, "3,0\n4,1", Accept="text/html")
+    status, text = error_of(hosting, "3,0\n4,1", Accept="text/html")
     assert (status, "text/html" in text) == (406, True)
-    assert shop.total("Invocation4XXErrors") == 2
+    assert hosting.total("Invocation4XXErrors") == 2
     # genfromtxt makes a flat array of one line: a trap of the real container.
-    status, text = error_of(shop, "3,0")
+    status, text = error_of(hosting, "3,0")
     assert (status, "Expected 2D array" in text) == (500, True)
 
 
-def test_numpy_goes_in_and_comes_out_byte_by_byte(shop):
-    shop.serve("blue", shop.scripted(LOADS, model=shop.doubling()))
+def test_numpy_goes_in_and_comes_out_byte_by_byte(hosting):
+    hosting.serve("blue", hosting.scripted(LOADS, model=hosting.doubling()))
     written = io.BytesIO()
     np.save(written, np.array([[3.0, 0.0], [4.5, 1.0]]))
 
-    answer = shop.runtime.invoke_endpoint(
+    answer = hosting.runtime.invoke_endpoint(
         EndpointName="churn",
         Body=written.getvalue(),
         ContentType="application/x-npy",
@@ -101,19 +103,19 @@ def test_numpy_goes_in_and_comes_out_byte_by_byte(shop):
     assert np.load(io.BytesIO(answer["Body"].read())) == pytest.approx(np.array([6, 9]))
 
 
-def test_the_environment_says_what_is_accepted_by_default_and_which_script_it_is(shop):
-    content = shop.scripted(
+def test_the_environment_says_what_is_accepted_by_default_and_which_script_it_is(hosting):
+    content = hosting.scripted(
         "from neighbour import WORD\n" + TELLS_ALL.replace("\n    ", "\n").replace('"model"', "WORD"),
         name="serve.py",
         neighbour="WORD = 'from-next-door'",
     )
     environment = {"SAGEMAKER_PROGRAM": "serve.py", "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/plain"}
-    shop.serve("blue", content, Environment=environment)
+    hosting.serve("blue", content, Environment=environment)
 
-    assert shop.ask("1") == "input str 1 text/csv predict from-next-door output text/plain"
+    assert hosting.ask("1") == "input str 1 text/csv predict from-next-door output text/plain"
 
 
-def test_a_transform_fn_does_all_of_it(shop):
+def test_a_transform_fn_does_all_of_it(hosting):
     source = """
         def model_fn(model_dir):
             return "model"
@@ -123,10 +125,10 @@ def test_a_transform_fn_does_all_of_it(shop):
                 raise RuntimeError("transform says no")
             return f"{model} {body} {content_type} {accept}"
     """
-    shop.serve("blue", shop.scripted(source))
+    hosting.serve("blue", hosting.scripted(source))
 
-    assert shop.ask("1,2") == "model 1,2 text/csv application/json"
-    assert error_of(shop, "bad") == (500, "RuntimeError: transform says no")
+    assert hosting.ask("1,2") == "model 1,2 text/csv application/json"
+    assert error_of(hosting, "bad") == (500, "RuntimeError: transform says no")
 
 
 @pytest.mark.parametrize(
@@ -144,24 +146,24 @@ def test_a_transform_fn_does_all_of_it(shop):
     ],
     ids=["model_fn raises", "import fails", "no model_fn", "two ways", "no such program"],
 )
-def test_a_script_that_cannot_serve_says_why(shop, source, environment, why):
+def test_a_script_that_cannot_serve_says_why(hosting, source, environment, why):
     with pytest.raises(LoadFailed, match=why):
-        Container(shop.scripted(source), environment=environment)
+        Container(hosting.scripted(source), environment=environment)
 
 
-def test_a_model_fn_that_fails_never_passes_its_ping_and_the_update_is_undone(shop):
-    shop.serve("blue", shop.scripted(TELLS_ALL))
-    shop.config("green", shop.scripted("def model_fn(model_dir): raise OSError('weights are missing')"))
+def test_a_model_fn_that_fails_never_passes_its_ping_and_the_update_is_undone(hosting):
+    hosting.serve("blue", hosting.scripted(TELLS_ALL))
+    hosting.config("green", hosting.scripted("def model_fn(model_dir): raise OSError('weights are missing')"))
 
-    shop.canary("green")
-    shop.advance(minutes=10)
+    hosting.canary("green")
+    hosting.advance(minutes=10)
 
-    look = shop.sagemaker.describe_endpoint(EndpointName="churn")
+    look = hosting.sagemaker.describe_endpoint(EndpointName="churn")
     assert (look["EndpointStatus"], look["EndpointConfigName"]) == ("InService", "blue")
     assert "did not pass the ping health check" in look["FailureReason"]
 
 
-def test_a_pickle_finds_the_classes_its_script_defines(shop):
+def test_a_pickle_finds_the_classes_its_script_defines(hosting):
     source = """
         import pickle
 
@@ -172,26 +174,26 @@ def test_a_pickle_finds_the_classes_its_script_defines(shop):
         def model_fn(model_dir):
             return pickle.loads(b"cinference\\nDoubler\\n(tR.")
     """
-    shop.serve("blue", shop.scripted(source))
+    hosting.serve("blue", hosting.scripted(source))
 
-    assert json.loads(shop.ask("[[3, 0]]", content_type="application/json")) == [6]
+    assert json.loads(hosting.ask("[[3, 0]]", content_type="application/json")) == [6]
 
 
-def test_an_answer_that_is_no_text_is_an_error(shop):
+def test_an_answer_that_is_no_text_is_an_error(hosting):
     source = LOADS + "\n    def output_fn(prediction, accept):\n        return prediction\n"
-    shop.serve("blue", shop.scripted(source, model=shop.doubling()))
+    hosting.serve("blue", hosting.scripted(source, model=hosting.doubling()))
 
-    assert error_of(shop, "3,0\n4,1") == (500, "TypeError: the answer must be str or bytes (got ndarray)")
+    assert error_of(hosting, "3,0\n4,1") == (500, "TypeError: the answer must be str or bytes (got ndarray)")
 
 
-def test_replayed_rows_are_answered_by_the_script_too(shop):
-    shop.serve("blue", shop.scripted(EXAMPLE.read_text(), model=shop.doubling()))
+def test_replayed_rows_are_answered_by_the_script_too(hosting):
+    hosting.serve("blue", hosting.scripted(EXAMPLE.read_text(), model=hosting.doubling()))
 
-    shop.control.replay("churn", ["1,0", "2,1", "3,", "4,5"], per_minute=240)
-    shop.advance(minutes=1)
+    hosting.control.replay("churn", ["1,0", "2,1", "3,", "4,5"], per_minute=240)
+    hosting.advance(minutes=1)
 
-    assert shop.total("Invocations") == 240
-    assert shop.total("Invocation5XXErrors") == shop.total("InvocationModelErrors") == 60
+    assert hosting.total("Invocations") == 240
+    assert hosting.total("Invocation5XXErrors") == hosting.total("InvocationModelErrors") == 60
 
 
 class Counted:

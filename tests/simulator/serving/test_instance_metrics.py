@@ -10,19 +10,19 @@ NAMES = ("CPUUtilization", "MemoryUtilization", "DiskUtilization")
 
 
 @pytest.fixture
-def reported(shop):
+def reported(hosting):
     """``reported("CPUUtilization")`` is what CloudWatch has of it, minute by minute."""
 
     def report(name, statistic="Average", **dimensions):
-        return shop.by_minute(name, statistic, namespace="/aws/sagemaker/Endpoints", **dimensions)
+        return hosting.by_minute(name, statistic, namespace="/aws/sagemaker/Endpoints", **dimensions)
 
     return report
 
 
-def test_every_instance_reports_once_a_minute_without_any_traffic(shop, reported):
-    shop.serve("blue")
+def test_every_instance_reports_once_a_minute_without_any_traffic(hosting, reported):
+    hosting.serve("blue")
     begun = {name: len(reported(name)) for name in NAMES}
-    shop.advance(minutes=10)
+    hosting.advance(minutes=10)
 
     for name in NAMES:
         assert len(reported(name)) == begun[name] + 10
@@ -30,10 +30,10 @@ def test_every_instance_reports_once_a_minute_without_any_traffic(shop, reported
         assert len(set(reported(name))) == 1
 
 
-def test_they_are_percent_of_the_variant_and_have_no_other_dimension(shop):
-    shop.serve("blue")
+def test_they_are_percent_of_the_variant_and_have_no_other_dimension(hosting):
+    hosting.serve("blue")
 
-    listed = shop.cloudwatch.list_metrics(Namespace="/aws/sagemaker/Endpoints")["Metrics"]
+    listed = hosting.cloudwatch.list_metrics(Namespace="/aws/sagemaker/Endpoints")["Metrics"]
 
     assert sorted(metric["MetricName"] for metric in listed) == sorted(NAMES)
     for metric in listed:
@@ -41,72 +41,72 @@ def test_they_are_percent_of_the_variant_and_have_no_other_dimension(shop):
             "EndpointName": "churn",
             "VariantName": "AllTraffic",
         }
-    now = shop.control.now().timestamp()
-    points = shop.cloudwatch.get_metric_statistics(
+    now = hosting.control.now().timestamp()
+    points = hosting.cloudwatch.get_metric_statistics(
         **listed[0], StartTime=now - 600, EndTime=now, Period=60, Statistics=["Average"]
     )["Datapoints"]
     assert {point["Unit"] for point in points} == {"Percent"}
 
 
-def test_a_profile_says_how_busy_its_model_is_and_since_when(shop, reported):
-    shop.serve("blue")
-    shop.control.profile("blue", cpu_percent=180, memory_percent=70, disk_percent=5, from_minute=3)
+def test_a_profile_says_how_busy_its_model_is_and_since_when(hosting, reported):
+    hosting.serve("blue")
+    hosting.control.profile("blue", cpu_percent=180, memory_percent=70, disk_percent=5, from_minute=3)
     usual = reported("CPUUtilization")[-1]
-    shop.advance(minutes=5)
+    hosting.advance(minutes=5)
     assert reported("CPUUtilization")[-1] == usual
-    shop.control.replay("churn", ["1,2"], per_minute=12)
+    hosting.control.replay("churn", ["1,2"], per_minute=12)
 
-    shop.advance(minutes=6)
+    hosting.advance(minutes=6)
 
     assert [reported(name)[-1] for name in NAMES] == [180, 70, 5]
 
 
-def test_a_shadow_reports_under_its_own_name(shop, reported, variants):
-    shop.config("blue")
-    shop.config("candidate")
-    shop.sagemaker.create_endpoint_config(EndpointConfigName="both", **variants)
-    shop.control.profile("candidate", cpu_percent=90)
-    shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
+def test_a_shadow_reports_under_its_own_name(hosting, reported, variants):
+    hosting.config("blue")
+    hosting.config("candidate")
+    hosting.sagemaker.create_endpoint_config(EndpointConfigName="both", **variants)
+    hosting.control.profile("candidate", cpu_percent=90)
+    hosting.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="both")
 
-    shop.advance(minutes=6)
+    hosting.advance(minutes=6)
 
     assert set(reported("CPUUtilization", VariantName="Candidate")) == {90}
     assert set(reported("CPUUtilization", "SampleCount", VariantName="Candidate")) == {2}
     assert 90 not in reported("CPUUtilization")
 
 
-def test_both_fleets_of_an_update_report_under_the_one_name_and_apart_by_a_knob(shop, reported):
-    shop.control.set_knobs(instance_metrics_by_config=True)
-    shop.serve("blue")
-    shop.config("green")
-    shop.control.profile("blue", cpu_percent=10)
-    shop.control.profile("green", cpu_percent=50)
+def test_both_fleets_of_an_update_report_under_the_one_name_and_apart_by_a_knob(hosting, reported):
+    hosting.control.set_knobs(instance_metrics_by_config=True)
+    hosting.serve("blue")
+    hosting.config("green")
+    hosting.control.profile("blue", cpu_percent=10)
+    hosting.control.profile("green", cpu_percent=50)
 
-    shop.canary("green", percent=25)
-    shop.advance(minutes=2)
+    hosting.canary("green", percent=25)
+    hosting.advance(minutes=2)
 
     assert reported("CPUUtilization")[-1] == pytest.approx((4 * 10 + 50) / 5)
     assert reported("CPUUtilization", EndpointConfigName="green")[-1] == 50
     assert reported("CPUUtilization", EndpointConfigName="blue")[-1] == 10
 
 
-def test_what_does_not_serve_reports_nothing(shop, reported):
-    shop.config("blue")
-    shop.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
-    shop.advance(minutes=2)
+def test_what_does_not_serve_reports_nothing(hosting, reported):
+    hosting.config("blue")
+    hosting.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
+    hosting.advance(minutes=2)
     assert reported("CPUUtilization") == []
-    shop.advance(minutes=6)
-    shop.sagemaker.delete_endpoint(EndpointName="churn")
+    hosting.advance(minutes=6)
+    hosting.sagemaker.delete_endpoint(EndpointName="churn")
     before = reported("CPUUtilization")
 
-    shop.advance(minutes=10)
+    hosting.advance(minutes=10)
 
     assert reported("CPUUtilization") == before != []
 
 
-def test_an_alarm_can_watch_them(shop):
-    shop.serve("blue")
-    shop.cloudwatch.put_metric_alarm(
+def test_an_alarm_can_watch_them(hosting):
+    hosting.serve("blue")
+    hosting.cloudwatch.put_metric_alarm(
         AlarmName="busy",
         Namespace="/aws/sagemaker/Endpoints",
         MetricName="CPUUtilization",
@@ -120,13 +120,13 @@ def test_an_alarm_can_watch_them(shop):
         Threshold=80,
         ComparisonOperator="GreaterThanThreshold",
     )
-    shop.advance(minutes=3)
-    assert shop.control.alarm_state("busy") == "OK"
-    shop.control.profile("blue", cpu_percent=95)
+    hosting.advance(minutes=3)
+    assert hosting.control.alarm_state("busy") == "OK"
+    hosting.control.profile("blue", cpu_percent=95)
 
-    shop.advance(minutes=4)
+    hosting.advance(minutes=4)
 
-    assert shop.control.alarm_state("busy") == "ALARM"
+    assert hosting.control.alarm_state("busy") == "ALARM"
 
 
 @pytest.mark.parametrize(

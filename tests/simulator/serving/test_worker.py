@@ -1,4 +1,4 @@
-"""What a model's process makes of a batch, without the process."""
+"""How the process of a model answers a batch, tested without the process."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_rows_of_different_width_do_not_disturb_each_other():
     ("body", "content_type", "status", "text"),
     [
         ("one,two", "text/csv", 400, "could not convert string to float: 'one'"),
-        ("", "text/csv", 400, "the body holds no row"),
+        ("", "text/csv", 400, "the body has no rows"),
         ("[1, 2]", "application/json", 400, "cannot read the body as application/json"),
         ('{"rows": [[1]]}', "application/json", 400, "'instances'"),
         ('{"instances": [[', "application/json", 400, "JSONDecodeError"),

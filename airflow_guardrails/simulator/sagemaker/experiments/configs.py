@@ -1,4 +1,4 @@
-"""The fleets that an inference experiment brings up: production with the shadow, and what is left of both."""
+"""The endpoint configurations and fleets that an inference experiment makes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from typing import Any
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment, Outcome
-from airflow_guardrails.simulator.sagemaker.experiments.requests import ModelVariants, as_spec, shadow_spec
-from airflow_guardrails.simulator.sagemaker.fleets import Fleet, launch
+from airflow_guardrails.simulator.sagemaker.experiments.requests import (
+    ModelVariants,
+    shadow_variant_spec,
+    to_variant_spec,
+)
+from airflow_guardrails.simulator.sagemaker.fleets import Fleet, new_fleet
 from airflow_guardrails.simulator.sagemaker.resources import Model
 
 
-def own_name(experiment: Experiment, knobs: Knobs) -> str:
-    """What a configuration made for *experiment* is called; how SageMaker calls it is not known."""
-    told = knobs.experiment_config_name or "{experiment}"
-    return told.replace("{endpoint}", experiment.endpoint_name).replace("{experiment}", experiment.name)
+def new_config_name(experiment: Experiment, knobs: Knobs) -> str:
+    """Return the name for a configuration made for *experiment*. How SageMaker names it is not known."""
+    template = knobs.experiment_config_name or "{experiment}"
+    return template.replace("{endpoint}", experiment.endpoint_name).replace("{experiment}", experiment.name)
 
 
-def with_shadow(
+def fleet_with_shadow(
     experiment: Experiment,
     variants: ModelVariants,
     blue: Fleet,
@@ -30,24 +34,30 @@ def with_shadow(
     name: str,
     now: datetime,
 ) -> Fleet:
-    spec = shadow_spec(variants, experiment.request, blue.variants[0].weight)
+    """
+    Return a fleet that is *blue* plus the shadow of the experiment.
+
+    :param name: name of its endpoint configuration.
+    """
+    spec = shadow_variant_spec(variants, experiment.request, blue.variants[0].weight)
     config = {**blue.config, "EndpointConfigName": name, "ShadowProductionVariants": [spec]}
     if "KmsKey" in experiment.request:
         config["KmsKeyId"] = experiment.request["KmsKey"]
     models = {**_models(blue), spec["ModelName"]: model_of(spec["ModelName"])}
-    green = launch(config, models, now=now, retained=_production(blue))
-    sample(green, experiment)
+    green = new_fleet(config, models, now=now, retained=_production(blue))
+    apply_sampling(green, experiment)
     return green
 
 
-def sample(fleet: Fleet, experiment: Experiment) -> None:
-    """Let the shadow get as much as the experiment says."""
+def apply_sampling(fleet: Fleet, experiment: Experiment) -> None:
+    """Set the share of requests that the shadow of *fleet* gets."""
     if fleet.shadow:
         fleet.shadow.sampling = experiment.sampling
+        # DescribeEndpoint shows weights, so the weight follows the sampling.
         fleet.shadow.weight = fleet.shadow.desired_weight = fleet.variants[0].weight * experiment.sampling
 
 
-def without_experiment(
+def fleet_after(
     experiment: Experiment,
     outcome: Outcome,
     blue: Fleet,
@@ -56,7 +66,13 @@ def without_experiment(
     knobs: Knobs,
     now: datetime,
 ) -> Fleet:
-    """What *outcome* leaves of *blue*, which serves with the shadow."""
+    """
+    Return the fleet that serves after *outcome*.
+
+    Its configuration is the original one, or a new one if anything differs.
+
+    :param blue: the fleet that serves now, with the shadow.
+    """
     assert experiment.original
     production = [*experiment.original["ProductionVariants"]]
     retained, models = _production(blue), _models(blue)
@@ -64,25 +80,26 @@ def without_experiment(
     if outcome.shadow == "Promote":
         assert blue.shadow
         kept = experiment.shadow_name
-        production, retained = [as_spec(experiment.model_variants[kept])], {kept: blue.shadow}
+        production, retained = [to_variant_spec(experiment.model_variants[kept])], {kept: blue.shadow}
     if kept in outcome.desired:
-        production, retained = [as_spec(outcome.desired[kept])], {}
+        production, retained = [to_variant_spec(outcome.desired[kept])], {}
     config = {**experiment.original, "ProductionVariants": production}
     if outcome.shadow == "Retain":
         (spec,) = blue.config["ShadowProductionVariants"]
         desired = outcome.desired.get(experiment.shadow_name)
-        config["ShadowProductionVariants"] = [{**spec, **(as_spec(desired) if desired else {})}]
+        config["ShadowProductionVariants"] = [{**spec, **(to_variant_spec(desired) if desired else {})}]
     models |= {v["ModelName"]: catalogue.model(v["ModelName"]) for v in outcome.desired.values()}
+    # Developer guide: "the endpoint reverts to the state it was in prior to starting the test".
     if config != experiment.original or knobs.experiment_end_config == "new":
-        config["EndpointConfigName"] = catalogue.free_config_name(own_name(experiment, knobs))
-        catalogue.keep_config(config)
-    # A promoted shadow has the weight of a production variant.
+        config["EndpointConfigName"] = catalogue.unused_config_name(new_config_name(experiment, knobs))
+        catalogue.add_config(config)
+    # The weight of a shadow stands for its sampling, so a promoted shadow must not keep it.
     excluded = ["DesiredWeight"] if outcome.shadow == "Promote" else []
-    return launch(config, models, now=now, retained=retained, excluded=excluded)
+    return new_fleet(config, models, now=now, retained=retained, excluded=excluded)
 
 
-def ending_as(stopping: Outcome, written: Outcome) -> Outcome:
-    """What is under way, to another status for another reason."""
+def with_scripted_end(stopping: Outcome, written: Outcome) -> Outcome:
+    """Return *stopping* with the status and the reason of a scripted end."""
     return replace(stopping, status=written.status, reason=written.reason)
 
 

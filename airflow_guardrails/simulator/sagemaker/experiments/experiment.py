@@ -1,4 +1,4 @@
-"""An inference experiment: where it stands, how it is to end, and how the API shows it."""
+"""The state of an inference experiment, and the responses that show it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.simulator.engine.clock import Timer
-from airflow_guardrails.simulator.sagemaker.describing import present
+from airflow_guardrails.simulator.sagemaker.describing import without_none
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint, History
 from airflow_guardrails.simulator.sagemaker.experiments.schedule import Schedule
 
+# API reference: there is no status Failed; a failure ends in Cancelled.
 TERMINAL = frozenset({"Completed", "Cancelled"})
 CHANGEABLE = frozenset({"Created", "Running"})
-_IN_TRANSIT = {"Remove": "Deleting", "Promote": "Updating", "Retain": "InService"}
-_AFTERWARDS = {"Remove": "Deleted", "Promote": "InService", "Retain": "InService"}
-_PASSED_ON = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "KmsKey")
+# The status of a variant while its action is carried out, and afterwards.
+_STATUS_WHILE_STOPPING = {"Remove": "Deleting", "Promote": "Updating", "Retain": "InService"}
+_STATUS_AFTER_STOP = {"Remove": "Deleted", "Promote": "InService", "Retain": "InService"}
+_COPIED_FIELDS = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "KmsKey")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """
-    How an experiment ends: what becomes of either variant, and in which *status*.
+    How an experiment ends.
 
-    *desired* are the model variants as somebody wants them changed, by name.
+    :param production: Retain or Remove.
+    :param shadow: Retain, Remove or Promote.
+    :param desired: DesiredModelVariants by name.
     """
 
     status: str
@@ -35,16 +39,20 @@ class Outcome:
 
     @property
     def changes_nothing(self) -> bool:
+        """Whether the endpoint stays as it is."""
         return self.production == self.shadow == "Retain" and not self.desired
 
 
 @dataclass(slots=True, kw_only=True)
 class Experiment:
     """
-    *request* is that which created it, with every update since; *model_variants* are both, by name.
+    An inference experiment.
 
-    *config_name* is the endpoint configuration made for it, *original* the one it replaced; both from the
-    moment it touches the endpoint. *then* is to happen once the endpoint is at rest.
+    :param request: the request that created it, with all updates.
+    :param model_variants: production and shadow by name, as DescribeInferenceExperiment shows them.
+    :param config_name: the endpoint configuration made for it; None until it changes the endpoint.
+    :param original: the endpoint configuration that it replaced.
+    :param next_step: runs when the endpoint is no longer busy.
     """
 
     name: str
@@ -59,7 +67,7 @@ class Experiment:
     config_name: str | None = None
     original: Mapping[str, Any] | None = None
     outcome: Outcome | None = None
-    then: Callable[[Experiment], None] | None = None
+    next_step: Callable[[Experiment], None] | None = None
     timer: Timer = field(default_factory=lambda: Timer(lambda: None))
     history: History = field(init=False, default_factory=History)
     modified_at: datetime = field(init=False)
@@ -71,33 +79,41 @@ class Experiment:
 
     @property
     def endpoint_name(self) -> str:
+        """Name of its endpoint."""
         name: str = self.request["EndpointName"]
         return name
 
     @property
     def source_name(self) -> str:
+        """Name of the production variant."""
         name: str = self.request["ShadowModeConfig"]["SourceModelVariantName"]
         return name
 
     @property
     def shadow_name(self) -> str:
+        """Name of the shadow variant."""
         name: str = _shadow(self.request)["ShadowModelVariantName"]
         return name
 
     @property
     def sampling(self) -> float:
-        """The part of the requests that are copied, 0 to 1."""
+        """The share of requests that are copied to the shadow, 0 to 1."""
         return float(_shadow(self.request)["SamplingPercentage"]) / 100
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
+        """Whether it is Completed or Cancelled."""
         return self.status in TERMINAL
 
     @property
     def touches_endpoint(self) -> bool:
-        return self.config_name is not None and not self.over
+        """
+        Whether the endpoint has, or had, the experiment's configuration, and the experiment has not ended.
+        """
+        return self.config_name is not None and not self.ended
 
     def enter(self, status: str, *, now: datetime) -> None:
+        """Enter a status and set the status of each variant."""
         self.timer.cancel()
         self.status, self.modified_at = status, now
         if status == "Running":
@@ -105,20 +121,20 @@ class Experiment:
         elif status == "Updating" and self.config_name:
             self.shadow_status = "Updating"
         elif status == "Stopping" and self.outcome:
-            self.production_status = _IN_TRANSIT[self.outcome.production]
-            self.shadow_status = _IN_TRANSIT[self.outcome.shadow]
+            self.production_status = _STATUS_WHILE_STOPPING[self.outcome.production]
+            self.shadow_status = _STATUS_WHILE_STOPPING[self.outcome.shadow]
 
     def end(self, outcome: Outcome, *, now: datetime) -> None:
-        """Be over, with *outcome* carried out."""
+        """Enter the final status."""
         self.enter(outcome.status, now=now)
-        self.reason, self.then, self.completed_at = outcome.reason, None, now
-        self.schedule = self.schedule.ended(now)
-        self.production_status = _AFTERWARDS[outcome.production]
-        self.shadow_status = _AFTERWARDS[outcome.shadow]
+        self.reason, self.next_step, self.completed_at = outcome.reason, None, now
+        self.schedule = self.schedule.ending_by(now)
+        self.production_status = _STATUS_AFTER_STOP[outcome.production]
+        self.shadow_status = _STATUS_AFTER_STOP[outcome.shadow]
 
 
 def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
-    """DescribeInferenceExperiment's answer; *endpoint* as it is now, None when it is gone."""
+    """Return the response of DescribeInferenceExperiment; *endpoint* is None if it was deleted."""
     return {
         **summarize(experiment),
         "Arn": experiment.arn,
@@ -127,16 +143,16 @@ def describe(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any
             {**variant, "Status": _status_of(name, experiment)}
             for name, variant in experiment.model_variants.items()
         ],
-        **{key: experiment.request[key] for key in _PASSED_ON if key in experiment.request},
+        **{key: experiment.request[key] for key in _COPIED_FIELDS if key in experiment.request},
     }
 
 
 def summarize(experiment: Experiment) -> dict[str, Any]:
-    """ListInferenceExperiments' row."""
-    return present(
+    """Return the row of ListInferenceExperiments."""
+    return without_none(
         Name=experiment.name,
         Type=experiment.request["Type"],
-        Schedule=experiment.schedule.described(),
+        Schedule=experiment.schedule.to_response(),
         Status=experiment.status,
         StatusReason=experiment.reason,
         Description=experiment.request.get("Description"),
@@ -164,7 +180,7 @@ SUMMARY_FIELDS = (
 def _metadata(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
     if endpoint is None:
         return {"EndpointName": experiment.endpoint_name}
-    return present(
+    return without_none(
         EndpointName=endpoint.name,
         EndpointConfigName=endpoint.config_name,
         EndpointStatus=endpoint.shown_status,

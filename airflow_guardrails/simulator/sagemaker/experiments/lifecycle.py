@@ -1,4 +1,4 @@
-"""What happens to inference experiments over time, and to the endpoints that they have."""
+"""How inference experiments proceed, and how they change their endpoints."""
 
 from __future__ import annotations
 
@@ -23,117 +23,133 @@ from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experi
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 from airflow_guardrails.simulator.sagemaker.shadows import check_features
 
-Then = Callable[[Experiment], None]
+_NextStep = Callable[[Experiment], None]
 
 
-class OpenCaptures(Protocol):
+class PendingCaptures(Protocol):
     """Captured records that are not stored yet, see ``simulator.capture``."""
 
     def finish(self, endpoint_name: str, *, experiment: str | None = None) -> None:
-        """Do with what is open, of *experiment* or of all the endpoint, what ``capture_at_end`` says."""
+        """
+        Treat the pending records of an endpoint, or of one *experiment* on it, as ``capture_at_end`` says.
+        """
 
 
-class Hosting(Protocol):
-    """The endpoints that experiments run on."""
+class Endpoints(Protocol):
+    """The endpoints that experiments change."""
 
-    def endpoint(self, name: str) -> Endpoint | None: ...
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint with exactly this name, or None."""
 
-    def check_room(self, fleet: Fleet, wanted: int, endpoint: Endpoint) -> None:
-        """Raise ResourceLimitExceeded when *endpoint* may not have *wanted* instances more."""
+    def check_quota(self, fleet: Fleet, requested: int, endpoint: Endpoint) -> None:
+        """Raise ResourceLimitExceeded if *endpoint* cannot have *requested* more instances."""
 
-    def swap(self, endpoint: Endpoint, green: Fleet) -> None:
-        """Update *endpoint* to *green*, all at once; it is at rest when this is called."""
+    def replace_fleet(self, endpoint: Endpoint, green: Fleet) -> None:
+        """Update *endpoint* to *green* all at once. The endpoint must not be busy."""
 
 
 class ExperimentLifecycle:
     """
-    Creating, Created, Starting, Running, Stopping, Completed; Updating between; Cancelled when it fails.
+    Moves experiments through Creating, Created, Starting, Running, Stopping and Completed.
 
-    An experiment brings its shadow up and takes it down by updates of its endpoint, to configurations of its
-    own making and back. An endpoint has one experiment at a time that is not over.
+    Updating may come in between; a failure ends in Cancelled. An experiment adds and removes its shadow by
+    updates of its endpoint. An endpoint has at most one experiment that has not ended.
     """
 
     def __init__(
         self,
         *,
-        hosting: Hosting,
+        endpoints: Endpoints,
         catalogue: Catalogue,
-        captured: OpenCaptures,
+        pending_captures: PendingCaptures,
         clock: Clock,
         knobs: Knobs,
         account_id: str,
     ) -> None:
-        self._hosting = hosting
+        self._endpoints = endpoints
         self._catalogue = catalogue
-        self._captured = captured
+        self._pending_captures = pending_captures
         self._clock = clock
         self._knobs = knobs
         self._account_id = account_id
         self._by_endpoint: dict[str, Experiment] = {}
 
-    def check_free(self, name: str, endpoint_name: str) -> None:
-        """Raise ExperimentInUse where another experiment has the endpoint."""
+    def check_endpoint_free(self, name: str, endpoint_name: str) -> None:
+        """Raise ExperimentInUse if another experiment has the endpoint."""
         if endpoint_name in self._by_endpoint:
             raise ExperimentInUse(self._knobs, name=name, endpoint=endpoint_name)
 
     def begin(self, experiment: Experiment) -> None:
+        """Start the life of a new experiment, in status Creating."""
         self._by_endpoint[experiment.endpoint_name] = experiment
-        self._note(experiment)
-        self.later(experiment, self.ready)
+        self._record(experiment)
+        self.schedule_next(experiment, self.enter_created)
 
-    def on(self, endpoint: Endpoint) -> Experiment | None:
-        """The experiment that has changed *endpoint* and is not over."""
+    def experiment_on(self, endpoint: Endpoint) -> Experiment | None:
+        """Return the experiment that has changed *endpoint* and has not ended, or None."""
         experiment = self._by_endpoint.get(endpoint.name)
         return experiment if experiment and experiment.touches_endpoint else None
 
     def enter(self, experiment: Experiment, status: str) -> None:
+        """Enter a status and record the new description."""
         experiment.enter(status, now=self._clock.now())
-        self._note(experiment)
+        self._record(experiment)
 
-    def check_change(self, endpoint: Endpoint) -> None:
-        """Raise EndpointInExperiment where an experiment does not let its endpoint be changed."""
-        experiment = self.on(endpoint)
+    def check_change_allowed(self, endpoint: Endpoint) -> None:
+        """Raise EndpointInExperiment if an experiment forbids changes of its endpoint."""
+        experiment = self.experiment_on(endpoint)
         if experiment and self._knobs.change_during_experiment == "reject":
             raise EndpointInExperiment(self._knobs, arn=endpoint.arn, experiment=experiment.name)
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
-        """Go on with what waits for the endpoint to be at rest."""
+        """Continue an experiment that waits for its endpoint. Called after each change of an endpoint."""
         experiment = self._by_endpoint.get(endpoint.name)
         if experiment is None:
             return
-        self._note(experiment)
-        if self._hosting.endpoint(endpoint.name) is not endpoint:
+        self._record(experiment)
+        # A deleted endpoint may have a successor with the same name.
+        if self._endpoints.endpoint(endpoint.name) is not endpoint:
             if experiment.touches_endpoint:
                 self._fail(experiment, EndpointNotFound(endpoint.arn).message)
-        elif experiment.then and not endpoint.busy:
-            then, experiment.then = experiment.then, None
-            then(experiment)
+        elif experiment.next_step and not endpoint.busy:
+            # Clear it first: the step may set the next one.
+            next_step, experiment.next_step = experiment.next_step, None
+            next_step(experiment)
 
     def model_variants(self, request: Request) -> requests.ModelVariants:
-        """Both variants of an experiment that its endpoint, as it is now, can have; or why it cannot."""
+        """
+        Return both variants of a requested experiment.
+
+        :raises ServiceException: the error of AWS if the endpoint cannot have this experiment.
+        """
         variants = requests.model_variants(request, self._knobs)
         for variant in variants.values():
             self._catalogue.model(variant["ModelName"])
-        if not self._hosting.endpoint(request["EndpointName"]) and (
+        if not self._endpoints.endpoint(request["EndpointName"]) and (
             self._knobs.experiment_missing_endpoint == "cancelled"
         ):
             return variants
         endpoint, fleet = self._serving(request["EndpointName"])
         variants = requests.with_production(variants, request, fleet, self._knobs)
-        spec = requests.shadow_spec(variants, request, fleet.variants[0].weight)
+        spec = requests.shadow_variant_spec(variants, request, fleet.variants[0].weight)
         config = {**fleet.config, "ShadowProductionVariants": [spec]}
         check_features(config, self._catalogue.model, knobs=self._knobs, own_account=self._account_id)
-        self._hosting.check_room(fleet, spec["InitialInstanceCount"], endpoint)
+        self._endpoints.check_quota(fleet, spec["InitialInstanceCount"], endpoint)
         return variants
 
-    def write_down(self, experiment: Experiment, after_seconds: float, outcome: Outcome) -> None:
+    def script_end(self, experiment: Experiment, after_seconds: float, outcome: Outcome) -> None:
+        """End the experiment *after_seconds* after its creation, with *outcome*."""
         passed = (self._clock.now() - experiment.created_at).total_seconds()
-        self._clock.after(max(after_seconds - passed, 0), lambda: self._cut(experiment, outcome))
+        self._clock.after(max(after_seconds - passed, 0), lambda: self._apply_script(experiment, outcome))
 
-    def later(self, experiment: Experiment, then: Then) -> None:
-        experiment.timer = self._clock.after(self._knobs.experiment_step_seconds, lambda: then(experiment))
+    def schedule_next(self, experiment: Experiment, next_step: _NextStep) -> None:
+        """Run *next_step* after ``experiment_step_seconds``."""
+        experiment.timer = self._clock.after(
+            self._knobs.experiment_step_seconds, lambda: next_step(experiment)
+        )
 
-    def ready(self, experiment: Experiment) -> None:
+    def enter_created(self, experiment: Experiment) -> None:
+        """Enter Created, and start now or at the StartTime."""
         self.enter(experiment, "Created")
         if experiment.schedule.start <= self._clock.now():
             self.start(experiment)
@@ -141,44 +157,48 @@ class ExperimentLifecycle:
             experiment.timer = self._clock.at(experiment.schedule.start, lambda: self.start(experiment))
 
     def start(self, experiment: Experiment) -> None:
+        """Enter Starting, and add the shadow when the endpoint is not busy."""
         self.enter(experiment, "Starting")
-        self._when_at_rest(experiment, self._bring_up)
+        self._when_idle(experiment, self._add_shadow)
 
-    def sample(self, experiment: Experiment) -> None:
-        endpoint = self._hosting.endpoint(experiment.endpoint_name)
+    def apply_sampling(self, experiment: Experiment) -> None:
+        """Apply a changed SamplingPercentage, and run again."""
+        endpoint = self._endpoints.endpoint(experiment.endpoint_name)
         if endpoint and endpoint.blue and endpoint.config_name == experiment.config_name:
-            configs.sample(endpoint.blue, experiment)
+            configs.apply_sampling(endpoint.blue, experiment)
         self._run(experiment)
 
-    def conclude(self, experiment: Experiment, outcome: Outcome) -> None:
+    def stop(self, experiment: Experiment, outcome: Outcome) -> None:
+        """Enter Stopping, and change the endpoint as *outcome* says."""
         experiment.outcome = outcome
         self.enter(experiment, "Stopping")
         if experiment.touches_endpoint and not outcome.changes_nothing:
-            self._when_at_rest(experiment, self._take_down)
+            self._when_idle(experiment, self._apply_outcome)
         else:
-            self.later(experiment, self._finish)
+            self.schedule_next(experiment, self._finish)
 
-    def _note(self, experiment: Experiment) -> None:
-        """Remember how it looks now, for reads that lag."""
-        look = describe(experiment, self._hosting.endpoint(experiment.endpoint_name))
-        experiment.history.record(self._clock.now(), look)
+    def _record(self, experiment: Experiment) -> None:
+        """Add the present description to the history, for reads that lag."""
+        description = describe(experiment, self._endpoints.endpoint(experiment.endpoint_name))
+        experiment.history.record(self._clock.now(), description)
 
-    def _bring_up(self, experiment: Experiment) -> None:
+    def _add_shadow(self, experiment: Experiment) -> None:
         try:
             endpoint, blue = self._serving(experiment.endpoint_name)
+            # Check again: the endpoint may have changed since the experiment was created.
             variants = self.model_variants(experiment.request)
-            name = self._catalogue.free_config_name(configs.own_name(experiment, self._knobs))
-            green = configs.with_shadow(
+            name = self._catalogue.unused_config_name(configs.new_config_name(experiment, self._knobs))
+            green = configs.fleet_with_shadow(
                 experiment, variants, blue, self._catalogue.model, name=name, now=self._clock.now()
             )
-            self._catalogue.keep_config(green.config)
+            self._catalogue.add_config(green.config)
             experiment.original, experiment.config_name = blue.config, name
-            self._swap(experiment, endpoint, green, self._came_up)
+            self._replace_fleet(experiment, endpoint, green, self._shadow_added)
         except ServiceException as error:
             self._fail(experiment, error.message)
 
-    def _came_up(self, experiment: Experiment) -> None:
-        endpoint = self._hosting.endpoint(experiment.endpoint_name)
+    def _shadow_added(self, experiment: Experiment) -> None:
+        endpoint = self._endpoints.endpoint(experiment.endpoint_name)
         if endpoint and endpoint.status == "InService" and endpoint.config_name == experiment.config_name:
             self._run(experiment)
         else:
@@ -187,40 +207,44 @@ class ExperimentLifecycle:
     def _run(self, experiment: Experiment) -> None:
         self.enter(experiment, "Running")
         done = Outcome(status="Completed")
-        experiment.timer = self._clock.at(experiment.schedule.end, lambda: self.conclude(experiment, done))
+        experiment.timer = self._clock.at(experiment.schedule.end, lambda: self.stop(experiment, done))
 
-    def _take_down(self, experiment: Experiment) -> None:
+    def _apply_outcome(self, experiment: Experiment) -> None:
         outcome = experiment.outcome
         assert outcome
         assert experiment.original
         try:
             endpoint, blue = self._serving(experiment.endpoint_name)
             if blue.config_name != experiment.config_name:
-                self._finish_elsewhere(experiment, blue.config_name)
+                self._finish_on_other_config(experiment, blue.config_name)
                 return
-            green = configs.without_experiment(
+            green = configs.fleet_after(
                 experiment, outcome, blue, self._catalogue, knobs=self._knobs, now=self._clock.now()
             )
-            self._swap(experiment, endpoint, green, lambda _: self._came_down(experiment, green.config_name))
+            self._replace_fleet(
+                experiment, endpoint, green, lambda _: self._outcome_applied(experiment, green.config_name)
+            )
         except EndpointNotFound as error:
             self._fail(experiment, error.message)
         except ServiceException as error:
+            # The update was refused, so the shadow is still deployed.
             self._fail(experiment, error.message, shadow="Retain")
 
-    def _came_down(self, experiment: Experiment, config_name: str) -> None:
-        endpoint = self._hosting.endpoint(experiment.endpoint_name)
+    def _outcome_applied(self, experiment: Experiment, config_name: str) -> None:
+        endpoint = self._endpoints.endpoint(experiment.endpoint_name)
         if endpoint and endpoint.status == "InService" and endpoint.config_name == config_name:
             self._finish(experiment)
         else:
             self._fail(experiment, endpoint.failure_reason if endpoint else None, shadow="Retain")
 
-    def _finish_elsewhere(self, experiment: Experiment, config_name: str) -> None:
-        # It never came up, or somebody has updated the endpoint since: nothing is left to take down.
+    def _finish_on_other_config(self, experiment: Experiment, config_name: str) -> None:
+        # The shadow was never added, or another update has removed it: there is nothing to remove.
         if experiment.original and config_name == experiment.original["EndpointConfigName"]:
             self._finish(experiment)
         else:
             self._fail(
-                experiment, f"The endpoint uses {config_name}, which is no configuration of the experiment."
+                experiment,
+                f"The endpoint uses {config_name}, which is not a configuration of the experiment.",
             )
 
     def _finish(self, experiment: Experiment) -> None:
@@ -228,50 +252,53 @@ class ExperimentLifecycle:
         self._end(experiment, experiment.outcome)
 
     def _fail(self, experiment: Experiment, reason: str | None, *, shadow: str = "Remove") -> None:
-        told = reason or "The update of the endpoint failed."
-        self._end(experiment, Outcome(status="Cancelled", shadow=shadow, reason=told))
+        text = reason or "The update of the endpoint failed."
+        self._end(experiment, Outcome(status="Cancelled", shadow=shadow, reason=text))
 
     def _end(self, experiment: Experiment, outcome: Outcome) -> None:
         experiment.end(outcome, now=self._clock.now())
-        self._note(experiment)
+        self._record(experiment)
         self.forget(experiment)
-        self._captured.finish(experiment.endpoint_name, experiment=experiment.name)
+        self._pending_captures.finish(experiment.endpoint_name, experiment=experiment.name)
 
     def forget(self, experiment: Experiment) -> None:
-        """Let nothing happen to it any more."""
+        """Cancel the timer of an experiment and free its endpoint."""
         experiment.timer.cancel()
         if self._by_endpoint.get(experiment.endpoint_name) is experiment:
             del self._by_endpoint[experiment.endpoint_name]
 
-    def _cut(self, experiment: Experiment, outcome: Outcome) -> None:
-        if experiment.over:
+    def _apply_script(self, experiment: Experiment, outcome: Outcome) -> None:
+        if experiment.ended:
             return
         if outcome.changes_nothing or not experiment.touches_endpoint:
             self._end(experiment, outcome)
+        # A stopping experiment continues, but ends with the scripted status and reason.
         elif experiment.status == "Stopping" and experiment.outcome:
-            experiment.outcome = configs.ending_as(experiment.outcome, outcome)
+            experiment.outcome = configs.with_scripted_end(experiment.outcome, outcome)
         else:
-            self.conclude(experiment, outcome)
+            self.stop(experiment, outcome)
 
-    def _swap(self, experiment: Experiment, endpoint: Endpoint, green: Fleet, then: Then) -> None:
-        # Before it begins: without a wait in it, an update is over when this returns.
-        experiment.then = then
-        self._hosting.swap(endpoint, green)
+    def _replace_fleet(
+        self, experiment: Experiment, endpoint: Endpoint, green: Fleet, next_step: _NextStep
+    ) -> None:
+        # Set it before the update starts: an update without any wait is finished when replace_fleet returns.
+        experiment.next_step = next_step
+        self._endpoints.replace_fleet(endpoint, green)
 
-    def _when_at_rest(self, experiment: Experiment, then: Then) -> None:
-        endpoint = self._hosting.endpoint(experiment.endpoint_name)
+    def _when_idle(self, experiment: Experiment, next_step: _NextStep) -> None:
+        endpoint = self._endpoints.endpoint(experiment.endpoint_name)
         if endpoint and endpoint.busy:
-            experiment.then = then
+            experiment.next_step = next_step
         else:
-            then(experiment)
+            next_step(experiment)
 
     def _serving(self, endpoint_name: str) -> tuple[Endpoint, Fleet]:
         arn = self._catalogue.arn("endpoint", endpoint_name)
-        endpoint = self._hosting.endpoint(endpoint_name)
+        endpoint = self._endpoints.endpoint(endpoint_name)
         if endpoint is None:
             raise EndpointNotFound(arn)
         if endpoint.status == "Failed":
-            raise EndpointFailed((self._knobs.failed_endpoint_message or "").replace("{arn}", arn))
+            raise EndpointFailed(self._knobs, arn=arn)
         if endpoint.blue is None:
             raise EndpointInProgress(arn)
         return endpoint, endpoint.blue

@@ -1,4 +1,8 @@
-"""What requests about inference experiments ask for, or why they are refused."""
+"""
+Checks of requests for inference experiments, and their translation into variants and outcomes.
+
+The texts of the refusals are not documented, see ``ExperimentInvalid``.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,20 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment, Outcome
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 
-Request = Mapping[str, Any]
+_Request = Mapping[str, Any]
 ModelVariants = dict[str, Mapping[str, Any]]
 
-# What may become of the production variant and the shadow: no published sentence says which pairs are legal.
-_LEGAL = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
+# Actions for production and shadow. AWS does not document which pairs are allowed.
+_ALLOWED_ACTIONS = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
 _FIXED_WHILE_RUNNING = ("ModelVariants", "DataStorageConfig")
 
 
-def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
-    """The request's model variants by name; raises ExperimentInvalid where its parts do not fit together."""
+def model_variants(request: _Request, knobs: Knobs) -> ModelVariants:
+    """
+    Return the model variants of a request by name.
+
+    :raises ExperimentInvalid: if the parts of the request contradict each other.
+    """
     source, shadow = _names(request)
     variants = {variant["VariantName"]: variant for variant in request["ModelVariants"]}
     if source == shadow:
@@ -35,6 +43,7 @@ def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
             f"(got {[variant['VariantName'] for variant in request['ModelVariants']]})",
         )
     (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
+    # The service model has only a maximum for it.
     if mode["SamplingPercentage"] < 1:
         raise ExperimentInvalid(
             knobs, f"SamplingPercentage must be from 1 to 100 (got {mode['SamplingPercentage']})"
@@ -45,11 +54,11 @@ def model_variants(request: Request, knobs: Knobs) -> ModelVariants:
     return variants
 
 
-def with_production(variants: ModelVariants, request: Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
+def with_production(variants: ModelVariants, request: _Request, fleet: Fleet, knobs: Knobs) -> ModelVariants:
     """
-    Both variants of an experiment: production as *fleet* deploys it, and the shadow.
+    Return both variants: production as *fleet* has deployed it, and the shadow of the request.
 
-    Raise ExperimentInvalid where an endpoint that *fleet* serves cannot have this experiment.
+    :raises ExperimentInvalid: if an endpoint with this fleet cannot have the experiment.
     """
     source, shadow = _names(request)
     if fleet.names != [source] or fleet.shadow:
@@ -71,18 +80,20 @@ def with_production(variants: ModelVariants, request: Request, fleet: Fleet, kno
     return {source: production, shadow: variants[shadow]}
 
 
-def shadow_spec(variants: ModelVariants, request: Request, production_weight: float) -> dict[str, Any]:
-    """The shadow as an endpoint configuration has it; its weight tells what is sampled."""
+def shadow_variant_spec(
+    variants: ModelVariants, request: _Request, production_weight: float
+) -> dict[str, Any]:
+    """Return the shadow as a variant of an endpoint configuration. Its weight follows SamplingPercentage."""
     _, shadow = _names(request)
     (mode,) = request["ShadowModeConfig"]["ShadowModelVariants"]
     return {
-        **as_spec(variants[shadow]),
+        **to_variant_spec(variants[shadow]),
         "InitialVariantWeight": production_weight * mode["SamplingPercentage"] / 100,
     }
 
 
-def as_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """A model variant as a variant of an endpoint configuration."""
+def to_variant_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model variant as a variant of an endpoint configuration."""
     infrastructure = _infrastructure(variant)
     return {
         "VariantName": variant["VariantName"],
@@ -92,8 +103,12 @@ def as_spec(variant: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def updated(experiment: Experiment, request: Request, knobs: Knobs) -> dict[str, Any]:
-    """The experiment's request with what an update says instead; model variants are replaced by name."""
+def merge_update(experiment: Experiment, request: _Request, knobs: Knobs) -> dict[str, Any]:
+    """
+    Return the request of an experiment with an update merged in. Model variants are replaced by name.
+
+    :raises ExperimentInvalid: if the update changes what cannot change while the experiment runs.
+    """
     merged = {**experiment.request, **{key: value for key, value in request.items() if key != "Name"}}
     if experiment.status == "Running":
         _check_while_running(experiment, request, merged, knobs)
@@ -104,8 +119,14 @@ def updated(experiment: Experiment, request: Request, knobs: Knobs) -> dict[str,
     return merged
 
 
-def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
-    """What StopInferenceExperiment asks for; a variant it does not name is kept, or gives way."""
+def stop_outcome(experiment: Experiment, request: _Request, knobs: Knobs) -> Outcome:
+    """
+    Return the outcome that StopInferenceExperiment requests.
+
+    Without an action, production is kept unless the shadow is promoted, and the shadow is removed.
+
+    :raises ExperimentInvalid: for actions that do not go together, and for unknown variants.
+    """
     source, shadow = experiment.source_name, experiment.shadow_name
     actions = request["ModelVariantActions"]
     _check_names(actions, experiment, "ModelVariantActions", knobs)
@@ -113,7 +134,9 @@ def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
     pair = (actions.get(source, "Remove" if promoted else "Retain"), actions.get(shadow, "Remove"))
     desired = {variant["VariantName"]: variant for variant in request.get("DesiredModelVariants", ())}
     _check_names(desired, experiment, "DesiredModelVariants", knobs)
-    if pair not in _LEGAL or (pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"):
+    if pair not in _ALLOWED_ACTIONS or (
+        pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"
+    ):
         raise ExperimentInvalid(knobs, f"{source} cannot be {pair[0]} where {shadow} is {pair[1]}")
     if promoted and shadow not in desired and knobs.promote_without_desired == "reject":
         raise ExperimentInvalid(knobs, f"DesiredModelVariants must hold {shadow}, which is promoted")
@@ -126,7 +149,7 @@ def outcome(experiment: Experiment, request: Request, knobs: Knobs) -> Outcome:
     )
 
 
-def _check_while_running(experiment: Experiment, request: Request, merged: Request, knobs: Knobs) -> None:
+def _check_while_running(experiment: Experiment, request: _Request, merged: _Request, knobs: Knobs) -> None:
     fixed = [
         key
         for key in _FIXED_WHILE_RUNNING
@@ -147,7 +170,7 @@ def _check_names(given: Mapping[str, Any], experiment: Experiment, field: str, k
         )
 
 
-def _names(request: Request) -> tuple[str, str]:
+def _names(request: _Request) -> tuple[str, str]:
     mode = request["ShadowModeConfig"]
     (shadow,) = mode["ShadowModelVariants"]
     return mode["SourceModelVariantName"], shadow["ShadowModelVariantName"]

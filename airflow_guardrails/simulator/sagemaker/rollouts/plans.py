@@ -1,4 +1,4 @@
-"""From a DeploymentConfig to the shifts of traffic it asks for, or to SageMaker's refusal."""
+"""Turn a DeploymentConfig into a plan of traffic shifts, or raise SageMaker's error."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from airflow_guardrails.simulator.engine.errors import ConstraintViolation, Vali
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.engine.validation import violation
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, broken, divided, instances
+from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, base_counts, instances, size_violations
 
 _ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
 _ROLLING = "deploymentConfig.rollingUpdatePolicy"
+# Bounds: API reference of TrafficRoutingConfig and RollingUpdatePolicy.
 _SIZES: Mapping[str, tuple[str, SizeRule]] = {
-    "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", most=50)),
-    "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", least=10, most=50)),
+    "CANARY": ("CanarySize", SizeRule(path=f"{_ROUTING}.canarySize", maximum=50)),
+    "LINEAR": ("LinearStepSize", SizeRule(path=f"{_ROUTING}.linearStepSize", minimum=10, maximum=50)),
 }
-_BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", least=5, most=50)
-_BATCH_BACK = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", least=5, most=50)
-_WHOLE = {"Type": "CAPACITY_PERCENT", "Value": 100}
+_BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", minimum=5, maximum=50)
+_ROLLBACK_BATCH = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", minimum=5, maximum=50)
+_WHOLE_FLEET = {"Type": "CAPACITY_PERCENT", "Value": 100}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """Traffic on for so many instances of each variant, and the bake that follows; 0 is none."""
+    """
+    One shift of traffic.
+
+    :param active: instances of each variant that take traffic after it.
+    :param bake_seconds: length of the bake after it; 0 means none.
+    """
 
     active: tuple[int, ...]
     bake_seconds: int
@@ -35,9 +41,10 @@ class Shift:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
-    *blue_shrinks*: blue gives up what green takes, as in LINEAR; else it stays whole until it goes.
+    The plan of one update.
 
-    *rollback_batch*: this is a rolling update, and so many instances at a time go back.
+    :param blue_shrinks: whether blue gives up the share that green takes, as in LINEAR.
+    :param rollback_batch: instances in each batch of a rollback; None if this is no rolling update.
     """
 
     shifts: tuple[Shift, ...]
@@ -48,27 +55,34 @@ class Plan:
     rollback_batch: int | None = None
 
     def extra_instances(self, green: Fleet) -> int:
-        """How many run beside blue's at most: a batch, or all of *green*; a shadow is never in batches."""
+        """
+        The largest number of instances that run beside blue: one batch, or all of *green*. A shadow is never
+        launched in batches.
+        """
         batch = self.shifts[0].active[0] if self.rollback_batch else green.total
         return batch + green.shadow_instances
 
     def without_bakes(self) -> Plan:
+        """Return this plan with all waits set to 0."""
         shifts = tuple(replace(shift, bake_seconds=0) for shift in self.shifts)
         return replace(self, shifts=shifts, termination_wait=0)
 
 
 def all_at_once(green: Fleet) -> Plan:
-    """SageMaker's own default: one shift, no bake, no alarms."""
+    """Return SageMaker's default plan: one shift, no bake, no alarms."""
     full = tuple(variant.desired for variant in green.variants)
     return Plan(shifts=(Shift(active=full, bake_seconds=0),))
 
 
 def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs: Knobs) -> Plan:
     """
-    The plan of *config* for *green*, by its final instance counts.
+    Return the plan of *config* for *green*.
 
-    Raise ConstraintViolation where the bounds depend on them: canary at most 50 %, linear step 10 to 50 %,
-    batch 5 to 50 %. An endpoint that cannot be *guarded* gets all at once without a bake, without a word.
+    :param guarded: whether deployment guardrails apply; if not, SageMaker updates all at once without an
+        error.
+    :raises ConstraintViolation: if a size is out of bounds: canary up to 50 %, linear step 10 to 50 %, batch
+        5 to 50 % of the instances.
+    :raises ValidationException: if policies are combined, or rolling is not supported for this endpoint.
     """
     full = tuple(variant.desired for variant in green.variants)
     if not guarded:
@@ -88,6 +102,7 @@ def _plan(config: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs:
 
 
 def alarm_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of the alarms in a DeploymentConfig."""
     alarms = config.get("AutoRollbackConfiguration", {}).get("Alarms", [])
     return [alarm["AlarmName"] for alarm in alarms if alarm.get("AlarmName")]
 
@@ -95,8 +110,8 @@ def alarm_names(config: Mapping[str, Any]) -> list[str]:
 def _blue_green(config: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Plan:
     policy = config.get("BlueGreenUpdatePolicy", {})
     routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
-    if refused := list(_broken_routing(routing, full, knobs)):
-        raise ConstraintViolation(*refused)
+    if found := list(_routing_violations(routing, full, knobs)):
+        raise ConstraintViolation(*found)
     return Plan(
         shifts=tuple(_shifts(routing, full, knobs)),
         termination_wait=policy.get("TerminationWaitInSeconds", 0),
@@ -118,17 +133,18 @@ def _shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> 
 
 def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[Shift]:
     size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
-    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(divided(full, knobs))
+    # All variants shift in the same steps, so the largest one decides their number.
+    whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(base_counts(full, knobs))
     for step in range(1, math.ceil(whole / size["Value"])):
         yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)
     yield Shift(active=full, bake_seconds=bake if knobs.linear_last_step_bakes else 0)
 
 
-def _broken_routing(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+def _routing_violations(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
     for kind, (field, rule) in _SIZES.items():
         if kind == routing["Type"]:
             if field in routing or knobs.missing_size == "reject":
-                yield from broken(routing.get(field), rule, full, knobs)
+                yield from size_violations(routing.get(field), rule, full, knobs)
         elif field in routing and knobs.foreign_size == "reject":
             yield violation(routing[field], rule.path, f"Member must be null when type is {routing['Type']}")
 
@@ -136,15 +152,16 @@ def _broken_routing(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Kn
 def _rolling(
     config: Mapping[str, Any], policy: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs
 ) -> Plan:
+    # Developer guide, "Deployment guardrails exclusions": one variant with instances only.
     if len(full) > 1 or "ServerlessConfig" in green.variants[0].spec:
         raise ValidationException(
             "RollingUpdatePolicy is not supported for serverless or multi-variant endpoints; "
             f"endpoint configuration {green.config_name} has variants {green.names}."
         )
-    if refused := [*_broken_batches(policy, full, knobs)]:
-        raise ConstraintViolation(*refused)
+    if found := [*_batch_violations(policy, full, knobs)]:
+        raise ConstraintViolation(*found)
     (batch,) = instances(policy["MaximumBatchSize"], 1, full, knobs)
-    (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE), 1, full, knobs)
+    (back,) = instances(policy.get("RollbackMaximumBatchSize", _WHOLE_FLEET), 1, full, knobs)
     steps = [*range(batch, full[0], batch), full[0]]
     return Plan(
         shifts=tuple(Shift(active=(n,), bake_seconds=policy["WaitIntervalInSeconds"]) for n in steps),
@@ -154,8 +171,8 @@ def _rolling(
     )
 
 
-def _broken_batches(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
-    yield from broken(policy["MaximumBatchSize"], _BATCH, full, knobs)
-    back = policy.get("RollbackMaximumBatchSize", _WHOLE)
+def _batch_violations(policy: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Iterator[str]:
+    yield from size_violations(policy["MaximumBatchSize"], _BATCH, full, knobs)
+    back = policy.get("RollbackMaximumBatchSize", _WHOLE_FLEET)
     if knobs.rolling_rollback_batch == "bounded" and instances(back, 1, full, knobs) != full:
-        yield from broken(back, _BATCH_BACK, full, knobs)
+        yield from size_violations(back, _ROLLBACK_BATCH, full, knobs)

@@ -1,4 +1,4 @@
-"""What UpdateEndpoint decides before it returns: which plan, for which fleet, or which refusal."""
+"""What UpdateEndpoint checks and decides before it returns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from airflow_guardrails.simulator.sagemaker.scaling import ScalableTargets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedUpdate:
-    """One UpdateEndpoint that was accepted; *alarms* are those of its deployment configuration."""
+    """
+    An UpdateEndpoint that was accepted.
+
+    :param alarms: names of the alarms in its DeploymentConfig.
+    """
 
     endpoint_name: str
     endpoint_config_name: str
@@ -27,6 +31,7 @@ class AcceptedUpdate:
 
 
 def accepted(endpoint: Endpoint, green: Fleet, config: Mapping[str, Any], *, now: datetime) -> AcceptedUpdate:
+    """Return the record of an update that was just accepted."""
     return AcceptedUpdate(
         endpoint_name=endpoint.name,
         endpoint_config_name=green.config_name,
@@ -36,8 +41,8 @@ def accepted(endpoint: Endpoint, green: Fleet, config: Mapping[str, Any], *, now
     )
 
 
-def put_off(green: Fleet, knobs: Knobs) -> float:
-    """Let *green* be launched as late as the knobs say; return how many seconds that is."""
+def delay_start(green: Fleet, knobs: Knobs) -> float:
+    """Delay the launch of *green* as the knobs say, and return the delay in seconds."""
     seconds = knobs.start_time_delay_seconds
     green.launched_at += timedelta(seconds=seconds)
     green.hidden = seconds > 0 and knobs.pending_before_start == "hidden"
@@ -45,19 +50,29 @@ def put_off(green: Fleet, knobs: Knobs) -> float:
 
 
 def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[str, Variant]:
+    """Return name -> variant whose properties the update keeps."""
     if not request.get("RetainAllVariantProperties") or endpoint.blue is None:
         return {}
     return {variant.name: variant for variant in endpoint.blue.deployed}
 
 
 def excluded_properties(request: Mapping[str, Any]) -> list[str]:
+    """Return the variant properties that the update does not keep."""
     return [p["VariantPropertyType"] for p in request.get("ExcludeRetainedVariantProperties", ())]
 
 
 def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Knobs) -> Mapping[str, Any]:
+    """
+    Return the DeploymentConfig of an update, given or retained; empty if there is none.
+
+    What is not documented about RetainDeploymentConfig is decided by knobs.
+
+    :raises ValidationException: if a knob says that SageMaker refuses it.
+    """
     given: Mapping[str, Any] = request.get("DeploymentConfig") or {}
     if not request.get("RetainDeploymentConfig"):
         return given
+    # Neither the combination nor the missing configuration is documented.
     if given and knobs.retain_with_config == "reject":
         raise ValidationException("DeploymentConfig must not be given when RetainDeploymentConfig is true.")
     if given and knobs.retain_with_config == "given":
@@ -70,17 +85,23 @@ def deployment_config(endpoint: Endpoint, request: Mapping[str, Any], knobs: Kno
 
 
 def plan_for(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs, *, own_account: str) -> Plan:
+    """Return the plan of an update. Endpoints that guardrails do not support are updated all at once."""
     excluded = is_excluded([blue, green], own_account=own_account)
     guarded = not excluded and _may_be_guarded(config, blue, green, knobs)
     return plan_update(config, green, guarded=guarded, knobs=knobs)
 
 
 def is_excluded(fleets: Iterable[Fleet], *, own_account: str) -> bool:
-    """Whether an endpoint of these *fleets* gets no guardrails, and no events of its deployments."""
+    """
+    Whether guardrails do not support these fleets; they also send no events of deployments.
+
+    Source: SageMaker developer guide, "Deployment guardrails exclusions".
+    """
     return any(_runs_unguarded(variant, own_account) for fleet in fleets for variant in fleet.variants)
 
 
 def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) -> None:
+    """Raise ValidationException if an update removes AsyncInferenceConfig."""
     if "AsyncInferenceConfig" in blue.config and "AsyncInferenceConfig" not in new:
         raise ValidationException(
             f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}."
@@ -88,10 +109,11 @@ def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) ->
 
 
 def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: ScalableTargets) -> None:
-    """A variant that scales keeps its name and its instance type; the sentence itself is not documented."""
+    """Raise ValidationException if a scalable target is removed or gets another instance type."""
+    # The developer guide requires it; this text is not from a source.
     new = {variant.name: variant.instance_type for variant in green.deployed}
     changed = [old.name for old in blue.deployed if new.get(old.name) != old.instance_type]
-    if scaled := targets.among(endpoint.name, changed):
+    if scaled := targets.registered(endpoint.name, changed):
         raise ValidationException(
             f"The variant(s) {scaled} must be deregistered as scalable targets with Application Auto Scaling "
             "before they can be removed or have their instance type updated."
@@ -99,6 +121,7 @@ def check_scaled(endpoint: Endpoint, blue: Fleet, green: Fleet, targets: Scalabl
 
 
 def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs: Knobs) -> bool:
+    # Without a policy SageMaker updates all at once anyway, but alarms still count.
     if not {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} & config.keys():
         return True
     if (blue.shadow or green.shadow) and knobs.guarded_with_shadow == "reject":

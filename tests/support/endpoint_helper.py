@@ -13,7 +13,7 @@ ROLE = "arn:aws:iam::123456789012:role/churn"
 VARIANT = "AllTraffic"
 
 
-class Bench:
+class EndpointHelper:
     """Short words over boto3, for one endpoint; of the inside of the simulator it knows the clock."""
 
     refusal = staticmethod(refusal)

@@ -18,7 +18,7 @@ NAME = "trial"
 KEEP = MappingProxyType({"live": "Retain", "candidate": "Remove"})
 
 
-class Lab:
+class ExperimentHelper:
     """Short words over boto3; nothing here knows the simulator's inside."""
 
     refusal = staticmethod(refusal)

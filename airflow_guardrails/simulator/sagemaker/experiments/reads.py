@@ -1,4 +1,4 @@
-"""What a look at inference experiments answers: their present state, or an older one, as the knobs say."""
+"""Reads of inference experiments, which lag if the knobs say so."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from airflow_guardrails.simulator.sagemaker.experiments.experiment import (
     describe,
     summarize,
 )
-from airflow_guardrails.simulator.sagemaker.looking import as_listed, older
+from airflow_guardrails.simulator.sagemaker.reads import rows_as_of, stale_description
 
 
 class ExperimentReadModel:
-    """DescribeInferenceExperiment and ListInferenceExperiments lag in their own ways."""
+    """What DescribeInferenceExperiment and ListInferenceExperiments return. Each lags by its own knobs."""
 
     def __init__(self, *, clock: Clock, knobs: Knobs, rng: random.Random) -> None:
         self._clock = clock
@@ -28,29 +28,32 @@ class ExperimentReadModel:
         self._rng = rng
 
     def visible(self, experiment: Experiment) -> bool:
+        """Whether the experiment can be found already."""
         age = self._clock.now() - experiment.created_at
         return age >= timedelta(seconds=self._knobs.experiment_visible_after_seconds)
 
     def freeze(self, experiment: Experiment, endpoint: Endpoint | None) -> None:
-        """Let it be described for a while as it is now: a call is about to change it."""
+        """Keep the present description for reads that lag. Called before each change."""
         until = self._clock.now() + timedelta(seconds=self._knobs.experiment_describe_lag_seconds)
         experiment.history.freeze(until, describe(experiment, endpoint))
 
     def describe(self, experiment: Experiment, endpoint: Endpoint | None) -> Description:
-        look = older(
+        """Return the response of DescribeInferenceExperiment, possibly an older one."""
+        description = stale_description(
             experiment.history,
             now=self._clock.now(),
             rng=self._rng,
             probability=self._knobs.experiment_stale_read_probability,
             seconds=self._knobs.experiment_stale_read_seconds,
         )
-        return look or describe(experiment, endpoint)
+        return description or describe(experiment, endpoint)
 
     def summaries(
-        self, experiments: Iterable[Experiment], gone: Iterable[Experiment]
+        self, experiments: Iterable[Experiment], deleted: Iterable[Experiment]
     ) -> list[dict[str, Any]]:
+        """Return the rows of ListInferenceExperiments, possibly older ones. *deleted* may still be listed."""
         if not self._knobs.experiment_list_lag_seconds:
             return [summarize(experiment) for experiment in experiments]
-        then = self._clock.now() - timedelta(seconds=self._knobs.experiment_list_lag_seconds)
-        histories = [experiment.history for experiment in (*experiments, *gone)]
-        return as_listed(histories, then, SUMMARY_FIELDS)
+        when = self._clock.now() - timedelta(seconds=self._knobs.experiment_list_lag_seconds)
+        histories = [experiment.history for experiment in (*experiments, *deleted)]
+        return rows_as_of(histories, when, SUMMARY_FIELDS)

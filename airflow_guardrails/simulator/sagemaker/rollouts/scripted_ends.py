@@ -1,4 +1,4 @@
-"""Endings a test writes down: how an update is to end, whatever it would have come to by itself."""
+"""Scripted ends: a test sets how an update ends."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """*endpoint_config_name* serves afterwards; None leaves the one that served before."""
+class ScriptedEnd:
+    """
+    The end of an update.
+
+    :param after_seconds: simulated seconds since its start.
+    :param endpoint_config_name: serves afterwards; None means that the old configuration does.
+    """
 
     status: str
     failure_reason: str | None = None
@@ -20,18 +25,22 @@ class Ending:
     endpoint_config_name: str | None = None
 
 
-def end(endpoint: Endpoint, ending: Ending, fleet_of: Callable[[str], Fleet], *, now: datetime) -> None:
-    if ending.endpoint_config_name:
-        endpoint.serve(fleet_of(ending.endpoint_config_name))
-    elif ending.status == "UpdateRollbackFailed" and endpoint.green:
+def apply_scripted_end(
+    endpoint: Endpoint, scripted_end: ScriptedEnd, fleet_of: Callable[[str], Fleet], *, now: datetime
+) -> None:
+    """Put the endpoint into the state that the script describes."""
+    if scripted_end.endpoint_config_name:
+        endpoint.serve(fleet_of(scripted_end.endpoint_config_name))
+    elif scripted_end.status == "UpdateRollbackFailed" and endpoint.green:
         _mix(endpoint, fleet_of)
     else:
         _stay(endpoint)
-    endpoint.settle(ending.status, now=now, failure_reason=ending.failure_reason)
+    endpoint.finish(scripted_end.status, now=now, failure_reason=scripted_end.failure_reason)
 
 
 def _mix(endpoint: Endpoint, fleet_of: Callable[[str], Fleet]) -> None:
-    """Leave both fleets in service, as a rolling deployment does whose rollback failed."""
+    """Leave both fleets in service, as after a rolling update whose rollback failed."""
+    # A mix needs at least one active instance of each variant of green.
     if endpoint.green and not endpoint.green_share:
         endpoint.green = fleet_of(endpoint.green.config_name)
         endpoint.green.activate([1] * len(endpoint.green.variants))

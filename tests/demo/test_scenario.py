@@ -1,4 +1,4 @@
-"""The demo promises certain things, and notices when one of them is not so."""
+"""The demo compares its results with what is expected, and shows them as text."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_guardrails.demo.production import sheltered
-from airflow_guardrails.demo.promises import differences
-from airflow_guardrails.demo.story import (
+from airflow_guardrails.demo.expectations import differences
+from airflow_guardrails.demo.production import isolated_environment
+from airflow_guardrails.demo.scenario import (
     COMPARED,
     DIRECT,
     SHADOWED,
-    Act,
-    Answers,
-    Ending,
-    readable,
-    shadow_test_in_words,
-    verdict_in_words,
+    DemoResults,
+    DemoRun,
+    EndpointAnswers,
+    report_text,
+    shadow_test_text,
+    verdict_text,
     waiter_delay,
 )
 
@@ -60,7 +60,7 @@ FAILED_BY_ANSWERS = {
     ],
 }
 SHADOW_STEPS = {f"guarded_deployment.{task}": "success" for task in ("judge", "stop_shadow_test")}
-GOOD = Act(
+GOOD = DemoRun(
     dag_id=SHADOWED,
     candidate="g",
     run_id="good",
@@ -71,7 +71,7 @@ GOOD = Act(
     serving="v2",
     accuracy=0.95,
 )
-BAD = Act(
+BAD = DemoRun(
     dag_id=DIRECT,
     candidate="b",
     run_id="bad",
@@ -85,7 +85,7 @@ BAD = Act(
     error="EndpointRolledBack: it serves v2 again",
 )
 STOPPED = {"guarded_deployment.judge": "failed", "guarded_deployment.guarded_update": "upstream_failed"}
-WRONG = Act(
+WRONG = DemoRun(
     dag_id=SHADOWED,
     candidate="w",
     run_id="wrong",
@@ -100,7 +100,7 @@ SLOWER = {
     "label": "Fail",
     "reasons": [{"metric": "ModelLatency", "label": "Fail", "text": "+20 % > +10 %"}],
 }
-SLOW = Act(
+SLOW = DemoRun(
     dag_id=COMPARED,
     candidate="g",
     run_id="slow",
@@ -109,25 +109,25 @@ SLOW = Act(
     serving="v2",
     error="EndpointRolledBack: +20 %",
 )
-UNTOLD = {"label": "Inconclusive", "reasons": []}
-UNASKED = Act(
+INCONCLUSIVE = {"label": "Inconclusive", "reasons": []}
+NO_TRAFFIC = DemoRun(
     dag_id=COMPARED,
     candidate="g",
-    run_id="unasked",
+    run_id="no-traffic",
     state="failed",
-    report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=UNTOLD),
+    report=report("RolledBack", "v6", cause={"kind": "judge", "alarms": []}, analysis=INCONCLUSIVE),
     serving="v2",
 )
-ANSWERS = Answers(rows=5, as_old_model=5, as_new_model=0, to_incomplete_row="1")
-ENDING = Ending(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, unasked=UNASKED, answers=ANSWERS)
+ANSWERS = EndpointAnswers(rows=5, like_old_model=5, like_new_model=0, on_incomplete_row="1")
+RESULTS = DemoResults(good=GOOD, bad=BAD, wrong=WRONG, slow=SLOW, no_traffic=NO_TRAFFIC, answers=ANSWERS)
 
 
-def test_nothing_differs_when_all_is_as_promised():
-    assert differences(ENDING) == []
+def test_expected_results_have_no_differences():
+    assert differences(RESULTS) == []
 
 
 @pytest.mark.parametrize(
-    ("act", "otherwise"),
+    ("run", "change"),
     [
         ("good", {"state": "failed"}),
         ("good", {"report": report("RolledBack", "v2")}),
@@ -155,31 +155,34 @@ def test_nothing_differs_when_all_is_as_promised():
         ("wrong", {"requests": 1}),
         ("wrong", {"client_errors": 1}),
         ("wrong", {"accuracy": 0.95}),
-        ("good", {"report": report("Succeeded", "v2", analysis=UNTOLD)}),
+        ("good", {"report": report("Succeeded", "v2", analysis=INCONCLUSIVE)}),
         ("good", {"report": report("Succeeded", "v2")}),
         ("slow", {"report": report("Succeeded", "v5", analysis=SLOWER)}),
         ("slow", {"report": report("RolledBack", "v5", cause=CAUSE, analysis=SLOWER)}),
-        ("slow", {"report": report("RolledBack", "v5", cause={"kind": "judge"}, analysis=UNTOLD)}),
+        ("slow", {"report": report("RolledBack", "v5", cause={"kind": "judge"}, analysis=INCONCLUSIVE)}),
         ("slow", {"error": "RolloutTimedOut: still at it"}),
         ("slow", {"serving": "v5"}),
-        ("unasked", {"report": report("Succeeded", "v6", analysis=UNTOLD)}),
-        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "unknown"}, analysis=UNTOLD)}),
-        ("unasked", {"report": report("RolledBack", "v6", cause={"kind": "judge"}, analysis=SLOWER)}),
-        ("unasked", {"serving": "v6"}),
-        ("answers", {"rows": 0, "as_old_model": 0}),
-        ("answers", {"as_old_model": 4}),
-        ("answers", {"as_new_model": 1}),
-        ("answers", {"to_incomplete_row": "Input X contains NaN"}),
+        ("no_traffic", {"report": report("Succeeded", "v6", analysis=INCONCLUSIVE)}),
+        (
+            "no_traffic",
+            {"report": report("RolledBack", "v6", cause={"kind": "unknown"}, analysis=INCONCLUSIVE)},
+        ),
+        ("no_traffic", {"report": report("RolledBack", "v6", cause={"kind": "judge"}, analysis=SLOWER)}),
+        ("no_traffic", {"serving": "v6"}),
+        ("answers", {"rows": 0, "like_old_model": 0}),
+        ("answers", {"like_old_model": 4}),
+        ("answers", {"like_new_model": 1}),
+        ("answers", {"on_incomplete_row": "Input X contains NaN"}),
     ],
 )
-def test_one_thing_that_is_otherwise_is_noticed(act, otherwise):
-    changed = replace(getattr(ENDING, act), **otherwise)
+def test_each_difference_is_reported(run, change):
+    changed = replace(getattr(RESULTS, run), **change)
 
-    assert differences(replace(ENDING, **{act: changed})) != []
+    assert differences(replace(RESULTS, **{run: changed})) != []
 
 
 def test_a_verdict_reads_as_lines_with_a_reason_each():
-    assert verdict_in_words(FAILED_BY_ANSWERS).splitlines() == [
+    assert verdict_text(FAILED_BY_ANSWERS).splitlines() == [
         "  verdict   Fail",
         "            Pass: as quick",
         "            Fail: 7 % differ > 5 %",
@@ -189,9 +192,7 @@ def test_a_verdict_reads_as_lines_with_a_reason_each():
 def test_a_shadow_test_reads_as_a_line():
     report = {"status": "Running", "requests": {"main": 1200.0, "shadow": 1199.0}}
 
-    assert (
-        shadow_test_in_words(report) == "shadow test Running: 1200 requests to main, 1199 requests to shadow"
-    )
+    assert shadow_test_text(report) == "shadow test Running: 1200 requests to main, 1199 requests to shadow"
 
 
 def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
@@ -199,7 +200,7 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
         {"stage": "Baking", "at": "2026-03-02T10:03:10+00:00", "instances": 1, "desired_instances": 4},
         {"stage": "Deleting", "at": None, "instances": 0, "desired_instances": 0},
     ]
-    text = readable(
+    text = report_text(
         report("RolledBack", "v3", cause=CAUSE, stages=stages, warnings=["one look was throttled"])
     )
     assert text.splitlines() == [
@@ -219,12 +220,14 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
 
 
 def test_children_cannot_reach_a_real_aws_or_another_airflow():
-    env = sheltered({"AWS_PROFILE": "prod", "AWS_SESSION_TOKEN": "t", "AIRFLOW_HOME": "/srv", "LANG": "C"})
+    env = isolated_environment(
+        {"AWS_PROFILE": "prod", "AWS_SESSION_TOKEN": "t", "AIRFLOW_HOME": "/srv", "LANG": "C"}
+    )
     assert env["LANG"] == "C"
     assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AIRFLOW_HOME"} & set(env)
     assert env["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(60, 1), (1, 60), (2, 30), (600, 1)])
-def test_the_task_looks_once_a_minute_of_aws_time_but_not_more_than_once_a_second(speed, seconds):
+def test_the_task_polls_once_in_a_simulated_minute_but_at_most_once_in_a_second(speed, seconds):
     assert waiter_delay(speed) == seconds

@@ -1,4 +1,4 @@
-"""The alarms of an AutoRollbackConfiguration: which are refused, which are looked at, and which trip."""
+"""The alarms of an AutoRollbackConfiguration."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 
 
 class AlarmStates(Protocol):
+    """Reads alarms by name."""
+
     def state(self, name: str) -> str | None:
-        """OK, ALARM or INSUFFICIENT_DATA; None when there is no such alarm."""
+        """Return OK, ALARM or INSUFFICIENT_DATA; None if the alarm does not exist."""
 
-    def is_composite(self, name: str) -> bool: ...
+    def is_composite(self, name: str) -> bool:
+        """Whether the alarm exists and is a composite alarm."""
 
 
-class Guards:
-    """What SageMaker sees of the alarms, with the permissions of the endpoint's execution role."""
+class RollbackAlarms:
+    """The alarms as SageMaker sees them with the permissions of the endpoint's execution role."""
 
     def __init__(self, alarms: AlarmStates, knobs: Knobs) -> None:
         self._alarms = alarms
         self._knobs = knobs
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise ValidationException for alarms with which UpdateEndpoint refuses to begin."""
+        """Raise ValidationException if UpdateEndpoint refuses these alarms."""
         missing = [name for name in names if self._state(name) is None]
         if missing and self._knobs.missing_alarm == "reject":
             raise ValidationException(f"Could not find alarms {missing}.")
@@ -33,14 +36,16 @@ class Guards:
             raise ValidationException(f"Composite alarms are not supported: {composite}.")
 
     def watched(self, names: Sequence[str]) -> list[str]:
-        """The alarms that can stop an update, as they stand when it starts."""
+        """Return the alarms that can roll back an update that starts now."""
         if self._knobs.composite_alarm == "ignore":
             names = [name for name in names if not self._alarms.is_composite(name)]
+        # Not documented for SageMaker; ECS ignores such alarms.
         if self._knobs.alarm_already_in_alarm == "rolls_back":
             return list(names)
         return [name for name in names if self._state(name) != "ALARM"]
 
     def tripped(self, names: Sequence[str]) -> bool:
+        """Whether any of these alarms rolls back an update now."""
         return any(self._is_bad(self._state(name)) for name in names)
 
     def _is_bad(self, state: str | None) -> bool:

@@ -71,7 +71,7 @@ def constant(value: float) -> Written:
     return Written(f"lambda self, rows: [{value}] * len(rows)")
 
 
-class Shop:
+class HostingHelper:
     """Short words over boto3 for endpoints with models, all of them in bucket ``models``."""
 
     artefact = staticmethod(artefact)
