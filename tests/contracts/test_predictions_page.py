@@ -23,7 +23,9 @@ def test_every_argument_and_every_kind_is_told_in_its_order():
 
 
 def test_every_reason_is_told():
-    assert first_column(section(TEXT, "How requests are joined")) == [reason.value for reason in UnjoinedReason]
+    assert first_column(section(TEXT, "How requests are joined")) == [
+        reason.value for reason in UnjoinedReason
+    ]
 
 
 def test_the_limits_are_those_in_force():
