@@ -17,7 +17,7 @@ from airflow_guardrails.domain.effects import (
     SetAbortSwitch,
     WaitForChange,
 )
-from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
 from airflow_guardrails.domain.rollout.report import reported_outcome
@@ -127,7 +127,7 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(GetMetricData)
-    assert asked.start == after(1) - HISTORY
+    assert asked.start == after(1) - MAX_HISTORY
     assert asked.end < after(update.thrown_at)
 
 
@@ -394,7 +394,7 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {after(1) - HISTORY}
+    assert {ask.start for ask in update.of(GetMetricData)} == {after(1) - MAX_HISTORY}
     assert min(ends) >= after(TRAFFIC_ON - 240)
 
 
