@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import (
+    ARN_PREFIX,
     Check,
     check_instance_type,
     check_matches,
@@ -138,7 +139,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         "endpoint_name": check_name,
         "role_arn": partial(
             check_matches,
-            pattern=r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]{1,1024}",
+            pattern=rf"{ARN_PREFIX}:iam::\d{{12}}:role/[\w+=,.@/-]{{1,1024}}",
             rule="the ARN of an IAM role",
         ),
         "shadow_model_name": check_name,

@@ -8,13 +8,9 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_guardrails.domain.arguments import is_number, shown
+from airflow_guardrails.domain.arguments import InvalidValue, check_alpha, is_number, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule, OnMissing
-
-# CloudWatch has a minute for as many sides as it has got by then; AWS does not say how late the last one is,
-# two to three minutes are seen.
-METRICS_LAG = timedelta(minutes=3)
 
 # What a thrown switch takes to act, at most: a period of its alarm, its evaluation, and SageMaker's look at
 # it, of which nobody knows how often it comes.
@@ -75,7 +71,10 @@ class CanaryAnalysis:
         object.__setattr__(
             self, "on_inconclusive", _word("on_inconclusive", self.on_inconclusive, OnInconclusive)
         )
-        _check_alpha(self.alpha)
+        try:
+            check_alpha("alpha", self.alpha)
+        except InvalidValue as error:
+            raise InvalidAnalysis(str(error), field=error.field) from None
         if not isinstance(self.observe_only, bool):
             raise InvalidAnalysis(
                 f"observe_only must be True or False (got {self.observe_only!r})", field="observe_only"
@@ -156,9 +155,3 @@ def _word(name: str, given: Any, words: type[_Word]) -> _Word:
     except ValueError:
         known = " or ".join(repr(word.value) for word in words)
         raise InvalidAnalysis(f"{name} must be {known} (got {given!r})", field=name) from None
-
-
-def _check_alpha(alpha: Any) -> None:
-    number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
-    if not number or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
-        raise InvalidAnalysis(f"alpha must be above 0 and below 0.5 (got {alpha!r})", field="alpha")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.judge import (
     Evidence,
     History,
@@ -20,9 +20,8 @@ from airflow_guardrails.domain.judge import (
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
-SAGEMAKER = "AWS/SageMaker"
 # Minutes of the answer, by query.
 Answer = Mapping[MetricQuery, Points]
 
@@ -94,7 +93,7 @@ class Trial:
 def requests_of(endpoint_name: str, variant: str, config: str | None = None) -> MetricQuery:
     """Name the requests that a fleet gets, or a variant whatever configuration it is of."""
     dimensions = _fleet(endpoint_name, variant, config)
-    return MetricQuery(namespace=SAGEMAKER, metric="Invocations", stat="Sum", dimensions=dimensions)
+    return MetricQuery(namespace=REQUEST_NAMESPACE, metric="Invocations", stat="Sum", dimensions=dimensions)
 
 
 def published_until(now: datetime) -> datetime:

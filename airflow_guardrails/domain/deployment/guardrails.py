@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from airflow_guardrails.domain.arguments import ARN_PREFIX
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Strategy
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidRetention, InvalidStrategy
 from airflow_guardrails.domain.text import count_in_words
@@ -57,7 +58,7 @@ MOST_ALARMS = 10
 LONGEST_ALARM_NAME = 255
 # What the service model demands of AlarmName; a dot matches no line break.
 _ALARM_NAME = re.compile(r"(?!\s*$).+")
-_ALARM_ARN = re.compile(r"arn:[\w-]+:cloudwatch:[^:]*:[^:]*:alarm:(?P<name>.+)")
+_ALARM_ARN = re.compile(ARN_PREFIX + r":cloudwatch:[^:]*:[^:]*:alarm:(?P<name>.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

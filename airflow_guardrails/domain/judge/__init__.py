@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from airflow_guardrails.domain.arguments import check_alpha
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.counts import dispersion_is_unknown, interval_of_counts
 from airflow_guardrails.domain.judge.evidence import (
@@ -76,7 +77,7 @@ def judge(
     :param warm_up: how long after its first request the candidate is not judged.
     :raises GuardrailsValueError: if *alpha* or *warm_up* is outside of its range.
     """
-    _check_alpha(alpha)
+    check_alpha("alpha", alpha)
     if warm_up < NO_WARM_UP:
         raise GuardrailsValueError(f"warm_up must be at least 0 (got {warm_up!r})", field="warm_up")
     evidence = evidence.after(warm_up)
@@ -102,7 +103,7 @@ def judge_share(
     :param alpha: the chance that the verdict is ever wrong.
     :raises GuardrailsValueError: if a number is outside of its range.
     """
-    _check_alpha(alpha)
+    check_alpha("alpha", alpha)
     if not 0 <= hits <= trials:
         raise GuardrailsValueError(
             f"hits must be from 0 to trials (got {hits!r} of {trials!r})", field="hits"
@@ -155,8 +156,3 @@ def _without_exposure(reason: Reason) -> Reason:
         text=f"{reason.text}; but the candidate did not get its share of the requests",
         missing="its share of the requests",
     )
-
-
-def _check_alpha(alpha: float) -> None:
-    if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
-        raise GuardrailsValueError(f"alpha must be above 0 and below 0.5 (got {alpha!r})", field="alpha")

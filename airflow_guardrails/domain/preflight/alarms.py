@@ -9,18 +9,19 @@ from airflow_guardrails.domain.deployment.step_sizes import StepSize, longest_ba
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
+from airflow_guardrails.domain.snapshots.metrics import (
+    ERROR_METRICS,
+    INSTANCE_NAMESPACE,
+    METRICS_LAG,
+    REQUEST_NAMESPACE,
+)
 from airflow_guardrails.domain.text import duration_in_words
 
-INVOCATIONS = "AWS/SageMaker"
-NAMESPACES = frozenset({INVOCATIONS, "/aws/sagemaker/Endpoints"})
+_NAMESPACES = frozenset({REQUEST_NAMESPACE, INSTANCE_NAMESPACE})
 CONFIG_DIMENSION = "EndpointConfigName"
-# 1 for a request that failed, 0 for one that did not ("Monitor Amazon SageMaker with CloudWatch").
-ERROR_METRICS = frozenset({"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors"})
 _AT_MOST_ONE = frozenset({"Average", "Minimum", "Maximum"})
 _ABOVE = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": ">="}
 _MINUTE = timedelta(minutes=1)
-# AWS does not say how late SageMaker's metrics are; two to three minutes are seen.
-METRIC_LAG = timedelta(minutes=3)
 
 
 def missing(facts: PreflightContext) -> Iterator[Finding]:
@@ -63,7 +64,7 @@ def composite(facts: PreflightContext) -> Iterator[Finding]:
 
 def elsewhere(facts: PreflightContext) -> Iterator[Finding]:
     for alarm, rule in _rules(facts):
-        if rule.namespace not in NAMESPACES:
+        if rule.namespace not in _NAMESPACES:
             continue
         if foreign := [*_foreign_dimensions(rule, facts)]:
             text = f"alarm {alarm.name} cannot see this update: {'; '.join(foreign)}"
@@ -111,7 +112,7 @@ def _time_needed(rule: AlarmRule) -> timedelta:
 
 def _lag(rule: AlarmRule) -> timedelta:
     # Alarms are evaluated each minute, those of a shorter period each ten seconds.
-    return METRIC_LAG if rule.namespace in NAMESPACES else min(rule.period, _MINUTE)
+    return METRICS_LAG if rule.namespace in _NAMESPACES else min(rule.period, _MINUTE)
 
 
 def _time_needed_in_words(rule: AlarmRule) -> str:
@@ -151,7 +152,7 @@ def _rules(facts: PreflightContext) -> list[tuple[Alarm, AlarmRule]]:
 
 def _is_error_rate(rule: AlarmRule) -> bool:
     return (
-        rule.namespace == INVOCATIONS
+        rule.namespace == REQUEST_NAMESPACE
         and rule.metric in ERROR_METRICS
         and rule.statistic in _AT_MOST_ONE
         and rule.comparison in _ABOVE

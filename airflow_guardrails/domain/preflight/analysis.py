@@ -8,7 +8,7 @@ from datetime import timedelta
 from math import ceil
 from operator import itemgetter
 
-from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.schedule import Comparison, comparison
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
@@ -20,9 +20,9 @@ from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINU
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.preflight.guards import inf1, marketplace, variant_names
+from airflow_guardrails.domain.snapshots.metrics import INSTANCE_NAMESPACE, METRICS_LAG
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
-INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
 _MINUTE = timedelta(minutes=1)
 _LONGEST_BAKE = 60  # minutes; WaitIntervalInSeconds is at most 3600
 
@@ -93,7 +93,7 @@ def traffic(facts: PreflightContext) -> Iterator[Finding]:
 
 def by_instances(facts: PreflightContext) -> Iterator[Finding]:
     rules = facts.analysis.rules if facts.analysis else ()
-    names = [f"{rule.metric} {rule.stat}" for rule in rules if rule.namespace == INSTANCE_METRICS]
+    names = [f"{rule.metric} {rule.stat}" for rule in rules if rule.namespace == INSTANCE_NAMESPACE]
     if names:
         text = f"AWS does not say whether {', '.join(names)} is published for each fleet (EndpointConfigName)"
         fix = 'judge by the metrics of requests, or set on_missing="ignore"'

@@ -10,7 +10,8 @@ from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.text import duration_in_words
 
-_INF1 = "ml.inf1."
+# The instance types that support neither deployment guardrails nor shadow tests.
+INF1 = "ml.inf1."
 # Developer guide, "Deployment guardrails: exclusions".
 _FALLBACK = "SageMaker ignores strategy and alarms for them, moves everything at once and does not bake"
 
@@ -38,7 +39,7 @@ def no_bake(facts: PreflightContext) -> Iterator[Finding]:
 
 def inf1(facts: PreflightContext) -> Iterator[Finding]:
     types = [kind for variant in facts.variant_configs for kind in variant.instance_types]
-    if excluded := [kind for kind in dict.fromkeys(types) if kind.startswith(_INF1)]:
+    if excluded := [kind for kind in dict.fromkeys(types) if kind.startswith(INF1)]:
         text = f"instances are Inf1 ({', '.join(excluded)}): {_FALLBACK}"
         yield _unguarded(facts, Code.INF1, text, fix="use other instances, such as ml.inf2")
 

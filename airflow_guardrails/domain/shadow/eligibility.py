@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from airflow_guardrails.domain.preflight.guards import INF1
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
@@ -104,7 +105,7 @@ def _of_the_weights(endpoint: Endpoint, config: EndpointConfig) -> Iterator[str]
 
 
 def _of_the_instances(kind: str, variant: str) -> Iterator[str]:
-    if kind.startswith("ml.inf1."):
+    if kind.startswith(INF1):
         yield f"Inf1 instances take no shadow (variant {variant} has {kind})"
 
 

@@ -9,9 +9,12 @@ from datetime import datetime, timedelta, timezone
 from airflow_guardrails.domain.judge import Evidence, History, Series, history_from
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.snapshots.experiment import Experiment
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points, is_kept_by_minute
-
-SAGEMAKER = "AWS/SageMaker"
+from airflow_guardrails.domain.snapshots.metrics import (
+    REQUEST_NAMESPACE,
+    MetricQuery,
+    Points,
+    is_kept_by_minute,
+)
 
 # SageMaker brings the shadow up after the test's start and takes it down before its end; production has
 # requests all that time. Longer than this, a shadow without requests is no longer taken for that.
@@ -110,7 +113,7 @@ def _sides(experiment: Experiment) -> tuple[str, str]:
 
 def _requests(experiment: Experiment, variant_name: str) -> MetricQuery:
     dimensions = (("EndpointName", experiment.endpoint_name), ("VariantName", variant_name))
-    return MetricQuery(namespace=SAGEMAKER, metric="Invocations", stat="Sum", dimensions=dimensions)
+    return MetricQuery(namespace=REQUEST_NAMESPACE, metric="Invocations", stat="Sum", dimensions=dimensions)
 
 
 def _query(experiment: Experiment, rule: MetricRule, variant_name: str) -> MetricQuery:

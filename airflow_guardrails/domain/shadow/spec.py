@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_guardrails.domain.arguments import LONGEST_NAME, SAGEMAKER_NAME
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.domain.text import duration_in_words
 
 # As of the sampling of an inference experiment; SageMaker bounds no weight from above.
 _LEAST_PERCENT, _MOST_PERCENT = 1, 100
-_LONGEST_NAME = 63
-# CreateEndpointConfig, VariantName and ModelName.
-_LEGAL = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 class InvalidShadowVariant(GuardrailsValueError):
@@ -78,9 +75,9 @@ class ShadowVariant:
 
 
 def _check_name(argument: str, value: object) -> None:
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not _LEGAL.fullmatch(value):
+    if not isinstance(value, str) or len(value) > LONGEST_NAME or not SAGEMAKER_NAME.fullmatch(value):
         raise InvalidShadowVariant(
-            f"{argument} must be 1 to {_LONGEST_NAME} letters and digits, with hyphens only between them "
+            f"{argument} must be 1 to {LONGEST_NAME} letters and digits, with hyphens only between them "
             f"(got {value!r})",
             field=argument,
         )

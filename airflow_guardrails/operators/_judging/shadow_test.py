@@ -15,7 +15,7 @@ from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
 from airflow_guardrails.domain.shadow.evidence import evidence_of, queries_of, read_from, trial_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, finest_period
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators._judging.captures import compare_all
 from airflow_guardrails.rules import MetricRule, PredictionRule
@@ -23,9 +23,6 @@ from airflow_guardrails.rules import MetricRule, PredictionRule
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
-
-# CloudWatch publishes a minute's metrics some minutes late; no document says how many.
-METRICS_LAG = timedelta(minutes=3)
 
 
 @dataclass(kw_only=True)

@@ -10,16 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from airflow_guardrails.domain.canary.config import (
-    METRICS_LAG,
-    CanaryAnalysis,
-    InvalidAnalysis,
-    OnInconclusive,
-)
+from airflow_guardrails.domain.canary.config import CanaryAnalysis, InvalidAnalysis, OnInconclusive
 from airflow_guardrails.domain.canary.schedule import Bake, comparison, last_chance
 from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
 from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
 LATENCY = MetricRule("ModelLatency", margin="10%")

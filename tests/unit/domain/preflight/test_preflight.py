@@ -605,7 +605,7 @@ def test_the_dimensions_of_ones_own_metrics_mean_what_one_likes():
 
 
 OVER, FROM = "GreaterThanThreshold", "GreaterThanOrEqualToThreshold"
-RATES = ["Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors"]
+RATES = ["Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"]
 
 
 @pytest.mark.parametrize("metric", RATES)
