@@ -9,7 +9,7 @@ from math import ceil
 from operator import itemgetter
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
-from airflow_guardrails.domain.canary.schedule import Comparison, comparison
+from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_comparison
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
 from airflow_guardrails.domain.judge.evidence import HISTORY, requests_needed
@@ -159,7 +159,7 @@ def _less(analysis: CanaryAnalysis) -> str:
 
 
 def _shortened(analysis: CanaryAnalysis) -> str:
-    return "warm_up or min_minutes" if analysis.looks_as_often_as_it_may else "warm_up, every or min_minutes"
+    return "warm_up or min_minutes" if analysis.has_shortest_interval else "warm_up, every or min_minutes"
 
 
 # What a strategy leaves to judge by.
@@ -229,9 +229,9 @@ def _parts(
     return _compared(strategy, analysis, facts).within(skip=analysis.warm_up, reserve=reserve)
 
 
-def _compared(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> Comparison:
+def _compared(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> ComparisonPlan:
     smallest = min((count for _, count in facts.fleets), default=None)
-    return comparison(strategy, instances=smallest, needed=analysis.abort_cutoff)
+    return plan_comparison(strategy, instances=smallest, needed=analysis.abort_cutoff)
 
 
 def _shortest(facts: PreflightContext, analysis: CanaryAnalysis) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_watch
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
@@ -77,4 +77,6 @@ class LaunchRequest:
 
     def analysed(self, watch: RolloutState) -> RolloutState:
         """Add the analysis to a watch, if one is wanted."""
-        return watch if self.analysis is None else replace(watch, analysis=Analysis(wish=self.analysis))
+        return (
+            watch if self.analysis is None else replace(watch, analysis=AnalysisState(config=self.analysis))
+        )

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
+from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
@@ -100,7 +101,7 @@ def defined(alarms):
 
 
 def analyses():
-    """Analyses in the middle of it, of every wish that can be written down."""
+    """Analyses in the middle of it, of every configuration that can be written down."""
     rules = every_field(
         MetricRule,
         metric=st.sampled_from(["ModelLatency", "Invocation5XXErrors"]),
@@ -113,7 +114,7 @@ def analyses():
         namespace=st.sampled_from(["AWS/SageMaker", "Ours"]),
         dimensions=st.dictionaries(st.text(), st.text(), max_size=2),
     )
-    wishes = every_field(
+    configs = every_field(
         CanaryAnalysis,
         rules=st.lists(rules, min_size=1, max_size=3),
         every=st.timedeltas(timedelta(minutes=5), timedelta(hours=1)),
@@ -121,7 +122,7 @@ def analyses():
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
     )
-    return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
+    return st.builds(AnalysisState, config=configs, looks=st.integers(0, 9), passed_at=st.none() | moments())
 
 
 def through_json(watch):
@@ -131,7 +132,7 @@ def through_json(watch):
 @given(watch=watches())
 def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
     # An analysis judges anew from all that there is.
-    anew = Analysis(wish=watch.analysis.wish) if watch.analysis else None
+    anew = AnalysisState(config=watch.analysis.config) if watch.analysis else None
     assert through_json(watch) == replace(watch, last_look=None, analysis=anew)
 
 
@@ -231,7 +232,7 @@ def test_what_the_release_before_has_written_is_read():
     )
     assert (watch.stages, watch.seen_in_flight, watch.warnings) == ((creating,), True, ("noted",))
     assert [finding.code for finding in watch.findings] == [Code.ONLY_SWITCH]
-    assert watch.analysis.wish.rules[0].metric == "Invocation5XXErrors"
+    assert watch.analysis.config.rules[0].metric == "Invocation5XXErrors"
 
 
 def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
@@ -263,8 +264,8 @@ def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
 def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
     memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
     watch = load_state({**VERSION_1, "analysis": memory})
-    ours = replace(load_state(VERSION_1).analysis.wish, every=timedelta(minutes=5))
-    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
+    ours = replace(load_state(VERSION_1).analysis.config, every=timedelta(minutes=5))
+    assert (watch.analysis.config, watch.warnings) == (ours, ("noted",))
     assert "judge" not in dump_state(watch)["analysis"]
 
 
@@ -281,3 +282,14 @@ def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
     assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
     assert next(iter(change)) in warning
     assert watch.rollout == load_state(VERSION_1).rollout
+
+
+def test_the_history_of_an_analysis_is_not_serialized():
+    trial = Trial(endpoint_name="churn", variants=("All",), previous="v1", target="v2", start=TEN)
+    analysis = AnalysisState(config=CanaryAnalysis())
+    kept = replace(analysis, history=TrialHistory(trial=trial, series={}))
+    rollout = Rollout(endpoint_name="churn", target="v2")
+
+    assert dump_state(RolloutState(rollout=rollout, analysis=kept)) == dump_state(
+        RolloutState(rollout=rollout, analysis=analysis)
+    )

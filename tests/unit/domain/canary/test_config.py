@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, InvalidAnalysis, OnInconclusive
-from airflow_guardrails.domain.canary.schedule import Bake, comparison, last_chance
+from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length, plan_comparison
 from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
@@ -25,7 +25,7 @@ def minutes(number):
     return timedelta(minutes=number)
 
 
-# The wish.
+# The arguments.
 
 
 def test_it_is_written_down_as_json_and_read_without_loss():
@@ -109,7 +109,7 @@ def test_a_rule_that_says_nothing_is_refused_as_a_rule():
 def test_while_data_may_yet_come_none_is_given_up():
     rules = [MetricRule("ModelLatency", on_missing=word) for word in OnMissing]
 
-    under_way = CanaryAnalysis(rules=rules).rules_under_way
+    under_way = CanaryAnalysis(rules=rules).interim_rules
 
     assert {rule.on_missing for rule in under_way} == {OnMissing.INCONCLUSIVE}
 
@@ -121,7 +121,7 @@ NEEDED = minutes(2)
 
 def lasts(strategy, instances, *, desired=4, earlier=0):
     bake = Bake(instances=instances, desired_instances=desired, earlier_bakes=earlier)
-    found = last_chance(strategy, bake, needed=NEEDED)
+    found = last_bake_length(strategy, bake, needed=NEEDED)
     return None if found is None else found / minutes(1)
 
 
@@ -182,18 +182,20 @@ def test_of_a_serverless_fleet_the_number_of_its_bakes_tells(earlier, expected):
     ids=str,
 )
 def test_fleets_are_compared_while_both_have_traffic(strategy, shares, after):
-    found = comparison(strategy, instances=4, needed=NEEDED)
+    found = plan_comparison(strategy, instances=4, needed=NEEDED)
 
     assert found.shares == pytest.approx(shares)
     assert found.after == minutes(after)
 
 
 def test_a_fleet_of_unknown_size_is_moved_by_the_largest_steps():
-    assert comparison(Linear(instances=3, bake=minutes(5)), instances=None, needed=NEEDED).shares == (0.5,)
+    assert plan_comparison(Linear(instances=3, bake=minutes(5)), instances=None, needed=NEEDED).shares == (
+        0.5,
+    )
 
 
 def test_what_is_left_out_is_taken_from_the_first_bakes_and_the_last():
-    linear = comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
+    linear = plan_comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
 
     parts = linear.within(skip=minutes(12), reserve=minutes(6))
 
@@ -202,7 +204,7 @@ def test_what_is_left_out_is_taken_from_the_first_bakes_and_the_last():
 
 def test_a_wait_behind_the_bakes_gives_time_back():
     waiting = Canary(percent=50, bake=minutes(10), termination_wait=minutes(4))
-    canary = comparison(waiting, instances=4, needed=NEEDED)
+    canary = plan_comparison(waiting, instances=4, needed=NEEDED)
 
     assert canary.within(skip=minutes(2), reserve=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
     assert canary.within(skip=minutes(2), reserve=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)
@@ -230,7 +232,7 @@ def test_the_page_names_every_argument_and_its_default():
 
 
 def test_the_page_names_every_field_of_the_report_in_its_order():
-    assert first_column("\n## In the report") == list(Analysis(wish=CanaryAnalysis()).as_dict())
+    assert first_column("\n## In the report") == list(AnalysisState(config=CanaryAnalysis()).as_dict())
 
 
 def test_the_page_names_every_finding():

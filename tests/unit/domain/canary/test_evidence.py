@@ -38,14 +38,14 @@ def answer(of=None, *, slower=1.0, old=100, new=40, variant="All"):
     of, late = of or trial(), MINUTES[5:]
     served = dict.fromkeys(late, new)
     return {
-        of.requests(variant, "v1"): dict.fromkeys(MINUTES, old),
-        of.requests(variant, "v2"): served if new else {},
-        of.metric(LATENCY, variant, "v1"): noisy(20_000),
-        of.metric(LATENCY, variant, "v2"): {
+        of.requests_query(variant, "v1"): dict.fromkeys(MINUTES, old),
+        of.requests_query(variant, "v2"): served if new else {},
+        of.metric_query(LATENCY, variant, "v1"): noisy(20_000),
+        of.metric_query(LATENCY, variant, "v2"): {
             m: slower * v for m, v in noisy(20_000, seed=8).items() if m in served
         },
-        of.metric(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
-        of.metric(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
+        of.metric_query(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
+        of.metric_query(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
     }
 
 
@@ -56,9 +56,9 @@ def with_past(given, *, hours=8, value=7.0):
     return {**both, **{of_any(query): {**points, **before} for query, points in both.items()}}
 
 
-def judged(given, *, wish=NOW, of=None):
+def judged(given, *, config=NOW, of=None):
     known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
-    return judge_trial(of or trial(), {**given, **known}, wish, wish.rules)
+    return judge_trial(of or trial(), {**given, **known}, config, config.rules)
 
 
 def is_old(query):
@@ -88,7 +88,7 @@ def test_each_fleet_is_asked_for_by_its_configuration_once():
 def test_dimensions_of_a_rule_come_on_top():
     rule = MetricRule("Depth", namespace="Ours", dimensions={"Zone": "a"})
 
-    assert dict(trial().metric(rule, "All", "v2").dimensions) == {
+    assert dict(trial().metric_query(rule, "All", "v2").dimensions) == {
         "EndpointName": "churn",
         "VariantName": "All",
         "EndpointConfigName": "v2",
@@ -106,12 +106,11 @@ def test_the_new_fleet_is_held_to_what_the_old_one_does(slower, label):
 @pytest.mark.parametrize("new", [1, 40, 300])
 def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
     few = [MetricRule("ModelLatency", margin="10%", min_requests=1)]
-    exposure, _ = judged(answer(new=new), wish=CanaryAnalysis(rules=few, warm_up=0)).reasons
+    exposure, _ = judged(answer(new=new), config=CanaryAnalysis(rules=few, warm_up=0)).reasons
 
     assert exposure.label is Label.PASS
     assert (
-        exposure.text
-        == f"Invocations: {35 * new:,} of the new fleet beside 3,500 of the old one, in 35 minutes"
+        exposure.text == f"Invocations: {35 * new:,} to the new fleet, 3,500 to the old fleet, in 35 minutes"
     )
 
 
@@ -132,7 +131,7 @@ def answer_of_the_update():
 
 def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
     given = with_past(answer())
-    given[trial().metric(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
+    given[trial().metric_query(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
 
     history = evidence_of(trial(), "All", given, [LATENCY, ERRORS], warm_up=timedelta(minutes=2)).history
 
@@ -169,15 +168,15 @@ def test_a_configuration_without_a_past_has_no_history():
 def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
     kept = timedelta(days=15)
 
-    assert trial().reads_from(MINUTES[9]) == START - HISTORY
-    assert trial().reads_from(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
-    assert trial().reads_from(START + kept - HISTORY) == START
+    assert trial().history_start(MINUTES[9]) == START - HISTORY
+    assert trial().history_start(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
+    assert trial().history_start(START + kept - HISTORY) == START
 
 
 def test_the_minute_in_which_it_begins_is_not_counted():
     """It may hold what a configuration of this name did before."""
     given = answer()
-    given[trial().requests("All", "v2")] = dict.fromkeys(MINUTES, 40)
+    given[trial().requests_query("All", "v2")] = dict.fromkeys(MINUTES, 40)
 
     evidence = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0))
 
@@ -194,18 +193,18 @@ def test_the_warm_up_counts_from_its_first_request():
 @pytest.mark.parametrize("on_missing", ["inconclusive", "ignore"])
 @pytest.mark.parametrize("given", [{}, answer(new=0)], ids=["nothing", "nothing of the new fleet"])
 def test_no_data_is_never_a_pass(given, on_missing):
-    wish = CanaryAnalysis(rules=[MetricRule("ModelLatency", on_missing=on_missing)])
+    config = CanaryAnalysis(rules=[MetricRule("ModelLatency", on_missing=on_missing)])
 
-    verdict = judged(given, wish=wish)
+    verdict = judged(given, config=config)
 
     assert verdict.label is Label.INCONCLUSIVE
     assert "no minute in which both fleets had requests" in verdict.reasons[0].text
 
 
 def test_requests_alone_prove_nothing_where_every_rule_lacks_its_data():
-    wish = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
+    config = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
 
-    assert judged(answer(), wish=wish).label is Label.INCONCLUSIVE
+    assert judged(answer(), config=config).label is Label.INCONCLUSIVE
 
 
 def test_all_variants_are_judged_and_one_that_fails_is_enough():

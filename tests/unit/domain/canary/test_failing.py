@@ -87,10 +87,10 @@ def test_a_failing_analysis_is_told_once(failing):
 
     told = [said for said in update.said if "analysis failed" in said]
     why = "the analysis failed: ZeroDivisionError: division by zero"
-    assert told == [f"No verdict: {why}; the update is watched, and judged again"]
+    assert told == [f"No verdict: {why}. The update continues and will be judged again"]
     (warning,) = [text for text in report["warnings"] if "without a Pass" in text]
     assert "the analysis failed: ZeroDivisionError: division by zero" in warning
-    assert "CloudWatch gave no answer" not in warning
+    assert "no response from CloudWatch" not in warning
 
 
 def test_a_judge_that_recovers_judges_on(failing):

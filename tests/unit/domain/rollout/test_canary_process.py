@@ -13,7 +13,7 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.judge.evidence import HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.process import (
     DescribeAlarmHistory,
@@ -58,7 +58,7 @@ def watch(analysis=HOLD, *, strategy=CANARY, **facts):
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
     known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
     rollout = Rollout(endpoint_name="churn", target="v2", **known)
-    return RolloutState(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
+    return RolloutState(rollout=rollout, analysis=AnalysisState(config=analysis) if analysis else None)
 
 
 @dataclass
@@ -227,9 +227,7 @@ def test_nothing_is_judged_once_the_switch_is_thrown():
     assert not [ask for ask in update.asked[thrown:] if isinstance(ask, GetMetricData)]
     assert update.switched == [THROWN, RESET]
     assert report["outcome"] == "Succeeded"
-    assert report["warnings"] == [
-        "The abort switch was thrown by the analysis, and the target came into service all the same"
-    ]
+    assert report["warnings"] == ["The analysis threw the abort switch, but the target came into service"]
 
 
 def test_a_rollback_by_another_alarm_is_that_alarms():
@@ -324,13 +322,10 @@ def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     (warning,) = report["warnings"]
     assert warning.startswith(
-        "The analysis would abort the rollout (Fail: Invocation5XXErrors Sum: +30 points"
+        "The analysis could not abort the update: nothing proves that the update to v2 "
     )
-    assert (
-        "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
-        in warning
-    )
-    assert len([sentence for sentence in update.said if "would abort" in sentence]) == 1
+    assert "(Fail: Invocation5XXErrors Sum: +30 points" in warning
+    assert len([sentence for sentence in update.said if "could not abort" in sentence]) == 1
     assert not report["analysis"]["acted"]
 
 
@@ -464,7 +459,7 @@ def test_a_strategy_nobody_can_read_is_not_held_and_that_is_told():
     report = update.follow(watch(guardrails=Guardrails(strategy=None, alarms=(SWITCH.alarm_name,))))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
-    assert "without a Pass of the analysis, though it was to be held" in report["warnings"][0]
+    assert 'without a Pass of the analysis, although on_inconclusive is "hold"' in report["warnings"][0]
 
 
 def test_a_pass_outlasts_the_data_that_it_was_said_of():
@@ -483,7 +478,7 @@ def test_a_pass_outlasts_the_data_that_it_was_said_of():
     assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Inconclusive")
 
 
-# CloudWatch that gives no answer.
+# No response from CloudWatch.
 
 
 def test_silence_is_no_verdict_and_ends_in_the_abort_for_lack_of_evidence():
@@ -492,7 +487,7 @@ def test_silence_is_no_verdict_and_ends_in_the_abort_for_lack_of_evidence():
     report = update.follow(watch())
 
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
-    assert report["cause"]["reasons"] == ["CloudWatch gave no answer (ThrottlingException: Rate exceeded)"]
+    assert report["cause"]["reasons"] == ["no response from CloudWatch (ThrottlingException: Rate exceeded)"]
     assert (report["analysis"]["label"], report["analysis"]["looks"]) == (None, 0)
     assert report["analysis"]["unanswered"] == THROTTLED.reason
     assert len([sentence for sentence in update.said if "CloudWatch" in sentence]) == 2
@@ -527,7 +522,9 @@ def test_an_observer_says_what_it_would_have_done_and_when(update, label):
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == (label, False)
     assert TRAFFIC_ON < moment(report, "would_have_acted_at") < OVER
-    assert any(f"would throw the abort switch now ({label}" in sentence for sentence in update.said)
+    assert any(
+        f"would throw the abort switch now; it only observes ({label}" in sentence for sentence in update.said
+    )
     assert report["warnings"] == []
 
 
@@ -547,8 +544,59 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - HISTORY}
     assert min(ends) >= at(TRAFFIC_ON - 240)
+
+
+def test_the_history_is_read_once_per_wait():
+    update = Update()
+    update.follow(watch())
+
+    first, *later = update.of(GetMetricData)
+    assert first.start == at(1) - HISTORY
+    assert len(later) > 10
+    assert {ask.start for ask in later} == {at(1)}
+    assert configs(first) == {"v1", "v2", None}
+    assert [configs(ask) for ask in later] == [{"v1", "v2"}] * len(later)
+    assert {len(ask.queries) for ask in later} == {4}
+
+
+def configs(ask):
+    return {dict(query.dimensions).get("EndpointConfigName") for query in ask.queries}
+
+
+def test_the_history_is_read_again_after_no_response():
+    update = Update(silent=THROTTLED)
+    answer = update.answer
+
+    def recovering(ask):
+        if len(update.of(GetMetricData)) == 3:
+            update.silent = None
+        return answer(ask)
+
+    update.answer = recovering
+    update.follow(watch())
+
+    starts = [ask.start for ask in update.of(GetMetricData)]
+    assert starts[:4] == [at(1) - HISTORY] * 3 + [at(1)]
+
+
+@pytest.mark.parametrize("errors", [0.0, 0.03, 0.3])
+@pytest.mark.parametrize("lived", [0.0, 1800.0, 8 * 3600.0])
+def test_verdicts_are_the_same_whether_or_not_the_history_is_kept(monkeypatch, errors, lived):
+    kept = Update(errors=errors, lived=lived)
+    report = kept.follow(watch())
+
+    monkeypatch.setattr(AnalysisState, "judged", forgetting_history(AnalysisState.judged))
+    read_again = Update(errors=errors, lived=lived)
+
+    assert read_again.follow(watch()) == report
+    assert read_again.said == kept.said
+    assert len(read_again.of(GetMetricData)) == len(kept.of(GetMetricData))
+    assert {ask.start for ask in read_again.of(GetMetricData)} == {at(1) - HISTORY}
+
+
+def forgetting_history(judged):
+    return lambda *arguments: replace(judged(*arguments), history=None)
 
 
 def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
@@ -576,7 +624,7 @@ def test_a_verdict_is_said_once():
     update = Update()
     update.follow(watch())
 
-    assert [sentence.partition(": ")[2][:5] for sentence in update.said if "beside" in sentence] == [
+    assert [sentence.partition(": ")[2][:5] for sentence in update.said if "Analysis of" in sentence] == [
         "Incon",
         "Pass:",
     ]
@@ -601,4 +649,4 @@ def test_what_was_seen_before_sagemaker_fell_silent_is_not_acted_upon(silent_fro
     report = update.follow(watch())
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
-    assert "though it was to be held" in report["warnings"][0]
+    assert 'although on_inconclusive is "hold"' in report["warnings"][0]
