@@ -48,12 +48,12 @@ def test_sagemakers_own_limit_and_the_way_back_where_there_is_one():
     ],
 )
 @pytest.mark.parametrize(
-    ("startup", "coming_up"), [(MINUTE, PROVISIONING), (HOUR, HOUR), (None, LONGEST_STARTUP)]
+    ("startup", "startup_time"), [(MINUTE, PROVISIONING), (HOUR, HOUR), (None, LONGEST_STARTUP)]
 )
-def test_a_blue_green_update_brings_its_fleet_up_once(strategy, waits, startup, coming_up):
+def test_a_blue_green_update_brings_its_fleet_up_once(strategy, waits, startup, startup_time):
     given = {} if startup is None else {"startup": startup}
     # Margins: for the old fleet to go, and for the new one if it is rolled back.
-    assert longest(strategy, **given) == waits + coming_up + 2 * MARGIN
+    assert longest(strategy, **given) == waits + startup_time + 2 * MARGIN
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_a_rollout_is_given_what_it_bakes_up_to_the_longest_update_of_sagemaker(
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_none_is_given_more_than_eight_hours_and_a_rollback(strategy, instances):
     guardrails = Guardrails(strategy=strategy)
-    batches = strategy.most_batches(instances) if isinstance(strategy, Rolling) else 1
-    back = rollback_time(guardrails, coming_up=LONGEST_STARTUP, batches=batches)
+    batches = strategy.max_batches(instances) if isinstance(strategy, Rolling) else 1
+    back = rollback_time(guardrails, startup=LONGEST_STARTUP, batches=batches)
     assert back <= 8 * HOUR + MARGIN
     assert longest(strategy, instances) <= 8 * HOUR + back
 
@@ -111,7 +111,7 @@ TEN_BATCHES = [
 @pytest.mark.parametrize("startup", [5 * MINUTE, LONGEST_STARTUP])
 @pytest.mark.parametrize("strategy", TEN_BATCHES, ids=str)
 def test_a_healthy_rolling_update_of_ten_slow_batches_is_given_its_time(strategy, startup):
-    assert strategy.most_batches(20) == 10
+    assert strategy.max_batches(20) == 10
     healthy = 10 * (8 * MINUTE + strategy.bake)
     # One that is rolled back after its last batch takes the whole way back too.
     back = 10 if strategy.rollback_batch_percent or strategy.rollback_batch_instances else 1

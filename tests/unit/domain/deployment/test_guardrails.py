@@ -28,16 +28,16 @@ def test_any_line_up_to_255_characters_is_a_name(alarm):
 @pytest.mark.parametrize(
     ("alarms", "message"),
     [
-        (("",), "alarms must be names of one line that are not blank (got '')"),
-        ((" \t",), "alarms must be names of one line that are not blank (got ' \\t')"),
-        (("a\nb",), "alarms must be names of one line that are not blank (got 'a\\nb')"),
-        (("a\n",), "alarms must be names of one line that are not blank (got 'a\\n')"),
+        (("",), "alarms must be names, of one line and not blank (got '')"),
+        ((" \t",), "alarms must be names, of one line and not blank (got ' \\t')"),
+        (("a\nb",), "alarms must be names, of one line and not blank (got 'a\\nb')"),
+        (("a\n",), "alarms must be names, of one line and not blank (got 'a\\n')"),
         (
             ("a" * 256,),
             "alarms must be names at most 255 characters long (got 256: 'aaaaaaaaaaaaaaaaaaaa'...)",
         ),
         ((7,), "alarms must be names (got 7)"),
-        (("a", "b", "a"), "alarms must be different ones (got 'a' twice)"),
+        (("a", "b", "a"), "alarms must be different (got 'a' twice)"),
         (["a"], "alarms must be a tuple of alarm names (got ['a'])"),
         (
             ("arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm:errors: all",),

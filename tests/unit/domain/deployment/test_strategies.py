@@ -242,30 +242,31 @@ def test_a_fleet_must_be_large_enough_for_a_step_of_half(strategy, least):
 @pytest.mark.parametrize(
     ("strategy", "sentence"),
     [
-        (AllAtOnce(), "all at once: the whole fleet in one step, no wait before the old fleet goes"),
+        (AllAtOnce(), "all at once: the whole fleet in one step, no wait before the old fleet is removed"),
         (
             AllAtOnce(termination_wait=90 * MINUTE / 2),
-            "all at once: the whole fleet in one step, wait 45 min before the old fleet goes",
+            "all at once: the whole fleet in one step, wait 45 min before the old fleet is removed",
         ),
         (
             Canary(percent=25, bake=10 * MINUTE, termination_wait=5 * MINUTE),
-            "canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet goes",
+            "canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet is removed",
         ),
         (
             Canary(instances=1, bake=timedelta(0), max_duration=2 * HOUR),
-            "canary: 1 instance, no bake, then all, no wait before the old fleet goes, at most 2 h in all",
+            "canary: 1 instance, no bake, then all, no wait before the old fleet is removed, "
+            "at most 2 h in total",
         ),
         (
             Linear(instances=2, bake=timedelta(seconds=90), termination_wait=HOUR),
-            "linear: 2 instances at a time, bake 1 min 30 s each, wait 1 h before the old fleet goes",
+            "linear: 2 instances at a time, bake 1 min 30 s each, wait 1 h before the old fleet is removed",
         ),
         (
             Rolling(batch_percent=20, bake=MINUTE),
-            "rolling: 20 % of the fleet at a time, bake 1 min each, back all at once",
+            "rolling: 20 % of the fleet at a time, bake 1 min each, roll back all at once",
         ),
         (
             Rolling(batch_instances=1, bake=timedelta(0), rollback_batch_percent=50),
-            "rolling: 1 instance at a time, no bake, back 50 % of the fleet at a time",
+            "rolling: 1 instance at a time, no bake, roll back 50 % of the fleet at a time",
         ),
     ],
 )

@@ -19,8 +19,8 @@ from tests.unit.domain.preflight.test_preflight import (
     SWITCH,
     asked,
     config,
+    context,
     endpoint,
-    facts,
     live,
     minutes,
 )
@@ -41,7 +41,7 @@ def analysed(analysis=ANALYSIS, strategy=CANARY, *, instances=2, an_hour=6000.0,
         "target": config("churn-v2", asked(instances=instances)),
     }
     given = {"guardrails": guardrails, **fleets, "traffic": {"AllTraffic": an_hour}, **changes}
-    return facts(analysis=analysis, **given)
+    return context(analysis=analysis, **given)
 
 
 def found(given):
@@ -131,7 +131,7 @@ def test_the_shortest_bake_that_does_is_named_and_does(strategy, enough):
     short = analysed(strategy=strategy(minutes(enough - 1)), instances=4)
 
     assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
-    assert found(short)[0].fix.startswith(f"bake for {enough} min at least")
+    assert found(short)[0].fix.startswith(f"bake for at least {enough} min")
     assert codes(analysed(strategy=strategy(minutes(enough)), instances=4)) == []
 
 
@@ -203,7 +203,7 @@ def test_where_no_bake_is_long_enough_that_is_said():
 
     (finding,) = found(analysed(patient))
 
-    assert finding.fix.startswith("no bake of up to an hour would do")
+    assert finding.fix.startswith("no bake of up to an hour suffices")
 
 
 # Traffic.
@@ -226,7 +226,7 @@ def test_too_little_traffic_is_told_with_its_arithmetic():
 def test_how_long_to_bake_follows_from_the_traffic(an_hour, shortest):
     (finding,) = found(analysed(an_hour=an_hour))
 
-    expected = f"bake for {shortest} min at least" if shortest else "no bake of up to an hour would do"
+    expected = f"bake for at least {shortest} min" if shortest else "no bake of up to an hour suffices"
     assert finding.fix.startswith(expected)
     if shortest:
         assert found(analysed(strategy=replace(CANARY, bake=minutes(shortest)), an_hour=an_hour)) == []
@@ -236,7 +236,7 @@ def test_a_bake_that_is_too_short_is_told_as_long_as_the_traffic_needs_it():
     short = analysed(strategy=replace(CANARY, bake=minutes(2)), an_hour=400)
 
     assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
-    assert found(short)[0].fix.startswith("bake for 47 min at least")
+    assert found(short)[0].fix.startswith("bake for at least 47 min")
 
 
 def test_the_fleet_with_fewer_requests_counts():
@@ -264,9 +264,9 @@ def test_traffic_by_which_a_model_without_any_error_could_not_pass_is_too_little
     assert finding.stops
     assert finding.text == (
         "AllTraffic had 6,000 requests in the last hour, of which the new fleet would get about 933 while "
-        "both are compared < 1,859, which Invocation5XXErrors Sum takes to pass even if none fails"
+        "both are compared < 1,859, which Invocation5XXErrors Sum needs to pass even if none fails"
     )
-    assert finding.fix == "bake for 58 min at least; or move more at a time, or allow more than 0.002"
+    assert finding.fix == "bake for at least 58 min; or use larger steps, or allow more than 0.002"
 
 
 @pytest.mark.parametrize(("bake", "label"), [(57, Label.INCONCLUSIVE), (58, Label.PASS)])
@@ -309,7 +309,7 @@ def test_a_percentile_needs_its_requests_each_minute():
     (finding,) = found(analysed(p90, an_hour=60 * 149))
 
     assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
-    assert "about 49.7 a minute < 50, which ModelLatency p90 takes" in finding.text
+    assert "about 49.7 a minute < 50, which ModelLatency p90 needs" in finding.text
     assert found(analysed(p90, an_hour=60 * 151)) == []
 
 

@@ -97,7 +97,7 @@ SOUND = PreflightContext(
 )
 
 
-def facts(**changes):
+def context(**changes):
     return replace(SOUND, **changes)
 
 
@@ -108,11 +108,11 @@ def guarded_by(strategy, *, instances=2, **changes):
         "target": config(NEW, asked(instances=instances)),
     }
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH))
-    return facts(**{"guardrails": guardrails, **fleets, **changes})
+    return context(**{"guardrails": guardrails, **fleets, **changes})
 
 
 def watched_by(found, **changes):
-    return facts(alarms=(found,), **changes)
+    return context(alarms=(found,), **changes)
 
 
 def codes(given):
@@ -141,9 +141,9 @@ def the(code, given):
     "given",
     [
         SOUND,
-        facts(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), switch=None),
-        facts(guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(5)), alarms=("errors",))),
-        facts(allow_unguarded=True, require_alarms_ok=True, max_wait=timedelta(hours=1)),
+        context(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), switch=None),
+        context(guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(5)), alarms=("errors",))),
+        context(allow_unguarded=True, require_alarms_ok=True, max_wait=timedelta(hours=1)),
     ],
     ids=lambda given: given.guardrails.describe(),
 )
@@ -152,7 +152,7 @@ def test_a_sound_update_has_nothing_to_say(given):
 
 
 def test_everything_is_found_at_once_and_errors_come_first():
-    given = facts(
+    given = context(
         guardrails=Guardrails(strategy=Canary(instances=2, bake=minutes(0)), alarms=("errors", "latency")),
         alarms=(alarm(AlarmState.ALARM),),
         serving=config(OLD, asynchronous=True),
@@ -174,7 +174,7 @@ def test_everything_is_found_at_once_and_errors_come_first():
 
 
 def test_a_finding_says_what_is_wrong_and_what_to_do_to_people_and_in_the_report():
-    finding = the(Code.ALARM_MISSING, facts(alarms=()))
+    finding = the(Code.ALARM_MISSING, context(alarms=()))
 
     assert str(finding) == f"error alarm_missing: {finding.text}; {finding.fix}"
     assert json.loads(json.dumps(finding.as_dict())) == {
@@ -193,15 +193,15 @@ def test_the_table_of_codes_has_each_once_and_no_other():
 
 
 def guards(*alarms, strategy=CANARY, **changes):
-    return facts(guardrails=Guardrails(strategy=strategy, alarms=alarms), **changes)
+    return context(guardrails=Guardrails(strategy=strategy, alarms=alarms), **changes)
 
 
 UNGUARDED = {
     Code.NO_GUARD: guards(),
     Code.NO_BAKE: guards("errors", strategy=AllAtOnce()),
-    Code.INF1: facts(target=config(NEW, asked(instance_types=("ml.m5.large", "ml.inf1.xlarge")))),
-    Code.MARKETPLACE: facts(marketplace=True),
-    Code.VARIANT_NAMES: facts(target=config(NEW, asked("Main")), guardrails=guards(SWITCH).guardrails),
+    Code.INF1: context(target=config(NEW, asked(instance_types=("ml.m5.large", "ml.inf1.xlarge")))),
+    Code.MARKETPLACE: context(marketplace=True),
+    Code.VARIANT_NAMES: context(target=config(NEW, asked("Main")), guardrails=guards(SWITCH).guardrails),
 }
 
 
@@ -229,7 +229,7 @@ def test_the_switch_alone_guards_only_if_somebody_throws_it():
 @pytest.mark.parametrize("strategy", [None, AllAtOnce(), Canary(percent=50, bake=minutes(0))], ids=str)
 @pytest.mark.parametrize("alarms", [("errors",), (SWITCH,)], ids=["alarm", "switch"])
 def test_alarms_are_not_looked_at_without_a_bake(strategy, alarms):
-    assert "bakes for 0 s in all" in the(Code.NO_BAKE, guards(*alarms, strategy=strategy)).text
+    assert "bakes for 0 s in total" in the(Code.NO_BAKE, guards(*alarms, strategy=strategy)).text
 
 
 def test_any_bake_or_wait_lets_sagemaker_look():
@@ -241,12 +241,12 @@ def test_any_bake_or_wait_lets_sagemaker_look():
 
 @pytest.mark.parametrize("kind", ["ml.inf2.xlarge", "ml.m5.large"])
 def test_other_instances_than_inf1_keep_their_guards(kind):
-    assert codes(facts(target=config(NEW, asked(instance_types=(kind,))))) == []
+    assert codes(context(target=config(NEW, asked(instance_types=(kind,))))) == []
 
 
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_inf1_is_found_on_either_side_and_named(where):
-    given = facts(**{where: config(where, asked(instance_types=("ml.inf1.24xlarge",)))})
+    given = context(**{where: config(where, asked(instance_types=("ml.inf1.24xlarge",)))})
 
     assert "ml.inf1.24xlarge" in the(Code.INF1, given).text
 
@@ -255,7 +255,7 @@ def test_inf1_is_found_on_either_side_and_named(where):
 
 
 def test_variants_of_other_names_are_told_with_both_names():
-    text = the(Code.VARIANT_NAMES, facts(target=config(NEW, asked("Main")))).text
+    text = the(Code.VARIANT_NAMES, context(target=config(NEW, asked("Main")))).text
 
     assert "Main" in text
     assert "AllTraffic" in text
@@ -263,7 +263,7 @@ def test_variants_of_other_names_are_told_with_both_names():
 
 def test_variants_in_another_order_are_the_same():
     pair = asked("a"), asked("b")
-    given = facts(
+    given = context(
         endpoint=endpoint(live("a"), live("b")),
         serving=config(OLD, *pair),
         target=config(NEW, *reversed(pair)),
@@ -274,7 +274,7 @@ def test_variants_in_another_order_are_the_same():
 
 
 def test_the_names_that_serve_are_known_even_where_their_configuration_is_gone():
-    given = facts(serving=None, target=config(NEW, asked("Main")))
+    given = context(serving=None, target=config(NEW, asked("Main")))
 
     assert {Code.VARIANT_NAMES, Code.SERVING_CONFIG_DELETED} <= set(codes(given))
 
@@ -282,16 +282,16 @@ def test_the_names_that_serve_are_known_even_where_their_configuration_is_gone()
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_a_rolling_update_takes_one_variant(where):
     several = config(where, asked("AllTraffic"), asked("b"))
-    given = facts(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: several})
+    given = context(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: several})
 
     found = the(Code.ROLLING_VARIANTS, given)
     assert found.stops
-    assert found.text == f"rolling takes 1 variant, and {where} has 2"
+    assert found.text == f"rolling supports 1 variant, and {where} has 2"
 
 
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_a_rolling_update_takes_no_serverless_variant(where):
-    given = facts(
+    given = context(
         guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: config(where, serverless())}
     )
 
@@ -300,7 +300,7 @@ def test_a_rolling_update_takes_no_serverless_variant(where):
 
 def test_blue_green_takes_serverless_variants_and_has_no_instances_to_count():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
-    given = facts(
+    given = context(
         endpoint=endpoint(described), serving=config(OLD, serverless()), target=config(NEW, serverless())
     )
 
@@ -309,13 +309,13 @@ def test_blue_green_takes_serverless_variants_and_has_no_instances_to_count():
 
 def test_a_serverless_variant_has_no_live_count_to_retain():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
-    given = facts(endpoint=endpoint(described), serving=config(OLD, serverless()))
+    given = context(endpoint=endpoint(described), serving=config(OLD, serverless()))
 
     assert preflight(given) == ()
 
 
 def test_a_deleted_serving_configuration_is_named():
-    found = the(Code.SERVING_CONFIG_DELETED, facts(serving=None))
+    found = the(Code.SERVING_CONFIG_DELETED, context(serving=None))
 
     assert found.stops
     assert OLD in found.text
@@ -325,7 +325,7 @@ def test_a_deleted_serving_configuration_is_named():
 def test_a_configuration_nobody_named_is_not_called_deleted():
     nameless = replace(endpoint(), endpoint_config_name=None)
 
-    assert codes(facts(serving=None, endpoint=nameless)) == []
+    assert codes(context(serving=None, endpoint=nameless)) == []
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_a_configuration_nobody_named_is_not_called_deleted():
     [(False, False, False), (False, True, False), (True, True, False), (True, False, True)],
 )
 def test_an_asynchronous_endpoint_stays_one(before, after, dropped):
-    given = facts(serving=config(OLD, asynchronous=before), target=config(NEW, asynchronous=after))
+    given = context(serving=config(OLD, asynchronous=before), target=config(NEW, asynchronous=after))
 
     assert codes(given) == [Code.ASYNC_DROPPED] * dropped
 
@@ -406,8 +406,8 @@ def test_steps_out_of_the_bounds_are_refused_with_the_numbers(strategy, instance
 @pytest.mark.parametrize(
     ("size", "fix"),
     [
-        (Canary(instances=5, bake=minutes(10)), "make it 3 instances at most"),
-        (Rolling(batch_instances=5, bake=minutes(10)), "make it 3 instances at most"),
+        (Canary(instances=5, bake=minutes(10)), "make it at most 3 instances"),
+        (Rolling(batch_instances=5, bake=minutes(10)), "make it at most 3 instances"),
     ],
     ids=str,
 )
@@ -418,8 +418,8 @@ def test_the_largest_step_that_fits_is_told(size, fix):
 @pytest.mark.parametrize(
     ("size", "fix"),
     [
-        (Linear(instances=5, bake=minutes(10)), "make it 11 instances at least, or give it in percent"),
-        (Rolling(batch_instances=5, bake=minutes(10)), "make it 6 instances at least, or give it in percent"),
+        (Linear(instances=5, bake=minutes(10)), "make it at least 11 instances, or give it in percent"),
+        (Rolling(batch_instances=5, bake=minutes(10)), "make it at least 6 instances, or give it in percent"),
     ],
     ids=str,
 )
@@ -497,7 +497,7 @@ def test_without_max_duration_it_must_end_before_sagemakers_longest(wait, too_lo
 
 @pytest.mark.parametrize(("max_wait", "exceeded"), [(None, False), (minutes(16), False), (minutes(15), True)])
 def test_a_task_that_gives_up_before_the_end_is_warned_of(max_wait, exceeded):
-    given = facts(max_wait=max_wait)
+    given = context(max_wait=max_wait)
 
     assert codes(given) == [Code.SCHEDULE_EXCEEDS_WAIT] * exceeded
     if exceeded:
@@ -545,7 +545,7 @@ def test_no_data_is_right_for_an_alarm_on_the_new_fleet(required):
 def test_the_switch_is_judged_by_whoever_readies_it(state):
     switch = alarm(state, name=SWITCH, rule=on(EndpointName="another"))
 
-    assert codes(facts(alarms=(alarm(), switch))) == []
+    assert codes(context(alarms=(alarm(), switch))) == []
 
 
 def test_a_composite_alarm_is_warned_of():
@@ -779,7 +779,7 @@ def test_without_a_bake_of_a_part_nothing_is_diluted(strategy):
 
 
 def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
-    given = facts(endpoint=endpoint(live(instances=2)), target=config(NEW, asked(instances=3)))
+    given = context(endpoint=endpoint(live(instances=2)), target=config(NEW, asked(instances=3)))
 
     found = the(Code.COUNT_RETAINED, given)
     assert not found.stops
@@ -788,7 +788,7 @@ def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
 
 
 def test_a_live_weight_that_overrides_the_configurations_is_told_with_both():
-    given = facts(endpoint=endpoint(live(weight=0.25)))
+    given = context(endpoint=endpoint(live(weight=0.25)))
 
     found = the(Code.WEIGHT_RETAINED, given)
     assert codes(given) == [Code.WEIGHT_RETAINED]
@@ -806,7 +806,7 @@ def test_a_live_weight_that_overrides_the_configurations_is_told_with_both():
     ids=str,
 )
 def test_only_what_is_retained_overrides(retained, told):
-    given = facts(
+    given = context(
         endpoint=endpoint(live(instances=2, weight=2.0)),
         serving=config(OLD, asked()),
         target=config(NEW, asked(instances=3, initial_weight=1.0)),
@@ -818,7 +818,7 @@ def test_only_what_is_retained_overrides(retained, told):
 
 
 def test_a_new_variant_has_nothing_to_retain():
-    given = facts(target=config(NEW, asked("Main", instances=3)), guardrails=guards(SWITCH).guardrails)
+    given = context(target=config(NEW, asked("Main", instances=3)), guardrails=guards(SWITCH).guardrails)
 
     assert Code.COUNT_RETAINED not in codes(given)
 
@@ -826,7 +826,7 @@ def test_a_new_variant_has_nothing_to_retain():
 @pytest.mark.parametrize(("blue", "green", "told"), [(2, 2, False), (2, 3, True), (3, 2, True)])
 @pytest.mark.parametrize("strategy", [CANARY, AllAtOnce(), None], ids=["canary", "all at once", "default"])
 def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, green, told, strategy):
-    given = facts(
+    given = context(
         endpoint=endpoint(live(instances=blue)),
         target=config(NEW, asked(instances=green)),
         guardrails=Guardrails(strategy=strategy, alarms=("errors",)),
@@ -838,12 +838,12 @@ def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, g
         text = the(Code.EXTRA_INSTANCES, given).text
         assert f"runs {green} new instances beside the {blue} that serve" in text
         assert "5 > 4" in text
-        assert ("billed both for 15 min" in text) == (strategy is CANARY)
+        assert ("both billed for 15 min" in text) == (strategy is CANARY)
 
 
 def test_a_serverless_fleet_takes_nothing_of_the_quota():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
-    given = facts(
+    given = context(
         endpoint=endpoint(described),
         serving=config(OLD, serverless()),
         target=config(NEW, asked(instances=4)),
