@@ -266,7 +266,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             return report
         if watch.outcome is not None:
             return self.conclude_test(context, watch)
-        watch = watch.waiting(self._longest_wait(watch.look, test), otherwise=datetime.now(timezone.utc))
+        watch = watch.with_timeout(self._longest_wait(watch.look, test), now=datetime.now(timezone.utc))
         if self.deferrable:
             self.defer_test(context, watch, every=self.waiter_delay)
         watch = self.follow_test(context, watch, every=self.waiter_delay)

@@ -13,7 +13,7 @@ from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, co
 from airflow_guardrails.domain.judge.verdict import unjudged
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
-from airflow_guardrails.domain.shadow.evidence import evidence_of, queries_of, read_from, trial_of
+from airflow_guardrails.domain.shadow.evidence import evidence_of, history_start, period_of, queries_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.exceptions import InvalidArgument
@@ -83,12 +83,12 @@ class ShadowTestJudge:
         return verdict
 
     def _series(self, experiment: Experiment) -> dict[MetricQuery, dict[datetime, float]]:
-        starts, ends = trial_of(experiment)
+        starts, ends = period_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
         return self.hook.metric_series(
             queries_of(experiment, self.metrics),
-            start=read_from(experiment),
+            start=history_start(experiment),
             end=max(ends, starts),
             period=finest_period(starts, experiment.seen_at),
         )
@@ -103,7 +103,7 @@ class ShadowTestJudge:
 
 def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Comparison | None) -> dict[str, Any]:
     """Write the verdict down, with what it is about."""
-    starts, ends = trial_of(experiment)
+    starts, ends = period_of(experiment)
     return {
         "schema_version": 1,
         "name": experiment.name,

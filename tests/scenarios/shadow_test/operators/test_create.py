@@ -282,8 +282,8 @@ def test_all_that_keeps_an_endpoint_from_having_a_shadow_is_told_at_once(create,
     with pytest.raises(ShadowTestRefused) as refused:
         create(shadow_model_name="many", instance_type="ml.inf1.xlarge").execute(context)
 
-    assert "multi-model endpoints take no shadow" in str(refused.value)
-    assert "Inf1 instances take no shadow" in str(refused.value)
+    assert "multi-model endpoints do not support shadows" in str(refused.value)
+    assert "Inf1 instances do not support shadows" in str(refused.value)
     assert candidate.calls(CREATE) == 0
 
 

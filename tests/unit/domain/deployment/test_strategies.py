@@ -253,8 +253,10 @@ def test_a_fleet_must_be_large_enough_for_a_step_of_half(strategy, least):
         ),
         (
             Canary(instances=1, bake=timedelta(0), max_duration=2 * HOUR),
-            "canary: 1 instance, no bake, then all, no wait before the old fleet is removed, "
-            "at most 2 h in total",
+            (
+                "canary: 1 instance, no bake, then all, no wait before the old fleet is removed, "
+                "at most 2 h in total"
+            ),
         ),
         (
             Linear(instances=2, bake=timedelta(seconds=90), termination_wait=HOUR),

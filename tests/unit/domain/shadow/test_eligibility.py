@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_guardrails.domain.shadow.eligibility import ModelTraits, production_of, refusals
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits, production_of, shadow_refusals
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
@@ -26,7 +26,7 @@ MODEL = ModelTraits(name="churn-2")
 
 
 def why_not(*, endpoint=ENDPOINT, config=CONFIG, models=(MODEL,), shadow=SHADOW):
-    return refusals(endpoint, config, models, shadow=shadow)
+    return shadow_refusals(endpoint, config, models, shadow=shadow)
 
 
 def with_variants(**changes):
@@ -52,7 +52,7 @@ def test_an_endpoint_with_one_variant_can_have_a_shadow():
             {"config": with_variants(instance_types=("ml.m5.large", "ml.c5.large"))},
             "instance_type must be given",
         ),
-        ({"shadow": replace(SHADOW, name="live")}, "named otherwise"),
+        ({"shadow": replace(SHADOW, name="live")}, "another name than production"),
         ({"config": with_variants(model_name=None)}, "inference components"),
         ({"config": with_variants(initial_weight=0.0)}, "weight must be above 0"),
         ({"models": (replace(MODEL, marketplace=True),)}, "Marketplace"),

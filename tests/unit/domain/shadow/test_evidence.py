@@ -8,12 +8,12 @@ import pytest
 
 from airflow_guardrails.domain.judge import HISTORY, History
 from airflow_guardrails.domain.shadow.evidence import (
-    CHANGING,
+    _MAX_CHANGE,
     Span,
     evidence_of,
+    history_start,
     judged_span,
     queries_of,
-    read_from,
 )
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus
 from airflow_guardrails.rules import MetricRule
@@ -122,7 +122,7 @@ def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
         (minutes(8, 60), 8 * MINUTE),
         (minutes(-90, -30) | minutes(8, 60), 8 * MINUTE),
         (minutes(-90, 60), timedelta(0)),
-        (minutes(-90, -30) | minutes(50, 60), CHANGING),
+        (minutes(-90, -30) | minutes(50, 60), _MAX_CHANGE),
         (minutes(-90, -30), timedelta(0)),
         ({}, timedelta(0)),
     ],
@@ -144,7 +144,7 @@ def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy,
 def test_history_is_read_as_long_as_cloudwatch_has_its_minutes(age, before):
     trial = experiment(seen=STARTS + age)
 
-    assert read_from(trial) == STARTS - before
+    assert history_start(trial) == STARTS - before
 
 
 def test_periods_of_five_minutes_are_no_history():

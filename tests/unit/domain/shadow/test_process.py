@@ -138,8 +138,8 @@ def test_a_watch_that_has_seen_the_status_tells_nothing_new():
 def test_silence_is_told_once_and_ends_nothing():
     script = Script([THROTTLED, THROTTLED, seen(RUNNING), THROTTLED, seen(COMPLETED)])
     assert script.follow().outcome is ShadowTestOutcome.REACHED
-    silences = [sentence for sentence in script.said if "no answer" in sentence]
-    assert silences == ["AWS gives no answer (ThrottlingException: Rate exceeded); looking on"] * 2
+    silences = [sentence for sentence in script.said if "No response" in sentence]
+    assert silences == ["No response from SageMaker (ThrottlingException: Rate exceeded); trying again"] * 2
 
 
 def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
@@ -249,13 +249,13 @@ def test_where_nobody_says_since_when_to_count_nothing_is_enough():
     watch = script.follow(min_requests=100, deadline=after(40))
 
     assert (watch.outcome, watch.requests) == (ShadowTestOutcome.TIMED_OUT, None)
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 1
 
 
 def test_requests_that_cannot_be_counted_are_told_once_and_counted_at_the_next_look():
     script = Script([seen(RUNNING)], counts=[THROTTLED, THROTTLED, THROTTLED, *counts(100)])
     assert script.follow(min_requests=100).outcome is ShadowTestOutcome.REACHED
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 1
 
 
 def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
@@ -271,7 +271,7 @@ def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
 def test_an_answer_lets_the_next_silence_be_told():
     script = Script([seen(RUNNING)], counts=[THROTTLED, *counts(9), THROTTLED, *counts(100)])
     script.follow(min_requests=100)
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 2
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 2
 
 
 def test_a_look_once_more_is_no_other_test():
