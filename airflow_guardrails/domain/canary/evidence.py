@@ -23,7 +23,7 @@ from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAS
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
 # Response of GetMetricData: query -> (minute -> value).
-SeriesByQuery = Mapping[MetricQuery, Points]
+_SeriesByQuery = Mapping[MetricQuery, Points]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +74,13 @@ class Trial:
             dimensions=(*_dimensions(self.endpoint_name, variant, config), *sorted(rule.dimensions.items())),
         )
 
-    def pair(self, series: SeriesByQuery, old: MetricQuery, new: MetricQuery) -> Series:
+    def pair(self, series: _SeriesByQuery, old: MetricQuery, new: MetricQuery) -> Series:
         """Return the values of both fleets since the start of the update."""
         return Series(
             control=_since(self.start, series.get(old, {})), candidate=_since(self.start, series.get(new, {}))
         )
 
-    def history(self, variant: str, series: SeriesByQuery, rules: Sequence[MetricRule]) -> History:
+    def history(self, variant: str, series: _SeriesByQuery, rules: Sequence[MetricRule]) -> History:
         """
         Return what the old fleet did before the update.
 
@@ -92,7 +92,7 @@ class Trial:
         metrics = {rule: series.get(self.metric_query(rule, variant, config), {}) for rule in rules}
         return History.before(self.start, series.get(self.requests_query(variant, config), {}), metrics)
 
-    def _history_config(self, variant: str, series: SeriesByQuery) -> str | None:
+    def _history_config(self, variant: str, series: _SeriesByQuery) -> str | None:
         requests = series.get(self.requests_query(variant, self.previous), {})
         own = History.before(self.start, requests, {})
         return self.previous if len(own.requests) >= LEAST_PAST else None
@@ -107,10 +107,10 @@ class TrialHistory:
     """
 
     trial: Trial
-    series: SeriesByQuery
+    series: _SeriesByQuery
 
     @classmethod
-    def of(cls, trial: Trial, series: SeriesByQuery, rules: Sequence[MetricRule]) -> TrialHistory:
+    def of(cls, trial: Trial, series: _SeriesByQuery, rules: Sequence[MetricRule]) -> TrialHistory:
         """Take the history from a response that begins at :meth:`Trial.history_start`."""
         fleets = [(variant, trial._history_config(variant, series)) for variant in trial.variants]  # noqa: SLF001
         queries = [trial.requests_query(*fleet) for fleet in fleets]
@@ -119,7 +119,7 @@ class TrialHistory:
             trial=trial, series={query: _before(trial.start, series.get(query, {})) for query in queries}
         )
 
-    def joined_with(self, series: SeriesByQuery) -> SeriesByQuery:
+    def joined_with(self, series: _SeriesByQuery) -> _SeriesByQuery:
         """Return *series*, which begin at the start of the update, with the history before them."""
         queries = dict.fromkeys((*self.series, *series))
         return {query: {**self.series.get(query, {}), **series.get(query, {})} for query in queries}
@@ -137,7 +137,7 @@ def published_until(now: datetime) -> datetime:
 
 
 def judge_trial(
-    trial: Trial, series: SeriesByQuery, config: CanaryAnalysis, rules: Sequence[MetricRule]
+    trial: Trial, series: _SeriesByQuery, config: CanaryAnalysis, rules: Sequence[MetricRule]
 ) -> Verdict:
     """
     Judge every variant separately: Fail if one fails, Pass if all pass.
@@ -157,7 +157,7 @@ def judge_trial(
 
 
 def evidence_of(
-    trial: Trial, variant: str, series: SeriesByQuery, rules: Sequence[MetricRule], *, warm_up: timedelta
+    trial: Trial, variant: str, series: _SeriesByQuery, rules: Sequence[MetricRule], *, warm_up: timedelta
 ) -> Evidence:
     """
     Pair the minutes in which both fleets had requests, and add the history of the old fleet.

@@ -61,8 +61,8 @@ def _cancelled(report: ShadowReport) -> str:
     if report["status"] == ExperimentStatus.COMPLETED.value:
         return f"{_named(report)} was stopped before it began: {reason}"
     return (
-        f"{_named(report)} was cancelled: {reason.rstrip('.')}{of_the_endpoint}. Its shadow is removed, or will "
-        "be. If this task created the test, fix the reason and clear the task to create another one"
+        f"{_named(report)} was cancelled: {reason.rstrip('.')}{of_the_endpoint}. Its shadow is removed, or "
+        "will be. If this task created the test, fix the reason and clear the task to create another one"
     )
 
 
