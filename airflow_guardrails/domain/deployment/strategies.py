@@ -108,6 +108,7 @@ def _seconds(duration: timedelta) -> str:
     return f"{whole_seconds(duration)} s"
 
 
+# SageMaker's default of every wait.
 NO_WAIT = timedelta(0)
 
 
@@ -172,13 +173,16 @@ class AllAtOnce(_Strategy):
 
     @property
     def minimum_instances(self) -> int:
+        """1: there are no steps."""
         return 1
 
     @property
     def total_bake(self) -> timedelta:
+        """The termination wait."""
         return self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - no step depends on it
+        """Return the termination wait."""
         return self.termination_wait
 
     def describe(self) -> str:
@@ -218,13 +222,16 @@ class Canary(_Strategy):
 
     @property
     def minimum_instances(self) -> int:
+        """Twice the first step, which is at most half of the fleet."""
         return 2 * (self.instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """The bake and the termination wait."""
         return self.bake + self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - always two steps
+        """Return the bake and the termination wait, which do not depend on the fleet."""
         return self.total_bake
 
     def describe(self) -> str:
@@ -265,13 +272,16 @@ class Linear(_Strategy):
 
     @property
     def minimum_instances(self) -> int:
+        """Twice a step, which is at most half of the fleet."""
         return 2 * (self.instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """One bake for each documented step, and the termination wait."""
         return documented_steps(self.percent) * self.bake + self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
+        """Return one bake for each possible step, and the termination wait."""
         steps = max_steps(self.percent, self.instances, min_percent=MIN_LINEAR_PERCENT, fleet=instances)
         return steps * self.bake + self.termination_wait
 
@@ -327,10 +337,12 @@ class Rolling(_Strategy):
 
     @property
     def minimum_instances(self) -> int:
+        """Twice a batch, which is at most half of the fleet."""
         return 2 * (self.batch_instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """One bake for each documented batch."""
         return documented_steps(self.batch_percent) * self.bake
 
     def max_batches(self, instances: int | None = None) -> int:
@@ -339,6 +351,7 @@ class Rolling(_Strategy):
         return max_steps(*size, min_percent=MIN_BATCH_PERCENT, fleet=instances)
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
+        """Return one bake for each possible batch."""
         return self.max_batches(instances) * self.bake
 
     def describe(self) -> str:

@@ -81,6 +81,7 @@ class AnalysisState:
             unanswered=None,
             first_fail_at=self.first_fail_at or (at if verdict.label is Label.FAIL else None),
             passed_at=self.passed_at or (at if verdict.label is Label.PASS else None),
+            # A new verdict may not want the abort any more.
             refused=self.refused if verdict.label is self.label else None,
         )
 

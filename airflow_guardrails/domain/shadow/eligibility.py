@@ -48,6 +48,7 @@ def production_of(endpoint: Endpoint, config: EndpointConfig) -> Production:
 
     :raises ValueError: if there is not exactly one; :func:`shadow_refusals` reports that.
     """
+    # shadow_refusals() has refused every other number of variants.
     (variant,) = config.variants
     live = next((each for each in endpoint.variants if each.name == variant.name), None)
     return Production(
@@ -96,6 +97,7 @@ def _variant_refusals(config: EndpointConfig, shadow: ShadowVariant) -> Iterator
     for variant in config.variants:
         if variant.name == shadow.name:
             yield f"the shadow must have another name than production (both are {variant.name})"
+        # Without a model name, the endpoint hosts inference components.
         if variant.model_name is None:
             yield f"inference components do not support shadows (variant {variant.name} has no model)"
         if variant.serverless:
@@ -112,6 +114,7 @@ def _variant_refusals(config: EndpointConfig, shadow: ShadowVariant) -> Iterator
 
 
 def _weight_refusals(endpoint: Endpoint, config: EndpointConfig) -> Iterator[str]:
+    # The live weight counts, because UpdateEndpointWeightsAndCapacities does not change the configuration.
     weights = {variant.name: variant.desired_weight for variant in endpoint.variants}
     for variant in config.variants:
         live = weights.get(variant.name)

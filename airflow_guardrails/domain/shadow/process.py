@@ -61,6 +61,7 @@ def follow_test(state: ShadowTestState, policy: WaitPolicy) -> _Steps:
         state = yield from observe_test(state)
         if not state.unanswered and state.as_of is not None:
             clock.answered(state.as_of)
+        # Only AWS's clock ends the wait: the clocks of workers and triggerers may be wrong.
         if state.outcome is None and not clock.seconds_until(state.deadline):
             state = state.give_up()
         if state.outcome is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant
 
+# Increased when a field of the report is renamed or removed.
 _SCHEMA_VERSION = 1
 
 ShadowReport = dict[str, Any]
@@ -58,6 +59,7 @@ def _cancelled(report: ShadowReport) -> str:
     failure = report["endpoint_failure_reason"]
     of_the_endpoint = f"; failure reason of the endpoint: {failure.rstrip('.')}" if failure else ""
     reason = report["reason"] or "SageMaker gives no reason"
+    # A test that was stopped before its start is Completed to AWS, although it never ran.
     if report["status"] == ExperimentStatus.COMPLETED.value:
         return f"{_named(report)} was stopped before it began: {reason}"
     return (

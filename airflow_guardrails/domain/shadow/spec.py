@@ -151,6 +151,7 @@ class Schedule:
         return starts, ends
 
 
+# The arguments of the operator have other names than the fields.
 _ARGUMENT = {"starts_at": "start_time", "ends_at": "end_time"}
 
 
