@@ -168,7 +168,7 @@ def evidence_of(
     requests = trial.pair(
         series, trial.requests_query(variant, trial.previous), trial.requests_query(variant, trial.target)
     )
-    # The warm-up begins with the first request: instances may get traffic long after they have started.
+    # The warm-up begins with the first request, not with the start of the instances.
     served = [moment for moment, count in requests.candidate.items() if count > 0]
     begin = min(served) + warm_up if served else trial.start
     busy = {
@@ -206,7 +206,7 @@ def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     if not minutes:
         text = f"no minute in which both fleets had requests (new {new:,.0f}, old {old:,.0f})"
     first = replace(first, text=f"Invocations: {text}", measured=None, limit=None)
-    # If every rule is ignored for missing data, only the requests are left, and they say nothing about quality.
+    # If every rule is ignored for missing data, only the requests are left, and they prove nothing.
     if not minutes or all(reason.ignored for reason in others):
         first = replace(first, label=Label.INCONCLUSIVE, missing="data of both fleets for the same minutes")
     return first, *others

@@ -150,7 +150,7 @@ def _check_alarm(alarm: object) -> None:
         raise InvalidAlarms(
             f"alarms must be names {rule} (got {len(alarm)}: {alarm[:20]!r}...)", field="alarms"
         )
-    # An ARN matches the pattern of a name, so SageMaker would accept it and find no alarm of that name.
+    # An ARN also matches the pattern of a name, but no alarm has such a name.
     if arn := _ALARM_ARN.fullmatch(alarm):
         raise InvalidAlarms(
             f"alarms must be names, not ARNs (got {alarm!r}): write {arn['name']!r}", field="alarms"

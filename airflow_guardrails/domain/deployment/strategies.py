@@ -108,7 +108,6 @@ def _seconds(duration: timedelta) -> str:
     return f"{whole_seconds(duration)} s"
 
 
-# SageMaker's default of every wait.
 NO_WAIT = timedelta(0)
 
 

@@ -82,7 +82,6 @@ class PreflightContext:
 
     def live_instances(self, name: str) -> int | None:
         """Return the instances that a variant is scaled to; None if it does not serve, or is serverless."""
-        # DescribeEndpoint does not show whether a variant is serverless; the configuration does.
         configured = self.serving.variants if self.serving else ()
         live = self.live(name)
         if live is None or any(variant.name == name and variant.serverless for variant in configured):

@@ -77,7 +77,7 @@ def hour_before(points):
     return {MINUTES[0] - timedelta(minutes=number): next(values) for number in range(1, 61)}
 
 
-def test_each_fleet_is_asked_for_by_its_configuration_once():
+def test_each_fleet_is_queried_once_by_its_configuration():
     queries = trial().queries([LATENCY, ERRORS, LATENCY])
 
     assert len(queries) == 9
@@ -85,7 +85,7 @@ def test_each_fleet_is_asked_for_by_its_configuration_once():
     assert {query.metric for query in queries} == {"Invocations", "ModelLatency", "Invocation5XXErrors"}
 
 
-def test_dimensions_of_a_rule_come_on_top():
+def test_dimensions_of_a_rule_are_added():
     rule = MetricRule("Depth", namespace="Ours", dimensions={"Zone": "a"})
 
     assert dict(trial().metric_query(rule, "All", "v2").dimensions) == {
@@ -99,12 +99,12 @@ def test_dimensions_of_a_rule_come_on_top():
 @pytest.mark.parametrize(
     ("slower", "label"), [(1.0, Label.PASS), (1.2, Label.FAIL), (1.1, Label.INCONCLUSIVE)]
 )
-def test_the_new_fleet_is_held_to_what_the_old_one_does(slower, label):
+def test_the_new_fleet_is_compared_with_the_old_one(slower, label):
     assert judged(answer(slower=slower)).label is label
 
 
 @pytest.mark.parametrize("new", [1, 40, 300])
-def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
+def test_any_share_of_the_requests_is_accepted(new):
     few = [MetricRule("ModelLatency", margin="10%", min_requests=1)]
     exposure, _ = judged(answer(new=new), config=CanaryAnalysis(rules=few, warm_up=0)).reasons
 
@@ -114,7 +114,7 @@ def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
     )
 
 
-def test_minutes_before_the_update_are_none_of_it():
+def test_minutes_before_the_update_are_not_compared():
     rules, no_warm_up = [LATENCY, ERRORS], timedelta(0)
 
     evidence = evidence_of(trial(), "All", with_past(answer()), rules, warm_up=no_warm_up)
@@ -129,7 +129,7 @@ def answer_of_the_update():
     return {query: {m: v for m, v in points.items() if m >= START} for query, points in answer().items()}
 
 
-def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
+def test_minutes_of_the_old_fleet_before_the_update_are_the_history():
     given = with_past(answer())
     given[trial().metric_query(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
 
@@ -139,7 +139,7 @@ def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_w
     assert history == History(requests=before, metrics={LATENCY: before, ERRORS: before})
 
 
-def test_each_variant_has_a_past_of_its_own():
+def test_each_variant_has_its_own_history():
     both = trial("Main", "Side")
     given = {**with_past(answer(both, variant="Main")), **with_past(answer(both, variant="Side"), value=3.0)}
 
@@ -148,7 +148,7 @@ def test_each_variant_has_a_past_of_its_own():
     assert set(past.requests.values()) == {3.0}
 
 
-def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
+def test_a_new_configuration_uses_the_history_of_its_variant():
     """As after a shadow test, in which the endpoint has a configuration of its own."""
     given = with_past(answer())
     for query in [one for one in given if is_old(one)]:
@@ -161,11 +161,11 @@ def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
     assert set(past.metrics[LATENCY].values()) == {5.0}
 
 
-def test_a_configuration_without_a_past_has_no_history():
+def test_an_endpoint_without_earlier_requests_has_no_history():
     assert evidence_of(trial(), "All", answer(), [LATENCY], warm_up=timedelta(0)).history == History()
 
 
-def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
+def test_the_history_is_read_as_long_as_cloudwatch_keeps_its_minutes():
     kept = timedelta(days=15)
 
     assert trial().history_start(MINUTES[9]) == START - HISTORY
@@ -173,7 +173,7 @@ def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minu
     assert trial().history_start(START + kept - HISTORY) == START
 
 
-def test_the_minute_in_which_it_begins_is_not_counted():
+def test_the_minute_in_which_the_update_begins_is_not_counted():
     """It may hold what a configuration of this name did before."""
     given = answer()
     given[trial().requests_query("All", "v2")] = dict.fromkeys(MINUTES, 40)
@@ -201,7 +201,7 @@ def test_no_data_is_never_a_pass(given, on_missing):
     assert "no minute in which both fleets had requests" in verdict.reasons[0].text
 
 
-def test_requests_alone_prove_nothing_where_every_rule_lacks_its_data():
+def test_requests_alone_are_inconclusive_if_every_rule_is_ignored():
     config = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
 
     assert judged(answer(), config=config).label is Label.INCONCLUSIVE
@@ -227,6 +227,6 @@ def test_a_variant_without_data_keeps_the_others_from_passing():
     assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
 
 
-def test_minutes_are_taken_once_both_sides_of_them_are_published():
+def test_minutes_count_once_both_sides_are_published():
     assert published_until(datetime(2026, 3, 2, 10, 9, 59, tzinfo=timezone.utc)) == MINUTES[6]
     assert published_until(datetime(2026, 3, 2, 10, 10, 0, tzinfo=timezone.utc)) == MINUTES[7]

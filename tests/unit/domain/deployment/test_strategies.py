@@ -60,14 +60,14 @@ def row_id(row):
 
 
 @pytest.mark.parametrize("row", BOUNDS, ids=row_id)
-def test_both_bounds_are_accepted(row):
+def test_both_limits_are_accepted(row):
     kind, others, field, unit, least, most = row
     for number in (least, most):
         assert getattr(kind(**{**others, field: unit(number)}), field) == unit(number)
 
 
 @pytest.mark.parametrize("row", BOUNDS, ids=row_id)
-def test_just_outside_the_bounds_is_refused_with_name_rule_and_value(row):
+def test_values_just_out_of_range_are_refused_with_name_rule_and_value(row):
     kind, others, field, unit, least, most = row
     s = " s" if unit is seconds else ""
     for number in (least - 1, most + 1):
@@ -79,7 +79,7 @@ def test_just_outside_the_bounds_is_refused_with_name_rule_and_value(row):
 
 
 @pytest.mark.parametrize(("kind", "field", "others"), INSTANCES)
-def test_a_size_in_instances_has_no_upper_bound_of_its_own(kind, field, others):
+def test_a_size_in_instances_has_no_upper_limit_without_a_fleet(kind, field, others):
     assert getattr(kind(bake=MINUTE, **{**others, field: 500}), field) == 500
 
 
@@ -133,7 +133,7 @@ def test_a_rollback_batch_may_be_left_out_but_has_one_size():
         (Rolling, "batch_instances"),
     ],
 )
-def test_a_size_is_an_int_and_nothing_that_looks_like_one(kind, field, value):
+def test_a_size_is_an_int_and_neither_text_nor_bool(kind, field, value):
     with pytest.raises(InvalidStrategy) as caught:
         kind(bake=MINUTE, **{field: value})
     assert f"{kind.__name__}.{field} must be a whole number (got {value!r})" in str(caught.value)
@@ -149,7 +149,7 @@ def test_a_size_is_an_int_and_nothing_that_looks_like_one(kind, field, value):
         (True, "write timedelta(minutes=...)"),
     ],
 )
-def test_a_duration_that_is_no_timedelta_is_refused_with_what_to_write(value, advice):
+def test_a_duration_that_is_not_a_timedelta_is_refused_with_a_fix(value, advice):
     with pytest.raises(InvalidStrategy) as caught:
         Canary(percent=10, bake=value)
     assert str(caught.value) == f"Canary.bake must be a timedelta (got {value!r}): {advice}"
@@ -219,7 +219,7 @@ def test_waiting_time_allows_for_percentages_rounded_down(kind):
         Rolling(batch_percent=10, bake=timedelta(0)),
     ],
 )
-def test_a_strategy_without_any_wait_bakes_for_no_time(strategy):
+def test_a_strategy_without_waits_has_a_total_bake_of_zero(strategy):
     assert not strategy.total_bake
 
 

@@ -147,11 +147,11 @@ def the(code, given):
     ],
     ids=lambda given: given.guardrails.describe(),
 )
-def test_a_sound_update_has_nothing_to_say(given):
+def test_a_good_update_has_no_findings(given):
     assert preflight(given) == ()
 
 
-def test_everything_is_found_at_once_and_errors_come_first():
+def test_all_findings_are_returned_and_errors_come_first():
     given = context(
         guardrails=Guardrails(strategy=Canary(instances=2, bake=minutes(0)), alarms=("errors", "latency")),
         alarms=(alarm(AlarmState.ALARM),),
@@ -173,7 +173,7 @@ def test_everything_is_found_at_once_and_errors_come_first():
     assert [finding.stops for finding in preflight(given)] == [True] * 5 + [False] * 3
 
 
-def test_a_finding_says_what_is_wrong_and_what_to_do_to_people_and_in_the_report():
+def test_a_finding_has_text_and_fix_in_the_log_and_in_the_report():
     finding = the(Code.ALARM_MISSING, context(alarms=()))
 
     assert str(finding) == f"error alarm_missing: {finding.text}; {finding.fix}"
@@ -228,11 +228,11 @@ def test_the_switch_alone_guards_only_if_somebody_throws_it():
 
 @pytest.mark.parametrize("strategy", [None, AllAtOnce(), Canary(percent=50, bake=minutes(0))], ids=str)
 @pytest.mark.parametrize("alarms", [("errors",), (SWITCH,)], ids=["alarm", "switch"])
-def test_alarms_are_not_looked_at_without_a_bake(strategy, alarms):
+def test_an_update_without_a_bake_is_found_with_any_alarms(strategy, alarms):
     assert "bakes for 0 s in total" in the(Code.NO_BAKE, guards(*alarms, strategy=strategy)).text
 
 
-def test_any_bake_or_wait_lets_sagemaker_look():
+def test_any_bake_or_wait_is_enough_for_sagemaker_to_watch_alarms():
     second = timedelta(seconds=1)
     given = guards("errors", strategy=Canary(percent=50, bake=minutes(0), termination_wait=second))
 
@@ -254,7 +254,7 @@ def test_inf1_is_found_on_either_side_and_named(where):
 # What SageMaker would refuse.
 
 
-def test_variants_of_other_names_are_told_with_both_names():
+def test_variants_with_other_names_are_found_with_both_names():
     text = the(Code.VARIANT_NAMES, context(target=config(NEW, asked("Main")))).text
 
     assert "Main" in text
@@ -273,7 +273,7 @@ def test_variants_in_another_order_are_the_same():
     assert Code.VARIANT_NAMES not in codes(given)
 
 
-def test_the_names_that_serve_are_known_even_where_their_configuration_is_gone():
+def test_serving_variant_names_are_known_without_their_configuration():
     given = context(serving=None, target=config(NEW, asked("Main")))
 
     assert {Code.VARIANT_NAMES, Code.SERVING_CONFIG_DELETED} <= set(codes(given))
@@ -322,7 +322,7 @@ def test_a_deleted_serving_configuration_is_named():
     assert OLD in found.fix
 
 
-def test_a_configuration_nobody_named_is_not_called_deleted():
+def test_an_unknown_serving_configuration_is_not_reported_as_deleted():
     nameless = replace(endpoint(), endpoint_config_name=None)
 
     assert codes(context(serving=None, endpoint=nameless)) == []
@@ -356,7 +356,7 @@ def test_an_asynchronous_endpoint_stays_one(before, after, dropped):
     ],
     ids=str,
 )
-def test_steps_at_the_bounds_fit(strategy, instances):
+def test_steps_at_the_limits_are_accepted(strategy, instances):
     assert not [finding for finding in preflight(guarded_by(strategy, instances=instances)) if finding.stops]
 
 
@@ -396,7 +396,7 @@ def test_steps_at_the_bounds_fit(strategy, instances):
     ],
     ids=str,
 )
-def test_steps_out_of_the_bounds_are_refused_with_the_numbers(strategy, instances, code, text):
+def test_steps_out_of_range_are_refused_with_the_numbers(strategy, instances, code, text):
     found = the(code, guarded_by(strategy, instances=instances))
 
     assert found.stops
@@ -411,7 +411,7 @@ def test_steps_out_of_the_bounds_are_refused_with_the_numbers(strategy, instance
     ],
     ids=str,
 )
-def test_the_largest_step_that_fits_is_told(size, fix):
+def test_the_fix_names_the_largest_step(size, fix):
     assert the(Code.STEP_TOO_LARGE, guarded_by(size, instances=7)).fix == fix
 
 
@@ -423,7 +423,7 @@ def test_the_largest_step_that_fits_is_told(size, fix):
     ],
     ids=str,
 )
-def test_the_smallest_step_that_fits_is_told(size, fix):
+def test_the_fix_names_the_smallest_step(size, fix):
     assert the(Code.STEP_TOO_SMALL, guarded_by(size, instances=101)).fix == fix
 
 
@@ -437,7 +437,7 @@ def test_the_smallest_step_that_fits_is_told(size, fix):
     ],
     ids=str,
 )
-def test_bounds_are_of_the_instances_the_new_fleet_will_have(retained, count):
+def test_limits_are_relative_to_the_size_of_the_new_fleet(retained, count):
     strategy = Canary(instances=2, bake=minutes(10))
     given = guarded_by(
         strategy,
@@ -449,7 +449,7 @@ def test_bounds_are_of_the_instances_the_new_fleet_will_have(retained, count):
     assert count in the(Code.STEP_TOO_LARGE, given).text
 
 
-def test_each_variant_is_measured():
+def test_each_variant_is_checked():
     given = guarded_by(
         Canary(instances=1, bake=minutes(10)),
         endpoint=endpoint(live("a", 2), live("b", 1)),
@@ -469,7 +469,7 @@ def test_each_variant_is_measured():
     ("instances", "too_long"),
     [(5, False), (6, True)],
 )
-def test_the_schedule_of_the_fleet_there_is_must_end_before_max_duration(instances, too_long):
+def test_the_schedule_must_end_before_max_duration(instances, too_long):
     strategy = Linear(instances=1, bake=minutes(10), max_duration=minutes(60))
 
     given = guarded_by(strategy, instances=instances)
@@ -485,7 +485,7 @@ def test_the_schedule_of_the_fleet_there_is_must_end_before_max_duration(instanc
     ("wait", "too_long"),
     [(minutes(60) - timedelta(seconds=1), False), (minutes(60), True)],
 )
-def test_without_max_duration_it_must_end_before_sagemakers_longest(wait, too_long):
+def test_without_max_duration_the_schedule_must_end_before_sagemakers_limit(wait, too_long):
     strategy = Linear(instances=1, bake=minutes(60), termination_wait=wait)
 
     given = guarded_by(strategy, instances=7)
@@ -496,7 +496,7 @@ def test_without_max_duration_it_must_end_before_sagemakers_longest(wait, too_lo
 
 
 @pytest.mark.parametrize(("max_wait", "exceeded"), [(None, False), (minutes(16), False), (minutes(15), True)])
-def test_a_task_that_gives_up_before_the_end_is_warned_of(max_wait, exceeded):
+def test_a_max_wait_shorter_than_the_schedule_is_a_warning(max_wait, exceeded):
     given = context(max_wait=max_wait)
 
     assert codes(given) == [Code.SCHEDULE_EXCEEDS_WAIT] * exceeded
@@ -514,7 +514,7 @@ def test_alarms_that_do_not_exist_are_each_named():
     assert missing == ["there is no CloudWatch alarm latency", "there is no CloudWatch alarm drift"]
 
 
-def test_an_alarm_in_alarm_is_told_with_since_when_and_why():
+def test_an_alarm_in_alarm_is_found_with_its_time_and_reason():
     given = watched_by(alarm(AlarmState.ALARM, since=NOW, reason="0.2 > 0.05"))
 
     found = the(Code.ALARM_IN_ALARM, given)
@@ -526,7 +526,7 @@ def test_an_alarm_in_alarm_is_told_with_since_when_and_why():
 
 @pytest.mark.parametrize(("required", "severity"), [(False, Severity.WARNING), (True, Severity.ERROR)])
 @pytest.mark.parametrize("seen", [rule(), on(EndpointConfigName=OLD), None], ids=["variant", "old", "math"])
-def test_an_alarm_without_data_is_warned_of_or_refused(required, severity, seen):
+def test_an_alarm_without_data_is_a_warning_or_an_error(required, severity, seen):
     given = watched_by(alarm(AlarmState.INSUFFICIENT_DATA, rule=seen), require_alarms_ok=required)
 
     found = the(Code.ALARM_WITHOUT_DATA, given)
@@ -535,27 +535,27 @@ def test_an_alarm_without_data_is_warned_of_or_refused(required, severity, seen)
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_no_data_is_right_for_an_alarm_on_the_new_fleet(required):
+def test_an_alarm_on_the_new_fleet_may_have_no_data(required):
     waiting = alarm(AlarmState.INSUFFICIENT_DATA, rule=on(EndpointConfigName=NEW))
 
     assert codes(watched_by(waiting, require_alarms_ok=required)) == []
 
 
 @pytest.mark.parametrize("state", AlarmState)
-def test_the_switch_is_judged_by_whoever_readies_it(state):
+def test_the_state_of_the_switch_is_not_checked_here(state):
     switch = alarm(state, name=SWITCH, rule=on(EndpointName="another"))
 
     assert codes(context(alarms=(alarm(), switch))) == []
 
 
-def test_a_composite_alarm_is_warned_of():
+def test_a_composite_alarm_is_a_warning():
     given = watched_by(alarm(composite=True, rule=None))
 
     assert "alarm errors is a composite alarm" in the(Code.ALARM_COMPOSITE, given).text
     assert codes(given) == [Code.ALARM_COMPOSITE]
 
 
-def test_what_is_behind_metric_math_is_not_judged():
+def test_alarms_on_metric_math_are_not_checked():
     assert codes(watched_by(alarm(rule=None))) == []
 
 
@@ -577,7 +577,7 @@ def test_an_alarm_on_something_else_is_refused(dimension, value, text, namespace
     assert the(Code.ALARM_ELSEWHERE, given).text == f"alarm errors cannot see this update: {text}"
 
 
-def test_everything_that_an_alarm_has_wrong_is_one_finding():
+def test_all_wrong_dimensions_of_an_alarm_are_one_finding():
     given = watched_by(alarm(rule=on(EndpointName="fraud", VariantName="Main")))
 
     assert the(Code.ALARM_ELSEWHERE, given).text.count("; ") == 1
@@ -600,7 +600,7 @@ def test_an_alarm_on_the_shadow_variant_sees_the_update():
     assert codes(given) == []
 
 
-def test_the_dimensions_of_ones_own_metrics_mean_what_one_likes():
+def test_dimensions_of_custom_metrics_are_not_checked():
     assert codes(watched_by(alarm(rule=rule(dimensions={"EndpointName": "x"}, namespace="Shop")))) == []
 
 
@@ -611,7 +611,7 @@ RATES = ["Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", 
 @pytest.mark.parametrize("metric", RATES)
 @pytest.mark.parametrize(("comparison", "threshold"), [(OVER, 0.99), (FROM, 1.0)])
 @pytest.mark.parametrize("statistic", ["Average", "Maximum"])
-def test_a_threshold_that_an_error_rate_can_pass_is_fine(metric, comparison, threshold, statistic):
+def test_a_threshold_that_an_error_rate_can_reach_is_accepted(metric, comparison, threshold, statistic):
     seen = rule(
         metric=metric,
         comparison=comparison,
@@ -627,7 +627,7 @@ def test_a_threshold_that_an_error_rate_can_pass_is_fine(metric, comparison, thr
 @pytest.mark.parametrize(
     ("comparison", "threshold", "sign"), [(OVER, 1, ">"), (OVER, 5, ">"), (FROM, 1.01, ">=")]
 )
-def test_a_threshold_that_no_error_rate_passes_is_refused(metric, comparison, threshold, sign):
+def test_a_threshold_that_no_error_rate_reaches_is_refused(metric, comparison, threshold, sign):
     given = watched_by(alarm(rule=rule(metric=metric, comparison=comparison, threshold=threshold)))
 
     assert codes(given) == [Code.ALARM_UNREACHABLE]
@@ -645,7 +645,7 @@ def test_a_threshold_that_no_error_rate_passes_is_refused(metric, comparison, th
     ],
     ids=["errors counted", "no error rate", "own metric", "from above"],
 )
-def test_thresholds_of_what_is_no_error_rate_are_not_judged(seen):
+def test_thresholds_of_other_metrics_are_not_checked(seen):
     assert codes(watched_by(alarm(rule=seen))) == []
 
 
@@ -680,13 +680,13 @@ def test_the_longest_bake_is_that_of_the_strategy(strategy, longest):
     assert codes(guarded_by(strategy, alarms=(lasting(longest - 2),))) == [Code.ALARM_TOO_SLOW]
 
 
-def test_an_alarm_that_all_bakes_together_are_long_enough_for_is_held_against_the_longest():
+def test_an_alarm_slower_than_the_longest_bake_is_compared_with_it():
     just = alarm(rule=rule(evaluation_periods=12, datapoints_to_alarm=12))
 
     assert "15 min (12 x 1 min, and 3 min lag) > 10 min" in the(Code.ALARM_TOO_SLOW, watched_by(just)).text
 
 
-def test_an_alarm_slower_than_all_bakes_is_held_against_their_sum():
+def test_an_alarm_slower_than_all_bakes_is_compared_with_their_sum():
     """The guide's own example: 2 datapoints of 10 minutes."""
     slow = alarm(rule=rule(period=minutes(10), evaluation_periods=2, datapoints_to_alarm=2))
 
@@ -696,7 +696,7 @@ def test_an_alarm_slower_than_all_bakes_is_held_against_their_sum():
     )
 
 
-def test_a_metric_of_ones_own_is_not_as_late_as_sagemakers():
+def test_a_custom_metric_has_no_lag_of_sagemaker():
     quick = rule(namespace="Shop", period=timedelta(seconds=10))
     given = guarded_by(AllAtOnce(termination_wait=timedelta(seconds=20)), alarms=(alarm(rule=quick),))
 
@@ -704,7 +704,7 @@ def test_a_metric_of_ones_own_is_not_as_late_as_sagemakers():
 
 
 @pytest.mark.parametrize(("wait", "slow"), [(6, False), (5, True)])
-def test_an_alarm_on_a_metric_of_ones_own_is_evaluated_once_a_minute(wait, slow):
+def test_an_alarm_on_a_custom_metric_is_evaluated_once_a_minute(wait, slow):
     own = rule(namespace="Shop", period=minutes(5))
     given = guarded_by(AllAtOnce(termination_wait=minutes(wait)), alarms=(alarm(rule=own),))
 
@@ -734,7 +734,7 @@ def test_an_alarm_on_both_fleets_must_be_able_to_see_a_failing_first_step(
     assert diluted(strategy, rule(comparison=comparison, threshold=threshold)) == hidden
 
 
-def test_what_an_alarm_on_both_fleets_would_read_is_told():
+def test_the_finding_says_what_an_alarm_on_both_fleets_would_read():
     given = guarded_by(STEPS_OF_A_TENTH[0], instances=10, alarms=(alarm(rule=rule(threshold=0.2)),))
 
     found = the(Code.ALARM_DILUTED, given)
@@ -751,11 +751,11 @@ def test_what_an_alarm_on_both_fleets_would_read_is_told():
     ],
     ids=["one fleet", "not blended", "own metric"],
 )
-def test_an_alarm_that_no_old_answers_calm_sees_a_failing_first_step(seen):
+def test_an_alarm_that_the_old_fleet_does_not_dilute_sees_a_failing_first_step(seen):
     assert not diluted(STEPS_OF_A_TENTH[0], seen)
 
 
-def test_a_percentage_of_a_small_fleet_may_be_a_larger_part_of_it():
+def test_a_percentage_of_a_small_fleet_may_be_a_larger_share():
     """Of three instances, a tenth is one: a third of the traffic."""
     assert not diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.3), instances=3)
     assert diluted(Canary(percent=10, bake=minutes(10)), rule(threshold=0.34), instances=3)
@@ -771,14 +771,14 @@ def test_a_percentage_of_a_small_fleet_may_be_a_larger_part_of_it():
     ],
     ids=str,
 )
-def test_without_a_bake_of_a_part_nothing_is_diluted(strategy):
+def test_without_a_bake_of_a_step_nothing_is_diluted(strategy):
     assert not diluted(strategy, rule(threshold=0.9))
 
 
 # What will be otherwise than somebody may think.
 
 
-def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
+def test_a_live_count_that_overrides_the_configuration_is_found_with_both_values():
     given = context(endpoint=endpoint(live(instances=2)), target=config(NEW, asked(instances=3)))
 
     found = the(Code.COUNT_RETAINED, given)
@@ -787,7 +787,7 @@ def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
     assert 'exclude_retained_variant_properties=["DesiredInstanceCount"]' in found.fix
 
 
-def test_a_live_weight_that_overrides_the_configurations_is_told_with_both():
+def test_a_live_weight_that_overrides_the_configuration_is_found_with_both_values():
     given = context(endpoint=endpoint(live(weight=0.25)))
 
     found = the(Code.WEIGHT_RETAINED, given)
@@ -825,7 +825,7 @@ def test_a_new_variant_has_nothing_to_retain():
 
 @pytest.mark.parametrize(("blue", "green", "told"), [(2, 2, False), (2, 3, True), (3, 2, True)])
 @pytest.mark.parametrize("strategy", [CANARY, AllAtOnce(), None], ids=["canary", "all at once", "default"])
-def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, green, told, strategy):
+def test_two_fleets_beyond_the_default_quota_are_found(blue, green, told, strategy):
     given = context(
         endpoint=endpoint(live(instances=blue)),
         target=config(NEW, asked(instances=green)),
@@ -841,7 +841,7 @@ def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, g
         assert ("both billed for 15 min" in text) == (strategy is CANARY)
 
 
-def test_a_serverless_fleet_takes_nothing_of_the_quota():
+def test_a_serverless_fleet_does_not_count_for_the_quota():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
     given = context(
         endpoint=endpoint(described),
@@ -894,7 +894,7 @@ any_facts = st.builds(
 
 @settings(max_examples=60)
 @for_all(any_facts)
-def test_whatever_is_known_errors_come_first_and_each_finding_says_what_to_do(known):
+def test_errors_always_come_first_and_each_finding_has_a_fix(known):
     found = preflight(known)
 
     assert [finding.stops for finding in found] == sorted((finding.stops for finding in found), reverse=True)

@@ -75,14 +75,14 @@ def test_nothing_of_the_history_is_compared():
     assert min(long.requests.control) == min(long.metrics[LATENCY].candidate) == STARTS
 
 
-def test_without_a_past_of_production_there_is_no_history():
+def test_there_is_no_history_without_earlier_requests_to_production():
     trial = experiment()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(0, 60))
 
     assert evidence_of(trial, [LATENCY, ERRORS], series).history == History()
 
 
-def test_a_past_of_the_shadows_name_is_no_history():
+def test_earlier_requests_to_the_shadow_are_no_history():
     trial = experiment()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(-90, 60))
 
@@ -106,7 +106,7 @@ def test_a_minute_in_which_the_trial_began_is_neither_history_nor_compared():
     assert min(evidence.requests.control) == STARTS + MINUTE
 
 
-def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
+def test_minutes_in_which_the_shadow_starts_are_neither():
     trial = experiment()
     series = answers(trial, live=minutes(-5, 60), shadow=minutes(8, 60))
 
