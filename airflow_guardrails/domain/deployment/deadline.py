@@ -39,7 +39,7 @@ def longest_rollout(
     return min(guardrails.waiting_time(instances) + batches * startup + MARGIN, LONGEST_UPDATE) + rollback
 
 
-def longest_watch(guardrails: Guardrails) -> timedelta:
+def longest_update_and_rollback(guardrails: Guardrails) -> timedelta:
     """Return the time after which SageMaker has ended the update and its rollback in any case."""
     return (guardrails.max_duration or LONGEST_UPDATE) + ABORTING
 

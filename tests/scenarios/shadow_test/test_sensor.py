@@ -232,7 +232,7 @@ def test_the_time_that_airflow_counts_ends_the_wait_with_the_report(lab, wait, a
     sensor = wait(mode=mode, timeout=0 if mode == "poke" else HOUR, soft_fail=soft_fail)
 
     with pytest.raises(
-        AirflowSkipException if soft_fail else ShadowTestTimedOut, match="still Running when the"
+        AirflowSkipException if soft_fail else ShadowTestTimedOut, match="timed out: it was still Running"
     ):
         sensor.execute(airflows_own)
 

@@ -218,7 +218,7 @@ def test_the_time_of_a_wait_is_not_extended_by_a_retry(create, context, candidat
         ({"duration": timedelta(days=31)}, "at most 30 days"),
         ({"duration": None, "end_time": "2026-03-02T12:00:00"}, "with its zone"),
         ({"duration": None, "end_time": "2026-03-01T12:00:00+00:00"}, "more than 0"),
-        ({"end_time": "2026-03-03T12:00:00+00:00"}, "left out"),
+        ({"end_time": "2026-03-03T12:00:00+00:00"}, "must not both be given"),
         ({"duration": None, "end_time": "tomorrow"}, "ISO 8601"),
         ({"instance_count": 0}, "at least 1"),
         ({"data_storage_uri": "captures/churn"}, "s3://"),

@@ -13,7 +13,7 @@ from airflow_guardrails.domain.deployment.deadline import (
     MARGIN,
     PROVISIONING,
     longest_rollout,
-    longest_watch,
+    longest_update_and_rollback,
     rollback_time,
 )
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
@@ -119,9 +119,9 @@ def test_a_rolling_update_of_ten_slow_batches_does_not_time_out(strategy, startu
 
 
 def test_a_wait_without_a_limit_lasts_as_long_as_an_update_and_its_rollback_can():
-    assert longest_watch(Guardrails(strategy=None)) == 8 * HOUR + ABORTING
+    assert longest_update_and_rollback(Guardrails(strategy=None)) == 8 * HOUR + ABORTING
     limited = AllAtOnce(termination_wait=5 * MINUTE, max_duration=30 * MINUTE)
-    assert longest_watch(Guardrails(strategy=limited)) == 30 * MINUTE + ABORTING
+    assert longest_update_and_rollback(Guardrails(strategy=limited)) == 30 * MINUTE + ABORTING
 
 
 # AWS's clock
