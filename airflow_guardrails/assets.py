@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
 from airflow_guardrails.domain.arguments import check_name
-from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.tasks.validation import refused
 

@@ -61,6 +61,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_guardrails.domain.rollout.outcome import Outcome
+
 
 class GuardrailsError(AirflowException):
     """Root of the errors of this package."""
@@ -287,11 +289,11 @@ ERROR_BY_SHADOW_TEST_OUTCOME: Mapping[str, type[ShadowTestError]] = {
 }
 
 
-ERROR_BY_OUTCOME: Mapping[str, type[RolloutError]] = {
-    "RolledBack": EndpointRolledBack,
-    "RollbackFailed": RollbackFailed,
-    "Failed": RolloutFailed,
-    "Superseded": RolloutSuperseded,
-    "NotStarted": RolloutNotStarted,
-    "TimedOut": RolloutTimedOut,
+ERROR_BY_OUTCOME: Mapping[Outcome, type[RolloutError]] = {
+    Outcome.ROLLED_BACK: EndpointRolledBack,
+    Outcome.ROLLBACK_FAILED: RollbackFailed,
+    Outcome.FAILED: RolloutFailed,
+    Outcome.SUPERSEDED: RolloutSuperseded,
+    Outcome.NOT_STARTED: RolloutNotStarted,
+    Outcome.TIMED_OUT: RolloutTimedOut,
 }

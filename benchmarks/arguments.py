@@ -123,7 +123,7 @@ def _seen_in_flight(answer: Mapping[str, Any]) -> RolloutState:
         switch=switch_of(look.name),
         max_wait=LONGEST_WAIT - timedelta(hours=1),
     )
-    return replace(RolloutState(rollout=rollout).found(look).after(look), last_look=None)
+    return replace(RolloutState(rollout=rollout).with_update_in_flight(look).after(look), last_look=None)
 
 
 def ended_well(name: str, payload: Any) -> bool:

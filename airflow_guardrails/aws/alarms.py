@@ -22,7 +22,7 @@ from airflow_guardrails.aws.reading import (
 from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 from airflow_guardrails.domain.text import safe_text
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
 
@@ -44,7 +44,7 @@ def unchanged_since(moment: datetime, answer: Answer) -> tuple[str, ...]:
     Return the names of the metric alarms in DescribeAlarms' answer whose definition is older than *moment*.
     """
     changes = (
-        (name, read_moment(alarm.get("AlarmConfigurationUpdatedTimestamp")))
+        (name, parse_time(alarm.get("AlarmConfigurationUpdatedTimestamp")))
         for name, alarm in _named(answer, "MetricAlarms")
     )
     return tuple(name for name, changed in changes if changed is not None and changed < moment)
@@ -91,11 +91,11 @@ def _parse_alarm(named: tuple[str, Answer], *, composite: bool) -> Alarm:
             f"CloudWatch said that alarm {name} is {shown(alarm.get('StateValue'))}, which this version does "
             f"not know (known: {', '.join(state.value for state in AlarmState)})"
         )
-    since = read_moment(alarm.get("StateTransitionedTimestamp"))
+    since = parse_time(alarm.get("StateTransitionedTimestamp"))
     return Alarm(
         name=name,
         state=state,
-        since=since or read_moment(alarm.get("StateUpdatedTimestamp")),
+        since=since or parse_time(alarm.get("StateUpdatedTimestamp")),
         reason=safe_text(alarm.get("StateReason")),
         composite=composite,
         rule=None if composite else _parse_rule(alarm),
@@ -178,7 +178,7 @@ def _dimensions(alarm: Answer) -> tuple[tuple[str, str], ...] | None:
 def _parse_transition(item: Answer) -> AlarmTransition | None:
     name, at, (state, reason) = (
         text_of(item, "AlarmName"),
-        read_moment(item.get("Timestamp")),
+        parse_time(item.get("Timestamp")),
         _new_state(item),
     )
     if name is None or at is None or state is None:

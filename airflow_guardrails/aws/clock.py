@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from threading import Lock
 
-from airflow_guardrails.domain.times import AwsClock, read_moment
+from airflow_guardrails.domain.times import AwsClock, parse_time
 
 # "Mon, 02 Mar 2026 10:00:00 GMT" without its day of the week, which a proxy may have translated.
 _HTTP_DATE = re.compile(
@@ -80,6 +80,6 @@ def _parts(header: object) -> Iterator[str]:
 
 def _moment(text: str) -> datetime | None:
     try:
-        return read_moment(parsedate_to_datetime(text))
+        return parse_time(parsedate_to_datetime(text))
     except (ValueError, TypeError, IndexError, OverflowError):
-        return read_moment(text)
+        return parse_time(text)

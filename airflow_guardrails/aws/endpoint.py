@@ -28,15 +28,15 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointStatus,
-    Listed,
+    ListedEndpoint,
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from airflow_guardrails.domain.text import safe_text
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 Answer = Mapping[str, Any]
 
@@ -75,7 +75,7 @@ def parse_endpoint(answer: Answer) -> Endpoint:
         status=status,
         seen_at=aws_time(answer),
         endpoint_config_name=text_of(answer, "EndpointConfigName"),
-        last_modified_at=read_moment(answer.get("LastModifiedTime")),
+        last_modified_at=parse_time(answer.get("LastModifiedTime")),
         pending=_parse_pending(answer, status),
         variants=_parse_variants(answer),
         failure_reason=safe_text(answer.get("FailureReason")) or None,
@@ -88,10 +88,10 @@ def list_endpoints_request(status: EndpointStatus) -> dict[str, Any]:
     return {"StatusEquals": status.value, "PaginationConfig": {"PageSize": 100}}
 
 
-def parse_endpoint_list(answer: Answer) -> list[Listed]:
+def parse_endpoint_list(answer: Answer) -> list[ListedEndpoint]:
     """Read a page of ListEndpoints; what cannot be read is left out, so that it is described instead."""
     return [
-        Listed(name, status, read_moment(summary.get("LastModifiedTime")))
+        ListedEndpoint(name, status, parse_time(summary.get("LastModifiedTime")))
         for summary in sections_of(answer, "Endpoints")
         if (name := text_of(summary, "EndpointName"))
         and (status := known(EndpointStatus, summary.get("EndpointStatus")))
@@ -122,7 +122,7 @@ def _parse_pending(answer: Answer, status: EndpointStatus) -> PendingDeployment 
         return None
     return PendingDeployment(
         endpoint_config_name=target,
-        started_at=read_moment(summary.get("StartTime")),
+        started_at=parse_time(summary.get("StartTime")),
         variants=_parse_variants(summary),
     )
 
@@ -141,10 +141,10 @@ def _parse_variants(answer: Answer) -> tuple[Variant, ...]:
     )
 
 
-def _parse_stages(variant: Answer) -> tuple[StageMark, ...]:
+def _parse_stages(variant: Answer) -> tuple[VariantStage, ...]:
     """Stages are told and decide nothing, so one that AWS adds tomorrow is left out."""
     return tuple(
-        StageMark(stage=stage, since=read_moment(mark.get("StartTime")))
+        VariantStage(stage=stage, since=parse_time(mark.get("StartTime")))
         for mark in sections_of(variant, "VariantStatus")
         if (stage := known(Stage, mark.get("Status")))
     )

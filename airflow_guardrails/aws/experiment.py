@@ -32,7 +32,7 @@ from airflow_guardrails.domain.snapshots.experiment import (
     ModelVariant,
 )
 from airflow_guardrails.domain.text import safe_text
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 Answer = Mapping[str, Any]
 
@@ -140,11 +140,11 @@ def parse_experiment(answer: Answer) -> Experiment:
         production_name=needed(mode, "SourceModelVariantName", by=say),
         shadow_name=needed(shadows[0], "ShadowModelVariantName", by=say),
         sampling_percentage=_sampling(shadows[0], by=say),
-        created_at=read_moment(answer.get("CreationTime")),
-        starts_at=read_moment(schedule.get("StartTime")),
-        ends_at=read_moment(schedule.get("EndTime")),
-        completed_at=read_moment(answer.get("CompletionTime")),
-        last_modified_at=read_moment(answer.get("LastModifiedTime")),
+        created_at=parse_time(answer.get("CreationTime")),
+        starts_at=parse_time(schedule.get("StartTime")),
+        ends_at=parse_time(schedule.get("EndTime")),
+        completed_at=parse_time(answer.get("CompletionTime")),
+        last_modified_at=parse_time(answer.get("LastModifiedTime")),
         reason=safe_text(answer.get("StatusReason")) or None,
         endpoint_failure_reason=safe_text(endpoint.get("FailureReason")) or None,
         storage=_parse_storage(section_of(answer, "DataStorageConfig")),
@@ -163,7 +163,7 @@ def list_experiments_request(status: ExperimentStatus) -> dict[str, Any]:
 def parse_experiment_list(answer: Answer) -> list[ListedExperiment]:
     """Read a page of ListInferenceExperiments; what cannot be read is left out."""
     return [
-        ListedExperiment(name, status, read_moment(row.get("LastModifiedTime")))
+        ListedExperiment(name, status, parse_time(row.get("LastModifiedTime")))
         for row in sections_of(answer, "InferenceExperiments")
         if (name := text_of(row, "Name")) and (status := known(ExperimentStatus, row.get("Status")))
     ]

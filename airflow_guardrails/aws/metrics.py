@@ -10,7 +10,7 @@ from typing import Any
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
 from airflow_guardrails.aws.reading import Answer, items_of, number_of, sections_of, shown, text_of
 from airflow_guardrails.domain.snapshots.metrics import REQUEST_NAMESPACE, MetricQuery
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 # GetMetricData, MetricDataQueries.
 _MOST_QUERIES = 500
@@ -59,7 +59,7 @@ def _points(result: Answer, query: MetricQuery) -> dict[datetime, float]:
             f"and {len(values)} values). Nothing is concluded from the answer"
         )
     read = (
-        (read_moment(moment), number_of({"": value}, ""))
+        (parse_time(moment), number_of({"": value}, ""))
         for moment, value in zip(moments, values, strict=True)
     )
     return {moment: value for moment, value in read if moment is not None and value is not None}

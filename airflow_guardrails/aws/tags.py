@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 
 from airflow_guardrails.aws.reading import Answer, sections_of, text_of
 from airflow_guardrails.domain.rollout.launch import Intent
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 
 def parse_tags(answer: Answer) -> list[dict[str, str]]:
@@ -46,15 +46,15 @@ def parse_intent(text: object) -> Intent | None:
     if not isinstance(text, str):
         return None
     words = dict(word.partition("=")[::2] for word in text.split())
-    written_at = read_moment(words.get("written"))
+    written_at = parse_time(words.get("written"))
     if written_at is None:
         return None
     return Intent(
         previous=words.get("previous"),
-        modified_at=read_moment(words.get("modified")),
+        modified_at=parse_time(words.get("modified")),
         written_at=written_at,
-        accepted_at=read_moment(words.get("accepted")),
-        started_at=read_moment(words.get("started")),
+        accepted_at=parse_time(words.get("accepted")),
+        started_at=parse_time(words.get("started")),
         withdrawn=_WITHDRAWN in words,
     )
 

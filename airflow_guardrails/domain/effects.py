@@ -1,7 +1,8 @@
 """
-What whoever follows something may ask for, as values: a look, the alarms' states, a pause.
+The requests of the domain to its caller, as values: describe an endpoint, read alarms, log a line, wait.
 
-``domain.follow`` and its kin yield these and are sent the answers; ``hooks.driving`` makes the calls.
+Generators of ``domain.rollout`` and ``domain.shadow`` yield them and are sent the results. ``hooks._effects``
+runs them. A failed request gives :class:`NoResponse`.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from airflow_guardrails.domain.snapshots.metrics import MetricQuery
 
 @dataclass(frozen=True, slots=True)
 class DescribeEndpoint:
-    """Wants an ``Endpoint`` or a ``MissingEndpoint``, or ``NoAnswer``."""
+    """Request an ``Endpoint`` or a ``MissingEndpoint``."""
 
     endpoint_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class DescribeAlarms:
-    """Wants a tuple of ``Alarm``, of those that exist, or ``NoAnswer``."""
+    """Request a tuple of ``Alarm``; names that do not exist are left out."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DescribeAlarmHistory:
-    """Wants a tuple of ``AlarmTransition``, or ``NoAnswer``."""
+    """Request a tuple of ``AlarmTransition`` between *start* and *end*."""
 
     names: tuple[str, ...]
     start: datetime
@@ -42,9 +43,7 @@ class DescribeAlarmHistory:
 
 @dataclass(frozen=True, slots=True)
 class GetMetricData:
-    """
-    Wants, for each of *queries*, its values by minute from *start* to *end*, or ``NoAnswer``.
-    """
+    """Request one series (minute -> value) for each of *queries*, from *start* to *end*."""
 
     queries: tuple[MetricQuery, ...]
     start: datetime
@@ -53,7 +52,7 @@ class GetMetricData:
 
 @dataclass(frozen=True, slots=True)
 class SetAbortSwitch:
-    """Wants the abort switch to be thrown or reset; the answer is ``NoAnswer`` where that failed."""
+    """Request to throw (1) or reset (0) the abort switch; the result is None."""
 
     switch: AbortSwitch
     value: float
@@ -62,8 +61,9 @@ class SetAbortSwitch:
 @dataclass(frozen=True, slots=True)
 class DeleteAbortSwitches:
     """
-    Wants the abort switches of earlier rollouts of the endpoint to be deleted, those changed after *before*
-    and those to *keep* excepted; the answer is ``NoAnswer`` where that failed.
+    Request to delete the abort switches of earlier rollouts of the endpoint; the result is None.
+
+    Alarms named in *keep*, and those changed after *before*, are not deleted.
     """
 
     endpoint_name: str
@@ -73,7 +73,7 @@ class DeleteAbortSwitches:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wants to go on after that many seconds of the wall clock."""
+    """Request to wait that many seconds."""
 
     seconds: float
 
@@ -81,13 +81,13 @@ class Sleep:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitForChange:
     """
-    Wants to go on when the next look is worth it.
+    Request to wait until it is time to describe the resource again.
 
-    That is after *seconds* or, while a list shows what is waited for as *expected* and not changed since
-    *modified_at*, later; but *within* so many seconds.
-
-    :param name: of the endpoint, or of the shadow test.
-    :param expected: status in which it may be listed without that being news; ``None``: look in any case.
+    :param name: name of the endpoint, or of the shadow test.
+    :param seconds: seconds to wait. The wait may be longer while a list shows no change.
+    :param within: the most seconds to wait, whatever lists show.
+    :param expected: status that means no change in a list; ``None``: do not use lists.
+    :param modified_at: LastModifiedTime at the last look; a later one in a list is a change.
     """
 
     name: str
@@ -99,18 +99,20 @@ class WaitForChange:
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
-    """Wants a sentence to be logged; *report* is how far the rollout is."""
+    """Request to log *sentence*; *report* is the report of the rollout so far."""
 
     sentence: str
     report: Mapping[str, Any] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class NoAnswer:
+class NoResponse:
     """
-    AWS was asked and could not say: throttled, unreachable, not permitted.
+    The result of a request that failed: throttled, unreachable, not allowed.
 
-    *final* is said of what will not be answered later either, *denied* is the action that AWS does not allow.
+    :param reason: the error as text.
+    :param final: whether a later try would fail too.
+    :param denied: the IAM action that is not allowed, for example ``cloudwatch:DescribeAlarms``.
     """
 
     reason: str

@@ -1,22 +1,26 @@
 """
-What can be wrong with a value, known before anything is sent to AWS.
+Errors of the domain. A wrong value is found before anything is sent to AWS.
 
 GuardrailsValueError (ValueError)
 +- InvalidStrategy
 +- InvalidAlarms
 +- InvalidRetention
++- InvalidPredictionRule
++- InvalidComparison
+Unwatchable (Exception)
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 
 class GuardrailsValueError(ValueError):
     """
-    A value breaks a rule; the text gives its name, the rule and what was given.
+    A value breaks a rule; the text gives its name, the rule and the value.
 
-    ``field`` names the argument at fault, for whoever knows where that argument was written.
+    :param field: name of the argument, so that a caller can add where it was written; ``None`` if unknown.
     """
 
     def __init__(self, message: str, *, field: str | None = None) -> None:
@@ -25,27 +29,27 @@ class GuardrailsValueError(ValueError):
 
 
 class InvalidStrategy(GuardrailsValueError):
-    """A strategy, or the dict it was written as, is not one SageMaker can carry out."""
+    """A strategy, or a dict that stands for one, is outside of SageMaker's limits."""
 
 
 class InvalidAlarms(GuardrailsValueError):
-    """The alarms are not a list of CloudWatch alarm names that SageMaker accepts."""
+    """The alarms are not a list of alarm names that SageMaker accepts."""
 
 
 class InvalidRetention(GuardrailsValueError):
-    """What the update is to keep of the live variants is not something SageMaker can keep."""
+    """The properties to retain of the variants in service are not among those that SageMaker can retain."""
 
 
 class Unwatchable(Exception):
     """
-    A watch cannot go on: what it has to know will not be answered.
+    A wait cannot continue: a call that it needs fails for good.
 
-    :param reason: why, for people.
-    :param report: how far the rollout, or the shadow test, was when it was last seen.
-    :param denied: the action that AWS does not allow, if that is why.
+    :param reason: the error as text.
+    :param report: the report of the rollout, or of the shadow test, at the last look; may be empty.
+    :param denied: the IAM action that is not allowed, if that is the reason.
     """
 
-    def __init__(self, reason: str, report: dict[str, Any], *, denied: str | None = None) -> None:
+    def __init__(self, reason: str, report: Mapping[str, Any], *, denied: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.report = report
@@ -53,8 +57,8 @@ class Unwatchable(Exception):
 
 
 class InvalidPredictionRule(GuardrailsValueError):
-    """The rule says nothing that two answers could be compared by."""
+    """A rule that compares predictions is wrong or incomplete."""
 
 
 class InvalidComparison(GuardrailsValueError):
-    """It is not a comparison as this version writes it, or cannot be put together with the other one."""
+    """A stored comparison has another format than this release writes, or does not fit to the other one."""

@@ -1,9 +1,8 @@
 """
-What to describe and which lists to read, so that many waits together cost little.
+When to describe a resource and when to list, so that many waits of one connection share calls.
 
-A list shows a hundred endpoints, or shadow tests, in one call, and little of each: it only tells whose look
-is worth a call of its own. What it costs to read is known from the time before, so both ways are priced each
-round.
+One page of a list shows the status of up to 100 endpoints or shadow tests, but not their stages. So a list
+shows which of them must be described. Both ways are compared by their number of calls at each poll.
 """
 
 from __future__ import annotations
@@ -13,36 +12,37 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_guardrails.domain.snapshots.endpoint import IN_FLIGHT, EndpointStatus, Listed
+from airflow_guardrails.domain.snapshots.endpoint import IN_FLIGHT, EndpointStatus, ListedEndpoint
 from airflow_guardrails.domain.snapshots.experiment import PHASE_BY_STATUS, ExperimentStatus, ListedExperiment
 
-# Seconds that lists may spare what is waited for its look, unless somebody says otherwise.
+# Default of the longest time between two calls of Describe for one resource, in seconds.
 MAX_DESCRIBE_GAP = 300.0
 
 Status = EndpointStatus | ExperimentStatus
-ListedStatus = Listed | ListedExperiment
+ListedStatus = ListedEndpoint | ListedExperiment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListMap:
     """
-    Which list tells of a thing in which status.
+    Which list (filtered by status) shows a change of a resource.
 
-    :param in_flight: statuses that the thing leaves by itself: it is in their list until it does.
-    :param under_way: where a thing in any other status shows first once something happens to it.
+    :param in_flight: statuses that change without a request: the resource leaves their list when they change.
+    :param under_way: status of the list in which a resource of any other status appears when it changes.
     """
 
     in_flight: frozenset[Status]
     under_way: Status
 
-    def telling_of(self, expected: Status | None) -> Status:
+    def list_for(self, expected: Status | None) -> Status:
+        """Return the status of the list that shows a change of a resource in status *expected*."""
         return self.under_way if expected is None or expected not in self.in_flight else expected
 
 
-LISTS_OF_ENDPOINTS = ListMap(in_flight=frozenset(IN_FLIGHT), under_way=EndpointStatus.UPDATING)
+ENDPOINT_LISTS = ListMap(in_flight=frozenset(IN_FLIGHT), under_way=EndpointStatus.UPDATING)
 
-# One that is over stays so, and nothing waits for it any more.
-LISTS_OF_EXPERIMENTS = ListMap(
+# A shadow test that is over does not change any more, so it needs no list.
+EXPERIMENT_LISTS = ListMap(
     in_flight=frozenset(status for status, phase in PHASE_BY_STATUS.items() if not phase.over),
     under_way=ExperimentStatus.RUNNING,
 )
@@ -51,14 +51,14 @@ LISTS_OF_EXPERIMENTS = ListMap(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingLook:
     """
-    A look that somebody waits for; all times are seconds of one clock.
+    One wait's next look; all times are seconds of one clock.
 
-    :param due: when to look, or to see in a list that there is nothing to look at.
-    :param every: beat of the wait; a list may be read that much earlier, together with others.
-    :param describe_by: when to look whatever lists show.
-    :param expected: status that is no news; ``None``: look when due, whatever lists show.
-    :param listed_in: whose list may spare the look.
-    :param modified_at: LastModifiedTime at the last look; a later one is news.
+    :param due: when to describe the resource, or to read the list that shows no change.
+    :param every: interval of the wait in seconds; the list may be read that much earlier, for other waits.
+    :param describe_by: when to describe the resource, whatever lists show.
+    :param listed_in: status of the list that may replace the call of Describe.
+    :param expected: status that means no change; ``None``: always describe when due.
+    :param modified_at: LastModifiedTime at the last look; a later one is a change.
     """
 
     name: str
@@ -70,14 +70,16 @@ class PendingLook:
     modified_at: datetime | None = None
 
     @property
-    def acts_at(self) -> float:
+    def wake_at(self) -> float:
+        """When this look needs a poll."""
         return min(self.due, self.describe_by)
 
     def must_be_described(self, now: float) -> bool:
+        """Whether no list may replace the call of Describe now."""
         return now >= self.describe_by or (self.expected is None and now >= self.due)
 
-    def is_news(self, listed: Mapping[str, ListedStatus]) -> bool:
-        """Whether the list of those *listed_in* tells of a change."""
+    def shows_change(self, listed: Mapping[str, ListedStatus]) -> bool:
+        """Whether the list of status *listed_in* (name -> entry) shows a change."""
         found = listed.get(self.name)
         if self.expected is not self.listed_in:
             return found is not None
@@ -89,11 +91,12 @@ class PendingLook:
 @dataclass(frozen=True, slots=True)
 class PollPlan:
     """
-    What to do now.
+    The calls of one poll.
 
-    :param describe: names of what to describe at once.
-    :param spread: names of what to describe too, evenly over *within* seconds.
-    :param lists: statuses whose lists to read.
+    :param describe: names to describe at once.
+    :param spread: names to describe evenly over *within* seconds.
+    :param within: seconds for *spread*.
+    :param lists: statuses of the lists to read.
     """
 
     describe: frozenset[str] = frozenset()
@@ -103,32 +106,35 @@ class PollPlan:
 
 
 def plan_poll(
-    vigils: Collection[PendingLook], *, pages: Mapping[Status, int], may_list: bool, now: float
+    looks: Collection[PendingLook], *, pages: Mapping[Status, int], may_list: bool, now: float
 ) -> PollPlan:
     """
-    Choose the cheaper way to see to all that is due, counted in calls.
+    Return the cheapest plan for all looks that are due, counted in calls.
 
-    A list is worth its pages only where it spares more looks than that, those of the next beat included: they
-    would be due before it is read again.
+    A list is read only if it has fewer pages than the looks it replaces. These include the looks of the next
+    interval, because they would be due before the list is read again.
 
-    :param pages: how many pages each list had when it was last read.
+    :param pages: number of pages of each list when it was last read; 1 if it never was.
+    :param may_list: whether IAM allows the list call.
+    :param now: seconds of the same clock as the looks.
     """
-    must = frozenset(vigil.name for vigil in vigils if vigil.must_be_described(now))
-    others = [vigil for vigil in vigils if vigil.expected is not None and vigil.name not in must]
-    due = [vigil for vigil in others if now >= vigil.due]
+    must = frozenset(look.name for look in looks if look.must_be_described(now))
+    others = [look for look in looks if look.expected is not None and look.name not in must]
+    due = [look for look in others if now >= look.due]
     if not due:
         return PollPlan(describe=must)
-    beat = min(vigil.every for vigil in due)
-    near = [vigil for vigil in others if vigil.due <= now + beat]
+    # The next poll is due after the shortest interval, so the spread calls must be done by then.
+    interval = min(look.every for look in due)
+    near = [look for look in others if look.due <= now + interval]
     lists = frozenset(
         status
-        for status in {vigil.listed_in for vigil in due}
-        if may_list and pages.get(status, 1) < len({v.name for v in near if v.listed_in is status})
+        for status in {look.listed_in for look in due}
+        if may_list and pages.get(status, 1) < len({look.name for look in near if look.listed_in is status})
     )
-    alone = frozenset(vigil.name for vigil in due if vigil.listed_in not in lists)
-    return PollPlan(describe=must, spread=alone, within=beat, lists=lists)
+    unlisted = frozenset(look.name for look in due if look.listed_in not in lists)
+    return PollPlan(describe=must, spread=unlisted, within=interval, lists=lists)
 
 
-def next_at(vigils: Iterable[PendingLook]) -> float:
-    """When the next round is; infinity if nobody waits."""
-    return min((vigil.acts_at for vigil in vigils), default=math.inf)
+def next_wake_at(looks: Iterable[PendingLook]) -> float:
+    """Return when the next poll is due; infinity without looks."""
+    return min((look.wake_at for look in looks), default=math.inf)

@@ -1,4 +1,4 @@
-"""Texts that somebody else wrote, made safe to log and to report."""
+"""Numbers and durations as text, and texts of other programs made safe for logs and reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
 def duration_in_words(duration: timedelta) -> str:
-    """*duration* in hours, minutes and seconds; fractions of a second are dropped."""
+    """Return ``1 h 5 min 20 s``, without fractions of a second; a negative duration counts as 0."""
     left = max(0, whole_seconds(duration))
     parts = []
     for unit, seconds in _UNITS:
@@ -21,27 +21,30 @@ def duration_in_words(duration: timedelta) -> str:
 
 
 def whole_seconds(duration: timedelta) -> int:
+    """Return the seconds of *duration*, rounded towards zero."""
     # Pendulum's durations are timedeltas that cannot be divided by a timedelta.
     return int(duration.total_seconds())
 
 
 def count_in_words(number: int, noun: str) -> str:
+    """Return ``1 instance`` or ``2 instances``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def share_in_words(percent: int | None, instances: int | None) -> str:
+    """Return ``10 % of the fleet``, or ``2 instances`` if *instances* is given."""
     return f"{percent} % of the fleet" if instances is None else count_in_words(instances, "instance")
 
 
-# Colors and the like, as terminals understand them.
+# ANSI escape sequences, for example colors.
 _TERMINAL_SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
 )
-# Marks that show a text in another order than it is written.
+# Unicode controls of writing direction: with them a text reads differently from what it is.
 _REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 _SCHEME = r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*"
-# The second form is for a password that holds what should have been encoded; digits after a colon are a port.
+# The second form is for a password with characters that need encoding. Digits after a colon are a port.
 _BEFORE_HOST = re.compile(
     rf"((?:{_SCHEME}:)?//)"
     r"""(?:[^\s/?#"'<>]*|[^\s/?#@:"'<>]*:(?!\d{1,5}(?:[/?#]|$))[^\s"'<>]*)@""",
@@ -67,8 +70,8 @@ def one_line(text: str) -> str:
     """
     Return *text* as one line without control characters.
 
-    Control characters and line ends become spaces, several spaces one, and what cannot be encoded becomes the
-    replacement character. Terminal sequences and marks of writing direction are removed.
+    Control characters and line ends become spaces, repeated spaces become one, and surrogates become U+FFFD.
+    ANSI escape sequences and controls of writing direction are removed.
     """
     shown = _REORDERING.sub("", _TERMINAL_SEQUENCES.sub("", text))
     return " ".join("".join(map(_shown, shown)).split())
@@ -76,9 +79,9 @@ def one_line(text: str) -> str:
 
 def masked(text: str) -> str:
     """
-    Return *text* with ``***`` for credentials: those before the host of a URL, and AWS's in query strings.
+    Replace credentials by ``***``: those before the host of a URL, and those of AWS in query strings.
 
-    ``https://user:secret@host`` becomes ``https://***@host``, also where it is percent-encoded.
+    ``https://user:secret@host`` becomes ``https://***@host``, also if it is percent-encoded.
     """
     text = _BEFORE_HOST.sub(r"\1***@", text)
     text = _ENCODED_BEFORE_HOST.sub(r"\1***@", text)
@@ -86,12 +89,12 @@ def masked(text: str) -> str:
 
 
 def safe_text(text: object) -> str:
-    """Return *text* as one line without credentials; ``""`` for what is no text."""
+    """Return *text* as one line without credentials; ``""`` if it is not a ``str``."""
     return one_line(masked(text)) if isinstance(text, str) else ""
 
 
 def error_in_words(error: BaseException) -> str:
-    """Return the error's class and text as one line of at most 300 characters, without credentials."""
+    """Return ``ClassName: text`` as one line of at most 300 characters, without credentials."""
     return f"{type(error).__name__}: {safe_text(str(error)) or 'no reason given'}"[:_LONGEST]
 
 

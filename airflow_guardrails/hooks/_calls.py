@@ -54,7 +54,7 @@ from airflow_guardrails.domain.shadow.eligibility import ModelTraits
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
-from airflow_guardrails.domain.snapshots.endpoint import EndpointLook, EndpointStatus, Listed
+from airflow_guardrails.domain.snapshots.endpoint import EndpointLook, EndpointStatus, ListedEndpoint
 from airflow_guardrails.domain.snapshots.experiment import (
     PHASE_BY_STATUS,
     Experiment,
@@ -86,7 +86,7 @@ class Calls:
             raise
 
     @Pages
-    def listed(self, status: EndpointStatus) -> Listing[list[Listed]]:
+    def listed(self, status: EndpointStatus) -> Listing[list[ListedEndpoint]]:
         """Yield, page by page, all endpoints in *status*, as far as the list knows."""
         return Listing(op.LIST_ENDPOINTS(**list_endpoints_request(status)), parse_endpoint_list)
 

@@ -17,14 +17,14 @@ from airflow_guardrails.aws.errors import (
     is_passing,
     named_text,
 )
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     GetMetricData,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
@@ -201,7 +201,7 @@ def _call(ask: _Question, calls: Any) -> Any:
     return made
 
 
-def no_answer(ask: ShadowEffect, error: Exception) -> NoAnswer:
+def no_answer(ask: ShadowEffect, error: Exception) -> NoResponse:
     """
     Say why there is no answer, and whether it is worth asking again.
 
@@ -212,4 +212,4 @@ def no_answer(ask: ShadowEffect, error: Exception) -> NoAnswer:
     final = isinstance(ask, DescribeEndpoint | DescribeExperiment) and not is_passing(error)
     if isinstance(ask, CountRequests):
         final = isinstance(error, ClientError) and is_access_denied(error)
-    return NoAnswer(named_text(error), final=final, denied=denied_action(error))
+    return NoResponse(named_text(error), final=final, denied=denied_action(error))

@@ -11,8 +11,9 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
-from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import RolloutReport
+from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort
@@ -77,7 +78,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         self.waiter_delay = waiter_delay
         self.max_wait = max_wait
 
-    def execute(self, context: Any) -> Report:
+    def execute(self, context: Any) -> RolloutReport:
         self.check_rendered()
         watch = self._thrown(context)
         watch = self.observe(context, watch)
@@ -88,7 +89,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
             self.defer_watch(context, watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
-    def end(self, context: Any, report: Report) -> Report:
+    def end(self, context: Any, report: RolloutReport) -> RolloutReport:
         ended = super().end(context, report)
         if ended["outcome"] != Outcome.SUCCEEDED.value:
             return ended
@@ -127,4 +128,4 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         )
         # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
         self.sleep(PERIOD_SECONDS)
-        return watch.thrown()
+        return watch.after_abort()

@@ -14,8 +14,9 @@ from airflow_guardrails.aws.errors import is_passing, named_text, text_for_peopl
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rollout.messages import outcome_message, when_an_abort_acts
-from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import RolloutReport, parse_report, reported_outcome
+from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
@@ -145,11 +146,11 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         self.max_describe_gap = update.max_describe_gap
         self.deferrable = update.deferrable if self.deferrable is None else self.deferrable
 
-    def execute(self, context: Any) -> Report:
+    def execute(self, context: Any) -> RolloutReport:
         self.check_rendered()
         task = self._update_task(context)
-        if task.has_reported:
-            return self.end(context, dict(task.report))
+        if task.report is not None and task.has_reported:
+            return self.end(context, task.report)
         watch = self._find(context, task)
         if task.marked_failed_while_deferred and self.abort_action == "abort":
             watch = self._abort(context, watch)
@@ -162,20 +163,20 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             self.defer_watch(context, watch, every=self.waiter_delay)
         return self.end(context, self.follow(context, watch, every=self.waiter_delay))
 
-    def end(self, context: Mapping[str, Any], report: Mapping[str, Any]) -> Report:
-        outcome = Outcome(report["outcome"])
-        if outcome is Outcome.SUCCEEDED and report.get("abort_switch_thrown_at"):
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        outcome = reported_outcome(report)
+        if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
-        report = self.with_warnings(report)
+        report = parse_report(self.with_warnings(report))
         self.push(context, REPORT_KEY, report)
-        sentence = outcome_message(report)
+        sentence = outcome_message(outcome, report)
         if outcome is Outcome.TIMED_OUT or not self._is_told(context, outcome):
-            raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
+            raise ERROR_BY_OUTCOME[outcome](sentence, report)
         if outcome is Outcome.SUCCEEDED:
             self.log.info(sentence)
         else:
             self.log.warning(sentence)
-        self._emit(context, report)
+        self._emit(context, outcome, report)
         return report
 
     def _is_told(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
@@ -183,13 +184,14 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if outcome is Outcome.SUCCEEDED:
             return True
         task = self._update_task(context)
-        return task.state == FAILED or task.report.get("outcome") == outcome.value
+        reported = task.report["outcome"] if task.report else None
+        return task.state == FAILED or reported == outcome.value
 
-    def _emit(self, context: Mapping[str, Any], report: Report) -> None:
+    def _emit(self, context: Mapping[str, Any], outcome: Outcome, report: RolloutReport) -> None:
         """Send the outcome's asset event; where that cannot be done, nothing else depends on it."""
         try:
             events = context["outlet_events"][ROLLOUTS]
-            events.add(rollout_asset(report["endpoint_name"], report["outcome"]), extra=report)
+            events.add(rollout_asset(report["endpoint_name"], outcome.value), extra=report)
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the report is there
             self.log.warning("No asset event of the outcome was sent (%s: %s)", type(error).__name__, error)
 
@@ -201,7 +203,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         return UpdateTask(
             state=self._asked(partial(self._state, task_instance)),
             mark=self._asked(partial(self._pull, task_instance, TRY_KEY)),
-            report=report if isinstance(report, Mapping) else {},
+            report=parse_report(report) if isinstance(report, Mapping) and report else None,
         )
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
@@ -233,7 +235,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             return watch
         if task.has_waited:
             untold = _UNTOLD.format(self.update_task_id, self.endpoint_name)
-            raise self._unwatched(context, Unwatchable(untold, dict(task.report)))
+            raise self._unwatched(context, Unwatchable(untold, task.report or {}))
         raise AirflowSkipException(_NOTHING.format(self.update_task_id, self.endpoint_name))
 
     def _found(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState | None:
@@ -278,14 +280,14 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             why_not = _NOT_THROWN.format(self.update_task_id, refusal)
             self.log.warning(why_not)
             in_flight = isinstance(watch.last_look, Endpoint) and watch.last_look.changing
-            return watch.noting(why_not) if in_flight else watch
+            return watch.with_warning(why_not) if in_flight else watch
         give_up = self.monotonic() + PATIENCE
         while self._update_task(context).marked_failed_while_deferred:
             try:
                 self.hook.set_switch(watch.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
-                    return watch.noting(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))
+                    return watch.with_warning(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))
                 self.log.warning(
                     "The abort switch could not be thrown (%s); trying again", text_for_people(error)
                 )
@@ -299,7 +301,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             # The alarm takes the highest value of a period, so a reset within the same one would have no
             # effect.
             self.sleep(PERIOD_SECONDS)
-            return watch.thrown()
+            return watch.after_abort()
         self.log.warning("Task %s is marked failed no more: nothing is aborted", self.update_task_id)
         return watch
 

@@ -28,18 +28,19 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.predictions.comparison import Comparison, merge
 from airflow_guardrails.domain.shadow.evidence import hours_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
+from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestNotFound
 from airflow_guardrails.operators._judging.captures import Captures
 from airflow_guardrails.rules import PredictionRule
 from airflow_guardrails.tasks.aws_task import ConnectedTask
-from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, moment
+from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, parse_time_argument
 
 SUMMARY_KEY = "predictions"
 
 
 def _hour(name: str, value: Any) -> datetime:
     try:
-        hour = moment(name, value)
+        hour = parse_time_argument(name, value)
     except InvalidArgument:
         hour = None
     if hour is None or hour != hour.replace(minute=0, second=0, microsecond=0):
@@ -105,7 +106,7 @@ class SageMakerPlanPredictionsOperator(CapturesTask):
 
     def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
         self.check_rendered()
-        return [hour.isoformat() for hour in hours_of(self.experiment())]
+        return [format_time(hour) for hour in hours_of(self.experiment())]
 
 
 class SageMakerComparePredictionsOperator(CapturesTask):

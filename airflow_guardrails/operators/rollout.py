@@ -16,8 +16,9 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.report import Report, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_report
+from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
@@ -206,7 +207,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self._retained()
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
-    def execute(self, context: Any) -> Report:
+    def execute(self, context: Any) -> RolloutReport:
         self.check_rendered()
         launch = self._launching(context)
         watch = self._launched(context, launch)

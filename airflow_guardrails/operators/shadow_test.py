@@ -15,10 +15,10 @@ from airflow_guardrails.domain.arguments import (
     Check,
     check_instance_type,
     check_matches,
-    check_moment,
     check_name,
     check_sampling_percentage,
     check_text,
+    check_time,
     optional,
     rendered_number,
 )
@@ -40,7 +40,7 @@ from airflow_guardrails.tasks.validation import (
     check_flag,
     check_seconds,
     check_tags,
-    moment,
+    parse_time_argument,
 )
 from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
 
@@ -145,8 +145,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         "shadow_model_name": check_name,
         "shadow_variant_name": check_name,
         "sampling_percentage": check_sampling_percentage,
-        "start_time": check_moment,
-        "end_time": check_moment,
+        "start_time": check_time,
+        "end_time": check_time,
         "instance_type": optional(check_instance_type),
         "data_storage_uri": optional(
             partial(
@@ -285,8 +285,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
                     instance_count=self.instance_count,
                 ),
                 schedule=Schedule(
-                    starts_at=moment("start_time", self.start_time),
-                    ends_at=moment("end_time", self.end_time),
+                    starts_at=parse_time_argument("start_time", self.start_time),
+                    ends_at=parse_time_argument("end_time", self.end_time),
                     duration=self.duration,
                 ),
                 storage=self._storage(),

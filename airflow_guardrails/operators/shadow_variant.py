@@ -22,8 +22,8 @@ from airflow_guardrails.domain.arguments import (
     rendered_number,
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.rollout.report import Report
-from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.names import guarded_name
@@ -53,7 +53,7 @@ class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
         super().__init__(endpoint_config_name="", if_already_live="succeed", **kwargs)
         self.endpoint_config_name_prefix = endpoint_config_name_prefix
 
-    def execute(self, context: Any) -> Report:
+    def execute(self, context: Any) -> RolloutReport:
         # The name is made of templated fields.
         self.check_rendered()
         prefix, content = self._naming()
@@ -244,7 +244,7 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
             )
         self.delete_config = delete_config
 
-    def end(self, context: Mapping[str, Any], report: Report) -> Report:
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         ended = super().end(context, report)
         before = ended["previous_endpoint_config_name"]
         if self.delete_config and ended["outcome"] == Outcome.SUCCEEDED.value and before:

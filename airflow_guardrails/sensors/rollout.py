@@ -16,9 +16,9 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.domain.arguments import Check, check_moment, check_name, optional
+from airflow_guardrails.domain.arguments import Check, check_name, check_time, optional
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
@@ -28,7 +28,7 @@ from airflow_guardrails.tasks.validation import (
     check_flags,
     check_interval,
     check_seconds,
-    moment,
+    parse_time_argument,
 )
 from airflow_guardrails.triggers._state import dump_state, load_state
 
@@ -81,7 +81,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "endpoint_name": check_name,
         "endpoint_config_name": check_name,
         "previous_endpoint_config_name": optional(check_name),
-        "started_after": check_moment,
+        "started_after": check_time,
         **RolloutTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -143,7 +143,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         report = self._look(context)
         return PokeReturnValue(is_done=True, xcom_value=report) if report else False
 
-    def end(self, context: Any, report: Report) -> Report:
+    def end(self, context: Any, report: RolloutReport) -> RolloutReport:
         try:
             return super().end(context, report)
         except (RolloutNotStarted, RolloutTimedOut) as error:
@@ -151,7 +151,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
-    def _look(self, context: Any) -> Report | None:
+    def _look(self, context: Any) -> RolloutReport | None:
         self.check_rendered()
         begun = self._begun(context)
         if self.reschedule:
@@ -172,7 +172,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.push_links(context, ())
         if self.reschedule and (kept := self._kept(context)):
             return kept
-        started_after = moment("started_after", self.started_after)
+        started_after = parse_time_argument("started_after", self.started_after)
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,

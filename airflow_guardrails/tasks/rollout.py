@@ -14,8 +14,14 @@ from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.report import Report, rollout_report
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import (
+    RolloutReport,
+    parse_report,
+    reported_outcome,
+    rollout_report,
+)
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.hooks._cancellation import abort_rollout
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
@@ -49,9 +55,9 @@ class RolloutTask(WatchingTask):
 
     def observe(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
         """Describe the endpoint once, and return the new state."""
-        from airflow_guardrails.domain.rollout.process import observe  # noqa: PLC0415
+        from airflow_guardrails.domain.rollout.process import poll_once  # noqa: PLC0415
 
-        return self._watching(context, observe(watch))
+        return self._watching(context, poll_once(watch))
 
     def observe_for_good(
         self, context: Mapping[str, Any], watch: RolloutState, *, again_after: float
@@ -69,19 +75,19 @@ class RolloutTask(WatchingTask):
             watch = self.observe(context, watch)
         return watch
 
-    def follow(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> Report:
+    def follow(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> RolloutReport:
         """Wait in this worker until the rollout ends, looking *every* so many seconds; return the report."""
-        from airflow_guardrails.domain.rollout.process import follow  # noqa: PLC0415
+        from airflow_guardrails.domain.rollout.process import wait_until_finished  # noqa: PLC0415
 
         following = self.following(every=every, on_timeout=self.on_timeout)
-        _, report = self._watching(context, follow(watch, following))
+        _, report = self._watching(context, wait_until_finished(watch, following))
         return report
 
-    def conclude(self, context: Mapping[str, Any], watch: RolloutState) -> Report:
+    def conclude(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutReport:
         """Find the cause of the outcome, clean up old abort switches, and return the report."""
-        from airflow_guardrails.domain.rollout.process import conclude  # noqa: PLC0415
+        from airflow_guardrails.domain.rollout.process import finish  # noqa: PLC0415
 
-        return self._watching(context, conclude(watch))
+        return self._watching(context, finish(watch))
 
     def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
         """From now on, throw the rollout's abort switch if somebody marks this task failed in the UI."""
@@ -124,7 +130,7 @@ class RolloutTask(WatchingTask):
             timeout=defer_timeout(watch.as_of, watch.deadline, extra=extra),
         )
 
-    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> Report:
+    def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> RolloutReport:
         """Describe the endpoint a last time and end with the outcome, because the trigger sent no event."""
         payload = self.pull(context, WATCH_KEY)
         if not payload:
@@ -140,11 +146,12 @@ class RolloutTask(WatchingTask):
             watch = watch.give_up()
         return self.end(context, self.conclude(context, watch))
 
-    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> Report:
+    def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> RolloutReport:
         """End with the report in the trigger's event; Airflow calls it when the trigger fired."""
-        return self.end(context, report_of(event, unwatched=partial(self._unwatched, context)))
+        report = report_of(event, unwatched=partial(self._unwatched, context))
+        return self.end(context, parse_report(report))
 
-    def end(self, context: Mapping[str, Any], report: Report) -> Report:
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         """
         Push the report as XCom, then return it if the target configuration is in service.
 
@@ -153,21 +160,22 @@ class RolloutTask(WatchingTask):
         :raises RolloutError: the subclass for the outcome, for example ``EndpointRolledBack``.
         :raises AirflowSkipException: after a rollback if *on_rollback* is ``"skip"``.
         """
-        report = self.with_warnings(report)
+        report = parse_report(self.with_warnings(report))
         self.push(context, REPORT_KEY, report)
-        outcome, sentence = Outcome(report["outcome"]), outcome_message(report)
+        outcome = reported_outcome(report)
+        sentence = outcome_message(outcome, report)
         if outcome is Outcome.SUCCEEDED:
             self.log.info(sentence)
             return report
         if outcome is Outcome.ROLLED_BACK and self.on_rollback != "fail":
             return self._accept_rollback(sentence, report)
-        raise ERROR_BY_OUTCOME[outcome.value](sentence, report)
+        raise ERROR_BY_OUTCOME[outcome](sentence, report)
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         """Push what the links to the endpoint and to *alarms* in the AWS console need."""
         self.push_endpoint_links(context, self.endpoint_name, alarms=alarms)
 
-    def _accept_rollback(self, sentence: str, report: Report) -> Report:
+    def _accept_rollback(self, sentence: str, report: RolloutReport) -> RolloutReport:
         self.log.warning(sentence)
         if self.on_rollback == "skip":
             raise AirflowSkipException(sentence)

@@ -48,7 +48,7 @@ check_flag = refused(arguments.check_flag)
 check_interval = refused(arguments.check_interval)
 check_options = refused(arguments.check_options)
 check_seconds = refused(arguments.check_seconds)
-moment = refused(arguments.moment)
+parse_time_argument = refused(arguments.parse_time_argument)
 
 
 def check_flags(**flags: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.common.compat.sdk import get_current_context
 
 from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.rollout.outcome import TimeoutAction
 from airflow_guardrails.exceptions import AccessDenied, ReportedError, TaskKilled, UnexpectedAnswer
 from airflow_guardrails.hooks._cancellation import SLICE_SECONDS, TRY_KEY, KillableSleep, try_mark
 from airflow_guardrails.tasks.aws_task import ConnectedTask
@@ -16,8 +17,10 @@ from airflow_guardrails.tasks.aws_task import ConnectedTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_guardrails.domain.effects import LogMessage
+
     # Imported when the task runs: parsing a DAG file must stay cheap.
-    from airflow_guardrails.domain.rollout.process import LogMessage, WaitPolicy
+    from airflow_guardrails.domain.rollout.process import WaitPolicy
     from airflow_guardrails.hooks._effects import Result, Steps
 
 
@@ -145,7 +148,7 @@ class WatchingTask(ConnectedTask):
             every=every,
             monotonic=self.monotonic,
             began_at=datetime.now(timezone.utc),
-            on_timeout=on_timeout,
+            on_timeout=TimeoutAction(on_timeout),
         )
 
     def _sleep(self, seconds: float) -> None:

@@ -24,9 +24,9 @@ from airflow_guardrails.domain.arguments import (
     check_verify,
     optional,
 )
+from airflow_guardrails.domain.effects import LogMessage
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.rollout.process import LogMessage
 from airflow_guardrails.hooks._cancellation import LEFT_ALONE, NOT_STOPPED
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers._bounds import without_cancelling
@@ -160,7 +160,7 @@ class WatchingTrigger(BaseTrigger):
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     @abstractmethod
-    async def watch_to_its_report(self) -> dict[str, Any]:
+    async def watch_to_its_report(self) -> Mapping[str, Any]:
         """Wait for the end, and tell of it."""
 
     @abstractmethod

@@ -12,11 +12,12 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Stage
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import format_time, parse_time
 
 StatePayload = dict[str, Any]
 
@@ -36,14 +37,14 @@ def dump_state(watch: RolloutState) -> StatePayload:
         "version": VERSION,
         "rollout": _rollout(watch.rollout),
         "seen_in_flight": watch.seen_in_flight,
-        "first_look_at": _iso(watch.first_look_at),
-        "as_of": _iso(watch.as_of),
+        "first_look_at": format_time(watch.first_look_at),
+        "as_of": format_time(watch.as_of),
         "stages": [_stage(change) for change in watch.stages],
         "stages_complete": watch.stages_complete,
         "rollback_alarms": list(watch.rollback_alarms),
         "definitions": {each.name: dict(each.settings) for each in watch.definitions},
         "timed_out": watch.timed_out,
-        "thrown_at": _iso(watch.thrown_at),
+        "thrown_at": format_time(watch.thrown_at),
         "unanswered": watch.unanswered,
         "warnings": list(watch.warnings),
         "findings": [finding.as_dict() for finding in watch.findings],
@@ -59,20 +60,20 @@ def load_state(memory: StatePayload) -> RolloutState:
     What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
     its end, and is not aborted. AWS's clock goes on from the last look, until an answer says how late it is.
     """
-    as_of = read_moment(memory.get("as_of"))
+    as_of = parse_time(memory.get("as_of"))
     HEADER_CLOCK.go_on_from(as_of)
     analysis, unread = _recall_analysis(memory.get("analysis"))
     return RolloutState(
         rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
         seen_in_flight=memory["seen_in_flight"],
-        first_look_at=read_moment(memory["first_look_at"]),
+        first_look_at=parse_time(memory["first_look_at"]),
         as_of=as_of,
         stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
         stages_complete=memory["stages_complete"],
         rollback_alarms=tuple(memory["rollback_alarms"]),
         definitions=_recall_definitions(memory.get("definitions") or {}),
         timed_out=memory["timed_out"],
-        thrown_at=read_moment(memory.get("thrown_at")),
+        thrown_at=parse_time(memory.get("thrown_at")),
         unanswered=memory["unanswered"],
         warnings=(*memory["warnings"], *unread),
         findings=_recall_findings(memory.get("findings") or ()),
@@ -119,16 +120,16 @@ def _rollout(rollout: Rollout) -> StatePayload:
         "endpoint_name": rollout.endpoint_name,
         "target": rollout.target,
         "previous": rollout.previous,
-        "asked_at": _iso(rollout.asked_at),
-        "launched_at": _iso(rollout.launched_at),
-        "started_at": _iso(rollout.started_at),
+        "asked_at": format_time(rollout.asked_at),
+        "launched_at": format_time(rollout.launched_at),
+        "started_at": format_time(rollout.started_at),
         "status_before": rollout.status_before.value if rollout.status_before else None,
         "guardrails": deployment_config_request(rollout.guardrails) if rollout.guardrails else None,
         "switch": rollout.switch.rollout if rollout.switch else None,
         "grace": rollout.grace.total_seconds(),
         "max_wait": rollout.max_wait.total_seconds() if rollout.max_wait is not None else None,
-        "deadline": _iso(rollout.deadline),
-        "adopted": rollout.adopted,
+        "deadline": format_time(rollout.deadline),
+        "adopted": rollout.adopted.value if rollout.adopted else None,
         "require_alarms_ok": rollout.require_alarms_ok,
     }
 
@@ -140,16 +141,16 @@ def _recall_rollout(memory: StatePayload, *, started_at: str | None) -> Rollout:
         endpoint_name=name,
         target=memory["target"],
         previous=memory["previous"],
-        asked_at=read_moment(memory.get("asked_at")),
-        launched_at=read_moment(memory["launched_at"]),
-        started_at=read_moment(memory.get("started_at") or started_at),
+        asked_at=parse_time(memory.get("asked_at")),
+        launched_at=parse_time(memory["launched_at"]),
+        started_at=parse_time(memory.get("started_at") or started_at),
         status_before=EndpointStatus(memory["status_before"]) if memory["status_before"] else None,
         guardrails=_recall_guardrails(memory["guardrails"]),
         switch=AbortSwitch(endpoint_name=name, rollout=switch) if switch else None,
         grace=timedelta(seconds=memory["grace"]),
         max_wait=timedelta(seconds=memory["max_wait"]) if memory["max_wait"] is not None else None,
-        deadline=read_moment(memory.get("deadline")),
-        adopted=memory["adopted"],
+        deadline=parse_time(memory.get("deadline")),
+        adopted=Adopted(memory["adopted"]) if memory["adopted"] else None,
         require_alarms_ok=memory.get("require_alarms_ok", False),
     )
 
@@ -162,7 +163,7 @@ def _recall_guardrails(deployment_config: StatePayload | None) -> Guardrails | N
 def _stage(change: StageChange) -> StatePayload:
     return {
         "stage": change.stage.value,
-        "at": change.at.isoformat(),
+        "at": format_time(change.at),
         "instances": change.instances,
         "desired_instances": change.desired_instances,
     }
@@ -177,12 +178,8 @@ def _recall_stage(memory: StatePayload) -> StageChange:
     )
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
 def _aware(text: str) -> datetime:
-    moment = read_moment(text)
+    moment = parse_time(text)
     if moment is None:
         raise ValueError(f"{text!r} is no time")
     return moment

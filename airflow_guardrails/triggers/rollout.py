@@ -15,8 +15,9 @@ from airflow_guardrails.domain.arguments import (
     check_seconds,
     optional,
 )
-from airflow_guardrails.domain.rollout.process import WaitPolicy, follow
-from airflow_guardrails.domain.rollout.report import Report
+from airflow_guardrails.domain.rollout.outcome import TimeoutAction
+from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
+from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.hooks._cancellation import abort_rollout_async
 from airflow_guardrails.hooks._effects import RolloutCalls, run_effects_async
@@ -111,17 +112,21 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         async with self._calls() as calls:
             await abort_rollout_async(self._watch().rollout, calls, self.log, still_wanted=still_wanted)
 
-    async def watch_to_its_report(self) -> Report:
+    async def watch_to_its_report(self) -> RolloutReport:
         following = WaitPolicy(
             every=self.waiter_delay,
             monotonic=self.monotonic,
             began_at=self.began_at,
-            on_timeout=self.on_timeout,
+            on_timeout=TimeoutAction(self.on_timeout),
         )
         async with self._calls() as calls:
             rest = calls.rest if isinstance(calls, EndpointSubscription) else None
             _, report = await run_effects_async(
-                follow(self._watch(), following), calls, sleep=self.sleep, say=self.say, rest=rest
+                wait_until_finished(self._watch(), following),
+                calls,
+                sleep=self.sleep,
+                say=self.say,
+                rest=rest,
             )
         return report
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
-from airflow_guardrails.domain.rollout.report import SCHEMA_VERSION, CauseKind, rollout_report
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+from airflow_guardrails.domain.rollout.report import SCHEMA_VERSION, rollout_report
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 
 TEXT = (Path(__file__).parents[2] / "docs" / "outcomes.md").read_text()

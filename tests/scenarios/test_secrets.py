@@ -111,7 +111,7 @@ async def no_time(_):
             SageMakerRolloutTrigger(
                 endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=1, deadline=10
             ),
-            "SageMaker does not answer",
+            "No response from SageMaker",
         ),
         (
             SageMakerShadowTestTrigger(name="trial", until="Completed", waiter_delay=1, deadline=10),

@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_guardrails import exceptions
-from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome
 from airflow_guardrails.exceptions import (
     ERROR_BY_OUTCOME,

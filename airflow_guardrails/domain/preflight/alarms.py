@@ -16,6 +16,7 @@ from airflow_guardrails.domain.snapshots.metrics import (
     REQUEST_NAMESPACE,
 )
 from airflow_guardrails.domain.text import duration_in_words
+from airflow_guardrails.domain.times import format_time
 
 _NAMESPACES = frozenset({REQUEST_NAMESPACE, INSTANCE_NAMESPACE})
 _CONFIG_DIMENSION = "EndpointConfigName"
@@ -36,7 +37,7 @@ def _missing(context: PreflightContext) -> Iterator[Finding]:
 def _state(context: PreflightContext) -> Iterator[Finding]:
     for alarm in context.users_alarms:
         if alarm.state is AlarmState.ALARM:
-            since = f" since {alarm.since.isoformat()}" if alarm.since else ""
+            since = f" since {format_time(alarm.since)}" if alarm.since else ""
             reason = f" ({alarm.reason})" if alarm.reason else ""
             text = f"alarm {alarm.name} is in ALARM{since}, and must be OK{reason}"
             yield error(Code.ALARM_IN_ALARM, text, fix="wait until it is OK, or remove it from alarms")

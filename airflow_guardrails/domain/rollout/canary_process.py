@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory, judge_trial, published_until
 from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length
-from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoAnswer
+from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoResponse
 from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
@@ -70,7 +70,7 @@ def judged_at(state: RolloutState, thrown_at: datetime) -> _Steps:
     series = yield GetMetricData(
         trial.queries(rules), trial.history_start(look.seen_at), published_until(thrown_at)
     )
-    if isinstance(series, NoAnswer):
+    if isinstance(series, NoResponse):
         return state
     try:
         verdict = judge_trial(trial, series, analysis.config, rules)
@@ -141,7 +141,7 @@ def _judge(
     history = analysis.history if analysis.history and analysis.history.trial == trial else None
     start = trial.start if history else trial.history_start(now)
     series = yield GetMetricData(trial.queries(rules, with_history=history is None), start, until)
-    if isinstance(series, NoAnswer):
+    if isinstance(series, NoResponse):
         return (yield from _without_response(state, analysis, series.reason, now))
     try:
         history = history or TrialHistory.of(trial, series, rules)
@@ -179,7 +179,7 @@ def _abort(state: RolloutState, analysis: AnalysisState, now: datetime) -> _Step
         yield LogMessage(text, rollout_report(observed))
         return observed
     thrown = yield from throw_switch(state, now)
-    if isinstance(thrown, NoAnswer):
+    if isinstance(thrown, NoResponse):
         return (yield from _refused(state, analysis, thrown.reason))
     aborted = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
     when = when_an_abort_acts(state.last_look, state.rollout.guardrails)

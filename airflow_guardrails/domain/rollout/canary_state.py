@@ -10,6 +10,7 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusi
 from airflow_guardrails.domain.canary.evidence import TrialHistory
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
 from airflow_guardrails.domain.text import error_in_words
+from airflow_guardrails.domain.times import format_time
 
 _FAILED = "the analysis failed"
 
@@ -143,12 +144,12 @@ class AnalysisState:
             "reasons": [reason.as_dict() for reason in reasons],
             "looks": self.looks,
             "unanswered": self.unanswered,
-            "first_fail_at": _iso(self.first_fail_at),
-            "passed_at": _iso(self.passed_at),
+            "first_fail_at": format_time(self.first_fail_at),
+            "passed_at": format_time(self.passed_at),
             "observe_only": self.config.observe_only,
             "on_inconclusive": OnInconclusive(self.config.on_inconclusive).value,
             "acted": self.acted_at is not None,
-            "would_have_acted_at": _iso(self.would_have_acted_at),
+            "would_have_acted_at": format_time(self.would_have_acted_at),
         }
 
 
@@ -159,7 +160,3 @@ def not_aborted(analysis: AnalysisState, why: str) -> str:
 
 def _in_words(reason: Reason) -> str:
     return f"{reason.text} (missing: {reason.missing})" if reason.missing else reason.text
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

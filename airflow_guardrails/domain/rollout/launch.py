@@ -1,8 +1,8 @@
 """
-What to do about an endpoint before an update of it is asked for, so that no crash and no retry asks twice.
+What to do before an update is started, so that neither a crash nor a retry starts it twice.
 
-Every statement about an earlier try rests on proof that it is about *this* rollout: SageMaker's own 200, the
-rollout's StartTime, its abort switch among the alarms of the last deployment, or requests that the target's
+Every decision about an earlier try needs proof that it is about *this* rollout: SageMaker's response 200, the
+StartTime of the update, its abort switch among the alarms of the last deployment, or requests that the new
 fleet has answered.
 """
 
@@ -14,26 +14,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointLook,
     EndpointStatus,
     MissingEndpoint,
 )
+from airflow_guardrails.domain.times import format_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """
-    That its owner was about to update an endpoint. All times are on AWS's clock.
+    A record, written before UpdateEndpoint is called, that its owner will call it. Times are on AWS's clock.
 
     :param previous: name of the configuration served then.
-    :param modified_at: when the endpoint had last changed then.
-    :param written_at: when this was written; UpdateEndpoint was called after it.
-    :param accepted_at: when SageMaker accepted the update; ``None`` while nobody knows whether it was called.
-    :param started_at: the update's own StartTime, which identifies it; ``None`` while it was not seen.
-    :param withdrawn: whether the update was refused, or never asked for.
+    :param modified_at: LastModifiedTime of the endpoint then.
+    :param written_at: when the record was written; UpdateEndpoint was called after it.
+    :param accepted_at: when SageMaker accepted the update; ``None`` if it is unknown whether it was called.
+    :param started_at: StartTime of the update, which identifies it; ``None`` until it was seen in flight.
+    :param withdrawn: whether the update was refused, or was not started in the end.
     """
 
     previous: str | None
@@ -44,16 +46,15 @@ class Intent:
     withdrawn: bool = False
 
     def changed_since(self, look: Endpoint) -> bool:
-        """Whether the endpoint has changed since; scaling changes it too, so it alone proves no launch."""
+        """Whether the endpoint has changed since. It is no proof of a launch: scaling changes it too."""
         return bool(look.last_modified_at and self.modified_at and look.last_modified_at > self.modified_at)
 
 
 def latest_intent(found: Iterable[Intent | None]) -> Intent | None:
     """
-    Return what several places know together of one owner's intent; None if there is none, or it was
-    withdrawn.
+    Merge the copies of one owner's intent; None if there is none, or it was withdrawn.
 
-    One place may have missed what another was told, so of the same intent the most that any knows counts.
+    A write may have failed in one store and not in the other, so a value of any copy counts.
     """
     known = [intent for intent in found if intent is not None]
     if not known:
@@ -73,10 +74,10 @@ def latest_intent(found: Iterable[Intent | None]) -> Intent | None:
 
 def owner_of(*, dag_id: str, run_id: str, task_id: str, map_index: int, endpoint_name: str) -> str:
     """
-    Identify the task instance that updates an endpoint, over all of its tries.
+    Return an id (20 hex digits) of the task instance that updates an endpoint, the same for all its tries.
 
-    A retry and a cleared task own what the first try launched; another task, another mapped instance and
-    another endpoint do not.
+    So a retry and a cleared task own what the first try started. Another task, mapped instance or endpoint
+    has another id.
     """
     identity = "\x00".join((dag_id, run_id, task_id, str(map_index), endpoint_name))
     return hashlib.sha256(identity.encode()).hexdigest()[:20]
@@ -85,22 +86,22 @@ def owner_of(*, dag_id: str, run_id: str, task_id: str, map_index: int, endpoint
 # An update is the documented repair of UpdateRollbackFailed.
 UPDATABLE = frozenset({EndpointStatus.IN_SERVICE, EndpointStatus.UPDATE_ROLLBACK_FAILED})
 
-# The abort switch is waited for between the intent and the call, see operators.switch.
+# Longest time between the intent and the call: in between, the abort switch must become OK.
 CALLED_WITHIN = timedelta(minutes=5)
 
 
 class Move(Enum):
-    """What a look at the endpoint, and what this owner has left of an earlier try, call for."""
+    """What to do next, given a look at the endpoint and the intent of an earlier try."""
 
-    LAUNCH = "ask for the update"
-    ADOPT = "watch the update to the target that is in flight"
-    FINISH = "the target serves, and this owner's own update has brought it"
-    ALREADY_LIVE = "the target serves, and it was not this owner"
-    PERHAPS_LIVE = "the target serves, and nothing tells whether this owner's update has brought it"
-    RESUME = "SageMaker has accepted this owner's update: go on watching how it ends"
-    INQUIRE = "this owner may have asked, and another configuration serves: find out whether the update ran"
+    LAUNCH = "start the update"
+    ADOPT = "wait for the update to the target that is in flight"
+    FINISH = "the target serves, and this owner's update brought it into service"
+    ALREADY_LIVE = "the target serves, and this owner did not bring it into service"
+    PERHAPS_LIVE = "the target serves, and it is unknown whether this owner's update did that"
+    RESUME = "SageMaker accepted this owner's update: continue to wait for its end"
+    INQUIRE = "this owner may have started an update, and another configuration serves: find out if it ran"
     WAIT = "something else is changing the endpoint"
-    REFUSE = "an endpoint in this status takes no update"
+    REFUSE = "an endpoint in this status accepts no update"
     MISSING = "there is no endpoint"
 
 
@@ -108,12 +109,12 @@ def next_move(
     look: EndpointLook, *, target: str, own: Intent | None, switch_named: bool, has_switch: bool = True
 ) -> Move:
     """
-    Decide by one look.
+    Decide from one look.
 
-    :param own: what an earlier try of this owner has written down, if anything.
-    :param switch_named: whether the endpoint's last deployment names this rollout's abort switch, which
-        proves that SageMaker has accepted an update of this owner to the target at some time.
-    :param has_switch: whether this owner's updates carry the switch.
+    :param own: the intent of an earlier try of this owner; ``None`` if there is none.
+    :param switch_named: whether the endpoint's last deployment names this rollout's abort switch. This proves
+        that SageMaker accepted an update of this owner to the target at some time.
+    :param has_switch: whether this owner's updates have an abort switch.
     """
     if isinstance(look, MissingEndpoint):
         return Move.MISSING
@@ -137,48 +138,50 @@ def _move_at_another(look: Endpoint, own: Intent | None, *, switch_named: bool) 
 def _move_at_target(own: Intent | None, *, switch_named: bool, has_switch: bool) -> Move:
     if switch_named or (own and own.accepted_at):
         return Move.FINISH
-    # An update that carries the switch would be named as the last deployment once it has ended.
+    # After an update with a switch, the endpoint's last deployment would name the switch.
     return Move.ALREADY_LIVE if own is None or has_switch else Move.PERHAPS_LIVE
 
 
-class Whose(Enum):
-    """Whose the update in flight is, as far as there is proof."""
+class UpdateOwner(Enum):
+    """Who started the update in flight, as far as there is proof."""
 
-    OWN = "proven to be this rollout"
-    PERHAPS = "may be this rollout, and nothing proves it"
-    FOREIGN = "not this rollout"
+    OWN = "this owner"
+    PERHAPS = "perhaps this owner, without proof"
+    FOREIGN = "somebody else"
 
 
-def whose_update(look: Endpoint, *, own: Intent | None, switch_named: bool) -> Whose:
+def owner_of_update(look: Endpoint, *, own: Intent | None, switch_named: bool) -> UpdateOwner:
     """
-    Say whose the update to the target is that *look* shows in flight.
+    Return who started the update to the target that *look* shows in flight.
 
-    *switch_named* alone is no proof: SageMaker may go on naming the alarms of an update that has ended, and
-    ``RetainDeploymentConfig`` hands them to the next one.
+    *switch_named* alone is no proof: SageMaker may still name the alarms of an update that has ended, and
+    ``RetainDeploymentConfig`` passes them on to the next one.
     """
     started = look.pending.started_at if look.pending else None
     if own is None:
-        return Whose.PERHAPS if switch_named else Whose.FOREIGN
+        return UpdateOwner.PERHAPS if switch_named else UpdateOwner.FOREIGN
     if started is None:
-        return Whose.OWN if switch_named else Whose.PERHAPS
+        return UpdateOwner.OWN if switch_named else UpdateOwner.PERHAPS
     if own.started_at is not None:
-        return Whose.OWN if started == own.started_at else Whose.FOREIGN
+        return UpdateOwner.OWN if started == own.started_at else UpdateOwner.FOREIGN
     if started < own.written_at:
-        return Whose.FOREIGN
-    # An update that was accepted shows within the grace period, or has not started (NotStarted).
+        return UpdateOwner.FOREIGN
+    # An accepted update is seen within the grace period; otherwise the outcome is NotStarted.
     latest = own.accepted_at or own.written_at + CALLED_WITHIN
     in_time = started <= latest + DEFAULT_GRACE
-    return Whose.OWN if in_time and (own.accepted_at or switch_named) else Whose.PERHAPS
+    return UpdateOwner.OWN if in_time and (own.accepted_at or switch_named) else UpdateOwner.PERHAPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
-    What proves that an update ran between its intent and now, while nobody looked.
+    The proof that an update ran between its intent and now: requests that the target's fleet answered.
+
+    True if there were any.
 
     :param since: when the intent was written, on AWS's clock.
-    :param requests: those that the target's fleet has answered since; ``None``: they could not be counted.
-    :param unread: why not.
+    :param requests: number of requests answered by the target's fleet since; ``None``: not countable.
+    :param unread: why they could not be counted.
     """
 
     since: datetime
@@ -189,15 +192,15 @@ class Evidence:
         return bool(self.requests)
 
     def describe(self) -> str:
-        """Say what was looked at, and what was there."""
-        since = f"since {self.since.isoformat()}"
+        """Return a text for error messages: what was counted, and the result."""
+        since = f"since {format_time(self.since)}"
         if self.requests is None:
             return f"the requests answered by the target {since} could not be counted ({self.unread})"
         return f"requests answered by the target {since}: {self.requests:g}"
 
 
-def outcome_unwatched(look: Endpoint, previous: str | None) -> Outcome:
-    """Return how an update ended that is proven to have run, seen only from after its end."""
+def infer_outcome(look: Endpoint, previous: str | None) -> Outcome:
+    """Return the outcome of an update that is proven to have run, from a look after its end."""
     if look.status is EndpointStatus.UPDATE_ROLLBACK_FAILED:
         return Outcome.ROLLBACK_FAILED
     if look.status is not EndpointStatus.IN_SERVICE:

@@ -1,40 +1,98 @@
-"""The report of a rollout: one JSON document, the same from operator, sensor and trigger."""
+"""
+The report of a rollout: one JSON document, the same from operator, sensor and trigger.
+
+:func:`rollout_report` writes it and :func:`parse_report` reads it back; no other code knows its keys as text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from airflow_guardrails.domain.preflight.findings import UNGUARDING
-from airflow_guardrails.domain.rollout.state import Outcome, RolloutState, StageChange
+from airflow_guardrails.domain.rollout.outcome import Adopted, CauseKind, Outcome
+from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
+from airflow_guardrails.domain.times import format_time, parse_time
+
+# Written by rollout_report only. Readers accept every version up to this one.
+SCHEMA_VERSION = 1
 
 
-class CauseKind(str, Enum):
-    ALARM = "alarm"
-    ABORT = "abort"
-    JUDGE = "judge"
-    TIMEOUT = "timeout"
-    HEALTH_CHECK = "health_check"
-    CAPACITY = "capacity"
-    UNKNOWN = "unknown"
+class StageReport(TypedDict):
+    """A stage of the green fleet; *at* is ISO 8601."""
+
+    stage: str
+    at: str
+    instances: int
+    desired_instances: int
+
+
+class AlarmReport(TypedDict):
+    """An alarm that was in ALARM during the rollout; *at* is ISO 8601."""
+
+    name: str
+    state: str
+    at: str
+    reason: str
+
+
+class _CauseReasons(TypedDict, total=False):
+    reasons: list[str]
+
+
+class CauseReport(_CauseReasons):
+    """Why the update was rolled back or failed; *reasons* only where the analysis rolled it back."""
+
+    kind: str
+    alarms: list[AlarmReport]
+
+
+class RolloutReport(TypedDict):
+    """
+    The keys of a report. Times are ISO 8601 on AWS's clock; null means unknown.
+
+    *outcome* is null while the rollout is in flight.
+    """
+
+    schema_version: int
+    outcome: str | None
+    endpoint_name: str
+    endpoint_config_name: str
+    previous_endpoint_config_name: str | None
+    serving_endpoint_config_name: str | None
+    endpoint_status: str | None
+    started_at: str | None
+    ended_at: str | None
+    adopted: str | None
+    guarded: bool
+    unguarded_because: str | None
+    alarms: list[str]
+    abort_switch: str | None
+    abort_switch_thrown_at: str | None
+    stages: list[StageReport]
+    stages_complete: bool
+    findings: list[dict[str, str]]
+    warnings: list[str]
+    failure_reason: str | None
+    cause: CauseReport | None
+    analysis: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What undid a rollout; *alarms* are those in ALARM while it ran, *reasons* those of a judge."""
+    """Why a rollout was undone: alarms in ALARM while it ran, in order of time; reasons of the analysis."""
 
     kind: CauseKind
     alarms: tuple[AlarmTransition, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
-# Parts of FailureReason texts seen in public reports. They name a cause; they never decide an outcome.
-_KIND_BY_WORDS = (
+# Parts of FailureReason texts in public bug reports. They name a cause; they never decide an outcome.
+_KIND_BY_FAILURE_TEXT = (
     ("did not pass the ping health check", CauseKind.HEALTH_CHECK),
     ("Unable to provision requested ML compute capacity", CauseKind.CAPACITY),
     ("InsufficientInstanceCapacity", CauseKind.CAPACITY),
@@ -50,96 +108,144 @@ def find_cause(
     thrown_for: CauseKind = CauseKind.ABORT,
 ) -> Cause:
     """
-    Name the cause.
+    Name the cause: the first alarm that went into ALARM, else what FailureReason says.
 
-    :param tripped: alarms that were in ALARM while the rollout ran, first come first; the first is taken as
-        the cause.
+    :param tripped: alarms that were in ALARM while the rollout ran, first come first.
     :param switch: name of the abort switch's alarm.
-    :param thrown_for: what it means where the switch came first.
+    :param thrown_for: the cause if the abort switch is the first alarm.
     """
     if tripped:
         kind = thrown_for if tripped[0].name == switch else CauseKind.ALARM
         return Cause(kind=kind, alarms=tripped)
-    for words, kind in _KIND_BY_WORDS:
-        if words in (failure_reason or ""):
+    for text, kind in _KIND_BY_FAILURE_TEXT:
+        if text in (failure_reason or ""):
             return Cause(kind=kind)
     return Cause(kind=CauseKind.UNKNOWN)
 
 
-SCHEMA_VERSION = 1
-
-Report = dict[str, Any]
-
-
 def rollout_report(
-    watch: RolloutState, *, cause: Cause | None = None, warnings: Sequence[str] = ()
-) -> Report:
-    """
-    Say what became of a rollout, or how far it is where *outcome* is null.
-
-    Times are ISO 8601 on AWS's clock. What is not known is null: nothing is made up.
-    """
-    unguarded_because = _unguarded_because(watch)
-    look = watch.last_look if isinstance(watch.last_look, Endpoint) else None
+    state: RolloutState, *, cause: Cause | None = None, warnings: Sequence[str] = ()
+) -> RolloutReport:
+    """Return the report of a rollout that has ended or is in flight; unknown values are null."""
+    unguarded_because = _unguarded_because(state)
+    # Without an endpoint (deleted, or never seen) its keys are null.
+    look = state.last_look if isinstance(state.last_look, Endpoint) else None
+    adopted = state.rollout.adopted
     return {
         "schema_version": SCHEMA_VERSION,
-        "outcome": watch.outcome.value if watch.outcome else None,
-        "endpoint_name": watch.rollout.endpoint_name,
-        "endpoint_config_name": watch.rollout.target,
-        "previous_endpoint_config_name": watch.rollout.previous,
+        "outcome": state.outcome.value if state.outcome else None,
+        "endpoint_name": state.rollout.endpoint_name,
+        "endpoint_config_name": state.rollout.target,
+        "previous_endpoint_config_name": state.rollout.previous,
         "serving_endpoint_config_name": look.endpoint_config_name if look else None,
         "endpoint_status": look.status.value if look else None,
-        "started_at": _iso(watch.started_at or watch.rollout.launched_at),
-        "ended_at": _iso(watch.ended_at),
-        "adopted": watch.rollout.adopted,
+        "started_at": format_time(state.started_at or state.rollout.launched_at),
+        "ended_at": format_time(state.ended_at),
+        "adopted": adopted.value if adopted else None,
         "guarded": unguarded_because is None,
         "unguarded_because": unguarded_because,
-        "alarms": list(watch.alarms),
-        "abort_switch": watch.switch.alarm_name if watch.switch else None,
-        "abort_switch_thrown_at": _iso(watch.thrown_at),
-        "stages": [_stage(change) for change in watch.stages],
-        "stages_complete": watch.stages_complete,
-        "findings": [finding.as_dict() for finding in watch.findings],
-        "warnings": [*watch.warnings, *warnings, *_analysis_warnings(watch)],
+        "alarms": list(state.alarms),
+        "abort_switch": state.switch.alarm_name if state.switch else None,
+        "abort_switch_thrown_at": format_time(state.thrown_at),
+        "stages": [_stage(change) for change in state.stages],
+        "stages_complete": state.stages_complete,
+        "findings": [finding.as_dict() for finding in state.findings],
+        "warnings": [*state.warnings, *warnings, *_analysis_warnings(state)],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
-        "analysis": watch.analysis.as_dict() if watch.analysis else None,
+        "analysis": state.analysis.as_dict() if state.analysis else None,
     }
 
 
-def _unguarded_because(watch: RolloutState) -> str | None:
-    if unguarding := [finding.text for finding in watch.findings if finding.code in UNGUARDING]:
+def parse_report(value: Mapping[str, Any]) -> RolloutReport:
+    """
+    Read a report from an XCom or from the event of a trigger, of this release or an older one.
+
+    A key that the older release did not write gets the value that means unknown.
+    """
+    unknown: RolloutReport = {
+        "schema_version": SCHEMA_VERSION,
+        "outcome": None,
+        "endpoint_name": "",
+        "endpoint_config_name": "",
+        "previous_endpoint_config_name": None,
+        "serving_endpoint_config_name": None,
+        "endpoint_status": None,
+        "started_at": None,
+        "ended_at": None,
+        "adopted": None,
+        "guarded": False,
+        "unguarded_because": None,
+        "alarms": [],
+        "abort_switch": None,
+        "abort_switch_thrown_at": None,
+        "stages": [],
+        "stages_complete": False,
+        "findings": [],
+        "warnings": [],
+        "failure_reason": None,
+        "cause": None,
+        "analysis": None,
+    }
+    return cast("RolloutReport", {**unknown, **value})
+
+
+def reported_outcome(report: RolloutReport) -> Outcome:
+    """
+    Return the outcome of a rollout that has ended.
+
+    :raises ValueError: if the report has no outcome, or one that this release does not know.
+    """
+    return Outcome(report["outcome"])
+
+
+def reported_adoption(report: RolloutReport) -> Adopted | None:
+    """Return who started the update, if the task found it instead of starting it; else None."""
+    adopted = report["adopted"]
+    return Adopted(adopted) if adopted else None
+
+
+def reported_start(report: RolloutReport) -> datetime | None:
+    """Return when the update started, or was accepted by SageMaker; None if unknown."""
+    return parse_time(report["started_at"])
+
+
+def _unguarded_because(state: RolloutState) -> str | None:
+    if unguarding := [finding.text for finding in state.findings if finding.code in UNGUARDING]:
         return unguarding[0]
-    if watch.rollout.guardrails is not None:
-        return watch.rollout.guardrails.unguarded_because
-    if watch.alarms:
-        return "the update's strategy cannot be read here, so nobody here knows whether it bakes"
-    return "the update was not seen with its alarms, so nobody here knows whether it had any"
+    if state.rollout.guardrails is not None:
+        return state.rollout.guardrails.unguarded_because
+    if state.alarms:
+        return "the strategy of this update cannot be read, so it is unknown whether it bakes"
+    return "the alarms of this update were not seen, so it is unknown whether it has any"
 
 
-def _analysis_warnings(watch: RolloutState) -> tuple[str, ...]:
-    if watch.analysis is None:
+def _analysis_warnings(state: RolloutState) -> tuple[str, ...]:
+    if state.analysis is None:
         return ()
-    return watch.analysis.warnings(succeeded=watch.outcome is Outcome.SUCCEEDED)
+    return state.analysis.warnings(succeeded=state.outcome is Outcome.SUCCEEDED)
 
 
-def _stage(change: StageChange) -> dict[str, Any]:
+def _stage(change: StageChange) -> StageReport:
     return {
         "stage": change.stage.value,
-        "at": _iso(change.at),
+        "at": format_time(change.at),
         "instances": change.instances,
         "desired_instances": change.desired_instances,
     }
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
-    told: dict[str, Any] = {"kind": cause.kind.value, "alarms": [_alarm(alarm) for alarm in cause.alarms]}
-    return {**told, "reasons": list(cause.reasons)} if cause.reasons else told
+def _cause(cause: Cause) -> CauseReport:
+    report: CauseReport = {"kind": cause.kind.value, "alarms": [_alarm(alarm) for alarm in cause.alarms]}
+    if cause.reasons:
+        report["reasons"] = list(cause.reasons)
+    return report
 
 
-def _alarm(alarm: AlarmTransition) -> dict[str, Any]:
-    return {"name": alarm.name, "state": alarm.state.value, "at": _iso(alarm.at), "reason": alarm.reason}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _alarm(alarm: AlarmTransition) -> AlarmReport:
+    return {
+        "name": alarm.name,
+        "state": alarm.state.value,
+        "at": format_time(alarm.at),
+        "reason": alarm.reason,
+    }

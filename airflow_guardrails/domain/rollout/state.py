@@ -1,21 +1,22 @@
 """
-How a rollout ended, from nothing but looks at its endpoint.
+The state of a rollout, and how each look at the endpoint changes it.
 
-SageMaker has no deployment id and ends a rolled-back update as ``InService``, so the outcome follows from
-which configuration serves, whether ours was ever seen in flight, and what was so before. Reads are not
-monotonic: whatever ends a rollout badly must be seen twice.
+A *look* is one response of DescribeEndpoint. SageMaker has no deployment id, and an endpoint is ``InService``
+again after a rollback. So the outcome follows from three facts: which configuration serves, whether this
+update was ever seen in flight, and how the endpoint was before. Reads are eventually consistent, so every
+outcome except success must be seen twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, why_not_in_flight
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -26,21 +27,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     Stage,
 )
 
-
-class Outcome(str, Enum):
-    """How a rollout ended."""
-
-    SUCCEEDED = "Succeeded"
-    ROLLED_BACK = "RolledBack"
-    ROLLBACK_FAILED = "RollbackFailed"
-    FAILED = "Failed"
-    SUPERSEDED = "Superseded"
-    NOT_STARTED = "NotStarted"
-    TIMED_OUT = "TimedOut"
-
-
-# InService is absent: what it means depends on the configuration in service. The statuses in flight mean
-# nothing yet.
+# InService is absent: its meaning depends on the configuration in service. In flight there is no outcome.
 OUTCOME_BY_STATUS = {
     EndpointStatus.UPDATE_ROLLBACK_FAILED: Outcome.ROLLBACK_FAILED,
     EndpointStatus.FAILED: Outcome.FAILED,
@@ -48,33 +35,33 @@ OUTCOME_BY_STATUS = {
     EndpointStatus.DELETING: Outcome.FAILED,
 }
 
-# What the endpoint last changed for was something else.
-_LEAVES_NO_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
+# With these, the endpoint's LastModifiedTime belongs to another change.
+_OUTCOMES_WITHOUT_CHANGE = frozenset({Outcome.TIMED_OUT, Outcome.NOT_STARTED})
 
+# Reads may show the endpoint as it was for about this long after UpdateEndpoint.
 DEFAULT_GRACE = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """
-    The update that is watched, and what is known from before it.
+    One update of an endpoint, and what is known about its start. All times are on AWS's clock.
 
-    :param target: name of the endpoint configuration the update is to bring into service.
+    :param target: name of the endpoint configuration that the update brings into service.
     :param previous: name of the configuration served before; ``None`` if unknown.
-    :param asked_at: a moment just before UpdateEndpoint was called, on AWS's clock; an update that began
-        earlier is another one.
-    :param launched_at: when SageMaker accepted the update, on AWS's clock; ``None`` if nobody knows.
-    :param started_at: the update's StartTime, which identifies it once it was seen.
+    :param asked_at: a time just before UpdateEndpoint was called; an update that started earlier is another
+        one.
+    :param launched_at: when SageMaker accepted the update; ``None`` if unknown.
+    :param started_at: StartTime of the update, which identifies it; ``None`` until it is seen in flight.
     :param status_before: the endpoint's status before the launch.
-    :param guardrails: strategy and alarms of the update; ``None`` until SageMaker has said.
-    :param switch: the abort switch of this very rollout; ``None`` if it has none, or nobody knows which.
-    :param grace: how long after the launch (or the first look) an endpoint that shows no update may still
-        start one.
-    :param max_wait: how long after its start the rollout may take; ``None``: no limit there.
-    :param deadline: when to stop waiting, whenever it started, on AWS's clock; ``None``: no limit there.
-    :param adopted: ``"own"`` or ``"foreign"`` where the update was found in flight, not launched by this
-        watch.
-    :param require_alarms_ok: whether an alarm that somebody changes meanwhile aborts the rollout.
+    :param guardrails: strategy and alarms of the update; ``None`` until known.
+    :param switch: the abort switch of this rollout; ``None`` if it has none, or if it is unknown.
+    :param grace: how long after the launch (or the first look) an endpoint without an update may still start
+        one.
+    :param max_wait: how long after its start the rollout may take; ``None``: no such limit.
+    :param deadline: when to stop waiting, whenever the update started; ``None``: no such limit.
+    :param adopted: who started the update, if this task found it instead of starting it; else ``None``.
+    :param require_alarms_ok: whether to abort the rollout if somebody changes one of its alarms meanwhile.
     """
 
     endpoint_name: str
@@ -89,13 +76,11 @@ class Rollout:
     grace: timedelta = DEFAULT_GRACE
     max_wait: timedelta | None = None
     deadline: datetime | None = None
-    adopted: str | None = None
+    adopted: Adopted | None = None
     require_alarms_ok: bool = False
 
-    def is_shown_by(self, look: Endpoint) -> bool:
-        """
-        Whether the update that *look* shows in flight may be this one: to its target, begun when it began.
-        """
+    def is_pending_in(self, look: Endpoint) -> bool:
+        """Whether the update in flight in *look* may be this one: same target, and StartTime if known."""
         if look.pending is None or look.pending_config_name != self.target:
             return False
         started = look.pending.started_at
@@ -106,34 +91,31 @@ class Rollout:
         return self.asked_at is None or started >= self.asked_at
 
     def why_not_abort(self, look: EndpointLook) -> str | None:
-        """Say why throwing the switch would not roll back this rollout; None if it would."""
+        """Return why throwing the switch would not roll back this rollout; None if it would."""
         if refusal := why_not_in_flight(look, target=self.target):
             return self.why_no_switch if self._may_be_from_before_launch(look) else refusal
-        if not (isinstance(look, Endpoint) and self.is_shown_by(look)):
-            return f"the update to {self.target} that is in flight is another one than this task has launched"
+        if not (isinstance(look, Endpoint) and self.is_pending_in(look)):
+            return f"the update to {self.target} in flight is not the one that this task started"
         return self.why_no_switch
 
     def _may_be_from_before_launch(self, look: EndpointLook) -> bool:
-        """Whether reads may lag so far behind the launch that *look* does not show the update yet."""
+        """Whether *look* may be too early to show the update, because reads lag behind the launch."""
         launched = self.launched_at
         return launched is not None and isinstance(look, Endpoint) and look.seen_at - launched < DEFAULT_GRACE
 
     @property
     def why_no_switch(self) -> str | None:
-        """Say why this rollout cannot be aborted at all; None if its abort switch is known."""
+        """Why this rollout cannot be aborted at all; None if its abort switch is known."""
         if self.switch is not None:
             return None
-        if self.adopted == "foreign":
-            return (
-                f"nothing proves that the update to {self.target} that is in flight carries an abort switch "
-                "of this task"
-            )
-        return "the update carries no abort switch (abort_switch=False)"
+        if self.adopted is Adopted.FOREIGN:
+            return f"nothing proves that the update to {self.target} in flight has this task's abort switch"
+        return "the update has no abort switch (abort_switch=False)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChange:
-    """The green fleet reached a stage, or took on more instances in it."""
+    """The green fleet reached a stage, or the number of its instances with traffic changed in it."""
 
     stage: Stage
     at: datetime
@@ -144,12 +126,21 @@ class StageChange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutState:
     """
-    Everything remembered of a rollout between two looks.
+    What is known about a rollout between two looks; an immutable value. All times are on AWS's clock.
 
-    A value: :meth:`after` gives the next one. *suspected* is an outcome seen once and not yet confirmed.
-    *analysis* is there where the new fleet is compared with the old one. *as_of* is when SageMaker last
-    answered, *thrown_at* when the abort switch was thrown by this watch, both on AWS's clock. *definitions*
-    are those of the alarms as they were first seen.
+    :param first_look_at: time of the first look; ``None`` before it.
+    :param as_of: when SageMaker last answered.
+    :param stages: every stage seen so far, in order.
+    :param stages_complete: whether no stage can have been missed.
+    :param rollback_alarms: alarm names of the update as DescribeEndpoint shows them.
+    :param suspected: an outcome that was seen once and is not yet confirmed by a second look.
+    :param definitions: the alarms' definitions when they were first read.
+    :param timed_out: whether the abort switch was thrown because the wait timed out.
+    :param thrown_at: when this task threw the abort switch.
+    :param unanswered: whether the last DescribeEndpoint got no response.
+    :param warnings: texts for the report.
+    :param analysis: state of the comparison of new and old fleet; ``None`` without one.
+    :param outcome: set once the rollout has ended, or the wait has.
     """
 
     rollout: Rollout
@@ -171,59 +162,61 @@ class RolloutState:
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> RolloutState:
-        watch = self._remember(look)
-        suspected = watch._assess(look)  # noqa: SLF001 - the same class
-        if suspected is None and watch.deadline is not None and look.seen_at >= watch.deadline:
-            return replace(watch, suspected=None, outcome=Outcome.TIMED_OUT)
+        """Return the next state: record *look*, and set the outcome if it is certain."""
+        state = self._with_look(look)
+        suspected = state._assess(look)  # noqa: SLF001 - the same class
+        if suspected is None and state.deadline is not None and look.seen_at >= state.deadline:
+            return replace(state, suspected=None, outcome=Outcome.TIMED_OUT)
         confirmed = suspected is Outcome.SUCCEEDED or suspected is self.suspected
-        return replace(watch, suspected=suspected, outcome=suspected if confirmed else None)
+        return replace(state, suspected=suspected, outcome=suspected if confirmed else None)
 
-    def found(self, look: Endpoint) -> RolloutState:
-        """Begin with an update that *look* found in flight: it may be over by the next one."""
+    def with_update_in_flight(self, look: Endpoint) -> RolloutState:
+        """Record that *look* shows the update in flight; it may have ended at the next look."""
         started_at = look.pending.started_at if look.pending else None
         return replace(self, seen_in_flight=True, rollout=replace(self.rollout, started_at=started_at))
 
     def give_up(self) -> RolloutState:
-        """End the watch by its deadline: what was seen once is then the best there is to say."""
+        """End the wait at its deadline: an outcome seen once counts now, else it is a time-out."""
         return replace(self, outcome=self.suspected or Outcome.TIMED_OUT)
 
-    def aborting(self) -> RolloutState:
-        """Go on after the time was up and the switch was thrown, for as long as a rollback may take."""
-        return replace(self.thrown(), timed_out=True, outcome=None)
+    def after_timeout_abort(self) -> RolloutState:
+        """Continue after a time-out that threw the abort switch; extends the wait for the rollback."""
+        return replace(self.after_abort(), timed_out=True, outcome=None)
 
-    def thrown(self, at: datetime | None = None) -> RolloutState:
+    def after_abort(self, at: datetime | None = None) -> RolloutState:
         """
-        Go on after the abort switch was thrown, for as long as a rollback may take.
-
-        Throwing it again gives no more time.
+        Record that the abort switch was thrown; extends the wait for the rollback, the first time only.
 
         :param at: when, on AWS's clock; default: at the last look.
         """
         if self.thrown_at is not None:
             return self
         at = at or self.as_of
-        rollout, lasted = self.rollout, at - self.origin if at and self.origin else timedelta(0)
+        rollout, elapsed = self.rollout, at - self.origin if at and self.origin else timedelta(0)
         if rollout.max_wait is not None:
-            # A retry may come, and throw it, long after the time was up.
-            rollout = replace(rollout, max_wait=max(rollout.max_wait, lasted) + ABORTING)
+            # A retry may throw the switch long after max_wait.
+            rollout = replace(rollout, max_wait=max(rollout.max_wait, elapsed) + ABORTING)
         if rollout.deadline is not None:
             rollout = replace(rollout, deadline=max(rollout.deadline, at or rollout.deadline) + ABORTING)
         return replace(self, rollout=rollout, thrown_at=at)
 
-    def noting(self, warning: str) -> RolloutState:
+    def with_warning(self, warning: str) -> RolloutState:
+        """Add a text to the report's warnings."""
         return replace(self, warnings=(*self.warnings, warning))
 
     @property
     def switch(self) -> AbortSwitch | None:
+        """The abort switch of this rollout; None if it has none, or if it is unknown."""
         return self.rollout.switch
 
     @property
     def started_at(self) -> datetime | None:
+        """StartTime of the update; None until it is seen in flight."""
         return self.rollout.started_at
 
     @property
     def deadline(self) -> datetime | None:
-        """When to stop waiting, on AWS's clock; None: never."""
+        """When to stop waiting, on AWS's clock: the earlier of max_wait and deadline; None: never."""
         origin, limit = self.origin, self.rollout.max_wait
         ends = [origin + limit] if origin is not None and limit is not None else []
         if self.rollout.deadline is not None:
@@ -231,8 +224,8 @@ class RolloutState:
         return min(ends, default=None)
 
     @property
-    def at_rest(self) -> bool:
-        """Whether nothing was changing the endpoint any more at the look that ended the watch."""
+    def is_settled(self) -> bool:
+        """Whether the rollout has ended, and its last look shows no change of the endpoint in progress."""
         look = self.last_look
         if self.outcome is None or self.outcome is Outcome.TIMED_OUT or look is None:
             return False
@@ -240,79 +233,76 @@ class RolloutState:
 
     @property
     def is_analysed(self) -> bool:
-        """Whether the analysis, if there is one, may still have something to say or to do."""
+        """Whether there is an analysis that may still judge or act."""
         if self.analysis is None or self.analysis.over or self.timed_out or self.outcome:
             return False
-        # What was seen before SageMaker fell silent may be over.
+        # The last look is out of date: its stage may have ended.
         return not self.unanswered
 
     @property
     def may_abort(self) -> bool:
-        """Whether the switch would roll back this rollout, and has not been thrown for it yet."""
+        """Whether the switch would roll back this rollout, and was not thrown yet."""
         return self.why_not_abort is None and self.thrown_at is None
 
     @property
     def why_not_abort(self) -> str | None:
-        """Say why throwing the switch would not roll back this rollout; None if it would."""
+        """Why throwing the switch would not roll back this rollout; None if it would."""
         if self.last_look is None or self.unanswered:
-            # The switch is this rollout's alone, so it can be thrown by what was seen before SageMaker fell
-            # silent.
+            # Safe without a new look: the switch belongs to this rollout only.
             return self.rollout.why_no_switch
         return self.rollout.why_not_abort(self.last_look)
 
     @property
     def expected(self) -> EndpointStatus | None:
-        """
-        Status that is no news, so that whoever sees it in a list need not look; None: look in any case.
-        """
+        """Status that means no change if ListEndpoints shows it; None: DescribeEndpoint is needed."""
         look = self.last_look
         if self.suspected or self.outcome or isinstance(look, MissingEndpoint):
             return None
         if self.analysis is not None and not self.analysis.over and not self.timed_out:
-            # A list shows no stages, and what it compares begins with one.
+            # A list shows no stages, and the analysis starts with one.
             return None
         if look is None:
-            # It was in flight before the triggerer was restarted.
+            # The triggerer was restarted while the update was in flight.
             return EndpointStatus.UPDATING if self.seen_in_flight else None
         if look.status.in_flight:
             return look.status
         return None if look.changing or self._launched_just_before(look) else look.status
 
     @property
-    def settles_in(self) -> timedelta | None:
-        """How long after the last look the passing of time alone may end the watch; None if it will not."""
+    def grace_left(self) -> timedelta | None:
+        """Time from the last look to the end of the grace period; None if that cannot end the wait."""
         look = self.last_look
-        if not isinstance(look, Endpoint) or look.changing or self._settled(look):
+        if not isinstance(look, Endpoint) or look.changing or self._grace_is_over(look):
             return None
-        since = self._waited_since
+        since = self._grace_starts_at
         return None if since is None else since + self._grace - look.seen_at
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """The alarms that may undo the update: as we gave them, or else as SageMaker has them."""
+        """Names of the alarms that roll the update back: from the request, else from DescribeEndpoint."""
         known = self.rollout.guardrails.alarms if self.rollout.guardrails else self.rollback_alarms
         own = () if self.switch is None or self.switch.alarm_name in known else (self.switch.alarm_name,)
         return (*known, *own)
 
     @property
     def origin(self) -> datetime | None:
-        """When the rollout began, on AWS's clock, as far as anybody knows."""
+        """When the rollout began: StartTime, else the launch, else the first look; None before that."""
         return self.started_at or self.rollout.launched_at or self.first_look_at
 
     @property
     def ended_at(self) -> datetime | None:
-        """When the endpoint last changed, or was last looked at, once there is an outcome."""
+        """LastModifiedTime of the endpoint, or time of the last look; None before there is an outcome."""
         if self.outcome is None or self.last_look is None:
             return None
         changed = self.last_look.last_modified_at if isinstance(self.last_look, Endpoint) else None
-        if self.outcome in _LEAVES_NO_CHANGE or changed is None:
+        if self.outcome in _OUTCOMES_WITHOUT_CHANGE or changed is None:
             return self.last_look.seen_at
-        # Nobody knows whether every end moves LastModifiedTime; it did not end before its last stage.
+        # AWS does not document whether every end updates LastModifiedTime. One before the last stage is old.
         known = self.stages[-1].at if self.stages else self.started_at or self.rollout.launched_at
         return self.last_look.seen_at if known and changed < known else changed
 
-    def _remember(self, look: EndpointLook) -> RolloutState:
-        watch = replace(
+    def _with_look(self, look: EndpointLook) -> RolloutState:
+        state = replace(
             self,
             last_look=look,
             unanswered=False,
@@ -320,16 +310,16 @@ class RolloutState:
             first_look_at=self.first_look_at or look.seen_at,
         )
         if isinstance(look, MissingEndpoint):
-            return watch
-        if self.rollout.is_shown_by(look):
-            return watch._in_flight(look)  # noqa: SLF001
-        return replace(watch, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
+            return state
+        if self.rollout.is_pending_in(look):
+            return state._in_flight(look)  # noqa: SLF001
+        return replace(state, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
 
     def _in_flight(self, look: Endpoint) -> RolloutState:
         pending = look.pending
         assert pending is not None
-        # What the update is seen to start from goes before what we were told. The target is not it: the
-        # endpoint shows it as soon as the blue fleet goes.
+        # The configuration shown next to the pending one is more reliable than the argument. It is the target
+        # itself once SageMaker removes the blue fleet.
         serving = look.endpoint_config_name
         previous = self.rollout.previous if serving in {None, self.rollout.target} else serving
         return replace(
@@ -358,7 +348,7 @@ class RolloutState:
         if self.stages and _same_stage(self.stages[-1], change):
             return self.stages
         if self.stages and (change.at < self.stages[-1].at or change in self.stages):
-            return self.stages  # a stale look
+            return self.stages  # a stale read
         return (*self.stages, change)
 
     def _moved_since_launch(self, look: Endpoint) -> bool:
@@ -372,56 +362,58 @@ class RolloutState:
             return self._assess_in_flight(look)
         if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == self.rollout.target:
             return Outcome.SUCCEEDED
-        if self._may_be_from_before(look):
+        if self._may_be_stale(look):
             return None
         if look.status is EndpointStatus.IN_SERVICE:
             return self._assess_in_service(look)
         return OUTCOME_BY_STATUS[look.status]
 
     def _assess_in_flight(self, look: Endpoint) -> Outcome | None:
-        if self.rollout.is_shown_by(look) or self._began_before_ours(look):
+        if self.rollout.is_pending_in(look) or self._shows_earlier_update(look):
             return None
-        # An update that runs before ours ever did may be one to wait for.
-        ours_began = self.seen_in_flight or self.rollout.launched_at is not None
-        # To the same target, but begun after ours: ours has ended without being seen to.
-        another = look.pending_config_name == self.rollout.target or self._is_third(look.pending_config_name)
-        return Outcome.SUPERSEDED if ours_began and another else None
+        # Before this update has started, another one may be the reason why it waits.
+        started = self.seen_in_flight or self.rollout.launched_at is not None
+        # A later update to the same target: this one ended between two looks.
+        another = look.pending_config_name == self.rollout.target or self._is_third_config(
+            look.pending_config_name
+        )
+        return Outcome.SUPERSEDED if started and another else None
 
-    def _began_before_ours(self, look: Endpoint) -> bool:
-        """Whether a stale read shows an update from before this one."""
-        theirs = look.pending.started_at if look.pending else None
-        ours = self.started_at or self.rollout.asked_at or self.rollout.launched_at
-        return theirs is not None and ours is not None and theirs < ours
+    def _shows_earlier_update(self, look: Endpoint) -> bool:
+        """Whether *look* is a stale read that shows an update from before this one."""
+        shown = look.pending.started_at if look.pending else None
+        own = self.started_at or self.rollout.asked_at or self.rollout.launched_at
+        return shown is not None and own is not None and shown < own
 
     def _assess_in_service(self, look: Endpoint) -> Outcome | None:
         if look.endpoint_config_name is None:
             return None
-        if self._is_third(look.endpoint_config_name):
+        if self._is_third_config(look.endpoint_config_name):
             return Outcome.SUPERSEDED
         if self.seen_in_flight and self.rollout.previous is not None:
             return Outcome.ROLLED_BACK
-        return Outcome.NOT_STARTED if self._settled(look) else None
+        return Outcome.NOT_STARTED if self._grace_is_over(look) else None
 
-    def _is_third(self, config_name: str | None) -> bool:
+    def _is_third_config(self, config_name: str | None) -> bool:
         known = {self.rollout.target, self.rollout.previous}
         return None not in known and config_name is not None and config_name not in known
 
-    def _may_be_from_before(self, look: Endpoint) -> bool:
-        """Within the grace period, a status equal to the one before the launch may be a stale read."""
+    def _may_be_stale(self, look: Endpoint) -> bool:
+        """Whether *look* may be a stale read: same status as before the launch, within the grace period."""
         before = self.rollout.status_before or EndpointStatus.IN_SERVICE
-        return look.status is before and not self._settled(look)
+        return look.status is before and not self._grace_is_over(look)
 
-    def _settled(self, look: Endpoint) -> bool:
-        since = self._waited_since
+    def _grace_is_over(self, look: Endpoint) -> bool:
+        since = self._grace_starts_at
         return since is not None and look.seen_at - since >= self._grace
 
     @property
-    def _waited_since(self) -> datetime | None:
+    def _grace_starts_at(self) -> datetime | None:
         return self.rollout.launched_at or self.started_at or self.first_look_at
 
     @property
     def _grace(self) -> timedelta:
-        # However long one waits for a start, what follows it only has to outlast stale reads.
+        # rollout.grace may be long, to wait for a start. After the start only stale reads matter.
         return min(self.rollout.grace, DEFAULT_GRACE) if self.started_at else self.rollout.grace
 
     def _launched_just_before(self, look: Endpoint) -> bool:

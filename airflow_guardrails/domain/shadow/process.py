@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from airflow_guardrails.domain.effects import Effect, LogMessage, NoResponse, WaitForChange
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import Effect, LogMessage, NoAnswer, WaitForChange, WaitPolicy
+from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.report import shadow_test_report
 from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment
@@ -20,7 +21,7 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment
 
 @dataclass(frozen=True, slots=True)
 class DescribeExperiment:
-    """Describe an experiment; the result is an ``Experiment``, a ``MissingExperiment`` or ``NoAnswer``."""
+    """Describe an experiment; the result is an ``Experiment``, a ``MissingExperiment`` or ``NoResponse``."""
 
     name: str
 
@@ -30,7 +31,7 @@ class CountRequests:
     """
     Count the requests to variants of an endpoint from *start* to *end*.
 
-    The result is a dict, variant name -> requests, or ``NoAnswer``.
+    The result is a dict, variant name -> requests, or ``NoResponse``.
     """
 
     endpoint_name: str
@@ -76,7 +77,7 @@ def observe_test(state: ShadowTestState) -> _Steps:
     :raises Unwatchable: if the test cannot be described, or its requests cannot be counted.
     """
     look = yield DescribeExperiment(state.name)
-    if isinstance(look, NoAnswer):
+    if isinstance(look, NoResponse):
         if look.final:
             raise Unwatchable(look.reason, shadow_test_report(state), denied=look.denied)
         return (yield from _without_response(state, "SageMaker", look))
@@ -92,20 +93,20 @@ def _count(state: ShadowTestState, look: Experiment) -> _Steps:
     names = (look.production_name, look.shadow_name)
     start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
     if start is None:
-        counted: Any = NoAnswer("the start time of the test is missing")
+        counted: Any = NoResponse("the start time of the test is missing")
     elif start >= end:
         # The test has not begun. CloudWatch refuses a start that is not before the end.
         counted = dict.fromkeys(names, 0.0)
     else:
         counted = yield CountRequests(look.endpoint_name, names, start, end)
-    if isinstance(counted, NoAnswer):
+    if isinstance(counted, NoResponse):
         if counted.final:
             raise Unwatchable(counted.reason, shadow_test_report(state), denied=counted.denied)
         return (yield from _without_response(state, "CloudWatch" if start else "SageMaker", counted))
     return replace(state.with_requests(counted), unanswered=False)
 
 
-def _without_response(state: ShadowTestState, service: str, answer: NoAnswer) -> _Steps:
+def _without_response(state: ShadowTestState, service: str, answer: NoResponse) -> _Steps:
     if not state.unanswered:
         yield LogMessage(
             f"No response from {service} ({answer.reason}); trying again", shadow_test_report(state)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant
+from airflow_guardrails.domain.times import format_time
 
 # Increased when a field of the report is renamed or removed.
 _SCHEMA_VERSION = 1
@@ -29,8 +29,8 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
         "reason": look.reason if look else None,
         "endpoint_name": look.endpoint_name if look else None,
         "endpoint_failure_reason": look.endpoint_failure_reason if look else None,
-        "starts_at": _iso(look.starts_at if look else None),
-        "ends_at": _iso((look.completed_at or look.ends_at) if look else None),
+        "starts_at": format_time(look.starts_at if look else None),
+        "ends_at": format_time((look.completed_at or look.ends_at) if look else None),
         "production": _variant(look.production if look else None),
         "shadow": _variant(look.shadow if look else None),
         "sampling_percentage": look.sampling_percentage if look else None,
@@ -118,7 +118,3 @@ def _variant(variant: ModelVariant | None) -> dict[str, Any] | None:
         "instances": variant.instances,
         "status": variant.status,
     }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -11,6 +11,7 @@ from airflow_guardrails.domain.arguments import LONGEST_NAME, SAGEMAKER_NAME
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.domain.text import duration_in_words
+from airflow_guardrails.domain.times import format_time
 
 # SamplingPercentage of an inference experiment. SageMaker has no such limit for the weight of a variant.
 _LEAST_PERCENT, _MOST_PERCENT = 1, 100
@@ -147,7 +148,7 @@ class Schedule:
         starts = self.starts_at if self.starts_at and self.starts_at > now else None
         begins = starts or now
         ends = self.ends_at or begins + min((self.duration or _DEFAULT_LENGTH) + _REQUEST_TIME, LONGEST)
-        _check_length(f"the time from {begins.isoformat()} to end_time", ends - begins)
+        _check_length(f"the time from {format_time(begins)} to end_time", ends - begins)
         return starts, ends
 
 

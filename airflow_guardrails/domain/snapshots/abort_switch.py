@@ -1,9 +1,9 @@
 """
-The abort switch: an alarm of this package among those that make SageMaker roll back.
+The abort switch: a CloudWatch alarm of this package that makes SageMaker roll an update back.
 
-SageMaker has no call that cancels an update. An alarm on a metric that only this package publishes does it: 1
-throws the switch, 0 resets it. Each rollout has a switch of its own, so throwing it cannot hit another
-update.
+SageMaker has no call that cancels an update. So each update gets an alarm on a metric that only this package
+publishes: value 1 throws the switch, 0 resets it. Each rollout has its own switch, so throwing it cannot
+affect another update.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook,
 
 NAMESPACE = "AirflowGuardrails"
 METRIC = "Abort"
+# The shortest period of a CloudWatch alarm.
 PERIOD_SECONDS = 10
 
 THROWN = 1.0
@@ -32,8 +33,7 @@ class AbortSwitch:
     """
     The switch of one rollout.
 
-    :param endpoint_name: name of the endpoint.
-    :param rollout: which rollout of it: the owner and a hash of the target, as :meth:`of` makes it.
+    :param rollout: id of the rollout: its owner and a hash of its target, see :meth:`of`.
     """
 
     endpoint_name: str
@@ -41,34 +41,35 @@ class AbortSwitch:
 
     @classmethod
     def of(cls, endpoint_name: str, *, owner: str, target: str) -> AbortSwitch:
-        """Return the switch of the update to *target* that the task instance *owner* launches."""
+        """Return the switch of the update to *target* by *owner*, see ``launch.owner_of``."""
         return cls(endpoint_name=endpoint_name, rollout=f"{owner}-{_digest(target, _TARGET_LENGTH)}")
 
     @property
     def alarm_name(self) -> str:
+        """Name of the switch's alarm."""
         return f"{switch_prefix(self.endpoint_name)}{self.rollout}"
 
     @property
     def owner(self) -> str:
-        """The owner of the rollout, see ``intent.owner_of``."""
+        """The owner of the rollout, see ``launch.owner_of``."""
         return self.rollout[:_OWNER_LENGTH]
 
     def is_for(self, target: str) -> bool:
-        """Whether it belongs to an update to the configuration *target*."""
+        """Whether the switch belongs to an update to the configuration *target*."""
         return self.rollout.endswith(f"-{_digest(target, _TARGET_LENGTH)}")
 
     def is_named_by(self, look: EndpointLook) -> bool:
-        """Whether the endpoint's last deployment configuration has it among its alarms."""
+        """Whether the endpoint's last deployment names the switch among its alarms."""
         return isinstance(look, Endpoint) and self.alarm_name in look.rollback_alarms
 
 
 def switch_prefix(endpoint_name: str) -> str:
-    """Return how the alarm names of all switches of an endpoint begin."""
+    """Return the prefix of the alarm names of all switches of an endpoint."""
     return f"{_PREFIX}-{_digest(endpoint_name, 12)}-"
 
 
 def switches_among(alarm_names: Iterable[str], *, endpoint_name: str) -> tuple[AbortSwitch, ...]:
-    """Return the switches of the endpoint that are among *alarm_names*."""
+    """Return those of *alarm_names* that are switches of the endpoint."""
     prefix = switch_prefix(endpoint_name)
     rollouts = (name.removeprefix(prefix) for name in alarm_names if name.startswith(prefix))
     return tuple(
@@ -79,7 +80,7 @@ def switches_among(alarm_names: Iterable[str], *, endpoint_name: str) -> tuple[A
 
 
 def why_not_in_flight(look: EndpointLook, *, target: str) -> str | None:
-    """Say what is so instead of an update to *target* being in flight; None if one is."""
+    """Return why no update to *target* is in flight; None if one is."""
     if isinstance(look, MissingEndpoint):
         return f"endpoint {look.name} does not exist"
     if look.pending_config_name is None:

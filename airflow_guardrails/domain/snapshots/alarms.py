@@ -1,4 +1,4 @@
-"""Alarms: where they stand, and which of them moved while a rollout ran."""
+"""CloudWatch alarms: their states, their definitions, and which were in ALARM during a rollout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+
+from airflow_guardrails.domain.text import count_in_words
 
 
 class AlarmState(str, Enum):
@@ -19,9 +21,11 @@ class AlarmState(str, Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRule:
     """
-    When an alarm on a single metric goes off; words are CloudWatch's.
+    When an alarm on a single metric goes into ALARM; the fields are those of PutMetricAlarm.
 
-    *period* is that of one datapoint; *datapoints_to_alarm* of *evaluation_periods* have to breach.
+    :param dimensions: pairs of name and value.
+    :param period: length of one datapoint.
+    :param datapoints_to_alarm: how many of the last *evaluation_periods* datapoints must breach.
     """
 
     namespace: str
@@ -36,17 +40,20 @@ class AlarmRule:
     treat_missing_data: str = "missing"
 
     def dimension(self, name: str) -> str | None:
+        """Return the value of a dimension; None if the metric does not have it."""
         return dict(self.dimensions).get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
     """
-    An alarm as it stands; *since* is when it took this state.
+    An alarm in its current state.
 
-    *rule* is ``None`` for what is no comparison of one metric with a threshold: metric math, anomaly
-    detection, queries and composite alarms. *definition* is everything that decides when it goes off: names
-    of the API, each with its value as text.
+    :param since: when it went into this state.
+    :param reason: StateReason of CloudWatch.
+    :param rule: ``None`` if the alarm does not compare one metric with a threshold: metric math, anomaly
+        detection, queries and composite alarms.
+    :param definition: all settings that decide when it goes into ALARM: pairs of API name and value as text.
     """
 
     name: str
@@ -61,16 +68,16 @@ class Alarm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmDefinition:
     """
-    What an alarm watches, as it was when first seen.
+    The definition of an alarm when it was first read.
 
-    :param settings: the API's names of everything that decides when it goes off, each with its value as text.
+    :param settings: pairs of API name and value as text, see ``Alarm.definition``.
     """
 
     name: str
     settings: tuple[tuple[str, str], ...]
 
     def changes(self, alarms: Iterable[Alarm]) -> str | None:
-        """Say how the alarm differs from this among *alarms*; None if it does not."""
+        """Return how the alarm of this name in *alarms* differs from this definition; None if it does not."""
         now = next((alarm for alarm in alarms if alarm.name == self.name), None)
         if now is None:
             return f"alarm {self.name} was deleted"
@@ -80,15 +87,15 @@ class AlarmDefinition:
         ]
         if not differing:
             return None
-        told = (
+        changes = (
             f"{name} {before.get(name, 'unset')} -> {after.get(name, 'unset')}" for name in sorted(differing)
         )
-        return f"alarm {self.name} was changed ({', '.join(told)})"
+        return f"alarm {self.name} was changed ({', '.join(changes)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmTransition:
-    """An alarm took a state, for a reason CloudWatch gave."""
+    """A change of an alarm's state, from DescribeAlarmHistory; *reason* is CloudWatch's."""
 
     name: str
     state: AlarmState
@@ -104,33 +111,34 @@ def tripped_between(
     end: datetime,
 ) -> tuple[AlarmTransition, ...]:
     """
-    Each alarm that was in ALARM at some moment from *start* to *end*, first come first.
+    Return each alarm that was in ALARM at some time from *start* to *end*, first come first.
 
-    The history knows those that moved; an alarm that was in ALARM before *start* and still is shows only by
-    its state.
+    The history shows alarms that changed. An alarm that went into ALARM before *start* shows only in its
+    current state.
     """
-    moved = [entry for entry in history if entry.state is AlarmState.ALARM and start <= entry.at <= end]
+    changed = [entry for entry in history if entry.state is AlarmState.ALARM and start <= entry.at <= end]
     held = [
         AlarmTransition(name=alarm.name, state=alarm.state, at=alarm.since, reason=alarm.reason)
         for alarm in alarms
         if alarm.state is AlarmState.ALARM and alarm.since is not None and alarm.since <= end
     ]
+    # An alarm may be in both lists, and may have gone into ALARM more than once.
     first: dict[str, AlarmTransition] = {}
-    for entry in sorted([*moved, *held], key=lambda entry: entry.at):
+    for entry in sorted([*changed, *held], key=lambda entry: entry.at):
         first.setdefault(entry.name, entry)
     return tuple(first.values())
 
 
 def summarize_states(alarms: Iterable[Alarm]) -> str:
-    """Say how the alarms stand: ``3 alarms OK``, or ``2 alarms OK, 1 in ALARM (errors)``."""
+    """Return ``3 alarms OK``, or ``2 alarms OK, 1 in ALARM (errors)``."""
     by_state: dict[AlarmState, list[str]] = {}
     for alarm in alarms:
         by_state.setdefault(alarm.state, []).append(alarm.name)
     parts = []
-    if fine := by_state.get(AlarmState.OK):
-        parts.append(f"{len(fine)} alarm{'s' * (len(fine) != 1)} OK")
-    if unsure := by_state.get(AlarmState.INSUFFICIENT_DATA):
-        parts.append(f"{len(unsure)} without data yet ({', '.join(unsure)})")
-    if bad := by_state.get(AlarmState.ALARM):
-        parts.append(f"{len(bad)} in ALARM ({', '.join(bad)})")
+    if ok := by_state.get(AlarmState.OK):
+        parts.append(f"{count_in_words(len(ok), 'alarm')} OK")
+    if no_data := by_state.get(AlarmState.INSUFFICIENT_DATA):
+        parts.append(f"{len(no_data)} without data yet ({', '.join(no_data)})")
+    if alarming := by_state.get(AlarmState.ALARM):
+        parts.append(f"{len(alarming)} in ALARM ({', '.join(alarming)})")
     return ", ".join(parts) or "no alarms"

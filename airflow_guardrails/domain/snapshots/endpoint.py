@@ -1,4 +1,4 @@
-"""What SageMaker said of an endpoint at one moment."""
+"""An endpoint at one time, as DescribeEndpoint and ListEndpoints show it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class EndpointStatus(str, Enum):
 
     @property
     def in_flight(self) -> bool:
+        """Whether SageMaker will change this status without another request."""
         return self in IN_FLIGHT
 
 
@@ -32,14 +33,14 @@ IN_FLIGHT = frozenset(
         EndpointStatus.CREATING,
         EndpointStatus.UPDATING,
         EndpointStatus.SYSTEM_UPDATING,
-        # Seen while scaling is undone; nobody knows whether a guarded update ever shows it.
+        # Seen when scaling is rolled back; AWS does not document whether a guarded update shows it.
         EndpointStatus.ROLLING_BACK,
     }
 )
 
 
 class Stage(str, Enum):
-    """``VariantStatus`` of the SageMaker API: where a fleet stands while it changes."""
+    """``VariantStatus`` of the SageMaker API: the stage of a fleet during an update."""
 
     CREATING = "Creating"
     UPDATING = "Updating"
@@ -49,8 +50,8 @@ class Stage(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageMark:
-    """A stage, and since when (AWS's clock, if it said so)."""
+class VariantStage:
+    """A stage, and its start on AWS's clock; ``None`` if the response has no StartTime."""
 
     stage: Stage
     since: datetime | None = None
@@ -59,21 +60,22 @@ class StageMark:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """
-    A fleet; of a green one, *instances* are those with traffic on.
+    A variant of an endpoint.
 
-    *desired_weight* is its part of the traffic among the variants; a canary does not change it.
+    :param instances: number of instances; in a pending deployment, only those with traffic.
+    :param desired_weight: its traffic weight relative to the other variants; a canary does not change it.
     """
 
     name: str
     instances: int
     desired_instances: int
-    stages: tuple[StageMark, ...] = ()
+    stages: tuple[VariantStage, ...] = ()
     desired_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingDeployment:
-    """The configuration an endpoint is on its way to, and the green fleet so far."""
+    """The update in flight: its configuration and its green fleet."""
 
     endpoint_config_name: str
     started_at: datetime | None = None
@@ -81,22 +83,26 @@ class PendingDeployment:
 
     @property
     def instances(self) -> int:
+        """Number of green instances with traffic."""
         return sum(variant.instances for variant in self.variants)
 
     @property
     def desired_instances(self) -> int:
+        """Number of green instances at the end of the update; 0 if it is serverless."""
         return sum(variant.desired_instances for variant in self.variants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """
-    One answer of DescribeEndpoint.
+    One response of DescribeEndpoint.
 
-    While an update runs, *endpoint_config_name* is the old configuration and *pending* holds the new one.
-    *seen_at* is AWS's clock, so that intervals between looks do not depend on ours. *guardrails* are those of
-    the last update, the running one included; ``None`` if there are none or this version cannot read them, in
-    which case *rollback_alarms* still has the names of its alarms.
+    :param seen_at: time of the response on AWS's clock.
+    :param endpoint_config_name: the configuration in service; during an update the old one.
+    :param pending: the update in flight; ``None`` without one.
+    :param guardrails: those of the last update or the one in flight; ``None`` if there are none, or if this
+        release cannot read them.
+    :param rollback_alarms: names of the alarms of the same update, also if *guardrails* could not be read.
     """
 
     name: str
@@ -112,28 +118,27 @@ class Endpoint:
 
     @property
     def pending_config_name(self) -> str | None:
+        """The configuration of the update in flight; None without one."""
         return self.pending.endpoint_config_name if self.pending else None
 
     @property
     def changing(self) -> bool:
-        """Whether it is on its way; what an endpoint that ended badly still has pending goes nowhere."""
+        """Whether a change is in progress; a pending deployment of a Failed endpoint is none."""
         return self.status.in_flight or (
             self.status is EndpointStatus.IN_SERVICE and self.pending is not None
         )
 
     @property
-    def current_stage(self) -> StageMark | None:
-        """
-        The stage the green fleet, or the blue one if it goes, has reached; the latest where several show.
-        """
+    def current_stage(self) -> VariantStage | None:
+        """The latest stage of any fleet, green or blue; None if no stage is shown."""
         variants = (*(self.pending.variants if self.pending else ()), *self.variants)
-        marks = [mark for variant in variants for mark in variant.stages]
-        return max(marks, key=lambda mark: mark.since or self.seen_at, default=None)
+        stages = [stage for variant in variants for stage in variant.stages]
+        return max(stages, key=lambda stage: stage.since or self.seen_at, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingEndpoint:
-    """SageMaker said that there is no endpoint of this name."""
+    """DescribeEndpoint said that there is no endpoint of this name."""
 
     name: str
     seen_at: datetime
@@ -143,8 +148,8 @@ EndpointLook = Endpoint | MissingEndpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """What ListEndpoints says of an endpoint: a hint, for it may lag, and names no configuration."""
+class ListedEndpoint:
+    """An entry of ListEndpoints. It may lag behind DescribeEndpoint, and has no configuration."""
 
     name: str
     status: EndpointStatus

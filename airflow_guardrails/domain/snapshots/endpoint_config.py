@@ -1,4 +1,4 @@
-"""What an endpoint configuration says: the fleets it asks for."""
+"""An endpoint configuration, as DescribeEndpointConfig shows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import timedelta
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VariantConfig:
     """
-    A fleet as it is asked for.
+    A production or shadow variant of a configuration.
 
-    *initial_instances* is ``None`` for a serverless variant. *instance_types* are several where the variant
-    draws from pools. *startup* is the longest that its containers may take to start, downloads included; zero
-    where the configuration does not say.
+    :param instance_types: more than one if the variant uses instance pools.
+    :param initial_instances: ``None`` for a serverless variant.
+    :param startup: the longest time its containers may take to start, model download included; zero if the
+        configuration does not set it.
     """
 
     name: str
@@ -27,7 +28,7 @@ class VariantConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointConfig:
-    """One answer of DescribeEndpointConfig, as far as an update of an endpoint depends on it."""
+    """One response of DescribeEndpointConfig, reduced to what an update depends on."""
 
     name: str
     arn: str
@@ -38,7 +39,7 @@ class EndpointConfig:
 
     @property
     def instances(self) -> int | None:
-        """Size of the largest fleet; None if all are serverless. Retained instance counts may differ."""
+        """Instances of the largest variant; None if all are serverless. Retained counts may differ."""
         return max(
             (variant.initial_instances for variant in self.variants if variant.initial_instances),
             default=None,
@@ -46,8 +47,10 @@ class EndpointConfig:
 
     @property
     def startup(self) -> timedelta:
+        """The longest startup time of any variant."""
         return max((variant.startup for variant in self.variants), default=timedelta(0))
 
     @property
     def variant_names(self) -> tuple[str, ...]:
+        """Names of the production variants."""
         return tuple(variant.name for variant in self.variants)

@@ -1,4 +1,4 @@
-"""What SageMaker said of an inference experiment, which is how it runs a shadow test, at one moment."""
+"""An inference experiment at one time. SageMaker runs a shadow test as one."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ class ExperimentStatus(str, Enum):
 
 
 class Phase(str, Enum):
-    """What a status means to whoever waits."""
+    """What a status means for a wait."""
 
     WAITING = "waiting"
     RUNNING = "running"
-    # Before the start and while it runs alike, so it tells neither.
+    # An update of the test is possible before its start and while it runs.
     CHANGING = "changing"
     STOPPING = "stopping"
     COMPLETED = "completed"
-    # By somebody's wish or by an error; SageMaker has no other word for a test that failed.
+    # Stopped by a person or ended by an error: SageMaker has one status for both.
     CANCELLED = "cancelled"
 
     @property
     def over(self) -> bool:
+        """Whether the test has ended, one way or the other."""
         return self in {Phase.COMPLETED, Phase.CANCELLED}
 
 
@@ -52,7 +53,7 @@ PHASE_BY_STATUS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelVariant:
-    """A side of the test. *status* is shown as SageMaker says it, and decides nothing."""
+    """The production or the shadow variant of a test; *status* is the API's, only shown."""
 
     name: str
     model_name: str
@@ -64,9 +65,9 @@ class ModelVariant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureStorage:
     """
-    Where the requests and answers of both sides are kept, in S3.
+    Where SageMaker stores requests and responses of both variants in S3.
 
-    *csv_content_types* and *json_content_types* are kept as text; whatever else is kept as base64.
+    Content types that are in neither list are stored as base64.
     """
 
     uri: str
@@ -76,17 +77,21 @@ class CaptureStorage:
 
     @property
     def content(self) -> list[Any]:
-        """All of it, for JSON."""
+        """All fields as a JSON list."""
         return [self.uri, self.kms_key, list(self.csv_content_types), list(self.json_content_types)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """
-    One answer of DescribeInferenceExperiment.
+    One response of DescribeInferenceExperiment.
 
-    *starts_at* and *ends_at* are the schedule's: once the test is over, *ends_at* may still be what was
-    planned, and *completed_at* tells. *reason* is SageMaker's or that of whoever stopped the test.
+    :param seen_at: time of the response on AWS's clock.
+    :param sampling_percentage: share of production's requests that the shadow gets, 1 to 100.
+    :param starts_at: start in the schedule.
+    :param ends_at: end in the schedule, also if the test ended earlier; see *completed_at*.
+    :param completed_at: when the test ended; ``None`` before.
+    :param reason: StatusReason, from SageMaker or from the person who stopped the test.
     """
 
     name: str
@@ -111,14 +116,17 @@ class Experiment:
 
     @property
     def phase(self) -> Phase:
+        """What the status means for a wait."""
         return PHASE_BY_STATUS[self.status]
 
     @property
     def production(self) -> ModelVariant | None:
+        """The production variant; None if the response does not have it."""
         return self._variant(self.production_name)
 
     @property
     def shadow(self) -> ModelVariant | None:
+        """The shadow variant; None if the response does not have it."""
         return self._variant(self.shadow_name)
 
     def _variant(self, name: str) -> ModelVariant | None:
@@ -127,7 +135,7 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class MissingExperiment:
-    """SageMaker knows no experiment of this name."""
+    """SageMaker has no experiment of this name."""
 
     name: str
     seen_at: datetime
@@ -138,7 +146,7 @@ ExperimentLook = Experiment | MissingExperiment
 
 @dataclass(frozen=True, slots=True)
 class ListedExperiment:
-    """A line of ListInferenceExperiments."""
+    """An entry of ListInferenceExperiments."""
 
     name: str
     status: ExperimentStatus

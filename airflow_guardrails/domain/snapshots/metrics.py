@@ -1,4 +1,4 @@
-"""A series that CloudWatch is asked for."""
+"""Queries of CloudWatch metrics, and the periods that CloudWatch keeps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ ERROR_METRICS = frozenset(
 # CloudWatch publishes the metrics of a minute late. AWS documents no bound; two to three minutes are seen.
 METRICS_LAG = timedelta(minutes=3)
 
-# CloudWatch keeps periods of a minute for 15 days, and of five minutes for 63.
+# CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63 days:
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
 _MINUTES_KEPT = timedelta(days=15)
 _MINUTE, _FIVE_MINUTES = 60, 300
 
+# minute -> value
 Points = Mapping[datetime, float]
 
 
@@ -30,8 +32,8 @@ class MetricQuery:
     """
     One statistic of one metric.
 
-    :param stat: as CloudWatch says it: ``Average``, ``Sum``, ``p90``.
-    :param dimensions: pairs of name and value, all that the metric has.
+    :param stat: in CloudWatch's words: ``Average``, ``Sum``, ``p90``.
+    :param dimensions: pairs of name and value; all dimensions of the metric.
     """
 
     namespace: str
@@ -41,9 +43,10 @@ class MetricQuery:
 
 
 def finest_period(start: datetime, now: datetime) -> int:
-    """Seconds of the finest period for which CloudWatch still has data from *start* on."""
+    """Return the shortest period in seconds for which CloudWatch still has data since *start*."""
     return _MINUTE if is_kept_by_minute(start, now) else _FIVE_MINUTES
 
 
 def is_kept_by_minute(start: datetime, now: datetime) -> bool:
+    """Whether CloudWatch still has values by minute since *start*."""
     return now - start < _MINUTES_KEPT

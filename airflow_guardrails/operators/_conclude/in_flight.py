@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent
+from airflow_guardrails.domain.rollout.outcome import Adopted
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
@@ -42,11 +43,11 @@ class RolloutInFlight:
             previous=look.endpoint_config_name,
             guardrails=look.guardrails,
             switch=switch,
-            adopted="foreign",
+            adopted=Adopted.FOREIGN,
             deadline=deadline,
         )
         watch = RolloutState(rollout=rollout, stages_complete=False)
-        return watch.found(look).after(look) if switch else watch.after(look)
+        return watch.with_update_in_flight(look).after(look) if switch else watch.after(look)
 
     def switch_of(self, look: Endpoint, *, target: str) -> AbortSwitch | None:
         """
@@ -108,10 +109,12 @@ class RolloutInFlight:
             previous=serving if serving != target else None,
             guardrails=look.guardrails,
             switch=switch,
-            adopted="foreign",
+            adopted=Adopted.FOREIGN,
             started_at=thrown_at,
         )
-        return RolloutState(rollout=rollout, stages_complete=False, seen_in_flight=True).thrown(thrown_at)
+        return RolloutState(rollout=rollout, stages_complete=False, seen_in_flight=True).after_abort(
+            thrown_at
+        )
 
     def _intents(self, target: str) -> dict[str, Intent]:
         """Return the intents to bring *target* into service, by owner; empty if they may not be read."""

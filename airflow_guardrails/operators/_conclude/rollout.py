@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.deployment.deadline import longest_update_and_rollback
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.launch import Intent, Move, Whose, next_move, whose_update
+from airflow_guardrails.domain.rollout.launch import Intent, Move, UpdateOwner, next_move, owner_of_update
+from airflow_guardrails.domain.rollout.outcome import Adopted
+from airflow_guardrails.domain.rollout.report import reported_adoption, reported_start
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
-from airflow_guardrails.domain.times import read_moment
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
@@ -108,7 +109,7 @@ class OwnRollout:
         move = next_move(look, target=target, own=own, switch_named=named, has_switch=switch is not None)
         if move is not Move.ADOPT or not isinstance(look, Endpoint):
             return move
-        if whose_update(look, own=own, switch_named=named) is not Whose.FOREIGN:
+        if owner_of_update(look, own=own, switch_named=named) is not UpdateOwner.FOREIGN:
             return move
         if own is not None and own.accepted_at is not None:
             return Move.RESUME
@@ -119,7 +120,7 @@ class OwnRollout:
     def _as_seen(self, watch: RolloutState, look: Endpoint, switch: AbortSwitch | None) -> RolloutState:
         """Take strategy and alarms from what SageMaker says of this update, and of no other."""
         rollout = watch.rollout
-        shown = rollout.is_shown_by(look) or (switch is not None and switch.is_named_by(look))
+        shown = rollout.is_pending_in(look) or (switch is not None and switch.is_named_by(look))
         rollout = replace(rollout, guardrails=look.guardrails if shown else None)
         if watch.outcome is None and rollout.switch is None and switch and self._may_carry(look, switch):
             # Throwing it stops nothing else: the switch is this task's alone.
@@ -144,7 +145,7 @@ class OwnRollout:
             launched_at=own.accepted_at if own else None,
             started_at=own.started_at if own else None,
             max_wait=longest_update_and_rollback(_UNKNOWN),
-            adopted="own",
+            adopted=Adopted.OWN,
         )
         return RolloutState(rollout=rollout, stages_complete=False)
 
@@ -165,8 +166,8 @@ class OwnRollout:
     def _target(self, look: EndpointLook) -> str | None:
         if self._given_target is not None:
             return self._given_target
-        if reported := self._task.report.get("endpoint_config_name"):
-            return str(reported)
+        if self._task.report and self._task.report["endpoint_config_name"]:
+            return self._task.report["endpoint_config_name"]
         if not isinstance(look, Endpoint):
             return None
         for switch in switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name):
@@ -187,14 +188,14 @@ class OwnRollout:
     def _reported_intent(self) -> Intent | None:
         """Return what the task's last report tells of its launch, where no tag does."""
         report = self._task.report
-        began = read_moment(report.get("started_at"))
-        if began is None or report.get("adopted") == "foreign":
+        began = reported_start(report) if report else None
+        if report is None or began is None or reported_adoption(report) is Adopted.FOREIGN:
             return None
         return Intent(
-            previous=report.get("previous_endpoint_config_name"),
+            previous=report["previous_endpoint_config_name"],
             modified_at=None,
             written_at=began,
             accepted_at=began,
             # Before it was seen in a stage, the report has the time of SageMaker's answer there.
-            started_at=began if report.get("stages") else None,
+            started_at=began if report["stages"] else None,
         )

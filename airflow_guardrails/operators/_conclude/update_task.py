@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.hooks._cancellation import FAILED, is_deferred_try
 
 _ENDED = frozenset(outcome.value for outcome in Outcome if outcome is not Outcome.TIMED_OUT)
@@ -19,12 +20,12 @@ class UpdateTask:
 
     :param state: its state; ``None`` if Airflow does not say.
     :param mark: its XCom ``rollout_try``; Airflow deletes it when the next try starts.
-    :param report: its XCom ``rollout_report``; empty if there is none.
+    :param report: its XCom ``rollout_report``; ``None`` if there is none.
     """
 
     state: str | None
     mark: Any
-    report: Mapping[str, Any]
+    report: RolloutReport | None
 
     @property
     def marked_failed_while_deferred(self) -> bool:
@@ -39,7 +40,7 @@ class UpdateTask:
     @property
     def has_reported(self) -> bool:
         """Whether its report says how the rollout ended; one that timed out may have gone on since."""
-        return self.report.get("outcome") in _ENDED and not self._deferred
+        return self.report is not None and self.report["outcome"] in _ENDED and not self._deferred
 
     @property
     def _deferred(self) -> bool:

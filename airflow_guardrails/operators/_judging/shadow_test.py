@@ -16,6 +16,7 @@ from airflow_guardrails.domain.predictions.verdict import prediction_reason
 from airflow_guardrails.domain.shadow.evidence import evidence_of, history_start, period_of, queries_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
+from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators._judging.captures import compare_all
 from airflow_guardrails.rules import MetricRule, PredictionRule
@@ -110,8 +111,8 @@ def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Compari
         "endpoint_name": experiment.endpoint_name,
         "production_model_name": experiment.production.model_name if experiment.production else None,
         "shadow_model_name": experiment.shadow.model_name if experiment.shadow else None,
-        "starts_at": starts.isoformat(),
-        "ends_at": ends.isoformat(),
+        "starts_at": format_time(starts),
+        "ends_at": format_time(ends),
         **verdict.as_dict(),
         "predictions": comparison.summary() if comparison is not None else None,
     }

@@ -15,11 +15,12 @@ from airflow_guardrails.domain.rollout.launch import (
     Evidence,
     Intent,
     Move,
-    Whose,
-    outcome_unwatched,
-    whose_update,
+    UpdateOwner,
+    infer_outcome,
+    owner_of_update,
 )
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import (
@@ -98,22 +99,28 @@ class Adoption:
     def _adopt(self, look: Endpoint, own: Intent | None) -> RolloutState:
         # The serving configuration stays the old one while an update runs.
         rollout = self._rollout(look, previous=look.endpoint_config_name)
-        whose = whose_update(look, own=own, switch_named=self.wishes.switch.is_named_by(look))
-        if whose is Whose.FOREIGN or own is None:
-            foreign = replace(rollout, adopted="foreign", guardrails=look.guardrails, switch=None)
-            watch = self._watch(foreign).found(look)
-            return watch.noting(_PERHAPS) if whose is Whose.PERHAPS else watch
+        whose = owner_of_update(look, own=own, switch_named=self.wishes.switch.is_named_by(look))
+        if whose is UpdateOwner.FOREIGN or own is None:
+            foreign = replace(rollout, adopted=Adopted.FOREIGN, guardrails=look.guardrails, switch=None)
+            watch = self._watch(foreign).with_update_in_flight(look)
+            return watch.with_warning(_PERHAPS) if whose is UpdateOwner.PERHAPS else watch
         rollout = replace(rollout, asked_at=own.written_at)
-        if whose is Whose.PERHAPS:
+        if whose is UpdateOwner.PERHAPS:
             # Its switch is this owner's alone: thrown, it stops the update if it is this owner's, and nothing
             # else.
-            return self._watch(replace(rollout, adopted="foreign")).found(look).noting(_PERHAPS)
+            return (
+                self._watch(replace(rollout, adopted=Adopted.FOREIGN))
+                .with_update_in_flight(look)
+                .with_warning(_PERHAPS)
+            )
         started = look.pending.started_at if look.pending else None
         accepted = own.accepted_at or started or look.seen_at
         self.intents.adopt(own)
         if own.accepted_at is None:
             self.intents.mark_accepted(accepted)
-        return self._watch(replace(rollout, adopted="own", launched_at=accepted)).found(look)
+        return self._watch(replace(rollout, adopted=Adopted.OWN, launched_at=accepted)).with_update_in_flight(
+            look
+        )
 
     def _resume(self, look: Endpoint, own: Intent) -> RolloutState:
         """Go on where an earlier try has stopped."""
@@ -123,7 +130,7 @@ class Adoption:
         # A look that is older than the launch tells how it was before.
         rollout = replace(
             self._rollout(look, previous=own.previous, since=own.started_at or accepted),
-            adopted="own",
+            adopted=Adopted.OWN,
             asked_at=own.written_at,
             launched_at=accepted,
             started_at=own.started_at,
@@ -134,12 +141,14 @@ class Adoption:
     def _finish(self, look: Endpoint, own: Intent | None) -> RolloutState:
         if self._last_was_another(look):
             rollout = replace(
-                self._rollout(look, previous=None), adopted="foreign", guardrails=None, switch=None
+                self._rollout(look, previous=None), adopted=Adopted.FOREIGN, guardrails=None, switch=None
             )
-            return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED).noting(_BROUGHT_BY_ANOTHER)
+            return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED).with_warning(
+                _BROUGHT_BY_ANOTHER
+            )
         rollout = replace(
             self._rollout(look, previous=own.previous if own else None),
-            adopted="own",
+            adopted=Adopted.OWN,
             launched_at=own.accepted_at if own else None,
             started_at=own.started_at if own else None,
         )
@@ -149,7 +158,7 @@ class Adoption:
         name, target = self.wishes.endpoint_name, self.wishes.target
         if self.wishes.if_already_live == "succeed":
             rollout = replace(
-                self._rollout(look, previous=None), adopted="foreign", guardrails=None, switch=None
+                self._rollout(look, previous=None), adopted=Adopted.FOREIGN, guardrails=None, switch=None
             )
             return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED)
         if perhaps:
@@ -180,11 +189,11 @@ class Adoption:
         if not evidence:
             raise self._unproven(look, evidence.describe())
         rollout = replace(
-            self._rollout(look, previous=own.previous), adopted="foreign", launched_at=own.written_at
+            self._rollout(look, previous=own.previous), adopted=Adopted.FOREIGN, launched_at=own.written_at
         )
-        outcome = outcome_unwatched(look, own.previous)
+        outcome = infer_outcome(look, own.previous)
         watch = self._watch(rollout, seen_in_flight=True, last_look=look, outcome=outcome)
-        return watch.noting(_PERHAPS_UNDONE)
+        return watch.with_warning(_PERHAPS_UNDONE)
 
     def _unproven(self, look: Endpoint, why: str) -> LaunchUnknown:
         name, target = self.wishes.endpoint_name, self.wishes.target

@@ -18,7 +18,8 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
@@ -108,13 +109,13 @@ class Launch:
     def run(self) -> RolloutState:
         watch = self._run()
         # An endpoint that needed no update of ours had nothing to be compared.
-        needless = watch.outcome is Outcome.SUCCEEDED and watch.rollout.adopted == "foreign"
+        needless = watch.outcome is Outcome.SUCCEEDED and watch.rollout.adopted is Adopted.FOREIGN
         return watch if needless else self.wishes.analysed(watch)
 
     def learn_start(self, watch: RolloutState) -> None:
         """Keep the update's StartTime for a retry, as soon as a look has shown it."""
         known = self.own.started_at if self.own else None
-        if watch.started_at is not None and watch.rollout.adopted != "foreign" and known is None:
+        if watch.started_at is not None and watch.rollout.adopted is not Adopted.FOREIGN and known is None:
             self.intents.mark_started(watch.started_at)
 
     def _run(self) -> RolloutState:
@@ -316,18 +317,18 @@ class Launch:
         :param before: how the endpoint was when it was asked for.
         """
         if look.changing:
-            if not rollout.is_shown_by(look):
+            if not rollout.is_pending_in(look):
                 return None
             started = look.pending.started_at if look.pending else None
             self.intents.mark_accepted(started or look.seen_at)
-            own = replace(rollout, launched_at=started or look.seen_at, adopted="own")
-            return self._watch(own).found(look)
+            own = replace(rollout, launched_at=started or look.seen_at, adopted=Adopted.OWN)
+            return self._watch(own).with_update_in_flight(look)
         # It may be over already; then the next look tells how.
         switch, changed = self.wishes.switch, asked.changed_since(look)
         ran = switch.is_named_by(look) and (changed or not switch.is_named_by(before))
         if not ran and not (changed and look.endpoint_config_name == rollout.target):
             return None
-        over = self._watch(replace(rollout, launched_at=look.seen_at, adopted="own"))
+        over = self._watch(replace(rollout, launched_at=look.seen_at, adopted=Adopted.OWN))
         return replace(over, seen_in_flight=ran)
 
     def _as_it_is(self, look: Endpoint) -> RolloutState:
@@ -337,7 +338,7 @@ class Launch:
             endpoint_name=look.name,
             target=look.endpoint_config_name,
             max_wait=self.wishes.max_wait,
-            adopted="foreign",
+            adopted=Adopted.FOREIGN,
         )
         return replace(self._watch(rollout), stages_complete=False, last_look=look, outcome=Outcome.SUCCEEDED)
 

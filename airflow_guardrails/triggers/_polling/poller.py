@@ -21,8 +21,15 @@ from typing import Any, Generic
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.domain.polling import ListedStatus, PendingLook, PollPlan, Status, next_at, plan_poll
-from airflow_guardrails.domain.rollout.process import WaitForChange
+from airflow_guardrails.domain.effects import WaitForChange
+from airflow_guardrails.domain.polling import (
+    ListedStatus,
+    PendingLook,
+    PollPlan,
+    Status,
+    next_wake_at,
+    plan_poll,
+)
 from airflow_guardrails.triggers._bounds import within
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.resource import PolledResource, Seen
@@ -142,7 +149,7 @@ class Poller(Generic[Seen]):
         request = self._request(rest, every=every, gap=gap, until=until)
         requests = self._requests.setdefault(rest.name, [])
         requests.append(request)
-        self._wake_at(request.vigil.acts_at)
+        self._wake_at(request.vigil.wake_at)
         expiry = asyncio.get_running_loop().call_at(max(until, _now()) + LONGEST_CALL, _expire, request.look)
         try:
             # Not by wait_for(), which before Python 3.12 may lose a cancellation.
@@ -166,7 +173,7 @@ class Poller(Generic[Seen]):
             every=every,
             describe_by=min(described_at + gap, until),
             expected=rest.expected,
-            listed_in=self._kind.lists.telling_of(rest.expected),
+            listed_in=self._kind.lists.list_for(rest.expected),
             modified_at=rest.modified_at,
         )
         return _Request(vigil, asyncio.get_running_loop().create_future())
@@ -217,8 +224,8 @@ class Poller(Generic[Seen]):
         """When the next round is. A list that is being read may spare a look until it must be made."""
         vigils = (request.vigil for request in self._open_requests())
         if not self._listing:
-            return next_at(vigils)
-        acts = (each.describe_by if self._is_listing_for(each) else each.acts_at for each in vigils)
+            return next_wake_at(vigils)
+        acts = (each.describe_by if self._is_listing_for(each) else each.wake_at for each in vigils)
         return min(acts, default=math.inf)
 
     def _is_listing_for(self, vigil: PendingLook) -> bool:
@@ -270,7 +277,7 @@ class Poller(Generic[Seen]):
     def _spare(self, status: Status, listed: dict[str, ListedStatus], *, as_of: float) -> None:
         changed = set()
         for request in self._spared_by(status):
-            if request.vigil.is_news(listed):
+            if request.vigil.shows_change(listed):
                 changed.add(request.vigil.name)
             else:
                 request.vigil = _due(request.vigil, as_of + AHEAD * request.vigil.every)

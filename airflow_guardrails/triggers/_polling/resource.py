@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from airflow_guardrails.domain.polling import LISTS_OF_ENDPOINTS, LISTS_OF_EXPERIMENTS, ListedStatus, ListMap
+from airflow_guardrails.domain.polling import ENDPOINT_LISTS, EXPERIMENT_LISTS, ListedStatus, ListMap
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import ExperimentLook
 from airflow_guardrails.hooks.guardrails import AsyncCalls
@@ -40,7 +40,7 @@ class PolledResource(Generic[Seen]):
 ENDPOINTS: PolledResource[EndpointLook] = PolledResource(
     name="Endpoints",
     permission="sagemaker:ListEndpoints",
-    lists=LISTS_OF_ENDPOINTS,
+    lists=ENDPOINT_LISTS,
     look=lambda calls, name: calls.look(name),
     listed=lambda calls, status: calls.listed(status),
 )
@@ -48,7 +48,7 @@ ENDPOINTS: PolledResource[EndpointLook] = PolledResource(
 EXPERIMENTS: PolledResource[ExperimentLook] = PolledResource(
     name="Shadow tests",
     permission="sagemaker:ListInferenceExperiments",
-    lists=LISTS_OF_EXPERIMENTS,
+    lists=EXPERIMENT_LISTS,
     look=lambda calls, name: calls.look_at_experiment(name),
     listed=lambda calls, status: calls.listed_experiments(status),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Generic
 
-from airflow_guardrails.domain.rollout.process import WaitForChange
+from airflow_guardrails.domain.effects import WaitForChange
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition

@@ -313,8 +313,8 @@ def _concludes(report: dict[str, Any], switch: AbortSwitch) -> bool:
 
 def _at_rest(report: dict[str, Any]) -> bool:
     """Superseded may be said while somebody else's update is in flight; then nothing is reset."""
-    at_rest = {None, "InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
-    return report["endpoint_status"] in at_rest and report["outcome"] != "Superseded"
+    is_settled = {None, "InService", "Failed", "OutOfService", "UpdateRollbackFailed"}
+    return report["endpoint_status"] in is_settled and report["outcome"] != "Superseded"
 
 
 # What they are made of.

@@ -154,7 +154,7 @@ def test_an_update_without_the_switch_is_left_alone(churn, abort, context):
 
     with pytest.raises(
         AbortRefused,
-        match="nothing proves that the update to churn-v2 that is in flight carries an abort switch",
+        match="nothing proves that the update to churn-v2 in flight has this task's abort switch",
     ):
         abort().execute(context)
 
@@ -362,9 +362,7 @@ def test_an_abort_by_time_out_that_cannot_be_published_is_told(churn, update, co
     with pytest.raises(RolloutTimedOut) as caught:
         operator.execute(context)
 
-    assert any(
-        "could not be aborted at its time-out" in warning for warning in caught.value.report["warnings"]
-    )
+    assert any("timed out and was not aborted" in warning for warning in caught.value.report["warnings"])
 
 
 # When the task is killed.

@@ -189,7 +189,10 @@ def test_an_update_of_somebody_else_is_judged_and_left_alone(busy, update, conte
     assert (report["outcome"], report["adopted"]) == ("Succeeded", "foreign")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", False)
     assert "The analysis could not abort the update: " in report["warnings"][-1]
-    assert "nothing proves that the update to churn-v2 that is in flight carries" in report["warnings"][-1]
+    assert (
+        "nothing proves that the update to churn-v2 in flight has this task's abort switch"
+        in report["warnings"][-1]
+    )
 
 
 def test_the_batches_of_a_rolling_update_are_judged_together(busy, update, context):

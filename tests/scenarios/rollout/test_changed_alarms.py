@@ -37,8 +37,8 @@ def delete(churn):
 
 CHANGES = [
     (change_dimensions, "Alarm errors was changed (Dimensions "),
-    (change_threshold, "Alarm errors was changed (Threshold 0.05 -> 0.9) while the update ran"),
-    (delete, "Alarm errors was deleted while the update ran"),
+    (change_threshold, "Alarm errors was changed (Threshold 0.05 -> 0.9) during the update"),
+    (delete, "Alarm errors was deleted during the update"),
 ]
 
 
@@ -70,7 +70,7 @@ def test_a_change_is_a_warning_of_the_report(churn, update, context, change, tol
     assert report["outcome"] == "Succeeded"
     (warning,) = report["warnings"]
     assert warning.startswith(told)
-    assert warning.endswith("and may guard it no more")
+    assert warning.endswith("so it may no longer guard it")
 
 
 @pytest.mark.parametrize(("change", "told"), CHANGES[:2], ids=lambda each: getattr(each, "__name__", None))

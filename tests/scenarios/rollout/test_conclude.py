@@ -9,7 +9,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
-from airflow_guardrails.domain.rollout.state import Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.exceptions import (
     AccessDenied,
     EndpointBusy,

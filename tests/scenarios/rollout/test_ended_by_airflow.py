@@ -125,7 +125,7 @@ def test_a_sensor_ends_with_its_report_and_honours_soft_fail(
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
     sensor = deferred(wait(soft_fail=soft_fail), context, task_instance)
 
-    with pytest.raises(error, match="did not end in time"):
+    with pytest.raises(error, match="timed out"):
         sensor.resume_execution(*TIMED_OUT, context)
 
     assert task_instance.xcoms["rollout_report"]["outcome"] == "TimedOut"

@@ -58,7 +58,7 @@ def test_a_rollback_that_fails_is_told_and_repaired_by_the_next_update(
     operator = update()
     operator.sleep = tripped_at_half
     with pytest.raises(
-        RollbackFailed, match="Calling UpdateEndpoint again with the configuration you want"
+        RollbackFailed, match="Call UpdateEndpoint again with the configuration you want"
     ) as caught:
         operator.execute(context)
     assert caught.value.report["endpoint_status"] == "UpdateRollbackFailed"

@@ -23,12 +23,12 @@ from airflow_guardrails.domain.rollout.state import OUTCOME_BY_STATUS
 from airflow_guardrails.domain.snapshots.endpoint import (
     IN_FLIGHT,
     EndpointStatus,
-    Listed,
+    ListedEndpoint,
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
@@ -118,7 +118,7 @@ def test_a_stage_nobody_knows_is_left_out_and_ends_nothing(wire, where):
         )
     )
 
-    assert endpoint.current_stage == StageMark(
+    assert endpoint.current_stage == VariantStage(
         stage=Stage.BAKING, since=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc)
     )
 
@@ -142,7 +142,7 @@ def test_a_line_of_the_list_with_a_status_nobody_knows_is_left_out_alone():
         {"EndpointName": "churn", "EndpointStatus": "Updating"},
     ]
 
-    assert parse_endpoint_list({"Endpoints": rows}) == [Listed("churn", EndpointStatus.UPDATING)]
+    assert parse_endpoint_list({"Endpoints": rows}) == [ListedEndpoint("churn", EndpointStatus.UPDATING)]
 
 
 # What is asked for.
@@ -190,7 +190,7 @@ def test_a_canary_as_published_is_read(published_canary):
     assert endpoint.variants == (
         Variant(name="AllTraffic", instances=3, desired_instances=3, desired_weight=1.0),
     )
-    baking = StageMark(stage=Stage.BAKING, since=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc))
+    baking = VariantStage(stage=Stage.BAKING, since=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc))
     assert endpoint.pending == PendingDeployment(
         endpoint_config_name="config-2",
         started_at=datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc),
@@ -224,7 +224,7 @@ def test_scaling_shows_a_stage_but_nothing_pending(wire):
 
     assert endpoint.pending is None
     assert endpoint.pending_config_name is None
-    assert endpoint.current_stage == StageMark(stage=Stage.UPDATING)
+    assert endpoint.current_stage == VariantStage(stage=Stage.UPDATING)
 
 
 def test_an_endpoint_is_read_that_has_only_what_the_model_requires(wire):

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_guardrails.domain.polling import (
-    LISTS_OF_ENDPOINTS,
-    LISTS_OF_EXPERIMENTS,
+    ENDPOINT_LISTS,
+    EXPERIMENT_LISTS,
     PendingLook,
     PollPlan,
-    next_at,
+    next_wake_at,
     plan_poll,
 )
-from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, Listed
+from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, ListedEndpoint
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ListedExperiment
 
 UPDATING, IN_SERVICE = EndpointStatus.UPDATING, EndpointStatus.IN_SERVICE
@@ -28,7 +28,7 @@ TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 def vigil(name="churn", **changes):
     known = {"due": 100.0, "every": 30.0, "describe_by": 1000.0, "expected": UPDATING}
     known |= changes
-    return PendingLook(name=name, **{"listed_in": LISTS_OF_ENDPOINTS.telling_of(known["expected"]), **known})
+    return PendingLook(name=name, **{"listed_in": ENDPOINT_LISTS.list_for(known["expected"]), **known})
 
 
 def many(number, **changes):
@@ -99,15 +99,15 @@ def test_what_is_looked_at_anyway_needs_no_list():
 
 
 def test_the_next_round_is_when_the_first_has_to_be_seen_to():
-    assert next_at([vigil(due=120.0), vigil(due=120.0, describe_by=110.0), vigil(due=115.0)]) == 110.0
-    assert next_at([]) == math.inf
+    assert next_wake_at([vigil(due=120.0), vigil(due=120.0, describe_by=110.0), vigil(due=115.0)]) == 110.0
+    assert next_wake_at([]) == math.inf
 
 
 # What a list tells.
 
 
 def listed(status=UPDATING, *, minutes=0):
-    return {"churn": Listed("churn", status, TEN + timedelta(minutes=minutes))}
+    return {"churn": ListedEndpoint("churn", status, TEN + timedelta(minutes=minutes))}
 
 
 @pytest.mark.parametrize(
@@ -118,27 +118,27 @@ def listed(status=UPDATING, *, minutes=0):
         (vigil(modified_at=TEN), listed(), False),
         (vigil(modified_at=TEN), listed(minutes=1), True),
         (vigil(modified_at=TEN), listed(minutes=-1), False),
-        (vigil(modified_at=TEN), {"churn": Listed("churn", UPDATING)}, False),
+        (vigil(modified_at=TEN), {"churn": ListedEndpoint("churn", UPDATING)}, False),
         (vigil(expected=IN_SERVICE), {}, False),
         (vigil(expected=IN_SERVICE), listed(), True),
         (vigil(expected=EndpointStatus.UPDATE_ROLLBACK_FAILED), listed(), True),
     ],
 )
 def test_a_list_tells_of_a_change(wait, seen, news):
-    assert wait.is_news(seen) is news
+    assert wait.shows_change(seen) is news
 
 
 @pytest.mark.parametrize("status", ExperimentStatus)
 def test_a_shadow_test_is_in_the_list_of_its_status_until_that_changes(status):
-    listed_in = LISTS_OF_EXPERIMENTS.telling_of(status)
+    listed_in = EXPERIMENT_LISTS.list_for(status)
     wait = vigil(expected=status, listed_in=listed_in, modified_at=TEN)
     if status in {ExperimentStatus.COMPLETED, ExperimentStatus.CANCELLED}:
         assert listed_in is ExperimentStatus.RUNNING  # nothing waits for those, and no list tells of them
         return
     assert listed_in is status
-    assert not wait.is_news({"churn": ListedExperiment("churn", status, TEN)})
-    assert wait.is_news({"churn": ListedExperiment("churn", status, TEN + timedelta(minutes=1))})
-    assert wait.is_news({})
+    assert not wait.shows_change({"churn": ListedExperiment("churn", status, TEN)})
+    assert wait.shows_change({"churn": ListedExperiment("churn", status, TEN + timedelta(minutes=1))})
+    assert wait.shows_change({})
 
 
 # Whatever waits there are.
@@ -163,7 +163,7 @@ vigils = st.builds(
 def test_all_that_is_due_is_seen_to_and_never_for_more_calls_than_one_look_each(waits, pages, may_list):
     planned = plan(waits, pages=pages, may_list=may_list)
 
-    due = [wait for wait in waits if wait.acts_at <= 100.0]
+    due = [wait for wait in waits if wait.wake_at <= 100.0]
     looked_at = planned.describe | planned.spread
     assert all(wait.name in looked_at or wait.listed_in in planned.lists for wait in due)
     calls = len(planned.spread) + sum(pages.get(status, 1) for status in planned.lists)

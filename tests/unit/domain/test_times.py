@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.times import read_moment
+from airflow_guardrails.domain.times import parse_time
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
@@ -25,7 +25,7 @@ TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
     ],
 )
 def test_a_time_without_a_zone_is_taken_for_utc(value):
-    moment = read_moment(value)
+    moment = parse_time(value)
 
     assert moment == TEN
     assert moment.utcoffset() is not None
@@ -35,4 +35,4 @@ def test_a_time_without_a_zone_is_taken_for_utc(value):
     "value", [None, "", "None", "yesterday", "2026-13-02", 1_772_445_600, date(2026, 3, 2), b"x"]
 )
 def test_what_is_no_time_is_none(value):
-    assert read_moment(value) is None
+    assert parse_time(value) is None

@@ -8,13 +8,13 @@ import pytest
 from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
@@ -150,7 +150,7 @@ async def test_steps_that_ask_for_nothing_end_with_their_value(driven):
 )
 async def test_a_look_that_may_be_answered_later_is_no_answer(driven, ask, error):
     (answer,) = await driven(asking(ask), Calls(error))
-    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+    assert answer == NoResponse(f"{type(error).__name__}: {error}")
 
 
 @pytest.mark.parametrize("ask", LOOKS, ids=lambda ask: type(ask).__name__)
@@ -162,7 +162,7 @@ async def test_a_look_that_may_be_answered_later_is_no_answer(driven, ask, error
 async def test_a_look_that_will_never_be_answered_is_final(driven, ask, error):
     """Whoever follows then ends the watch with a report: nothing is raised here that would lose it."""
     (answer,) = await driven(asking(ask), Calls(error))
-    assert answer == NoAnswer(f"{type(error).__name__}: {error}", final=True, denied=action_denied(error))
+    assert answer == NoResponse(f"{type(error).__name__}: {error}", final=True, denied=action_denied(error))
 
 
 @pytest.mark.parametrize("ask", ABOUT_ALARMS, ids=lambda ask: type(ask).__name__)
@@ -173,7 +173,7 @@ async def test_a_look_that_will_never_be_answered_is_final(driven, ask, error):
 )
 async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
     (answer,) = await driven(asking(ask), Calls(error))
-    assert answer == NoAnswer(f"{type(error).__name__}: {error}", denied=action_denied(error))
+    assert answer == NoResponse(f"{type(error).__name__}: {error}", denied=action_denied(error))
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,12 @@ async def test_whatever_fails_about_alarms_ends_nothing(driven, ask, error):
 )
 async def test_requests_that_cannot_be_counted_now_are_no_answer(driven, error):
     (answer,) = await driven(asking(COUNT), Calls(error))
-    assert answer == NoAnswer(f"{type(error).__name__}: {error}")
+    assert answer == NoResponse(f"{type(error).__name__}: {error}")
 
 
 async def test_requests_that_may_not_be_counted_are_a_final_answer(driven):
     (answer,) = await driven(asking(COUNT), Calls(DENIED))
-    assert answer == NoAnswer(f"ClientError: {DENIED}", final=True, denied="sagemaker:Any")
+    assert answer == NoResponse(f"ClientError: {DENIED}", final=True, denied="sagemaker:Any")
 
 
 async def test_a_bug_is_not_taken_for_silence(driven):

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, 
 
 from airflow_guardrails.aws.errors import is_throttled
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.rollout.process import DescribeAlarms, NoAnswer
+from airflow_guardrails.domain.effects import DescribeAlarms, NoResponse
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, MissingEndpoint
 from airflow_guardrails.hooks._effects import run_effects
@@ -150,7 +150,7 @@ def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
 
     answer = run_effects(steps(), hook, sleep=lambda _: None, say=lambda _: None)
 
-    assert isinstance(answer, NoAnswer)
+    assert isinstance(answer, NoResponse)
     assert "errors is 'MUTED'" in answer.reason
 
 

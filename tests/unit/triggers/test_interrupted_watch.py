@@ -17,8 +17,8 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers._state import dump_state, load_state
@@ -30,7 +30,9 @@ config_names = st.sampled_from(["v1", "v2", "v3", None])
 
 
 def fleets(seconds):
-    mark = st.builds(StageMark, stage=st.sampled_from(Stage), since=st.sampled_from([None, after(seconds)]))
+    mark = st.builds(
+        VariantStage, stage=st.sampled_from(Stage), since=st.sampled_from([None, after(seconds)])
+    )
     return st.builds(
         Variant,
         name=st.just("AllTraffic"),

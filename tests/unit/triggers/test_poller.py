@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import Unanswered, is_passing
-from airflow_guardrails.domain.rollout.process import WaitForChange
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Listed
+from airflow_guardrails.domain.effects import WaitForChange
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, ListedEndpoint
 from airflow_guardrails.triggers._polling import poller as polling
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import ENDPOINTS
@@ -73,7 +73,7 @@ class Account:
         for first in range(0, max(len(there), 1), PAGE):
             self.counted["ListEndpoints"] += 1
             await self._answer("ListEndpoints")
-            yield [Listed(name, status, TEN) for name in there[first : first + PAGE]]
+            yield [ListedEndpoint(name, status, TEN) for name in there[first : first + PAGE]]
 
     async def _answer(self, operation, name=""):
         await asyncio.sleep(HOUR if {operation, name} & self.hanging else 1)

@@ -16,7 +16,8 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
 from airflow_guardrails.domain.preflight.findings import Code
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState, StageChange
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus, MissingEndpoint, Stage

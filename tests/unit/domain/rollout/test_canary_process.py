@@ -11,23 +11,24 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
-from airflow_guardrails.domain.judge.evidence import HISTORY
-from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.canary_state import AnalysisState
-from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     GetMetricData,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
-    WaitPolicy,
-    follow,
 )
+from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
+from airflow_guardrails.domain.rollout.messages import outcome_message
+from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
+from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
+from airflow_guardrails.domain.rollout.report import reported_outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
@@ -36,14 +37,14 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     EndpointStatus,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 SWITCH = switch_of()
-THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 # Counts need no blocks: each minute has as many requests as it takes.
 RULE = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05, min_minutes=1)
 HOLD = CanaryAnalysis(rules=[RULE], warm_up=0)
@@ -73,7 +74,7 @@ class Update:
     errors: float = 0.0
     requests: float = 400.0
     lived: float = 0.0
-    silent: NoAnswer | None = None
+    silent: NoResponse | None = None
     deaf: bool = False
     switch: object = None
     strategy: Canary = CANARY
@@ -82,8 +83,8 @@ class Update:
     asked: list = field(default_factory=list)
 
     def follow(self, watched, *, every=30.0, **more):
-        following = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
-        steps, answer = follow(watched, following), None
+        policy = WaitPolicy(every=every, monotonic=lambda: self.passed, began_at=LAUNCH, **more)
+        steps, answer = wait_until_finished(watched, policy), None
         while True:
             try:
                 ask = steps.send(answer)
@@ -163,7 +164,7 @@ def flying(seconds, stage, *, since, instances):
         name="All",
         instances=instances,
         desired_instances=4,
-        stages=(StageMark(stage=stage, since=at(since)),),
+        stages=(VariantStage(stage=stage, since=at(since)),),
     )
     return Endpoint(
         name="churn",
@@ -203,7 +204,7 @@ def test_a_fail_throws_the_switch_once_and_is_the_cause_with_its_reasons():
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     (reason,) = report["cause"]["reasons"]
     assert reason.startswith("Invocation5XXErrors Sum: +30 points > limit +5 points")
-    assert reason in outcome_message(report)
+    assert reason in outcome_message(reported_outcome(report), report)
     assert report["analysis"]["acted"]
     assert moment(report, "first_fail_at") == update.thrown_at
     assert report["warnings"] == []
@@ -288,7 +289,7 @@ def test_a_thrown_switch_without_a_fail_is_an_abort(update):
 
 
 @pytest.mark.parametrize(
-    "watched", [watch(OBSERVE), watch(launched_at=None, adopted="foreign")], ids=["observer", "foreign"]
+    "watched", [watch(OBSERVE), watch(launched_at=None, adopted=Adopted.FOREIGN)], ids=["observer", "foreign"]
 )
 def test_a_task_that_may_not_abort_is_not_the_cause(watched):
     assert thrown_before(Update(errors=0.3), watched)["cause"]["kind"] == "abort"
@@ -317,7 +318,7 @@ def test_an_abort_while_the_judge_is_undecided_is_by_a_person():
 def test_a_foreign_update_is_not_aborted_and_warned_about_once():
     update = Update(errors=0.3)
 
-    report = update.follow(watch(launched_at=None, adopted="foreign", switch=None))
+    report = update.follow(watch(launched_at=None, adopted=Adopted.FOREIGN, switch=None))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     (warning,) = report["warnings"]
@@ -633,7 +634,7 @@ def test_a_verdict_is_logged_once():
 
 def test_nothing_is_judged_after_a_time_out():
     update = Update(errors=0.3, deaf=True)
-    report = update.follow(watch(deadline=at(500)), on_timeout="abort")
+    report = update.follow(watch(deadline=at(500)), on_timeout=TimeoutAction.ABORT)
 
     assert update.of(GetMetricData) == []
     assert report["outcome"] == "Succeeded"

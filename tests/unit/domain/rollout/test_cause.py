@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.rollout.report import Cause, CauseKind, find_cause
+from airflow_guardrails.domain.rollout.outcome import CauseKind
+from airflow_guardrails.domain.rollout.report import Cause, find_cause
 from airflow_guardrails.domain.snapshots.alarms import AlarmState, AlarmTransition
 
 SWITCH = "airflow-guardrails-abort-0123456789ab"

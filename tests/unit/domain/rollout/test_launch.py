@@ -14,12 +14,13 @@ from airflow_guardrails.domain.rollout.launch import (
     Evidence,
     Intent,
     Move,
-    Whose,
+    UpdateOwner,
+    infer_outcome,
     next_move,
-    outcome_unwatched,
-    whose_update,
+    owner_of_update,
 )
-from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Outcome
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointStatus,
@@ -62,7 +63,7 @@ def move(look, own=None, *, named=False, **more):
 WHOLE = list(product(INTENTS, (False, True), (False, True)))
 
 
-def at_rest(intent, *, named, changed):
+def is_settled(intent, *, named, changed):
     """What is to be done where another configuration than the target serves and nothing is in flight."""
     if intent == "accepted" or (intent == "not accepted" and named):
         return Move.RESUME
@@ -90,8 +91,8 @@ LOOKS = {
     "pending other, serving target": ({"status": UPDATING, "pending": "v3", "serving": "v2"}, in_flight),
     "bare Updating": ({"status": UPDATING}, in_flight),
     "bare Updating, serving target": ({"status": UPDATING, "serving": "v2"}, in_flight),
-    "serving before": ({}, at_rest),
-    "serving third": ({"serving": "v3"}, at_rest),
+    "serving before": ({}, is_settled),
+    "serving third": ({"serving": "v3"}, is_settled),
     "serving target": ({"serving": "v2"}, served),
 }
 
@@ -186,44 +187,44 @@ def test_no_endpoint_is_no_update(own, named):
 
 
 def whose(own, started, *, named=False):
-    return whose_update(seen(UPDATING, pending="v2", started=started), own=own, switch_named=named)
+    return owner_of_update(seen(UPDATING, pending="v2", started=started), own=own, switch_named=named)
 
 
 @pytest.mark.parametrize("started", [None, TEN - 60 * MINUTE, TEN])
 def test_without_an_intent_an_update_is_foreign_unless_it_names_the_switch(started):
-    assert whose(None, started) is Whose.FOREIGN
-    assert whose(None, started, named=True) is Whose.PERHAPS
+    assert whose(None, started) is UpdateOwner.FOREIGN
+    assert whose(None, started, named=True) is UpdateOwner.PERHAPS
 
 
 @pytest.mark.parametrize(
     ("own", "named", "expected"),
     [
-        (OWN, False, Whose.PERHAPS),
-        (ACCEPTED, False, Whose.PERHAPS),
-        (OWN, True, Whose.OWN),
-        (ACCEPTED, True, Whose.OWN),
+        (OWN, False, UpdateOwner.PERHAPS),
+        (ACCEPTED, False, UpdateOwner.PERHAPS),
+        (OWN, True, UpdateOwner.OWN),
+        (ACCEPTED, True, UpdateOwner.OWN),
     ],
 )
 def test_without_a_start_time_only_the_switch_proves_whose_it_is(own, named, expected):
     assert whose(own, None, named=named) is expected
     looked = seen(UPDATING)
-    assert whose_update(looked, own=own, switch_named=named) is expected
+    assert owner_of_update(looked, own=own, switch_named=named) is expected
 
 
 @switch_or_none
 @pytest.mark.parametrize("own", [OWN, ACCEPTED], ids=["not accepted", "accepted"])
 def test_a_start_time_that_was_seen_before_decides_alone(own, named):
     own = replace(own, started_at=OWN.written_at + 2 * MINUTE)
-    assert whose(own, own.started_at, named=named) is Whose.OWN
+    assert whose(own, own.started_at, named=named) is UpdateOwner.OWN
     for other in (own.started_at - SECOND, own.started_at + SECOND, TEN - 90 * MINUTE):
-        assert whose(own, other, named=named) is Whose.FOREIGN
+        assert whose(own, other, named=named) is UpdateOwner.FOREIGN
 
 
 @switch_or_none
 @pytest.mark.parametrize("own", [OWN, ACCEPTED], ids=["not accepted", "accepted"])
 def test_what_began_before_the_intent_was_written_is_another_update(own, named):
     """However the alarms of the last deployment read: they may be those of an update that has ended."""
-    assert whose(own, OWN.written_at - SECOND, named=named) is Whose.FOREIGN
+    assert whose(own, OWN.written_at - SECOND, named=named) is UpdateOwner.FOREIGN
 
 
 # The last StartTime that an update of this owner can have, by whether SageMaker has accepted one.
@@ -236,15 +237,15 @@ LATEST = {
 @pytest.mark.parametrize(("own", "latest"), LATEST.values(), ids=LATEST)
 def test_what_began_in_time_is_own_where_something_proves_that_one_was_accepted(own, latest):
     for started in (OWN.written_at, latest):
-        assert whose(own, started, named=True) is Whose.OWN
-        assert whose(own, started) is (Whose.OWN if own.accepted_at else Whose.PERHAPS)
+        assert whose(own, started, named=True) is UpdateOwner.OWN
+        assert whose(own, started) is (UpdateOwner.OWN if own.accepted_at else UpdateOwner.PERHAPS)
 
 
 @switch_or_none
 @pytest.mark.parametrize(("own", "latest"), LATEST.values(), ids=LATEST)
 def test_what_began_too_late_is_proven_by_nothing(own, latest, named):
     """``RetainDeploymentConfig`` hands the switch to the next update of the endpoint."""
-    assert whose(own, latest + SECOND, named=named) is Whose.PERHAPS
+    assert whose(own, latest + SECOND, named=named) is UpdateOwner.PERHAPS
 
 
 # What proves that an update ran.
@@ -295,4 +296,4 @@ def test_evidence_says_what_was_looked_at_and_what_was_there(found, says):
 @pytest.mark.parametrize("reason", [None, "One or more configured alarms have tripped."])
 def test_an_update_that_nobody_saw_end_ended_as_the_endpoint_shows(look, outcome, reason):
     """Whatever the FailureReason says: it may be an older one's."""
-    assert outcome_unwatched(replace(look, failure_reason=reason), "v1") is outcome
+    assert infer_outcome(replace(look, failure_reason=reason), "v1") is outcome

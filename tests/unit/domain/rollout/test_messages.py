@@ -9,7 +9,8 @@ import pytest
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message, when_an_abort_acts
-from airflow_guardrails.domain.rollout.state import Outcome, StageChange
+from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.rollout.state import StageChange
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
@@ -17,8 +18,8 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -105,10 +106,15 @@ def report(outcome, **known):
         "previous_endpoint_config_name": "v1",
         "serving_endpoint_config_name": "v1",
         "endpoint_status": "InService",
+        "abort_switch_thrown_at": None,
         "failure_reason": None,
         "cause": None,
         **known,
     }
+
+
+def message(outcome, **known):
+    return outcome_message(Outcome(outcome), report(outcome, **known))
 
 
 def alarm(name, reason="2 > 1"):
@@ -119,50 +125,45 @@ SENTENCES = {
     Outcome.SUCCEEDED: "Endpoint churn serves v2.",
     Outcome.ROLLED_BACK: "Endpoint churn was rolled back: it serves v1 again, not v2.",
     Outcome.ROLLBACK_FAILED: (
-        "Endpoint churn is stuck between v1 and v2: the update and its rollback both failed, and it serves a "
-        "mix of the two. Calling UpdateEndpoint again with the configuration you want is the repair."
+        "Rollback of endpoint churn failed: it serves a mix of v1 and v2. Call UpdateEndpoint again with the "
+        "configuration you want."
     ),
-    Outcome.FAILED: "The update of endpoint churn to v2 failed: its status is InService.",
+    Outcome.FAILED: "Update of churn to v2 failed: its status is InService.",
     Outcome.SUPERSEDED: (
-        "The update of endpoint churn to v2 was overtaken: somebody else has updated the endpoint since (it "
-        "serves v1, and served v1 before). Find out who updates this endpoint besides this task."
+        "Update of churn to v2 was superseded by another update: it serves v1 (before: v1). Find out who "
+        "else updates this endpoint."
     ),
     Outcome.NOT_STARTED: (
-        "No update of endpoint churn to v2 was ever seen: it serves v1. Check that the update was asked for, "
-        "in this region and account."
+        "No update of churn to v2 was seen: it serves v1. Check that the update was started in this region "
+        "and account."
     ),
     Outcome.TIMED_OUT: (
-        "The update of endpoint churn to v2 did not end in time (status InService); it was left running. A "
-        "retry of this task goes on watching it."
+        "Update of churn to v2 timed out (status InService); it was left running. A retry continues to wait."
     ),
 }
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_a_sentence_that_says_what_is_so_and_what_to_do(outcome):
-    assert outcome_message(report(outcome.value)) == SENTENCES[outcome]
+    assert message(outcome.value) == SENTENCES[outcome]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_names_the_endpoint_and_the_target(outcome):
-    sentence = outcome_message(report(outcome.value))
+    sentence = message(outcome.value)
     assert "churn" in sentence
     assert "v2" in sentence
 
 
 def test_only_success_says_that_the_target_serves():
-    assert (
-        outcome_message(report("Succeeded", serving_endpoint_config_name="v2")) == "Endpoint churn serves v2."
-    )
-    others = [
-        outcome_message(report(outcome.value)) for outcome in Outcome if outcome is not Outcome.SUCCEEDED
-    ]
+    assert message("Succeeded", serving_endpoint_config_name="v2") == "Endpoint churn serves v2."
+    others = [message(outcome.value) for outcome in Outcome if outcome is not Outcome.SUCCEEDED]
     assert not [sentence for sentence in others if "serves v2" in sentence]
 
 
 def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
     cause = {"kind": "alarm", "alarms": [alarm("errors"), alarm("latency", reason="")]}
-    assert outcome_message(report("RolledBack", cause=cause, failure_reason="Tripped.")) == (
+    assert message("RolledBack", cause=cause, failure_reason="Tripped.") == (
         "Endpoint churn was rolled back: it serves v1 again, not v2. "
         "Alarm errors was in ALARM since 2026-03-02T10:06:00+00:00: 2 > 1. "
         "Alarm latency was in ALARM since 2026-03-02T10:06:00+00:00. "
@@ -174,11 +175,11 @@ def test_a_rollback_says_what_serves_which_alarms_and_sagemakers_words():
     ("kind", "words"), [("health_check", "Cause: health check."), ("unknown", "Cause: unknown.")]
 )
 def test_a_cause_without_alarms_is_named(kind, words):
-    assert outcome_message(report("Failed", cause={"kind": kind, "alarms": []})).endswith(words)
+    assert message("Failed", cause={"kind": kind, "alarms": []}).endswith(words)
 
 
 def test_a_failed_rollback_says_what_the_repair_is():
-    assert "Calling UpdateEndpoint again" in outcome_message(report("RollbackFailed"))
+    assert "Call UpdateEndpoint again" in message("RollbackFailed")
 
 
 def test_what_is_unknown_is_called_unknown():
@@ -187,24 +188,20 @@ def test_what_is_unknown_is_called_unknown():
         "serving_endpoint_config_name": None,
         "endpoint_status": None,
     }
-    assert "an unknown configuration" in outcome_message(report("NotStarted", **unknown))
-    assert "its former configuration" in outcome_message(report("RollbackFailed", **unknown))
-    assert "its status is not found" in outcome_message(report("Failed", **unknown))
+    assert "an unknown configuration" in message("NotStarted", **unknown)
+    assert "its previous configuration" in message("RollbackFailed", **unknown)
+    assert "failed: it does not exist any more" in message("Failed", **unknown)
 
 
 def test_an_endpoint_that_nobody_could_look_at_is_not_called_gone():
     never_answered = {"serving_endpoint_config_name": None, "endpoint_status": None}
-    assert "did not end in time (status unknown)" in outcome_message(report("TimedOut", **never_answered))
+    assert "timed out (status unknown)" in message("TimedOut", **never_answered)
 
 
 def test_names_with_braces_are_told_as_they_are():
-    sentence = outcome_message(report("Failed", endpoint_name="{target}", failure_reason="{0}"))
-    assert "endpoint {target} to v2" in sentence
+    sentence = message("Failed", endpoint_name="{target}", failure_reason="{0}")
+    assert "Update of {target} to v2" in sentence
     assert sentence.endswith("SageMaker says: {0}")
-
-
-def test_a_rollout_without_an_outcome_is_under_way():
-    assert outcome_message(report(None)) == "The update of endpoint churn to v2 is under way."
 
 
 # What a time-out says of the rollout it ends
@@ -213,36 +210,35 @@ THROWN = {"abort_switch_thrown_at": "2026-03-02T11:00:00+00:00"}
 
 
 def test_a_rollout_that_was_aborted_is_not_said_to_be_left_running():
-    assert outcome_message(report("TimedOut", **THROWN)) == (
-        "The update of endpoint churn to v2 did not end in time (status InService); its abort switch was "
-        "thrown at 2026-03-02T11:00:00+00:00, and it was not rolled back yet. A retry of this task goes on "
-        "watching it."
+    assert message("TimedOut", **THROWN) == (
+        "Update of churn to v2 timed out (status InService); its abort switch was thrown at "
+        "2026-03-02T11:00:00+00:00, and it is not rolled back yet. A retry continues to wait."
     )
-    assert "left running" in outcome_message(report("TimedOut", abort_switch_thrown_at=None))
+    assert "left running" in message("TimedOut", abort_switch_thrown_at=None)
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.TIMED_OUT])
 def test_only_a_time_out_says_what_has_become_of_the_rollout(outcome):
-    assert outcome_message(report(outcome.value, **THROWN)) == SENTENCES[outcome]
+    assert message(outcome.value, **THROWN) == SENTENCES[outcome]
 
 
 # When an abort acts
 
-NOW = "it acts now, for the update bakes"
-NEVER = "no bake is left in which it could act, so SageMaker will finish the update"
-UNKNOWN = "it acts in the next bake, if there is another"
+NOW = "it acts now, because the update is baking"
+NEVER = "no bake is left, so SageMaker will finish the update"
+UNKNOWN = "it acts in the next bake, if there is one"
 WAITING = AllAtOnce(termination_wait=5 * MINUTE)
 HASTY = Canary(percent=25, bake=10 * MINUTE)
 
 
 def next_bake(minutes):
-    return f"it acts in the next bake, of {minutes} min"
+    return f"it acts in the next bake ({minutes} min)"
 
 
 def standing(name, instances, desired=4):
     """An endpoint in an update whose new fleet is in a stage."""
     now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-    marks = () if name is None else (StageMark(stage=Stage(name), since=now),)
+    marks = () if name is None else (VariantStage(stage=Stage(name), since=now),)
     fleet = Variant(name="All", instances=instances, desired_instances=desired, stages=marks)
     pending = PendingDeployment(endpoint_config_name="v2", variants=(fleet,))
     return Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=now, pending=pending)

@@ -11,24 +11,23 @@ import pytest
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
-from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.messages import outcome_message
-from airflow_guardrails.domain.rollout.process import (
+from airflow_guardrails.domain.effects import (
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
     LogMessage,
-    NoAnswer,
+    NoResponse,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
-    WaitPolicy,
-    conclude,
-    follow,
-    observe,
 )
-from airflow_guardrails.domain.rollout.state import Outcome, Rollout, RolloutState
+from airflow_guardrails.domain.errors import Unwatchable
+from airflow_guardrails.domain.rollout.messages import outcome_message
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome, TimeoutAction
+from airflow_guardrails.domain.rollout.process import WaitPolicy, finish, poll_once, wait_until_finished
+from airflow_guardrails.domain.rollout.report import reported_outcome
+from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import (
@@ -37,14 +36,14 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from tests.conftest import switch_of
 
 LAUNCH = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
-THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 OK = Alarm(name="errors", state=AlarmState.OK)
 SWITCH = switch_of()
 
@@ -65,7 +64,7 @@ def in_service(seconds, serves="v1", **more):
 
 
 def flying(seconds, stage=Stage.CREATING, *, since=1, instances=0, **more):
-    mark = StageMark(stage=stage, since=after(since))
+    mark = VariantStage(stage=stage, since=after(since))
     fleet = Variant(name="AllTraffic", instances=instances, desired_instances=4, stages=(mark,))
     return Endpoint(
         name="churn",
@@ -128,8 +127,8 @@ class Script:
         return look(self.passed) if callable(look) else look
 
     def follow(self, watch, *, every=30.0, began_at=LAUNCH, **more):
-        following = WaitPolicy(every=every, monotonic=self.monotonic, began_at=began_at, **more)
-        _, report = self.run_effects(follow(watch, following))
+        policy = WaitPolicy(every=every, monotonic=self.monotonic, began_at=began_at, **more)
+        _, report = self.run_effects(wait_until_finished(watch, policy))
         return report
 
     def of(self, kind):
@@ -168,19 +167,19 @@ def test_no_answer_never_ends_a_watch():
 def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     watch = launched().after(flying(30)).after(in_service(300))
     assert watch.suspected is Outcome.ROLLED_BACK
-    seen = Script([THROTTLED]).run_effects(observe(watch))
+    seen = Script([THROTTLED]).run_effects(poll_once(watch))
     assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
 def test_silence_is_told_once_each_time_it_begins():
     script = Script([THROTTLED, THROTTLED, in_service(60), THROTTLED, THROTTLED, in_service(900, "v2")])
     script.follow(launched())
-    sentence = "SageMaker does not answer (ThrottlingException: Rate exceeded); looking again"
+    sentence = "No response from SageMaker (ThrottlingException: Rate exceeded); trying again"
     assert script.said == [sentence, sentence]
 
 
 def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
-    denied = NoAnswer("AccessDenied: not authorized", final=True)
+    denied = NoResponse("AccessDenied: not authorized", final=True)
     script = Script([flying(30), flying(230, Stage.BAKING, since=210, instances=1), denied])
     with pytest.raises(Unwatchable, match="AccessDenied: not authorized") as raised:
         script.follow(launched("errors"))
@@ -238,7 +237,7 @@ CLOCKS = {"right": timedelta(0), "fast": timedelta(minutes=10), "slow": timedelt
 def test_a_healthy_rollout_is_neither_ended_early_nor_aborted_by_a_clock_that_is_wrong(off):
     script = Script([lambda passed: flying(passed) if passed < 1140 else in_service(passed, "v2")])
     report = script.follow(
-        switched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off, on_timeout="abort"
+        switched(max_wait=timedelta(minutes=20)), began_at=LAUNCH + off, on_timeout=TimeoutAction.ABORT
     )
     assert (report["outcome"], script.passed) == ("Succeeded", 1140.0)
     assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
@@ -297,7 +296,7 @@ def test_each_stage_is_told_once():
 
 
 def test_whoever_goes_on_watching_does_not_tell_the_same_again():
-    watch = Script(STAGES[:3]).run_effects(observe(launched().after(STAGES[0])))
+    watch = Script(STAGES[:3]).run_effects(poll_once(launched().after(STAGES[0])))
     script = Script(STAGES[2:])
     script.follow(watch)
     assert [sentence.split("; ")[0] for sentence in script.said] == [
@@ -366,9 +365,7 @@ def test_an_alarm_that_was_in_alarm_all_along_is_a_cause_too():
 def test_a_cause_that_may_be_incomplete_is_warned_about(unanswered, warnings):
     report = Script(ROLLED_BACK, **unanswered).follow(launched("errors"))
     assert report["cause"] == {"kind": "unknown", "alarms": []}
-    expected = (
-        "The cause may be incomplete: CloudWatch could not be asked (ThrottlingException: Rate exceeded)"
-    )
+    expected = "The cause may be incomplete: no response from CloudWatch (ThrottlingException: Rate exceeded)"
     assert report["warnings"] == [expected] * warnings
 
 
@@ -440,23 +437,23 @@ def test_a_switch_that_could_not_be_reset_is_warned_about():
     assert report["warnings"] == [f"The abort switch could not be reset ({THROTTLED.reason})"]
 
 
-NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
+NO_SWITCH = "the update has no abort switch (abort_switch=False)"
 
 
 def test_an_update_without_the_switch_never_touches_it():
     script = Script([flying])
-    report = script.follow(launched("errors", deadline=after(60)), on_timeout="abort")
+    report = script.follow(launched("errors", deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert script.of(SetAbortSwitch) == script.of(DeleteAbortSwitches) == []
-    assert report["warnings"] == [f"The rollout could not be aborted at its time-out ({NO_SWITCH})"]
+    assert report["warnings"] == [f"The update timed out and was not aborted: {NO_SWITCH}"]
 
 
 def test_an_abort_at_the_time_out_waits_for_the_rollback_and_says_why():
     thrown = AlarmTransition(name=SWITCH.alarm_name, state=AlarmState.ALARM, at=after(70))
     script = Script([flying(30), flying(60), flying(90), in_service(300), in_service(330)], history=(thrown,))
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "timeout")
     assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, THROWN), SetAbortSwitch(SWITCH, RESET)]
-    assert "The time is up: the abort switch is thrown; it acts in the next bake, of 10 min" in script.said
+    assert "max_wait is over: the abort switch was thrown; it acts in the next bake (10 min)" in script.said
 
 
 def test_a_switch_thrown_by_somebody_else_is_an_abort():
@@ -466,43 +463,44 @@ def test_a_switch_thrown_by_somebody_else_is_an_abort():
 
 def test_an_abort_without_effect_times_out_after_the_time_a_rollback_takes():
     script = Script([flying])
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], script.passed) == ("TimedOut", 60.0 + ABORTING.total_seconds())
     assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, THROWN)]
     assert report["abort_switch_thrown_at"] == after(60).isoformat()
-    assert "left running" not in outcome_message(report)
-    assert f"its abort switch was thrown at {after(60).isoformat()}" in outcome_message(report)
+    assert "left running" not in outcome_message(reported_outcome(report), report)
+    assert f"its abort switch was thrown at {after(60).isoformat()}" in outcome_message(
+        reported_outcome(report), report
+    )
 
 
 def test_a_switch_is_reset_only_a_period_after_it_was_thrown():
     """The alarm takes the highest value of a period: a reset within it would undo nothing, nor an abort."""
     script = Script([flying, lambda passed: in_service(passed, "v2")])
-    script.follow(switched(deadline=after(0)), on_timeout="abort", every=0.0)
+    script.follow(switched(deadline=after(0)), on_timeout=TimeoutAction.ABORT, every=0.0)
     first, last = (script.asked.index(SetAbortSwitch(SWITCH, value)) for value in (THROWN, RESET))
     assert Sleep(10) in script.asked[first:last]
 
 
 def test_an_abort_that_could_not_be_asked_for_ends_the_wait_and_is_warned_about():
     script = Script([flying], switch=THROTTLED)
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], script.passed) == ("TimedOut", 60.0)
     warning = (
-        f"The rollout could not be aborted at its time-out (the abort switch could not be thrown "
-        f"({THROTTLED.reason}))"
+        f"The update timed out and was not aborted: the abort switch could not be thrown ({THROTTLED.reason})"
     )
     assert report["warnings"] == [warning]
     assert report["abort_switch_thrown_at"] is None
-    assert "it was left running" in outcome_message(report)
+    assert "it was left running" in outcome_message(reported_outcome(report), report)
 
 
 def test_a_rollout_of_somebody_else_is_not_aborted():
     script = Script([flying])
-    foreign = switched(adopted="foreign", launched_at=None, switch=None, deadline=after(60))
-    report = script.follow(foreign, on_timeout="abort")
+    foreign = switched(adopted=Adopted.FOREIGN, launched_at=None, switch=None, deadline=after(60))
+    report = script.follow(foreign, on_timeout=TimeoutAction.ABORT)
     assert script.of(SetAbortSwitch) == []
     warning = (
-        "The rollout could not be aborted at its time-out (nothing proves that the update to v2 that is in "
-        "flight carries an abort switch of this task)"
+        "The update timed out and was not aborted: nothing proves that the update to v2 in flight has this "
+        "task's abort switch"
     )
     assert report["warnings"] == [warning]
 
@@ -511,14 +509,14 @@ def test_a_later_update_to_the_same_target_is_not_aborted():
     """Its own has ended unseen, and the one in flight is somebody else's: seen once, told at the time-out."""
     theirs = replace(flying(60), pending=replace(flying(60).pending, started_at=after(50)))
     script = Script([flying(30), theirs])
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], script.of(SetAbortSwitch)) == ("Superseded", [])
 
 
 def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
     """The switch is this rollout's own, so whatever goes on meanwhile, it hits nothing else."""
     script = Script([flying(30), THROTTLED, THROTTLED, in_service(300), in_service(330)])
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert report["outcome"] == "RolledBack"
     assert script.of(SetAbortSwitch)[0] == SetAbortSwitch(SWITCH, THROWN)
     assert report["abort_switch_thrown_at"] == after(60).isoformat()
@@ -526,7 +524,7 @@ def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
 
 def test_a_silence_after_the_abort_is_not_told_as_one_that_kept_from_it():
     script = Script([flying(30), flying(60), THROTTLED])
-    report = script.follow(switched(deadline=after(60)), on_timeout="abort")
+    report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], report["warnings"]) == ("TimedOut", [])
 
 
@@ -550,7 +548,9 @@ def test_where_no_start_was_seen_the_launch_counts():
     assert script.of(DeleteAbortSwitches) == [DeleteAbortSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
 
 
-@pytest.mark.parametrize("facts", [{"adopted": "foreign"}, {"launched_at": None}], ids=["foreign", "unknown"])
+@pytest.mark.parametrize(
+    "facts", [{"adopted": Adopted.FOREIGN}, {"launched_at": None}], ids=["foreign", "unknown"]
+)
 def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts):
     script = Script([in_service(3, "v2")])
     script.follow(switched(**facts))
@@ -558,12 +558,12 @@ def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts)
 
 
 def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
-    denied = NoAnswer("AccessDenied: not authorized to perform cloudwatch:DeleteAlarms")
+    denied = NoResponse("AccessDenied: not authorized to perform cloudwatch:DeleteAlarms")
     report = Script([flying(30), in_service(900, "v2")], deleted=denied).follow(switched())
     assert report["outcome"] == "Succeeded"
     warning = (
-        "Abort switches of earlier rollouts could not be deleted, and stay (AccessDenied: not authorized to "
-        "perform cloudwatch:DeleteAlarms); allow cloudwatch:DescribeAlarms and DeleteAlarms, or delete the "
+        "Abort switches of earlier rollouts could not be deleted (AccessDenied: not authorized to perform "
+        "cloudwatch:DeleteAlarms): allow cloudwatch:DescribeAlarms and DeleteAlarms, or delete the "
         "alarms by hand"
     )
     assert report["warnings"] == [warning]
@@ -620,7 +620,7 @@ CHANGES = {
 def test_an_alarm_that_is_changed_meanwhile_is_told_at_once_and_in_the_report(changed, words):
     script = Changing([until(600)], changed=changed)
     report = script.follow(switched())
-    warning = f"Alarm errors {words} while the update ran, and may guard it no more"
+    warning = f"Alarm errors {words} during the update, so it may no longer guard it"
     (told,) = [say for say in script.of(LogMessage) if say.sentence == warning]
     assert told.report["warnings"] == [warning]
     looks_before = script.asked[: script.asked.index(told)].count(DescribeEndpoint("churn"))
@@ -635,7 +635,7 @@ def test_an_update_that_must_be_guarded_is_aborted_where_an_alarm_is_changed(cha
     report = script.follow(switched(require_alarms_ok=True))
     assert [ask.value for ask in script.of(SetAbortSwitch)] == [THROWN, RESET]
     assert (report["outcome"], report["abort_switch_thrown_at"]) == ("RolledBack", after(240).isoformat())
-    assert f"The abort switch is thrown, because alarm errors {words}; it acts now, for the update bakes" in (
+    assert f"Abort switch thrown: alarm errors {words}; it acts now, because the update is baking" in (
         script.said
     )
 
@@ -644,8 +644,8 @@ def test_a_changed_alarm_of_an_update_that_cannot_be_aborted_is_told_as_such():
     script = Changing([until(600)], changed=CHANGES["deleted"][0])
     report = script.follow(launched("errors", require_alarms_ok=True))
     assert report["warnings"] == [
-        "Alarm errors was deleted while the update ran, and may guard it no more",
-        f"The rollout could not be aborted ({NO_SWITCH})",
+        "Alarm errors was deleted during the update, so it may no longer guard it",
+        f"The update was not aborted: {NO_SWITCH}",
     ]
 
 
@@ -666,7 +666,7 @@ def test_alarms_that_cannot_be_read_are_not_taken_for_deleted():
 
 def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
     script = Script([baking(30)], states=(alarm(),))
-    watch = script.run_effects(observe(switched()))
+    watch = script.run_effects(poll_once(switched()))
     assert [each.name for each in watch.definitions] == ["errors"]
     resumed = Script([until(600)], states=(alarm(threshold="0.9"),))
     assert len(resumed.follow(watch)["warnings"]) == 1
@@ -678,5 +678,5 @@ def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
 def test_concluding_needs_no_look():
     watch = launched().after(in_service(3, "v2"))
     script = Script([THROTTLED])
-    assert script.run_effects(conclude(watch))["outcome"] == "Succeeded"
+    assert script.run_effects(finish(watch))["outcome"] == "Succeeded"
     assert script.asked == []

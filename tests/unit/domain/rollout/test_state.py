@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce
-from airflow_guardrails.domain.rollout.state import (
-    OUTCOME_BY_STATUS,
-    Outcome,
-    Rollout,
-    RolloutState,
-    StageChange,
-)
+from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
+from airflow_guardrails.domain.rollout.state import OUTCOME_BY_STATUS, Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.endpoint import (
     IN_FLIGHT,
     Endpoint,
@@ -26,8 +21,8 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     MissingEndpoint,
     PendingDeployment,
     Stage,
-    StageMark,
     Variant,
+    VariantStage,
 )
 from tests.conftest import switch_of
 
@@ -56,7 +51,7 @@ def look(seconds, status="InService", *, serves="v1", pending=None, modified=Non
 def green(config_name, stage=None, *, started=0.5):
     """The fleet on its way to *config_name*; *stage* is (stage, since, instances)."""
     name, since, instances = stage or (Stage.CREATING, 1, 0)
-    mark = StageMark(stage=name, since=None if since is None else after(since))
+    mark = VariantStage(stage=name, since=None if since is None else after(since))
     fleet = Variant(name="AllTraffic", instances=instances, desired_instances=4, stages=(mark,))
     started_at = None if started is None else after(started)
     return PendingDeployment(endpoint_config_name=config_name, started_at=started_at, variants=(fleet,))
@@ -295,7 +290,7 @@ def test_an_update_that_says_no_start_may_be_this_one():
 
 
 def test_whoever_knows_the_start_from_an_earlier_try_takes_no_other_update_for_it():
-    retry = onlooker(previous="v1", started_at=after(0.5), adopted="own")
+    retry = onlooker(previous="v1", started_at=after(0.5), adopted=Adopted.OWN)
     assert seeing(retry, begun(400, 0.5)).seen_in_flight
     assert seeing(retry, begun(400, 300)).seen_in_flight is False
 
@@ -424,7 +419,7 @@ def test_the_limit_counts_from_the_launch_until_the_start_is_known():
 
 
 def test_whoever_comes_later_gets_no_more_time():
-    retry = onlooker(max_wait=HOUR, adopted="own")
+    retry = onlooker(max_wait=HOUR, adopted=Adopted.OWN)
     assert seeing(retry, flying(3601)).outcome is Outcome.TIMED_OUT
 
 
@@ -453,7 +448,7 @@ def test_giving_up_tells_what_was_seen_once():
 
 def test_an_aborted_rollout_gets_the_time_its_rollback_takes_and_no_second_abort():
     timed_out = seeing(launched(max_wait=HOUR), flying(30), flying(3601))
-    aborting = timed_out.aborting()
+    aborting = timed_out.after_timeout_abort()
     assert (aborting.outcome, aborting.may_abort) == (None, False)
     assert seeing(aborting, flying(3700)).outcome is None
     assert seeing(aborting, flying(3700), flying(3600 + 4501)).outcome is Outcome.TIMED_OUT
@@ -461,14 +456,14 @@ def test_an_aborted_rollout_gets_the_time_its_rollback_takes_and_no_second_abort
 
 
 def test_an_abort_long_after_the_time_was_up_gets_the_time_its_rollback_takes():
-    retry = seeing(launched(max_wait=HOUR, adopted="own"), flying(6 * 3600))
+    retry = seeing(launched(max_wait=HOUR, adopted=Adopted.OWN), flying(6 * 3600))
     assert retry.outcome is Outcome.TIMED_OUT
-    assert seeing(retry.aborting(), flying(6 * 3600 + 4499)).outcome is None
-    assert seeing(retry.aborting(), flying(6 * 3600 + 4500)).outcome is Outcome.TIMED_OUT
+    assert seeing(retry.after_timeout_abort(), flying(6 * 3600 + 4499)).outcome is None
+    assert seeing(retry.after_timeout_abort(), flying(6 * 3600 + 4500)).outcome is Outcome.TIMED_OUT
 
 
 def test_an_abort_without_a_limit_sets_none():
-    aborting = seeing(launched(), flying(30)).give_up().aborting()
+    aborting = seeing(launched(), flying(30)).give_up().after_timeout_abort()
     assert (aborting.rollout.max_wait, aborting.rollout.deadline, aborting.deadline) == (None, None, None)
 
 
@@ -501,7 +496,7 @@ def test_before_the_first_look_the_limit_counts_from_the_launch_if_that_is_known
 @pytest.mark.parametrize("facts", [{"max_wait": HOUR}, {"deadline": after(3600)}], ids=["limit", "deadline"])
 @pytest.mark.parametrize("thrown", [60, 3600, 20_000], ids=["early", "at the end", "long after"])
 def test_a_thrown_switch_gives_the_time_that_a_rollback_takes(facts, thrown):
-    watch = replace(seeing(launched(**facts), flying(30)).thrown(after(thrown)), outcome=None)
+    watch = replace(seeing(launched(**facts), flying(30)).after_abort(after(thrown)), outcome=None)
     assert (watch.thrown_at, watch.timed_out) == (after(thrown), False)
     assert watch.deadline >= after(max(thrown, 3600)) + ABORTING
     assert watch.deadline <= after(max(thrown, 3601)) + ABORTING
@@ -551,7 +546,10 @@ def test_a_stage_without_a_time_is_kept_with_the_time_it_was_seen():
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_latest_stage_counts_where_several_show(order):
-    marks = (StageMark(stage=Stage.CREATING, since=after(9)), StageMark(stage=Stage.UPDATING, since=after(5)))
+    marks = (
+        VariantStage(stage=Stage.CREATING, since=after(9)),
+        VariantStage(stage=Stage.UPDATING, since=after(5)),
+    )
     fleet = Variant(name="AllTraffic", instances=0, desired_instances=4, stages=marks[::order])
     watch = seeing(launched(), replace(flying(30), pending=replace(green("v2"), variants=(fleet,))))
     assert stages(watch) == [(Stage.CREATING, 9, 0)]
@@ -562,7 +560,7 @@ def test_the_stage_of_the_blue_fleet_counts_once_it_goes():
         name="AllTraffic",
         instances=4,
         desired_instances=0,
-        stages=(StageMark(stage=Stage.DELETING, since=after(900)),),
+        stages=(VariantStage(stage=Stage.DELETING, since=after(900)),),
     )
     watch = seeing(launched(), flying(910, stage=(Stage.BAKING, 600, 4), variants=(going,)))
     assert watch.stages[-1] == StageChange(
@@ -629,7 +627,7 @@ def test_nothing_has_ended_without_an_outcome():
 
 
 @pytest.mark.parametrize(
-    ("last", "at_rest"),
+    ("last", "is_settled"),
     [
         (look(430), True),
         (look(430, "Failed"), True),
@@ -638,16 +636,16 @@ def test_nothing_has_ended_without_an_outcome():
         (flying(430, pending="v3"), False),
     ],
 )
-def test_an_ended_rollout_is_at_rest_unless_another_update_flies(last, at_rest):
+def test_an_ended_rollout_is_at_rest_unless_another_update_flies(last, is_settled):
     watch = seeing(launched(), flying(30), last, last)
     assert watch.outcome is not None
-    assert watch.at_rest is at_rest
+    assert watch.is_settled is is_settled
 
 
 def test_a_rollout_given_up_on_is_not_at_rest_whatever_was_seen_last():
     watch = seeing(launched(max_wait=timedelta(seconds=60)), look(60))
-    assert (watch.outcome, watch.at_rest) == (Outcome.TIMED_OUT, False)
-    assert not seeing(launched(), look(60)).at_rest
+    assert (watch.outcome, watch.is_settled) == (Outcome.TIMED_OUT, False)
+    assert not seeing(launched(), look(60)).is_settled
 
 
 # The alarms, and the switch among them
@@ -676,9 +674,9 @@ def test_the_switch_is_among_the_alarms_once_whether_or_not_sagemaker_tells_it()
 
 
 SWITCHED = {"switch": SWITCH, "guardrails": GUARDED, "asked_at": after(-1)}
-NO_SWITCH = "the update carries no abort switch (abort_switch=False)"
-NOT_PROVEN = "nothing proves that the update to v2 that is in flight carries an abort switch of this task"
-ANOTHER = "the update to v2 that is in flight is another one than this task has launched"
+NO_SWITCH = "the update has no abort switch (abort_switch=False)"
+NOT_PROVEN = "nothing proves that the update to v2 in flight has this task's abort switch"
+ANOTHER = "the update to v2 in flight is not the one that this task started"
 NONE_IN_FLIGHT = "no update of endpoint churn is in flight"
 
 
@@ -686,9 +684,9 @@ NONE_IN_FLIGHT = "no update of endpoint churn is in flight"
     ("watch", "last", "refusal"),
     [
         (launched(**SWITCHED), flying(60), None),
-        (launched(**SWITCHED, adopted="own"), flying(60), None),
+        (launched(**SWITCHED, adopted=Adopted.OWN), flying(60), None),
         # The answer to UpdateEndpoint was lost, so nobody knows when it was accepted.
-        (launched(**{**SWITCHED, "launched_at": None}, adopted="own"), flying(60), None),
+        (launched(**{**SWITCHED, "launched_at": None}, adopted=Adopted.OWN), flying(60), None),
         (launched(**SWITCHED), replace(flying(60), pending=green("v2", started=None)), None),
         (launched(**SWITCHED), replace(flying(60), pending=green("v2", started=40)), None),
         (launched(**SWITCHED, started_at=after(0.5)), flying(60), None),
@@ -709,8 +707,8 @@ NONE_IN_FLIGHT = "no update of endpoint churn is in flight"
         (launched(), look(60), NO_SWITCH),
         (launched(), flying(60), NO_SWITCH),
         (launched(guardrails=replace(GUARDED, alarms=("errors",))), flying(60), NO_SWITCH),
-        (launched(adopted="foreign"), flying(60), NOT_PROVEN),
-        (onlooker(adopted="foreign"), flying(60, rollback_alarms=(SWITCH.alarm_name,)), NOT_PROVEN),
+        (launched(adopted=Adopted.FOREIGN), flying(60), NOT_PROVEN),
+        (onlooker(adopted=Adopted.FOREIGN), flying(60, rollback_alarms=(SWITCH.alarm_name,)), NOT_PROVEN),
     ],
 )
 def test_the_switch_may_be_thrown_only_where_it_stops_this_rollout(watch, last, refusal):
@@ -729,9 +727,9 @@ def test_a_silence_of_sagemaker_keeps_nobody_from_aborting():
 
 
 def test_a_switch_is_thrown_once():
-    thrown = seeing(launched(**SWITCHED), flying(60)).thrown()
+    thrown = seeing(launched(**SWITCHED), flying(60)).after_abort()
     assert (thrown.thrown_at, thrown.may_abort, thrown.why_not_abort) == (after(60), False, None)
-    assert seeing(thrown, flying(90)).thrown().thrown_at == after(60)
+    assert seeing(thrown, flying(90)).after_abort().thrown_at == after(60)
 
 
 # What no look is needed for
@@ -774,8 +772,8 @@ def test_a_look_that_was_not_answered_changes_nothing_about_what_is_expected():
     ],
 )
 def test_time_alone_ends_a_watch_of_an_update_that_never_begins(watch, looks, seconds):
-    settles_in = seeing(watch, *looks).settles_in
-    assert settles_in == (None if seconds is None else timedelta(seconds=seconds))
+    grace_left = seeing(watch, *looks).grace_left
+    assert grace_left == (None if seconds is None else timedelta(seconds=seconds))
 
 
 # Whatever is seen

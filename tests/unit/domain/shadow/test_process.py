@@ -8,8 +8,9 @@ from itertools import chain, repeat
 
 import pytest
 
+from airflow_guardrails.domain.effects import LogMessage, NoResponse, WaitForChange
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import LogMessage, NoAnswer, WaitForChange, WaitPolicy
+from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.process import (
     CountRequests,
     DescribeExperiment,
@@ -20,7 +21,7 @@ from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTest
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, MissingExperiment
 
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-THROTTLED = NoAnswer("ThrottlingException: Rate exceeded")
+THROTTLED = NoResponse("ThrottlingException: Rate exceeded")
 CREATED, STARTING = ExperimentStatus.CREATED, ExperimentStatus.STARTING
 RUNNING, UPDATING = ExperimentStatus.RUNNING, ExperimentStatus.UPDATING
 COMPLETED, CANCELLED = ExperimentStatus.COMPLETED, ExperimentStatus.CANCELLED
@@ -143,7 +144,7 @@ def test_no_response_is_logged_once_and_does_not_end_the_wait():
 
 
 def test_a_final_error_ends_the_wait_with_the_report_so_far():
-    script = Script([seen(RUNNING), NoAnswer("AccessDenied: no", final=True)])
+    script = Script([seen(RUNNING), NoResponse("AccessDenied: no", final=True)])
     with pytest.raises(Unwatchable, match="AccessDenied: no") as raised:
         script.follow()
     assert (raised.value.report["status"], raised.value.report["name"]) == ("Running", "trial")
