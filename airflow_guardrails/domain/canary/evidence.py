@@ -15,11 +15,11 @@ from airflow_guardrails.domain.judge import (
     Series,
     Verdict,
     combine,
-    history_from,
+    history_start,
     judge,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 
 SAGEMAKER = "AWS/SageMaker"
@@ -45,7 +45,7 @@ class Trial:
 
     def reads_from(self, now: datetime) -> datetime:
         """Say from when on series are to be read, so that there is a past."""
-        return history_from(self.start, now)
+        return history_start(self.start, now)
 
     def queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
         """Name all series that judging takes: of either fleet, and of what was there before them."""
@@ -80,7 +80,7 @@ class Trial:
         """
 
         own = self._history(variant, self.previous, answer, rules)
-        if len(own.requests) >= LEAST_PAST:
+        if len(own.requests) >= MIN_HISTORY_MINUTES:
             return own
         return self._history(variant, None, answer, rules)
 
@@ -164,7 +164,7 @@ def _exposed(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     """Say first what there was to compare; that there was something is no proof, where no rule says more."""
     first, *others = verdict.reasons
     got, beside = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
-    minutes = len(evidence.busy())
+    minutes = len(evidence.busy_minutes())
     text = f"{got:,.0f} of the new fleet beside {beside:,.0f} of the old one, in {minutes} minutes"
     if not minutes:
         text = f"no minute in which both fleets had requests (new {got:,.0f}, old {beside:,.0f})"

@@ -12,11 +12,11 @@ from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
 from airflow_guardrails.domain.canary.schedule import Comparison, comparison
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
-from airflow_guardrails.domain.judge.evidence import HISTORY, requests_needed
-from airflow_guardrails.domain.judge.means import least_minutes
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, requests_needed
+from airflow_guardrails.domain.judge.means import minutes_needed
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
-from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES as MINUTES_FOR_BURSTS
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
+from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.preflight.guards import inf1, marketplace, variant_names
@@ -67,8 +67,8 @@ def past(facts: PreflightContext) -> Iterator[Finding]:
     if counted and max(known, left) < MINUTES_FOR_BURSTS:
         text = (
             f"the endpoint had requests in {count_in_words(known, 'minute')} of the last "
-            f"{duration_in_words(HISTORY)}, and the bakes leave {left:.3g}: whether errors come in bursts "
-            f"takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
+            f"{duration_in_words(MAX_HISTORY)}, and the bakes leave {left:.3g}: whether errors come in "
+            f"bursts takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
         )
         fix = f"update when it has served for {count_in_words(MINUTES_FOR_BURSTS - known, 'minute')} more"
         yield _low(Code.ANALYSIS_PAST_SHORT, analysis, text, fix=fix)
@@ -128,7 +128,7 @@ def _too_thin(
     """Find percentiles that no bake is long enough for, because each minute has too few requests."""
     shares = _compared(facts.guardrails.strategy, analysis, facts).shares
     least = requests / 60 * max(min(share, 1 - share) for share in shares)
-    thin = [(rule, requests_needed(rule.quantile, alike=False)) for rule in analysis.rules if rule.quantile]
+    thin = [(rule, requests_needed(rule.quantile, similar=False)) for rule in analysis.rules if rule.quantile]
     for rule, needed in thin:
         if least < needed:
             text = (
@@ -199,12 +199,15 @@ def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
     # How many minutes counts take, which may come in unknown bursts, is checked by past().
     if rule.counted:
         return rule.min_minutes
-    return max(rule.min_minutes, least_minutes(known, alpha=analysis.alpha))
+    return max(rule.min_minutes, minutes_needed(known, alpha=analysis.alpha))
 
 
 def _known(facts: PreflightContext) -> int:
     """Count the minutes of the last hours in which every variant that gets requests had some."""
-    return min((facts.past.get(name, LEAST_PAST) for name, _ in _traffic(facts)), default=LEAST_PAST)
+    return min(
+        (facts.past.get(name, MIN_HISTORY_MINUTES) for name, _ in _traffic(facts)),
+        default=MIN_HISTORY_MINUTES,
+    )
 
 
 def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from airflow_guardrails.domain.judge import Evidence, History, Series, history_from
+from airflow_guardrails.domain.judge import Evidence, History, Series, history_start
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points, is_kept_by_minute
@@ -68,7 +68,7 @@ def evidence_of(
 
 def read_from(experiment: Experiment) -> datetime:
     """Say from when on series are to be read, so that there is a past."""
-    return history_from(trial_of(experiment)[0], experiment.seen_at)
+    return history_start(trial_of(experiment)[0], experiment.seen_at)
 
 
 def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
-from airflow_guardrails.domain.judge.verdict import unjudged
+from airflow_guardrails.domain.judge.verdict import verdict_of_error
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
 from airflow_guardrails.domain.shadow.evidence import evidence_of, queries_of, read_from, trial_of
@@ -81,7 +81,7 @@ class ShadowTestJudge:
             return self._unjudged("answers", error).reasons
 
     def _unjudged(self, what: str, error: Exception) -> Verdict:
-        verdict = unjudged(what, error)
+        verdict = verdict_of_error(what, error)
         self.log.warning("%s", verdict.describe(), exc_info=error)
         return verdict
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.evidence import Trial, evidence_of, judge_trial, published_until
-from airflow_guardrails.domain.judge.evidence import HISTORY, History
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.verdict import Label
 
@@ -169,9 +169,9 @@ def test_a_configuration_without_a_past_has_no_history():
 def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
     kept = timedelta(days=15)
 
-    assert trial().reads_from(MINUTES[9]) == START - HISTORY
-    assert trial().reads_from(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
-    assert trial().reads_from(START + kept - HISTORY) == START
+    assert trial().reads_from(MINUTES[9]) == START - MAX_HISTORY
+    assert trial().reads_from(START + kept - MAX_HISTORY - timedelta(minutes=1)) == START - MAX_HISTORY
+    assert trial().reads_from(START + kept - MAX_HISTORY) == START
 
 
 def test_the_minute_in_which_it_begins_is_not_counted():

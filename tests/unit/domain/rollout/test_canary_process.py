@@ -11,7 +11,7 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
-from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.rollout.canary_state import Analysis
 from airflow_guardrails.domain.rollout.messages import outcome_message
@@ -277,7 +277,7 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(GetMetricData)
-    assert asked.start == at(1) - HISTORY
+    assert asked.start == at(1) - MAX_HISTORY
     assert asked.end < at(update.thrown_at)
 
 
@@ -547,7 +547,7 @@ def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffi
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - HISTORY}
+    assert {ask.start for ask in update.of(GetMetricData)} == {at(1) - MAX_HISTORY}
     assert min(ends) >= at(TRAFFIC_ON - 240)
 
 
