@@ -1,9 +1,9 @@
 """
-Just enough of SageMaker, CloudWatch and STS to wait for updates of endpoints, and cheap enough to be no part
-of what is measured.
+A minimal fake of SageMaker, CloudWatch and STS for triggers that wait for updates of endpoints.
 
-Every endpoint is in the middle of a canary's bake until it is told when to end, and then serves its target.
-It runs in a process of its own and takes orders; see ``orders.py``.
+It is fast, so that it does not limit what is measured. Every endpoint is in the bake of a canary until a
+command says when its update ends; after that it serves its target. It is a child process that takes commands,
+see ``processes.py``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from orders import obey
+from processes import serve_commands
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/models"
@@ -38,7 +38,7 @@ XML = "text/xml"
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """An endpoint whose update began before the benchmark did."""
+    """An endpoint whose update began before the benchmark; times are seconds since 1970."""
 
     name: str
     alarms: list[str]
@@ -48,10 +48,12 @@ class Endpoint:
 
     @property
     def status(self) -> str:
+        """EndpointStatus as of now."""
         return "InService" if self._over else "Updating"
 
     @property
     def summary(self) -> dict[str, Any]:
+        """The endpoint's item in a response of ListEndpoints."""
         return {
             "EndpointName": self.name,
             "EndpointArn": f"{ARN}:endpoint/{self.name}",
@@ -62,6 +64,7 @@ class Endpoint:
 
     @property
     def description(self) -> dict[str, Any]:
+        """Response of DescribeEndpoint."""
         serving = self._variant("v2" if self._over else "v1", instances=4)
         answer = {
             **self.summary,
@@ -119,44 +122,45 @@ class Endpoint:
 
 
 class FakeSageMaker:
-    """The services behind one port, and what it is to remember of the calls."""
+    """The services behind one port, with a count of the calls by operation."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.endpoints: dict[str, Endpoint] = {}
 
     def create(self, endpoints: Mapping[str, list[str]]) -> None:
-        """Begin the updates of endpoints, ten minutes ago; given are their names and their alarms."""
+        """Replace all endpoints by new ones (name -> alarm names), whose updates began ten minutes ago."""
         began_at = time.time() - 600
         self.endpoints = {
             name: Endpoint(name=name, alarms=alarms, began_at=began_at) for name, alarms in endpoints.items()
         }
 
     def count(self) -> dict[str, Any]:
-        """Tell the calls so far, and how many endpoints no answer has been about."""
+        """Return the calls so far, and the number of endpoints that were in no response yet."""
         unseen = sum(endpoint.last_shown_at is None for endpoint in self.endpoints.values())
         return {"at": time.time(), "calls": dict(self.calls), "unseen": unseen}
 
     def end(self, *, within: float) -> None:
-        """End the updates, evenly over the next *within* seconds, in no order."""
+        """End the updates, evenly over the next *within* seconds, in random order."""
         endpoints = list(self.endpoints.values())
         random.Random(0).shuffle(endpoints)  # noqa: S311 - the same in every run
         for index, endpoint in enumerate(endpoints):
             endpoint.ends_at = time.time() + within * (index + 0.5) / len(endpoints)
 
-    def end_after_look(self, *, seconds: float, beat: float) -> None:
-        """End the updates *seconds* after somebody looked, at the next beat if that is over."""
+    def end_after_look(self, *, seconds: float, interval: float) -> None:
+        """End the updates *seconds* after the last look, or whole intervals later if that is in the past."""
         for endpoint in self.endpoints.values():
             ends_at = (endpoint.last_shown_at or time.time()) + seconds
             while ends_at < time.time():
-                ends_at += beat
+                ends_at += interval
             endpoint.ends_at = ends_at
 
     def ends(self) -> dict[str, float | None]:
+        """Return endpoint -> time of the end of its update."""
         return {name: endpoint.ends_at for name, endpoint in self.endpoints.items()}
 
-    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection until the client closes it."""
+    async def handle_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one HTTP connection until the client closes it."""
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -182,7 +186,7 @@ class FakeSageMaker:
             return _response(HTTPStatus.OK, CBOR, cbor(self._cloudwatch(operation, body)))
         operation = parse_qs(body.decode())["Action"][0]
         self.calls[operation] += 1
-        assert operation == "AssumeRole", f"nothing here answers {operation}"
+        assert operation == "AssumeRole", f"this fake has no {operation}"
         return _response(HTTPStatus.OK, XML, _assumed_role())
 
     def _sagemaker(self, operation: str, request: Mapping[str, Any]) -> tuple[HTTPStatus, dict[str, Any]]:
@@ -201,7 +205,7 @@ class FakeSageMaker:
             if request.get("StatusEquals") in {None, endpoint.status}
             and request.get("NameContains", "") in endpoint.name
         ]
-        # A page goes on behind a name, so that it skips nobody when others have left the list meanwhile.
+        # The token is the last name, so no endpoint is skipped if others have left the list meanwhile.
         if token := request.get("NextToken"):
             found = [each for each in found if each.name > base64.b64decode(token).decode()]
         size = min(request.get("MaxResults", DEFAULT_PAGE), LONGEST_PAGE)
@@ -216,7 +220,7 @@ class FakeSageMaker:
     def _cloudwatch(self, operation: str, body: bytes) -> dict[str, Any]:
         match operation:
             case "DescribeAlarms":
-                # Names are plain text in CBOR, so there is no need to take the request apart.
+                # Names are plain text in CBOR, so the request need not be parsed.
                 known = {name for endpoint in self.endpoints.values() for name in endpoint.alarms}
                 asked = sorted(known & set(re.findall(r"[\w-]+", body.decode("latin-1"))))
                 return {"MetricAlarms": [{"AlarmName": name, "StateValue": "OK"} for name in asked]}
@@ -227,7 +231,7 @@ class FakeSageMaker:
 
 
 def cbor(value: Any) -> bytes:
-    """Encode what CloudWatch answers here: texts, lists and dicts."""
+    """Encode texts, lists and dicts; the fake's responses of CloudWatch have nothing else."""
     match value:
         case str():
             text = value.encode()
@@ -277,16 +281,17 @@ def _response(status: HTTPStatus, content_type: str, body: bytes) -> bytes:
 
 
 async def main() -> None:
+    """Serve on a free port, which is the greeting, and take commands."""
     fake = FakeSageMaker()
-    server = await asyncio.start_server(fake.converse, "127.0.0.1", 0, backlog=1024)
-    orders: dict[str, Callable[..., Any]] = {
+    server = await asyncio.start_server(fake.handle_connection, "127.0.0.1", 0, backlog=1024)
+    commands: dict[str, Callable[..., Any]] = {
         "create": fake.create,
         "count": fake.count,
         "end": fake.end,
         "end_after_look": fake.end_after_look,
         "ends": fake.ends,
     }
-    await obey(orders, hello=server.sockets[0].getsockname()[1])
+    await serve_commands(commands, greeting=server.sockets[0].getsockname()[1])
 
 
 if __name__ == "__main__":

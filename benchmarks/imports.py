@@ -1,9 +1,9 @@
 """
-What a DAG file pays for this package when it is parsed, beside Airflow's own amazon provider.
+The cost of parsing a DAG file with this package, compared with Airflow's amazon provider.
 
-Run: ``python benchmarks/imports.py``. Each figure is the median of fresh interpreters in which Airflow's SDK
-is loaded already, as it is where DAG files are parsed; the two packages take turns, so that a busy machine is
-busy for both. Exits with 1 if this package costs more CPU time or memory.
+Run: ``python benchmarks/imports.py``. Each figure is the median of several new interpreters that have already
+imported Airflow's SDK, as the DAG processor has. The two packages take turns, so that other load on the
+machine affects both. Exits with 1 if this package needs more CPU time or memory.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ print(json.dumps([cpu, memory / (1024 if sys.platform == "linux" else 1024 * 102
 
 
 def main() -> int:
+    """Print the table; return 1 if this package needs more than the amazon provider."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="interpreters for each figure (%(default)s)")
     runs = parser.parse_args().runs
@@ -78,18 +79,19 @@ def main() -> int:
 
 
 def measure(sources: dict[str, str], *, runs: int, home: Path) -> dict[str, tuple[float, float]]:
-    """Median CPU seconds and megabytes of each source; a first run of each only fills the caches."""
-    taken: dict[str, list[list[float]]] = {name: [] for name in sources}
+    """Return the median CPU seconds and megabytes of each source; the first run only fills the caches."""
+    runs_of: dict[str, list[list[float]]] = {name: [] for name in sources}
     for _ in range(runs + 1):
         for name, source in sources.items():
-            taken[name].append(once(source, home))
+            runs_of[name].append(once(source, home))
     return {
         name: (statistics.median(cpu), statistics.median(memory))
-        for name, (cpu, memory) in ((name, zip(*all_[1:], strict=True)) for name, all_ in taken.items())
+        for name, (cpu, memory) in ((name, zip(*all_[1:], strict=True)) for name, all_ in runs_of.items())
     }
 
 
 def once(source: str, home: Path) -> list[float]:
+    """Run *source* in a new interpreter; return its CPU seconds and additional megabytes."""
     answer = subprocess.run(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-c", MEASURE, source],
         env={**os.environ, "AIRFLOW_HOME": str(home)},

@@ -1,9 +1,9 @@
 """
-Measure the join of captured requests beside pandas: an hour of 1,000,000 pairs, joined by inference id.
+Compares the join of captured requests with pandas: an hour of 1,000,000 pairs, joined by inference id.
 
-Both read the same files, each in a process of its own, one after the other; pandas is put into a throw-away
-environment. Theirs does only this join, by one id and in memory; ours also counts what is in no pair, keeps
-the worst examples, and gives a value that can be put together with that of other hours.
+Both read the same files, each in its own process, one after the other. pandas is installed into a temporary
+environment. pandas does only this join, by one id and in memory. This package also counts records without a
+pair, keeps the worst examples, and returns a result that can be merged with those of other hours.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from table import Row, Wanted, below, print_rows
 HERE = Path(__file__).parent
 MOST_MEMORY = 500
 QUICK = 100_000
-# Our quantiles come from a histogram of this resolution, or from below its smallest bin.
+# Our quantiles come from a histogram: its relative resolution, and its smallest bin.
 RESOLUTION, SMALLEST = 1 / 32, 2**-30
 
 
 def main() -> int:
+    """Print the table; return 1 if a figure is not as wanted."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +61,7 @@ def _less() -> Wanted:
 
 
 def _with_pandas(folder: Path) -> str:
-    """The Python of a fresh environment that has pandas."""
+    """Create an environment with pandas, and return the path of its Python."""
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603 - our own
     python = str(folder / "bin" / "python")
     subprocess.run([python, "-m", "pip", "install", "--quiet", "pandas"], check=True)  # noqa: S603 - our own
@@ -70,15 +71,15 @@ def _with_pandas(folder: Path) -> str:
 def _run(python: str, script: str, folder: Path) -> dict[str, Any]:
     command = [python, str(HERE / script), str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own code
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
 
 
 def _check_the_same(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     for name in ("pairs", "disagreements"):
         if theirs[name] != ours[name]:
             raise SystemExit(f"{name}: theirs {theirs[name]:,}, ours {ours[name]:,}")
-    if abs(theirs["mean"] - ours["mean"]) > 1e-12:  # noqa: PLR2004 - theirs rounds as it adds
+    if abs(theirs["mean"] - ours["mean"]) > 1e-12:  # noqa: PLR2004 - pandas rounds each sum, ours is exact
         raise SystemExit(f"mean: theirs {theirs['mean']}, ours {ours['mean']}")
     if abs(theirs["median"] - ours["median"]) > max(SMALLEST, 2 * RESOLUTION * abs(theirs["median"])):
         raise SystemExit(f"median: theirs {theirs['median']}, ours {ours['median']}")

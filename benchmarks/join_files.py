@@ -1,4 +1,4 @@
-"""Captured data of an hour: files of both variants with the same requests, in no order."""
+"""Makes the captured data of one hour: files of both variants with the same requests, in random order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIDES = ("production", "shadow")
 
 
 def make_files(folder: Path, pairs: int) -> None:
-    """Write *pairs* requests to FILES files of each side, about 550 bytes a request and side."""
+    """Write *pairs* requests to 8 files of each side, about 550 bytes for each request and side."""
     for side in SIDES:
         order = list(range(pairs))
         random.Random(f"{SEED} {side}").shuffle(order)  # noqa: S311 - the same in every run
@@ -23,6 +23,7 @@ def make_files(folder: Path, pairs: int) -> None:
 
 
 def files_of(folder: Path, side: str) -> list[Path]:
+    """Return the files of "production" or "shadow" in their order."""
     return sorted(folder.glob(f"{side}-*.jsonl"))
 
 

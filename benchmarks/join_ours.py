@@ -1,4 +1,4 @@
-"""Compare the files of a folder with this package, and tell what it took."""
+"""Compares the captured files of a folder with this package, and prints the figures."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from join_figures import print_figures
 from join_files import files_of
-from join_telling import tell
 
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.operators._judging.captures import compare_captures
 
 
 def lines(folder: Path, side: str) -> Iterator[bytes]:
+    """Yield the lines of all files of a side."""
     return itertools.chain.from_iterable(path.open("rb") for path in files_of(folder, side))
 
 
 def compare(folder: Path) -> dict[str, float]:
+    """Return the results that pandas computes, too."""
     rule = PredictionRule(label="predictions[*].label", score="predictions[*].score")
     comparison = compare_captures(lines(folder, "production"), lines(folder, "shadow"), rule, workdir=folder)
     summary = comparison.summary()
@@ -32,4 +34,4 @@ def compare(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    tell(lambda: compare(Path(sys.argv[1])))
+    print_figures(lambda: compare(Path(sys.argv[1])))

@@ -1,8 +1,7 @@
 """
-Compare the files of a folder with pandas, and tell what it took.
+Compares the captured files of a folder with pandas, and prints the figures.
 
-It is what one writes for an inference-id merge, and lean: of each line, only the three fields that are
-compared become columns.
+It is a usual merge by inference id. To save memory, only the three compared fields of each line are columns.
 """
 
 from __future__ import annotations
@@ -13,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+from join_figures import print_figures
 from join_files import files_of
-from join_telling import tell
 
 
 def rows(folder: Path, side: str) -> Iterator[tuple[str, str, float]]:
+    """Yield inference id, label and score of each record of a side."""
     for path in files_of(folder, side):
         with path.open("rb") as file:
             for line in file:
@@ -27,6 +27,7 @@ def rows(folder: Path, side: str) -> Iterator[tuple[str, str, float]]:
 
 
 def compare(folder: Path) -> dict[str, float]:
+    """Merge both sides and return the same results as ``join_ours.py``."""
     production, shadow = (
         pd.DataFrame.from_records(rows(folder, side), columns=["inference_id", "label", "score"])
         for side in ("production", "shadow")
@@ -42,4 +43,4 @@ def compare(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    tell(lambda: compare(Path(sys.argv[1])))
+    print_figures(lambda: compare(Path(sys.argv[1])))

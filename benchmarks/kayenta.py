@@ -1,17 +1,17 @@
 """
-The judge of Kayenta (Spinnaker's canary analysis), which ours is measured against.
+The judge of Kayenta (Spinnaker's canary analysis), with which our judge is compared.
 
-It asks of each metric whether the candidate's minutes rank above production's, by the Mann-Whitney test, with
-the constants of Kayenta's ``NetflixACAJudge``: a 98 % interval for the shift, and a shift counts if its
-interval is further from 0 than a quarter of its estimate. Known of it, and measured in ``docs/judge.md``:
+For each metric it tests whether the candidate's minutes rank above production's, by the Mann-Whitney test
+with the constants of Kayenta's ``NetflixACAJudge``: a 98 % interval for the shift; the shift counts if the
+interval is further from 0 than a quarter of the estimate. Its known limits, measured in ``docs/judge.md``:
 
-- it holds for one look; looked at again and again it raises false alarms;
-- it takes minutes for independent; where they resemble each other it raises false alarms at the first look;
-- it ranks minutes, so errors in one minute of six are outliers to it and are never seen;
-- it takes an interval that is wide and holds 0 for a Pass: too little data passes;
-- it does not know the number of requests, and so neither rates nor shares of them.
+- It is valid for one look. Repeated looks raise false alarms.
+- It assumes independent minutes. Autocorrelated minutes raise false alarms at the first look.
+- It ranks minutes, so errors in one minute of six are outliers that it never finds.
+- A wide interval that includes 0 is a Pass, so too little data passes.
+- It does not use the number of requests, so it compares counts rather than rates.
 
-``judge`` of ``airflow_guardrails.domain.judge`` has none of these.
+``judge`` of ``airflow_guardrails.domain.judge`` has none of these limits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from math import ceil, floor, sqrt
 from statistics import NormalDist, fmean
 
 from airflow_guardrails.domain.judge.evidence import Evidence, Pairs, pairs_of
-from airflow_guardrails.domain.judge.missing_data import exposure_reason, lacking, missing_reason
+from airflow_guardrails.domain.judge.missing_data import exposure_reason, missing_data, missing_reason
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.text import Unit, difference_in_words, interval_in_words
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict, combine
@@ -35,7 +35,7 @@ TOLERANCE = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """How far the candidate's values lie above production's, in the metric's unit, with a 98 % interval."""
+    """The shift of the candidate's values above production's, in the metric's unit, with a 98 % interval."""
 
     estimate: float
     low: float
@@ -43,19 +43,21 @@ class Shift:
 
     @property
     def increased(self) -> bool:
+        """Whether the candidate's values are significantly higher."""
         return self.low > TOLERANCE * abs(self.estimate)
 
     @property
     def decreased(self) -> bool:
+        """Whether the candidate's values are significantly lower."""
         return self.high < -TOLERANCE * abs(self.estimate)
 
 
 def judge_kayenta(evidence: Evidence, rules: Sequence[MetricRule] = DEFAULT_RULES) -> Verdict:
     """
-    Judge the candidate as Kayenta would, except that missing data are settled first, as by ``judge``.
+    Judge the candidate as Kayenta does, except that missing data is handled first, as by ``judge``.
 
-    A relative margin is Kayenta's allowed increase or decrease of the mean; it is not looked at where
-    production's mean is 0. A margin in the metric's own unit is compared with the difference of the means.
+    A relative margin is Kayenta's allowed increase or decrease of the mean; it is not used if production's
+    mean is 0. A margin in the metric's own unit is compared with the difference of the means.
     """
     reasons = [_judge_rule(evidence, rule) for rule in dict.fromkeys(rules)]
     exposure = exposure_reason(evidence)
@@ -64,13 +66,13 @@ def judge_kayenta(evidence: Evidence, rules: Sequence[MetricRule] = DEFAULT_RULE
 
 def shift_of(control: Sequence[float], candidate: Sequence[float]) -> Shift:
     """
-    Estimate the shift between two samples, by Mann and Whitney's statistic.
+    Estimate the shift between two samples and its interval, by the Mann-Whitney statistic.
 
-    The statistic is the number of pairs in which the candidate's value is larger; its ends are where it is as
-    far from half of all pairs as a normal value rarely is, with the correction for continuity and for ties
-    (Mann and Whitney, "On a test of whether one of two random variables is stochastically larger than the
-    other", Annals of Mathematical Statistics 18, 1947; Hodges and Lehmann, "Estimates of location based on
-    rank tests", Annals of Mathematical Statistics 34, 1963).
+    The statistic is the number of pairs in which the candidate's value is larger. The interval ends where the
+    normal approximation rejects, with the corrections for continuity and for ties (Mann and Whitney, "On a
+    test of whether one of two random variables is stochastically larger than the other", Annals of
+    Mathematical Statistics 18, 1947; Hodges and Lehmann, "Estimates of location based on rank tests", Annals
+    of Mathematical Statistics 34, 1963).
     """
     apart = sorted(one - other for one in candidate for other in control)
     pairs, half = len(apart), len(apart) / 2
@@ -93,7 +95,7 @@ def _deviation(control: Sequence[float], candidate: Sequence[float]) -> float:
 
 def _judge_rule(evidence: Evidence, rule: MetricRule) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = lacking(evidence, rule, pairs)
+    gap = missing_data(evidence, rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
     shift = shift_of(pairs.control, pairs.candidate)
@@ -117,7 +119,7 @@ def _judge_rule(evidence: Evidence, rule: MetricRule) -> Reason:
 
 
 def _beyond(rule: MetricRule, pairs: Pairs) -> bool:
-    """Say whether the means differ by more than the margin; where production's is 0, Kayenta skips that."""
+    """Say whether the means differ by more than the margin; Kayenta skips this if production's mean is 0."""
     control, candidate = fmean(pairs.control), fmean(pairs.candidate)
     if rule.relative and control == 0:
         return True

@@ -8,9 +8,9 @@
 # ]
 # ///
 """
-What gbstats makes of cases on its standard input; ``benchmarks/oracles.py`` runs it, in its own environment.
+Computes the cases on standard input with gbstats; ``benchmarks/oracles.py`` runs it in its own environment.
 
-It wants numpy below 2 and pandas below 2, which Airflow's providers do not let it have.
+gbstats needs numpy < 2 and pandas < 2; Airflow's providers need newer ones.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from gbstats.models.statistics import SampleMeanStatistic
 
 def reach(pairs: int, alpha: float, prior: float) -> float:
     """
-    Say how many standard errors the interval for the mean difference of so many pairs reaches to either side.
+    Return half the width, in standard errors, of the interval for the mean difference of *pairs*.
 
-    :param alpha: the chance that the truth is ever outside, on either side.
+    :param alpha: probability, 0 to 1, that the truth is ever outside, on either side.
     :param prior: variance of the prior on that mean, in variances of a pair's difference.
     """
     side = SampleMeanStatistic(n=pairs, sum=0.0, sum_squares=(pairs - 1) / 2)
-    # gbstats counts the values of both sides, so for each pair two.
+    # gbstats counts the values of both sides: two for each pair.
     rho2 = prior / 2
-    # What its rho is made of.
+    # The inverse of gbstats's formula for rho.
     tuning = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / rho2
     config = SequentialConfig(difference_type="absolute", alpha=alpha, sequential_tuning_parameter=tuning)
     test = SequentialTwoSidedTTest(side, side, config)

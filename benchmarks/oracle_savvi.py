@@ -10,10 +10,9 @@
 # ]
 # ///
 """
-What savvi makes of cases on its standard input; ``benchmarks/oracles.py`` runs it, in its own environment.
+Computes the cases on standard input with savvi; ``benchmarks/oracles.py`` runs it in its own environment.
 
-It needs Python 3.11 and brings solvers of 65 MB, which is much for some figures; and it imports matplotlib
-without saying so.
+savvi needs Python 3.11 and installs 65 MB of solvers. It also imports matplotlib, which it does not declare.
 """
 
 from __future__ import annotations
@@ -27,16 +26,17 @@ import numpy as np
 from savvi.linear_regression import log_bf
 from savvi.multinomial import InhomogeneousPoissonProcess, Multinomial
 
-# So strong a prior on one point is a bet on that point.
+# A Dirichlet prior this strong is in effect a bet on one point.
 SURE = 1e9
 
 
 def share_odds(hits: int, trials: int, share: float) -> float:
-    """Say how much likelier the hits are with Jeffreys's prior on the share than with *share*."""
+    """Return the Bayes factor of Jeffreys's prior on the share against *share*."""
     return _odds([share, 1 - share], [0.5, 0.5], [hits, trials - hits])
 
 
 def share_ends(hits: int, trials: int, alpha: float) -> list[float]:
+    """Return both ends of the interval of a share."""
     # With k = 1 and equal shares, savvi's prior is Jeffreys's.
     test = Multinomial(alpha, np.array([0.5, 0.5]), k=1)
     test.update(np.array([hits, trials - hits]))
@@ -44,7 +44,7 @@ def share_ends(hits: int, trials: int, alpha: float) -> list[float]:
 
 
 def bet_odds(counts: list[int], requests: list[int], times: float) -> float:
-    """Say how much likelier events split so if they are *times* as frequent in the second than if alike."""
+    """Return the likelihood ratio of the split for a rate ratio of *times*, against a ratio of 1."""
     first, second = requests
     null = [first / (first + second), second / (first + second)]
     weights = [first, times * second]
@@ -52,7 +52,7 @@ def bet_odds(counts: list[int], requests: list[int], times: float) -> float:
 
 
 def ratio_ends(counts: list[int], alpha: float) -> list[float]:
-    """Bound how many times as large the second's rate is, at equal exposure and with Jeffreys's prior."""
+    """Return both ends of the ratio of the second side's rate to the first's, with Jeffreys's prior."""
     test = InhomogeneousPoissonProcess(alpha, np.array([0.5, 0.5]), weights=np.array([[-1.0, 1.0]]), k=1)
     test.update(np.array(counts))
     return [float(np.exp(end)) for end in test.calculate_conf_int()[0]]
@@ -60,9 +60,9 @@ def ratio_ends(counts: list[int], alpha: float) -> list[float]:
 
 def t_odds(t: float, count: int, prior: float) -> float:
     """
-    Say how much likelier *t* is with a mean drawn from the prior than with none.
+    Return the Bayes factor of a normal prior on the mean against a mean of 0.
 
-    savvi's own class takes one degree of freedom less than a mean alone leaves, so its formula is asked.
+    savvi's class subtracts one degree of freedom too many for a mean alone, so its formula is called instead.
     """
     return float(np.exp(log_bf(np.array(t * t), count - 1, 1 / prior, np.array(count))))
 
@@ -83,7 +83,7 @@ KINDS: dict[str, Any] = {
 }
 
 if __name__ == "__main__":
-    # Where the share is not asked about, the odds against a half may be more than a float holds.
+    # The odds against a share of a half, which are not used, may be too large for a float.
     with np.errstate(over="ignore"):
         figures = [KINDS[kind](**case) for kind, case in json.load(sys.stdin)]
     json.dump({"oracle": f"savvi {version('savvi')}", "figures": figures}, sys.stdout)

@@ -3,11 +3,12 @@
 # dependencies = []
 # ///
 """
-How the judge's formulas agree with those of savvi and gbstats, which are not installed beside Airflow.
+Compares the judge's formulas with those of two libraries, savvi and gbstats (the oracles).
 
-Run: ``python benchmarks/oracles.py`` (seconds; ``--write`` to bring ``tests/judge/golden_*.json`` up to date,
-the figures which every run of the tests holds the formulas against). uv installs each oracle into an
-environment of its own, in the versions that ``oracle_*.py`` name. Exits with 1 where one does not agree.
+Run: ``python benchmarks/oracles.py`` (seconds; ``--write`` updates ``tests/unit/domain/judge/golden_*.json``,
+the figures with which the tests compare the formulas). The libraries cannot be installed together with
+Airflow: uv installs each of them into its own environment, in the version that ``oracle_*.py`` names. Exits
+with 1 if a figure does not agree.
 """
 
 from __future__ import annotations
@@ -26,21 +27,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-# Where uv runs this, nothing is installed; what is compared needs nothing but Python.
+# The package need not be installed: the compared formulas need only the standard library.
 sys.path.insert(0, str(ROOT))
 
-from airflow_guardrails.domain.judge.statistics import rates as counting  # noqa: E402
-from airflow_guardrails.domain.judge.statistics.means import PRIOR, t_bound  # noqa: E402
+from airflow_guardrails.domain.judge.statistics import rates  # noqa: E402
+from airflow_guardrails.domain.judge.statistics.means import PRIOR_VARIANCE, t_bound  # noqa: E402
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval  # noqa: E402
 
-GOLDEN = ROOT / "tests" / "judge"
+GOLDEN = ROOT / "tests" / "unit" / "domain" / "judge"
 
 Case = Mapping[str, Any]
 
-# As exact is what is in a formula, and what savvi has by a solver or by a prior that is as good as a point.
+# Relative differences: of closed formulas; of savvi's figures from a solver, or with a prior near to a point.
 EXACT, SOLVED = 1e-5, 1e-3
-# Our few bets and Jeffreys's prior are two mixtures of the same likelihoods.
-ALIKE = 1.15
+# Factor between two mixtures of the same likelihoods: our few bets, and Jeffreys's prior.
+SIMILAR = 1.15
 
 SHARES = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456, 20_750)]
 # Events of production and of the candidate, and requests of both.
@@ -68,12 +69,12 @@ CASES: dict[str, list[tuple[str, Case]]] = {
         ),
         *(("ratio_ends", {"counts": counts, "alpha": 0.05}) for counts in EVENTS),
         *(
-            ("t_odds", {"t": t, "count": count, "prior": PRIOR})
+            ("t_odds", {"t": t, "count": count, "prior": PRIOR_VARIANCE})
             for t, count in [(9.0, 6), (5.0, 12), (4.0, 30), (3.5, 60), (4.0, 360)]
         ),
     ],
     "gbstats": [
-        ("reach", {"pairs": pairs, "alpha": alpha, "prior": PRIOR})
+        ("reach", {"pairs": pairs, "alpha": alpha, "prior": PRIOR_VARIANCE})
         for pairs, alpha in product((20, 60, 200, 1000, 10_000), (0.05, 0.01))
     ],
 }
@@ -81,9 +82,9 @@ CASES: dict[str, list[tuple[str, Case]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A number of ours beside an oracle's, and from where to where their ratio may be."""
+    """A number of ours and of an oracle, and the range in which their ratio must be."""
 
-    what: str
+    name: str
     ours: float
     theirs: float
     least: float
@@ -91,21 +92,24 @@ class Row:
 
     @property
     def agrees(self) -> bool:
+        """Whether the ratio is in its range."""
         return self.least <= self.ours / self.theirs <= self.most
 
     def line(self) -> str:
+        """Return the row as text."""
         span = f"{self.least:g} to {self.most:g}"
         numbers = f"{self.ours:12.6g} {self.theirs:12.6g} {self.ours / self.theirs:9.6f}"
-        return f"{self.what:58} {numbers}  {span}{'' if self.agrees else '  NOT'}"
+        return f"{self.name:58} {numbers}  {span}{'' if self.agrees else '  NOT'}"
 
 
 def main() -> int:
+    """Print all rows; return 1 if one does not agree."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="into tests/judge/golden_*.json")
+    parser.add_argument("--write", action="store_true", help="update golden_*.json of the tests")
     options = parser.parse_args()
     agree = True
     for name, cases in CASES.items():
-        golden = ask(name, cases)
+        golden = compute(name, cases)
         print(f"\n{golden['oracle']:58} {'ours':>12} {'theirs':>12} {'ratio':>9}  may be")
         for row in compared(golden):
             print(row.line())
@@ -115,10 +119,10 @@ def main() -> int:
     return int(not agree)
 
 
-def ask(name: str, cases: Sequence[tuple[str, Case]]) -> dict[str, Any]:
-    """Let an oracle work out *cases*, in its own environment."""
-    beside = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    uv = os.environ.get("UV") or shutil.which("uv", path=beside)
+def compute(name: str, cases: Sequence[tuple[str, Case]]) -> dict[str, Any]:
+    """Compute *cases* with an oracle, in its own environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    uv = os.environ.get("UV") or shutil.which("uv", path=path)
     if uv is None:
         raise SystemExit("uv is needed: pip install uv")
     done = subprocess.run(  # noqa: S603 - our own code
@@ -137,27 +141,28 @@ def ask(name: str, cases: Sequence[tuple[str, Case]]) -> dict[str, Any]:
 
 
 def written(golden: Mapping[str, Any]) -> str:
-    """Write a line for each figure, so that a change of one is one line's."""
+    """Return JSON with one line for each figure, so that the diff of a change is small."""
     head = [f'  "{key}": {json.dumps(golden[key])},' for key in ("oracle", "made_by")]
     figures = ",\n".join(f"    {json.dumps(figure, allow_nan=False)}" for figure in golden["figures"])
     return "\n".join(["{", *head, f'  "figures": [\n{figures}\n  ]', "}", ""])
 
 
 def compared(golden: Mapping[str, Any]) -> list[Row]:
-    """Put ours beside all of an oracle's figures."""
+    """Return a row, or several, for each figure of an oracle."""
     return [
         row for entry in golden["figures"] for row in KINDS[entry["kind"]](entry["figure"], **entry["case"])
     ]
 
 
 def share_odds(odds: float, hits: int, trials: int, share: float) -> list[Row]:
-    """Where the mixture is worth so much, there an interval with one over that as alpha must end."""
+    """The interval with alpha = 1 / *odds* must end where the mixture has these odds."""
     interval = share_interval(hits, trials, alpha=1 / odds)
     end = interval.low if share < hits / trials else interval.high
     return [Row(f"{hits} of {trials}: end of the interval at 1/{odds:.3g}", end, share, 1 - EXACT, 1 + EXACT)]
 
 
 def share_ends(ends: list[float], hits: int, trials: int, alpha: float) -> list[Row]:
+    """Both ends of the interval of a share must be the same."""
     interval = share_interval(hits, trials, alpha=alpha)
     rows = zip(("low", "high"), (interval.low, interval.high), ends, strict=True)
     return [
@@ -167,50 +172,56 @@ def share_ends(ends: list[float], hits: int, trials: int, alpha: float) -> list[
 
 
 def bet_odds(odds: float, counts: list[int], requests: list[int], times: float) -> list[Row]:
-    """A single bet is worth the likelihood ratio of the split, given the total."""
-    minute = counting.Minute(
+    """The wealth of a single bet must be the likelihood ratio of the split, given the total."""
+    minute = rates.MinuteCounts(
         control=counts[0], candidate=counts[1], control_requests=requests[0], candidate_requests=requests[1]
     )
-    ours = exp(counting._bet([minute], times, 1.0, ratio=1.0).won)  # noqa: SLF001 - alone, no bet is made
-    what = f"{counts[0]} and {counts[1]} events of {requests[0]} and {requests[1]}: bet on x {times:g}"
-    return [Row(what, ours, odds, 1 - SOLVED, 1 + SOLVED)]
+    ours = exp(rates._bet([minute], times, 1.0, ratio=1.0).log_wealth)  # noqa: SLF001 - it has no public function
+    name = f"{counts[0]} and {counts[1]} events of {requests[0]} and {requests[1]}: bet on x {times:g}"
+    return [Row(name, ours, odds, 1 - SOLVED, 1 + SOLVED)]
 
 
 def ratio_ends(ends: list[float], counts: list[int], alpha: float) -> list[Row]:
-    minute = counting.Minute(
+    """Both ends of the interval of a ratio of rates must be similar."""
+    minute = rates.MinuteCounts(
         control=counts[0], candidate=counts[1], control_requests=1000, candidate_requests=1000
     )
-    # Half of the chance on either side, as in savvi's both together.
-    interval = counting.ratio_of_rates_interval(
-        [minute], burst=1.0, never=counting.NEVER, alpha_low=alpha / 2, alpha_high=alpha / 2
+    # Half of alpha on either side; savvi's alpha is for both sides together.
+    interval = rates.ratio_of_rates_interval(
+        [minute],
+        dispersion=1.0,
+        zero_rate_weight=rates.ZERO_RATE_WEIGHT,
+        alpha_low=alpha / 2,
+        alpha_high=alpha / 2,
     )
     rows = zip(("low", "high"), (interval.low, interval.high), ends, strict=True)
     return [
-        Row(f"{counts[0]} and {counts[1]} events: {which} end at {alpha}", ours, theirs, 1 / ALIKE, ALIKE)
+        Row(f"{counts[0]} and {counts[1]} events: {which} end at {alpha}", ours, theirs, 1 / SIMILAR, SIMILAR)
         for which, ours, theirs in rows
     ]
 
 
 def t_odds(odds: float, t: float, count: int, prior: float) -> list[Row]:
-    """Ours is one-sided: it ends at 1 / (2 alpha), and on top the part of the prior on the wrong side."""
-    check_current(prior, PRIOR)
+    """Ours is one-sided: its odds are 1 / (2 alpha), plus the part of the prior on the wrong side."""
+    check_current(prior, PRIOR_VARIANCE)
     alpha = 1 / (2 * (odds - 1 / sqrt(1 + count * prior)))
-    what = f"t of {count} values that is worth {odds:.4g}"
-    return [Row(what, t_bound(count, alpha=alpha), t, 1 - EXACT, 1 + EXACT)]
+    name = f"t statistic of {count} values with odds of {odds:.4g}"
+    return [Row(name, t_bound(count, alpha=alpha), t, 1 - EXACT, 1 + EXACT)]
 
 
 def reach(theirs: float, pairs: int, alpha: float, prior: float) -> list[Row]:
-    """Ours knows that the deviation is estimated, so it is wider: the less so, the more pairs there are."""
-    check_current(prior, PRIOR)
-    # Half of the chance on either side.
+    """Ours allows for the estimated deviation, so it is wider; with more pairs the difference is smaller."""
+    check_current(prior, PRIOR_VARIANCE)
+    # Half of alpha on either side.
     ours = t_bound(pairs, alpha=alpha / 2)
-    what = f"{pairs} pairs: standard errors to either side at {alpha}"
-    return [Row(what, ours, theirs, 1.0, 1 + 5 / pairs)]
+    name = f"{pairs} pairs: standard errors to either side at {alpha}"
+    return [Row(name, ours, theirs, 1.0, 1 + 5 / pairs)]
 
 
-def check_current(asked: object, now: object) -> None:
-    if asked != now:
-        raise SystemExit(f"ours was {asked} and is {now} by now: python benchmarks/oracles.py --write")
+def check_current(golden: object, now: object) -> None:
+    """Check that a constant has not changed since the golden figures were written."""
+    if golden != now:
+        raise SystemExit(f"golden figures are for {golden}, now {now}: python benchmarks/oracles.py --write")
 
 
 KINDS: dict[str, Callable[..., list[Row]]] = {

@@ -1,9 +1,9 @@
 """
-How many requests a simulated endpoint answers, beside the same model asked row by row without a simulator.
+Requests a second of a simulated endpoint, compared with the same model called row by row without a simulator.
 
 Run: ``python benchmarks/replay.py``. Both answer the same rows with the same scikit-learn model. The
-simulator's figure includes its process, its metrics and the clock; it predicts most rows of a burst in one
-call, which is why it can be the faster one.
+simulator's figure includes its process, its metrics and the clock. The simulator can be faster, because it
+predicts many rows in one call.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ REQUESTS = 6_000
 
 
 def main() -> None:
+    """Print both figures and their ratio."""
     measurements, labels = load_breast_cancer(return_X_y=True)
     model = make_pipeline(StandardScaler(), LogisticRegression()).fit(measurements, labels)
     peer = _row_by_row(model, measurements)

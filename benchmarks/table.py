@@ -1,35 +1,42 @@
-"""A table of figures side by side, their ratio, what is wanted of it, and whether that is so."""
+"""A table of figures: theirs, ours, the ratio of the two, the wanted range, and whether it is met."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-# Two runs of the same differ by as much: a tenth, and for pauses some milliseconds in any case.
+# Two runs of the same code differ by up to a tenth, and pauses by some milliseconds.
 NOISE = 0.1
 PAUSE_NOISE_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
+    """A condition for a row: its text, and a function of their figure and ours."""
+
     text: str
     holds: Callable[[float, float], bool]
 
 
 def at_most(part: int) -> Wanted:
+    """Want ours to be at most 1 / *part* of theirs."""
     return Wanted(f"<= 1/{part}", lambda theirs, ours: ours * part <= theirs)
 
 
 def not_worse(*, noise: float = 0) -> Wanted:
+    """Want ours to be at most theirs, plus a tenth or *noise* (in the unit of the row), whichever is more."""
     return Wanted("not worse", lambda theirs, ours: ours <= max(theirs * (1 + NOISE), theirs + noise))
 
 
 def below(limit: float) -> Wanted:
+    """Want ours to be at most *limit*, in the unit of the row."""
     return Wanted(f"<= {limit:g}", lambda _, ours: ours <= limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """One line of the table."""
+
     what: str
     theirs: float
     ours: float
@@ -37,16 +44,18 @@ class Row:
 
     @classmethod
     def of(cls, what: str, figures: Sequence[float], wanted: Wanted | None = None) -> Row:
+        """Build a row from both figures, theirs first."""
         theirs, ours = figures
         return cls(what, theirs, ours, wanted)
 
     @property
     def met(self) -> bool | None:
+        """Whether the condition is met; ``None`` without one."""
         return None if self.wanted is None else self.wanted.holds(self.theirs, self.ours)
 
 
 def print_rows(title: str, rows: Sequence[Row]) -> bool:
-    """Print *rows* and say whether each is as wanted."""
+    """Print a table; return whether all conditions are met."""
     print(f"\n{title}")
     if rows:
         print(f"  {'':46}{'theirs':>10}{'ours':>10}{'ratio':>8}  {'wanted':11}met")

@@ -1,8 +1,8 @@
 """
-Triggers of one class on one event loop, as a triggerer runs them, with figures of the process they run in.
+Runs triggers of one class on one event loop, as a triggerer does, and measures its own process.
 
-It runs in a process of its own and takes orders; see ``orders.py``. What the first use of a trigger would
-import is imported before anything is measured, and one connection has been looked up.
+It is a child process that takes commands, see ``processes.py``. Modules that the first use of a trigger would
+import are imported before anything is measured, and one connection is read.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Callable
 from typing import Any
 
 import psutil
-from orders import obey
+from processes import serve_commands
 
 TRIGGERS = {
     "theirs": "airflow.providers.amazon.aws.triggers.sagemaker.SageMakerTrigger",
     "ours": "airflow_guardrails.triggers.rollout.SageMakerRolloutTrigger",
 }
 
-# What is only imported when it is first used.
+# Modules that are imported at the first use only.
 LATE_IMPORTS = (
     "aiobotocore.session",
     "aiobotocore.credentials",
@@ -48,7 +48,7 @@ TICK = 0.005
 
 
 class Waits:
-    """The waits of a process, what they have told, and a monitor of the loop they run on."""
+    """The waits of a process, their events, and a monitor of the event loop."""
 
     def __init__(self, trigger_class: type) -> None:
         self.trigger_class = trigger_class
@@ -63,29 +63,31 @@ class Waits:
         self.process = psutil.Process()
 
     async def load(self, triggers: dict[str, Any]) -> None:
-        """Take the triggers' arguments, and find out what the monitor itself costs."""
+        """Store the arguments of the triggers, and measure the CPU time of the monitor itself."""
         self.arguments = {name: json.dumps(arguments) for name, arguments in triggers.items()}
         self.watch_loop(on=True)
         before, ticks = time.process_time(), self.ticks
         await asyncio.sleep(2)
         self.cpu_per_tick = (time.process_time() - before) / (self.ticks - ticks)
         self.watch_loop(on=False)
-        # Else the longest pause is Python's walk through all that Airflow has imported, 200 ms, in both.
+        # Without this, the longest pause of both is Python's garbage collection of Airflow's modules, 200 ms.
         gc.collect()
         gc.freeze()
 
     def start(self) -> None:
+        """Start all waits, without waiting for their first looks."""
         self.imported = set(sys.modules)
         self._hold(self._start())
 
     def watch_loop(self, *, on: bool) -> None:
+        """Start or stop the monitor, and reset the longest pause."""
         if self.monitor is not None:
             self.monitor.cancel()
         self.monitor = asyncio.ensure_future(self._watch_loop()) if on else None
         self.pause = 0.0
 
     def read(self) -> dict[str, Any]:
-        """Tell the figures as of now: CPU without the monitor's, the longest pause since it was put on."""
+        """Return current figures: CPU seconds without the monitor's, the longest pause since its start."""
         return {
             "at": time.time(),
             "cpu": time.process_time() - self.ticks * self.cpu_per_tick,
@@ -95,14 +97,16 @@ class Waits:
         }
 
     def count(self) -> int:
+        """Return the number of waits that have ended."""
         return len(self.events)
 
-    def told(self) -> dict[str, tuple[float, Any]]:
+    def received(self) -> dict[str, tuple[float, Any]]:
+        """Return endpoint -> time and payload of its event."""
         return self.events
 
     async def _start(self) -> None:
         for name, arguments in self.arguments.items():
-            await asyncio.sleep(0)  # as a triggerer does before each
+            await asyncio.sleep(0)  # a triggerer does the same before each trigger
             trigger = self.trigger_class(**json.loads(arguments))
             self._hold(self._wait(name, trigger))
 
@@ -110,7 +114,7 @@ class Waits:
         try:
             async for event in trigger.run():
                 self.events[name] = (time.time(), event.payload)
-        except Exception as error:  # noqa: BLE001 - whoever reads the event sees that it is none
+        except Exception as error:  # noqa: BLE001 - the parent process checks the payload
             self.events[name] = (time.time(), repr(error))
 
     async def _watch_loop(self) -> None:
@@ -127,6 +131,7 @@ class Waits:
 
 
 def trigger_class(path: str) -> type:
+    """Import a class by its path, and all modules that its first use would import."""
     for module in LATE_IMPORTS:
         importlib.import_module(module)
     module, _, name = path.rpartition(".")
@@ -134,24 +139,26 @@ def trigger_class(path: str) -> type:
     return found
 
 
-def look_up_a_connection() -> None:
+def read_connection() -> None:
+    """Read the connection once, so that its first read is not measured."""
     from airflow.providers.common.compat.sdk import BaseHook  # noqa: PLC0415 - as late as in a triggerer
 
     BaseHook.get_connection(os.environ["BENCHMARK_CONNECTION"])
 
 
 async def main() -> None:
+    """Take commands until the parent process ends."""
     waits = Waits(trigger_class(TRIGGERS[sys.argv[1]]))
-    look_up_a_connection()
-    orders: dict[str, Callable[..., Any]] = {
+    read_connection()
+    commands: dict[str, Callable[..., Any]] = {
         "load": waits.load,
         "start": waits.start,
         "watch_loop": waits.watch_loop,
         "read": waits.read,
         "count": waits.count,
-        "told": waits.told,
+        "received": waits.received,
     }
-    await obey(orders)
+    await serve_commands(commands)
 
 
 if __name__ == "__main__":

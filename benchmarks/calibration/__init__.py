@@ -1,1 +1,1 @@
-"""Series of both sides, as they might be, and how two judges do on them."""
+"""Simulated series of production and candidate, and the results of two judges on them."""

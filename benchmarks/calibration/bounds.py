@@ -1,37 +1,40 @@
-"""How sure a share of runs is: Clopper and Pearson's interval."""
+"""
+Confidence bounds for a share of runs: the exact binomial interval (Clopper and Pearson, "The use of
+confidence or fiducial limits illustrated in the case of the binomial", Biometrika 26, 1934).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import exp, lgamma, log
 
-_HALVINGS = 50
+_BISECTION_STEPS = 50
 
 
 def at_least(hits: int, runs: int, *, alpha: float) -> float:
-    """Give the share below which *hits* or more of *runs* would have a chance of less than *alpha*."""
+    """Return the lower bound of the share, 0 to 1: below it, *hits* or more have a probability < *alpha*."""
     if hits == 0:
         return 0.0
-    return _solve(lambda share: 1 - _up_to(hits - 1, runs, share) < alpha)
+    return _solve(lambda share: 1 - _probability_up_to(hits - 1, runs, share) < alpha)
 
 
 def at_most(hits: int, runs: int, *, alpha: float) -> float:
-    """Give the share above which *hits* or fewer of *runs* would have a chance of less than *alpha*."""
+    """Return the upper bound of the share, 0 to 1: above it, *hits* or fewer have a probability < *alpha*."""
     if hits == runs:
         return 1.0
-    return _solve(lambda share: _up_to(hits, runs, share) >= alpha)
+    return _solve(lambda share: _probability_up_to(hits, runs, share) >= alpha)
 
 
 def _solve(below: Callable[[float], bool]) -> float:
     low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if below(middle) else (low, middle)
     return low
 
 
-def _up_to(hits: int, runs: int, share: float) -> float:
-    # By logarithms: the binomial coefficients of thousands of runs are no floats.
+def _probability_up_to(hits: int, runs: int, share: float) -> float:
+    # By logarithms, because the binomial coefficients of thousands of runs are too large for a float.
     return sum(
         exp(
             lgamma(runs + 1)

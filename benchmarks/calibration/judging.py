@@ -1,4 +1,4 @@
-"""At which minute a judge first fails a candidate, and whether it ever passed it."""
+"""Runs a judge at several looks: at which minute does it first fail a candidate, and does it ever pass it?"""
 
 from __future__ import annotations
 
@@ -20,36 +20,39 @@ Judge = Callable[[Evidence, Rules], Verdict]
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What came of looking again and again: the minute of the first Fail, and of a first Pass."""
+    """Minutes of the first Fail and of the first Pass before it; ``None`` if there is none."""
 
     failed: int | None
     passed: int | None
 
 
 def ours(evidence: Evidence, rules: Rules) -> Verdict:
+    """Judge with our judge."""
     return judge(evidence, rules, alpha=ALPHA)
 
 
 def kayenta(evidence: Evidence, rules: Rules) -> Verdict:
+    """Judge with Kayenta's judge."""
     return judge_kayenta(evidence, rules)
 
 
 def our_looks(row: Row) -> Iterable[int]:
-    """Every minute; of six hours every sixth."""
+    """Return the minutes of our looks: every minute; every sixth in a trial of six hours."""
     every = max(1, row.minutes // 60)
     return range(5 * every, row.minutes + 1, every)
 
 
 def kayentas_looks(row: Row) -> Iterable[int]:
-    """Eleven over a growing window, as its canary stage does."""
+    """Return the minutes of eleven looks at a growing window, as in Kayenta's canary stage."""
     every = row.minutes // 12
     return range(2 * every, row.minutes + 1, every)
 
 
-def course(judge_it: Judge, row: Row, trials: Trials, looks: Iterable[int]) -> Course:
+def course(judge_at: Judge, row: Row, trials: Trials, looks: Iterable[int]) -> Course:
+    """Judge *trials* at each of *looks*, until a Fail."""
     passed = None
     for minutes in looks:
-        label = judge_it(evidence_at(row, trials, minutes), tuple(trials)).label
+        label = judge_at(evidence_at(row, trials, minutes), tuple(trials)).label
         if label is Label.FAIL:
             return Course(minutes, passed)
         if label is Label.PASS and passed is None:
@@ -58,7 +61,7 @@ def course(judge_it: Judge, row: Row, trials: Trials, looks: Iterable[int]) -> C
 
 
 def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
-    """What is there after so many minutes."""
+    """Return the evidence after *minutes* of the trial."""
     at = moments(minutes)
     first = next(iter(trials.values()))
 
@@ -77,6 +80,7 @@ def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
 
 
 def history_of(trials: Trials) -> History:
+    """Return the history of production before the trial."""
     before = moments(PAST, first=-PAST)
     first = next(iter(trials.values()))
     return History(

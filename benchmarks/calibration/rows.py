@@ -1,4 +1,4 @@
-"""The cases in which both judges are tried."""
+"""The rows of the calibration: kinds of series for which both judges are compared."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from calibration.series import (
 Trials = dict[MetricRule, Trial]
 Maker = Callable[[Random, int], Trials]
 
-# Whether it is worse at all: the question that Kayenta's judge puts.
+# A margin of 0 asks whether the candidate is worse at all, as Kayenta's judge does.
 SLOWER = MetricRule("ModelLatency", margin="0%")
 FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
 
@@ -43,11 +43,13 @@ class Row:
     """
     One kind of series.
 
-    :param unharmed: a candidate that is as bad as its rule lets it be, and no worse.
-    :param harmed: candidates that are worse than that, by name.
-    :param share: requests of the candidate for each of production's.
-    :param passes: whether the unharmed is better than its rule lets it be, so that Pass is right.
-    :param known: whether the judge is told what production did before the trial.
+    :param unharmed: a candidate exactly at the margin of its rule: neither Fail nor Pass is right.
+    :param harmed: name -> a candidate that is worse than the margin.
+    :param minutes: duration of a trial.
+    :param share: the candidate's requests for each of production's.
+    :param paired: whether the candidate gets copies of production's requests.
+    :param passes: whether the unharmed candidate is better than the margin, so that Pass is right.
+    :param known: whether the judge gets the history of production.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Row:
 
 
 def only(rule: MetricRule, make: Callable[[Random, int], Trial]) -> Maker:
+    """Return a maker of trials with one rule."""
     return lambda random, count: {rule: make(random, count)}
 
 
@@ -78,12 +81,21 @@ def latency_row(
     daily: float = 0.0,
     spread: float = 0.1,
 ) -> Row:
+    """
+    Return a row for latency.
+
+    :param effects: percent by which the harmed candidates are slower.
+    :param at: fraction by which the unharmed candidate is slower.
+    :param daily: half the height of a daily wave, as a fraction.
+    :param spread: standard deviation of a minute, as a fraction.
+    """
     make = partial(latencies, noise, traffic, daily=daily, spread=spread)
     harmed = {f"+{percent} %": only(rule, make(effect=percent / 100)) for percent in effects}
     return Row(f"latency, {name}", only(rule, make(effect=at)), harmed)
 
 
 def requests_row(name: str, traffic: Traffic) -> Row:
+    """Return a row for latency that is computed from single requests of skewed latency."""
     make = partial(skewed_requests, traffic)
     harmed = {f"+{percent} %": only(SLOWER, make(effect=percent / 100)) for percent in (20, 50)}
     return Row(f"latency, {name}", only(SLOWER, make()), harmed)
@@ -99,17 +111,31 @@ def error_row(
     burst: int = 1,
     lasting: int = 1,
 ) -> Row:
+    """
+    Return a row for errors.
+
+    :param rate: production's errors per request.
+    :param times: factors of the harmed candidates' rates.
+    :param burst: errors of a burst; 1: independent errors.
+    :param lasting: minutes of a burst.
+    """
     make = partial(errors, traffic=traffic, burst=burst, lasting=lasting)
     harmed = {f"x {many}": only(rule, make(rate, rate * many)) for many in times}
     return Row(f"errors, {name}", only(rule, make(rate, rate)), harmed)
 
 
 def live(row: Row, share: float) -> Row:
+    """Return the row for divided requests, of which the candidate gets *share*, 0 to 1."""
     return replace(row, share=share / (1 - share), paired=False)
 
 
 def everything(effect: float, rate: float) -> Maker:
-    """Series for each of the default rules; percentiles are the mean's minutes with noise of their own."""
+    """
+    Return a maker of series for all default rules; percentiles have the same mean with independent noise.
+
+    :param effect: fraction by which the candidate is slower.
+    :param rate: the candidate's errors per request; production has 0.002.
+    """
 
     def make(random: Random, count: int) -> Trials:
         slow = latencies(independent, COPIES, effect=effect)
@@ -120,6 +146,7 @@ def everything(effect: float, rate: float) -> Maker:
 
 
 def unknown(row: Row) -> Row:
+    """Return the row without a history of production."""
     return replace(row, known=False)
 
 

@@ -1,4 +1,4 @@
-"""Made-up series: what CloudWatch would have of a production and a candidate."""
+"""Simulated series: the metrics of production and candidate in CloudWatch, one value a minute."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from random import Random
 
 BEGIN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
-# Of a minute's mean latency; endpoints vary by about as much from minute to minute.
+# Standard deviation of a minute's mean latency, as a fraction: about that of real endpoints.
 SPREAD = 0.1
 LATENCY = 100_000.0
 
-# Minutes of production before the trial.
+# Minutes of history before the trial.
 PAST = 360
 
-# The part of the minutes in which traffic bursts.
+# Share of the minutes with a burst of traffic.
 BURSTING = 0.1
 
-# The part of the minutes in which one instance is bad.
+# Share of the minutes in which one instance is slow.
 SPIKES = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Values and requests of both sides, one of each a minute, and production's before."""
+    """Values and requests of both sides, one item a minute, and production's history."""
 
     control: list[float]
     candidate: list[float]
@@ -39,7 +39,7 @@ class Trial:
 def begun(
     control: list[float], candidate: list[float], control_requests: list[float], requests: list[float]
 ) -> Trial:
-    """Let the trial begin after :data:`PAST` minutes."""
+    """Split series into a history of :data:`PAST` minutes and the trial after it."""
     return Trial(
         control[PAST:],
         candidate[PAST:],
@@ -55,11 +55,12 @@ Traffic = Callable[[Random, int], tuple[list[float], list[float]]]
 
 
 def independent(random: Random, count: int) -> list[float]:
+    """Return normal noise of variance 1."""
     return [random.gauss(0, 1) for _ in range(count)]
 
 
 def autoregressive(rho: float) -> Noise:
-    """Noise of variance 1 in which each minute resembles the one before by *rho*."""
+    """Return AR(1) noise of variance 1 with the autocorrelation *rho*."""
 
     def noise(random: Random, count: int) -> list[float]:
         values = [random.gauss(0, 1)]
@@ -72,26 +73,26 @@ def autoregressive(rho: float) -> Noise:
 
 
 def heavy_tailed(random: Random, count: int) -> list[float]:
-    """Student's t with 3 degrees of freedom, brought to variance 1."""
+    """Return noise of Student's t distribution with 3 degrees of freedom, scaled to variance 1."""
     return [
         random.gauss(0, 1) / math.sqrt(random.gammavariate(1.5, 2) / 3) / math.sqrt(3) for _ in range(count)
     ]
 
 
 def skewed(random: Random, count: int) -> list[float]:
-    """Some minutes are far slower: lognormal, brought to mean 0 and variance 1."""
+    """Return lognormal noise, scaled to mean 0 and variance 1: some minutes are far slower."""
     sigma = 1.0
     mean, deviation = math.exp(sigma**2 / 2), math.sqrt(math.exp(2 * sigma**2) - math.exp(sigma**2))
     return [(random.lognormvariate(0, sigma) - mean) / deviation for _ in range(count)]
 
 
 def spiked(random: Random, count: int) -> list[float]:
-    """Noise of variance 1, and one minute in fifty in which an instance is far slower."""
+    """Return noise of variance 1, with one minute in fifty in which an instance is far slower."""
     return [random.gauss(0, 1) + (10 if random.random() < SPIKES else 0) for _ in range(count)]
 
 
 def hidden(rho: float, part: float) -> Noise:
-    """Noise of variance 1, of which *part* is autoregressive by *rho* and the rest independent."""
+    """Return noise of variance 1: the share *part* of it is AR(1) with *rho*, the rest is independent."""
     slow = autoregressive(rho)
 
     def noise(random: Random, count: int) -> list[float]:
@@ -103,12 +104,12 @@ def hidden(rho: float, part: float) -> Noise:
 
 
 def steady(requests: float) -> Traffic:
-    """As many requests each minute, and a copy of each to the candidate from the trial's begin on."""
+    """Return constant traffic, *requests* a minute; the candidate gets a copy of each during the trial."""
     return lambda _, count: ([requests] * count, [0.0] * PAST + [requests] * (count - PAST))
 
 
 def divided(requests: float, share: float, *, bursts: bool = False) -> Traffic:
-    """Requests that go to the candidate with the chance *share*, and to production else."""
+    """Return Poisson traffic, *requests* a minute; in the trial the candidate gets the *share*, 0 to 1."""
 
     def traffic(random: Random, count: int) -> tuple[list[float], list[float]]:
         control, candidate = [], []
@@ -126,10 +127,11 @@ def latencies(
     noise: Noise, traffic: Traffic, *, effect: float = 0.0, daily: float = 0.0, spread: float = SPREAD
 ) -> Callable[[Random, int], Trial]:
     """
-    Mean latency a minute.
+    Return a maker of trials with the mean latency of each minute.
 
-    :param effect: how much slower the candidate is, as a fraction.
-    :param daily: half the height of a wave of a day that both sides share, as a fraction.
+    :param effect: fraction by which the candidate is slower.
+    :param daily: half the height of a daily wave that both sides share, as a fraction.
+    :param spread: standard deviation of a minute, as a fraction.
     """
 
     def trial(random: Random, minutes: int) -> Trial:
@@ -148,7 +150,7 @@ def latencies(
 
 
 def skewed_requests(traffic: Traffic, *, effect: float = 0.0) -> Callable[[Random, int], Trial]:
-    """Mean latency of a minute's requests, some of which take ten times as long as most (lognormal)."""
+    """Return a maker of trials with the mean latency of lognormal requests: some are ten times slower."""
     middle = LATENCY / math.exp(0.5)
 
     def trial(random: Random, minutes: int) -> Trial:
@@ -169,9 +171,11 @@ def errors(
     control: float, candidate: float, traffic: Traffic, *, burst: int = 1, lasting: int = 1
 ) -> Callable[[Random, int], Trial]:
     """
-    Requests that fail, by the rates of both sides.
+    Return a maker of trials with failed requests.
 
-    :param burst: errors that come at once, in one minute, or over *lasting* minutes.
+    :param control: production's errors per request.
+    :param candidate: the candidate's errors per request.
+    :param burst: errors that come together, in one minute or over *lasting* minutes.
     """
 
     def side(random: Random, rate: float, requests: list[float]) -> list[float]:
@@ -192,7 +196,7 @@ def errors(
 
 
 def shared_bursts(rate: float, traffic: Traffic) -> Callable[[Random, int], Trial]:
-    """Bursts of about 8 errors over 4 minutes that strike both sides, as bad requests do."""
+    """Return a maker of trials with bursts of about 8 errors over 4 minutes on both sides at once."""
 
     def trial(random: Random, minutes: int) -> Trial:
         count = PAST + minutes
@@ -209,7 +213,7 @@ def shared_bursts(rate: float, traffic: Traffic) -> Callable[[Random, int], Tria
 
 
 def sparse(traffic: Traffic) -> Callable[[Random, int], Trial]:
-    """No errors in production; the candidate has one or two in one minute of each six."""
+    """Return a maker of trials in which only the candidate has errors: 1 or 2 in one minute of six."""
 
     def trial(random: Random, minutes: int) -> Trial:
         count = PAST + minutes
@@ -222,7 +226,7 @@ def sparse(traffic: Traffic) -> Callable[[Random, int], Trial]:
 
 
 def poisson(random: Random, mean: float) -> int:
-    """Draw a count by the gaps between its events."""
+    """Draw a Poisson count by the gaps between its events."""
     count, reached = 0, random.expovariate(1)
     while reached < mean:
         count += 1
@@ -231,4 +235,5 @@ def poisson(random: Random, mean: float) -> int:
 
 
 def moments(count: int, *, first: int = 0) -> list[datetime]:
+    """Return *count* successive minutes; the trial begins at minute 0."""
     return [BEGIN + timedelta(minutes=first + minute) for minute in range(count)]

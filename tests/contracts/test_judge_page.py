@@ -7,13 +7,13 @@ from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_guardrails.domain.judge import CRITICAL_PARTS, HISTORY
-from airflow_guardrails.domain.judge.means import LEAST_MINUTES, OF_THE_MEAN
-from airflow_guardrails.domain.judge.missing_data import LEAST_COVERAGE, TOLERANCE
+from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, MAX_HISTORY
+from airflow_guardrails.domain.judge.means import MEAN_ALPHA_SHARE, MIN_MINUTES
+from airflow_guardrails.domain.judge.missing_data import MIN_COVERAGE, SHARE_TOLERANCE
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics import overdispersion as bursts
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
-from airflow_guardrails.domain.judge.statistics.rates import NEVER, NEVER_AGAIN
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
+from airflow_guardrails.domain.judge.statistics.rates import ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS
 
 TEXT = " ".join((Path(__file__).parents[2] / "docs" / "judge.md").read_text().split())
 
@@ -31,24 +31,24 @@ def test_the_numbers_are_those_in_force():
 
     assert f"must have had ({rule.min_requests})" in TEXT
     assert f"must have data ({rule.min_minutes})" in TEXT
-    assert f"fewer than {LEAST_COVERAGE * 100:g} % of the minutes" in TEXT
-    assert (TOLERANCE, CRITICAL_PARTS) == (0.05, 3)
+    assert f"fewer than {MIN_COVERAGE * 100:g} % of the minutes" in TEXT
+    assert (SHARE_TOLERANCE, CRITICAL_WEIGHT) == (0.05, 3)
     assert "A twentieth more or fewer" in TEXT
     assert "three parts of the chance" in TEXT
 
 
 def test_what_the_past_is_good_for_is_told_with_its_numbers():
-    assert timedelta(hours=6) == HISTORY
+    assert timedelta(hours=6) == MAX_HISTORY
     assert "Up to six hours of what production did before" in TEXT
-    assert f"less than {LEAST_PAST} minutes of the past ({bursts.LEAST_MINUTES} for errors)" in TEXT
-    assert f"a mean then takes {LEAST_MINUTES} minutes" in TEXT
-    assert f"errors take {bursts.FEWEST_MINUTES} to fail and {bursts.LEAST_MINUTES} to pass" in TEXT
-    assert f"the mean has {OF_THE_MEAN:.0%} and".replace("%", " %") in TEXT
+    assert f"less than {MIN_HISTORY_MINUTES} minutes of the past ({bursts.MIN_MINUTES} for errors)" in TEXT
+    assert f"a mean then takes {MIN_MINUTES} minutes" in TEXT
+    assert f"errors take {bursts.MIN_MINUTES_FOR_BOUND} to fail and {bursts.MIN_MINUTES} to pass" in TEXT
+    assert f"the mean has {MEAN_ALPHA_SHARE:.0%} and".replace("%", " %") in TEXT
     assert f"{bursts._CAUTION} standard deviations above what they look like" in TEXT
-    assert (NEVER, NEVER_AGAIN) == (0.4, 0.1)
+    assert (ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS) == (0.4, 0.1)
     assert "40 % of the stake" in TEXT
     assert "10 % if production has failed before" in TEXT
-    assert "block to block: {}, {}, {} and {} minutes".format(*bursts.LENGTHS[1:]) in TEXT
+    assert "block to block: {}, {}, {} and {} minutes".format(*bursts.BLOCK_LENGTHS[1:]) in TEXT
 
 
 def test_the_default_margins_are_those_in_force():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from airflow_guardrails.domain.predictions import agreement, joining, records, tally
 from airflow_guardrails.domain.predictions.agreement import Disagreement
-from airflow_guardrails.domain.predictions.parsing import LONGEST_TEXT
+from airflow_guardrails.domain.predictions.parsing import MAX_TEXT_LENGTH
 from airflow_guardrails.domain.predictions.records import SECOND
 from airflow_guardrails.domain.predictions.rule import PredictionRule
-from airflow_guardrails.domain.predictions.tally import Lost
+from airflow_guardrails.domain.predictions.tally import UnjoinedReason
 
 TEXT = (Path(__file__).parents[2] / "docs" / "predictions.md").read_text()
 
@@ -27,19 +27,19 @@ def test_every_argument_and_every_kind_is_told_in_its_order():
 
 
 def test_every_reason_is_told():
-    assert first_column("How requests are joined") == [reason.value for reason in Lost]
+    assert first_column("How requests are joined") == [reason.value for reason in UnjoinedReason]
 
 
 def test_the_limits_are_those_in_force():
-    assert (records.EDGE, joining.MOST_BYTES_IN_MEMORY) == (60 * SECOND, 16 * 2**20)
+    assert (records.BOUNDARY_WIDTH, joining.MAX_BYTES_IN_MEMORY) == (60 * SECOND, 16 * 2**20)
     for limit, text in (
-        (records.MOST_CHARACTERS, "{:,} characters for each side"),
-        (records.LONGEST_CARRIED, "longer than {:,} characters"),
-        (agreement.MOST_LABELS, "at most {} labels"),
-        (agreement.LONGEST_LABEL, "longer than {} characters, are the last row"),
-        (tally.MOST_EXAMPLES, "the {} worst"),
-        (tally.LONGEST_SHOWN, "first {} characters"),
+        (records.MAX_CHARACTERS, "{:,} characters for each side"),
+        (records.MAX_RECORD_LENGTH, "longer than {:,} characters"),
+        (agreement.MAX_LABELS, "at most {} labels"),
+        (agreement.MAX_LABEL_LENGTH, "longer than {} characters, are the last row"),
+        (tally.MAX_EXAMPLES, "the {} worst"),
+        (tally.MAX_PAYLOAD_LENGTH, "first {} characters"),
         (joining.BUCKETS, "into {} buckets"),
-        (LONGEST_TEXT, "more than {} characters is a digest"),
+        (MAX_TEXT_LENGTH, "more than {} characters is a digest"),
     ):
         assert text.format(limit) in TEXT.replace("\n", " "), text

@@ -1,4 +1,4 @@
-"""What the simulator has captured, read from S3."""
+"""Reads the captured files of the simulator from S3."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BUCKET = "captures"
 
 
 def keys(s3, *, within: str = "", bucket: str = BUCKET) -> list[str]:
-    """The keys that hold *within*, such as ``/churn/AllTraffic/``, in their order."""
+    """Return the keys that contain *within*, such as ``/churn/AllTraffic/``, sorted."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return sorted(
         found["Key"] for page in pages for found in page.get("Contents", ()) if within in found["Key"]
@@ -17,7 +17,7 @@ def keys(s3, *, within: str = "", bucket: str = BUCKET) -> list[str]:
 
 
 def records(s3, *, within: str = "", bucket: str = BUCKET) -> list[dict[str, Any]]:
-    """The records in them, file by file."""
+    """Return the records in the files with these keys, file by file."""
     texts = [
         s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
         for key in keys(s3, within=within, bucket=bucket)
@@ -39,12 +39,12 @@ def times(found: list[dict[str, Any]]) -> list[str]:
 
 
 def metadata(found: list[dict[str, Any]], key: str) -> list[Any]:
-    """That key of every eventMetadata, None where it is absent."""
+    """Return this key of every eventMetadata; ``None`` if it is absent."""
     return [record["eventMetadata"].get(key) for record in found]
 
 
 def inputs_by_id(found: list[dict[str, Any]]) -> dict[str, str]:
-    """Inputs by inferenceId, which all have, and no two the same."""
+    """Return inferenceId -> input; every record must have its own id."""
     by_id = dict(zip(metadata(found, "inferenceId"), inputs(found), strict=True))
     assert None not in by_id
     assert len(by_id) == len(found)

@@ -1,4 +1,4 @@
-"""Made-up values, one a minute."""
+"""Simulated series, one value a minute, of mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from random import Random
 
 
 def autoregressive(rho: float, count: int, seed: int = 3) -> list[float]:
+    """Return an AR(1) series with the autocorrelation *rho*."""
     random = Random(seed)
     values = [random.gauss(0, 1)]
     while len(values) < count:
@@ -15,4 +16,5 @@ def autoregressive(rho: float, count: int, seed: int = 3) -> list[float]:
 
 
 def independent(count: int, seed: int = 3) -> list[float]:
+    """Return independent normal values."""
     return autoregressive(0.0, count, seed)

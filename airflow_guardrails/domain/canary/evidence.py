@@ -15,11 +15,11 @@ from airflow_guardrails.domain.judge import (
     Series,
     Verdict,
     combine,
-    history_from,
+    history_start,
     judge,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
 # Response of GetMetricData: query -> (minute -> value).
@@ -46,7 +46,7 @@ class Trial:
 
     def history_start(self, now: datetime) -> datetime:
         """Return the first minute to read, so that the response contains the history if CloudWatch has it."""
-        return history_from(self.start, now)
+        return history_start(self.start, now)
 
     def queries(self, rules: Sequence[MetricRule], *, with_history: bool = True) -> tuple[MetricQuery, ...]:
         """
@@ -95,7 +95,7 @@ class Trial:
     def _history_config(self, variant: str, series: _SeriesByQuery) -> str | None:
         requests = series.get(self.requests_query(variant, self.previous), {})
         own = History.before(self.start, requests, {})
-        return self.previous if len(own.requests) >= LEAST_PAST else None
+        return self.previous if len(own.requests) >= MIN_HISTORY_MINUTES else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +201,7 @@ def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     """Return the reasons with the requests of both fleets first; requests alone are never a Pass."""
     first, *others = verdict.reasons
     new, old = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
-    minutes = len(evidence.busy())
+    minutes = len(evidence.busy_minutes())
     text = f"{new:,.0f} to the new fleet, {old:,.0f} to the old fleet, in {minutes} minutes"
     if not minutes:
         text = f"no minute in which both fleets had requests (new {new:,.0f}, old {old:,.0f})"

@@ -1,10 +1,12 @@
 """
-Judge a candidate by what it did beside production, minute by minute.
+The judge: Pass, Fail or Inconclusive from the metrics of production and candidate, one value a minute.
 
-Whatever is missing is settled first. Then each metric has an interval for how much worse the candidate is,
-and the interval is compared with the rule's margin: wholly beyond it is Fail, wholly within is Pass, else
-nothing can be said yet. The intervals hold at every look, so a trial may be judged each minute and stopped at
-any of them.
+Missing data is settled first. Then each metric has a confidence interval for how much worse the candidate is.
+The interval is compared with the rule's margin: wholly beyond it is Fail, wholly within it is Pass, otherwise
+Inconclusive. The intervals hold at every look, so a trial may be judged every minute and stopped at any look.
+
+Here belong rules, evidence, verdicts and their texts; ``statistics/`` has the formulas. Calls to AWS, clocks,
+and when to judge do not belong here.
 """
 
 from __future__ import annotations
@@ -15,19 +17,19 @@ from datetime import timedelta
 
 from airflow_guardrails.domain.arguments import check_alpha
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.judge.counts import dispersion_is_unknown, interval_of_counts
+from airflow_guardrails.domain.judge.counts import interval_of_counts, unknown_dispersion
 from airflow_guardrails.domain.judge.evidence import (
-    HISTORY,
+    MAX_HISTORY,
     Evidence,
     History,
     InvalidEvidence,
     Pairs,
     Series,
-    history_from,
+    history_start,
     pairs_of,
 )
 from airflow_guardrails.domain.judge.means import interval_of_means
-from airflow_guardrails.domain.judge.missing_data import exposure_reason, lacking, missing_reason
+from airflow_guardrails.domain.judge.missing_data import exposure_reason, missing_data, missing_reason
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Interval
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
@@ -41,7 +43,7 @@ from airflow_guardrails.domain.judge.verdict import (
 )
 
 __all__ = [
-    "HISTORY",
+    "MAX_HISTORY",
     "Evidence",
     "History",
     "InvalidEvidence",
@@ -50,15 +52,15 @@ __all__ = [
     "Series",
     "Verdict",
     "combine",
-    "history_from",
+    "history_start",
     "judge",
     "judge_share",
 ]
 
-NO_WARM_UP = timedelta(0)
+_NO_WARM_UP = timedelta(0)
 
-# Parts of the chance of a false alarm that a critical rule gets for each of another's.
-CRITICAL_PARTS = 3
+# A critical rule's part of alpha, where any other rule has 1.
+CRITICAL_WEIGHT = 3
 
 
 def judge(
@@ -66,28 +68,29 @@ def judge(
     rules: Sequence[MetricRule] = DEFAULT_RULES,
     *,
     alpha: float = 0.05,
-    warm_up: timedelta = NO_WARM_UP,
+    warm_up: timedelta = _NO_WARM_UP,
 ) -> Verdict:
     """
     Judge the candidate by each of *rules*.
 
-    :param alpha: above 0 and below 0.5. The chance that a candidate which is worse in nothing by more than
-        its margin ever fails, over all rules and looks together; also the chance that one which is worse in
-        something by more than its margin ever passes.
-    :param warm_up: how long after its first request the candidate is not judged.
-    :raises GuardrailsValueError: if *alpha* or *warm_up* is outside of its range.
+    :param alpha: above 0 and below 0.5. The probability that a candidate ever fails which is not worse than
+        its margins, over all rules and looks together; also the probability that a candidate ever passes
+        which is worse than a margin.
+    :param warm_up: time after the candidate's first request that is not judged.
+    :raises GuardrailsValueError: if *alpha* or *warm_up* is out of range.
     """
     check_alpha("alpha", alpha)
-    if warm_up < NO_WARM_UP:
+    if warm_up < _NO_WARM_UP:
         raise GuardrailsValueError(f"warm_up must be at least 0 (got {warm_up!r})", field="warm_up")
-    evidence = evidence.after(warm_up)
+    evidence = evidence.without_warm_up(warm_up)
     exposure = exposure_reason(evidence)
+    # A rule that is given twice is judged once, so it gets one part of alpha.
     reasons = [
-        _judge_rule(evidence, rule, _parts(rule, rules, alpha), alpha) for rule in dict.fromkeys(rules)
+        _judge_rule(evidence, rule, _alpha_of(rule, rules, alpha), alpha) for rule in dict.fromkeys(rules)
     ]
     if exposure.label is not Label.PASS:
         reasons = [_without_exposure(reason) for reason in reasons]
-    # Where nothing else counts, the right share of requests alone proves nothing.
+    # The right share of requests alone proves nothing, so it does not count if no rule does.
     exposure = replace(exposure, ignored=all(reason.ignored for reason in reasons))
     return combine([exposure, *reasons])
 
@@ -96,12 +99,12 @@ def judge_share(
     name: str, hits: int, trials: int, *, limit: float, min_trials: int, alpha: float = 0.05
 ) -> Reason:
     """
-    Judge the share of *hits* among *trials*, such as answers that differ, against the *limit* it may have.
+    Judge the share of *hits* among *trials* (for example, of answers that differ) against its *limit*.
 
-    :param limit: from 0 to 1.
-    :param min_trials: fewer decide nothing.
-    :param alpha: the chance that the verdict is ever wrong.
-    :raises GuardrailsValueError: if a number is outside of its range.
+    :param limit: share, 0 to 1.
+    :param min_trials: with fewer trials the label is Inconclusive.
+    :param alpha: above 0 and below 0.5; the probability that the label is ever wrong.
+    :raises GuardrailsValueError: if a number is out of range.
     """
     check_alpha("alpha", alpha)
     if not 0 <= hits <= trials:
@@ -116,37 +119,40 @@ def judge_share(
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = lacking(evidence, rule, pairs) or _without_sense(rule, pairs)
+    gap = missing_data(evidence, rule, pairs) or _invalid_values(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
     interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
-    reason = measured_reason(rule, pairs, interval, ran=evidence.ran)
-    unknown = dispersion_is_unknown(rule, pairs)
+    reason = measured_reason(rule, pairs, interval, minutes_run=evidence.minutes_run)
+    # A Fail stands: the interval already allows for the largest bursts that the data permit.
+    unknown = unknown_dispersion(rule, pairs)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 
 def _interval(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
     bound = interval_of_counts if rule.counted else interval_of_means
     interval = bound(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
+    # A ratio of 1.1 is shown and compared as +10 %.
     if not rule.relative:
         return interval
     return replace(interval, measured=interval.measured - 1, low=interval.low - 1, high=interval.high - 1)
 
 
-def _without_sense(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+def _invalid_values(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     if rule.counted and min(*pairs.control, *pairs.candidate) < 0:
         return "a negative number of events", "a rule for the average"
     if not rule.counted and rule.relative and sum(pairs.control) <= 0:
-        return "production's is 0 or less, which has no percentage", "a margin that is a plain number"
+        return "production's mean is 0 or less, so there is no percentage", "a margin that is a plain number"
     return None
 
 
-def _parts(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:
-    """Divide *alpha* among the rules (Bonferroni's inequality, weighted)."""
-    parts = {one: CRITICAL_PARTS if one.critical else 1 for one in rules}
-    return alpha * parts[rule] / sum(parts.values())
+def _alpha_of(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:
+    """Return the rule's part of *alpha* (weighted Bonferroni correction)."""
+    weights = {one: CRITICAL_WEIGHT if one.critical else 1 for one in rules}
+    return alpha * weights[rule] / sum(weights.values())
 
 
+# A Fail stays: missing requests can hide harm, so they only rule out a Pass.
 def _without_exposure(reason: Reason) -> Reason:
     if reason.label is not Label.PASS:
         return reason

@@ -1,14 +1,14 @@
-"""How much more often something happens to the candidate, events that come in bursts being one."""
+"""Intervals for counts: how much more often an event happens to the candidate than to production."""
 
 from __future__ import annotations
 
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Interval
-from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES, dispersion, is_known
+from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES, dispersion, is_estimable
 from airflow_guardrails.domain.judge.statistics.rates import (
-    NEVER,
-    NEVER_AGAIN,
+    ZERO_RATE_WEIGHT,
+    ZERO_RATE_WEIGHT_AFTER_EVENTS,
     difference_interval,
     ratio_of_rates_interval,
     requests_without_events,
@@ -17,19 +17,26 @@ from airflow_guardrails.domain.judge.text import minutes_in_words
 
 
 def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
-    """Bound how much larger the candidate's rate is, or how many times production's."""
+    """
+    Return the interval of the candidate's rate minus production's, or of their ratio if *rule* is relative.
+
+    :param alpha_fail: probability, 0 to 1, of a false Fail.
+    :param alpha_pass: probability, 0 to 1, of a false Pass.
+    """
+    # The low end decides a Fail if an increase is worse, and a Pass if a decrease is worse.
     low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
     bound = ratio_of_rates_interval if rule.relative else difference_interval
+    # The average of an error metric is a rate, see ERROR_METRICS; the formulas need counts.
     as_rate = rule.stat != "Sum"
-    minutes = pairs.minutes(as_rate=as_rate)
-    past = [
+    minutes = pairs.counts(as_rate=as_rate)
+    history = [
         (value * requests if as_rate else value, requests)
-        for value, requests in zip(pairs.past, pairs.past_requests, strict=True)
+        for value, requests in zip(pairs.history, pairs.history_requests, strict=True)
     ]
     return bound(
         minutes,
-        burst=dispersion(minutes, past),
-        never=NEVER_AGAIN if any(pairs.past) else NEVER,
+        dispersion=dispersion(minutes, history),
+        zero_rate_weight=ZERO_RATE_WEIGHT_AFTER_EVENTS if any(pairs.history) else ZERO_RATE_WEIGHT,
         alpha_low=low,
         alpha_high=high,
     )
@@ -37,22 +44,23 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
 
 def requests_to_pass(rule: MetricRule, *, share: float, alpha: float) -> int:
     """
-    Say how many requests of the candidate's *rule* takes to pass if nothing ever fails.
+    Return how many requests the candidate needs so that *rule* can pass, if no request ever fails.
 
-    :param share: requests of the candidate for each of production's.
-    :return: 0 where that cannot be foreseen: it depends on what production does, or nothing is counted.
+    :param share: the candidate's requests for each of production's.
+    :param alpha: probability, 0 to 1, of a false Pass.
+    :return: 0 if that cannot be predicted: it depends on production's rate, or the rule counts no events.
     """
-    foreseen = rule.counted and rule.worse_is_more and not rule.relative and rule.allowed > 0
-    return requests_without_events(rule.allowed, share=share, alpha=alpha) if foreseen else 0
+    predictable = rule.counted and rule.worse_is_more and not rule.relative and rule.allowed > 0
+    return requests_without_events(rule.allowed, share=share, alpha=alpha) if predictable else 0
 
 
-def dispersion_is_unknown(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
-    """Say that nobody knows yet how events come; harm that is beyond any burst is one all the same."""
-    if not rule.counted or is_known(len(pairs), len(pairs.past)):
+def unknown_dispersion(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    """Return the reason, and what is missing, if there are too few minutes to estimate the overdispersion."""
+    if not rule.counted or is_estimable(len(pairs), len(pairs.history)):
         return None
-    seen = max(len(pairs), len(pairs.past))
-    wait = minutes_in_words(LEAST_MINUTES - len(pairs))
+    seen = max(len(pairs), len(pairs.history))
+    wait = minutes_in_words(MIN_MINUTES - len(pairs))
     return (
-        f"production was seen for {seen} < {LEAST_MINUTES} minutes, too few to know bursts of its events",
-        f"about {wait} more with requests; or as many of production's before the trial",
+        f"only {seen} < {MIN_MINUTES} minutes of production: too few to know how its errors come in bursts",
+        f"about {wait} more with requests, or {MIN_MINUTES} minutes of production before the trial",
     )

@@ -1,4 +1,4 @@
-"""What a judge is given, and the minutes of it in which both sides can be compared."""
+"""The evidence of a trial, and its minutes in which both sides can be compared."""
 
 from __future__ import annotations
 
@@ -9,36 +9,43 @@ from math import inf, isfinite
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import unquiet_hour
-from airflow_guardrails.domain.judge.statistics.overdispersion import Minute
+from airflow_guardrails.domain.judge.statistics.autocorrelation import outlier_hour
+from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 from airflow_guardrails.domain.snapshots.metrics import Points, is_kept_by_minute
 
-# How much of production's past is worth reading: the judge learns from it how its minutes behave.
-HISTORY = timedelta(hours=6)
+# How much of production's history is used, to estimate autocorrelation and overdispersion.
+MAX_HISTORY = timedelta(hours=6)
 
 _MINUTE = timedelta(minutes=1)
 
-# Percentiles of few requests lie elsewhere than those of many, unless both sides have as few.
-_BEYOND_ALIKE, _BEYOND_UNLIKE = 1, 5
-_ALIKE = 0.1
+# Requests that must lie beyond a percentile. The percentile of few requests is biased. The bias is the same
+# on both sides if their counts differ by at most 10 %.
+_BEYOND_IF_SIMILAR, _BEYOND_IF_DIFFERENT = 1, 5
+_SIMILAR = 0.1
 
-# Minutes of so many requests, or of at most twice as many on one side, have means that are skewed alike.
-_MANY, _TWICE = 100, 2
+# The mean of few skewed requests is mostly lower than that of many. From 100 requests a minute on, or with at
+# most twice as many on one side, that no longer matters.
+_MANY_REQUESTS, _MAX_REQUEST_RATIO = 100, 2
 
 
 class InvalidEvidence(GuardrailsValueError):
-    """What was measured contradicts what these words mean."""
+    """The evidence contradicts itself: infinite values, negative requests, an impossible share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One metric on both sides: a value for each minute that has one."""
+    """
+    One metric of both sides, minute -> value. A minute without data has no key.
+
+    :raises InvalidEvidence: if a value is infinite or NaN.
+    """
 
     control: Points
     candidate: Points
 
     def __post_init__(self) -> None:
         values = (*self.control.values(), *self.candidate.values())
+        # NaN makes every comparison false, so it would go unnoticed until the verdict.
         odd = next((value for value in values if not isfinite(value)), None)
         if odd is not None:
             raise InvalidEvidence(f"a series must consist of finite numbers (got {odd!r})")
@@ -47,13 +54,13 @@ class Series:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """
-    What production alone did before the trial, minute by minute.
+    What production did before the trial, minute by minute.
 
-    Nothing in it is compared. It tells how much minutes resemble each other, and how errors come in bursts:
-    what a trial has to find out by itself else, which takes time that a bake does not have.
+    Nothing in it is compared with the candidate. It shows the autocorrelation of the minutes, the bursts of
+    errors, and the usual range of values. A trial alone takes longer to show these.
 
-    :param requests: requests per minute.
-    :param metrics: values per minute for each rule; a rule that is not here has none.
+    :param requests: minute -> requests of production.
+    :param metrics: minute -> value, for each rule; a rule without history may be absent.
     """
 
     requests: Points = field(default_factory=dict)
@@ -61,37 +68,40 @@ class History:
 
     @classmethod
     def before(cls, start: datetime, requests: Points, metrics: Mapping[MetricRule, Points]) -> History:
-        """Take the minutes that were over at *start*, and none that is older than :data:`HISTORY`."""
+        """Keep the minutes that ended by *start* and are not older than :data:`MAX_HISTORY`."""
 
         def past(points: Points) -> Points:
-            first, last = start - HISTORY, start - _MINUTE
+            first, last = start - MAX_HISTORY, start - _MINUTE
             return {moment: value for moment, value in points.items() if first <= moment <= last}
 
         kept = {rule: past(points) for rule, points in metrics.items()}
         return cls(requests=past(requests), metrics={rule: points for rule, points in kept.items() if points})
 
 
-def history_from(start: datetime, now: datetime) -> datetime:
+def history_start(start: datetime, now: datetime) -> datetime:
     """
-    Say from when on series are to be read: :data:`HISTORY` before *start*, or from *start*.
+    Return the time from which metrics are read: :data:`MAX_HISTORY` before *start*, or *start* itself.
 
-    Asked for minutes from a time of which it has none any more, CloudWatch may answer with no datum at all.
+    It is *start* if CloudWatch has already deleted minutes of the history (it keeps minutes for 15 days). A
+    request that begins before the data it has may return no data at all.
     """
-    before = start - HISTORY
+    before = start - MAX_HISTORY
     return before if is_kept_by_minute(before, now) else start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
-    What is known of a trial.
+    Everything that is known about a trial.
 
-    :param requests: requests per minute.
-    :param metrics: what CloudWatch has for each rule; a rule that is not here has no data.
-    :param expected_share: requests that the candidate should get for each of production's.
-    :param minutes: how long the trial ran; default: as far as the requests reach.
-    :param paired: whether the candidate got copies of production's requests, rather than requests of its own.
-    :param history: what production did in up to :data:`HISTORY` before the trial.
+    :param requests: minute -> requests.
+    :param metrics: minute -> value, for each rule; a rule without data may be absent.
+    :param expected_share: the candidate's expected requests for each of production's, above 0.
+    :param minutes: duration of the trial; default: from the first to the last minute in *requests*.
+    :param paired: True if the candidate got copies of production's requests (shadow test), False if requests
+        were divided between the sides (canary).
+    :param history: what production did before the trial.
+    :raises InvalidEvidence: if *expected_share* or a number of requests is out of range.
     """
 
     requests: Series
@@ -107,6 +117,7 @@ class Evidence:
                 f"expected_share must be above 0: the candidate's requests for each of production's "
                 f"(got {self.expected_share!r})"
             )
+        # A shadow variant gets a sample of production's requests, never more than all of them.
         if self.paired and self.expected_share > 1:
             raise InvalidEvidence(
                 f"expected_share must be at most 1 for copies of requests (got {self.expected_share!r})"
@@ -117,83 +128,86 @@ class Evidence:
             raise InvalidEvidence("requests must not be negative")
 
     @property
-    def ran(self) -> int:
-        """Minutes that the trial ran, at least 1."""
+    def minutes_run(self) -> int:
+        """Duration of the trial in minutes, at least 1."""
         if self.minutes is not None:
             return max(self.minutes, 1)
         moments = [*self.requests.control, *self.requests.candidate]
         return int((max(moments) - min(moments)).total_seconds() // 60) + 1 if moments else 1
 
-    def busy(self) -> list[datetime]:
-        """Name the minutes in which both sides had requests."""
+    def busy_minutes(self) -> list[datetime]:
+        """Return the minutes in which both sides had requests, in ascending order."""
         control, candidate = self.requests.control, self.requests.candidate
         return sorted(
             moment for moment, count in control.items() if count > 0 and candidate.get(moment, 0) > 0
         )
 
-    def after(self, warm_up: timedelta) -> Evidence:
-        """Leave out the minutes of *warm_up* from the candidate's first request on, and all before."""
+    def without_warm_up(self, warm_up: timedelta) -> Evidence:
+        """Drop all minutes up to *warm_up* after the candidate's first request; the history stays."""
         served = [moment for moment, count in self.requests.candidate.items() if count > 0]
+        # Without any request of the candidate there is nothing to warm up.
         if not served or not warm_up:
             return self
         begin = min(served) + warm_up
         first = min((*self.requests.control, *served))
-        gone = int((begin - first).total_seconds() // 60)
+        dropped = int((begin - first).total_seconds() // 60)
         return replace(
             self,
-            requests=_from(self.requests, begin),
-            metrics={rule: _from(series, begin) for rule, series in self.metrics.items()},
-            minutes=None if self.minutes is None else max(self.minutes - gone, 1),
+            requests=_since(self.requests, begin),
+            metrics={rule: _since(series, begin) for rule, series in self.metrics.items()},
+            minutes=None if self.minutes is None else max(self.minutes - dropped, 1),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
     """
-    The minutes of one metric that both sides have, and requests of each side in them.
+    The minutes of one metric that have data on both sides: values and requests, one item a minute.
 
-    :param past: production's before the trial.
+    :param history: production's values before the trial.
+    :param history_requests: production's requests in the same minutes.
     """
 
     control: list[float]
     candidate: list[float]
     control_requests: list[float]
     candidate_requests: list[float]
-    past: list[float] = field(default_factory=list)
-    past_requests: list[float] = field(default_factory=list)
+    history: list[float] = field(default_factory=list)
+    history_requests: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.control)
 
     @property
-    def typical_minutes_compare(self) -> bool:
+    def allows_sign_test(self) -> bool:
         """
-        Say whether a typical minute of the candidate's may be held against one of production's.
+        Whether a typical minute of the candidate can be compared with one of production.
 
-        If some requests are far worse than the rest, the mean of few mostly looks better than that of many.
-        Where the candidate has fewer, that can hide harm, which its mean still shows; where production has,
-        it would look like harm.
+        If some requests are far slower than the rest, the mean of few requests is mostly better than that of
+        many. If production has far fewer requests, that would look like harm, so there is no sign test. If
+        the candidate has fewer, it can only hide harm, which the test of the mean still finds.
         """
-        served, others = sum(self.candidate_requests), sum(self.control_requests)
-        return served <= _TWICE * others or min(served, others) >= _MANY * len(self)
+        candidate, control = sum(self.candidate_requests), sum(self.control_requests)
+        enough = min(candidate, control) >= _MANY_REQUESTS * len(self)
+        return candidate <= _MAX_REQUEST_RATIO * control or enough
 
     def weights(self) -> list[float]:
         """
-        Scale minutes by the fourth root of n m / (n + m), on average to 1.
+        Return a weight for each minute: the fourth root of n m / (n + m), with a mean of 1.
 
-        The square root would make minutes vary alike if they did so by their requests alone, and 1 if they
-        did by what all requests of a minute share; both are so in part.
+        n and m are the requests of the sides. The square root would be right if a minute's variance came from
+        its requests alone, a constant if it came from what they share. The fourth root is between the two.
         """
         both = zip(self.control_requests, self.candidate_requests, strict=True)
         raw = [(one * other / (one + other)) ** 0.25 for one, other in both]
         mean = sum(raw) / len(raw)
         return [weight / mean for weight in raw]
 
-    def minutes(self, *, as_rate: bool) -> list[Minute]:
-        """Count events; *as_rate*: what is given is their share of the requests."""
+    def counts(self, *, as_rate: bool) -> list[MinuteCounts]:
+        """Return events and requests of each minute; *as_rate* if the values are shares of the requests."""
         rows = zip(self.control, self.candidate, self.control_requests, self.candidate_requests, strict=True)
         return [
-            Minute(
+            MinuteCounts(
                 control=control * (requests if as_rate else 1),
                 candidate=candidate * (served if as_rate else 1),
                 control_requests=requests,
@@ -204,7 +218,7 @@ class Pairs:
 
 
 def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
-    """Take the minutes that *rule* can be judged by."""
+    """Return the minutes by which *rule* can be judged; a percentile needs enough requests in a minute."""
     series = evidence.metrics.get(rule)
     requests, quantile = evidence.requests, rule.quantile
     moments = (
@@ -212,56 +226,66 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
         if series is None
         else [
             moment
-            for moment in evidence.busy()
+            for moment in evidence.busy_minutes()
             if moment in series.control
             and moment in series.candidate
-            and enough_for(quantile, requests.control[moment], requests.candidate[moment])
+            and is_comparable(quantile, requests.control[moment], requests.candidate[moment])
         ]
     )
-    past, past_requests = _past_of(evidence.history, rule)
+    history, history_requests = _history_of(evidence.history, rule)
     return Pairs(
         control=[series.control[moment] for moment in moments] if series else [],
         candidate=[series.candidate[moment] for moment in moments] if series else [],
         control_requests=[requests.control[moment] for moment in moments],
         candidate_requests=[requests.candidate[moment] for moment in moments],
-        past=past,
-        past_requests=past_requests,
+        history=history,
+        history_requests=history_requests,
     )
 
 
-def _past_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
+def _history_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
     values, quantile = history.metrics.get(rule, {}), rule.quantile
     rows = [
         (values[moment], count)
         for moment, count in sorted(history.requests.items())
-        if count > 0 and moment in values and enough_for(quantile, count, count)
+        if count > 0 and moment in values and is_comparable(quantile, count, count)
     ]
+    # Bursts of errors are what the history of counts is for, so there no hour is left out.
     if not rule.counted:
-        first, last = unquiet_hour([value for value, _ in rows])
+        first, last = outlier_hour([value for value, _ in rows])
         rows = rows[:first] + rows[last:]
     return [value for value, _ in rows], [count for _, count in rows]
 
 
-def enough_for(quantile: float | None, control: float, candidate: float) -> bool:
-    """Say whether a minute's percentile can be compared: enough requests lie beyond it."""
+def is_comparable(quantile: float | None, control: float, candidate: float) -> bool:
+    """
+    Say whether a minute has enough requests on both sides to compare its percentile.
+
+    :param quantile: 0 to 1; ``None`` for a mean or a sum, which can always be compared.
+    """
     if quantile is None:
         return True
-    needed = requests_needed(quantile, alike=alike(control, candidate))
+    needed = requests_needed(quantile, similar=is_similar(control, candidate))
     return min(control, candidate) >= needed
 
 
-def alike(control: float, candidate: float) -> bool:
-    """Say whether both sides had about as many requests, so that their percentiles are off by the same."""
-    return abs(control - candidate) <= _ALIKE * max(control, candidate)
+def is_similar(control: float, candidate: float) -> bool:
+    """Say whether the sides had similar numbers of requests, so that their percentiles have the same bias."""
+    return abs(control - candidate) <= _SIMILAR * max(control, candidate)
 
 
-def requests_needed(quantile: float, *, alike: bool) -> float:
-    """Requests per minute and side that a percentile takes, where both sides have *alike* many or not."""
-    beyond = _BEYOND_ALIKE if alike else _BEYOND_UNLIKE
+def requests_needed(quantile: float, *, similar: bool) -> float:
+    """
+    Return the requests that each side needs in a minute, so that its percentile can be compared.
+
+    :param quantile: 0 to 1.
+    :param similar: whether both sides have similar numbers of requests (:func:`is_similar`).
+    """
+    beyond = _BEYOND_IF_SIMILAR if similar else _BEYOND_IF_DIFFERENT
     return round(beyond / min(quantile, 1 - quantile), 6)
 
 
-def _from(series: Series, begin: datetime) -> Series:
+def _since(series: Series, begin: datetime) -> Series:
     return Series(
         control={moment: value for moment, value in series.control.items() if moment >= begin},
         candidate={moment: value for moment, value in series.candidate.items() if moment >= begin},

@@ -1,4 +1,4 @@
-"""How much worse the candidate's minutes are: in their mean, and in what a typical one is."""
+"""Intervals for values: how much worse the candidate's minutes are, in their mean and in a typical minute."""
 
 from __future__ import annotations
 
@@ -9,53 +9,55 @@ from math import exp, inf, log, log1p
 
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST, autocorrelation
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES, autocorrelation
 from airflow_guardrails.domain.judge.statistics.means import Interval, Ratio, ratio_of, t_bound
-from airflow_guardrails.domain.judge.statistics.sign_test import Scale, log_e_value_of_signs
+from airflow_guardrails.domain.judge.statistics.sign_test import RankScale, log_e_value_of_signs
 
-# How much minutes resemble each other cannot be told from fewer.
-LEAST_MINUTES = 15
+# With fewer minutes the autocorrelation is too uncertain.
+MIN_MINUTES = 15
 
-# Where the past tells it, so many have a spread.
-LEAST_MINUTES_WITH_PAST = 5
+# If the history shows the autocorrelation, the trial only has to show a variance.
+_MIN_MINUTES_WITH_HISTORY = 5
 
-# Part of the chance of a false alarm that the mean gets; typical minutes, which find most harm sooner, get
-# the rest.
-OF_THE_MEAN = 0.3
+# Share of alpha_fail for the test of the mean. The sign test, which mostly finds harm sooner, gets the rest.
+MEAN_ALPHA_SHARE = 0.3
 
-_HALVINGS = 24
+_BISECTION_STEPS = 24
 
 
-def least_minutes(past: int, *, alpha: float) -> int:
+def minutes_needed(history: int, *, alpha: float) -> int:
     """
-    Say how many minutes any interval takes, where so many minutes of production's *past* are known.
+    Return how many minutes a trial needs before any interval is finite.
 
-    :param alpha: the chance that it is ever wrong.
+    :param history: minutes of production that are known from before the trial.
+    :param alpha: probability, 0 to 1, that the interval is ever wrong.
     """
-    least = LEAST_MINUTES_WITH_PAST if past >= LEAST_PAST else LEAST_MINUTES
+    least = _MIN_MINUTES_WITH_HISTORY if history >= MIN_HISTORY_MINUTES else MIN_MINUTES
     return next(count for count in itertools.count(least) if t_bound(count, alpha=alpha) < inf)
 
 
 def interval_of_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
     """
-    Bound the candidate's mean: how many times production's it is, or how far above it.
+    Return the interval of the candidate's mean minus production's, or of their ratio if *rule* is relative.
 
-    The end that passes is the mean's. The end that fails takes the mean's evidence and that of typical
-    minutes together, each with its part of the chance of a false alarm: so either may find harm, and what
-    both find is found almost as soon as by one. But nothing fails by typical minutes if its mean, as
-    measured, is within the margin.
+    The end that passes is that of the mean. The end that fails is where the mixture of two e-values, of the
+    mean and of the sign test, reaches 1 / *alpha_fail*: either test alone can find harm. A measured mean
+    within the margin never fails, because the end that fails is never beyond the measured mean.
+
+    :param alpha_fail: probability, 0 to 1, of a false Fail.
+    :param alpha_pass: probability, 0 to 1, of a false Pass.
     """
     ratio = _ratio(rule, pairs)
-    least = least_minutes(len(pairs.past), alpha=max(alpha_fail, alpha_pass))
+    least = minutes_needed(len(pairs.history), alpha=max(alpha_fail, alpha_pass))
     if len(pairs) < least:
-        return Interval(measured=ratio.measured, low=-inf, high=inf, needed=least)
+        return Interval(measured=ratio.measured, low=-inf, high=inf, minutes_needed=least)
     above = rule.worse_is_more
     low, high = (alpha_fail, alpha_pass) if above else (alpha_pass, alpha_fail)
     interval = ratio.interval(alpha_low=low, alpha_high=high)
-    typical = _typical(rule, pairs, ratio.measured)
-    if typical is None:
+    sign_test = _sign_test(rule, pairs, ratio.measured)
+    if sign_test is None:
         return interval
-    end = _end_by_both(ratio, typical, alpha_fail, above=above)
+    end = _combined_end(ratio, sign_test, alpha_fail, above=above)
     low, high = (end, interval.high) if above else (interval.low, end)
     return replace(interval, low=low, high=high)
 
@@ -65,51 +67,62 @@ def _ratio(rule: MetricRule, pairs: Pairs) -> Ratio:
     control = [weight * value for weight, value in zip(weights, pairs.control, strict=True)]
     candidate = [weight * value for weight, value in zip(weights, pairs.candidate, strict=True)]
     if rule.relative:
-        tops, bottoms = candidate, control
+        numerators, denominators = candidate, control
     else:
-        tops = [one - other for one, other in zip(candidate, control, strict=True)]
-        bottoms = weights
-    measured = sum(tops) / sum(bottoms)
-    rest = [one - measured * other for one, other in zip(tops, bottoms, strict=True)]
-    return ratio_of(tops, bottoms, weights, autocorrelation=autocorrelation(rest, pairs.past))
+        # A difference is the ratio of the weighted differences to the weights.
+        numerators = [one - other for one, other in zip(candidate, control, strict=True)]
+        denominators = weights
+    measured = sum(numerators) / sum(denominators)
+    residuals = [one - measured * other for one, other in zip(numerators, denominators, strict=True)]
+    rho = autocorrelation(residuals, pairs.history)
+    return ratio_of(numerators, denominators, weights, autocorrelation=rho)
 
 
-def _typical(rule: MetricRule, pairs: Pairs, measured: float) -> Callable[[float], float] | None:
-    """Give the evidence that typical minutes are worse than by so much, if they can be compared."""
-    scale = Scale.of(pairs.past) if pairs.typical_minutes_compare else None
+def _sign_test(rule: MetricRule, pairs: Pairs, measured: float) -> Callable[[float], float] | None:
+    """
+    Return the log e-value of the sign test as a function of the difference (or ratio) that is tested.
+
+    ``None`` if minutes of the two sides cannot be compared one by one, or the history has no scale.
+    """
+    scale = RankScale.of(pairs.history) if pairs.allows_sign_test else None
     if scale is None or (rule.relative and measured <= 0):
         return None
 
-    def apart(by: float) -> list[float]:
-        moved = [value / by if rule.relative else value - by for value in pairs.candidate]
-        sides = (moved, pairs.control) if rule.worse_is_more else (pairs.control, moved)
+    def differences(by: float) -> list[float]:
+        shifted = [value / by if rule.relative else value - by for value in pairs.candidate]
+        sides = (shifted, pairs.control) if rule.worse_is_more else (pairs.control, shifted)
         return scale.differences(*sides)
 
-    alike = autocorrelation(apart(measured), scale.past)
-    usual = scale.usual(alike)
-    if usual <= 0:
+    rho = autocorrelation(differences(measured), scale.history)
+    typical_difference = scale.typical_difference(rho)
+    if typical_difference <= 0:
         return None
 
-    def worth(by: float) -> float:
+    def log_e_value(by: float) -> float:
+        # A candidate cannot be divided by such a ratio, and a ratio of positive means is never below 0.
         if rule.relative and by <= 0:
             return inf if rule.worse_is_more else -inf
-        return log_e_value_of_signs(apart(by), usual=usual, autocorrelation=alike)
+        return log_e_value_of_signs(
+            differences(by), typical_difference=typical_difference, autocorrelation=rho
+        )
 
-    return worth
+    return log_e_value
 
 
-def _end_by_both(ratio: Ratio, typical: Callable[[float], float], alpha: float, *, above: bool) -> float:
-    enough = -log(alpha)
+def _combined_end(ratio: Ratio, sign_test: Callable[[float], float], alpha: float, *, above: bool) -> float:
+    """Find by bisection where the weighted mean of both e-values reaches 1 / *alpha*."""
+    threshold = -log(alpha)
 
     def excluded(by: float) -> bool:
-        mean = log(OF_THE_MEAN) + ratio.log_e_value(by, above=above)
-        less, more = sorted((mean, log(1 - OF_THE_MEAN) + typical(by)))
-        return more == inf or (more > -inf and more + log1p(exp(less - more)) >= enough)
+        mean = log(MEAN_ALPHA_SHARE) + ratio.log_e_value(by, above=above)
+        less, more = sorted((mean, log(1 - MEAN_ALPHA_SHARE) + sign_test(by)))
+        # log(exp(mean) + exp(sign test)), without an overflow.
+        return more == inf or (more > -inf and more + log1p(exp(less - more)) >= threshold)
 
-    outside, inside = ratio.far(above=above), ratio.measured
+    outside, inside = ratio.search_limit(above=above), ratio.measured
     if not excluded(outside):
         return -inf if above else inf
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = (outside + inside) / 2
         outside, inside = (middle, inside) if excluded(middle) else (outside, middle)
     return outside

@@ -1,50 +1,59 @@
-"""What a rule lacks before anything can be computed: it is settled first, and is never a pass."""
+"""Missing data: it is checked before anything is computed, and is never a Pass."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from math import ceil, sqrt
 
-from airflow_guardrails.domain.judge.evidence import Evidence, Pairs, alike, enough_for, requests_needed
+from airflow_guardrails.domain.judge.evidence import (
+    Evidence,
+    Pairs,
+    is_comparable,
+    is_similar,
+    requests_needed,
+)
 from airflow_guardrails.domain.judge.rules import MetricRule, OnMissing
 from airflow_guardrails.domain.judge.text import minutes_in_words
 from airflow_guardrails.domain.judge.verdict import Label, Reason
 
-# A twentieth fewer may be the edges of the trial; more are requests of a kind that may be missing.
-TOLERANCE = 0.05
+# 5 % may be missing at the edges of the trial. If more are missing, it may be requests of one kind.
+SHARE_TOLERANCE = 0.05
 
-# Beyond so many standard deviations it is not chance, at any of the looks of a trial.
-DEVIATIONS = 4.0
+# Standard deviations that chance explains, over all looks of a trial.
+_CHANCE = 4.0
 
 
 def exposure_reason(evidence: Evidence) -> Reason:
     """
     Compare the candidate's requests with its expected share of production's.
 
-    Chance explains the binomial deviation of a sampled copy, sqrt(n p (1 - p)), or of requests that were
-    divided, sqrt(m (1 + m / n)). Too few or too many beyond that and :data:`TOLERANCE`: Inconclusive.
+    Chance explains a standard deviation of sqrt(n p (1 - p)) for sampled copies (binomial) and of
+    sqrt(m (1 + m / n)) for divided requests; n is production's requests, m the expected ones, p the share. If
+    the difference is larger than that and :data:`SHARE_TOLERANCE`, the label is Inconclusive.
     """
     control = sum(evidence.requests.control.values())
     candidate = sum(evidence.requests.candidate.values())
     expected = control * evidence.expected_share
     if control == 0:
         return _reason(Label.INCONCLUSIVE, "production had no requests", missing="requests to production")
-    measured, room = (
-        candidate / expected - 1,
-        TOLERANCE + DEVIATIONS * _deviation(evidence, control) / expected,
-    )
-    fits = candidate > 0 and abs(measured) <= room
+    measured = candidate / expected - 1
+    limit = SHARE_TOLERANCE + _CHANCE * _standard_deviation(evidence, control) / expected
+    fits = candidate > 0 and abs(measured) <= limit
     text = (
-        f"the candidate got {candidate:,.0f} requests, {measured:+.1%} of the {expected:,.0f} expected "
-        f"({evidence.expected_share:.4g} x {control:,.0f}; limit +-{room:.1%})"
+        f"the candidate got {candidate:,.0f} requests, {measured:+.1%} against the {expected:,.0f} expected "
+        f"({evidence.expected_share:.4g} x {control:,.0f}; limit +-{limit:.1%})"
     )
-    missing = None if fits else "its share of the requests; what it has seen is not what production has seen"
+    missing = "its share of the requests; its metrics are about other requests than production's"
     return _reason(
-        Label.PASS if fits else Label.INCONCLUSIVE, text, measured=measured, limit=room, missing=missing
+        Label.PASS if fits else Label.INCONCLUSIVE,
+        text,
+        measured=measured,
+        limit=limit,
+        missing=None if fits else missing,
     )
 
 
-def _deviation(evidence: Evidence, control: float) -> float:
+def _standard_deviation(evidence: Evidence, control: float) -> float:
     expected = control * evidence.expected_share
     if evidence.paired:
         return sqrt(expected * (1 - evidence.expected_share))
@@ -72,24 +81,30 @@ def _reason(
     )
 
 
-# CloudWatch has a datum for each minute with requests; a metric that lacks more of them lacks data.
-LEAST_COVERAGE = 0.8
+# Share of the minutes with requests that must have data. SageMaker publishes its metrics for each of them.
+MIN_COVERAGE = 0.8
 
 
-def lacking(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
-    """Say what there is too little of, and what a decision would take; ``None``: nothing is lacking."""
-    busy = evidence.busy()
+def missing_data(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+    """
+    Return what is missing before *rule* can be judged, or ``None``.
+
+    :return: the text of the reason, and what a decision needs.
+    """
+    # The order matters: each check may rely on those before it, and the first one names the cause.
+    busy = evidence.busy_minutes()
     return (
         _no_requests(busy)
         or _no_data(evidence, rule, busy)
         or _too_few_requests(evidence, rule)
-        or _too_thin(evidence, rule, busy)
+        or _too_few_for_percentile(evidence, rule, busy)
         or _gaps(evidence, rule, busy)
-        or _too_short(evidence, rule, pairs)
+        or _too_few_minutes(evidence, rule, pairs)
     )
 
 
 def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
+    """Return the reason for missing data: Inconclusive, Fail or ignored, as ``rule.on_missing`` says."""
     return Reason(
         metric=rule.metric,
         stat=rule.stat,
@@ -120,7 +135,7 @@ def _no_data(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tupl
     if not without:
         return None
     names = " and ".join(without)
-    return f"no data for {names}, though there were requests", f"{rule.metric} of {names}"
+    return f"no data for {names}, although there were requests", f"{rule.metric} of {names}"
 
 
 def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
@@ -128,44 +143,49 @@ def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] |
     least = min(sum(requests.control.values()), sum(requests.candidate.values()))
     if least >= rule.min_requests:
         return None
-    wait = evidence.ran * (rule.min_requests / least - 1)
+    wait = evidence.minutes_run * (rule.min_requests / least - 1)
     more = f"{rule.min_requests - least:,.0f} more requests to each side, about {minutes_in_words(wait)}"
     return f"too few requests ({least:,.0f} < {rule.min_requests})", more
 
 
-def _too_thin(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
+def _too_few_for_percentile(
+    evidence: Evidence, rule: MetricRule, busy: list[datetime]
+) -> tuple[str, str] | None:
     if rule.quantile is None:
         return None
     control, candidate = evidence.requests.control, evidence.requests.candidate
     by_requests = sorted(busy, key=lambda moment: min(control[moment], candidate[moment]))
-    enough = [moment for moment in busy if enough_for(rule.quantile, control[moment], candidate[moment])]
+    enough = [moment for moment in busy if is_comparable(rule.quantile, control[moment], candidate[moment])]
+    # A few quiet minutes may be left out, but not the usual ones.
     if len(enough) * 2 > len(busy):
         return None
-    usual = by_requests[len(busy) // 2]
-    sides = control[usual], candidate[usual]
-    needed = ceil(requests_needed(rule.quantile, alike=alike(*sides)))
+    median_minute = by_requests[len(busy) // 2]
+    sides = control[median_minute], candidate[median_minute]
+    needed = ceil(requests_needed(rule.quantile, similar=is_similar(*sides)))
     return (
-        f"too few requests a minute for it (usually {min(sides):,.0f} < {needed} on one side)",
-        f"{needed} requests a minute to each side, or a rule for a mean",
+        f"too few requests a minute for a percentile (median {min(sides):,.0f} < {needed})",
+        f"{needed} requests a minute to each side, or a rule for the average",
     )
 
 
 def _gaps(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
     series = evidence.metrics[rule]
-    there = sum(1 for moment in busy if moment in series.control and moment in series.candidate)
-    if there >= LEAST_COVERAGE * len(busy):
+    covered = sum(1 for moment in busy if moment in series.control and moment in series.candidate)
+    if covered >= MIN_COVERAGE * len(busy):
         return None
-    part = f"{there / len(busy):.0%} < {LEAST_COVERAGE:.0%}"
+    share = f"{covered / len(busy):.0%} < {MIN_COVERAGE:.0%}"
     return (
-        f"only {there} of {len(busy)} minutes with requests have data ({part})",
+        f"only {covered} of {len(busy)} minutes with requests have data ({share})",
         f"{rule.metric} of both sides for the same minutes",
     )
 
 
-def _too_short(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+def _too_few_minutes(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     if len(pairs) >= rule.min_minutes:
         return None
-    share = max(len(pairs), 1) / evidence.ran
+    # Minutes without requests do not count, so the wait is longer in proportion.
+    share = max(len(pairs), 1) / evidence.minutes_run
+
     wait = (rule.min_minutes - len(pairs)) / min(share, 1)
     return (
         f"too few minutes with data on both sides ({len(pairs)} < {rule.min_minutes})",

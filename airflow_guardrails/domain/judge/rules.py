@@ -1,4 +1,4 @@
-"""What may become worse under a candidate, and by how much."""
+"""Rules for metrics: which metric may become worse, and by how much."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.metrics import ERROR_METRICS, REQUEST_NAMESPACE
 
 _STATS = ("Average", "Sum")
-_LEAST_PERCENTILE, _MOST_PERCENTILE = 0.1, 99.9
+_MIN_PERCENTILE, _MAX_PERCENTILE = 0.1, 99.9
+# As in CloudWatch: p90, p99.9. Case matters.
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
 class InvalidRule(GuardrailsValueError):
-    """A rule for a metric says nothing that could be judged."""
+    """An argument of a rule for a metric is invalid."""
 
 
 class Direction(str, Enum):
-    """Which way is worse."""
+    """The direction in which the metric becomes worse."""
 
     INCREASE = "increase"
     DECREASE = "decrease"
 
 
 class OnMissing(str, Enum):
-    """What a rule without enough data is: undecided, a failure, or only told."""
+    """The result of a rule without enough data: Inconclusive, Fail, or reported but not counted."""
 
     INCONCLUSIVE = "inconclusive"
     FAIL = "fail"
@@ -42,25 +43,25 @@ class MetricRule:
     """
     One metric in which the candidate must not be worse than production by more than a margin.
 
-    ``Sum`` counts events and is judged as their rate: the share of requests that had one. So is the average
-    of SageMaker's error metrics, which is that rate already. All else is judged by its mean over the minutes.
+    ``Sum`` counts events and is judged as a rate: events per request. The average of SageMaker's error
+    metrics is already that rate. Any other metric is judged by its mean over the minutes.
 
-    :param metric: name of the metric, as CloudWatch knows it.
-    :param stat: ``Average``, ``Sum`` or a percentile, ``p0.1`` to ``p99.9``. A maximum is none: it grows with
-        the number of requests.
-    :param margin: how much worse is still accepted: ``"10%"`` of production's, or a plain number in the
-        metric's own unit (ModelLatency: microseconds), for rates a share of the requests (0.005 is half a
+    :param metric: name of the metric in CloudWatch.
+    :param stat: ``Average``, ``Sum`` or a percentile from ``p0.1`` to ``p99.9``. ``Maximum`` is not possible,
+        because it grows with the number of requests.
+    :param margin: how much worse is accepted: a percentage of production's value (``"10%"``), or a number in
+        the metric's own unit (ModelLatency: microseconds; rates: share of the requests, so 0.005 is half a
         percentage point). Default: 0.005 for SageMaker's error metrics, ``"10%"`` for all others.
-    :param direction: which way is worse, ``"increase"`` or ``"decrease"``.
-    :param critical: whether harm to it is to be found sooner: of the chance of a false alarm, which all rules
-        share, it gets three parts where another gets one.
-    :param on_missing: without enough data the rule is ``"inconclusive"``, a ``"fail"``, or told and then
-        left out (``"ignore"``); it never passes.
+    :param direction: which direction is worse, ``"increase"`` or ``"decrease"``.
+    :param critical: find harm to this metric sooner. The rules share the probability of a false alarm; a
+        critical rule gets three parts where another gets one.
+    :param on_missing: result without enough data: ``"inconclusive"``, ``"fail"`` or ``"ignore"`` (reported,
+        but it does not count). It is never a Pass.
     :param min_requests: requests that each side must have had.
     :param min_minutes: minutes in which both sides must have data.
-    :param namespace: the metric's namespace.
-    :param dimensions: dimensions of the metric beside ``EndpointName`` and ``VariantName``.
-    :raises InvalidRule: with the name of the argument, the rule and the value.
+    :param namespace: CloudWatch namespace of the metric.
+    :param dimensions: dimensions of the metric in addition to ``EndpointName`` and ``VariantName``.
+    :raises InvalidRule: if an argument is invalid; the text has its name, what is allowed, and the value.
     """
 
     metric: str
@@ -88,31 +89,33 @@ class MetricRule:
             raise InvalidRule(f"critical must be True or False (got {self.critical!r})", field="critical")
         _check_count("min_requests", self.min_requests)
         _check_count("min_minutes", self.min_minutes)
+        # A copy, so that later changes of the caller's dict do not change the rule.
         object.__setattr__(self, "dimensions", _checked_dimensions(self.dimensions))
 
     @property
     def relative(self) -> bool:
-        """Whether the margin is relative to what production does."""
+        """Whether the margin is a percentage of production's value."""
         return isinstance(self.margin, str)
 
     @property
     def allowed(self) -> float:
-        """The margin as a number: a fraction of production's, or in the metric's unit."""
+        """The margin as a number: a fraction of production's value (0.1 is 10 %), or in the metric's unit."""
         return _as_number(self.margin)
 
     @property
     def counted(self) -> bool:
-        """Whether it counts events among requests."""
+        """Whether the metric counts events and is judged as events per request."""
         return self.stat == "Sum" or self.metric in ERROR_METRICS
 
     @property
     def quantile(self) -> float | None:
-        """The share of requests below the percentile."""
+        """The percentile as a share, 0 to 1; ``None`` for ``Average`` and ``Sum``."""
         match = _PERCENTILE.fullmatch(self.stat)
         return float(match[1]) / 100 if match else None
 
     @property
     def worse_is_more(self) -> bool:
+        """Whether an increase of the metric is worse."""
         return self.direction is Direction.INCREASE
 
 
@@ -132,24 +135,24 @@ def _check_margin(rule: MetricRule) -> None:
     allowed = _as_number(rule.margin)
     if allowed < 0:
         raise InvalidRule(
-            f"margin must be at least 0, whichever direction is worse (got {rule.margin!r})", field="margin"
+            f"margin must be at least 0, for either direction (got {rule.margin!r})", field="margin"
         )
     if allowed >= 1 and rule.relative and not rule.worse_is_more:
         raise InvalidRule(
-            f"margin must be below 100% where a decrease is worse: all is gone then (got {rule.margin!r})",
+            f"margin must be below 100% if a decrease is worse (got {rule.margin!r}): nothing falls further",
             field="margin",
         )
     if allowed >= 1 and rule.metric in ERROR_METRICS and not rule.relative:
         raise InvalidRule(
-            f"margin must be below 1 for {rule.metric}: it is a share of the requests, so half a percentage "
-            f"point is 0.005 (got {rule.margin!r})",
+            f"margin must be below 1 for {rule.metric} (got {rule.margin!r}): it is a share of the requests, "
+            "so half a percentage point is 0.005",
             field="margin",
         )
 
 
 def _check_stat(metric: str, stat: str) -> None:
     match = _PERCENTILE.fullmatch(stat) if isinstance(stat, str) else None
-    if stat not in _STATS and not (match and _LEAST_PERCENTILE <= float(match[1]) <= _MOST_PERCENTILE):
+    if stat not in _STATS and not (match and _MIN_PERCENTILE <= float(match[1]) <= _MAX_PERCENTILE):
         raise InvalidRule(
             f"stat must be {', '.join(_STATS)} or a percentile from p0.1 to p99.9 (got {stat!r})",
             field="stat",

@@ -1,4 +1,4 @@
-"""Numbers of a verdict in words: "+18.2%", "+0.4 points", "350 ms"."""
+"""Numbers of a verdict as text: "+18.2%", "+0.4 points", "+12,500"."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from math import inf, isfinite
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.text import count_in_words
 
-_A_DAY, _AN_HOUR = 1440, 60
+_MINUTES_OF_A_DAY, _MINUTES_OF_AN_HOUR = 1440, 60
 
 
 class Unit(str, Enum):
-    """How a difference is given."""
+    """Unit of a difference: percent of production's value, percentage points, or the metric's own unit."""
 
     RELATIVE = "relative"
     RATE = "rate"
@@ -20,13 +20,14 @@ class Unit(str, Enum):
 
 
 def unit_of(rule: MetricRule) -> Unit:
+    """Return the unit in which the differences of *rule* are shown."""
     if rule.relative:
         return Unit.RELATIVE
     return Unit.RATE if rule.counted else Unit.PLAIN
 
 
 def difference_in_words(value: float, unit: Unit) -> str:
-    """*value* with its sign; what is not known is "?"."""
+    """Return *value* with its sign; "?" for one that is not finite. 0.1 is "+10%" or "+10 points"."""
     if not isfinite(value):
         return "?"
     if unit is Unit.PLAIN:
@@ -35,15 +36,16 @@ def difference_in_words(value: float, unit: Unit) -> str:
 
 
 def interval_in_words(low: float, high: float, unit: Unit) -> str:
+    """Return "interval +12% to +24%", or "no interval yet" if neither end is known."""
     if low == -inf and high == inf:
         return "no interval yet"
     return f"interval {difference_in_words(low, unit)} to {difference_in_words(high, unit)}"
 
 
 def minutes_in_words(minutes: float) -> str:
-    """About so long."""
-    if minutes >= 2 * _A_DAY:
-        return f"{minutes / _A_DAY:.0f} days"
-    if minutes >= 2 * _AN_HOUR:
-        return f"{minutes / _AN_HOUR:.0f} h"
+    """Return a rounded duration in minutes, from two hours on in hours, from two days on in days."""
+    if minutes >= 2 * _MINUTES_OF_A_DAY:
+        return f"{minutes / _MINUTES_OF_A_DAY:.0f} days"
+    if minutes >= 2 * _MINUTES_OF_AN_HOUR:
+        return f"{minutes / _MINUTES_OF_AN_HOUR:.0f} h"
     return count_in_words(max(1, round(minutes)), "minute")

@@ -1,4 +1,4 @@
-"""What a judge answers: a label, and for each thing that it looked at a reason."""
+"""The verdict of a judge: a label, and a reason for each metric."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_guardrails.domain.text import error_in_words
 
 
 class Label(str, Enum):
-    """Inconclusive: the data do not say whether the candidate is worse by more than it may be."""
+    """Result of a judgement. Inconclusive: the data does not show on which side of the limit the truth is."""
 
     PASS = "Pass"  # noqa: S105 - no password
     FAIL = "Fail"
@@ -31,16 +31,16 @@ class Label(str, Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
     """
-    What one metric says of the candidate.
+    The result for one metric.
 
-    :param measured: how far the candidate is from production: a fraction of production's, or in the metric's
-        unit, as its margin is given; ``None`` without data.
-    :param low: low end of the interval around it; ``None``: nothing is known on that side.
-    :param high: high end of it.
-    :param limit: where it becomes too much, with its sign.
-    :param text: all that in a sentence.
-    :param missing: what a decision would take, and when that can be expected at this traffic.
-    :param ignored: whether it counts for nothing: its data are missing and its rule says that this may be.
+    :param measured: the candidate's difference from production, as a fraction of production's (0.1 is +10 %)
+        or in the metric's unit, whichever the margin uses; ``None`` without data.
+    :param low: low end of the confidence interval; ``None`` or infinite if nothing is known on that side.
+    :param high: high end of the confidence interval, likewise.
+    :param limit: the margin with its sign: negative if a decrease is worse.
+    :param text: metric, measured value, limit and interval in one sentence.
+    :param missing: what a decision still needs, and about how long that takes at this traffic.
+    :param ignored: whether it does not count: data is missing, and the rule has ``on_missing="ignore"``.
     """
 
     metric: str
@@ -55,15 +55,15 @@ class Reason:
     ignored: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For the report: JSON, so that an end that is not known is null."""
+        """Return it as JSON for the report; a number that is not finite is null."""
         return {
             "metric": self.metric,
             "stat": self.stat,
             "label": self.label.value,
-            "measured": _known(self.measured),
-            "low": _known(self.low),
-            "high": _known(self.high),
-            "limit": _known(self.limit),
+            "measured": _finite(self.measured),
+            "low": _finite(self.low),
+            "high": _finite(self.high),
+            "limit": _finite(self.limit),
             "text": self.text,
             "missing": self.missing,
             "ignored": self.ignored,
@@ -72,30 +72,30 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The answer of a judge."""
+    """The label of a trial, and the reasons for it in the order of the rules."""
 
     label: Label
     reasons: tuple[Reason, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For the report."""
+        """Return it as JSON for the report."""
         return {"label": self.label.value, "reasons": [reason.as_dict() for reason in self.reasons]}
 
     def describe(self) -> str:
-        """Say it in one line: the label, and the reasons that made it."""
+        """Return one line: the label, and the texts of the reasons that decided it."""
         if not self.reasons:
             return f"{self.label.value}: nothing was judged"
         deciding = [
             reason.text for reason in self.reasons if reason.label is self.label and not reason.ignored
         ]
-        return f"{self.label.value}: {'; '.join(deciding) or 'nothing that counts had enough data'}"
+        return f"{self.label.value}: {'; '.join(deciding) or 'no rule that counts had enough data'}"
 
 
 def combine(reasons: Iterable[Reason]) -> Verdict:
     """
-    Make one verdict of *reasons*: Fail by any, Pass by all, else Inconclusive.
+    Combine *reasons*: Fail if any of them fails, Pass if all pass, else Inconclusive.
 
-    Without a reason that counts nothing is known: Inconclusive.
+    Ignored reasons do not count. Without any reason that counts, the verdict is Inconclusive.
     """
     given = tuple(reasons)
     labels = {reason.label for reason in given if not reason.ignored}
@@ -104,8 +104,12 @@ def combine(reasons: Iterable[Reason]) -> Verdict:
     return Verdict(label=Label.PASS if labels == {Label.PASS} else Label.INCONCLUSIVE, reasons=given)
 
 
-def unjudged(what: str, error: Exception) -> Verdict:
-    """Make the verdict of a judge that has raised *error*: nothing is known, and why."""
+def verdict_of_error(what: str, error: Exception) -> Verdict:
+    """
+    Return the verdict for a judgement that raised *error*: Inconclusive, with the error as its reason.
+
+    :param what: what was judged, in the plural: "metrics".
+    """
     reason = Reason(
         metric=what,
         stat="",
@@ -115,29 +119,29 @@ def unjudged(what: str, error: Exception) -> Verdict:
         high=None,
         limit=None,
         text=f"{what} could not be judged ({error_in_words(error)})",
-        missing="a judge that can read these data",
+        missing="data that can be judged",
     )
     return Verdict(label=Label.INCONCLUSIVE, reasons=(reason,))
 
 
-def _known(value: float | None) -> float | None:
+def _finite(value: float | None) -> float | None:
     return value if value is not None and isfinite(value) else None
 
 
-# What lies so near to its limit will not be told from it in any trial.
-_NEVER = 100.0
+# A trial that would have to be so many times longer is not worth waiting for.
+_MAX_TIMES_LONGER = 100.0
 
 _ROUNDING = 1e-9
 
 
-def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: int) -> Reason:
+def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, minutes_run: int) -> Reason:
     """
-    Compare *interval* with the margin of *rule*: wholly beyond, wholly within, or neither.
+    Compare *interval* with the margin of *rule*: Fail if wholly beyond, Pass if wholly within.
 
-    :param ran: minutes that the trial ran.
+    :param minutes_run: duration of the trial in minutes.
     """
     limit = rule.allowed if rule.worse_is_more else -rule.allowed
-    label = label_of(interval, limit, worse_is_more=rule.worse_is_more)
+    label = _label_of(interval, limit, worse_is_more=rule.worse_is_more)
     unit = unit_of(rule)
     sign = _SIGNS[label, rule.worse_is_more]
     text = (
@@ -154,11 +158,12 @@ def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, ran: 
         high=interval.high,
         limit=limit,
         text=text,
-        missing=_missing(rule, pairs, interval, limit, ran) if label is Label.INCONCLUSIVE else None,
+        missing=_missing(rule, pairs, interval, limit, minutes_run) if label is Label.INCONCLUSIVE else None,
     )
 
 
-def label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
+def _label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
+    # An interval that only touches the limit is neither beyond nor within.
     rounding = _ROUNDING * max(1.0, abs(limit))
     above, below = interval.low > limit + rounding, interval.high < limit - rounding
     if not above and not below:
@@ -169,13 +174,18 @@ def label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
 def share_reason(
     name: str, hits: int, trials: int, interval: Interval, *, limit: float, min_trials: int
 ) -> Reason:
-    """Compare the share of *hits* with its *limit*; before *min_trials* nothing is decided."""
-    label = label_of(interval, limit, worse_is_more=True)
+    """
+    Compare the share of *hits* among *trials* with its *limit*, 0 to 1.
+
+    With fewer than *min_trials* trials the label is Inconclusive.
+    """
+    label = _label_of(interval, limit, worse_is_more=True)
     missing = None
     if trials < min_trials:
         label = Label.INCONCLUSIVE
     if label is Label.INCONCLUSIVE:
         missing = _more_pairs(interval, trials, limit, min_trials)
+    # Without trials the interval is 0 to 1 and there is no share to show.
     measured = f"{hits:,} of {trials:,} ({interval.measured:.2%})" if trials else "none"
     return Reason(
         metric=name,
@@ -191,44 +201,48 @@ def share_reason(
     )
 
 
-# Label and whether more is worse.
+# (label, whether more is worse) -> how the measured value relates to the limit.
 _SIGNS = {
     (Label.FAIL, True): ">",
     (Label.PASS, True): "<",
     (Label.FAIL, False): "<",
     (Label.PASS, False): ">",
-    (Label.INCONCLUSIVE, True): "not told from",
-    (Label.INCONCLUSIVE, False): "not told from",
+    (Label.INCONCLUSIVE, True): "not distinguishable from",
+    (Label.INCONCLUSIVE, False): "not distinguishable from",
 }
 
 
-def _missing(rule: MetricRule, pairs: Pairs, interval: Interval, limit: float, ran: int) -> str:
+def _missing(rule: MetricRule, pairs: Pairs, interval: Interval, limit: float, minutes_run: int) -> str:
     if interval.low == -inf and interval.high == inf and not rule.counted:
-        return _more_minutes(interval, pairs, ran)
+        return _more_minutes(interval, pairs, minutes_run)
     times = _times_longer(interval, limit)
     if times is None:
-        near = difference_in_words(interval.measured, unit_of(rule))
-        return f"a larger margin, or a difference less near to it than {near}"
-    return (
-        f"about {minutes_in_words(ran * (times - 1))} more at this traffic, if the difference stays as it is"
-    )
+        measured = difference_in_words(interval.measured, unit_of(rule))
+        return f"a margin further from the measured {measured}: they are too close for any trial"
+    wait = minutes_in_words(minutes_run * (times - 1))
+    return f"about {wait} more at this traffic, if the difference does not change"
 
 
-def _more_minutes(interval: Interval, pairs: Pairs, ran: int) -> str:
-    if not interval.needed:
-        return "minutes that resemble each other less"
-    wait = (interval.needed - len(pairs)) * ran / len(pairs)
-    return f"{interval.needed} minutes of its kind to have an interval: about {minutes_in_words(wait)} more"
+def _more_minutes(interval: Interval, pairs: Pairs, minutes_run: int) -> str:
+    if not interval.minutes_needed:
+        return "less autocorrelated minutes"
+    wait = (interval.minutes_needed - len(pairs)) * minutes_run / len(pairs)
+    return f"{interval.minutes_needed} minutes with data for an interval: about {minutes_in_words(wait)} more"
 
 
 def _times_longer(interval: Interval, limit: float) -> float | None:
-    """Say how many times as much data would tell the measured from *limit*: widths shrink by the root."""
+    """
+    Return how many times as much data would exclude *limit*; ``None`` if no trial is that long.
+
+    The width of an interval shrinks with the square root of the data.
+    """
     gap = abs(interval.measured - limit)
     end = interval.low if interval.measured > limit else interval.high
+    # An end that is not known yet gives no hint: try twice as long.
     if not isfinite(end) or not isfinite(gap):
         return 2.0
     times = (abs(interval.measured - end) / gap) ** 2 if gap > 0 else inf
-    return max(times, 1.1) if times <= _NEVER else None
+    return max(times, 1.1) if times <= _MAX_TIMES_LONGER else None
 
 
 def _more_pairs(interval: Interval, trials: int, limit: float, min_trials: int) -> str:
@@ -236,6 +250,7 @@ def _more_pairs(interval: Interval, trials: int, limit: float, min_trials: int) 
     if trials >= min_trials:
         times = _times_longer(interval, limit)
         if times is None:
-            return f"a limit less near to {interval.measured:.2%}"
+            return f"a limit further from the measured {interval.measured:.2%}"
+
         needed = round(trials * times)
     return f"about {needed - trials:,} more pairs"

@@ -1,4 +1,4 @@
-"""Whether two answers agree by a rule, and if not, how."""
+"""Compares the answers to one request by a rule: do they agree, and if not, how do they differ?"""
 
 from __future__ import annotations
 
@@ -12,74 +12,78 @@ from typing import Any, NamedTuple, TypeAlias
 from airflow_guardrails.domain.predictions.records import Row, Rows
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
-# Labels beyond these are one class, "other". Which ones are kept must not depend on what was seen first, or
-# how often in which part: they are the first in the alphabet, so that parts put together keep the same ones.
-MOST_LABELS = 20
-LONGEST_LABEL = 40  # characters of JSON; whatever is longer is no class but a text
+# All further labels are one class, "other". The first in alphabetical order are kept, not the most frequent:
+# so parts of the data that are merged in any order keep the same ones.
+MAX_LABELS = 20
+MAX_LABEL_LENGTH = 40  # characters of JSON; a longer label is free text rather than a class
 
-Cells = Mapping["tuple[str | None, str | None]", int]
-"""Rows by production's and shadow's label; ``None`` stands for all other labels."""
-
-
-def bounded(cells: Cells) -> Cells:
-    """The same rows with the first MOST_LABELS labels by name, all others under ``None``."""
-    labels = {label for cell in cells for label in cell if label is not None and _fits(label)}
-    kept = set(sorted(labels)[:MOST_LABELS])
-    table: Counter[tuple[str | None, str | None]] = Counter()
-    for (production, shadow), number in cells.items():
-        table[production if production in kept else None, shadow if shadow in kept else None] += number
-    return dict(table)
+ConfusionTable = Mapping["tuple[str | None, str | None]", int]
+"""(production's label, shadow's label) -> number of rows; ``None`` stands for all other labels."""
 
 
-def together(parts: Iterable[Cells]) -> Cells:
+def limit_labels(table: ConfusionTable) -> ConfusionTable:
+    """Keep the first 20 labels in alphabetical order, and put all others under ``None``."""
+    labels = {label for cell in table for label in cell if label is not None and _fits(label)}
+    kept = set(sorted(labels)[:MAX_LABELS])
+    limited: Counter[tuple[str | None, str | None]] = Counter()
+    for (production, shadow), number in table.items():
+        limited[production if production in kept else None, shadow if shadow in kept else None] += number
+    return dict(limited)
+
+
+def merge_tables(parts: Iterable[ConfusionTable]) -> ConfusionTable:
+    """Add up tables; the result does not depend on their order or grouping."""
     table: Counter[tuple[str | None, str | None]] = Counter()
     for part in parts:
         table.update(part)
-    return bounded(table)
+    return limit_labels(table)
 
 
-def as_dict(cells: Cells) -> dict[str, Any]:
-    """The table as a matrix: a row for each of production's labels, a column for each of shadow's."""
-    labels = [*sorted({label for cell in cells for label in cell if label is not None}), None]
-    return {"labels": labels, "table": [[cells.get((row, column), 0) for column in labels] for row in labels]}
+def table_as_dict(table: ConfusionTable) -> dict[str, Any]:
+    """Return JSON: the labels, and a matrix of counts (rows: production, columns: shadow)."""
+    labels = [*sorted({label for cell in table for label in cell if label is not None}), None]
+    return {"labels": labels, "table": [[table.get((row, column), 0) for column in labels] for row in labels]}
 
 
-def from_dict(written: Mapping[str, Any]) -> Cells:
-    labels = written["labels"]
+def table_from_dict(data: Mapping[str, Any]) -> ConfusionTable:
+    """Read a table as :func:`table_as_dict` writes it."""
+    labels = data["labels"]
     return {
         (row, column): number
-        for row, numbers in zip(labels, written["table"], strict=True)
+        for row, numbers in zip(labels, data["table"], strict=True)
         for column, number in zip(labels, numbers, strict=True)
         if number
     }
 
 
 def _fits(label: str) -> bool:
-    return len(label) <= LONGEST_LABEL and len(json.dumps(label)) <= LONGEST_LABEL + 2
+    return len(label) <= MAX_LABEL_LENGTH and len(json.dumps(label)) <= MAX_LABEL_LENGTH + 2
 
 
 class Disagreement(str, Enum):
-    """How two answers differ; the gravest first, and an answer has the gravest of its rows."""
+    """How two answers differ, most severe first. An answer of several rows has its most severe one."""
 
     UNREADABLE = "unreadable"
-    """The rule can read one of the answers and not the other."""
+    """The rule can read only one of the two answers."""
     SHAPE = "shape"
-    """They have different numbers of rows."""
+    """The answers have different numbers of rows."""
     LABEL = "label"
     VALUE = "value"
-    """What is neither label nor number differs: text, or an object (only where the rule names nothing)."""
+    """Text or objects differ (only if the rule names neither label nor score)."""
     SCORE = "score"
 
 
-GRAVITY = {kind: gravity for gravity, kind in enumerate(reversed(Disagreement))}
+SEVERITY = {kind: severity for severity, kind in enumerate(reversed(Disagreement))}
 
 
-class Verdicts(NamedTuple):
+class AnswerComparison(NamedTuple):
     """
-    How two answers compare.
+    The result for one pair of answers.
 
-    *differences* are shadow's score minus production's, of the rows where both are finite; *size* is the
-    largest of them, infinite where a score is not finite; *not_finite* counts rows with such scores.
+    :param kind: ``None`` if the answers agree.
+    :param size: largest absolute difference of scores; infinite if any score is infinite or NaN.
+    :param differences: shadow's score minus production's, for each row where both are finite.
+    :param not_finite: number of rows where a score is infinite or NaN.
     """
 
     kind: Disagreement | None
@@ -90,33 +94,36 @@ class Verdicts(NamedTuple):
     not_finite: int = 0
 
 
-_Compared: TypeAlias = "tuple[Disagreement | None, float | None]"
+# Kind of the disagreement, and shadow's score minus production's.
+_RowResult: TypeAlias = "tuple[Disagreement | None, float | None]"
 
 
 class Comparer:
-    """Compares answers by *rule*."""
+    """Compares parsed answers by *rule*."""
 
     def __init__(self, rule: PredictionRule) -> None:
         self._absolute, self._relative = rule.tolerances
         self._judges_scores = rule.judges_scores
 
-    def compare(self, production: Rows, shadow: Rows) -> Verdicts | None:
-        """Compare production's rows with shadow's; ``None`` if the rule could read neither."""
+    def compare(self, production: Rows, shadow: Rows) -> AnswerComparison | None:
+        """Compare production's rows with shadow's; ``None`` if the rule could read neither answer."""
         if production is None or shadow is None:
             return None if production is shadow else _UNREADABLE
         if len(production) != len(shadow):
             return _SHAPE
         if len(production) != 1:
-            return _together([self._row(*rows) for rows in zip(production, shadow, strict=True)])
-        kind, difference = self._row(production[0], shadow[0])
+            return _combined([self._compare_row(*rows) for rows in zip(production, shadow, strict=True)])
+        # Answers of one row are the usual case; this path is faster.
+        kind, difference = self._compare_row(production[0], shadow[0])
         if difference is not None and math.isfinite(difference):
-            return Verdicts(kind, 1, int(kind is not None), abs(difference), [difference])
-        return _together([(kind, difference)])
+            return AnswerComparison(kind, 1, int(kind is not None), abs(difference), [difference])
+        return _combined([(kind, difference)])
 
-    def _row(self, production: Row, shadow: Row) -> _Compared:
+    def _compare_row(self, production: Row, shadow: Row) -> _RowResult:
         label, score, rest = production
         other_label, other_score, other_rest = shadow
         difference = None if score is None or other_score is None else other_score - score
+        # The order of the checks is that of Disagreement, most severe first.
         if label != other_label:
             kind: Disagreement | None = Disagreement.LABEL
         elif (score is None) != (other_score is None) or not self._same(rest, other_rest):
@@ -136,6 +143,7 @@ class Comparer:
             return len(value) == len(other) and all(map(self._same, value, other))
         if isinstance(value, dict) and isinstance(other, dict):
             return value.keys() == other.keys() and all(self._same(value[key], other[key]) for key in value)
+        # True == 1 in Python, but not in JSON.
         return type(value) is type(other) and bool(value == other)
 
 
@@ -143,23 +151,24 @@ def _close(score: float, other: float, absolute: float, relative: float) -> bool
     if math.isfinite(score) and math.isfinite(other):
         distance = abs(other - score)
         return distance <= absolute or distance <= relative * abs(score)
+    # Two NaN, or two equal infinities, are the same answer.
     return score == other or (math.isnan(score) and math.isnan(other))
 
 
-def _together(rows: list[tuple[Disagreement | None, float | None]]) -> Verdicts:
+def _combined(rows: list[_RowResult]) -> AnswerComparison:
     kinds = [kind for kind, _ in rows if kind is not None]
     measured = [difference for _, difference in rows if difference is not None]
     finite = [difference for difference in measured if math.isfinite(difference)]
-    odd = len(measured) - len(finite)
-    return Verdicts(
-        max(kinds, key=GRAVITY.__getitem__, default=None),
+    not_finite = len(measured) - len(finite)
+    return AnswerComparison(
+        max(kinds, key=SEVERITY.__getitem__, default=None),
         len(rows),
         len(kinds),
-        max(map(abs, finite), default=0.0) if not odd else math.inf,
+        max(map(abs, finite), default=0.0) if not not_finite else math.inf,
         finite,
-        odd,
+        not_finite,
     )
 
 
-_UNREADABLE = Verdicts(Disagreement.UNREADABLE, 0, 0, 0.0, [])
-_SHAPE = Verdicts(Disagreement.SHAPE, 0, 0, 0.0, [])
+_UNREADABLE = AnswerComparison(Disagreement.UNREADABLE, 0, 0, 0.0, [])
+_SHAPE = AnswerComparison(Disagreement.SHAPE, 0, 0, 0.0, [])

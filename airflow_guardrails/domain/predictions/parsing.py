@@ -1,4 +1,4 @@
-"""Answers read by a rule into rows of label, score and rest."""
+"""Parses an answer by a rule into rows of label, score and any other value."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from airflow_guardrails.domain.predictions.paths import Path, finder, rows_finde
 from airflow_guardrails.domain.predictions.records import Form, Row, Rows
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
-Read: TypeAlias = "Callable[[Form, str | bytes], Rows]"
+_Read: TypeAlias = "Callable[[Form, str | bytes], Rows]"
 
-# Longer text is kept as its digest: equal if the text is, small, and nobody can read it.
-LONGEST_TEXT = 32
-DEEPEST = 40
+# Longer text is kept as a hash: it can still be compared, it is small, and it reveals no payload.
+MAX_TEXT_LENGTH = 32
+_MAX_DEPTH = 40
 _UNREADABLE = (ValueError, LookupError, TypeError, RecursionError, OverflowError, csv.Error)
 
 _DECODER = json.JSONDecoder()
 
 
-def answer_reader(rule: PredictionRule) -> Read:
-    """A function that reads an answer by *rule* into its rows; ``None`` is one that cannot be read by it."""
-    read: Read
+def answer_reader(rule: PredictionRule) -> _Read:
+    """Return a function that parses an answer into rows, or into ``None`` if *rule* cannot read it."""
+    read: _Read
     if rule.is_default:
         read = _read_whole
     elif isinstance(rule.label, int) or isinstance(rule.score, int):
@@ -42,41 +42,41 @@ def answer_reader(rule: PredictionRule) -> Read:
     return read_or_none
 
 
-def _path_reader(rule: PredictionRule) -> Read:
+def _path_reader(rule: PredictionRule) -> _Read:
     paths = {
         field: Path(place, field=field)
         for field, place in (("label", rule.label), ("score", rule.score))
         if isinstance(place, str)
     }
-    # Both go through the same rows: the rule has seen to it.
+    # Both paths go through the same rows; PredictionRule has checked that.
     find_rows = rows_finder(next(iter(paths.values())))
     find_label, find_score = (
         finder(paths[field].in_row) if field in paths else None for field in ("label", "score")
     )
 
-    def row(found: Any) -> Row:
+    def row(value: Any) -> Row:
         label = score = None
         if find_label is not None:
-            label = find_label(found)
+            label = find_label(value)
             if type(label) is not str:
                 label = _label(label)
         if find_score is not None:
-            score = find_score(found)
+            score = find_score(value)
             if type(score) is not float:
                 score = _score(score)
         return label, score, None
 
     def read(form: Form, output: str | bytes) -> Rows:
         if form is Form.JSON:
-            return [row(found) for found in find_rows(_parse_json(output))]
+            return [row(value) for value in find_rows(_parse_json(output))]
         if form is Form.JSON_LINES:
-            return [row(found) for line in _lines(output) for found in find_rows(_parse_json(line))]
+            return [row(value) for line in _lines(output) for value in find_rows(_parse_json(line))]
         return None
 
     return read
 
 
-def _column_reader(rule: PredictionRule) -> Read:
+def _column_reader(rule: PredictionRule) -> _Read:
     label, score = rule.label, rule.score
 
     def row(cells: list[str]) -> Row:
@@ -108,7 +108,7 @@ def _read_whole(form: Form, output: str | bytes) -> list[Row]:
 def _whole(value: Any) -> Row:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return None, float(value), None
-    return None, None, _kept(value)
+    return None, None, _reduced(value)
 
 
 def _whole_cells(cells: list[str]) -> Row:
@@ -116,23 +116,23 @@ def _whole_cells(cells: list[str]) -> Row:
     return _whole(values[0] if len(values) == 1 else values)
 
 
-def _kept(value: Any, depth: int = 0) -> Any:
-    """*value* without its long texts; a number stays one, so that it can be compared as one."""
+def _reduced(value: Any, depth: int = 0) -> Any:
+    """Return *value* with hashes for long texts and floats for integers."""
     if isinstance(value, str):
-        return value if len(value) <= LONGEST_TEXT else _digest(value.encode(errors="surrogatepass"))
+        return value if len(value) <= MAX_TEXT_LENGTH else _digest(value.encode(errors="surrogatepass"))
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if depth > DEEPEST:
+    if depth > _MAX_DEPTH:
         raise ValueError("nested too deeply")
     if isinstance(value, list):
-        return [_kept(each, depth + 1) for each in value]
+        return [_reduced(each, depth + 1) for each in value]
     if isinstance(value, dict):
-        return {_kept(key): _kept(each, depth + 1) for key, each in value.items()}
+        return {_reduced(key): _reduced(each, depth + 1) for key, each in value.items()}
     return value
 
 
 def _label(value: Any) -> str:
-    """A label as text: 1, 1.0 and "1" are one class."""
+    """Return a label as text: 1, 1.0 and "1" are the same class."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return json.dumps(value, sort_keys=True)
@@ -140,7 +140,7 @@ def _label(value: Any) -> str:
 
 def _score(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"no number: {value!r}")  # noqa: TRY004 - it is the answer that is at fault
+        raise ValueError(f"not a number: {value!r}")  # noqa: TRY004 - the answer is wrong, not an argument
     return float(value)
 
 
@@ -150,13 +150,13 @@ def _number_or_text(text: str) -> float | str:
         number = float(text)
     except ValueError:
         return text
-    # "nan" and "infinity" may be words: only digits are numbers here.
+    # "nan", "infinity" and "1_000" are numbers for float(), but here they may be words.
     return number if math.isfinite(number) and "_" not in text else text
 
 
 def _lines(output: str | bytes) -> list[str]:
     if isinstance(output, bytes):
-        raise ValueError("no text")  # noqa: TRY004 - it is the answer that is at fault
+        raise ValueError("not text")  # noqa: TRY004 - the answer is wrong, not an argument
     return [line for line in output.splitlines() if line.strip()]
 
 
@@ -173,5 +173,5 @@ def _parse_json(text: Any) -> Any:
         value, end = _DECODER.raw_decode(text)
     except ValueError:
         end = -1
-    # What raw_decode does not know is white space around the value; it is a third quicker without.
+    # raw_decode is a third faster, but does not accept white space around the value.
     return value if end == len(text) else _DECODER.decode(text)

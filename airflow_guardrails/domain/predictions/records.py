@@ -1,4 +1,4 @@
-"""Captured requests, as they come in and as they are kept until they are joined."""
+"""Captured requests, and the compact records that are kept until they are joined."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias, cast
 
-# Times are whole microseconds since 1970, UTC: exact, quick, and small to keep.
+# All times are whole microseconds since 1970, UTC: exact, fast to compare and small to store.
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 
 
 class Side(str, Enum):
-    """Whose answer it is."""
+    """The variant that answered."""
 
     PRODUCTION = "production"
     SHADOW = "shadow"
 
 
 class Form(str, Enum):
-    """What the answer is written in."""
+    """The format of an answer."""
 
     JSON = "json"
     JSON_LINES = "json_lines"
@@ -31,7 +31,7 @@ class Form(str, Enum):
 
 
 class JoinKey(str, Enum):
-    """By what two records were found to be of one request; tried in this order."""
+    """The key by which two records are joined; the keys are tried in this order."""
 
     INFERENCE_ID = "inference_id"
     EVENT_ID = "event_id"
@@ -42,8 +42,12 @@ class Captured(NamedTuple):
     """
     One captured request and its answer.
 
-    Ids are empty where there is none, and so is *input_digest* where the input was not captured. *output* is
-    ``None`` if there is no answer in the record, and bytes where it is no text.
+    :param at: time of the request in microseconds since 1970, UTC.
+    :param inference_id: "" if the client sent none.
+    :param event_id: "" if there is none.
+    :param input_digest: a hash of the input; empty if the input was not captured.
+    :param output: ``None`` if the record has no answer; bytes if it is not text.
+    :param input: beginning of the input, for examples.
     """
 
     at: int
@@ -55,58 +59,61 @@ class Captured(NamedTuple):
     input: str = ""
 
 
-# A row of an answer: label, score, and (where the rule names nothing) what is neither.
+# A row of an answer: label, score, and any other value (only if the rule names neither label nor score).
 Row: TypeAlias = "tuple[str | None, float | None, Any]"
-# None is an answer the rule cannot read.
+# None for an answer that the rule cannot read.
 Rows: TypeAlias = "list[Row] | None"
-# Plain tuples, because marshal writes these in a fifth of a microsecond:
-# at, inference_id, event_id, input_digest, rows, shown (input and output, where payloads were asked for).
+# at, inference_id, event_id, input_digest, rows, payloads (beginning of input and output, if requested).
+# A plain tuple, because marshal writes it in 0.2 microseconds.
 Record: TypeAlias = "tuple[int, str, str, bytes, Rows, tuple[str, str] | None]"
 
 
 def total_order(record: Record) -> tuple[Any, ...]:
-    """Order records so that two of them are equal only if they are the same in every way."""
-    at, inference_id, event_id, digest, rows, shown = record
-    return at, event_id, inference_id, digest, repr(rows), repr(shown)
+    """Return a sort key that includes every field, so that the order of equal times is always the same."""
+    at, inference_id, event_id, digest, rows, payloads = record
+    return at, event_id, inference_id, digest, repr(rows), repr(payloads)
 
 
-# How far from the end of an hour a record may lie; a request to a real-time endpoint lasts no longer.
-EDGE = 60 * SECOND
-# Characters of JSON for each side at each end of an hour, and for one record.
-MOST_CHARACTERS = 8_000
-LONGEST_CARRIED = 1_500
+# A record this near to the end of an hour may have its pair in the next hour: models must answer within 60 s,
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+
+BOUNDARY_WIDTH = 60 * SECOND
+# Characters of JSON: of all records of a side at one end of an hour, and of one record.
+MAX_CHARACTERS = 8_000
+MAX_RECORD_LENGTH = 1_500
 
 _PRUNE_AT = 4096
 
 
 def boundary(at: int) -> int:
-    """The nearest end of an hour, as hours since 1970."""
+    """Return the nearest end of an hour, in hours since 1970."""
     return (at + HOUR // 2) // HOUR
 
 
 def boundary_of(text: str) -> datetime:
-    """The end of an hour that a record, written as *text*, lies near."""
+    """Return the nearest end of an hour for a record in JSON (as :meth:`BoundaryRecords.kept` has them)."""
     at = int(text[1 : text.index(",")])
     return datetime.fromtimestamp(boundary(at) * HOUR // SECOND, tz=timezone.utc)
 
 
-class Edges:
+class BoundaryRecords:
     """
-    Takes unmatched records; keeps those nearest to the ends of their hour, and hands the others on.
+    Keeps the unmatched records that are nearest to an end of their hour, for a join with the next hour.
 
-    *count* gets the side of a record that is not kept, and whether it lies near an end.
+    :param on_dropped: called for each record that is not kept, with its side and whether it was near an end.
     """
 
-    def __init__(self, count: Callable[[Side, bool], None]) -> None:
-        self._count = count
+    def __init__(self, on_dropped: Callable[[Side, bool], None]) -> None:
+        self._on_dropped = on_dropped
         self._near: dict[tuple[int, int, Side], list[tuple[int, str]]] = {}
 
-    def offer(self, side: Side, record: Record) -> None:
+    def add(self, side: Side, record: Record) -> None:
+        """Keep *record* if it is near an end of its hour and small enough, else drop it."""
         at = record[0]
         distance = abs(at - boundary(at) * HOUR)
-        text = written(side, record) if distance <= EDGE else None
+        text = _to_json(side, record) if distance <= BOUNDARY_WIDTH else None
         if text is None:
-            self._count(side, distance <= EDGE)
+            self._on_dropped(side, distance <= BOUNDARY_WIDTH)
             return
         near = self._near.setdefault((at // HOUR, boundary(at), side), [])
         near.append((distance, text))
@@ -114,48 +121,52 @@ class Edges:
             self._prune(side, near, spare=1)
 
     def kept(self) -> tuple[str, ...]:
+        """Return the kept records as JSON, sorted; those beyond the limit of 8,000 characters are dropped."""
         for (_, _, side), near in self._near.items():
             self._prune(side, near, spare=0)
         return tuple(sorted(text for near in self._near.values() for _, text in near))
 
     def _prune(self, side: Side, near: list[tuple[int, str]], *, spare: int) -> None:
         """
-        Keep the nearest that fit, and *spare* more.
+        Keep the nearest that fit into the limit, and *spare* more.
 
-        The first that does not fit is kept until the end: else a shorter one from beyond it could take its
-        place, and what is kept would depend on the order in which records came.
+        The first that does not fit is kept until the end. Otherwise a shorter record further away could take
+        its place, and the result would depend on the order of the records.
         """
+        # By distance, then by text: the same records are kept in every order of arrival.
         near.sort()
-        room = MOST_CHARACTERS
+        room = MAX_CHARACTERS
         for number, (_, text) in enumerate(near):
             room -= len(text)
             if room < 0:
                 for _ in near[number + spare :]:
-                    self._count(side, True)
+                    self._on_dropped(side, True)
                 del near[number + spare :]
                 return
 
 
-def written(side: Side, record: Record) -> str | None:
-    """*record* as a text, or ``None`` where that is too long, or holds a number JSON does not know."""
-    at, inference_id, event_id, digest, rows, shown = record
-    fields = [at, side.value, inference_id, event_id, digest.hex(), rows, shown]
+def _to_json(side: Side, record: Record) -> str | None:
+    """Return *record* as JSON; ``None`` if it is too long or has a number that is infinite or NaN."""
+    at, inference_id, event_id, digest, rows, payloads = record
+    fields = [at, side.value, inference_id, event_id, digest.hex(), rows, payloads]
     try:
+        # NaN and infinity are not JSON; such a record is not kept.
         text = json.dumps(fields, separators=(",", ":"), allow_nan=False, sort_keys=True)
     except ValueError:
         return None
-    return text if len(text) <= LONGEST_CARRIED else None
+    return text if len(text) <= MAX_RECORD_LENGTH else None
 
 
-def read(texts: Iterable[str]) -> Iterator[tuple[Side, Record]]:
+def parse_records(texts: Iterable[str]) -> Iterator[tuple[Side, Record]]:
+    """Read records as :meth:`BoundaryRecords.kept` returns them."""
     for text in texts:
-        at, side, inference_id, event_id, digest, rows, shown = json.loads(text)
+        at, side, inference_id, event_id, digest, rows, payloads = json.loads(text)
         record = (
             at,
             inference_id,
             event_id,
             bytes.fromhex(digest),
             None if rows is None else [tuple(row) for row in rows],
-            None if shown is None else tuple(shown),
+            None if payloads is None else tuple(payloads),
         )
         yield Side(side), cast("Record", record)

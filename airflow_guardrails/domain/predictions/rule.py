@@ -1,4 +1,4 @@
-"""How two answers to one request are compared, and what a judge allows."""
+"""The rule by which the answers of the two variants are compared and judged."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, show
 from airflow_guardrails.domain.errors import InvalidPredictionRule
 from airflow_guardrails.domain.predictions.paths import Path
 
-# Where nothing is said: numbers that two machines may well write differently are the same.
-TINY = 1e-9
-LONGEST_WITHIN = timedelta(seconds=60)  # a request to a real-time endpoint lasts no longer
+# Two machines may round the last digits of the same number differently.
+_DEFAULT_RELATIVE_TOLERANCE = 1e-9
+_MAX_WITHIN = timedelta(seconds=60)  # a request to a real-time endpoint takes at most 60 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionRule:
     """
-    How the production variant's answer and the shadow variant's answer to a request are compared.
+    How the answers of the production variant and the shadow variant to one request are compared.
 
-    Without *label* and *score*, answers agree if they are equal once parsed: numbers as numbers, text as
-    text.
+    Without *label* and *score*, the parsed answers are compared as a whole: numbers as numbers, text as text.
 
-    :param label: where the predicted class stands: a path into JSON (``"predictions[*].label"``), or the
-        number of a CSV column, from 0. Labels agree only if they are equal.
-    :param score: where the predicted number stands, written in the same form as *label*. With a *label* and
-        no tolerance its differences are measured, and decide nothing.
-    :param absolute_tolerance: how far scores may differ, in their own unit
-    :param relative_tolerance: the same as a share of production's score; with both, either is enough. If
-        neither is given and there is no *label*, it is 1e-9.
-    :param max_disagreement: the share of pairs that may disagree, from 0 to below 1
-    :param min_pairs: with fewer pairs nothing is concluded
-    :param within: requests without a common id are taken for the same if their inputs are equal and their
-        times differ by no more than this; up to a minute
+    :param label: position of the predicted class: a JSON path (``"predictions[*].label"``) or the number of a
+        CSV column, from 0. Labels agree only if they are equal.
+    :param score: position of the predicted number, of the same kind as *label*. With a *label* and without a
+        tolerance, differences of scores are measured, but they do not count as disagreements.
+    :param absolute_tolerance: accepted difference of scores, in their own unit.
+    :param relative_tolerance: accepted difference of scores, as a share of production's score (0.1 is 10 %).
+        With both tolerances, either is enough. Default without a *label*: 1e-9.
+    :param max_disagreement: share of pairs that may disagree, from 0 to below 1.
+    :param min_pairs: with fewer pairs the result is Inconclusive.
+    :param within: requests without a common id are joined if their inputs are equal and their times differ by
+        at most this; more than 0, up to 60 s.
+    :raises InvalidPredictionRule: if an argument is invalid; the text has its name, what is allowed, and the
+        value.
     """
 
     label: str | int | None = None
@@ -52,58 +53,61 @@ class PredictionRule:
         self._check_tolerance("absolute_tolerance")
         self._check_tolerance("relative_tolerance")
         if self.has_tolerance and self.label is not None and self.score is None:
-            raise _broken("score", "given where there is a tolerance", None, "labels are equal or not")
+            raise _invalid("score", "given with a tolerance", None, "labels have no tolerance")
         if not (is_number(self.max_disagreement) and 0 <= self.max_disagreement < 1):
-            because = "at 1, no shadow would be bad enough"
-            raise _broken("max_disagreement", "a share from 0 to below 1", self.max_disagreement, because)
+            because = "at 1, every shadow would pass"
+            raise _invalid("max_disagreement", "a share from 0 to below 1", self.max_disagreement, because)
         if not (_is_whole(self.min_pairs) and self.min_pairs >= 1):
-            because = "nothing can be concluded from no pair at all"
-            raise _broken("min_pairs", "a whole number of 1 or more", self.min_pairs, because)
-        if not (isinstance(self.within, timedelta) and timedelta(0) < self.within <= LONGEST_WITHIN):
-            because = "write timedelta(seconds=...); no request lasts longer"
-            raise _broken("within", "more than 0 and at most 60 s", self.within, because)
+            because = "at least one pair is needed"
+            raise _invalid("min_pairs", "a whole number of 1 or more", self.min_pairs, because)
+        if not (isinstance(self.within, timedelta) and timedelta(0) < self.within <= _MAX_WITHIN):
+            because = "no request takes longer; write timedelta(seconds=...)"
+            raise _invalid("within", "more than 0 and at most 60 s", self.within, because)
 
     @property
     def has_tolerance(self) -> bool:
+        """Whether a tolerance was given; a tolerance of 0 counts."""
         return self.absolute_tolerance is not None or self.relative_tolerance is not None
 
     @property
     def is_default(self) -> bool:
-        """Whether whole answers are compared, because nothing in them is named."""
+        """Whether whole answers are compared, because the rule names neither label nor score."""
         return self.label is None and self.score is None
 
     @property
     def judges_scores(self) -> bool:
+        """Whether a difference of scores can be a disagreement."""
         return self.has_tolerance or self.label is None
 
     @property
     def tolerances(self) -> tuple[float, float]:
-        """How far scores may differ: absolute, and relative to production's."""
+        """Accepted difference of scores: in their unit, and as a share of production's score."""
         if not self.has_tolerance:
-            return 0.0, TINY
+            return 0.0, _DEFAULT_RELATIVE_TOLERANCE
         return float(self.absolute_tolerance or 0), float(self.relative_tolerance or 0)
 
     def as_dict(self) -> dict[str, Any]:
-        """The rule in JSON's words; *within* in seconds."""
-        written = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**written, "within": self.within.total_seconds()}
+        """Return the rule as JSON; *within* in seconds."""
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**data, "within": self.within.total_seconds()}
 
     @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> PredictionRule:
+    def from_dict(cls, data: Mapping[str, Any]) -> PredictionRule:
         """
-        Read a rule as *as_dict* writes it; what is left out has its default.
+        Read a rule as :meth:`as_dict` writes it; a missing key has its default.
 
-        :raises InvalidPredictionRule: if it has a key that is not known, or breaks a rule
+        :raises InvalidPredictionRule: if a key is unknown or a value is invalid.
         """
         known = {each.name for each in fields(cls)}
-        if unknown := [key for key in written if key not in known]:
+        if unknown := [key for key in data if key not in known]:
             raise InvalidPredictionRule(
                 f"PredictionRule has no {unknown[0]!r} (it has {', '.join(sorted(known))})", field=unknown[0]
             )
-        given = dict(written)
-        if is_number(given.get("within")):
-            given["within"] = timedelta(seconds=given["within"])
-        return cls(**given)
+        arguments = dict(data)
+        # JSON has no durations; as_dict() writes seconds.
+        if is_number(arguments.get("within")):
+            arguments["within"] = timedelta(seconds=arguments["within"])
+        return cls(**arguments)
 
     def _check_place(self, field: str) -> None:
         place = getattr(self, field)
@@ -111,36 +115,37 @@ class PredictionRule:
             Path(place, field=field)
         elif place is not None and not (_is_whole(place) and place >= 0):
             because = "a path is text, the first column is 0"
-            raise _broken(field, "a path into JSON or the number of a CSV column", place, because)
+            raise _invalid(field, "a path into JSON or the number of a CSV column", place, because)
 
     def _check_places_together(self) -> None:
         if self.label is None or self.score is None:
             return
         if isinstance(self.label, str) != isinstance(self.score, str):
-            because = f"label is {self.label!r}, and one answer is either JSON or CSV"
-            raise _broken("score", "written as label is", self.score, because)
+            because = f"label is {self.label!r}, and an answer is either JSON or CSV"
+            raise _invalid("score", "of the same kind as label", self.score, because)
         if self.label == self.score:
-            raise _broken("score", "another place than label's", self.score, "one of the two is enough")
+            raise _invalid("score", "another position than label's", self.score, "one of the two is enough")
         rows = {
             Path(place, field="score").rows for place in (self.label, self.score) if isinstance(place, str)
         }
+        # With other rows it would be unclear which label belongs to which score.
         if len(rows) > 1:
-            because = f"label is {self.label!r}, and each row needs one of each"
-            raise _broken("score", "a path through the same rows as label's", self.score, because)
+            because = f"label is {self.label!r}, and each row has one label and one score"
+            raise _invalid("score", "a path through the same rows as label's", self.score, because)
 
     def _check_tolerance(self, field: str) -> None:
         value = getattr(self, field)
         if value is not None and not (is_number(value) and value >= 0):
-            raise _broken(field, "a number of 0 or more", value, "it says how far two scores may differ")
+            raise _invalid(field, "a number of 0 or more", value, "it is the accepted difference of scores")
 
 
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value <= LARGEST_INTEGER
 
 
-def _broken(field: str, rule: str, got: object, because: str) -> InvalidPredictionRule:
+def _invalid(field: str, allowed: str, got: object, because: str) -> InvalidPredictionRule:
     return InvalidPredictionRule(
-        f"PredictionRule.{field} must be {rule} (got {shown(got)}): {because}", field=field
+        f"PredictionRule.{field} must be {allowed} (got {shown(got)}): {because}", field=field
     )
 
 

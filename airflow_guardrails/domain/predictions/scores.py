@@ -1,8 +1,7 @@
 """
-Differences of scores in a form that can be put together exactly: their sum as a fraction, their quantiles
-from a histogram.
+Differences of scores that can be merged exactly: their sum as a fraction, their quantiles from a histogram.
 
-Floats are fractions of powers of two, so their sum has an exact value that no order of adding changes.
+Floats are fractions of powers of two, so their exact sum does not depend on the order of addition.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-# A bin is told by the first bits of a double (IEEE 754): sign, 11 of exponent, 4 of mantissa. That makes 16
-# bins an octave, whose middle is at most 1/32 of a value off it.
+# The first bits of a double (IEEE 754) are its bin: sign, 11 bits of exponent, 4 bits of mantissa. These are
+# 16 bins from each power of two to the next; the middle of a bin is at most 1/32 of a value away from it.
 _SHIFT = 48
 RESOLUTION = 1 / 32
 SMALLEST, LARGEST = 2.0**-30, 2.0**20
@@ -27,11 +26,15 @@ ABSOLUTE_QUANTILES = (0.5, 0.9, 0.99)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """
-    Differences of scores, shadow's minus production's.
+    Statistics of the differences of scores, shadow's minus production's.
 
-    *bins* counts them by the first bits of their magnitude (from 1), negative for negative differences; 0 is
-    for those smaller than 2 ** -30, and those above 2 ** 20 are in the last bin. *not_finite* counts rows
-    where a score was infinite or no number; they are in nothing else.
+    :param count: number of differences.
+    :param total: their exact sum.
+    :param least: smallest difference; ``None`` without any.
+    :param most: largest difference; ``None`` without any.
+    :param bins: key of the bin -> number of differences. The key is negative for negative differences; bin 0
+        has those smaller than 2 ** -30, the last one also those above 2 ** 20.
+    :param not_finite: rows where a score was infinite or NaN; they are not counted elsewhere.
     """
 
     count: int = 0
@@ -42,7 +45,7 @@ class Scores:
     not_finite: int = 0
 
     def summary(self) -> dict[str, Any] | None:
-        """Mean and extremes to a double's precision, quantiles within RESOLUTION; ``None`` without any."""
+        """Return mean, extremes and quantiles (within 1/32 of their value); ``None`` without data."""
         if not self.count:
             return None
         ascending = sorted((_middle(key), number) for key, number in self.bins.items())
@@ -62,6 +65,7 @@ class Scores:
         }
 
     def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON that loses nothing; the sum is a fraction in hexadecimal."""
         return {
             "count": self.count,
             "total": f"{self.total.numerator:x}/{self.total.denominator:x}",
@@ -72,19 +76,21 @@ class Scores:
         }
 
     @classmethod
-    def from_dict(cls, written: Mapping[str, Any]) -> Scores:
-        numerator, _, denominator = written["total"].partition("/")
+    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
+        """Read what :meth:`as_dict` writes."""
+        numerator, _, denominator = data["total"].partition("/")
         return cls(
-            count=written["count"],
+            count=data["count"],
             total=Fraction(int(numerator, 16), int(denominator, 16)),
-            least=written["least"],
-            most=written["most"],
-            bins={int(key): number for key, number in written["bins"].items()},
-            not_finite=written["not_finite"],
+            least=data["least"],
+            most=data["most"],
+            bins={int(key): number for key, number in data["bins"].items()},
+            not_finite=data["not_finite"],
         )
 
 
-def together(parts: Iterable[Scores]) -> Scores:
+def merge_scores(parts: Iterable[Scores]) -> Scores:
+    """Merge statistics exactly; the result does not depend on their order or grouping."""
     parts = list(parts)
     bins: Counter[int] = Counter()
     for part in parts:
@@ -100,13 +106,17 @@ def together(parts: Iterable[Scores]) -> Scores:
 
 
 def scores_of(differences: list[float], *, not_finite: int = 0) -> Scores:
-    """Measure *differences*, all finite."""
+    """
+    Return the statistics of *differences*, which are all finite.
+
+    :param not_finite: number of rows without a finite difference.
+    """
     if not differences:
         return Scores(not_finite=not_finite)
     return Scores(
         count=len(differences),
         total=_exact_sum(differences),
-        least=min(differences) + 0.0,  # and never -0.0, which would depend on the order
+        least=min(differences) + 0.0,  # turns -0.0 into 0.0; which one min() returns depends on the order
         most=max(differences) + 0.0,
         bins=_bins(differences),
         not_finite=not_finite,
@@ -117,20 +127,21 @@ def _exact_sum(values: list[float]) -> Fraction:
     """
     Sum *values* exactly, at the speed of ``math.fsum``.
 
-    fsum rounds the exact sum once. What it rounded off is the exact sum of the values and minus that result,
-    and so on until nothing is left (after Shewchuk, 1997, whose partial sums these are).
+    fsum rounds the exact sum once. The rounding error is the sum of the values and the negated result; this
+    is repeated until the error is 0 (Shewchuk, "Adaptive precision floating-point arithmetic and fast robust
+    geometric predicates", Discrete & Computational Geometry 18, 1997).
     """
     parts: list[float] = []
     try:
         while rest := math.fsum([*values, *[-part for part in parts]]):
             parts.append(rest)
-    except OverflowError:  # fsum's partial sums are doubles
+    except OverflowError:  # a partial sum of fsum is larger than any double; fractions have no limit
         parts = values
     return sum(map(Fraction, parts), Fraction(0))
 
 
 def _bins(differences: list[float]) -> dict[int, int]:
-    # The first bits of all of them at once, as integers; there are few different ones.
+    # All doubles are read as integers at once; only few of their first bits differ.
     bits = memoryview(array("d", differences)).cast("B").cast("q")
     counts: Counter[int] = Counter()
     for first, number in Counter(each >> _SHIFT for each in bits).items():
@@ -160,7 +171,8 @@ def _middle(key: int) -> float:
 
 
 def _quantile(ascending: list[tuple[float, int]], count: int, share: float) -> float:
-    """The middle of the bin that holds the value of rank ceil(share * count)."""
+    """Return the middle of the bin with the value of rank ceil(share * count)."""
+    # str() gives the decimal that was written, so that 0.05 of 20 is rank 1 rather than 2.
     rank = max(1, math.ceil(Fraction(str(share)) * count))
     for value, number in ascending:
         rank -= number

@@ -1,4 +1,4 @@
-"""What is counted while pairs are found, and turned into parts of a comparison now and then."""
+"""Counts pairs, differences of scores, labels and examples while records are joined."""
 
 from __future__ import annotations
 
@@ -12,55 +12,59 @@ from enum import Enum
 from typing import Any
 
 from airflow_guardrails.domain.predictions import agreement
-from airflow_guardrails.domain.predictions.agreement import GRAVITY, Comparer, Disagreement, Verdicts
+from airflow_guardrails.domain.predictions.agreement import SEVERITY, AnswerComparison, Comparer, Disagreement
 from airflow_guardrails.domain.predictions.records import JoinKey, Record, Side
 from airflow_guardrails.domain.predictions.rule import PredictionRule
-from airflow_guardrails.domain.predictions.scores import Scores, scores_of, together
+from airflow_guardrails.domain.predictions.scores import Scores, merge_scores, scores_of
 
-# Of pairs, and of their rows.
+# Keys of the counts.
 PAIRS = "pairs"
 ROWS = "rows"
 DISAGREEING_ROWS = "disagreeing_rows"
-# Joined, but the rule could read neither answer: no pair.
+# Joined records of which the rule could read neither answer; they are not a pair.
 INCOMPARABLE = "incomparable"
-# Of each side.
+# All records of a side.
 RECORDS = "records"
-# Among those only one side has: near an end of the hour, and too many to be kept for the neighbouring hour.
+# Unjoined records near an end of the hour that could not be kept for the next hour: too many, or too long.
 NOT_CARRIED = "not_carried"
 
 
-class Lost(str, Enum):
+class UnjoinedReason(str, Enum):
     """Why a record is in no pair."""
 
     ONLY = "only"
-    """The other variant has none for this request; with any sampling below 100 %, that is normal."""
+    """The other variant has no record of this request; normal if less than 100 % are sampled."""
     DUPLICATE = "duplicate"
-    """Another record of the same variant and hour has the same id."""
+    """An earlier record of the same variant and hour has the same id."""
     BROKEN = "broken"
-    """The line is no captured record."""
+    """The line is not a captured record."""
     NO_OUTPUT = "no_output"
     """The record has no answer."""
 
 
-def of_side(side: Side, what: str) -> str:
-    return f"{side.value}.{what}"
+def side_key(side: Side, name: str) -> str:
+    """Return the key of a count of one side, for example "shadow.records"."""
+    return f"{side.value}.{name}"
 
 
-def lost(side: Side, reason: Lost) -> str:
-    return of_side(side, reason.value)
+def unjoined_key(side: Side, reason: UnjoinedReason) -> str:
+    """Return the key of the count of a side's records that are in no pair for *reason*."""
+    return side_key(side, reason.value)
 
 
-def joined_by(key: JoinKey) -> str:
+def joined_by_key(key: JoinKey) -> str:
+    """Return the key of the count of records that were joined by *key*."""
     return f"joined_by.{key.value}"
 
 
-def disagreements(kind: Disagreement) -> str:
+def disagreements_key(kind: Disagreement) -> str:
+    """Return the key of the count of pairs that disagree in *kind*."""
     return f"disagreements.{kind.value}"
 
 
-MOST_EXAMPLES = 20
-LONGEST_ID = 64  # an inference id is never longer
-LONGEST_SHOWN = 200  # characters of JSON, of a payload that was asked for
+MAX_EXAMPLES = 20
+_MAX_ID_LENGTH = 64  # InferenceId of InvokeEndpoint has at most 64 characters
+MAX_PAYLOAD_LENGTH = 200  # characters of JSON of each payload in an example
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -68,69 +72,75 @@ Example = dict[str, Any]
 
 
 def worst(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """The MOST_EXAMPLES worst: by gravity, then by size of the difference, then by all else they say."""
-    return tuple(heapq.nsmallest(MOST_EXAMPLES, examples, key=_order))
+    """Return the 20 worst examples: most severe first, then the largest difference; ties are by content."""
+    return tuple(heapq.nsmallest(MAX_EXAMPLES, examples, key=_order))
 
 
-def example_of(verdicts: Verdicts, production: Record, shadow: Record) -> Example:
+def _example_of(result: AnswerComparison, production: Record, shadow: Record) -> Example:
     """
-    A disagreement in JSON's words; *difference* is null if a score was infinite or no number.
+    Return a disagreement as JSON; *difference* is null if a score is infinite or NaN.
 
-    Payloads are shown only if the records still have them.
+    It has payloads only if the records have them.
     """
-    told = {
-        "kind": verdicts.kind,
-        "difference": verdicts.size if math.isfinite(verdicts.size) else None,
-        "production": _told(production),
-        "shadow": _told(shadow),
+    example = {
+        "kind": result.kind,
+        "difference": result.size if math.isfinite(result.size) else None,
+        "production": _identity(production),
+        "shadow": _identity(shadow),
     }
     if production[-1] and shadow[-1]:
-        sent, answered = production[-1]
-        told["payloads"] = {"input": sent, "production": answered, "shadow": shadow[-1][1]}
-    return told
+        sent, answer = production[-1]
+        example["payloads"] = {"input": sent, "production": answer, "shadow": shadow[-1][1]}
+    return example
 
 
-def rank(verdicts: Verdicts) -> tuple[int, float]:
-    """The beginning of the order examples are in, known before one is made."""
-    return -GRAVITY[Disagreement(verdicts.kind)], -verdicts.size
+def _rank(result: AnswerComparison) -> tuple[int, float]:
+    """Return the rank of a disagreement before an example is made of it: lower is worse."""
+    return -SEVERITY[Disagreement(result.kind)], -result.size
 
 
-def rank_of(example: Example) -> tuple[int, float]:
+def _rank_of(example: Example) -> tuple[int, float]:
     difference = example["difference"]
-    return -GRAVITY[Disagreement(example["kind"])], -math.inf if difference is None else -difference
+    return -SEVERITY[Disagreement(example["kind"])], -math.inf if difference is None else -difference
 
 
-def cut(text: str, longest: int = LONGEST_SHOWN) -> str:
-    """The beginning of *text* that JSON writes in *longest* characters."""
+def truncated(text: str, longest: int = MAX_PAYLOAD_LENGTH) -> str:
+    """Return the beginning of *text*, so that JSON needs at most *longest* characters for it."""
     text = text[:longest]
+    # Escapes make JSON longer than the text.
     while len(json.dumps(text)) > longest + 2:
         text = text[: len(text) * 3 // 4]
     return text
 
 
-def iso(at: int) -> str:
+def iso_time(at: int) -> str:
+    """Return a time in microseconds since 1970 as ISO 8601, in UTC."""
     return (_EPOCH + timedelta(microseconds=at)).isoformat()
 
 
 def _order(example: Example) -> tuple[Any, ...]:
-    return *rank_of(example), json.dumps(example, sort_keys=True)
+    return *_rank_of(example), json.dumps(example, sort_keys=True)
 
 
-def _told(record: Record) -> dict[str, str | None]:
+def _identity(record: Record) -> dict[str, str | None]:
     at, inference_id, event_id, *_ = record
     return {
-        "inference_id": cut(inference_id, LONGEST_ID) or None,
-        "event_id": cut(event_id, LONGEST_ID) or None,
-        "at": iso(at),
+        "inference_id": truncated(inference_id, _MAX_ID_LENGTH) or None,
+        "event_id": truncated(event_id, _MAX_ID_LENGTH) or None,
+        "at": iso_time(at),
     }
 
 
-# So many differences, labels or examples are put together at a time.
-BATCH = 8192
+# Differences and labels are reduced in batches: faster than one by one, and memory stays bounded.
+_BATCH = 8192
 
 
 class Tally:
-    """Counts of pairs that were found, in any order."""
+    """
+    Counts of joined pairs. The result does not depend on the order of the pairs.
+
+    ``counts`` has further counts, which the caller adds by the keys of this module.
+    """
 
     def __init__(self, rule: PredictionRule) -> None:
         self.counts: Counter[str] = Counter()
@@ -139,66 +149,71 @@ class Tally:
         self._differences: list[float] = []
         self._not_finite = 0
         self._scores = Scores()
-        self._cells: Counter[tuple[str | None, str | None]] = Counter()
+        self._table: Counter[tuple[str | None, str | None]] = Counter()
         self._examples: list[Example] = []
-        # Better than the worst MOST_EXAMPLES known: not worth being made an example of.
-        self._bar: tuple[int, float] | None = None
+        # Rank of the last of the worst examples: a disagreement of a higher rank is not kept.
+        self._threshold: tuple[int, float] | None = None
 
     def count_pairs(self, key: JoinKey, pairs: Iterable[tuple[Record, Record]]) -> None:
-        """Compare the answers of each pair, production's record first."""
+        """Compare the answers of *pairs* (production's record first), which were joined by *key*."""
         joined = compared = rows = 0
         for production, shadow in pairs:
             joined += 1
-            verdicts = self._compare(production[4], shadow[4])
-            if verdicts is None:
+            result = self._compare(production[4], shadow[4])
+            if result is None:
                 continue
             compared += 1
-            rows += verdicts.rows
-            self._measure(verdicts)
-            if verdicts.kind is not None:
-                self._disagreement(verdicts, production, shadow)
-            if self._labelled and verdicts.rows:
+            rows += result.rows
+            self._add_differences(result)
+            if result.kind is not None:
+                self._add_disagreement(result, production, shadow)
+            # Without rows the answers have different numbers of rows, or one could not be read.
+            if self._labelled and result.rows:
                 self._count_labels(production, shadow)
         for name, number in ((PAIRS, compared), (ROWS, rows), (INCOMPARABLE, joined - compared)):
             self.counts[name] += number
-        self.counts[joined_by(key)] += joined
+        self.counts[joined_by_key(key)] += joined
 
     @property
     def scores(self) -> Scores:
-        self._settle_differences()
+        """Statistics of the differences of scores so far."""
+        self._reduce_differences()
         return self._scores
 
     @property
-    def cells(self) -> agreement.Cells:
-        return agreement.bounded(self._cells)
+    def table(self) -> agreement.ConfusionTable:
+        """The table of labels so far; empty if the rule has no label."""
+        return agreement.limit_labels(self._table)
 
     @property
     def examples(self) -> tuple[Example, ...]:
+        """The worst disagreements so far, at most 20."""
         return worst(self._examples)
 
-    def _measure(self, verdicts: Verdicts) -> None:
-        self._differences += verdicts.differences
-        self._not_finite += verdicts.not_finite
-        if len(self._differences) >= BATCH:
-            self._settle_differences()
+    def _add_differences(self, result: AnswerComparison) -> None:
+        self._differences += result.differences
+        self._not_finite += result.not_finite
+        if len(self._differences) >= _BATCH:
+            self._reduce_differences()
 
     def _count_labels(self, production: Record, shadow: Record) -> None:
         for (label, *_), (other, *_) in zip(production[4] or (), shadow[4] or (), strict=True):
-            self._cells[label, other] += 1
-        if len(self._cells) >= BATCH:
-            self._cells = Counter(agreement.bounded(self._cells))
+            self._table[label, other] += 1
+        if len(self._table) >= _BATCH:
+            self._table = Counter(agreement.limit_labels(self._table))
 
-    def _disagreement(self, verdicts: Verdicts, production: Record, shadow: Record) -> None:
-        self.counts[disagreements(Disagreement(verdicts.kind))] += 1
-        self.counts[DISAGREEING_ROWS] += verdicts.disagreeing_rows
-        if self._bar is not None and rank(verdicts) > self._bar:
+    def _add_disagreement(self, result: AnswerComparison, production: Record, shadow: Record) -> None:
+        self.counts[disagreements_key(Disagreement(result.kind))] += 1
+        self.counts[DISAGREEING_ROWS] += result.disagreeing_rows
+        if self._threshold is not None and _rank(result) > self._threshold:
             return
-        self._examples.append(example_of(verdicts, production, shadow))
-        if len(self._examples) >= 10 * MOST_EXAMPLES:
+        self._examples.append(_example_of(result, production, shadow))
+        # Sorting now and then is cheaper than a heap that is updated for each example.
+        if len(self._examples) >= 10 * MAX_EXAMPLES:
             self._examples = list(worst(self._examples))
-            self._bar = rank_of(self._examples[-1])
+            self._threshold = _rank_of(self._examples[-1])
 
-    def _settle_differences(self) -> None:
-        found = scores_of(self._differences, not_finite=self._not_finite)
-        self._scores = together([self._scores, found])
+    def _reduce_differences(self) -> None:
+        batch = scores_of(self._differences, not_finite=self._not_finite)
+        self._scores = merge_scores([self._scores, batch])
         self._differences, self._not_finite = [], 0

@@ -1,4 +1,4 @@
-"""What joined predictions say of a candidate."""
+"""Judges a candidate by the share of requests that it answers differently."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from airflow_guardrails.domain.judge import Label, Reason, judge_share
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
-METRIC = "predictions"
+_METRIC = "predictions"
 
-# Of the records of the side that has fewer, the share that must be in pairs: what could be joined must not be
-# a chosen few.
-LEAST_JOINED = 0.5
+# Share of the records (of the side with fewer) that must be in pairs: fewer pairs may not be representative.
+_MIN_JOINED_SHARE = 0.5
 
 
 def prediction_reason(comparison: Comparison | None, rule: PredictionRule, *, alpha: float) -> Reason:
     """
-    Judge the share of requests that the two variants answered differently against ``rule.max_disagreement``.
+    Judge the share of pairs whose answers disagree against ``rule.max_disagreement``.
 
-    Without captured predictions, or where most of them could not be joined, nothing is known: Inconclusive.
+    Without captured predictions it is Inconclusive. If most records could not be joined, it is not a Pass.
+
+    :param comparison: all hours merged; ``None`` if nothing was captured.
+    :param alpha: above 0 and below 0.5; the probability that the label is wrong.
     """
     if comparison is None:
-        return _unknown(
+        return _inconclusive(
             rule,
-            "no requests and answers were kept",
+            "no requests and answers were captured",
             missing="give the shadow test a data_storage_uri, and the judge permission to read it",
         )
     settled = comparison.settled()
     summary = settled.summary()
     reason = judge_share(
-        METRIC,
+        _METRIC,
         settled.disagreements,
         settled.pairs,
         limit=rule.max_disagreement,
@@ -38,31 +40,32 @@ def prediction_reason(comparison: Comparison | None, rule: PredictionRule, *, al
         alpha=alpha,
     )
     joined = _joined_share(summary)
-    if reason.label is Label.PASS and joined is not None and joined < LEAST_JOINED:
-        return _unknown(
+    # A Fail stands: the pairs that were found do disagree.
+    if reason.label is Label.PASS and joined is not None and joined < _MIN_JOINED_SHARE:
+        return _inconclusive(
             rule,
-            f"{settled.pairs} pairs ({joined:.1%}) < {LEAST_JOINED:.0%} of what was captured: those that "
-            "could be joined may be a chosen few",
+            f"{settled.pairs} pairs ({joined:.1%} < {_MIN_JOINED_SHARE:.0%} of the captured records): "
+            "the joined pairs may not be representative",
             missing="let clients send an InferenceId, and capture all requests of both variants",
         )
     return reason
 
 
 def _joined_share(summary: dict[str, Any]) -> float | None:
-    """Of the records of the side that has fewer, the share that is in pairs."""
+    """Return the share of joined records on the side that has fewer; ``None`` without records."""
     fewer = min(summary["records"].values())
     return (summary["pairs"] + summary["incomparable"]) / fewer if fewer else None
 
 
-def _unknown(rule: PredictionRule, what: str, *, missing: str) -> Reason:
+def _inconclusive(rule: PredictionRule, why: str, *, missing: str) -> Reason:
     return Reason(
-        metric=METRIC,
+        metric=_METRIC,
         stat="disagreement",
         label=Label.INCONCLUSIVE,
         measured=None,
         low=None,
         high=None,
         limit=rule.max_disagreement,
-        text=f"{METRIC}: {what}",
+        text=f"{_METRIC}: {why}",
         missing=missing,
     )

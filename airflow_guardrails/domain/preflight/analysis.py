@@ -12,11 +12,11 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_comparison
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
-from airflow_guardrails.domain.judge.evidence import HISTORY, requests_needed
-from airflow_guardrails.domain.judge.means import least_minutes
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, requests_needed
+from airflow_guardrails.domain.judge.means import minutes_needed
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import LEAST_PAST
-from airflow_guardrails.domain.judge.statistics.overdispersion import LEAST_MINUTES as MINUTES_FOR_BURSTS
+from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
+from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.preflight.guards import exclusions, strategy_name
@@ -69,8 +69,8 @@ def _past(context: PreflightContext) -> Iterator[Finding]:
     if counted and max(known, left) < MINUTES_FOR_BURSTS:
         text = (
             f"the endpoint had requests in {count_in_words(known, 'minute')} of the last "
-            f"{duration_in_words(HISTORY)}, and the bakes leave {left:.3g}: whether errors come in bursts "
-            f"takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
+            f"{duration_in_words(MAX_HISTORY)}, and the bakes leave {left:.3g}: whether errors come in "
+            f"bursts takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
         )
         fix = f"update when it has served for {count_in_words(MINUTES_FOR_BURSTS - known, 'minute')} more"
         yield _too_low(Code.ANALYSIS_PAST_SHORT, forecast.analysis, text, fix=fix)
@@ -130,7 +130,7 @@ def _too_few_per_minute(forecast: _Forecast, name: str, requests: float) -> Iter
     """Find percentiles for which each minute has too few requests, however long the bake is."""
     least = requests / 60 * max(min(share, 1 - share) for share in forecast.plan.shares)
     for rule in forecast.analysis.rules:
-        if rule.quantile and least < (needed := requests_needed(rule.quantile, alike=False)):
+        if rule.quantile and least < (needed := requests_needed(rule.quantile, similar=False)):
             text = (
                 f"{name} had {_count(requests)} in the last hour, of which a fleet would get about "
                 f"{least:,.3g} a minute < {ceil(needed)}, which {rule.metric} {rule.stat} needs"
@@ -194,13 +194,13 @@ class _Forecast:
         # _past() checks the minutes that counts need because of their overdispersion.
         if rule.counted:
             return rule.min_minutes
-        return max(rule.min_minutes, least_minutes(self.minutes_known, alpha=self.analysis.alpha))
+        return max(rule.min_minutes, minutes_needed(self.minutes_known, alpha=self.analysis.alpha))
 
     @property
     def minutes_known(self) -> int:
         """Minutes of history in which every variant with traffic had requests."""
-        past = self.context.past
-        return min((past.get(name, LEAST_PAST) for name, _ in self.traffic), default=LEAST_PAST)
+        past, enough = self.context.past, MIN_HISTORY_MINUTES
+        return min((past.get(name, enough) for name, _ in self.traffic), default=enough)
 
     @property
     def traffic(self) -> list[tuple[str, float]]:

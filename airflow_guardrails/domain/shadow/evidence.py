@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from airflow_guardrails.domain.judge import Evidence, History, Series, history_from
+from airflow_guardrails.domain.judge import Evidence, History, Series, history_start
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import (
@@ -46,7 +46,7 @@ def evidence_of(
     """
     Pair the minutes of both variants, and add the history of production.
 
-    :param series: query -> (minute -> value), for all of :func:`queries_of`, from :func:`history_start` on.
+    :param series: query -> (minute -> value), for all of :func:`queries_of`, from :func:`metrics_start` on.
     """
     span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)])
     production, shadow = _variant_names(experiment)
@@ -70,9 +70,9 @@ def evidence_of(
     )
 
 
-def history_start(experiment: Experiment) -> datetime:
+def metrics_start(experiment: Experiment) -> datetime:
     """Return the first minute to read, so that the response contains the history if CloudWatch has it."""
-    return history_from(period_of(experiment)[0], experiment.seen_at)
+    return history_start(period_of(experiment)[0], experiment.seen_at)
 
 
 def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:

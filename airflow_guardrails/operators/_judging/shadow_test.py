@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
-from airflow_guardrails.domain.judge.verdict import unjudged
+from airflow_guardrails.domain.judge.verdict import verdict_of_error
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
-from airflow_guardrails.domain.shadow.evidence import evidence_of, history_start, period_of, queries_of
+from airflow_guardrails.domain.shadow.evidence import evidence_of, metrics_start, period_of, queries_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.domain.times import format_time
@@ -79,7 +79,7 @@ class ShadowTestJudge:
             return self._unjudged("answers", error).reasons
 
     def _unjudged(self, what: str, error: Exception) -> Verdict:
-        verdict = unjudged(what, error)
+        verdict = verdict_of_error(what, error)
         self.log.warning("%s", verdict.describe(), exc_info=error)
         return verdict
 
@@ -89,7 +89,7 @@ class ShadowTestJudge:
         ends = min(ends, experiment.seen_at - METRICS_LAG)
         return self.hook.metric_series(
             queries_of(experiment, self.metrics),
-            start=history_start(experiment),
+            start=metrics_start(experiment),
             end=max(ends, starts),
             period=finest_period(starts, experiment.seen_at),
         )

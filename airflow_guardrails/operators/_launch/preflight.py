@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
 from airflow_guardrails.domain.canary.evidence import published_until, requests_query
-from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding
@@ -112,7 +112,7 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
     end = published_until(look.seen_at)
     queries = tuple(by_variant.values())
     try:
-        series = hook.metric_series(queries, start=end - HISTORY, end=end, period=60)
+        series = hook.metric_series(queries, start=end - MAX_HISTORY, end=end, period=60)
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
         return {}, {}, errors.named_text(error)
     traffic = {

@@ -192,7 +192,7 @@ def test_inputs_are_shown_only_when_payloads_are_asked_for():
 
 def test_memory_does_not_grow_with_what_is_compared(monkeypatch):
     """Fifteen megabytes go through the room of half a one."""
-    monkeypatch.setattr(joining, "MOST_BYTES_IN_MEMORY", 500_000)
+    monkeypatch.setattr(joining, "MAX_BYTES_IN_MEMORY", 500_000)
     answer = json.dumps({"score": 1, "note": "x" * 2000})
     pairs, template = 3000, line(answer, encoding="JSON", inferenceId="i?")
     size = 2 * pairs * len(template)

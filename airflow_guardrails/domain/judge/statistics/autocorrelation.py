@@ -1,8 +1,8 @@
 """
-How much minutes resemble their neighbours, and what is left of them without that.
+Autocorrelation: how much each minute resembles the one before, and how to remove it.
 
-A slow minute mostly follows a slow one, so an hour of minutes tells less than sixty independent ones. How
-much less is learned from production's past, which is longer than a trial, or has to be found out from the
+A slow minute is mostly followed by another slow one, so 60 minutes carry less information than 60 independent
+values. How much less is estimated from production's history, which is longer than a trial, or else from the
 trial itself.
 """
 
@@ -13,94 +13,97 @@ from itertools import pairwise
 from math import sqrt
 from statistics import median
 
-# Fewer minutes of the past tell no more than a trial does.
-LEAST_PAST = 60
+# A shorter history is no better than the trial itself.
+MIN_HISTORY_MINUTES = 60
 
-MOST = 0.95
+_MAX_AUTOCORRELATION = 0.95
 
-# Standard deviations by which the likeness of a short series is taken for larger than it was found.
-CAUTION = 1.25
+# Standard errors that are added to the estimate from a short series.
+_SAFETY_MARGIN = 1.25
 
-# Hours are taken by themselves, so that what changes over a day is not taken for likeness.
+# Each hour has its own mean, so that a daily trend is not taken for autocorrelation.
 _HOUR, _BLOCK = 60, 10
 
-_HALVINGS = 20
+_BISECTION_STEPS = 20
 
-# Hours of which one may be left out.
-_HOURS_WITH_ONE = 3
+# An hour is left out only where at least two others remain.
+_MIN_HOURS_WITH_OUTLIER = 3
 
-# A trial contradicts the past if its likeness lies so many standard deviations above.
-_CONTRADICTS = 2.0
+# The trial contradicts the history if its estimate is so many standard errors higher.
+_CONTRADICTION = 2.0
 
 
-def autocorrelation(rest: Sequence[float], past: Sequence[float]) -> float:
+def autocorrelation(residuals: Sequence[float], history: Sequence[float]) -> float:
     """
-    Say how much the minutes of a trial resemble each other, rather more than less.
+    Estimate the lag-1 autocorrelation of the minutes, from 0 to 0.95; rather too high than too low.
 
-    The longer of the two tells it, and a trial that contradicts the past is believed.
+    The longer series is used. If the trial shows a much higher autocorrelation than the history, the trial is
+    used.
 
-    :param rest: what the trial has beside the difference that is looked for.
-    :param past: what production did before.
+    :param residuals: the minutes of the trial without the difference between the sides that is tested.
+    :param history: production's minutes before the trial; may be empty.
     """
-    if len(past) < LEAST_PAST:
-        return upper_autocorrelation(rest)
-    if len(rest) >= len(past):
-        return long_run_autocorrelation(rest)
-    before, found = long_run_autocorrelation(past), _found(rest)
-    contradicted = found - _CONTRADICTS * _deviation(found, len(rest)) > before
-    return upper_autocorrelation(rest) if contradicted else before
+    if len(history) < MIN_HISTORY_MINUTES:
+        return upper_autocorrelation(residuals)
+    if len(residuals) >= len(history):
+        return long_run_autocorrelation(residuals)
+    before, found = long_run_autocorrelation(history), _lag_1(residuals)
+    contradicted = found - _CONTRADICTION * _standard_error(found, len(residuals)) > before
+    return upper_autocorrelation(residuals) if contradicted else before
 
 
 def upper_autocorrelation(values: Sequence[float]) -> float:
     """
-    Estimate how much each value resembles the one before: the autocorrelation at lag 1, from 0 to 0.95.
+    Return a cautious estimate of the lag-1 autocorrelation of a short series, from 0 to 0.95.
 
-    The estimate of a short series is too low by (1 + 3 rho) / n (Kendall, "Note on bias in the estimation of
-    autocorrelation", Biometrika 41, 1954) and off by sqrt((1 - rho^2) / n). That and :data:`CAUTION` times
-    this are put on top: by that the benchmark's autoregressive series raise no more false alarms than alpha.
+    The estimate of a short series is biased by -(1 + 3 rho) / n (Kendall, "Note on bias in the estimation of
+    autocorrelation", Biometrika 41, 1954) and has a standard error of sqrt((1 - rho^2) / n). The bias and
+    1.25 standard errors are added. With these, the autoregressive series of ``benchmarks/calibrate.py`` raise
+    no more false alarms than alpha.
     """
-    if len(values) < 3:  # noqa: PLR2004 - a lag of one needs three
-        return MOST
-    found = _found(values)
-    return _within(found + CAUTION * _deviation(found, len(values)))
+    if len(values) < 3:  # noqa: PLR2004 - lag 1 needs three values
+        return _MAX_AUTOCORRELATION
+    found = _lag_1(values)
+    return _clamped(found + _SAFETY_MARGIN * _standard_error(found, len(values)))
 
 
 def long_run_autocorrelation(values: Sequence[float]) -> float:
     """
-    Estimate it from at least :data:`LEAST_PAST` minutes, from 0 to 0.95.
+    Estimate the autocorrelation of at least :data:`MIN_HISTORY_MINUTES` minutes, from 0 to 0.95.
 
-    Likeness that hides under noise, so that lag 1 shows little of it, shows in how much blocks of ten minutes
-    vary; the larger of the two counts, with half of what it may be off by on top.
+    Noise can hide autocorrelation from the lag-1 estimate. It still shows in the variance of block sums of
+    ten minutes. The result is the larger of the two estimates, with a margin for its standard error.
     """
     hours = [values[end - _HOUR : end] for end in range(len(values), _HOUR - 1, -_HOUR)]
-    rest = [_without_mean(hour) for hour in hours]
+    residuals = [_without_mean(hour) for hour in hours]
     count = _HOUR * len(hours)
-    spread = sum(value * value for hour in rest for value in hour)
-    if _is_rounding(spread, values):
+    squares = sum(value * value for hour in residuals for value in hour)
+    if _is_rounding(squares, values):
         return 0.0
-    found = sum(one * other for hour in rest for one, other in pairwise(hour)) / spread
-    found = min(found + (1 + 3 * max(found, 0.0)) / _HOUR, MOST)
-    blocks = [sum(hour[first : first + _BLOCK]) for hour in rest for first in range(0, _HOUR, _BLOCK)]
-    # A mean was taken from each hour, which both lose by.
-    per_block = sum(block * block for block in blocks) / (len(blocks) - len(hours))
-    times = per_block / (_BLOCK * spread / (count - len(hours)))
-    near = found + _deviation(found, count)
-    # A variance of n values is off by the root of 2 / n of itself.
-    off = sqrt(2 / (len(blocks) - len(hours)))
-    return _within(near if _that_varies(times) < near else _that_varies(times * (1 + off / 2)))
+    found = sum(one * other for hour in residuals for one, other in pairwise(hour)) / squares
+    found = min(found + (1 + 3 * max(found, 0.0)) / _HOUR, _MAX_AUTOCORRELATION)
+    blocks = [sum(hour[first : first + _BLOCK]) for hour in residuals for first in range(0, _HOUR, _BLOCK)]
+    # Each hour's mean was subtracted: that is one degree of freedom less for each hour.
+    block_variance = sum(block * block for block in blocks) / (len(blocks) - len(hours))
+    inflation = block_variance / (_BLOCK * squares / (count - len(hours)))
+    upper = found + _standard_error(found, count)
+    # The relative standard error of a variance of n values is sqrt(2 / n).
+    error = sqrt(2 / (len(blocks) - len(hours)))
+    by_blocks = _autocorrelation_of(inflation)
+    return _clamped(upper if by_blocks < upper else _autocorrelation_of(inflation * (1 + error / 2)))
 
 
-def unquiet_hour(values: Sequence[float]) -> tuple[int, int]:
+def outlier_hour(values: Sequence[float]) -> tuple[int, int]:
     """
-    Find the hour in which the past was least like itself, from its first minute to behind its last.
+    Find the hour of the history that differs most from the rest: its first index, and the one after its last.
 
-    A rollout that was undone, or another incident, is not how production is; it shows in one hour of several,
-    and less than three hours have none.
+    An incident, such as a rollout that was rolled back, is not how production usually behaves. One hour is
+    left out for that. A history of less than three hours has none: (0, 0).
     """
-    if len(values) < _HOURS_WITH_ONE * _HOUR:
+    if len(values) < _MIN_HOURS_WITH_OUTLIER * _HOUR:
         return 0, 0
-    usual = median(values)
-    squares = [(value - usual) ** 2 for value in values]
+    middle = median(values)
+    squares = [(value - middle) ** 2 for value in values]
     firsts = range(0, len(values) - _HOUR + 1, _BLOCK)
     first = max(firsts, key=lambda first: sum(squares[first : first + _HOUR]))
     return first, first + _HOUR
@@ -108,49 +111,52 @@ def unquiet_hour(values: Sequence[float]) -> tuple[int, int]:
 
 def whitened(values: Sequence[float], autocorrelation: float) -> list[float]:
     """
-    Take from each value what the one before foretells, which leaves an autoregressive series independent.
+    Remove from each value what the one before predicts; an autoregressive series becomes independent.
 
-    The first one is made as large as the rest (Prais and Winsten, "Trend estimators and serial correlation",
-    Cowles Commission discussion paper 383, 1954).
+    The first value is scaled to the same variance (Prais and Winsten, "Trend estimators and serial
+    correlation", Cowles Commission discussion paper 383, 1954).
     """
     first = [values[0] * sqrt(1 - autocorrelation * autocorrelation)] if values else []
     return first + [value - autocorrelation * before for before, value in pairwise(values)]
 
 
-def variation(autocorrelation: float, length: int) -> float:
+def variance_inflation(autocorrelation: float, length: int) -> float:
     """
-    Say how much more a block of *length* minutes varies than as many independent ones would make it.
+    Return the design effect of a block: its sum's variance, divided by that of independent minutes.
 
-    Of an autoregressive series: 1 + 2 sum (1 - k / length) rho^k, over k from 1 to below *length*.
+    For an AR(1) series it is 1 + 2 sum (1 - k / length) rho^k, over k from 1 to length - 1.
+
+    :param length: minutes of a block.
     """
     return 1 + 2 * sum((1 - lag / length) * autocorrelation**lag for lag in range(1, length))
 
 
-def _that_varies(times: float) -> float:
-    """Find the likeness by which blocks vary so many times as much."""
-    low, high = 0.0, MOST
-    for _ in range(_HALVINGS):
+def _autocorrelation_of(inflation: float) -> float:
+    """Invert :func:`variance_inflation` for blocks of ten minutes, by bisection."""
+    low, high = 0.0, _MAX_AUTOCORRELATION
+    for _ in range(_BISECTION_STEPS):
         middle = (low + high) / 2
-        low, high = (middle, high) if variation(middle, _BLOCK) < times else (low, middle)
+        low, high = (middle, high) if variance_inflation(middle, _BLOCK) < inflation else (low, middle)
     return low
 
 
-def _found(values: Sequence[float]) -> float:
+def _lag_1(values: Sequence[float]) -> float:
+    """Estimate the lag-1 autocorrelation, with Kendall's correction of the bias; -1 for equal values."""
     count = len(values)
-    rest = _without_mean(values)
-    spread = sum(value * value for value in rest)
-    if _is_rounding(spread, values):
+    residuals = _without_mean(values)
+    squares = sum(value * value for value in residuals)
+    if _is_rounding(squares, values):
         return -1.0
-    found = sum(one * other for one, other in pairwise(rest)) / spread
-    return min(found + (1 + 3 * max(found, 0.0)) / count, MOST)
+    found = sum(one * other for one, other in pairwise(residuals)) / squares
+    return min(found + (1 + 3 * max(found, 0.0)) / count, _MAX_AUTOCORRELATION)
 
 
-def _deviation(found: float, count: int) -> float:
+def _standard_error(found: float, count: int) -> float:
     return sqrt(max(1 - found * found, 0.0) / count)
 
 
-def _within(autocorrelation: float) -> float:
-    return min(max(autocorrelation, 0.0), MOST)
+def _clamped(autocorrelation: float) -> float:
+    return min(max(autocorrelation, 0.0), _MAX_AUTOCORRELATION)
 
 
 def _without_mean(values: Sequence[float]) -> list[float]:
@@ -158,6 +164,6 @@ def _without_mean(values: Sequence[float]) -> list[float]:
     return [value - mean for value in values]
 
 
-def _is_rounding(spread: float, values: Sequence[float]) -> bool:
-    """Say whether the values are equal: what is left of them is rounding."""
-    return spread <= 1e-18 * sum(value * value for value in values)
+def _is_rounding(squares: float, values: Sequence[float]) -> bool:
+    """Say whether the values are equal, so that the sum of squares is only rounding error."""
+    return squares <= 1e-18 * sum(value * value for value in values)

@@ -1,7 +1,8 @@
 """
-How many events come as one: errors rarely come alone, and a burst of them is one thing that went wrong.
+Overdispersion: errors often come in bursts, and a burst counts as one event.
 
-Production's past shows it best. A trial is short for that, and shows bursts only once some have come.
+The index of dispersion (variance divided by mean of a count) is 1 for independent events. Production's
+history shows it best. A trial is short, and shows it only after some bursts.
 """
 
 from __future__ import annotations
@@ -11,31 +12,31 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, sqrt
 
-# Bursts last some minutes.
-LENGTHS = (1, 2, 5, 10, 20)
+# Minutes of a block: a burst may last some minutes.
+BLOCK_LENGTHS = (1, 2, 5, 10, 20)
 
-# Fewer blocks have no variance worth the name.
-_LEAST_BLOCKS = 5
+# The variance of fewer blocks is too uncertain for an estimate.
+_MIN_BLOCKS = 5
 
-# Minutes in which most bursts can be seen.
-LEAST_MINUTES = 50
+# Minutes that are needed for an estimate.
+MIN_MINUTES = 50
 
-# Fewer do not even show how large bursts may be.
-FEWEST_MINUTES = 10
+# Minutes that are needed for an upper bound.
+MIN_MINUTES_FOR_BOUND = 10
 
-_FEWEST_BLOCKS = 2
+_MIN_BLOCKS_FOR_BOUND = 2
 
-# What chance explains, in standard deviations, is no burst.
-_DEVIATIONS = 2.0
+# Standard errors above 1 that chance explains.
+_CHANCE = 2.0
 
-# Where nobody knows, bursts may be so many standard deviations larger than they look. By that the benchmark's
-# bursts of four minutes raise no more false alarms than alpha.
+# Standard errors that the upper bound adds. With these, bursts of four minutes in the benchmark raise no more
+# false alarms than alpha.
 _CAUTION = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Minute:
-    """Events and requests of a minute."""
+class MinuteCounts:
+    """Events (*control*, *candidate*) and requests of both sides in one minute."""
 
     control: float
     candidate: float
@@ -43,89 +44,94 @@ class Minute:
     candidate_requests: float
 
 
-def is_known(minutes: int, past: int) -> bool:
-    """Say whether so many *minutes* of a trial, or of production's *past*, show how events come."""
-    return max(minutes, past) >= LEAST_MINUTES
+def is_estimable(minutes: int, history: int) -> bool:
+    """Say whether *minutes* of a trial, or of production's *history*, are enough for an estimate."""
+    return max(minutes, history) >= MIN_MINUTES
 
 
-def dispersion(minutes: Sequence[Minute], past: Sequence[tuple[float, float]]) -> float:
+def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, float]]) -> float:
     """
-    Estimate how many events come as one, at least 1.
+    Estimate the index of dispersion, at least 1: how many events come together.
 
-    It is how often a Poisson count's variance the count's is: of blocks, so that a burst of minutes is one;
-    and of successive differences (von Neumann, "Distribution of the ratio of the mean square successive
-    difference to the variance", Annals of Mathematical Statistics 12, 1941), so that a rate which changes
-    once is none. In a trial it is the variance of the difference: what happens on both sides at once cancels.
+    It is the variance of the counts of blocks, divided by that of a Poisson count. Blocks let a burst of some
+    minutes count as one. The variance is estimated by successive differences (von Neumann, "Distribution of
+    the ratio of the mean square successive difference to the variance", Annals of Mathematical Statistics 12,
+    1941), so that a rate which changes once is no burst. For a trial it is the variance of the difference
+    between the sides: what happens on both sides at once cancels.
 
-    The past tells it, as far as the trial does not contradict it beyond chance: by larger bursts, or, once it
-    is long enough, by smaller ones. Without a past a trial tells it that is long enough; where neither is
-    (:func:`is_known`), it is the most that it may be.
+    The history is used unless the trial contradicts it: by larger bursts or, after enough minutes, by smaller
+    ones. Without a history, a trial that is long enough is used. If neither is (:func:`is_estimable`), the
+    result is an upper bound.
 
-    :param past: events and requests of production alone, in the minutes before.
-    :return: ``inf`` below :data:`FEWEST_MINUTES` of a trial and no past.
+    :param history: events and requests of production in each minute before the trial.
+    :return: ``inf`` for fewer than :data:`MIN_MINUTES_FOR_BOUND` minutes of a trial without a history.
     """
-    trial = _of_trial(minutes)
-    if len(past) >= LEAST_MINUTES:
-        most = _burst_at_most(*trial) if len(minutes) >= LEAST_MINUTES else inf
-        return max(min(_burst(*_of_past(past), beyond=_DEVIATIONS), most), _burst(*trial, beyond=_DEVIATIONS))
-    if len(minutes) >= LEAST_MINUTES:
-        return _burst(*trial, beyond=0.0)
-    return _burst_at_most(*trial) if len(minutes) >= FEWEST_MINUTES else inf
+    trial = _trial_residuals(minutes)
+    if len(history) >= MIN_MINUTES:
+        bound = _upper_bound(*trial) if len(minutes) >= MIN_MINUTES else inf
+        return max(
+            min(_estimate(*_history_residuals(history), tolerance=_CHANCE), bound),
+            _estimate(*trial, tolerance=_CHANCE),
+        )
+    if len(minutes) >= MIN_MINUTES:
+        return _estimate(*trial, tolerance=0.0)
+    return _upper_bound(*trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
 
 
-def _of_past(past: Sequence[tuple[float, float]]) -> tuple[list[float], float]:
-    """Give how far each minute's count is from what its requests foretell, and the sum of all counts."""
-    events, requests = sum(many for many, _ in past), sum(served for _, served in past)
-    return [many - events / requests * served for many, served in past], events
+def _history_residuals(history: Sequence[tuple[float, float]]) -> tuple[list[float], float]:
+    """Return each minute's events minus those expected from its requests, and the sum of all events."""
+    events, requests = sum(many for many, _ in history), sum(served for _, served in history)
+    return [many - events / requests * served for many, served in history], events
 
 
-def _of_trial(minutes: Sequence[Minute]) -> tuple[list[float], float]:
+def _trial_residuals(minutes: Sequence[MinuteCounts]) -> tuple[list[float], float]:
+    """Return the difference between the sides in each minute, and its Poisson variance over all minutes."""
     share = sum(m.candidate_requests for m in minutes) / sum(m.control_requests for m in minutes)
     events = sum(m.candidate + share * share * m.control for m in minutes)
     return [m.candidate - share * m.control for m in minutes], events
 
 
-def _burst(rest: Sequence[float], events: float, *, beyond: float) -> float:
-    """Take the largest of all block lengths that is more than *beyond* standard deviations above 1."""
+def _estimate(residuals: Sequence[float], events: float, *, tolerance: float) -> float:
+    """Return the largest index of all block lengths that is more than *tolerance* standard errors above 1."""
     largest = 1.0
-    for length, blocks, off in _blocks(rest, events):
-        if len(blocks) >= _LEAST_BLOCKS or length == 1:
-            found = _variation(blocks) / events
-            largest = max(largest, found if found > 1 + beyond * off else 1.0)
+    for length, blocks, error in _blocks(residuals, events):
+        # Single minutes are always used, or a trial of few minutes would have no estimate at all.
+        if len(blocks) >= _MIN_BLOCKS or length == 1:
+            index = _variation(blocks) / events
+            largest = max(largest, index if index > 1 + tolerance * error else 1.0)
     return largest
 
 
-def _burst_at_most(rest: Sequence[float], events: float) -> float:
-    """Put on top of what each block length shows what it may be off by, and take the largest."""
+def _upper_bound(residuals: Sequence[float], events: float) -> float:
+    """Return the largest index of all block lengths, after the margin for its standard error is added."""
     return max(
         (
-            max(_variation(blocks) / events, 1.0) * (1 + _CAUTION * off)
-            for _, blocks, off in _blocks(rest, events)
-            if len(blocks) >= _FEWEST_BLOCKS
+            max(_variation(blocks) / events, 1.0) * (1 + _CAUTION * error)
+            for _, blocks, error in _blocks(residuals, events)
+            if len(blocks) >= _MIN_BLOCKS_FOR_BOUND
         ),
         default=1.0,
     )
 
 
-def _blocks(rest: Sequence[float], events: float) -> Iterator[tuple[int, list[float], float]]:
+def _blocks(residuals: Sequence[float], events: float) -> Iterator[tuple[int, list[float], float]]:
     """
-    Sum *rest* by blocks of each length, and say by which part of itself their variance may be off.
+    Yield each block length, the block sums, and the relative standard error of their variance.
 
-    That of n Poisson counts of mean m, estimated by successive differences, is off by the root of
-    (3 + 1 / m) / n.
+    For n Poisson counts of mean m and an estimate by successive differences it is sqrt((3 + 1 / m) / n).
     """
-    for length in LENGTHS:
-        blocks = _in_blocks(rest, length)
+    for length in BLOCK_LENGTHS:
+        blocks = _block_sums(residuals, length)
         if events > 0 and blocks:
             yield length, blocks, sqrt((3 + len(blocks) / events) / len(blocks))
 
 
-def _in_blocks(values: Sequence[float], length: int) -> list[float]:
-    """Sum *values* by blocks; what does not fill the last one waits."""
+def _block_sums(values: Sequence[float], length: int) -> list[float]:
+    """Sum *values* by blocks; an incomplete last block is left out."""
     return [sum(values[first : first + length]) for first in range(0, len(values) - length + 1, length)]
 
 
 def _variation(values: Sequence[float]) -> float:
-    """Half the squares of successive differences, as if the mean had been before and after."""
+    """Return half the squares of successive differences, with the mean as value before and after."""
     mean = sum(values) / len(values)
     return sum((one - other) ** 2 for one, other in pairwise((mean, *values, mean))) / 2

@@ -1,4 +1,4 @@
-"""How large a share is, with an interval that holds at every look."""
+"""A confidence sequence for a proportion: it holds at every look."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from math import inf, lgamma, log
 
 from airflow_guardrails.domain.judge.statistics.means import Interval
 
-_HALVINGS = 60
+_BISECTION_STEPS = 60
 
 
 def share_interval(hits: int, trials: int, *, alpha: float) -> Interval:
     """
-    Bound the share of *hits* among independent *trials*.
+    Return the confidence interval of the share of *hits* among independent *trials*, 0 to 1.
 
-    A share p is within as long as the mixture of all shares' likelihoods, by Jeffreys's prior, is less than
-    one over *alpha* times p's own (Robbins, "Statistical methods related to the law of the iterated
+    A share p is inside as long as the mixture of all likelihoods, with Jeffreys's prior, is less than
+    1 / *alpha* times the likelihood of p (Robbins, "Statistical methods related to the law of the iterated
     logarithm", Annals of Mathematical Statistics 41, 1970; Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform,
     nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49(2), 2021, proposition 7).
 
-    :param alpha: the chance that the share is ever outside, on either side.
+    :param alpha: probability, 0 to 1, that the true share is ever outside, on either side.
     """
     if trials == 0:
         return Interval(measured=0.0, low=0.0, high=1.0)
@@ -29,17 +29,19 @@ def share_interval(hits: int, trials: int, *, alpha: float) -> Interval:
 
 
 def _end(hits: int, trials: int, outside: float, inside: float, alpha: float) -> float:
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTION_STEPS):
         middle = (outside + inside) / 2
-        if _evidence_against(middle, hits, trials) >= -log(alpha):
+        if _log_e_value(middle, hits, trials) >= -log(alpha):
             outside = middle
         else:
             inside = middle
     return outside
 
 
-def _evidence_against(share: float, hits: int, trials: int) -> float:
+def _log_e_value(share: float, hits: int, trials: int) -> float:
+    """Return the log likelihood ratio of the mixture to *share*."""
     misses = trials - hits
+    # The beta-binomial likelihood with Jeffreys's prior, Beta(1/2, 1/2).
     mixture = _log_beta(hits + 0.5, misses + 0.5) - _log_beta(0.5, 0.5)
     return mixture - _log_power(share, hits) - _log_power(1 - share, misses)
 

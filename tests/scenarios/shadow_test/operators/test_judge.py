@@ -246,7 +246,7 @@ def test_rules_are_the_authors_own_objects_or_dicts(judge, trial, context):
 def test_predictions_that_are_to_be_judged_and_were_not_kept_are_no_pass(judge, trial, context):
     trial()
 
-    with pytest.raises(CandidateUndecided, match="no requests and answers were kept"):
+    with pytest.raises(CandidateUndecided, match="no requests and answers were captured"):
         judge(predictions={}).execute(context)
 
 

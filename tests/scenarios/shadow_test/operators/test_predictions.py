@@ -236,7 +236,7 @@ def test_few_pairs_of_many_records_are_no_proof(bucket, captured, context):
     put(bucket, SHADOW, ["0"] * 2000, hour=far, first=1500)
     comparison = merge(context, compare(far, predictions=rule))
 
-    with pytest.raises(CandidateUndecided, match="chosen few"):
+    with pytest.raises(CandidateUndecided, match="may not be representative"):
         judge(predictions=rule, comparison=comparison).execute(context)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.evidence import Trial, evidence_of, judge_trial, published_until
-from airflow_guardrails.domain.judge.evidence import HISTORY, History
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.verdict import Label
 
@@ -168,9 +168,9 @@ def test_an_endpoint_without_earlier_requests_has_no_history():
 def test_the_history_is_read_as_long_as_cloudwatch_keeps_its_minutes():
     kept = timedelta(days=15)
 
-    assert trial().history_start(MINUTES[9]) == START - HISTORY
-    assert trial().history_start(START + kept - HISTORY - timedelta(minutes=1)) == START - HISTORY
-    assert trial().history_start(START + kept - HISTORY) == START
+    assert trial().history_start(MINUTES[9]) == START - MAX_HISTORY
+    assert trial().history_start(START + kept - MAX_HISTORY - timedelta(minutes=1)) == START - MAX_HISTORY
+    assert trial().history_start(START + kept - MAX_HISTORY) == START
 
 
 def test_the_minute_in_which_the_update_begins_is_not_counted():

@@ -1,4 +1,4 @@
-"""Evidence in a line: what both sides did, minute by minute."""
+"""Fixtures that build evidence in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_guardrails.domain.judge import Evidence, History, Series
 BENCHMARKS = Path(__file__).parents[4] / "benchmarks"
 TEN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
-# A mean of 0, a deviation of 1, and no minute that resembles the one before.
+# Mean 0, standard deviation 1, and no autocorrelation.
 UNREST = (0.3, -1.2, 1.4, -0.1, -0.9, 1.1, 0.6, -1.5, 0.8, -0.5, 1.2, -1.2)
 
 
@@ -39,12 +39,12 @@ def kayenta():
 
 @pytest.fixture
 def pair():
-    """A series of both sides from a list of values for each; ``None``: no datum."""
+    """Build a series from a list of values for each side; ``None`` is a minute without data."""
     return series
 
 
 def before(points, *, minutes=360):
-    """Let production have done before what it does in the trial, again and again."""
+    """Repeat production's values of the trial as its history."""
     values = [points[moment] for moment in sorted(points)]
     moments = [TEN - timedelta(minutes=minute) for minute in range(minutes, 0, -1)]
     return dict(zip(moments, islice(cycle(values), minutes), strict=True)) if values else {}

@@ -92,7 +92,7 @@ def test_harm_is_found(calibration, failures, name, harm):
     assert calibration["bounds"].at_least(failures(name, harm), RUNS, alpha=0.05) >= 0.95
 
 
-def test_kayentas_judge_raises_false_alarms_where_minutes_resemble_each_other(calibration, failures):
+def test_kayentas_judge_raises_false_alarms_on_autocorrelated_minutes(calibration, failures):
     failed = failures("latency, AR(1) 0.8", judge=calibration["judging"].kayenta, runs=50)
 
     assert calibration["bounds"].at_least(failed, 50, alpha=0.01) > calibration["judging"].ALPHA

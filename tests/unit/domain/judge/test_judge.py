@@ -167,7 +167,7 @@ def test_reasons_show_their_arithmetic(trial, latencies):
     assert verdict.describe() == f"Fail: {text}"
 
 
-def test_what_is_at_its_margin_to_the_digit_is_not_told_from_it(trial, pair):
+def test_a_candidate_exactly_at_its_margin_is_inconclusive(trial, pair):
     control = [100_000.0 + 300 * (minute % 7) for minute in range(60)]
 
     verdict = judge(trial({LATENCY: pair(control, [1.1 * value for value in control])}), [LATENCY])
@@ -175,17 +175,17 @@ def test_what_is_at_its_margin_to_the_digit_is_not_told_from_it(trial, pair):
     assert verdict.label is Label.INCONCLUSIVE
 
 
-def test_what_is_not_told_says_what_would_tell_it(trial, latencies):
+def test_an_inconclusive_reason_says_what_is_missing(trial, latencies):
     near = judge(trial({LATENCY: latencies(1.09, spread=0.1)}), [LATENCY])
     short = judge(trial({LATENCY: latencies(minutes=5)}, minutes=5, known=False), [LATENCY])
 
-    assert "more at this traffic, if the difference stays as it is" in reason_of(near, LATENCY).missing
+    assert "more at this traffic, if the difference does not change" in reason_of(near, LATENCY).missing
     assert reason_of(short, LATENCY).missing == (
-        "15 minutes of its kind to have an interval: about 10 minutes more"
+        "15 minutes with data for an interval: about 10 minutes more"
     )
 
 
-def test_the_past_lets_a_judge_tell_sooner(trial, latencies):
+def test_a_history_makes_the_judge_decide_sooner(trial, latencies):
     """Ten minutes of a candidate that is a quarter slower, in minutes that vary by a twentieth."""
     slower = latencies(1.25, minutes=10, spread=0.05)
 
@@ -248,15 +248,15 @@ def test_a_percentage_of_what_should_not_become_less(trial, latencies, times, la
 
 
 @pytest.mark.parametrize("failing", [0, [0] * 10 + [4] * 5 + [0] * 15], ids=["none", "a burst"])
-def test_errors_of_an_endpoint_that_nobody_has_seen_before_are_not_judged_at_once(trial, errors, failing):
+def test_errors_of_a_new_endpoint_are_not_judged_at_once(trial, errors, failing):
     few = {ERRORS: errors(0, failing, minutes=30)}
 
     reason = reason_of(judge(trial(few, minutes=30, known=False), [ERRORS]), ERRORS)
 
     assert reason.label is Label.INCONCLUSIVE
-    assert "production was seen for 30 < 50 minutes, too few to know bursts of its events" in reason.text
+    assert "only 30 < 50 minutes of production: too few to know how its errors come in bursts" in reason.text
     assert (
-        reason.missing == "about 20 minutes more with requests; or as many of production's before the trial"
+        reason.missing == "about 20 minutes more with requests, or 50 minutes of production before the trial"
     )
 
 
@@ -283,7 +283,7 @@ def test_the_same_evidence_makes_the_same_verdict(trial, latencies):
     assert judge(evidence) == judge(evidence)
 
 
-def test_the_time_of_warming_up_is_not_judged(trial, pair):
+def test_the_warm_up_is_not_judged(trial, pair):
     cold = [300_000.0] * 10
     rest = [100_000 + 500 * (minute * 7 % 11) for minute in range(50)]
     evidence = trial({LATENCY: pair(cold[:0] + rest[:10] + rest, cold + rest)})
@@ -292,7 +292,7 @@ def test_the_time_of_warming_up_is_not_judged(trial, pair):
     assert judge(evidence, [LATENCY], warm_up=timedelta(minutes=10)).label is Label.PASS
 
 
-def test_nothing_asked_is_nothing_known(trial):
+def test_without_rules_the_verdict_is_inconclusive(trial):
     assert judge(trial(), []).label is Label.INCONCLUSIVE
     assert combine([]).label is Label.INCONCLUSIVE
     assert combine([]).describe() == "Inconclusive: nothing was judged"
@@ -304,7 +304,7 @@ def test_alpha_is_a_chance(trial, alpha):
         judge(trial(), [LATENCY], alpha=alpha)
 
 
-def test_evidence_that_contradicts_itself_does_not_exist(trial, pair):
+def test_contradictory_evidence_is_refused(trial, pair):
     with pytest.raises(InvalidEvidence, match="finite numbers"):
         pair([float("nan")], [1])
     with pytest.raises(InvalidEvidence, match="requests must not be negative"):
@@ -315,8 +315,8 @@ def test_evidence_that_contradicts_itself_does_not_exist(trial, pair):
         trial(expected_share=2)
 
 
-def test_series_are_made_of_moments(trial, latencies):
+def test_evidence_has_its_series_and_duration(trial, latencies):
     evidence = trial({LATENCY: latencies()})
 
     assert isinstance(evidence.metrics[LATENCY], Series)
-    assert evidence.ran == 60
+    assert evidence.minutes_run == 60

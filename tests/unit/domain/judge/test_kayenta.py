@@ -53,14 +53,14 @@ def test_it_does_not_see_errors_in_one_minute_of_six(kayenta, trial, errors):
     assert judge(evidence, [ERRORS]).label is Label.FAIL
 
 
-def test_it_passes_what_it_cannot_tell(kayenta, trial, latencies):
+def test_it_passes_a_candidate_with_too_little_data(kayenta, trial, latencies):
     evidence = trial({LATENCY: latencies(1.02, minutes=6, spread=0.2)}, minutes=6)
 
     assert kayenta.judge_kayenta(evidence, [LATENCY]).label is Label.PASS
     assert judge(evidence, [LATENCY]).label is Label.INCONCLUSIVE
 
 
-def test_missing_data_is_no_pass_here_either(kayenta, trial):
+def test_missing_data_is_no_pass_with_kayenta_either(kayenta, trial):
     assert kayenta.judge_kayenta(trial(), [LATENCY]).label is Label.INCONCLUSIVE
     assert (
         kayenta.judge_kayenta(trial(), [MetricRule("Score", on_missing="ignore")]).label is Label.INCONCLUSIVE

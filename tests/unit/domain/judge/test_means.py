@@ -1,4 +1,4 @@
-"""The ratio of two means, and how sure it is."""
+"""The ratio of two means and its interval."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_the_bound_of_few_values_is_wide_and_of_almost_none_without_end():
 
 @pytest.mark.parametrize(("count", "information"), [(8, 8.0), (40, 33.0), (40, 90.0)])
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_at_its_bound_a_t_statistic_is_worth_one_over_alpha(count, information, alpha):
+def test_at_its_bound_a_t_statistic_has_an_e_value_of_one_over_alpha(count, information, alpha):
     bound = t_bound(count, alpha=alpha, information=information)
 
     assert exp(log_e_value(bound, count, information=information)) == pytest.approx(1 / alpha)
     assert log_e_value(-1.0, count, information=information) == -inf
 
 
-def test_values_without_any_spread_are_worth_what_so_few_can_be():
+def test_equal_values_have_the_largest_e_value_of_so_few():
     assert exp(log_e_value(inf, 5, information=5)) == pytest.approx(2 * (6**2.5 - 1) / sqrt(6))
 
 
@@ -65,10 +65,10 @@ def test_the_ends_of_a_ratio_are_where_the_t_statistic_is_at_its_bound():
     assert found.t(interval.low) == pytest.approx(bounds[0])
     assert found.t(interval.high) == pytest.approx(-bounds[1])
     assert interval.low < 1.2 < interval.high
-    assert interval.needed == 0
+    assert interval.minutes_needed == 0
 
 
-def test_the_more_minutes_resemble_each_other_the_wider_is_the_interval():
+def test_a_higher_autocorrelation_widens_the_interval():
     candidate, control = series(12, seed=2), series(10, seed=1)
 
     widths = []
@@ -81,21 +81,23 @@ def test_the_more_minutes_resemble_each_other_the_wider_is_the_interval():
     assert widths == sorted(widths)
 
 
-def test_too_few_minutes_have_no_interval_and_it_is_foreseen_when_they_have():
+def test_too_few_minutes_have_no_interval_and_the_needed_number_is_predicted():
     found = ratio([1.0, 1.3, 0.9, 1.1], [1.0, 0.9, 1.1, 1.2])
 
     interval = found.interval(alpha_low=0.01, alpha_high=0.05)
 
     assert (interval.low, interval.high) == (-inf, inf)
-    assert t_bound(interval.needed, alpha=0.01) < inf == t_bound(interval.needed - 1, alpha=0.01)
+    assert (
+        t_bound(interval.minutes_needed, alpha=0.01) < inf == t_bound(interval.minutes_needed - 1, alpha=0.01)
+    )
 
 
-def test_equal_minutes_are_told_from_every_other_ratio():
+def test_equal_minutes_exclude_every_other_ratio():
     found = ratio([12.0] * 20, [10.0] * 20)
 
     assert (found.t(1.19), found.t(1.21)) == (inf, -inf)
     assert found.measured == pytest.approx(1.2)
-    assert found.far(above=True) <= found.measured <= found.far(above=False)
+    assert found.search_limit(above=True) <= found.measured <= found.search_limit(above=False)
 
 
 def test_a_ratio_to_nothing_is_refused():
@@ -103,8 +105,8 @@ def test_a_ratio_to_nothing_is_refused():
         ratio_of([1.0], [0.0], [1.0], autocorrelation=0.0)
 
 
-def test_what_is_far_is_out_of_the_question():
+def test_the_limits_of_the_search_are_excluded():
     found = ratio(series(12, seed=2), series(10, seed=1))
 
-    assert found.t(found.far(above=True)) > 30
-    assert found.t(found.far(above=False)) < -30
+    assert found.t(found.search_limit(above=True)) > 30
+    assert found.t(found.search_limit(above=False)) < -30

@@ -1,4 +1,4 @@
-"""Missing data is settled first and is never a pass."""
+"""Missing data is checked first and is never a Pass."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def told(evidence, rule=LATENCY):
     return verdict.label, verdict.reasons[-1].text, verdict.reasons[-1].missing
 
 
-def test_errors_without_a_datum_are_no_data_rather_than_no_errors(trial, pair):
+def test_a_missing_error_metric_is_missing_data_rather_than_no_errors(trial, pair):
     label, text, missing = told(trial({ERRORS: pair([0] * 60, [])}), ERRORS)
 
     assert label is Label.INCONCLUSIVE
-    assert "no data for the candidate, though there were requests" in text
+    assert "no data for the candidate, although there were requests" in text
     assert missing == "Invocation5XXErrors of the candidate"
 
 
-def test_a_metric_that_nobody_published_is_told(trial):
+def test_a_metric_without_any_data_is_reported(trial):
     label, text, _ = told(trial())
 
     assert label is Label.INCONCLUSIVE
@@ -79,7 +79,7 @@ def test_percentiles_of_few_requests_are_not_compared(trial, latencies, stat, co
     label, text, _ = told(evidence, rule)
 
     assert (label is Label.PASS) is judged
-    assert ("too few requests a minute for it" in text) is not judged
+    assert ("too few requests a minute for a percentile" in text) is not judged
 
 
 def test_a_percentage_of_nothing_is_refused(trial, pair):
@@ -88,11 +88,11 @@ def test_a_percentage_of_nothing_is_refused(trial, pair):
     label, text, missing = told(trial({rule: pair([0] * 60, [1] * 60)}), rule)
 
     assert label is Label.INCONCLUSIVE
-    assert "which has no percentage" in text
+    assert "so there is no percentage" in text
     assert missing == "a margin that is a plain number"
 
 
-def test_events_are_not_counted_below_nothing(trial, pair):
+def test_a_negative_number_of_events_is_refused(trial, pair):
     rule = MetricRule("Refunds", stat="Sum", margin=0.1)
 
     label, text, missing = told(trial({rule: pair([1] * 60, [1] * 59 + [-1])}), rule)
@@ -114,7 +114,7 @@ def test_a_rule_says_what_missing_data_is(trial, latencies):
     ]
 
 
-def test_a_candidate_of_which_nothing_is_known_never_passes(trial):
+def test_a_candidate_without_any_data_never_passes(trial):
     for word in ("inconclusive", "ignore"):
         verdict = judge(trial(), [MetricRule("Score", on_missing=word)])
 

@@ -1,7 +1,8 @@
 """
-The judge's formulas, which need nothing but Python, held against SciPy's, savvi's and gbstats'.
+The judge's formulas, compared with those of SciPy, savvi and gbstats.
 
-The last two are not installed beside Airflow: ``benchmarks/oracles.py`` asks them, and keeps what they said.
+The last two cannot be installed together with Airflow: ``benchmarks/oracles.py`` runs them and stores their
+figures in ``golden_*.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from scipy import integrate, stats
 
-from airflow_guardrails.domain.judge.statistics.means import PRIOR, t_bound
+from airflow_guardrails.domain.judge.statistics.means import PRIOR_VARIANCE, t_bound
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 
 HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ HITS_OF_TRIALS = [(1, 40), (7, 100), (50, 100), (99, 100), (466, 21_400), (1456,
 
 @pytest.mark.parametrize(("hits", "trials"), HITS_OF_TRIALS)
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_a_share_ends_where_the_mixture_of_all_shares_is_worth_one_over_alpha(hits, trials, alpha):
+def test_a_share_ends_where_the_mixture_of_all_shares_has_odds_of_one_over_alpha(hits, trials, alpha):
     interval = share_interval(hits, trials, alpha=alpha)
     mixture = stats.betabinom.pmf(hits, trials, 0.5, 0.5)
 
@@ -48,7 +49,7 @@ def test_the_t_statistic_is_bounded_where_its_bayes_factor_says(blocks, alpha):
     bound = t_bound(blocks, alpha=alpha)
 
     # Half of the alpha on either side, and the part of the prior on the wrong one.
-    expected = 1 / (2 * alpha) + 1 / math.sqrt(1 + blocks * PRIOR)
+    expected = 1 / (2 * alpha) + 1 / math.sqrt(1 + blocks * PRIOR_VARIANCE)
     assert bayes_factor(bound, blocks) == pytest.approx(expected, rel=1e-3)
 
 
@@ -57,7 +58,7 @@ def bayes_factor(t: float, blocks: int) -> float:
 
     def weighed(mean: float) -> float:
         density: float = stats.nct.pdf(t, blocks - 1, math.sqrt(blocks) * mean)
-        return density * stats.norm.pdf(mean, scale=math.sqrt(PRIOR))
+        return density * stats.norm.pdf(mean, scale=math.sqrt(PRIOR_VARIANCE))
 
     most = t / math.sqrt(blocks)
     above, _ = integrate.quad(weighed, -4, 8, points=[most], limit=200)

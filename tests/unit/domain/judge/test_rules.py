@@ -1,4 +1,4 @@
-"""A rule says something that can be judged, or does not exist."""
+"""An invalid rule cannot be built; the error names the argument, the rule and the value."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_errors_and_sums_are_counted():
     assert not MetricRule("ModelLatency", stat="p90").counted
 
 
-def test_words_become_members():
+def test_texts_become_enum_members():
     rule = MetricRule("Score", direction="decrease", on_missing="ignore")
 
     assert (rule.direction, rule.on_missing) == (Direction.DECREASE, OnMissing.IGNORE)
@@ -90,7 +90,7 @@ def test_rules_are_values_that_keys_can_be():
     assert pickle.loads(pickle.dumps(ones)) == copy.deepcopy(ones) == ones
 
 
-def test_what_a_rule_was_made_of_does_not_change_it():
+def test_a_rule_copies_its_dimensions():
     dimensions = {"Model": "a"}
     rule = MetricRule("Score", dimensions=dimensions)
     dimensions["Model"] = "b"

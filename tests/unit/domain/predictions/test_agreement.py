@@ -1,4 +1,4 @@
-"""When two answers agree, and how they disagree."""
+"""When two answers agree, and in which way they disagree."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_answers_disagree_by_kind(production, shadow, kind):
     assert compare(PredictionRule(), production, shadow).kind is Disagreement(kind)
 
 
-def test_nothing_is_concluded_where_neither_answer_can_be_read():
+def test_two_unreadable_answers_have_no_result():
     assert compare(LABELLED, "{", "[]") is None
 
 
@@ -82,17 +82,17 @@ def test_scores_agree_within_either_tolerance(tolerances, shadow, agrees):
     assert (Comparer(rule).compare([(None, 10.0, None)], [(None, shadow, None)]).kind is None) is agrees
 
 
-def test_scores_beside_a_label_are_measured_and_decide_nothing():
+def test_scores_beside_a_label_are_measured_and_do_not_count():
     verdicts = compare(LABELLED, '{"y": "a", "s": 0.25}', '{"y": "a", "s": 0.75}')
     assert (verdicts.kind, verdicts.differences) == (None, [0.5])
 
 
-def test_scores_beside_a_label_decide_with_a_tolerance():
+def test_scores_beside_a_label_count_with_a_tolerance():
     rule = PredictionRule(label="y", score="s", absolute_tolerance=0.1)
     assert compare(rule, '{"y": "a", "s": 0.25}', '{"y": "a", "s": 0.75}').kind is Disagreement.SCORE
 
 
-def test_a_batch_is_compared_row_by_row_and_tells_the_gravest():
+def test_a_batch_is_compared_row_by_row_and_has_the_most_severe_kind():
     rule = PredictionRule(label="[*].y", score="[*].s", absolute_tolerance=0.1)
     production = '[{"y": "a", "s": 0}, {"y": "a", "s": 0}, {"y": "a", "s": 0}]'
     shadow = '[{"y": "a", "s": 0.5}, {"y": "b", "s": 0}, {"y": "a", "s": 0}]'

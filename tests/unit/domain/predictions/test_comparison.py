@@ -1,4 +1,4 @@
-"""What is joined with what, by which key, and what becomes of the rest."""
+"""Which records are joined by which key, and how the others are counted."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_answer_of_shadow_that_cannot_be_read_disagrees(requests):
     assert comparison.summary()["disagreements_by_kind"]["unreadable"] == comparison.disagreements == 1
 
 
-def test_the_summary_tells_rate_classes_and_scores(requests):
+def test_the_summary_has_rate_classes_and_scores(requests):
     rule = PredictionRule(label="y", score="s")
     production = requests([{"y": "a", "s": 0.5}] * 3 + [{"y": "b", "s": 0.25}])
     shadow = requests([{"y": "a", "s": 0.5}] * 2 + [{"y": "b", "s": 0.75}] + [{"y": "b", "s": 0.25}])
@@ -137,7 +137,7 @@ def test_the_summary_tells_rate_classes_and_scores(requests):
     assert summary["first_at"] == "2026-03-02T10:01:00+00:00"
 
 
-def test_examples_are_the_worst_and_tell_ids_only(requests):
+def test_examples_are_the_worst_and_have_ids_only(requests):
     answers = [{"note": f"secret {number}"} for number in range(100)]
     comparison = compare(requests(answers, sent="secret"), requests([{"note": "other"}] * 100, sent="secret"))
     assert comparison.disagreements == 100
@@ -169,7 +169,7 @@ def test_payloads_are_shown_only_when_asked_for_and_only_their_beginning(request
     assert set(payloads) == {"input", "production", "shadow"}
 
 
-def test_neither_order_nor_room_in_memory_changes_the_result(captured, monkeypatch, tmp_path):
+def test_neither_order_nor_memory_limit_changes_the_result(captured, monkeypatch, tmp_path):
     random_ = random.Random(7)
     production, shadow = [], []
     for number in range(400):
@@ -183,7 +183,7 @@ def test_neither_order_nor_room_in_memory_changes_the_result(captured, monkeypat
             captured(random_.random(), at=at + random_.uniform(-3, 3), sent=f"in{number % 50}", **names)
         )
     together = json.dumps(compare(production, shadow).as_dict())
-    monkeypatch.setattr(joining, "MOST_BYTES_IN_MEMORY", 1000)
+    monkeypatch.setattr(joining, "MAX_BYTES_IN_MEMORY", 1000)
     random_.shuffle(production)
     random_.shuffle(shadow)
     assert json.dumps(compare(production, shadow, workdir=tmp_path).as_dict()) == together

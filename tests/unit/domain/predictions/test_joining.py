@@ -1,4 +1,4 @@
-"""What comes in another order comes out the same: the parts of which some break ties."""
+"""The order of the records does not matter: the tests of how ties are broken."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_examples_that_are_equally_bad_are_the_first_by_id():
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
-def test_a_record_too_long_to_be_carried_gives_no_way_to_one_farther_off(monkeypatch, order):
+def test_a_record_that_does_not_fit_is_not_replaced_by_one_further_away(monkeypatch, order):
     monkeypatch.setattr(records, "_PRUNE_AT", 10)
     near = [record(1.0, at=number, event_id=f"{number}" + "x" * 1200) for number in range(10)]
     far = [record(1.0, at=20 + number, event_id=f"{number}") for number in range(10)]
     dropped = []
-    carried = records.Edges(lambda *told: dropped.append(told))
+    carried = records.BoundaryRecords(lambda *told: dropped.append(told))
     for each in (near + far)[order]:
-        carried.offer(Side.SHADOW, each)
-    assert [each for _, each in records.read(carried.kept())] == near[:6]
+        carried.add(Side.SHADOW, each)
+    assert [each for _, each in records.parse_records(carried.kept())] == near[:6]
     assert dropped == [(Side.SHADOW, True)] * 14

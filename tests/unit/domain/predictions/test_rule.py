@@ -1,4 +1,4 @@
-"""A rule that says nothing sensible cannot be built, and says why."""
+"""An invalid rule cannot be built; the error names the argument and the reason."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ REFUSED = [
     ({"score": "a[-1]"}, "score must be a path"),
     ({"label": -1}, "the number of a CSV column"),
     ({"label": True}, "the number of a CSV column"),
-    ({"label": 0, "score": "p.score"}, "score must be written as label is"),
-    ({"label": 1, "score": 1}, "another place than label's"),
+    ({"label": 0, "score": "p.score"}, "score must be of the same kind as label"),
+    ({"label": 1, "score": 1}, "another position than label's"),
     ({"label": "p[*].label", "score": "p[0].score"}, "same rows"),
     ({"label": "p[*].label", "score": "q[*].score"}, "same rows"),
     ({"absolute_tolerance": -0.1}, "absolute_tolerance must be a number of 0 or more"),
     ({"relative_tolerance": float("nan")}, "relative_tolerance must be a number of 0 or more"),
     ({"absolute_tolerance": "0.1"}, "absolute_tolerance must be a number of 0 or more"),
-    ({"label": "p", "absolute_tolerance": 0.1}, "score must be given where there is a tolerance"),
-    ({"max_disagreement": 1}, "no shadow would be bad enough"),
+    ({"label": "p", "absolute_tolerance": 0.1}, "score must be given with a tolerance"),
+    ({"max_disagreement": 1}, "every shadow would pass"),
     ({"max_disagreement": -0.01}, "a share from 0 to below 1"),
     ({"max_disagreement": True}, "a share from 0 to below 1"),
     ({"min_pairs": 0}, "min_pairs must be a whole number of 1 or more"),

@@ -1,4 +1,4 @@
-"""Sums are exact and quantiles have a known resolution, however the parts are put together."""
+"""Sums are exact and quantiles have a known resolution, in any order of merging."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_guardrails.domain.predictions.agreement import MOST_LABELS, bounded
-from airflow_guardrails.domain.predictions.agreement import together as classes_together
+from airflow_guardrails.domain.predictions.agreement import MAX_LABELS, limit_labels, merge_tables
 from airflow_guardrails.domain.predictions.scores import (
     ABSOLUTE_QUANTILES,
     QUANTILES,
     RESOLUTION,
     SMALLEST,
     Scores,
+    merge_scores,
     scores_of,
-    together,
 )
 
 numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30)
@@ -29,11 +28,11 @@ numbers = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30
 def test_sums_are_exact_in_any_parts(values, cut):
     exact = sum(map(Fraction, values), Fraction(0))
     parts = [scores_of(values[cut:]), scores_of(values[:cut])]
-    assert together(parts) == scores_of(values) == together(reversed(parts))
+    assert merge_scores(parts) == scores_of(values) == merge_scores(reversed(parts))
     assert scores_of(values).total == exact
 
 
-def test_what_floats_lose_is_kept():
+def test_the_sum_has_no_rounding_error():
     assert scores_of([1e100, 1.0, -1e100]).summary()["mean"] == 1 / 3
 
 
@@ -71,13 +70,13 @@ def test_a_difference_of_minus_zero_is_zero():
 @settings(max_examples=30)
 def test_the_same_labels_are_kept_in_any_parts(pairs, cut):
     def count(part):
-        return bounded({(f"{one:02}", f"{other:02}"): part.count((one, other)) for one, other in part})
+        return limit_labels({(f"{one:02}", f"{other:02}"): part.count((one, other)) for one, other in part})
 
     table = count(pairs)
-    assert classes_together([count(pairs[:cut]), count(pairs[cut:])]) == table
+    assert merge_tables([count(pairs[:cut]), count(pairs[cut:])]) == table
     assert sum(table.values()) == len(pairs)
-    assert len({label for cell in table for label in cell} - {None}) <= MOST_LABELS
+    assert len({label for cell in table for label in cell} - {None}) <= MAX_LABELS
 
 
 def test_a_label_too_long_for_a_class_is_one_of_the_others():
-    assert bounded({("a", "x" * 41): 2}) == {("a", None): 2}
+    assert limit_labels({("a", "x" * 41): 2}) == {("a", None): 2}

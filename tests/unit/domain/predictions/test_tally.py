@@ -1,4 +1,4 @@
-"""Hours compared one by one and put together are the hours compared at once."""
+"""Merged comparisons of single hours equal one comparison of all hours."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def test_what_is_too_much_to_carry_is_counted(captured):
     assert merge([comparison, compare([], [captured(1, at=3600, event_id="0")])]).settled().pairs == 1
 
 
-def test_comparisons_by_different_rules_are_not_put_together():
-    with pytest.raises(InvalidComparison, match="must have one rule"):
+def test_comparisons_by_different_rules_are_not_merged():
+    with pytest.raises(InvalidComparison, match="must have the same rule"):
         merge([compare([], []), compare([], [], RULE)])
 
 

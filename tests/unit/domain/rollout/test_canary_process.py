@@ -22,7 +22,7 @@ from airflow_guardrails.domain.effects import (
     Sleep,
     WaitForChange,
 )
-from airflow_guardrails.domain.judge.evidence import HISTORY
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.messages import outcome_message
@@ -276,7 +276,7 @@ def test_a_restarted_task_judges_again_by_the_time_of_the_thrown_switch():
     assert report["cause"]["reasons"][0].startswith("Invocation5XXErrors Sum: +30 points")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", True)
     (asked,) = update.of(GetMetricData)
-    assert asked.start == at(1) - HISTORY
+    assert asked.start == at(1) - MAX_HISTORY
     assert asked.end < at(update.thrown_at)
 
 
@@ -553,7 +553,7 @@ def test_the_history_is_read_once_per_wait():
     update.follow(watch())
 
     first, *later = update.of(GetMetricData)
-    assert first.start == at(1) - HISTORY
+    assert first.start == at(1) - MAX_HISTORY
     assert len(later) > 10
     assert {ask.start for ask in later} == {at(1)}
     assert configs(first) == {"v1", "v2", None}
@@ -578,7 +578,7 @@ def test_the_history_is_read_again_after_no_response():
     update.follow(watch())
 
     starts = [ask.start for ask in update.of(GetMetricData)]
-    assert starts[:4] == [at(1) - HISTORY] * 3 + [at(1)]
+    assert starts[:4] == [at(1) - MAX_HISTORY] * 3 + [at(1)]
 
 
 @pytest.mark.parametrize("errors", [0.0, 0.03, 0.3])
@@ -593,7 +593,7 @@ def test_verdicts_are_the_same_whether_or_not_the_history_is_kept(monkeypatch, e
     assert read_again.follow(watch()) == report
     assert read_again.said == kept.said
     assert len(read_again.of(GetMetricData)) == len(kept.of(GetMetricData))
-    assert {ask.start for ask in read_again.of(GetMetricData)} == {at(1) - HISTORY}
+    assert {ask.start for ask in read_again.of(GetMetricData)} == {at(1) - MAX_HISTORY}
 
 
 def forgetting_history(judged):

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.judge import HISTORY, History
+from airflow_guardrails.domain.judge import MAX_HISTORY, History
 from airflow_guardrails.domain.shadow.evidence import (
     _MAX_CHANGE,
     Span,
     evidence_of,
-    history_start,
     judged_span,
+    metrics_start,
     queries_of,
 )
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus
@@ -134,8 +134,8 @@ def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy,
 @pytest.mark.parametrize(
     ("age", "before"),
     [
-        (timedelta(hours=1), HISTORY),
-        (timedelta(days=14), HISTORY),
+        (timedelta(hours=1), MAX_HISTORY),
+        (timedelta(days=14), MAX_HISTORY),
         # Of the trial there are minutes, of all of its history there are none any more.
         (timedelta(days=14, hours=20), timedelta(0)),
         (timedelta(days=20), timedelta(0)),
@@ -144,7 +144,7 @@ def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy,
 def test_history_is_read_as_long_as_cloudwatch_has_its_minutes(age, before):
     trial = experiment(seen=STARTS + age)
 
-    assert history_start(trial) == STARTS - before
+    assert metrics_start(trial) == STARTS - before
 
 
 def test_periods_of_five_minutes_are_no_history():

@@ -1,4 +1,4 @@
-"""How much minutes resemble their neighbours."""
+"""The autocorrelation of minutes, and how to remove it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from airflow_guardrails.domain.judge.statistics.autocorrelation import (
     autocorrelation,
     long_run_autocorrelation,
-    unquiet_hour,
+    outlier_hour,
     upper_autocorrelation,
-    variation,
+    variance_inflation,
     whitened,
 )
 from tests.support.series import autoregressive, independent
@@ -22,7 +22,7 @@ def mean(values):
     return sum(values) / len(values)
 
 
-def test_likeness_is_taken_for_larger_than_it_was_found_most_of_all_in_short_series():
+def test_the_autocorrelation_of_a_short_series_is_overestimated():
     short = [upper_autocorrelation(independent(12, seed=seed)) for seed in range(100)]
 
     assert 0.6 < upper_autocorrelation(autoregressive(0.6, 5_000)) < 0.65
@@ -32,19 +32,19 @@ def test_likeness_is_taken_for_larger_than_it_was_found_most_of_all_in_short_ser
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.3, 0.6, 0.8])
-def test_six_hours_tell_it_within_a_tenth_and_rather_too_high(rho):
+def test_six_hours_estimate_it_within_a_tenth_and_rather_too_high(rho):
     found = [long_run_autocorrelation(autoregressive(rho, 360, seed=seed)) for seed in range(100)]
 
     assert rho < mean(found) < rho + 0.12
     assert sum(one < rho - 0.05 for one in found) <= 5
 
 
-def test_equal_minutes_are_not_alike_by_rounding():
+def test_constant_minutes_have_no_autocorrelation_by_rounding():
     assert long_run_autocorrelation([0.1] * 360) == 0
 
 
-def test_likeness_under_noise_shows_in_blocks():
-    """Lag 1 shows half of 0.9; a mean varies as if minutes were alike by 0.82."""
+def test_autocorrelation_under_noise_shows_in_blocks():
+    """Lag 1 shows half of 0.9; a mean varies as with an autocorrelation of 0.82."""
     found = [
         long_run_autocorrelation(
             [
@@ -60,7 +60,7 @@ def test_likeness_under_noise_shows_in_blocks():
     assert mean(found) > 0.6
 
 
-def test_what_changes_over_a_day_is_not_taken_for_likeness():
+def test_a_daily_trend_is_no_autocorrelation():
     wave = [30 * math.sin(2 * math.pi * minute / 1440) for minute in range(360)]
     noisy = [one + 10 * other for one, other in zip(wave, independent(360), strict=True)]
 
@@ -72,10 +72,10 @@ def test_blocks_of_an_autoregressive_series_vary_as_computed(rho):
     values = autoregressive(rho, 100_000)
     blocks = [sum(values[first : first + 10]) for first in range(0, len(values), 10)]
 
-    assert variation(rho, 10) == pytest.approx(mean([block**2 for block in blocks]) / 10, rel=0.05)
+    assert variance_inflation(rho, 10) == pytest.approx(mean([block**2 for block in blocks]) / 10, rel=0.05)
 
 
-def test_the_longer_of_trial_and_past_tells():
+def test_the_longer_of_trial_and_history_is_used():
     trial, past = independent(60), autoregressive(0.6, 360)
 
     assert autocorrelation(trial, past) == long_run_autocorrelation(past)
@@ -83,24 +83,24 @@ def test_the_longer_of_trial_and_past_tells():
     assert autocorrelation(trial, past[:59]) == upper_autocorrelation(trial)
 
 
-def test_a_trial_that_contradicts_the_past_is_believed():
+def test_a_trial_that_contradicts_the_history_is_used():
     trial, past = autoregressive(0.8, 60), independent(360)
 
     assert autocorrelation(trial, past) == upper_autocorrelation(trial) > 0.7
 
 
-def test_a_rollout_that_was_undone_is_the_hour_least_like_the_rest():
+def test_a_rollback_in_the_history_is_the_outlier_hour():
     quiet = independent(360)
     undone = [value + 20 * (minute in range(150, 185)) for minute, value in enumerate(quiet)]
-    first, last = unquiet_hour(undone)
+    first, last = outlier_hour(undone)
 
     assert last - first == 60
     assert set(range(150, 185)) <= set(range(first, last))
     assert long_run_autocorrelation(undone) > long_run_autocorrelation(undone[:first] + undone[last:])
-    assert unquiet_hour(undone[:179]) == (0, 0)
+    assert outlier_hour(undone[:179]) == (0, 0)
 
 
-def test_without_what_they_owe_to_those_before_minutes_are_independent():
+def test_whitened_minutes_are_independent():
     values = autoregressive(0.7, 20_000)
     rest = whitened(values, 0.7)
 

@@ -1,4 +1,4 @@
-"""How many events come as one."""
+"""The index of dispersion: how many events come together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from statistics import median
 import pytest
 
 from airflow_guardrails.domain.judge.statistics.overdispersion import (
-    FEWEST_MINUTES,
-    LEAST_MINUTES,
-    Minute,
+    MIN_MINUTES,
+    MIN_MINUTES_FOR_BOUND,
+    MinuteCounts,
     dispersion,
-    is_known,
+    is_estimable,
 )
 
 BURST = [0.0] * 20 + [12.0] + [0.0] * 39
@@ -21,7 +21,7 @@ BURST = [0.0] * 20 + [12.0] + [0.0] * 39
 
 def trial(control, candidate):
     return [
-        Minute(control=one, candidate=other, control_requests=100, candidate_requests=100)
+        MinuteCounts(control=one, candidate=other, control_requests=100, candidate_requests=100)
         for one, other in zip(control, candidate, strict=True)
     ]
 
@@ -48,13 +48,13 @@ def test_events_that_come_together_count_as_one(events, size):
 
 
 @EVENTS
-def test_productions_past_shows_bursts_before_the_trial_has_any(events, size):
+def test_the_history_shows_bursts_before_the_trial_has_any(events, size):
     few = trial([0.0] * 5, [0.0] * 5)
 
     assert dispersion(few, past(events * 6)) == pytest.approx(size, rel=0.35)
 
 
-def test_bursts_that_both_sides_have_are_none():
+def test_bursts_on_both_sides_at_once_do_not_count():
     assert dispersion(trial(BURST, BURST), []) == 1
 
 
@@ -74,33 +74,33 @@ def test_more_events_by_more_requests_are_no_burst():
     assert dispersion(trial([0.0] * 5, [0.0] * 5), waves) == 1
 
 
-def test_a_burst_in_the_trial_counts_though_the_past_has_none():
+def test_a_burst_in_the_trial_counts_although_the_history_has_none():
     assert dispersion(trial([0.0] * 60, BURST), past([0.0] * 360)) == pytest.approx(12, rel=0.35)
 
 
-def test_a_trial_without_bursts_contradicts_a_past_with_some_once_it_is_long_enough():
-    few, many = (trial(one_by_one(count), one_by_one(count, seed=2)) for count in (LEAST_MINUTES - 1, 240))
+def test_a_long_trial_without_bursts_contradicts_a_history_with_bursts():
+    few, many = (trial(one_by_one(count), one_by_one(count, seed=2)) for count in (MIN_MINUTES - 1, 240))
     before = past(BURST * 6)
 
     assert dispersion(few, before) == pytest.approx(12, rel=0.35)
     assert dispersion(many, before) < 4
 
 
-def test_an_hour_with_few_bursts_does_not_deny_that_they_come():
+def test_an_hour_with_few_bursts_does_not_contradict_the_history():
     before = past(([2.0] * 10 + [0.0] * 20) * 12)
     quiet = trial([0.0] * 60, [2.0] * 5 + [0.0] * 55)
 
     assert dispersion(quiet, before) > 10
 
 
-def test_who_has_seen_too_little_of_either_does_not_know():
-    assert not is_known(LEAST_MINUTES - 1, LEAST_MINUTES - 1)
-    assert is_known(LEAST_MINUTES, 0)
-    assert is_known(0, LEAST_MINUTES)
+def test_an_estimate_needs_enough_minutes_of_trial_or_history():
+    assert not is_estimable(MIN_MINUTES - 1, MIN_MINUTES - 1)
+    assert is_estimable(MIN_MINUTES, 0)
+    assert is_estimable(0, MIN_MINUTES)
 
 
-@pytest.mark.parametrize("minutes", [FEWEST_MINUTES, 30, LEAST_MINUTES - 1])
-def test_where_nobody_knows_bursts_may_be_larger_than_they_look(minutes):
+@pytest.mark.parametrize("minutes", [MIN_MINUTES_FOR_BOUND, 30, MIN_MINUTES - 1])
+def test_the_upper_bound_is_larger_than_the_estimate(minutes):
     found = []
     for seed in range(20):
         few = trial(one_by_one(minutes, seed=2 * seed), one_by_one(minutes, seed=2 * seed + 1))
@@ -111,17 +111,17 @@ def test_where_nobody_knows_bursts_may_be_larger_than_they_look(minutes):
 
 
 @EVENTS
-def test_where_nobody_knows_a_burst_that_came_counts_as_one_at_least(events, size):
+def test_the_upper_bound_is_not_below_a_burst_in_the_trial(events, size):
     few = trial([0.0] * 40, events[:40])
 
     assert dispersion(few, []) >= 0.9 * size
 
 
 def test_too_few_minutes_may_be_one_burst():
-    few = trial([0.0] * (FEWEST_MINUTES - 1), [1.0] * (FEWEST_MINUTES - 1))
+    few = trial([0.0] * (MIN_MINUTES_FOR_BOUND - 1), [1.0] * (MIN_MINUTES_FOR_BOUND - 1))
 
-    assert dispersion(few, past([0.0] * (LEAST_MINUTES - 1))) == inf
-    assert dispersion(few, past([0.0] * LEAST_MINUTES)) == 1
+    assert dispersion(few, past([0.0] * (MIN_MINUTES - 1))) == inf
+    assert dispersion(few, past([0.0] * MIN_MINUTES)) == 1
 
 
 def test_no_events_are_no_burst():

@@ -26,17 +26,17 @@ def test_a_share_is_judged_by_where_its_interval_lies(hits, trials, label):
     assert (reason.missing is None) is (label is not Label.INCONCLUSIVE)
 
 
-def test_it_says_how_many_pairs_are_missing():
+def test_an_inconclusive_share_says_how_many_pairs_are_missing():
     few = judge_share("disagreement", 0, 40, limit=0.05, min_trials=100)
     near = judge_share("disagreement", 35, 1000, limit=0.05, min_trials=100)
     at = judge_share("disagreement", 50, 1000, limit=0.05, min_trials=100)
 
     assert few.missing == "about 60 more pairs"
     assert near.missing.endswith("more pairs")
-    assert at.missing == "a limit less near to 5.00%"
+    assert at.missing == "a limit further from the measured 5.00%"
 
 
-def test_its_reason_shows_its_arithmetic_and_joins_others():
+def test_the_reason_of_a_share_shows_its_numbers_and_can_be_combined():
     reason = judge_share("disagreement", 120, 1000, limit=0.05, min_trials=100)
 
     assert reason.text == "disagreement: 120 of 1,000 (12.00%) > limit 5.00% (interval 8.59% to 16.09%)"

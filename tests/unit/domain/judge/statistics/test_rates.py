@@ -1,4 +1,4 @@
-"""How counts and shares are bounded, against what is known of it."""
+"""Intervals of rates and shares, compared with exact results."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from random import Random
 
 import pytest
 
-from airflow_guardrails.domain.judge.statistics.overdispersion import Minute
+from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 from airflow_guardrails.domain.judge.statistics.rates import (
-    NEVER,
-    NEVER_AGAIN,
+    ZERO_RATE_WEIGHT,
+    ZERO_RATE_WEIGHT_AFTER_EVENTS,
+    alternatives,
     difference_interval,
-    grid,
     ratio_of_rates_interval,
     requests_without_events,
 )
 
-# Of events that come one by one, of which the past knows none.
-difference = partial(difference_interval, burst=1.0, never=NEVER)
-times = partial(ratio_of_rates_interval, burst=1.0, never=NEVER)
+# For independent events and a history without any.
+difference = partial(difference_interval, dispersion=1.0, zero_rate_weight=ZERO_RATE_WEIGHT)
+times = partial(ratio_of_rates_interval, dispersion=1.0, zero_rate_weight=ZERO_RATE_WEIGHT)
 
 
 def minutes(control, candidate, *, control_requests=100.0, candidate_requests=100.0):
     return [
-        Minute(
+        MinuteCounts(
             control=one,
             candidate=other,
             control_requests=control_requests,
@@ -49,15 +49,15 @@ def test_the_requests_that_a_pass_takes_without_events_are_exact(share, limit):
 
 
 @pytest.mark.parametrize("more", [True, False])
-@pytest.mark.parametrize("never", [NEVER, NEVER_AGAIN])
-def test_the_bets_are_whole(more, never):
-    bets = grid(never, more=more)
+@pytest.mark.parametrize("zero_rate_weight", [ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS])
+def test_the_weights_of_the_alternatives_sum_to_one(more, zero_rate_weight):
+    bets = alternatives(zero_rate_weight, more=more)
 
     assert sum(weight for _, weight in bets) == pytest.approx(1)
-    assert bets[-1] == (inf if more else 0.0, never)
+    assert bets[-1] == (inf if more else 0.0, zero_rate_weight)
 
 
-def test_errors_on_one_side_only_are_coins_that_fall_alike():
+def test_errors_on_one_side_only_are_equal_coin_tosses():
     """Ten of them have a chance of 2^-10 where both sides are alike; the best bet, of 0.4, wins 2^10."""
     ten = minutes([0.0] * 60, [0.0, 1.0, 0.0, 0.0, 0.0, 0.0] * 10)
 
@@ -75,7 +75,7 @@ def test_without_any_event_the_rate_is_bounded_by_the_requests():
     assert 0.0005 < interval.high < 0.001
 
 
-def test_the_interval_narrows_with_the_evidence_and_holds_the_truth():
+def test_the_interval_narrows_with_more_data_and_contains_the_truth():
     random = Random(11)
 
     def side(rate, count):
@@ -91,7 +91,7 @@ def test_the_interval_narrows_with_the_evidence_and_holds_the_truth():
     assert widths[0] > widths[1] > widths[2]
 
 
-def test_a_share_of_the_requests_makes_that_share_of_the_events():
+def test_events_in_proportion_to_the_requests_are_no_difference():
     tenth = minutes([9.0] * 60, [1.0] * 60, control_requests=90, candidate_requests=10)
 
     interval = difference(tenth, alpha_low=0.05, alpha_high=0.05)
@@ -100,7 +100,7 @@ def test_a_share_of_the_requests_makes_that_share_of_the_events():
     assert interval.low < 0 < interval.high
 
 
-def test_how_many_times_as_often():
+def test_the_ratio_of_rates():
     interval = times(minutes([5.0] * 60, [10.0] * 60), alpha_low=0.05, alpha_high=0.05)
     nothing = times(minutes([0.0] * 60, [0.0] * 60), alpha_low=0.05, alpha_high=0.05)
 
@@ -109,21 +109,22 @@ def test_how_many_times_as_often():
     assert (nothing.low, nothing.high) == (0, inf)
 
 
-def test_a_burst_is_worth_as_much_as_one_event():
+def test_a_burst_counts_as_one_event():
     alone, eights = minutes([1.0] * 60, [3.0] * 60), minutes([8.0] * 60, [24.0] * 60)
 
     one = times(alone, alpha_low=0.05, alpha_high=0.05)
-    other = times(eights, burst=8.0, alpha_low=0.05, alpha_high=0.05)
+    other = times(eights, dispersion=8.0, alpha_low=0.05, alpha_high=0.05)
 
     assert (other.low, other.high) == pytest.approx((one.low, one.high))
 
 
-def test_a_production_that_failed_before_is_not_bet_to_be_faultless():
+def test_errors_in_the_history_lower_the_bet_on_a_rate_of_zero():
     """What is not staked on that finds a rise the sooner."""
     rise = minutes([1.0] * 20, [3.0] * 20)
 
     lows = [
-        difference(rise, never=part, alpha_low=0.05, alpha_high=0.05).low for part in (NEVER, NEVER_AGAIN)
+        difference(rise, zero_rate_weight=part, alpha_low=0.05, alpha_high=0.05).low
+        for part in (ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS)
     ]
 
     assert lows[0] < lows[1]

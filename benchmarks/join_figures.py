@@ -1,4 +1,4 @@
-"""What a process needed, told as a line of JSON."""
+"""Prints the results of a process and the resources that it used, as one line of JSON."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Callable
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def tell(work: Callable[[], dict[str, float]]) -> None:
-    """Do *work* and print its results, with seconds, seconds of CPU and the process's peak memory in MiB."""
+def print_figures(work: Callable[[], dict[str, float]]) -> None:
+    """Run *work* and print its results, with seconds, CPU seconds and the process's peak memory in MiB."""
     start, cpu = time.perf_counter(), time.process_time()
     results = work()
     needed = {
