@@ -112,7 +112,7 @@ def test_without_the_xcom_of_the_watch_nothing_is_claimed(churn, update, context
     task_instance.xcoms.clear()
     churn.advance(hours=2)
 
-    with pytest.raises(RolloutUnwatched, match="nothing is known of its outcome"):
+    with pytest.raises(RolloutUnwatched, match="so its outcome is unknown"):
         operator.resume_execution(*TIMED_OUT, context)
 
 

@@ -157,7 +157,7 @@ def test_soft_fail_does_not_hide_a_rollback(churn, wait, poke_on, context, defer
 
 
 def test_soft_fail_skips_an_update_that_never_began(churn, wait, poke_on, context):
-    with pytest.raises(AirflowSkipException, match="No update of endpoint churn"):
+    with pytest.raises(AirflowSkipException, match="No update of churn"):
         poke_on(wait(soft_fail=True))
 
     assert context["ti"].xcoms["rollout_report"]["outcome"] == "NotStarted"
