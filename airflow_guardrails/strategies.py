@@ -4,7 +4,7 @@ The strategies a DAG author builds.
 >>> from datetime import timedelta
 >>> from airflow_guardrails.strategies import Canary
 >>> print(Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5)))
-canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet goes
+canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet is removed
 """
 
 from __future__ import annotations

@@ -129,8 +129,9 @@ def _seen_in_flight(answer: Mapping[str, Any]) -> RolloutState:
         switch=switch_of(endpoint.name),
         max_wait=LONGEST_WAIT - timedelta(hours=1),
     )
-    state = RolloutState(rollout=rollout).with_update_in_flight(endpoint).after(endpoint)
-    return replace(state, last_look=None)
+    return replace(
+        RolloutState(rollout=rollout).with_update_in_flight(endpoint).after(endpoint), last_look=None
+    )
 
 
 def ended_well(name: str, payload: Any) -> bool:

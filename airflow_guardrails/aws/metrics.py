@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
 from airflow_guardrails.aws.reading import Answer, items_of, number_of, sections_of, shown, text_of
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import REQUEST_NAMESPACE, MetricQuery
 from airflow_guardrails.domain.times import parse_time
 
 # GetMetricData, MetricDataQueries.
@@ -134,7 +134,7 @@ def parse_requests(answer: Answer) -> float:
 
 def _requests_answered(dimensions: dict[str, str], *, start: datetime, end: datetime) -> dict[str, Any]:
     return {
-        "Namespace": "AWS/SageMaker",
+        "Namespace": REQUEST_NAMESPACE,
         "MetricName": "Invocations",
         "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
         "StartTime": start,

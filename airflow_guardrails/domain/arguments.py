@@ -19,6 +19,8 @@ from airflow_guardrails.domain.times import parse_iso
 _LONGEST_DURATION = timedelta(days=30)
 
 LONGEST_NAME = 63
+# The beginning of an ARN, in any partition: aws, aws-cn, aws-us-gov, aws-iso, ...
+ARN_PREFIX = r"arn:[\w-]+"
 # The API's pattern of EndpointName, EndpointConfigName, ModelName, VariantName, InferenceExperimentName.
 SAGEMAKER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 _REGION = re.compile(r"[a-z]{2,12}(-[a-z0-9]{1,12}){1,3}-[0-9]{1,2}")
@@ -139,6 +141,13 @@ def check_sampling_percentage(name: str, value: object) -> None:
 def rendered_number(value: Any) -> Any:
     """Return the int of a text of up to 9 digits, as Jinja renders numbers; other values unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value) else value
+
+
+def check_alpha(name: str, value: object) -> None:
+    """Accept the chance of a wrong verdict: above 0, and below 0.5, which is that of a coin."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < 0.5:  # type: ignore[operator]  # noqa: PLR2004
+        raise _invalid(name, "above 0 and below 0.5", value)
 
 
 def check_name(name: str, value: object, *, longest: int = LONGEST_NAME) -> None:

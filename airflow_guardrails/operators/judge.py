@@ -14,7 +14,6 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
-    InvalidArgument,
     ReportedError,
     ShadowTestCancelled,
     ShadowTestNotFound,
@@ -23,6 +22,7 @@ from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
 from airflow_guardrails.tasks.aws_task import ConnectedTask, fire_floor
 from airflow_guardrails.tasks.validation import (
+    check_alpha,
     check_choice,
     check_duration,
     check_flags,
@@ -113,8 +113,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
         check_seconds("waiter_delay", waiter_delay)
         check_duration("warm_up", warm_up, may_be_zero=True)
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
-            raise InvalidArgument(f"alpha must be above 0 and below 0.5 (got {alpha!r})")
+        check_alpha("alpha", alpha)
         self.name = name
         self.metrics = metrics
         self.predictions = predictions

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.domain.arguments import Check, check_name
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
-from airflow_guardrails.domain.deployment.guardrails import MOST_ALARMS, Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.outcome import Outcome
@@ -249,7 +249,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             raise InvalidArgument(str(error)) from error
 
     def _room_for_the_switch(self) -> str:
-        crowded = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MOST_ALARMS
+        crowded = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
         return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
 
     def _launch_request(self, switch: AbortSwitch) -> LaunchRequest:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import (
+    ARN_PREFIX,
     Check,
     check_instance_type,
     check_matches,
@@ -138,7 +139,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         "endpoint_name": check_name,
         "role_arn": partial(
             check_matches,
-            pattern=r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]{1,1024}",
+            pattern=rf"{ARN_PREFIX}:iam::\d{{12}}:role/[\w+=,.@/-]{{1,1024}}",
             rule="the ARN of an IAM role",
         ),
         "shadow_model_name": check_name,
@@ -265,7 +266,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             return report
         if watch.outcome is not None:
             return self.conclude_test(context, watch)
-        watch = watch.waiting(self._longest_wait(watch.look, test), otherwise=datetime.now(timezone.utc))
+        watch = watch.with_timeout(self._longest_wait(watch.look, test), now=datetime.now(timezone.utc))
         if self.deferrable:
             self.defer_test(context, watch, every=self.waiter_delay)
         watch = self.follow_test(context, watch, every=self.waiter_delay)

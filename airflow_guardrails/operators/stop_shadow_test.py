@@ -93,7 +93,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         if watch.look is not None:
             self.push_endpoint_links(context, watch.look.endpoint_name)
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
-        watch = watch.waiting(left, otherwise=datetime.now(timezone.utc))
+        watch = watch.with_timeout(left, now=datetime.now(timezone.utc))
         if watch.outcome is None and self.deferrable:
             self.defer_test(context, watch, every=self.waiter_delay)
         if watch.outcome is None:

@@ -132,7 +132,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         if report is None:
             assert self._watch is not None
             longest = timedelta(seconds=self.timeout)
-            watch = self._watch.waiting(longest, otherwise=datetime.now(timezone.utc))
+            watch = self._watch.with_timeout(longest, now=datetime.now(timezone.utc))
             self.defer_test(context, watch, every=self.poke_interval)
         return report
 

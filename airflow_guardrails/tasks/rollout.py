@@ -122,7 +122,7 @@ class RolloutTask(WatchingTask):
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
         )
-        aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.wish.may_abort)
+        aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.config.may_abort)
         extra = ABORTING if aborts or watch.rollout.require_alarms_ok else timedelta(0)
         self.defer(
             trigger=trigger,

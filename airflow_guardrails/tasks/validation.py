@@ -40,6 +40,7 @@ def refused(check: Callable[Given, Result]) -> Callable[Given, Result]:
     return checked
 
 
+check_alpha = refused(arguments.check_alpha)
 check_choice = refused(arguments.check_choice)
 check_count = refused(arguments.check_count)
 check_duration = refused(arguments.check_duration)

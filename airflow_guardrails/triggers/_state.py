@@ -11,7 +11,7 @@ from airflow_guardrails.aws.deployment_config import deployment_config_request, 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
@@ -49,7 +49,7 @@ def dump_state(watch: RolloutState) -> StatePayload:
         "warnings": list(watch.warnings),
         "findings": [finding.as_dict() for finding in watch.findings],
         "suspected": watch.suspected.value if watch.suspected else None,
-        "analysis": watch.analysis.wish.as_dict() if watch.analysis else None,
+        "analysis": watch.analysis.config.as_dict() if watch.analysis else None,
     }
 
 
@@ -88,14 +88,14 @@ def _recall_definitions(memory: StatePayload) -> tuple[AlarmDefinition, ...]:
     )
 
 
-def _recall_analysis(memory: StatePayload | None) -> tuple[Analysis | None, tuple[str, ...]]:
+def _recall_analysis(memory: StatePayload | None) -> tuple[AnalysisState | None, tuple[str, ...]]:
     """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
     if not memory:
         return None, ()
     # Not used: older releases had a choice of judges, and wrote it down.
-    wish = {name: value for name, value in memory.items() if name != "judge"}
+    config = {name: value for name, value in memory.items() if name != "judge"}
     try:
-        return Analysis(wish=CanaryAnalysis(**wish)), ()
+        return AnalysisState(config=CanaryAnalysis(**config)), ()
     except (TypeError, ValueError) as error:
         return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from datetime import timedelta
 
-from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.preflight.findings import Code
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG
 from tests.support.pages import first_column, page, section
 
 TEXT = page("analysis")
@@ -25,7 +26,9 @@ def test_the_page_names_every_argument_and_its_default():
 
 
 def test_the_page_names_every_field_of_the_report_in_its_order():
-    assert first_column(section(TEXT, "In the report")) == list(Analysis(wish=CanaryAnalysis()).as_dict())
+    assert first_column(section(TEXT, "In the report")) == list(
+        AnalysisState(config=CanaryAnalysis()).as_dict()
+    )
 
 
 def test_the_page_names_every_finding():

@@ -137,7 +137,7 @@ def test_what_the_release_before_has_written_is_read():
     )
     assert (watch.stages, watch.seen_in_flight, watch.warnings) == ((creating,), True, ("noted",))
     assert [finding.code for finding in watch.findings] == [Code.ONLY_SWITCH]
-    assert watch.analysis.wish.rules[0].metric == "Invocation5XXErrors"
+    assert watch.analysis.config.rules[0].metric == "Invocation5XXErrors"
 
 
 def test_a_rollout_that_an_older_release_has_launched_cannot_be_aborted():
@@ -169,8 +169,8 @@ def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
 def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
     memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
     watch = load_state({**VERSION_1, "analysis": memory})
-    ours = replace(load_state(VERSION_1).analysis.wish, every=timedelta(minutes=5))
-    assert (watch.analysis.wish, watch.warnings) == (ours, ("noted",))
+    ours = replace(load_state(VERSION_1).analysis.config, every=timedelta(minutes=5))
+    assert (watch.analysis.config, watch.warnings) == (ours, ("noted",))
     assert "judge" not in dump_state(watch)["analysis"]
 
 

@@ -116,7 +116,7 @@ async def no_time(_):
         ),
         (
             SageMakerShadowTestTrigger(name="trial", until="Completed", waiter_delay=1, deadline=10),
-            "AWS gives no answer",
+            "No response from SageMaker",
         ),
     ],
     ids=["rollout", "shadow test"],

@@ -20,7 +20,7 @@ from airflow_guardrails.domain.effects import (
     WaitForChange,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
@@ -59,7 +59,7 @@ def watch(analysis=HOLD, *, strategy=CANARY, **facts):
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH.alarm_name))
     known = {"previous": "v1", "launched_at": LAUNCH, "guardrails": guardrails, "switch": SWITCH, **facts}
     rollout = Rollout(endpoint_name="churn", target="v2", **known)
-    return RolloutState(rollout=rollout, analysis=Analysis(wish=analysis) if analysis else None)
+    return RolloutState(rollout=rollout, analysis=AnalysisState(config=analysis) if analysis else None)
 
 
 @dataclass

@@ -96,7 +96,7 @@ SOUND = PreflightContext(
 )
 
 
-def facts(**changes):
+def context(**changes):
     return replace(SOUND, **changes)
 
 
@@ -107,11 +107,11 @@ def guarded_by(strategy, *, instances=2, **changes):
         "target": config(NEW, asked(instances=instances)),
     }
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH))
-    return facts(**{"guardrails": guardrails, **fleets, **changes})
+    return context(**{"guardrails": guardrails, **fleets, **changes})
 
 
 def watched_by(found, **changes):
-    return facts(alarms=(found,), **changes)
+    return context(alarms=(found,), **changes)
 
 
 def codes(given):
@@ -137,4 +137,4 @@ def the(code, given):
 
 
 def guards(*alarms, strategy=CANARY, **changes):
-    return facts(guardrails=Guardrails(strategy=strategy, alarms=alarms), **changes)
+    return context(guardrails=Guardrails(strategy=strategy, alarms=alarms), **changes)

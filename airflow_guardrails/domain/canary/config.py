@@ -1,4 +1,4 @@
-"""How a new configuration is compared with the old one while its update bakes."""
+"""The settings of the comparison between the new and the old fleet while an update bakes."""
 
 from __future__ import annotations
 
@@ -8,31 +8,27 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_guardrails.domain.arguments import is_number, shown
+from airflow_guardrails.domain.arguments import InvalidValue, check_alpha, is_number, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule, OnMissing
 
-# CloudWatch has a minute for as many sides as it has got by then; AWS does not say how late the last one is,
-# two to three minutes are seen.
-METRICS_LAG = timedelta(minutes=3)
+# How long a thrown switch needs to act: a period of its alarm, the alarm's evaluation, and the time until
+# SageMaker reads it. AWS does not document how often SageMaker reads alarms.
+_ABORT_LATENCY = timedelta(seconds=60)
 
-# What a thrown switch takes to act, at most: a period of its alarm, its evaluation, and SageMaker's look at
-# it, of which nobody knows how often it comes.
-ACTING = timedelta(seconds=60)
+# SageMaker ends an update after at most 8 hours, so more than a day is a mistake.
+_MAX_DURATION = timedelta(days=1)
+_MIN_EVERY = timedelta(seconds=10)
 
-# SageMaker ends an update after at most 8 hours; whatever is longer than a day is a slip.
-LONGEST_PAUSE = timedelta(days=1)
-_SHORTEST_EVERY = timedelta(seconds=10)
-
-_Word = TypeVar("_Word", bound=Enum)
+_Choice = TypeVar("_Choice", bound=Enum)
 
 
 class InvalidAnalysis(GuardrailsValueError):
-    """An analysis, or the dict it was written as, says nothing that could be carried out."""
+    """An argument of an analysis, or the dict that stands for it, breaks a rule."""
 
 
 class OnInconclusive(str, Enum):
-    """What becomes of an update that was neither found worse nor found good."""
+    """What happens to an update with neither Fail nor Pass when its last bake ends: abort it, or continue."""
 
     HOLD = "hold"
     CONTINUE = "continue"
@@ -41,24 +37,24 @@ class OnInconclusive(str, Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryAnalysis:
     """
-    Compare the new fleet with the old one while both have traffic, and undo the update if it is worse.
+    Compare the new fleet with the old one while both have traffic, and roll the update back if it is worse.
 
-    SageMaker's metrics of the two fleets differ in the dimension ``EndpointConfigName``. They are compared
-    minute by minute, from the start of the update on, by the judge of shadow tests; a Fail throws the abort
-    switch.
+    SageMaker's metrics of the two fleets differ in the dimension ``EndpointConfigName``. The judge of shadow
+    tests compares them minute by minute, from the start of the update. A Fail throws the abort switch.
 
-    :param rules: what may become worse, and by how much:
-        :class:`~airflow_guardrails.rules.MetricRule` or dicts of their arguments, at least one. Several
-        variants are judged by the same rules, each by itself.
-    :param every: time between two looks at the metrics, at least 10 s, or seconds.
-    :param warm_up: how long after its first request the new fleet is not judged; or seconds.
-    :param alpha: the chance that a configuration as good as the old one is found worse, over all rules,
+    :param rules: which metrics may become worse, and by how much: at least one
+        :class:`~airflow_guardrails.rules.MetricRule`, or dicts of their arguments. Several variants are
+        judged by the same rules, each separately.
+    :param every: time between two looks at the metrics, 10 s to 1 day; a timedelta, or seconds.
+    :param warm_up: time after its first request in which the new fleet is not judged, 0 to 1 day; a
+        timedelta, or seconds.
+    :param alpha: the chance that a configuration as good as the old one is judged worse, over all rules,
         variants and looks together; above 0 and below 0.5.
-    :param observe_only: whether the report only says what would have been done, and when.
-    :param on_inconclusive: what is done when the last bake is about to end and the judge has never said Pass:
-        ``"hold"`` throws the switch, since SageMaker cannot be held, ``"continue"`` lets the update go on.
-    :raises InvalidAnalysis: with the name of the argument, the rule and the value
-    :raises InvalidRule: if one of the rules is none
+    :param observe_only: whether to only report what would have been done, and when.
+    :param on_inconclusive: what to do when the last bake is about to end without a Pass: ``"hold"`` throws
+        the switch, because SageMaker cannot pause an update; ``"continue"`` lets the update continue.
+    :raises InvalidAnalysis: with the name of the argument, the rule and the value.
+    :raises InvalidRule: if an argument of a rule is wrong.
     """
 
     rules: Sequence[MetricRule] = DEFAULT_RULES
@@ -70,12 +66,15 @@ class CanaryAnalysis:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", _rules(self.rules))
-        object.__setattr__(self, "every", _duration("every", self.every, least=_SHORTEST_EVERY))
+        object.__setattr__(self, "every", _duration("every", self.every, least=_MIN_EVERY))
         object.__setattr__(self, "warm_up", _duration("warm_up", self.warm_up, least=timedelta(0)))
         object.__setattr__(
-            self, "on_inconclusive", _word("on_inconclusive", self.on_inconclusive, OnInconclusive)
+            self, "on_inconclusive", _choice("on_inconclusive", self.on_inconclusive, OnInconclusive)
         )
-        _check_alpha(self.alpha)
+        try:
+            check_alpha("alpha", self.alpha)
+        except InvalidValue as error:
+            raise InvalidAnalysis(str(error), field=error.field) from None
         if not isinstance(self.observe_only, bool):
             raise InvalidAnalysis(
                 f"observe_only must be True or False (got {self.observe_only!r})", field="observe_only"
@@ -83,28 +82,32 @@ class CanaryAnalysis:
 
     @property
     def holds(self) -> bool:
+        """Whether an update without a Pass is aborted before its last bake ends."""
         return self.on_inconclusive is OnInconclusive.HOLD
 
     @property
     def may_abort(self) -> bool:
+        """Whether the analysis throws the abort switch, instead of only observing."""
         return not self.observe_only
 
     @property
-    def looks_as_often_as_it_may(self) -> bool:
-        return self.every == _SHORTEST_EVERY
+    def has_shortest_interval(self) -> bool:
+        """Whether ``every`` cannot be shorter."""
+        return self.every == _MIN_EVERY
 
     @property
     def abort_cutoff(self) -> timedelta:
-        """How long before the end of a bake a thrown switch still acts in it, looks being so far apart."""
-        return ACTING + self.every
+        """How long before the end of a bake the switch must be thrown, so that it acts before the end."""
+        # The next look comes after *every*, so this look may be the last one in time.
+        return _ABORT_LATENCY + self.every
 
     @property
-    def rules_under_way(self) -> tuple[MetricRule, ...]:
-        """The rules while data may yet come: none is left out, or a failure, for those that are missing."""
+    def interim_rules(self) -> tuple[MetricRule, ...]:
+        """The rules while more data may come: missing data is inconclusive, whatever ``on_missing`` is."""
         return tuple(replace(rule, on_missing=OnMissing.INCONCLUSIVE) for rule in self.rules)
 
     def as_dict(self) -> dict[str, Any]:
-        """Write it down as plain JSON; ``CanaryAnalysis(**written)`` is the same again."""
+        """Return the arguments as plain JSON; ``CanaryAnalysis(**...)`` of it is equal to this one."""
         return {
             "rules": [_rule_as_dict(rule) for rule in self.rules],
             "every": self.every.total_seconds(),
@@ -116,10 +119,9 @@ class CanaryAnalysis:
 
 
 def _rule_as_dict(rule: MetricRule) -> dict[str, Any]:
-    # The marker of the keyword-only arguments is no field.
     given = {field.name: getattr(rule, field.name) for field in fields(rule)}
-    words = {name: value.value for name, value in given.items() if isinstance(value, Enum)}
-    return {**given, **words, "dimensions": dict(rule.dimensions)}
+    choices = {name: value.value for name, value in given.items() if isinstance(value, Enum)}
+    return {**given, **choices, "dimensions": dict(rule.dimensions)}
 
 
 def _rules(given: Any) -> tuple[MetricRule, ...]:
@@ -143,22 +145,16 @@ def _rule(given: Any) -> MetricRule:
 
 def _duration(name: str, given: Any, *, least: timedelta) -> timedelta:
     seconds = given.total_seconds() if isinstance(given, timedelta) else given
-    least_seconds, most_seconds = least.total_seconds(), LONGEST_PAUSE.total_seconds()
+    least_seconds, most_seconds = least.total_seconds(), _MAX_DURATION.total_seconds()
     if not is_number(seconds) or not least_seconds <= seconds <= most_seconds:
         rule = f"a timedelta, or seconds, of at least {least_seconds:g} s and at most {most_seconds:.0f} s"
         raise InvalidAnalysis(f"{name} must be {rule} (got {shown(given)})", field=name)
     return given if isinstance(given, timedelta) else timedelta(seconds=seconds)
 
 
-def _word(name: str, given: Any, words: type[_Word]) -> _Word:
+def _choice(name: str, given: Any, choices: type[_Choice]) -> _Choice:
     try:
-        return words(given)
+        return choices(given)
     except ValueError:
-        known = " or ".join(repr(word.value) for word in words)
+        known = " or ".join(repr(choice.value) for choice in choices)
         raise InvalidAnalysis(f"{name} must be {known} (got {given!r})", field=name) from None
-
-
-def _check_alpha(alpha: Any) -> None:
-    number = isinstance(alpha, (int, float)) and not isinstance(alpha, bool)
-    if not number or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin
-        raise InvalidAnalysis(f"alpha must be above 0 and below 0.5 (got {alpha!r})", field="alpha")

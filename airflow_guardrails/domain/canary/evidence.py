@@ -1,4 +1,4 @@
-"""What the metrics of the two fleets of an update say, put into the form in which it is judged."""
+"""The metrics of the two fleets of an update, as the judge needs them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.judge import (
     Evidence,
     History,
@@ -20,11 +20,10 @@ from airflow_guardrails.domain.judge import (
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
-SAGEMAKER = "AWS/SageMaker"
-# Minutes of the answer, by query.
-Answer = Mapping[MetricQuery, Points]
+# Response of GetMetricData: query -> (minute -> value).
+_SeriesByQuery = Mapping[MetricQuery, Points]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +32,10 @@ class Trial:
     The update whose two fleets are compared.
 
     :param variants: names of the variants, which both fleets share.
-    :param start: when the update began, on AWS's clock: what a configuration of this name did before is none
-        of it.
+    :param previous: name of the old fleet's configuration.
+    :param target: name of the new fleet's configuration.
+    :param start: when the update began, on AWS's clock. Earlier metrics of the target are of an earlier
+        update.
     """
 
     endpoint_name: str
@@ -43,95 +44,131 @@ class Trial:
     target: str
     start: datetime
 
-    def reads_from(self, now: datetime) -> datetime:
-        """Say from when on series are to be read, so that there is a past."""
+    def history_start(self, now: datetime) -> datetime:
+        """Return the first minute to read, so that the response contains the history if CloudWatch has it."""
         return history_start(self.start, now)
 
-    def queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
-        """Name all series that judging takes: of either fleet, and of what was there before them."""
-        configs = (self.previous, self.target, None)
+    def queries(self, rules: Sequence[MetricRule], *, with_history: bool = True) -> tuple[MetricQuery, ...]:
+        """
+        Return the queries for requests and metrics of both fleets.
+
+        :param with_history: whether to include each variant without its configuration. Only the history
+            needs these series.
+        """
+        configs = (self.previous, self.target, *((None,) if with_history else ()))
         fleets = [(variant, config) for variant in self.variants for config in configs]
-        wanted = [self.requests(*fleet) for fleet in fleets]
-        wanted += [self.metric(rule, *fleet) for rule in rules for fleet in fleets]
-        return tuple(dict.fromkeys(wanted))
+        queries = [self.requests_query(*fleet) for fleet in fleets]
+        queries += [self.metric_query(rule, *fleet) for rule in rules for fleet in fleets]
+        return tuple(dict.fromkeys(queries))
 
-    def requests(self, variant: str, config: str | None) -> MetricQuery:
-        return requests_of(self.endpoint_name, variant, config)
+    def requests_query(self, variant: str, config: str | None) -> MetricQuery:
+        """Return the query for the requests of a fleet; *config* None: of all configurations together."""
+        return requests_query(self.endpoint_name, variant, config)
 
-    def metric(self, rule: MetricRule, variant: str, config: str | None) -> MetricQuery:
+    def metric_query(self, rule: MetricRule, variant: str, config: str | None) -> MetricQuery:
+        """Return the query for the metric of *rule*; *config* None: of all configurations together."""
         return MetricQuery(
             namespace=rule.namespace,
             metric=rule.metric,
             stat=rule.stat,
-            dimensions=(*_fleet(self.endpoint_name, variant, config), *sorted(rule.dimensions.items())),
+            dimensions=(*_dimensions(self.endpoint_name, variant, config), *sorted(rule.dimensions.items())),
         )
 
-    def both(self, answer: Answer, old: MetricQuery, new: MetricQuery) -> Series:
+    def pair(self, series: _SeriesByQuery, old: MetricQuery, new: MetricQuery) -> Series:
+        """Return the values of both fleets since the start of the update."""
         return Series(
-            control=_since(self.start, answer.get(old, {})), candidate=_since(self.start, answer.get(new, {}))
+            control=_since(self.start, series.get(old, {})), candidate=_since(self.start, series.get(new, {}))
         )
 
-    def history(self, variant: str, answer: Answer, rules: Sequence[MetricRule]) -> History:
+    def history(self, variant: str, series: _SeriesByQuery, rules: Sequence[MetricRule]) -> History:
         """
-        Take what the old fleet did before the update; nothing of it is compared.
+        Return what the old fleet did before the update.
 
-        Where that is less than an hour, what the variant did, whatever its configuration: the old one may
-        have come into service with the end of a shadow test, which has one of its own.
+        If that is less than an hour, return what the variant did with any configuration. The old
+        configuration may be new itself, for example after a shadow test, which changes the endpoint's
+        configuration.
         """
+        config = self._history_config(variant, series)
+        metrics = {rule: series.get(self.metric_query(rule, variant, config), {}) for rule in rules}
+        return History.before(self.start, series.get(self.requests_query(variant, config), {}), metrics)
 
-        own = self._history(variant, self.previous, answer, rules)
-        if len(own.requests) >= MIN_HISTORY_MINUTES:
-            return own
-        return self._history(variant, None, answer, rules)
-
-    def _history(
-        self, variant: str, config: str | None, answer: Answer, rules: Sequence[MetricRule]
-    ) -> History:
-        metrics = {rule: answer.get(self.metric(rule, variant, config), {}) for rule in rules}
-        return History.before(self.start, answer.get(self.requests(variant, config), {}), metrics)
+    def _history_config(self, variant: str, series: _SeriesByQuery) -> str | None:
+        requests = series.get(self.requests_query(variant, self.previous), {})
+        own = History.before(self.start, requests, {})
+        return self.previous if len(own.requests) >= MIN_HISTORY_MINUTES else None
 
 
-def requests_of(endpoint_name: str, variant: str, config: str | None = None) -> MetricQuery:
-    """Name the requests that a fleet gets, or a variant whatever configuration it is of."""
-    dimensions = _fleet(endpoint_name, variant, config)
-    return MetricQuery(namespace=SAGEMAKER, metric="Invocations", stat="Sum", dimensions=dimensions)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialHistory:
+    """
+    The series of a trial from before the update, which do not change while it runs.
+
+    :param series: only those that :meth:`Trial.history` uses, to save memory.
+    """
+
+    trial: Trial
+    series: _SeriesByQuery
+
+    @classmethod
+    def of(cls, trial: Trial, series: _SeriesByQuery, rules: Sequence[MetricRule]) -> TrialHistory:
+        """Take the history from a response that begins at :meth:`Trial.history_start`."""
+        fleets = [(variant, trial._history_config(variant, series)) for variant in trial.variants]  # noqa: SLF001
+        queries = [trial.requests_query(*fleet) for fleet in fleets]
+        queries += [trial.metric_query(rule, *fleet) for rule in rules for fleet in fleets]
+        return cls(
+            trial=trial, series={query: _before(trial.start, series.get(query, {})) for query in queries}
+        )
+
+    def joined_with(self, series: _SeriesByQuery) -> _SeriesByQuery:
+        """Return *series*, which begin at the start of the update, with the history before them."""
+        queries = dict.fromkeys((*self.series, *series))
+        return {query: {**self.series.get(query, {}), **series.get(query, {})} for query in queries}
+
+
+def requests_query(endpoint_name: str, variant: str, config: str | None = None) -> MetricQuery:
+    """Return the query for the requests of a variant; *config* None: of all its configurations together."""
+    dimensions = _dimensions(endpoint_name, variant, config)
+    return MetricQuery(namespace=REQUEST_NAMESPACE, metric="Invocations", stat="Sum", dimensions=dimensions)
 
 
 def published_until(now: datetime) -> datetime:
-    """Say which minutes are over for long enough to be there on both sides: those before that."""
+    """Return the end of the minutes that CloudWatch has published for both fleets."""
     return (now - METRICS_LAG).replace(second=0, microsecond=0)
 
 
-def judge_trial(trial: Trial, answer: Answer, wish: CanaryAnalysis, rules: Sequence[MetricRule]) -> Verdict:
+def judge_trial(
+    trial: Trial, series: _SeriesByQuery, config: CanaryAnalysis, rules: Sequence[MetricRule]
+) -> Verdict:
     """
-    Judge every variant by itself; Fail by any, Pass by all.
+    Judge every variant separately: Fail if one fails, Pass if all pass.
 
-    :param answer: to ``trial.queries(rules)``, from ``trial.reads_from(now)`` on.
+    :param series: for ``trial.queries(rules)``, from ``trial.history_start(now)`` on.
+    :param rules: the rules of *config*, or its interim rules.
     """
     several = len(trial.variants) > 1
     reasons: list[Reason] = []
     for variant in trial.variants:
-        evidence = evidence_of(trial, variant, answer, rules, warm_up=wish.warm_up)
+        evidence = evidence_of(trial, variant, series, rules, warm_up=config.warm_up)
         # All variants share the chance of a false alarm (Bonferroni's inequality).
-        verdict = judge(evidence, rules, alpha=wish.alpha / len(trial.variants))
-        told = _exposed(evidence, verdict)
-        reasons += [replace(one, text=f"{variant}: {one.text}") if several else one for one in told]
+        verdict = judge(evidence, rules, alpha=config.alpha / len(trial.variants))
+        judged = _with_exposure(evidence, verdict)
+        reasons += [replace(one, text=f"{variant}: {one.text}") if several else one for one in judged]
     return combine(reasons)
 
 
 def evidence_of(
-    trial: Trial, variant: str, answer: Answer, rules: Sequence[MetricRule], *, warm_up: timedelta
+    trial: Trial, variant: str, series: _SeriesByQuery, rules: Sequence[MetricRule], *, warm_up: timedelta
 ) -> Evidence:
     """
-    Pair the fleets minute by minute, as far as both had requests, and keep apart what the old one did before.
+    Pair the minutes in which both fleets had requests, and add the history of the old fleet.
 
-    SageMaker sends each request to either fleet by chance, so both get the same kind of requests. In which
-    proportion is undocumented (instances of both fleets, or a percentage of the fleet), and changes with each
-    step; so whatever part the new fleet got is the one that it should have got.
+    SageMaker sends each request to one of the fleets at random, so both get the same kind of requests. The
+    proportion is undocumented and changes with each step. So the measured share is also the expected share.
     """
-    requests = trial.both(
-        answer, trial.requests(variant, trial.previous), trial.requests(variant, trial.target)
+    requests = trial.pair(
+        series, trial.requests_query(variant, trial.previous), trial.requests_query(variant, trial.target)
     )
+    # The warm-up begins with the first request, not with the start of the instances.
     served = [moment for moment, count in requests.candidate.items() if count > 0]
     begin = min(served) + warm_up if served else trial.start
     busy = {
@@ -140,48 +177,53 @@ def evidence_of(
         if count > 0 and requests.candidate.get(moment, 0) > 0 and moment >= begin
     }
     counted = _only(requests, busy) if busy else requests
-    got, beside = sum(counted.candidate.values()), sum(counted.control.values())
+    new, old = sum(counted.candidate.values()), sum(counted.control.values())
     return Evidence(
         requests=counted,
         metrics={
             rule: _only(
-                trial.both(
-                    answer,
-                    trial.metric(rule, variant, trial.previous),
-                    trial.metric(rule, variant, trial.target),
+                trial.pair(
+                    series,
+                    trial.metric_query(rule, variant, trial.previous),
+                    trial.metric_query(rule, variant, trial.target),
                 ),
                 busy,
             )
             for rule in rules
         },
-        expected_share=got / beside if busy else 1.0,
+        expected_share=new / old if busy else 1.0,
         paired=False,
-        history=trial.history(variant, answer, rules),
+        history=trial.history(variant, series, rules),
     )
 
 
-def _exposed(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
-    """Say first what there was to compare; that there was something is no proof, where no rule says more."""
+def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
+    """Return the reasons with the requests of both fleets first; requests alone are never a Pass."""
     first, *others = verdict.reasons
-    got, beside = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
+    new, old = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
     minutes = len(evidence.busy_minutes())
-    text = f"{got:,.0f} of the new fleet beside {beside:,.0f} of the old one, in {minutes} minutes"
+    text = f"{new:,.0f} to the new fleet, {old:,.0f} to the old fleet, in {minutes} minutes"
     if not minutes:
-        text = f"no minute in which both fleets had requests (new {got:,.0f}, old {beside:,.0f})"
+        text = f"no minute in which both fleets had requests (new {new:,.0f}, old {old:,.0f})"
     first = replace(first, text=f"Invocations: {text}", measured=None, limit=None)
+    # If every rule is ignored for missing data, only the requests are left, and they prove nothing.
     if not minutes or all(reason.ignored for reason in others):
         first = replace(first, label=Label.INCONCLUSIVE, missing="data of both fleets for the same minutes")
     return first, *others
 
 
-def _fleet(endpoint_name: str, variant: str, config: str | None) -> tuple[tuple[str, str], ...]:
-    both = ("EndpointName", endpoint_name), ("VariantName", variant)
-    # Blue and green share these two ("Auto-Rollback Configuration and Monitoring").
-    return both if config is None else (*both, ("EndpointConfigName", config))
+def _dimensions(endpoint_name: str, variant: str, config: str | None) -> tuple[tuple[str, str], ...]:
+    shared = ("EndpointName", endpoint_name), ("VariantName", variant)
+    # Only the configuration distinguishes the fleets ("Auto-Rollback Configuration and Monitoring").
+    return shared if config is None else (*shared, ("EndpointConfigName", config))
 
 
 def _since(start: datetime, points: Points) -> dict[datetime, float]:
     return {moment: value for moment, value in points.items() if moment >= start}
+
+
+def _before(start: datetime, points: Points) -> dict[datetime, float]:
+    return {moment: value for moment, value in points.items() if moment < start}
 
 
 def _only(series: Series, moments: set[datetime]) -> Series:

@@ -1,4 +1,4 @@
-"""Until when an update can still be undone, and in which of its bakes there is something to compare."""
+"""When an update can still be aborted, and in which of its bakes both fleets have traffic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from airflow_guardrails.domain.deployment.strategies import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bake:
-    """One that was seen: instances with traffic on, of those wanted; both 0 if the fleet is serverless."""
+    """
+    The bake that the last look at the endpoint showed.
+
+    :param instances: instances of the new fleet with traffic; 0 if it is serverless.
+    :param desired_instances: size of the whole new fleet; 0 if it is serverless.
+    :param earlier_bakes: number of bakes of this update before it.
+    """
 
     instances: int
     desired_instances: int
@@ -27,16 +33,18 @@ class Bake:
     @property
     def full(self) -> bool:
         """Whether the new fleet has all of the traffic."""
-        # Of a serverless fleet only the number of its bakes tells.
+        # A serverless fleet shows no instances, so only the number of its bakes is known.
         return self.instances >= self.desired_instances if self.desired_instances else self.earlier_bakes > 0
 
 
-def last_chance(strategy: Strategy | None, bake: Bake, *, needed: timedelta) -> timedelta | None:
+def last_bake_length(strategy: Strategy | None, bake: Bake, *, needed: timedelta) -> timedelta | None:
     """
-    Say how long *bake* lasts, if it is the last that is certain to last as long as *needed*.
+    Return how long *bake* lasts, if no later bake of at least *needed* is certain; else None.
 
-    ``None``: another one comes, or nobody knows. Whether a linear update bakes after its last step is
-    undocumented, so that is not counted on; nothing is lost by it, as the old fleet has no traffic then.
+    ``None`` also if the strategy is unknown. AWS does not document whether a linear update bakes after its
+    last step, so that bake does not count. The old fleet has no traffic in it anyway.
+
+    :param needed: how long a bake must be, so that a switch that is thrown in it acts.
     """
     match strategy:
         case AllAtOnce(termination_wait=wait):
@@ -53,7 +61,7 @@ def _blue_green(
     strategy: Strategy, bake: Bake, *, first: timedelta, wait: timedelta, needed: timedelta
 ) -> timedelta | None:
     if bake.full:
-        # Which of its two last bakes a linear update is in does not show; the shorter is over first.
+        # A linear update does not show which of its two last bakes runs. The shorter one is the safe answer.
         shorter = min(filter(None, (first, wait)), default=NO_WAIT)
         return shorter if isinstance(strategy, Linear) else wait or first
     another = isinstance(strategy, Linear) and bake.instances + _step(strategy, bake) < bake.desired_instances
@@ -61,18 +69,18 @@ def _blue_green(
 
 
 def _step(strategy: Linear, bake: Bake) -> int:
-    # Percentages may be rounded up.
+    # SageMaker may round percentages up.
     return strategy.instances or ceil(bake.desired_instances * (strategy.percent or 0) / 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class ComparisonPlan:
     """
     The bakes in which both fleets have traffic.
 
-    :param shares: the new fleet's part of the requests in each of them.
-    :param each: how long each is.
-    :param after: how long it can still be undone after the last of them.
+    :param shares: for each of these bakes, the share of the requests that the new fleet gets, 0 to 1.
+    :param each: length of each bake.
+    :param after: how long the update can still be aborted after the last of them.
     """
 
     shares: tuple[float, ...]
@@ -81,10 +89,10 @@ class Comparison:
 
     def within(self, *, skip: timedelta, reserve: timedelta) -> tuple[tuple[float, timedelta], ...]:
         """
-        Say how much of each bake counts.
+        Return the judged part of each bake, as pairs of share and time.
 
-        :param skip: what is left out at the beginning.
-        :param reserve: what is left out before the last moment at which the update can be undone.
+        :param skip: time to leave out at the beginning.
+        :param reserve: time to leave out before the last moment at which the update can be aborted.
         """
         begin, end = skip, len(self.shares) * self.each - max(NO_WAIT, reserve - self.after)
         parts = [
@@ -94,16 +102,16 @@ class Comparison:
         return tuple((share, part) for share, part in parts if part > NO_WAIT)
 
 
-def comparison(strategy: Strategy | None, *, instances: int | None, needed: timedelta) -> Comparison:
+def plan_comparison(strategy: Strategy | None, *, instances: int | None, needed: timedelta) -> ComparisonPlan:
     """
-    Foresee it for a fleet of so many *instances*; ``None``: serverless, or unknown.
+    Return the bakes of an update to a fleet of *instances*; ``None``: serverless, or unknown.
 
-    :param needed: how long a bake must be for a switch that is thrown in it to act.
+    :param needed: how long a bake must be, so that a switch that is thrown in it acts.
     """
     match strategy:
         case Canary(bake=bake, termination_wait=wait):
             part = _part(strategy.percent, strategy.instances, instances)
-            # The old fleet stays whole beside a canary, so its part of the requests may be that much smaller.
+            # The old fleet keeps all its instances, so the canary may get this smaller share of the requests.
             shares: tuple[float, ...] = (part / (1 + part),)
         case Linear(bake=bake, termination_wait=wait):
             shares = _steps(_part(strategy.percent, strategy.instances, instances))
@@ -111,15 +119,16 @@ def comparison(strategy: Strategy | None, *, instances: int | None, needed: time
             shares, wait = _steps(_part(strategy.batch_percent, strategy.batch_instances, instances)), bake
         case _:
             shares, bake, wait = (), NO_WAIT, NO_WAIT
-    return Comparison(shares=shares if bake else (), each=bake, after=wait if wait >= needed else NO_WAIT)
+    return ComparisonPlan(shares=shares if bake else (), each=bake, after=wait if wait >= needed else NO_WAIT)
 
 
 def _part(percent: int | None, size: int | None, fleet: int | None) -> float:
     if percent is not None:
         return percent / 100
-    # Without a fleet, the largest step that SageMaker allows.
+    # If the fleet is unknown, assume the largest step that SageMaker allows.
     return (size or 1) / fleet if fleet else 0.5
 
 
 def _steps(part: float) -> tuple[float, ...]:
+    """Return the shares after each step but the last; the old fleet has no traffic after the last step."""
     return tuple(number * part for number in range(1, ceil(1 / part - 1e-9)))

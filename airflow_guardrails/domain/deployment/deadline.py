@@ -1,4 +1,4 @@
-"""How long a rollout may take before something must be wrong."""
+"""How long a rollout may take before a wait for it times out."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import timedelta
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Rolling
 
-# SageMaker ends an update after this (MaximumExecutionTimeoutInSeconds, 600 to 28,800).
+# SageMaker ends an update after this time (MaximumExecutionTimeoutInSeconds, 600 to 28,800).
 LONGEST_UPDATE = timedelta(hours=8)
-# How long instances take to come up, where their containers need no longer (15 min is a slow day).
+# How long instances need to start, if their containers do not need longer. 15 minutes is slow.
 PROVISIONING = timedelta(minutes=15)
-# The longest ContainerStartupHealthCheckTimeoutInSeconds, for a configuration that cannot be read.
+# The maximum of ContainerStartupHealthCheckTimeoutInSeconds, for a configuration that cannot be read.
 LONGEST_STARTUP = timedelta(hours=1)
-# How long the old fleet takes to go, and SageMaker to notice that it has.
+# How long SageMaker needs to remove the old fleet and to show the end of the update.
 MARGIN = timedelta(minutes=15)
-# A thrown switch acts at the next bake: instances may have to come up before it, and go after it.
+# A thrown switch acts in the next bake: before it, instances may have to start; after it, they are removed.
 ABORTING = LONGEST_STARTUP + MARGIN
 
 
@@ -23,38 +23,43 @@ def longest_rollout(
     guardrails: Guardrails, *, instances: int | None = None, startup: timedelta = LONGEST_STARTUP
 ) -> timedelta:
     """
-    Return the time after which a rollout that has not ended is not expected to, its rollback included.
+    Return the longest time that a rollout normally takes, including a rollback.
 
-    That is SageMaker's own limit for the update, where it has one. Else it is the bakes and waits of the
-    strategy, and the time that instances take to come up for each step or batch that provisions some.
+    If the strategy has a ``max_duration``, that is the limit of the update. Otherwise it is the sum of bakes,
+    waits and starts of instances, at most SageMaker's 8 hours.
 
     :param instances: size of the new fleet; default: as many steps as SageMaker allows.
-    :param startup: how long its containers may take to start.
+    :param startup: how long its containers may need to start.
     """
-    coming_up = max(PROVISIONING, startup)
+    startup = max(PROVISIONING, startup)
     batches = _batches(guardrails, instances)
+    rollback = rollback_time(guardrails, startup=startup, batches=batches)
     if guardrails.max_duration is not None:
-        return guardrails.max_duration + rollback_time(guardrails, coming_up=coming_up, batches=batches)
-    planned = min(guardrails.waiting_time(instances) + batches * coming_up + MARGIN, LONGEST_UPDATE)
-    return planned + rollback_time(guardrails, coming_up=coming_up, batches=batches)
+        return guardrails.max_duration + rollback
+    return min(guardrails.waiting_time(instances) + batches * startup + MARGIN, LONGEST_UPDATE) + rollback
 
 
-def longest_watch(guardrails: Guardrails) -> timedelta:
-    """Return how long SageMaker itself may take for the update and its rollback."""
+def longest_update_and_rollback(guardrails: Guardrails) -> timedelta:
+    """Return the time after which SageMaker has ended the update and its rollback in any case."""
     return (guardrails.max_duration or LONGEST_UPDATE) + ABORTING
 
 
-def rollback_time(guardrails: Guardrails, *, coming_up: timedelta, batches: int) -> timedelta:
-    """Return how long going back may take: the old instances of a rolling update have to come up again."""
+def rollback_time(guardrails: Guardrails, *, startup: timedelta, batches: int) -> timedelta:
+    """
+    Return the longest time that a rollback takes. Only after a rolling update, old instances have to start.
+
+    :param startup: how long the instances of one batch need to start.
+    :param batches: number of batches of the update.
+    """
     if not isinstance(guardrails.strategy, Rolling):
-        return MARGIN  # the old fleet is still there
+        return MARGIN  # the old fleet still exists
     at_once = guardrails.strategy.rollback_batch_percent is None and (
         guardrails.strategy.rollback_batch_instances is None
     )
-    return min((1 if at_once else batches) * coming_up, LONGEST_UPDATE) + MARGIN
+    return min((1 if at_once else batches) * startup, LONGEST_UPDATE) + MARGIN
 
 
 def _batches(guardrails: Guardrails, instances: int | None) -> int:
-    """Return how often instances come up: a blue/green update brings up the whole new fleet at once."""
+    """Return how often instances start: once in a blue/green update, which starts the whole fleet at once."""
     strategy = guardrails.strategy
-    return strategy.most_batches(instances) if isinstance(strategy, Rolling) else 1
+    return strategy.max_batches(instances) if isinstance(strategy, Rolling) else 1

@@ -1,17 +1,27 @@
-"""A strategy and the alarms that stop it: what SageMaker's documentation calls deployment guardrails."""
+"""An update's strategy and alarms (AWS: "deployment guardrails"), and what it keeps of the live variants."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
+from airflow_guardrails.domain.arguments import ARN_PREFIX
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Strategy
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidRetention, InvalidStrategy
 from airflow_guardrails.domain.text import count_in_words
 
-# DataCaptureConfig is in the API's list and, by its own words, not supported.
-EXCLUDABLE = ("DesiredInstanceCount", "DesiredWeight")
+
+class VariantProperty(str, Enum):
+    """
+    A property of a live variant that an update can keep (VariantPropertyType).
+
+    DataCaptureConfig is absent: the API reference lists it, and says that it is not supported.
+    """
+
+    DESIRED_INSTANCE_COUNT = "DesiredInstanceCount"
+    DESIRED_WEIGHT = "DesiredWeight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,24 +29,25 @@ class RetainedProperties:
     """
     ``RetainAllVariantProperties`` of UpdateEndpoint, and what is excluded from it.
 
-    Without, the update takes the instance counts of the new configuration, and so undoes what autoscaling, or
-    a person, has set since the last one.
+    Without it, the update uses the instance counts and weights of the new configuration. That reverts what
+    autoscaling, or a person, has changed since the last update.
 
     :param retain_all: keep counts and weights of the variants that have the same name.
-    :param excluded: of ``DesiredInstanceCount`` and ``DesiredWeight``, those to take from the new
-        configuration.
-    :raises InvalidRetention: if *excluded* names something else, or is given without *retain_all*.
+    :param excluded: the properties (:class:`VariantProperty`, or their names) to take from the new
+        configuration all the same.
+    :raises InvalidRetention: if *excluded* contains something else, or is given without *retain_all*.
     """
 
     retain_all: bool = True
     excluded: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.excluded if name not in EXCLUDABLE]
+        known = [each.value for each in VariantProperty]
+        unknown = [name for name in self.excluded if name not in known]
         if unknown:
             raise InvalidRetention(
-                "exclude_retained_variant_properties must be of "
-                f"{' and '.join(EXCLUDABLE)} (got {unknown[0]!r})",
+                f"exclude_retained_variant_properties must contain only {' and '.join(known)} "
+                f"(got {unknown[0]!r})",
                 field="exclude_retained_variant_properties",
             )
         if self.excluded and not self.retain_all:
@@ -46,29 +57,29 @@ class RetainedProperties:
                 field="exclude_retained_variant_properties",
             )
 
-    def keeps(self, name: str) -> bool:
+    def keeps(self, name: VariantProperty) -> bool:
+        """Whether the update keeps this property of the live variants."""
         return self.retain_all and name not in self.excluded
 
 
 NOTHING_RETAINED = RetainedProperties(retain_all=False)
 
-
-MOST_ALARMS = 10
-LONGEST_ALARM_NAME = 255
-# What the service model demands of AlarmName; a dot matches no line break.
+# AutoRollbackConfig, Alarms, and the pattern of AlarmName in the service model. A dot matches no line break.
+MAX_ALARMS = 10
+_MAX_ALARM_NAME_LENGTH = 255
 _ALARM_NAME = re.compile(r"(?!\s*$).+")
-_ALARM_ARN = re.compile(r"arn:[\w-]+:cloudwatch:[^:]*:[^:]*:alarm:(?P<name>.+)")
+_ALARM_ARN = re.compile(ARN_PREFIX + r":cloudwatch:[^:]*:[^:]*:alarm:(?P<name>.+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
     """
-    How an update is carried out, and the CloudWatch alarms any of which makes SageMaker undo it.
+    The strategy of an update, and the CloudWatch alarms of which any one makes SageMaker roll it back.
 
-    :param strategy: None leaves it to SageMaker, which then moves everything at once, without a bake
-    :param alarms: names (not ARNs) of at most 10 different alarms
-    :raises InvalidStrategy: if *strategy* is something else
-    :raises InvalidAlarms: if there are more alarms, one twice, or one that cannot be a name
+    :param strategy: ``None`` is SageMaker's default: everything at once, without a bake.
+    :param alarms: names (not ARNs) of at most 10 different alarms.
+    :raises InvalidStrategy: if *strategy* is something else.
+    :raises InvalidAlarms: if there are more alarms, one of them twice, or one that cannot be a name.
     """
 
     strategy: Strategy | None
@@ -83,28 +94,29 @@ class Guardrails:
 
     @property
     def total_bake(self) -> timedelta:
-        """How long SageMaker watches the alarms in all; see :attr:`Canary.total_bake`."""
+        """Total time in which SageMaker watches the alarms; see :attr:`Canary.total_bake`."""
         return self.strategy.total_bake if self.strategy else NO_WAIT
 
     @property
     def max_duration(self) -> timedelta | None:
+        """Time after which SageMaker ends the update; None: SageMaker's limit of 8 hours applies."""
         return self.strategy.max_duration if self.strategy else None
 
     @property
     def unguarded_because(self) -> str | None:
-        """Why nothing could undo the update, or None if something can."""
+        """Why no alarm can roll the update back; None if one can."""
         if not self.alarms:
             return "no alarm is given"
         if not self.total_bake:
-            return "SageMaker looks at alarms while it bakes, and no bake or wait is longer than 0 s"
+            return "no bake or wait is longer than 0 s, and SageMaker watches alarms only while it bakes"
         return None
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
-        """The longest that the bakes and waits can take together on a fleet of *instances*."""
+        """Return the longest total of bakes and waits on a fleet of *instances*; None: of unknown size."""
         return self.strategy.waiting_time(instances) if self.strategy else NO_WAIT
 
     def describe(self) -> str:
-        """One sentence for a person."""
+        """Return strategy and alarms in one line, for logs."""
         strategy = self.strategy.describe() if self.strategy else "SageMaker's default: all at once, no bake"
         if not self.alarms:
             return f"{strategy}; no alarms"
@@ -119,11 +131,11 @@ def _check_alarms(alarms: object) -> None:
         raise InvalidAlarms(f"alarms must be a tuple of alarm names (got {alarms!r})", field="alarms")
     for alarm in alarms:
         _check_alarm(alarm)
-    if len(alarms) > MOST_ALARMS:
-        raise InvalidAlarms(f"alarms must be at most {MOST_ALARMS} (got {len(alarms)})", field="alarms")
+    if len(alarms) > MAX_ALARMS:
+        raise InvalidAlarms(f"alarms must be at most {MAX_ALARMS} (got {len(alarms)})", field="alarms")
     for alarm in alarms:
         if alarms.count(alarm) > 1:
-            raise InvalidAlarms(f"alarms must be different ones (got {alarm!r} twice)", field="alarms")
+            raise InvalidAlarms(f"alarms must be different (got {alarm!r} twice)", field="alarms")
 
 
 def _check_alarm(alarm: object) -> None:
@@ -131,13 +143,14 @@ def _check_alarm(alarm: object) -> None:
         raise InvalidAlarms(f"alarms must be names (got {alarm!r})", field="alarms")
     if not _ALARM_NAME.fullmatch(alarm):
         raise InvalidAlarms(
-            f"alarms must be names of one line that are not blank (got {alarm!r})", field="alarms"
+            f"alarms must be names, of one line and not blank (got {alarm!r})", field="alarms"
         )
-    if len(alarm) > LONGEST_ALARM_NAME:
-        rule = f"at most {LONGEST_ALARM_NAME} characters long"
+    if len(alarm) > _MAX_ALARM_NAME_LENGTH:
+        rule = f"at most {_MAX_ALARM_NAME_LENGTH} characters long"
         raise InvalidAlarms(
             f"alarms must be names {rule} (got {len(alarm)}: {alarm[:20]!r}...)", field="alarms"
         )
+    # An ARN also matches the pattern of a name, but no alarm has such a name.
     if arn := _ALARM_ARN.fullmatch(alarm):
         raise InvalidAlarms(
             f"alarms must be names, not ARNs (got {alarm!r}): write {arn['name']!r}", field="alarms"

@@ -1,26 +1,32 @@
-"""How many steps an update takes; one place, because SageMaker leaves the rounding to guess."""
+"""The number of steps of an update. It is in one place because AWS does not document how SageMaker rounds."""
 
 from __future__ import annotations
 
 from math import ceil
 
-LEAST_LINEAR_PERCENT = 10
-LEAST_BATCH_PERCENT = 5
+MIN_LINEAR_PERCENT = 10
+MIN_BATCH_PERCENT = 5
 HALF_OF_THE_FLEET = 50
 # A step is at most half of the fleet.
-FEWEST_STEPS = 2
+_MIN_STEPS = 2
 
 
 def documented_steps(percent: int | None) -> int:
-    """As the developer guide counts them; steps counted in instances are the fewest there can be."""
-    return FEWEST_STEPS if percent is None else ceil(100 / percent)
+    """Return the number of steps as in the developer guide; None (steps in instances): the minimum of 2."""
+    return _MIN_STEPS if percent is None else ceil(100 / percent)
 
 
-def most_steps(percent: int | None, instances: int | None, *, least_percent: int, fleet: int | None) -> int:
-    """As many as it can take; without *fleet*, steps counted in instances are of *least_percent* each."""
+def max_steps(percent: int | None, instances: int | None, *, min_percent: int, fleet: int | None) -> int:
+    """
+    Return the largest possible number of steps.
+
+    :param min_percent: size of the smallest step that SageMaker allows; used for steps in instances if the
+        size of the *fleet* is unknown.
+    """
     if percent is None:
-        return ceil(100 / least_percent) if fleet is None else ceil(fleet / (instances or 1))
+        return ceil(100 / min_percent) if fleet is None else ceil(fleet / (instances or 1))
     if fleet is None:
         return documented_steps(percent)
-    # How a percentage becomes instances is undocumented; rounded down, steps of half of three are three.
+    # AWS does not document how a percentage becomes instances. Rounded down, half of three is one: three
+    # steps.
     return max(documented_steps(percent), ceil(fleet / max(1, fleet * percent // 100)))

@@ -1,8 +1,8 @@
 """
-How an endpoint is moved to its new configuration: all at once, canary, linear or rolling.
+How an endpoint is updated to its new configuration: all at once, canary, linear or rolling.
 
-Bounds are those of ``DeploymentConfig`` (API reference; developer guide, "Deployment guardrails").
-Where the size of the fleet decides, ``minimum_instances`` says what somebody who knows it has to look for.
+The limits are those of ``DeploymentConfig`` (API reference; developer guide, "Deployment guardrails"). Some
+depend on the size of the fleet, which is unknown here. The checks in ``domain.preflight`` know it.
 """
 
 from __future__ import annotations
@@ -15,56 +15,54 @@ from typing import Any, ClassVar, TypeAlias
 from airflow_guardrails.domain.arguments import LARGEST_INTEGER, shown
 from airflow_guardrails.domain.deployment.steps import (
     HALF_OF_THE_FLEET,
-    LEAST_BATCH_PERCENT,
-    LEAST_LINEAR_PERCENT,
+    MIN_BATCH_PERCENT,
+    MIN_LINEAR_PERCENT,
     documented_steps,
-    most_steps,
+    max_steps,
 )
 from airflow_guardrails.domain.errors import InvalidStrategy
 from airflow_guardrails.domain.text import duration_in_words, share_in_words, whole_seconds
 
 
-def check_one_of(strategy: object, first: str, second: str) -> None:
+def _check_one_of(strategy: object, first: str, second: str) -> None:
     given = [name for name in (first, second) if getattr(strategy, name) is not None]
     if len(given) != 1:
         got = " and ".join(f"{name}={getattr(strategy, name)!r}" for name in given) or "neither"
         raise InvalidStrategy(f"{_kind(strategy)} needs exactly one of {first} and {second} (got {got})")
 
 
-def check_at_most_one_of(strategy: object, first: str, second: str) -> None:
+def _check_at_most_one_of(strategy: object, first: str, second: str) -> None:
     if getattr(strategy, first) is not None and getattr(strategy, second) is not None:
-        check_one_of(strategy, first, second)
+        _check_one_of(strategy, first, second)
 
 
-def check_percent(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
+def _check_percent(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
     value = getattr(strategy, field)
     if value is None:
         return
     _check_whole_number(strategy, field, value)
     if not least <= value <= most:
-        raise _broken(strategy, field, f"{least} to {most}", value, because)
+        raise _invalid(strategy, field, f"{least} to {most}", value, because)
 
 
-def check_instances(strategy: object, field: str) -> None:
+def _check_instances(strategy: object, field: str) -> None:
     value = getattr(strategy, field)
     if value is None:
         return
     _check_whole_number(strategy, field, value)
     if value < 1:
-        raise _broken(strategy, field, "1 or more", value, "a step moves whole instances")
+        raise _invalid(strategy, field, "1 or more", value, "a step moves whole instances")
     if value > LARGEST_INTEGER:
         rule = f"at most {LARGEST_INTEGER}"
-        raise _broken(strategy, field, rule, shown(value), "SageMaker takes no larger number")
+        raise _invalid(strategy, field, rule, shown(value), "SageMaker accepts no larger number")
 
 
-def check_wait(strategy: object, *fields: str) -> None:
+def _check_wait(strategy: object, *fields: str) -> None:
     for field in fields:
-        _check_seconds(
-            strategy, field, least=0, most=3600, because="SageMaker waits at most an hour at a time"
-        )
+        _check_seconds(strategy, field, least=0, most=3600, because="SageMaker waits at most an hour")
 
 
-def check_max_duration(strategy: object, total_bake: timedelta) -> None:
+def _check_max_duration(strategy: object, total_bake: timedelta) -> None:
     duration = getattr(strategy, "max_duration")  # noqa: B009 - every strategy has it, `object` does not
     if duration is None:
         return
@@ -73,24 +71,24 @@ def check_max_duration(strategy: object, total_bake: timedelta) -> None:
     )
     if duration <= total_bake:
         rule = f"longer than the {_seconds(total_bake)} of its bakes and waits"
-        because = "SageMaker would end the update before it is done"
-        raise _broken(strategy, "max_duration", rule, _seconds(duration), because)
+        because = "SageMaker would end the update before it is finished"
+        raise _invalid(strategy, "max_duration", rule, _seconds(duration), because)
 
 
 def _check_seconds(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
     value = getattr(strategy, field)
     if not isinstance(value, timedelta):
-        raise _broken(strategy, field, "a timedelta", repr(value), _timedelta_for(value))
+        raise _invalid(strategy, field, "a timedelta", repr(value), _timedelta_for(value))
     if value.microseconds:
-        raise _broken(strategy, field, "whole seconds", value, "SageMaker counts no fractions")
+        raise _invalid(strategy, field, "whole seconds", value, "SageMaker accepts no fractions")
     if not timedelta(seconds=least) <= value <= timedelta(seconds=most):
-        raise _broken(strategy, field, f"{least} to {most} s", _seconds(value), because)
+        raise _invalid(strategy, field, f"{least} to {most} s", _seconds(value), because)
 
 
 def _check_whole_number(strategy: object, field: str, value: Any) -> None:
-    # True is an int to Python, and never what was meant.
+    # True is an int in Python.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _broken(strategy, field, "a whole number", repr(value), "write it as an int")
+        raise _invalid(strategy, field, "a whole number", repr(value), "write it as an int")
 
 
 def _timedelta_for(value: object) -> str:
@@ -98,7 +96,7 @@ def _timedelta_for(value: object) -> str:
     return f"write timedelta(seconds={value})" if number else "write timedelta(minutes=...)"
 
 
-def _broken(strategy: object, field: str, rule: str, got: object, because: str) -> InvalidStrategy:
+def _invalid(strategy: object, field: str, rule: str, got: object, because: str) -> InvalidStrategy:
     return InvalidStrategy(f"{_kind(strategy)}.{field} must be {rule} (got {got}): {because}", field=field)
 
 
@@ -114,7 +112,7 @@ NO_WAIT = timedelta(0)
 
 
 class _Strategy(ABC):
-    """What every strategy can be asked."""
+    """The properties of every strategy."""
 
     __slots__ = ()
 
@@ -123,29 +121,29 @@ class _Strategy(ABC):
     @property
     @abstractmethod
     def minimum_instances(self) -> int:
-        """The smallest fleet it can update."""
+        """Size of the smallest fleet that it can update."""
 
     @property
     @abstractmethod
     def total_bake(self) -> timedelta:
         """
-        How long SageMaker watches the alarms in all; zero means that no alarm can stop the update.
+        Total time in which SageMaker watches the alarms. If it is zero, no alarm can stop the update.
 
-        Steps counted in instances are taken as the fewest there can be, because the fleet is not known here.
+        The size of the fleet is unknown here, so steps in instances count as the minimum number of steps.
         """
 
     @abstractmethod
     def waiting_time(self, instances: int | None = None) -> timedelta:
         """
-        The longest that its bakes and waits can take together, on a fleet of *instances*.
+        Return the longest total of bakes and waits, without the time to start and remove instances.
 
-        Without *instances*, steps counted in instances are taken as the most SageMaker allows. Provisioning,
-        shifting and deleting come on top.
+        :param instances: size of the fleet. If it is unknown, steps in instances count as the maximum
+            number of steps that SageMaker allows.
         """
 
     @abstractmethod
     def describe(self) -> str:
-        """One sentence for a person."""
+        """Return the strategy in one line, for logs."""
 
     def __str__(self) -> str:
         return self.describe()
@@ -156,9 +154,11 @@ class AllAtOnce(_Strategy):
     """
     Move all traffic to the new fleet in one step.
 
-    :param termination_wait: how long the alarms are watched before the old fleet goes, 0 to 1 hour
-    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
-    :raises InvalidStrategy: if an argument is out of its bounds
+    :param termination_wait: how long SageMaker watches the alarms before it removes the old fleet, 0 to 1
+        hour.
+    :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
+        waits.
+    :raises InvalidStrategy: if an argument is out of range.
     """
 
     name: ClassVar[str] = "all at once"
@@ -167,35 +167,40 @@ class AllAtOnce(_Strategy):
     max_duration: timedelta | None = None
 
     def __post_init__(self) -> None:
-        check_wait(self, "termination_wait")
-        check_max_duration(self, self.total_bake)
+        _check_wait(self, "termination_wait")
+        _check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
+        """1: there are no steps."""
         return 1
 
     @property
     def total_bake(self) -> timedelta:
+        """The termination wait."""
         return self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - no step depends on it
+        """Return the termination wait."""
         return self.termination_wait
 
     def describe(self) -> str:
-        return _sentence(self, "the whole fleet in one step", _farewell(self.termination_wait))
+        return _sentence(self, "the whole fleet in one step", _termination(self.termination_wait))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary(_Strategy):
     """
-    Move a first small part of the traffic, watch it, then move the rest.
+    Move a small part of the traffic first, bake, then move the rest.
 
     :param percent: size of the first step in percent of the fleet, 1 to 50; or
-    :param instances: in instances, 1 or more and at most half of the fleet
-    :param bake: how long the alarms are watched after the first step, 0 to 1 hour
-    :param termination_wait: how long they are watched at the end, before the old fleet goes, 0 to 1 hour
-    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
-    :raises InvalidStrategy: if an argument is out of its bounds
+    :param instances: in instances, 1 or more and at most half of the fleet.
+    :param bake: how long SageMaker watches the alarms after the first step, 0 to 1 hour.
+    :param termination_wait: how long it watches them at the end, before it removes the old fleet, 0 to 1
+        hour.
+    :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
+        waits.
+    :raises InvalidStrategy: if an argument is out of range.
     """
 
     name: ClassVar[str] = "canary"
@@ -207,40 +212,45 @@ class Canary(_Strategy):
     max_duration: timedelta | None = None
 
     def __post_init__(self) -> None:
-        check_one_of(self, "percent", "instances")
+        _check_one_of(self, "percent", "instances")
         because = "SageMaker allows at most half of the fleet in the first step"
-        check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
-        check_instances(self, "instances")
-        check_wait(self, "bake", "termination_wait")
-        check_max_duration(self, self.total_bake)
+        _check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
+        _check_instances(self, "instances")
+        _check_wait(self, "bake", "termination_wait")
+        _check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
+        """Twice the first step, which is at most half of the fleet."""
         return 2 * (self.instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """The bake and the termination wait."""
         return self.bake + self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:  # noqa: ARG002 - always two steps
+        """Return the bake and the termination wait, which do not depend on the fleet."""
         return self.total_bake
 
     def describe(self) -> str:
         size = share_in_words(self.percent, self.instances)
-        return _sentence(self, size, _bake(self.bake), "then all", _farewell(self.termination_wait))
+        return _sentence(self, size, _bake(self.bake), "then all", _termination(self.termination_wait))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(_Strategy):
     """
-    Move the traffic in equal steps and watch each.
+    Move the traffic in equal steps, and bake after each.
 
     :param percent: size of a step in percent of the fleet, 10 to 50; or
-    :param instances: in instances, 1 or more and 10 to 50 percent of the fleet
-    :param bake: how long the alarms are watched after each step, 0 to 1 hour
-    :param termination_wait: how long they are watched at the end, before the old fleet goes, 0 to 1 hour
-    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all waits
-    :raises InvalidStrategy: if an argument is out of its bounds
+    :param instances: in instances, 1 or more and 10 to 50 percent of the fleet.
+    :param bake: how long SageMaker watches the alarms after each step, 0 to 1 hour.
+    :param termination_wait: how long it watches them at the end, before it removes the old fleet, 0 to 1
+        hour.
+    :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
+        waits.
+    :raises InvalidStrategy: if an argument is out of range.
     """
 
     name: ClassVar[str] = "linear"
@@ -252,42 +262,47 @@ class Linear(_Strategy):
     max_duration: timedelta | None = None
 
     def __post_init__(self) -> None:
-        check_one_of(self, "percent", "instances")
+        _check_one_of(self, "percent", "instances")
         because = "SageMaker moves 10 to 50 percent of the fleet in a linear step"
-        check_percent(self, "percent", least=LEAST_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
-        check_instances(self, "instances")
-        check_wait(self, "bake", "termination_wait")
-        check_max_duration(self, self.total_bake)
+        _check_percent(self, "percent", least=MIN_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
+        _check_instances(self, "instances")
+        _check_wait(self, "bake", "termination_wait")
+        _check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
+        """Twice a step, which is at most half of the fleet."""
         return 2 * (self.instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """One bake for each documented step, and the termination wait."""
         return documented_steps(self.percent) * self.bake + self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
-        steps = most_steps(self.percent, self.instances, least_percent=LEAST_LINEAR_PERCENT, fleet=instances)
+        """Return one bake for each possible step, and the termination wait."""
+        steps = max_steps(self.percent, self.instances, min_percent=MIN_LINEAR_PERCENT, fleet=instances)
         return steps * self.bake + self.termination_wait
 
     def describe(self) -> str:
         step = f"{share_in_words(self.percent, self.instances)} at a time"
-        return _sentence(self, step, _bake(self.bake, "each"), _farewell(self.termination_wait))
+        return _sentence(self, step, _bake(self.bake, "each"), _termination(self.termination_wait))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling(_Strategy):
     """
-    Replace the fleet batch by batch, watch each; needs room for one batch more, not for a second fleet.
+    Replace the fleet batch by batch, and bake after each. It needs instances for one more batch, not for a
+    second fleet.
 
     :param batch_percent: size of a batch in percent of the fleet, 5 to 50; or
-    :param batch_instances: in instances, 1 or more and 5 to 50 percent of the fleet
-    :param bake: how long the alarms are watched after each batch, 0 to 1 hour
-    :param rollback_batch_percent: size of a batch on the way back, 1 to 100 percent of the fleet; or
-    :param rollback_batch_instances: in instances; with neither, the whole old fleet comes back at once
-    :param max_duration: SageMaker ends the update after it, 10 minutes to 8 hours; longer than all bakes
-    :raises InvalidStrategy: if an argument is out of its bounds
+    :param batch_instances: in instances, 1 or more and 5 to 50 percent of the fleet.
+    :param bake: how long SageMaker watches the alarms after each batch, 0 to 1 hour.
+    :param rollback_batch_percent: size of a batch of the rollback, 1 to 100 percent of the fleet; or
+    :param rollback_batch_instances: in instances. With neither, the rollback is one batch.
+    :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
+        bakes.
+    :raises InvalidStrategy: if an argument is out of range.
     """
 
     name: ClassVar[str] = "rolling"
@@ -302,44 +317,47 @@ class Rolling(_Strategy):
     def __post_init__(self) -> None:
         self._check_batch()
         self._check_rollback_batch()
-        check_wait(self, "bake")
-        check_max_duration(self, self.total_bake)
+        _check_wait(self, "bake")
+        _check_max_duration(self, self.total_bake)
 
     def _check_batch(self) -> None:
-        check_one_of(self, "batch_percent", "batch_instances")
+        _check_one_of(self, "batch_percent", "batch_instances")
         because = "SageMaker replaces 5 to 50 percent of the fleet in a batch"
-        check_percent(
-            self, "batch_percent", least=LEAST_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because
+        _check_percent(
+            self, "batch_percent", least=MIN_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because
         )
-        check_instances(self, "batch_instances")
+        _check_instances(self, "batch_instances")
 
     def _check_rollback_batch(self) -> None:
-        check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
-        because = "100 brings the whole old fleet back at once"
-        check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
-        check_instances(self, "rollback_batch_instances")
+        _check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
+        because = "100 is the whole old fleet at once"
+        _check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
+        _check_instances(self, "rollback_batch_instances")
 
     @property
     def minimum_instances(self) -> int:
+        """Twice a batch, which is at most half of the fleet."""
         return 2 * (self.batch_instances or 1)
 
     @property
     def total_bake(self) -> timedelta:
+        """One bake for each documented batch."""
         return documented_steps(self.batch_percent) * self.bake
 
-    def most_batches(self, instances: int | None = None) -> int:
-        """Return the most batches it can take on a fleet of *instances*; default: of any size."""
+    def max_batches(self, instances: int | None = None) -> int:
+        """Return the largest number of batches on a fleet of *instances*; None: of unknown size."""
         size = (self.batch_percent, self.batch_instances)
-        return most_steps(*size, least_percent=LEAST_BATCH_PERCENT, fleet=instances)
+        return max_steps(*size, min_percent=MIN_BATCH_PERCENT, fleet=instances)
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
-        return self.most_batches(instances) * self.bake
+        """Return one bake for each possible batch."""
+        return self.max_batches(instances) * self.bake
 
     def describe(self) -> str:
         batch = f"{share_in_words(self.batch_percent, self.batch_instances)} at a time"
-        return _sentence(self, batch, _bake(self.bake, "each"), f"back {self._way_back()}")
+        return _sentence(self, batch, _bake(self.bake, "each"), f"roll back {self._rollback()}")
 
-    def _way_back(self) -> str:
+    def _rollback(self) -> str:
         if self.rollback_batch_percent is None and self.rollback_batch_instances is None:
             return "all at once"
         return f"{share_in_words(self.rollback_batch_percent, self.rollback_batch_instances)} at a time"
@@ -350,7 +368,7 @@ Strategy: TypeAlias = AllAtOnce | Canary | Linear | Rolling
 
 def _sentence(strategy: Strategy, *parts: str) -> str:
     limit = strategy.max_duration
-    clauses = [*parts, f"at most {duration_in_words(limit)} in all"] if limit else parts
+    clauses = [*parts, f"at most {duration_in_words(limit)} in total"] if limit else parts
     return f"{strategy.name}: {', '.join(clauses)}"
 
 
@@ -358,6 +376,6 @@ def _bake(bake: timedelta, each: str = "") -> str:
     return f"bake {duration_in_words(bake)} {each}".rstrip() if bake else "no bake"
 
 
-def _farewell(termination_wait: timedelta) -> str:
+def _termination(termination_wait: timedelta) -> str:
     wait = f"wait {duration_in_words(termination_wait)}" if termination_wait else "no wait"
-    return f"{wait} before the old fleet goes"
+    return f"{wait} before the old fleet is removed"

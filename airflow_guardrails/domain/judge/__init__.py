@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from airflow_guardrails.domain.arguments import check_alpha
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.counts import interval_of_counts, unknown_dispersion
 from airflow_guardrails.domain.judge.evidence import (
@@ -78,7 +79,7 @@ def judge(
     :param warm_up: time after the candidate's first request that is not judged.
     :raises GuardrailsValueError: if *alpha* or *warm_up* is out of range.
     """
-    _check_alpha(alpha)
+    check_alpha("alpha", alpha)
     if warm_up < _NO_WARM_UP:
         raise GuardrailsValueError(f"warm_up must be at least 0 (got {warm_up!r})", field="warm_up")
     evidence = evidence.without_warm_up(warm_up)
@@ -105,7 +106,7 @@ def judge_share(
     :param alpha: above 0 and below 0.5; the probability that the label is ever wrong.
     :raises GuardrailsValueError: if a number is out of range.
     """
-    _check_alpha(alpha)
+    check_alpha("alpha", alpha)
     if not 0 <= hits <= trials:
         raise GuardrailsValueError(
             f"hits must be from 0 to trials (got {hits!r} of {trials!r})", field="hits"
@@ -161,8 +162,3 @@ def _without_exposure(reason: Reason) -> Reason:
         text=f"{reason.text}; but the candidate did not get its share of the requests",
         missing="its share of the requests",
     )
-
-
-def _check_alpha(alpha: float) -> None:
-    if isinstance(alpha, bool) or not 0 < alpha < 0.5:  # noqa: PLR2004 - a coin is right that often
-        raise GuardrailsValueError(f"alpha must be above 0 and below 0.5 (got {alpha!r})", field="alpha")

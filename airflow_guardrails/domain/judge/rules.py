@@ -10,12 +10,7 @@ from typing import Any
 
 from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-
-# SageMaker publishes these as 0 or 1 for each request, so their sum is a count and their average is a rate:
-# https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-ERROR_METRICS = frozenset(
-    {"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"}
-)
+from airflow_guardrails.domain.snapshots.metrics import ERROR_METRICS, REQUEST_NAMESPACE
 
 _STATS = ("Average", "Sum")
 _MIN_PERCENTILE, _MAX_PERCENTILE = 0.1, 99.9
@@ -78,7 +73,7 @@ class MetricRule:
     on_missing: OnMissing | str = OnMissing.INCONCLUSIVE
     min_requests: int = 100
     min_minutes: int = 5
-    namespace: str = "AWS/SageMaker"
+    namespace: str = REQUEST_NAMESPACE
     dimensions: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

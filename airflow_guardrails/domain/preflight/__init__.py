@@ -1,4 +1,9 @@
-"""What is wrong with an update before it is asked for; every finding at once."""
+"""
+The checks before an update is started. Each finding has a code, a severity, a text and a fix.
+
+Here belong rules about one update of one endpoint, given everything that can be read about it. A module
+holds the checks of one subject. Reading from AWS is in ``operators._launch.preflight``.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,9 @@ from airflow_guardrails.domain.preflight import alarms, analysis, fleets, guards
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Finding
 
-Check = Callable[[PreflightContext], Iterable[Finding]]
+_Check = Callable[[PreflightContext], Iterable[Finding]]
 
-CHECKS: tuple[Check, ...] = (
+_CHECKS: tuple[_Check, ...] = (
     *guards.CHECKS,
     *fleets.CHECKS,
     *alarms.CHECKS,
@@ -18,7 +23,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def preflight(facts: PreflightContext) -> tuple[Finding, ...]:
-    """What is found, errors first; empty if nothing is. The codes stand in :mod:`.findings`."""
-    found = [finding for check in CHECKS for finding in check(facts)]
+def preflight(context: PreflightContext) -> tuple[Finding, ...]:
+    """Return all findings, errors first; empty if there are none. :mod:`.findings` lists the codes."""
+    found = [finding for check in _CHECKS for finding in check(context)]
     return tuple(sorted(found, key=lambda finding: not finding.stops))

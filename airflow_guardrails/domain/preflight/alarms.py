@@ -1,4 +1,4 @@
-"""Whether the alarms exist, are calm, and could go off because of this update, in time."""
+"""Checks of the alarms: whether they exist, are OK, and can go off because of this update, in time."""
 
 from __future__ import annotations
 
@@ -9,92 +9,97 @@ from airflow_guardrails.domain.deployment.step_sizes import StepSize, longest_ba
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
+from airflow_guardrails.domain.snapshots.metrics import (
+    ERROR_METRICS,
+    INSTANCE_NAMESPACE,
+    METRICS_LAG,
+    REQUEST_NAMESPACE,
+)
 from airflow_guardrails.domain.text import duration_in_words
 from airflow_guardrails.domain.times import format_time
 
-INVOCATIONS = "AWS/SageMaker"
-NAMESPACES = frozenset({INVOCATIONS, "/aws/sagemaker/Endpoints"})
-CONFIG_DIMENSION = "EndpointConfigName"
-# 1 for a request that failed, 0 for one that did not ("Monitor Amazon SageMaker with CloudWatch").
-ERROR_METRICS = frozenset({"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors"})
+_NAMESPACES = frozenset({REQUEST_NAMESPACE, INSTANCE_NAMESPACE})
+_CONFIG_DIMENSION = "EndpointConfigName"
+# The statistics of an error metric that are at most 1, because each of its values is 0 or 1.
 _AT_MOST_ONE = frozenset({"Average", "Minimum", "Maximum"})
 _ABOVE = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": ">="}
 _MINUTE = timedelta(minutes=1)
-# AWS does not say how late SageMaker's metrics are; two to three minutes are seen.
-METRIC_LAG = timedelta(minutes=3)
 
 
-def missing(facts: PreflightContext) -> Iterator[Finding]:
-    found = {alarm.name for alarm in facts.alarms}
-    for name in facts.users_alarm_names:
+def _missing(context: PreflightContext) -> Iterator[Finding]:
+    found = {alarm.name for alarm in context.alarms}
+    for name in context.users_alarm_names:
         if name not in found:
             fix = "create it in the endpoint's region, or correct alarms (names, not ARNs)"
             yield error(Code.ALARM_MISSING, f"there is no CloudWatch alarm {name}", fix=fix)
 
 
-def state(facts: PreflightContext) -> Iterator[Finding]:
-    for alarm in facts.users_alarms:
+def _state(context: PreflightContext) -> Iterator[Finding]:
+    for alarm in context.users_alarms:
         if alarm.state is AlarmState.ALARM:
             since = f" since {format_time(alarm.since)}" if alarm.since else ""
             reason = f" ({alarm.reason})" if alarm.reason else ""
             text = f"alarm {alarm.name} is in ALARM{since}, and must be OK{reason}"
-            yield error(Code.ALARM_IN_ALARM, text, fix="wait until it is OK, or leave it out of alarms")
-        if alarm.state is AlarmState.INSUFFICIENT_DATA and not _waits_for_target(alarm, facts):
-            yield _without_data(alarm, required=facts.require_alarms_ok)
+            yield error(Code.ALARM_IN_ALARM, text, fix="wait until it is OK, or remove it from alarms")
+        if alarm.state is AlarmState.INSUFFICIENT_DATA and not _is_for_new_fleet(alarm, context):
+            yield _without_data(alarm, required=context.require_alarms_ok)
 
 
-def _waits_for_target(alarm: Alarm, facts: PreflightContext) -> bool:
-    """Tell an alarm on the new fleet, which has no data before the fleet has traffic."""
-    return alarm.rule is not None and alarm.rule.dimension(CONFIG_DIMENSION) == facts.target.name
+def _is_for_new_fleet(alarm: Alarm, context: PreflightContext) -> bool:
+    """Whether the alarm watches the new fleet, which has no data before it has traffic."""
+    return alarm.rule is not None and alarm.rule.dimension(_CONFIG_DIMENSION) == context.target.name
 
 
 def _without_data(alarm: Alarm, *, required: bool) -> Finding:
-    say = error if required else warning
+    finding = error if required else warning
     text = f"alarm {alarm.name} is in INSUFFICIENT_DATA, and {'must' if required else 'should'} be OK"
-    fix = "see whether its dimensions are right and the endpoint gets requests"
-    return say(Code.ALARM_WITHOUT_DATA, f"{text}: nobody knows whether it works", fix=fix)
+    fix = "check its dimensions, and whether the endpoint gets requests"
+    return finding(Code.ALARM_WITHOUT_DATA, f"{text}: it is unknown whether the alarm works", fix=fix)
 
 
-def composite(facts: PreflightContext) -> Iterator[Finding]:
-    for alarm in facts.users_alarms:
+def _composite(context: PreflightContext) -> Iterator[Finding]:
+    for alarm in context.users_alarms:
         if alarm.composite:
-            text = f"alarm {alarm.name} is a composite alarm, and AWS does not say whether SageMaker looks at"
-            yield warning(Code.ALARM_COMPOSITE, f"{text} those", fix="name the metric alarms it is made of")
+            text = (
+                f"alarm {alarm.name} is a composite alarm, and AWS does not document whether SageMaker "
+                "watches those"
+            )
+            yield warning(Code.ALARM_COMPOSITE, text, fix="name the metric alarms that it consists of")
 
 
-def elsewhere(facts: PreflightContext) -> Iterator[Finding]:
-    for alarm, rule in _rules(facts):
-        if rule.namespace not in NAMESPACES:
+def _elsewhere(context: PreflightContext) -> Iterator[Finding]:
+    for alarm, rule in _rules(context):
+        if rule.namespace not in _NAMESPACES:
             continue
-        if foreign := [*_foreign_dimensions(rule, facts)]:
+        if foreign := [*_foreign_dimensions(rule, context)]:
             text = f"alarm {alarm.name} cannot see this update: {'; '.join(foreign)}"
-            yield error(Code.ALARM_ELSEWHERE, text, fix="correct its dimensions, or leave it out of alarms")
+            yield error(Code.ALARM_ELSEWHERE, text, fix="correct its dimensions, or remove it from alarms")
 
 
-def _foreign_dimensions(rule: AlarmRule, facts: PreflightContext) -> Iterator[str]:
-    variants = [variant.name for variant in (*facts.target.variants, *facts.target.shadow_variants)]
-    configs = [name for name in (facts.target.name, facts.endpoint.endpoint_config_name) if name]
+def _foreign_dimensions(rule: AlarmRule, context: PreflightContext) -> Iterator[str]:
+    variants = [variant.name for variant in (*context.target.variants, *context.target.shadow_variants)]
+    configs = [name for name in (context.target.name, context.endpoint.endpoint_config_name) if name]
     expected = {
-        "EndpointName": [facts.endpoint.name],
+        "EndpointName": [context.endpoint.name],
         "VariantName": variants,
-        CONFIG_DIMENSION: configs,
+        _CONFIG_DIMENSION: configs,
     }
     for name, value in rule.dimensions:
         if name in expected and value not in expected[name]:
             yield f"its {name} is {value}, not {' or '.join(expected[name])}"
 
 
-def unreachable(facts: PreflightContext) -> Iterator[Finding]:
-    for alarm, rule in _rules(facts):
+def _unreachable(context: PreflightContext) -> Iterator[Finding]:
+    for alarm, rule in _rules(context):
         if _is_error_rate(rule) and not _goes_off_at(1, rule):
             text = f"alarm {alarm.name} needs {_condition(rule)}, and an error rate is at most 1 (100 %)"
             fix = "write 1 % as 0.01, or use the statistic Sum to count errors"
             yield error(Code.ALARM_UNREACHABLE, text, fix=fix)
 
 
-def too_slow(facts: PreflightContext) -> Iterator[Finding]:
-    longest, total = longest_bake(facts.guardrails.strategy), facts.guardrails.total_bake
-    for alarm, rule in _rules(facts):
+def _too_slow(context: PreflightContext) -> Iterator[Finding]:
+    longest, total = longest_bake(context.guardrails.strategy), context.guardrails.total_bake
+    for alarm, rule in _rules(context):
         needed = _time_needed(rule)
         if total and needed > longest:
             limit = f"{duration_in_words(longest)}, the longest bake"
@@ -106,13 +111,13 @@ def too_slow(facts: PreflightContext) -> Iterator[Finding]:
 
 
 def _time_needed(rule: AlarmRule) -> timedelta:
-    """From the first bad request until the alarm goes off."""
+    """Return the time from the first failed request until the alarm goes off."""
     return rule.period * rule.datapoints_to_alarm + _lag(rule)
 
 
 def _lag(rule: AlarmRule) -> timedelta:
-    # Alarms are evaluated each minute, those of a shorter period each ten seconds.
-    return METRIC_LAG if rule.namespace in NAMESPACES else min(rule.period, _MINUTE)
+    # CloudWatch evaluates an alarm each minute, or each ten seconds if its period is shorter than a minute.
+    return METRICS_LAG if rule.namespace in _NAMESPACES else min(rule.period, _MINUTE)
 
 
 def _time_needed_in_words(rule: AlarmRule) -> str:
@@ -120,39 +125,40 @@ def _time_needed_in_words(rule: AlarmRule) -> str:
     return f"{duration_in_words(_time_needed(rule))} ({datapoints}, and {duration_in_words(_lag(rule))} lag)"
 
 
-def diluted(facts: PreflightContext) -> Iterator[Finding]:
-    """
-    Find alarms on the variant, whose name both fleets share, that the old fleet's good answers keep calm.
-    """
-    step = step_size(facts.guardrails.strategy)
+def _diluted(context: PreflightContext) -> Iterator[Finding]:
+    """Find alarms without the configuration dimension, which the old fleet's good responses keep OK."""
+    step = step_size(context.guardrails.strategy)
     if step is None or not step.bake:
         return
-    for alarm, rule in _rules(facts):
-        reading = _reading_of_failing_step(rule, step, facts)
+    for alarm, rule in _rules(context):
+        reading = _reading_if_step_fails(rule, step, context)
         if reading is not None and _goes_off_at(1, rule) and not _goes_off_at(reading, rule):
             text = (
                 f"alarm {alarm.name} needs {_condition(rule)}, and reads {reading:.3g} in the first bake if "
-                "every request of the new fleet fails and none of the old one's"
+                "all requests to the new fleet fail and none to the old fleet"
             )
-            fix = f"add the dimension {CONFIG_DIMENSION}={facts.target.name}, or a threshold < {reading:.3g}"
+            fix = (
+                f"add the dimension {_CONFIG_DIMENSION}={context.target.name}, or a threshold < {reading:.3g}"
+            )
             yield warning(Code.ALARM_DILUTED, text, fix=fix)
 
 
-def _reading_of_failing_step(rule: AlarmRule, step: StepSize, facts: PreflightContext) -> float | None:
-    blends = rule.statistic == "Average" and rule.dimension(CONFIG_DIMENSION) is None
-    count = dict(facts.fleets).get(rule.dimension("VariantName") or "")
-    if not (_is_error_rate(rule) and blends and count):
+def _reading_if_step_fails(rule: AlarmRule, step: StepSize, context: PreflightContext) -> float | None:
+    """Return the error rate of both fleets together, 0 to 1; None if the alarm does not watch that."""
+    both_fleets = rule.statistic == "Average" and rule.dimension(_CONFIG_DIMENSION) is None
+    count = dict(context.fleets).get(rule.dimension("VariantName") or "")
+    if not (_is_error_rate(rule) and both_fleets and count):
         return None
     return step.share(count)
 
 
-def _rules(facts: PreflightContext) -> list[tuple[Alarm, AlarmRule]]:
-    return [(alarm, alarm.rule) for alarm in facts.users_alarms if alarm.rule]
+def _rules(context: PreflightContext) -> list[tuple[Alarm, AlarmRule]]:
+    return [(alarm, alarm.rule) for alarm in context.users_alarms if alarm.rule]
 
 
 def _is_error_rate(rule: AlarmRule) -> bool:
     return (
-        rule.namespace == INVOCATIONS
+        rule.namespace == REQUEST_NAMESPACE
         and rule.metric in ERROR_METRICS
         and rule.statistic in _AT_MOST_ONE
         and rule.comparison in _ABOVE
@@ -168,4 +174,4 @@ def _condition(rule: AlarmRule) -> str:
     return f"{rule.statistic} {rule.metric} {_ABOVE[rule.comparison]} {rule.threshold:g}"
 
 
-CHECKS = (missing, state, elsewhere, unreachable, composite, too_slow, diluted)
+CHECKS = (_missing, _state, _elsewhere, _unreachable, _composite, _too_slow, _diluted)

@@ -1,15 +1,15 @@
-"""Whether the new fleet could be judged beside the old one before the update is over, and then undone."""
+"""Checks of the analysis: whether bakes, traffic and history suffice to judge the new fleet in time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from operator import itemgetter
 
-from airflow_guardrails.domain.canary.config import METRICS_LAG, CanaryAnalysis
-from airflow_guardrails.domain.canary.schedule import Comparison, comparison
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_comparison
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, requests_needed
@@ -19,51 +19,53 @@ from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTO
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
-from airflow_guardrails.domain.preflight.guards import inf1, marketplace, variant_names
+from airflow_guardrails.domain.preflight.guards import exclusions, strategy_name
+from airflow_guardrails.domain.snapshots.metrics import INSTANCE_NAMESPACE, METRICS_LAG
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
-INSTANCE_METRICS = "/aws/sagemaker/Endpoints"
 _MINUTE = timedelta(minutes=1)
+# A minute can be judged once it has ended and CloudWatch has published it.
+_PUBLISHED_AFTER = METRICS_LAG + _MINUTE
 _LONGEST_BAKE = 60  # minutes; WaitIntervalInSeconds is at most 3600
 
 
-def no_switch(facts: PreflightContext) -> Iterator[Finding]:
-    analysis = facts.analysis
-    if analysis and analysis.may_abort and facts.switch is None:
-        text = "an analysis undoes the update by the abort switch, and there is none (abort_switch=False)"
+def _no_switch(context: PreflightContext) -> Iterator[Finding]:
+    analysis = context.analysis
+    if analysis and analysis.may_abort and context.switch is None:
+        text = "the analysis needs the abort switch to roll back, and there is none (abort_switch=False)"
         yield error(Code.ANALYSIS_NO_SWITCH, text, fix="keep the abort switch, or set observe_only=True")
 
 
-def bakes(facts: PreflightContext) -> Iterator[Finding]:
-    analysis, strategy = facts.analysis, facts.guardrails.strategy
-    if analysis is None:
+def _bakes(context: PreflightContext) -> Iterator[Finding]:
+    forecast = _forecast_of(context)
+    if forecast is None:
         return
-    # Without allow_unguarded they stop the update themselves.
-    ignored = [*inf1(facts), *marketplace(facts), *variant_names(facts)] if facts.allow_unguarded else []
-    if ignored:
-        text = f"there is nothing to compare without bakes, and {ignored[0].text}"
-        yield error(Code.ANALYSIS_NO_BAKE, text, fix=f"{ignored[0].fix}, or leave the analysis out")
-    elif not _compared(strategy, analysis, facts).shares:
-        name = strategy.name if strategy else "all at once, SageMaker's default,"
+    # Without allow_unguarded, the exclusions are errors of their own.
+    excluded = [*exclusions(context)] if context.allow_unguarded else []
+    if excluded:
+        text = f"there is nothing to compare without bakes, and {excluded[0].text}"
+        yield error(Code.ANALYSIS_NO_BAKE, text, fix=f"{excluded[0].fix}, or remove the analysis")
+    elif not forecast.plan.shares:
+        name = strategy_name(forecast.strategy)
         text = f"{name} has no bake in which both fleets have traffic, so there is nothing to compare"
-        fix = "use Canary, Linear or Rolling with a bake, or leave the analysis out"
+        fix = "use Canary, Linear or Rolling with a bake, or remove the analysis"
         yield error(Code.ANALYSIS_NO_BAKE, text, fix=fix)
-    elif _minutes(strategy, analysis, facts) < (needed := _minutes_needed(analysis, facts)):
+    elif forecast.minutes < (needed := forecast.minutes_needed):
         text = (
             f"the rules need {count_in_words(needed, 'minute')} with data, and the bakes leave "
-            f"{_minutes(strategy, analysis, facts):.3g}: {_less(analysis)}"
+            f"{forecast.minutes:.3g}: {_subtracted(forecast.analysis)}"
         )
-        fix = f"{_shortest(facts, analysis)}; or shorten {_shortened(analysis)}"
+        fix = f"{_shortest_bake(forecast)}; or shorten {_shortenable(forecast.analysis)}"
         yield error(Code.ANALYSIS_BAKE_SHORT, text, fix=fix)
 
 
-def past(facts: PreflightContext) -> Iterator[Finding]:
-    """Find an endpoint that has not served for long enough to know how its errors come."""
-    analysis, strategy = facts.analysis, facts.guardrails.strategy
-    if analysis is None or not _compared(strategy, analysis, facts).shares:
+def _past(context: PreflightContext) -> Iterator[Finding]:
+    """Find an endpoint whose history is too short to estimate the overdispersion of its errors."""
+    forecast = _forecast_of(context)
+    if forecast is None or not forecast.plan.shares:
         return
-    counted = [f"{rule.metric} {rule.stat}" for rule in analysis.rules if rule.counted]
-    known, left = _known(facts), _minutes(strategy, analysis, facts)
+    counted = [f"{rule.metric} {rule.stat}" for rule in forecast.analysis.rules if rule.counted]
+    known, left = forecast.minutes_known, forecast.minutes
     if counted and max(known, left) < MINUTES_FOR_BURSTS:
         text = (
             f"the endpoint had requests in {count_in_words(known, 'minute')} of the last "
@@ -71,182 +73,183 @@ def past(facts: PreflightContext) -> Iterator[Finding]:
             f"bursts takes {MINUTES_FOR_BURSTS} of either, and {', '.join(counted)} cannot pass without"
         )
         fix = f"update when it has served for {count_in_words(MINUTES_FOR_BURSTS - known, 'minute')} more"
-        yield _low(Code.ANALYSIS_PAST_SHORT, analysis, text, fix=fix)
+        yield _too_low(Code.ANALYSIS_PAST_SHORT, forecast.analysis, text, fix=fix)
 
 
-def traffic(facts: PreflightContext) -> Iterator[Finding]:
-    analysis = facts.analysis
-    if analysis is None or not _compared(facts.guardrails.strategy, analysis, facts).shares:
+def _traffic(context: PreflightContext) -> Iterator[Finding]:
+    forecast = _forecast_of(context)
+    if forecast is None or not forecast.plan.shares:
         return
-    if facts.traffic_unread:
-        text = f"how many requests the endpoint gets cannot be read ({facts.traffic_unread})"
-        fix = "allow cloudwatch:GetMetricData; without it the analysis never says Pass, nor Fail"
+    if context.traffic_unread:
+        text = f"the traffic of the endpoint cannot be read ({context.traffic_unread})"
+        fix = "allow cloudwatch:GetMetricData; without it the verdict is never Pass or Fail"
         yield warning(Code.ANALYSIS_UNREADABLE, text, fix=fix)
         return
-    long_enough = _minutes(facts.guardrails.strategy, analysis, facts) >= _minutes_needed(analysis, facts)
-    for name, requests in _traffic(facts):
-        # Where bakes are too short, the shortest that would do is long enough for the traffic, too.
+    long_enough = forecast.minutes >= forecast.minutes_needed
+    for name, requests in forecast.traffic:
+        # If the bakes are too short, the fix of that finding already contains a bake long enough for the
+        # traffic.
         if long_enough:
-            yield from _too_few(facts, analysis, name, requests)
-        yield from _too_thin(facts, analysis, name, requests)
+            yield from _too_few_requests(forecast, name, requests)
+        yield from _too_few_per_minute(forecast, name, requests)
 
 
-def by_instances(facts: PreflightContext) -> Iterator[Finding]:
-    rules = facts.analysis.rules if facts.analysis else ()
-    names = [f"{rule.metric} {rule.stat}" for rule in rules if rule.namespace == INSTANCE_METRICS]
+def _by_instances(context: PreflightContext) -> Iterator[Finding]:
+    rules = context.analysis.rules if context.analysis else ()
+    names = [f"{rule.metric} {rule.stat}" for rule in rules if rule.namespace == INSTANCE_NAMESPACE]
     if names:
-        text = f"AWS does not say whether {', '.join(names)} is published for each fleet (EndpointConfigName)"
+        text = (
+            f"AWS does not document whether {', '.join(names)} is published for each fleet "
+            "(EndpointConfigName)"
+        )
         fix = 'judge by the metrics of requests, or set on_missing="ignore"'
         yield warning(Code.ANALYSIS_BY_INSTANCES, text, fix=fix)
 
 
-def _too_few(
-    facts: PreflightContext, analysis: CanaryAnalysis, name: str, requests: float
-) -> Iterator[Finding]:
-    needed = _requests_needed(analysis)
-    new, old = _requests(facts.guardrails.strategy, analysis, facts, requests)
+def _too_few_requests(forecast: _Forecast, name: str, requests: float) -> Iterator[Finding]:
+    needed = forecast.requests_needed
+    new, old = forecast.requests(requests)
     least = min(new, old)
     had = f"{name} had {_count(requests)} in the last hour, of which"
     if least < needed:
         text = f"{had} a fleet would get about {least:,.0f} while both are compared < {needed} (min_requests)"
-        fix = f"{_shortest(facts, analysis)}; or move more at a time, or lower min_requests"
-        yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
+        fix = f"{_shortest_bake(forecast)}; or use larger steps, or lower min_requests"
+        yield _too_low(Code.ANALYSIS_TRAFFIC_LOW, forecast.analysis, text, fix=fix)
         return
-    to_pass, rule = _requests_to_pass(analysis, new / old)
+    to_pass, rule = forecast.requests_to_pass(new / old)
     if new < to_pass:
         text = (
             f"{had} the new fleet would get about {new:,.0f} while both are compared < {to_pass:,}, which "
-            f"{rule.metric} {rule.stat} takes to pass even if none fails"
+            f"{rule.metric} {rule.stat} needs to pass even if none fails"
         )
-        fix = f"{_shortest(facts, analysis)}; or move more at a time, or allow more than {rule.margin}"
-        yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
+        fix = f"{_shortest_bake(forecast)}; or use larger steps, or allow more than {rule.margin}"
+        yield _too_low(Code.ANALYSIS_TRAFFIC_LOW, forecast.analysis, text, fix=fix)
 
 
-def _too_thin(
-    facts: PreflightContext, analysis: CanaryAnalysis, name: str, requests: float
-) -> Iterator[Finding]:
-    """Find percentiles that no bake is long enough for, because each minute has too few requests."""
-    shares = _compared(facts.guardrails.strategy, analysis, facts).shares
-    least = requests / 60 * max(min(share, 1 - share) for share in shares)
-    thin = [(rule, requests_needed(rule.quantile, similar=False)) for rule in analysis.rules if rule.quantile]
-    for rule, needed in thin:
-        if least < needed:
+def _too_few_per_minute(forecast: _Forecast, name: str, requests: float) -> Iterator[Finding]:
+    """Find percentiles for which each minute has too few requests, however long the bake is."""
+    least = requests / 60 * max(min(share, 1 - share) for share in forecast.plan.shares)
+    for rule in forecast.analysis.rules:
+        if rule.quantile and least < (needed := requests_needed(rule.quantile, similar=False)):
             text = (
                 f"{name} had {_count(requests)} in the last hour, of which a fleet would get about "
-                f"{least:,.3g} a minute < {ceil(needed)}, which {rule.metric} {rule.stat} takes"
+                f"{least:,.3g} a minute < {ceil(needed)}, which {rule.metric} {rule.stat} needs"
             )
-            fix = "move more at a time, or judge by a mean (Average) or a percentile nearer to p50"
-            yield _low(Code.ANALYSIS_TRAFFIC_LOW, analysis, text, fix=fix)
+            fix = "use larger steps, or judge by a mean (Average) or a percentile nearer to p50"
+            yield _too_low(Code.ANALYSIS_TRAFFIC_LOW, forecast.analysis, text, fix=fix)
 
 
-def _low(code: Code, analysis: CanaryAnalysis, text: str, *, fix: str) -> Finding:
-    say = error if analysis.holds and analysis.may_abort else warning
-    return say(code, text, fix=fix)
+def _too_low(code: Code, analysis: CanaryAnalysis, text: str, *, fix: str) -> Finding:
+    # Without a Pass, such an analysis would abort every update.
+    finding = error if analysis.holds and analysis.may_abort else warning
+    return finding(code, text, fix=fix)
 
 
 def _count(requests: float) -> str:
     return f"{requests:,.0f} requests"
 
 
-def _less(analysis: CanaryAnalysis) -> str:
+def _subtracted(analysis: CanaryAnalysis) -> str:
     parts = [
         f"{duration_in_words(analysis.warm_up)} of warm_up",
-        f"{duration_in_words(METRICS_LAG + _MINUTE)} for CloudWatch",
+        f"{duration_in_words(_PUBLISHED_AFTER)} for CloudWatch",
     ]
     if analysis.may_abort:
         parts.append(f"{duration_in_words(analysis.abort_cutoff)} for the switch to act")
     return f"less {', '.join(parts)}"
 
 
-def _shortened(analysis: CanaryAnalysis) -> str:
-    return "warm_up or min_minutes" if analysis.looks_as_often_as_it_may else "warm_up, every or min_minutes"
+def _shortenable(analysis: CanaryAnalysis) -> str:
+    return "warm_up or min_minutes" if analysis.has_shortest_interval else "warm_up, every or min_minutes"
 
 
-# What a strategy leaves to judge by.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Forecast:
+    """What an update with *strategy* gives the analysis to judge, at the traffic of the last hour."""
+
+    strategy: Strategy | None
+    analysis: CanaryAnalysis
+    context: PreflightContext
+
+    @property
+    def plan(self) -> ComparisonPlan:
+        smallest = min((count for _, count in self.context.fleets), default=None)
+        return plan_comparison(self.strategy, instances=smallest, needed=self.analysis.abort_cutoff)
+
+    @property
+    def parts(self) -> tuple[tuple[float, timedelta], ...]:
+        reserve = _PUBLISHED_AFTER + (self.analysis.abort_cutoff if self.analysis.may_abort else NO_WAIT)
+        return self.plan.within(skip=self.analysis.warm_up, reserve=reserve)
+
+    @property
+    def minutes(self) -> float:
+        """Minutes that can be judged."""
+        return sum((part for _, part in self.parts), NO_WAIT) / _MINUTE
+
+    @property
+    def minutes_needed(self) -> int:
+        return max(self._minutes_of(rule) for rule in self.analysis.rules)
+
+    def _minutes_of(self, rule: MetricRule) -> int:
+        # _past() checks the minutes that counts need because of their overdispersion.
+        if rule.counted:
+            return rule.min_minutes
+        return max(rule.min_minutes, minutes_needed(self.minutes_known, alpha=self.analysis.alpha))
+
+    @property
+    def minutes_known(self) -> int:
+        """Minutes of history in which every variant with traffic had requests."""
+        past, enough = self.context.past, MIN_HISTORY_MINUTES
+        return min((past.get(name, enough) for name, _ in self.traffic), default=enough)
+
+    @property
+    def traffic(self) -> list[tuple[str, float]]:
+        """Variant names and requests of the last hour, without variants of weight 0, which get none."""
+        live = {variant.name: variant.desired_weight for variant in self.context.endpoint.variants}
+        return [(name, count) for name, count in self.context.traffic.items() if live.get(name) != 0]
+
+    def requests(self, per_hour: float) -> tuple[float, float]:
+        """Return the requests to the new and to the old fleet in the judged minutes."""
+        new = sum(share * (part / _MINUTE) for share, part in self.parts)
+        old = sum((1 - share) * (part / _MINUTE) for share, part in self.parts)
+        return per_hour / 60 * new, per_hour / 60 * old
+
+    @property
+    def requests_needed(self) -> int:
+        return max(rule.min_requests for rule in self.analysis.rules)
+
+    def requests_to_pass(self, share: float) -> tuple[int, MetricRule]:
+        """Return how many requests the new fleet needs for a Pass, and the rule that needs most."""
+        rules, alpha = self.analysis.rules, self.analysis.alpha
+        needed = [requests_to_pass(rule, share=share, alpha=alpha) for rule in rules]
+        return max(zip(needed, rules, strict=True), key=itemgetter(0))
+
+    @property
+    def suffices(self) -> bool:
+        """Whether there are enough minutes and requests for a Pass."""
+        fleets = [self.requests(count) for _, count in self.traffic]
+        return self.minutes >= self.minutes_needed and all(
+            min(new, old) >= self.requests_needed and new >= self.requests_to_pass(new / old)[0]
+            for new, old in fleets
+        )
 
 
-def _suffices(strategy: Strategy, analysis: CanaryAnalysis, facts: PreflightContext) -> bool:
-    fleets = [_requests(strategy, analysis, facts, requests) for _, requests in _traffic(facts)]
-    return _minutes(strategy, analysis, facts) >= _minutes_needed(analysis, facts) and all(
-        min(new, old) >= _requests_needed(analysis) and new >= _requests_to_pass(analysis, new / old)[0]
-        for new, old in fleets
-    )
+def _forecast_of(context: PreflightContext) -> _Forecast | None:
+    if context.analysis is None:
+        return None
+    return _Forecast(strategy=context.guardrails.strategy, analysis=context.analysis, context=context)
 
 
-def _traffic(facts: PreflightContext) -> Iterator[tuple[str, float]]:
-    """Variants and their requests of the last hour; one of weight 0 is not meant to get any."""
-    for name, requests in facts.traffic.items():
-        live = facts.live(name)
-        if live is None or live.desired_weight != 0:
-            yield name, requests
-
-
-def _requests_needed(analysis: CanaryAnalysis) -> int:
-    return max(rule.min_requests for rule in analysis.rules)
-
-
-def _requests_to_pass(analysis: CanaryAnalysis, share: float) -> tuple[int, MetricRule]:
-    """Say how many of the new fleet's a Pass takes, and for which rule."""
-    needed = [requests_to_pass(rule, share=share, alpha=analysis.alpha) for rule in analysis.rules]
-    return max(zip(needed, analysis.rules, strict=True), key=itemgetter(0))
-
-
-def _minutes_needed(analysis: CanaryAnalysis, facts: PreflightContext) -> int:
-    return max(_minutes_of(rule, analysis, _known(facts)) for rule in analysis.rules)
-
-
-def _minutes_of(rule: MetricRule, analysis: CanaryAnalysis, known: int) -> int:
-    # How many minutes counts take, which may come in unknown bursts, is checked by past().
-    if rule.counted:
-        return rule.min_minutes
-    return max(rule.min_minutes, minutes_needed(known, alpha=analysis.alpha))
-
-
-def _known(facts: PreflightContext) -> int:
-    """Count the minutes of the last hours in which every variant that gets requests had some."""
-    return min(
-        (facts.past.get(name, MIN_HISTORY_MINUTES) for name, _ in _traffic(facts)),
-        default=MIN_HISTORY_MINUTES,
-    )
-
-
-def _minutes(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> float:
-    return sum((part for _, part in _parts(strategy, analysis, facts)), NO_WAIT) / _MINUTE
-
-
-def _requests(
-    strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext, in_an_hour: float
-) -> tuple[float, float]:
-    """Foresee how many the new fleet and the old one get, in the time that is judged."""
-    parts = _parts(strategy, analysis, facts)
-    new = sum(share * (part / _MINUTE) for share, part in parts)
-    old = sum((1 - share) * (part / _MINUTE) for share, part in parts)
-    return in_an_hour / 60 * new, in_an_hour / 60 * old
-
-
-def _parts(
-    strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext
-) -> tuple[tuple[float, timedelta], ...]:
-    # A minute is there once it is over, and CloudWatch has published it.
-    reserve = METRICS_LAG + _MINUTE + (analysis.abort_cutoff if analysis.may_abort else NO_WAIT)
-    return _compared(strategy, analysis, facts).within(skip=analysis.warm_up, reserve=reserve)
-
-
-def _compared(strategy: Strategy | None, analysis: CanaryAnalysis, facts: PreflightContext) -> Comparison:
-    smallest = min((count for _, count in facts.fleets), default=None)
-    return comparison(strategy, instances=smallest, needed=analysis.abort_cutoff)
-
-
-def _shortest(facts: PreflightContext, analysis: CanaryAnalysis) -> str:
-    """Name the shortest bake that would do, as far as SageMaker has one."""
-    strategy = facts.guardrails.strategy
+def _shortest_bake(forecast: _Forecast) -> str:
+    """Return as a fix the shortest bake that suffices."""
+    strategy = forecast.strategy
     if isinstance(strategy, Canary | Linear | Rolling):
         for minutes in range(1, _LONGEST_BAKE + 1):
-            # Whether that is within its max_duration is another question.
+            # max_duration is left out here, because the checks of the schedule compare it.
             longer = replace(strategy, bake=minutes * _MINUTE, max_duration=None)
-            if _suffices(longer, analysis, facts):
-                return f"bake for {minutes} min at least"
-    return "no bake of up to an hour would do"
+            if replace(forecast, strategy=longer).suffices:
+                return f"bake for at least {minutes} min"
+    return "no bake of up to an hour suffices"
 
 
-CHECKS = (no_switch, bakes, past, traffic, by_instances)
+CHECKS = (_no_switch, _bakes, _past, _traffic, _by_instances)

@@ -1,4 +1,4 @@
-"""What is known before an update is asked for, and what follows from it for the fleets."""
+"""What is known before an update is started, and the sizes of the fleets that follow from it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
-from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties, VariantProperty
 from airflow_guardrails.domain.snapshots.alarms import Alarm
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
 from airflow_guardrails.domain.text import count_in_words
 
-COUNT, WEIGHT = "DesiredInstanceCount", "DesiredWeight"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightContext:
     """
-    Everything a check may look at.
+    Everything that the checks use.
 
-    :param endpoint: as described just now.
-    :param serving: the configuration it serves; ``None`` if that has been deleted.
-    :param target: the configuration it is to serve.
+    :param endpoint: the last look at the endpoint.
+    :param serving: the configuration that it serves; ``None`` if that was deleted.
+    :param target: the configuration to update to.
     :param alarms: those of the guardrails' alarms that exist.
-    :param switch: name of the abort switch's alarm, if it is among them; whoever readies it judges it.
+    :param switch: name of the abort switch's alarm, if the guardrails contain it. It is checked where it is
+        created, not here.
     :param marketplace: whether a container of either configuration is from AWS Marketplace.
-    :param max_wait: how long the task would wait for the end, if there is a limit.
-    :param analysis: how the fleets are to be compared, if they are.
-    :param traffic: requests of the last hour by variant, where they are to be compared.
-    :param past: minutes of the last hours in which it had requests, by variant; as many as it takes for one
-        that is not here.
-    :param traffic_unread: why nobody could say how many there were.
+    :param max_wait: how long the task waits for the end of the update; ``None``: no limit.
+    :param analysis: settings of the comparison between the fleets; ``None`` without one.
+    :param traffic: variant -> requests in the last hour; only with an analysis.
+    :param past: variant -> number of minutes in the last hours with requests; a variant that is absent counts
+        as known for long enough.
+    :param traffic_unread: why the traffic could not be read; ``None`` if it was.
     """
 
     endpoint: Endpoint
@@ -53,55 +52,68 @@ class PreflightContext:
 
     @property
     def users_alarms(self) -> tuple[Alarm, ...]:
+        """The alarms that exist, without the abort switch."""
         return tuple(alarm for alarm in self.alarms if alarm.name in self.users_alarm_names)
 
     @property
     def users_alarm_names(self) -> tuple[str, ...]:
+        """Names of the alarms in the DAG, without the abort switch."""
         return tuple(name for name in self.guardrails.alarms if name != self.switch)
 
     @property
     def configs(self) -> tuple[EndpointConfig, ...]:
+        """The serving configuration, if it exists, and the target."""
         return (self.serving, self.target) if self.serving else (self.target,)
 
     @property
     def variant_configs(self) -> tuple[VariantConfig, ...]:
+        """The variants of :attr:`configs`."""
         return tuple(variant for config in self.configs for variant in config.variants)
 
     @property
     def serving_names(self) -> tuple[str, ...]:
-        """The variants that serve, known even where their configuration is gone."""
+        """Names of the variants that serve, even if their configuration was deleted."""
         live = tuple(variant.name for variant in self.endpoint.variants)
         return self.serving.variant_names if self.serving else live
 
     def live(self, name: str) -> Variant | None:
+        """Return the variant of the endpoint with this name; None if it does not serve."""
         return next((variant for variant in self.endpoint.variants if variant.name == name), None)
 
     def live_instances(self, name: str) -> int | None:
-        """What the variant is scaled to; ``None`` if it does not serve, or is serverless."""
-        asked_for = self.serving.variants if self.serving else ()
+        """Return the instances that a variant is scaled to; None if it does not serve, or is serverless."""
+        configured = self.serving.variants if self.serving else ()
         live = self.live(name)
-        if live is None or any(variant.name == name and variant.serverless for variant in asked_for):
+        if live is None or any(variant.name == name and variant.serverless for variant in configured):
             return None
         return live.desired_instances
 
     def instances(self, variant: VariantConfig) -> int | None:
-        """How many the new fleet gets, of which SageMaker's percentages are; ``None`` if it is serverless."""
+        """Return the size of the variant's new fleet; None if it is serverless."""
         if variant.serverless:
             return None
-        retained = self.live_instances(variant.name) if self.retained.keeps(COUNT) else None
+        retained = (
+            self.live_instances(variant.name)
+            if self.retained.keeps(VariantProperty.DESIRED_INSTANCE_COUNT)
+            else None
+        )
         return variant.initial_instances if retained is None else retained
 
     @property
     def fleets(self) -> tuple[tuple[str, int], ...]:
-        """Variants and instances of the new fleets, as far as they have instances."""
+        """Variant names and sizes of the new fleets, without serverless ones."""
         counts = [(variant.name, self.instances(variant)) for variant in self.target.variants]
         return tuple((name, count) for name, count in counts if count is not None)
 
     @property
     def longest_wait(self) -> timedelta:
-        """What the strategy's bakes and waits can take on the largest of the new fleets."""
+        """The longest total of bakes and waits on the largest of the new fleets."""
         return self.guardrails.waiting_time(max((count for _, count in self.fleets), default=None))
 
     def fleet_in_words(self, name: str, count: int) -> str:
-        retained = self.retained.keeps(COUNT) and self.live_instances(name) is not None
+        """Return the size of a new fleet and where it comes from, for texts."""
+        retained = (
+            self.retained.keeps(VariantProperty.DESIRED_INSTANCE_COUNT)
+            and self.live_instances(name) is not None
+        )
         return f"the {count_in_words(count, 'instance')} ({'live' if retained else 'initial'}) of {name}"

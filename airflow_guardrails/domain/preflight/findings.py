@@ -1,28 +1,28 @@
 """
-What a check before the update found.
+The findings of the checks before an update.
 
 ====================== ======== ======================================================================
 code                   severity meaning
 ====================== ======== ======================================================================
-no_guard               error *  neither an alarm nor the abort switch could stop the update
-no_bake                error *  SageMaker would look at the alarms for 0 s
-inf1                   error *  Inf1 instances: SageMaker goes all at once, without a bake or a word
-marketplace            error *  Marketplace containers: the same
+no_guard               error *  neither an alarm nor the abort switch can stop the update
+no_bake                error *  SageMaker would watch the alarms for 0 s
+inf1                   error *  Inf1 instances: SageMaker updates all at once, without a bake
+marketplace            error *  containers from AWS Marketplace: the same
 variant_names          error *  the new configuration names its variants differently
-only_switch            warning  a person has to stop the update; no alarm does
-rolling_variants       error    rolling updates take one variant
-rolling_serverless     error    rolling updates take no serverless variants
+only_switch            warning  only a person can stop the update; no alarm does
+rolling_variants       error    rolling updates support one variant
+rolling_serverless     error    rolling updates do not support serverless variants
 serving_config_deleted error    SageMaker would refuse the update
-async_dropped          error    an asynchronous endpoint must stay one
-fleet_too_small        error    half of the fleet is less than an instance
-step_too_large         error    a step of so many instances is more than half of the fleet
-step_too_small         error    it is less than SageMaker allows
-schedule_too_long      error    SageMaker would end the update before it is done
-schedule_exceeds_wait  warning  the task would give up before it is done
+async_dropped          error    an asynchronous endpoint must stay asynchronous
+fleet_too_small        error    half of the fleet is less than one instance
+step_too_large         error    a step in instances is more than half of the fleet
+step_too_small         error    a step in instances is less than SageMaker allows
+schedule_too_long      error    SageMaker would end the update before it is finished
+schedule_exceeds_wait  warning  the task would time out before it is finished
 alarm_missing          error    there is no alarm of this name
-alarm_in_alarm         error    it would undo the update, or never go off
-alarm_without_data     warning  whether it works nobody knows; an error with ``require_alarms_ok``
-alarm_composite        warning  whether SageMaker accepts composite alarms is undocumented
+alarm_in_alarm         error    it would roll the update back, or never go off
+alarm_without_data     warning  unknown whether it works; an error with ``require_alarms_ok``
+alarm_composite        warning  AWS does not document whether SageMaker watches composite alarms
 alarm_elsewhere        error    it watches another endpoint, variant or configuration
 alarm_unreachable      error    no error rate reaches its threshold
 alarm_too_slow         warning  it goes off after the bake
@@ -30,16 +30,16 @@ alarm_diluted          warning  the old fleet's traffic keeps it from going off 
 count_retained         warning  the live instance count overrides the configuration's
 weight_retained        warning  the live weight overrides the configuration's
 extra_instances        warning  two fleets at once exceed SageMaker's default quota
-analysis_no_switch     error    without the abort switch an analysis cannot undo the update
-analysis_no_bake       error    the two fleets never have traffic together for any time
-analysis_bake_short    error    the bakes are over before the rules can say anything
-analysis_traffic_low   error +  too few requests for the rules, at the traffic of the last hour
-analysis_past_short    error +  the endpoint has served for too short a time to know bursts of its errors
+analysis_no_switch     error    an analysis cannot roll back without the abort switch
+analysis_no_bake       error    there is no bake in which both fleets have traffic
+analysis_bake_short    error    the bakes end before the rules can decide anything
+analysis_traffic_low   error +  the traffic of the last hour is too low for the rules
+analysis_past_short    error +  the history is too short to know the bursts of errors
 analysis_unreadable    warning  the traffic of the last hour cannot be read
-analysis_by_instances  warning  instance metrics may not be told apart by fleet
+analysis_by_instances  warning  instance metrics may not be published for each fleet
 ====================== ======== ======================================================================
 
-``*``: a warning with ``allow_unguarded``. ``+``: a warning where the analysis undoes nothing for that.
+``*``: a warning with ``allow_unguarded``. ``+``: a warning if the analysis would not abort because of it.
 """
 
 from __future__ import annotations
@@ -49,13 +49,15 @@ from enum import Enum
 
 
 class Severity(str, Enum):
-    """An error stops the update before anything has happened; a warning is logged and reported."""
+    """An error stops the update before it is started; a warning is logged and reported."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Code(str, Enum):
+    """The kind of a finding; the table above explains each."""
+
     NO_GUARD = "no_guard"
     NO_BAKE = "no_bake"
     INF1 = "inf1"
@@ -91,13 +93,13 @@ class Code(str, Enum):
     ANALYSIS_BY_INSTANCES = "analysis_by_instances"
 
 
-# Each of these means that nothing can undo the update, whatever its alarms say.
+# With any of these, nothing can roll the update back, whatever its alarms are.
 UNGUARDING = frozenset({Code.NO_GUARD, Code.NO_BAKE, Code.INF1, Code.MARKETPLACE, Code.VARIANT_NAMES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """*text* says what was measured and what the limit is, *fix* what to do about it."""
+    """*text* has the measured value and the limit, *fix* says what to do."""
 
     code: Code
     severity: Severity
@@ -106,10 +108,11 @@ class Finding:
 
     @property
     def stops(self) -> bool:
+        """Whether the update is not started because of it."""
         return self.severity is Severity.ERROR
 
     def as_dict(self) -> dict[str, str]:
-        """For the report."""
+        """Return the finding as it is in the report."""
         return {
             "code": self.code.value,
             "severity": self.severity.value,
@@ -122,8 +125,10 @@ class Finding:
 
 
 def error(code: Code, text: str, *, fix: str) -> Finding:
+    """Return a finding that stops the update."""
     return Finding(code=code, severity=Severity.ERROR, text=text, fix=fix)
 
 
 def warning(code: Code, text: str, *, fix: str) -> Finding:
+    """Return a finding that does not stop the update."""
     return Finding(code=code, severity=Severity.WARNING, text=text, fix=fix)

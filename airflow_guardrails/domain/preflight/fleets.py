@@ -1,101 +1,103 @@
-"""Whether the strategy fits the fleets, and what the fleets will be."""
+"""Checks of the fleets: whether the strategy fits their sizes, and what the new fleets will be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import ceil
 
+from airflow_guardrails.domain.deployment.guardrails import VariantProperty
 from airflow_guardrails.domain.deployment.step_sizes import StepSize, step_size
 from airflow_guardrails.domain.deployment.steps import HALF_OF_THE_FLEET
 from airflow_guardrails.domain.deployment.strategies import Rolling
-from airflow_guardrails.domain.preflight.context import COUNT, WEIGHT, PreflightContext
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.snapshots.endpoint_config import VariantConfig
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
-# A step is at least an instance, and at most half of the fleet.
-SMALLEST_FLEET = 2
+# A step is at least one instance, and at most half of the fleet.
+_MIN_FLEET = 2
 # "Maximum number of instances per endpoint" and "Number of instances across active endpoints"
-# (AWS General Reference, SageMaker endpoints and quotas); both can be raised.
-DEFAULT_QUOTA = 4
+# (AWS General Reference, SageMaker endpoints and quotas). AWS raises both on request.
+_DEFAULT_QUOTA = 4
 
 
-def fleet_too_small(facts: PreflightContext) -> Iterator[Finding]:
-    strategy = facts.guardrails.strategy
+def _fleet_too_small(context: PreflightContext) -> Iterator[Finding]:
+    strategy = context.guardrails.strategy
     if strategy is None or step_size(strategy) is None:
         return
-    for name, count in facts.fleets:
-        if count < SMALLEST_FLEET:
-            fleet = facts.fleet_in_words(name, count)
+    for name, count in context.fleets:
+        if count < _MIN_FLEET:
+            fleet = context.fleet_in_words(name, count)
             text = f"{strategy.name} needs {strategy.minimum_instances} instances > {fleet}"
             fix = f"scale {name} out, or use AllAtOnce with a termination_wait"
             yield error(Code.FLEET_TOO_SMALL, f"{text}: a step is at most 50 %", fix=fix)
 
 
-def step_in_instances(facts: PreflightContext) -> Iterator[Finding]:
-    """
-    Hold a step counted in instances to SageMaker's bounds, which are in percent of the fleet.
-    """
-    step = step_size(facts.guardrails.strategy)
+def _step_in_instances(context: PreflightContext) -> Iterator[Finding]:
+    """Compare a step in instances with SageMaker's limits, which are in percent of the fleet."""
+    step = step_size(context.guardrails.strategy)
     if step is None or step.instances is None:
         return
-    for name, count in facts.fleets:
-        if count >= SMALLEST_FLEET:
-            yield from _out_of_bounds(facts, step, step.instances, name, count)
+    for name, count in context.fleets:
+        if count >= _MIN_FLEET:
+            yield from _out_of_range(context, step, step.instances, name, count)
 
 
-def _out_of_bounds(
-    facts: PreflightContext, step: StepSize, size: int, name: str, count: int
+def _out_of_range(
+    context: PreflightContext, step: StepSize, size: int, name: str, count: int
 ) -> Iterator[Finding]:
     percent = 100 * size / count
     text = f"a {step.noun} of {count_in_words(size, 'instance')} is {percent:.3g} %"
-    fleet = facts.fleet_in_words(name, count)
+    fleet = context.fleet_in_words(name, count)
     if percent > HALF_OF_THE_FLEET:
-        fix = f"make it {count_in_words(count // 2, 'instance')} at most"
+        fix = f"make it at most {count_in_words(count // 2, 'instance')}"
         yield error(Code.STEP_TOO_LARGE, f"{text} > {HALF_OF_THE_FLEET} % of {fleet}", fix=fix)
-    if percent < step.least:
-        least = count_in_words(ceil(count * step.least / 100), "instance")
-        fix = f"make it {least} at least, or give it in percent"
-        yield error(Code.STEP_TOO_SMALL, f"{text} < {step.least} % of {fleet}", fix=fix)
+    if percent < step.min_percent:
+        least = count_in_words(ceil(count * step.min_percent / 100), "instance")
+        fix = f"make it at least {least}, or give it in percent"
+        yield error(Code.STEP_TOO_SMALL, f"{text} < {step.min_percent} % of {fleet}", fix=fix)
 
 
-def retained(facts: PreflightContext) -> Iterator[Finding]:
-    for variant in facts.target.variants:
-        for code, what, live, asked in _live_and_asked(facts, variant):
-            if facts.retained.keeps(what) and None not in (live, asked) and live != asked:
-                text = f"{variant.name} keeps its live {what} {live:g} instead of the {asked:g}"
-                fix = f'to take the configuration\'s, set exclude_retained_variant_properties=["{what}"]'
-                yield warning(code, f"{text} of {facts.target.name}", fix=fix)
+def _retained(context: PreflightContext) -> Iterator[Finding]:
+    for variant in context.target.variants:
+        for code, name, live, configured in _live_and_configured(context, variant):
+            known = live is not None and configured is not None
+            if known and context.retained.keeps(name) and live != configured:
+                text = f"{variant.name} keeps its live {name.value} {live:g} instead of the {configured:g}"
+                fix = (
+                    "to use the configuration's value, set "
+                    f'exclude_retained_variant_properties=["{name.value}"]'
+                )
+                yield warning(code, f"{text} of {context.target.name}", fix=fix)
 
 
-def _live_and_asked(
-    facts: PreflightContext, variant: VariantConfig
-) -> Iterator[tuple[Code, str, float | None, float | None]]:
-    live = facts.live(variant.name)
-    yield Code.COUNT_RETAINED, COUNT, facts.live_instances(variant.name), variant.initial_instances
-    yield Code.WEIGHT_RETAINED, WEIGHT, live.desired_weight if live else None, variant.initial_weight
+def _live_and_configured(
+    context: PreflightContext, variant: VariantConfig
+) -> Iterator[tuple[Code, VariantProperty, float | None, float | None]]:
+    live = context.live(variant.name)
+    count, weight = context.live_instances(variant.name), live.desired_weight if live else None
+    yield Code.COUNT_RETAINED, VariantProperty.DESIRED_INSTANCE_COUNT, count, variant.initial_instances
+    yield Code.WEIGHT_RETAINED, VariantProperty.DESIRED_WEIGHT, weight, variant.initial_weight
 
 
-def extra_instances(facts: PreflightContext) -> Iterator[Finding]:
-    """
-    Warn of two whole fleets side by side where they exceed the quota that an account starts with.
-    """
-    if isinstance(facts.guardrails.strategy, Rolling):
+def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
+    """Warn if the old and the new fleet together exceed the default quota of an account."""
+    if isinstance(context.guardrails.strategy, Rolling):
         return
-    green = sum(count for _, count in facts.fleets)
-    blue = sum(facts.live_instances(name) or 0 for name in facts.serving_names)
-    if green and green + blue > DEFAULT_QUOTA:
+    green = sum(count for _, count in context.fleets)
+    blue = sum(context.live_instances(name) or 0 for name in context.serving_names)
+    if green and green + blue > _DEFAULT_QUOTA:
         text = (
-            f"blue/green runs {green} new instances beside the {blue} that serve{_billed(facts)}: "
-            f"{green + blue} > {DEFAULT_QUOTA}, SageMaker's default quota of an endpoint"
+            f"the update runs {green} new instances beside the {blue} that serve{_billed(context)} "
+            f"({green + blue} > {_DEFAULT_QUOTA}, the default quota)"
         )
-        fix = "see that the account's quotas allow them, or use Rolling, which adds a batch at a time"
+        fix = "check your quotas, or use Rolling, which adds one batch at a time"
         yield warning(Code.EXTRA_INSTANCES, text, fix=fix)
 
 
-def _billed(facts: PreflightContext) -> str:
-    waiting = facts.longest_wait
-    return f", billed both for {duration_in_words(waiting)} and provisioning" if waiting else ""
+def _billed(context: PreflightContext) -> str:
+    wait = context.longest_wait
+    return f", both billed for {duration_in_words(wait)} and provisioning" if wait else ""
 
 
-CHECKS = (fleet_too_small, step_in_instances, retained, extra_instances)
+CHECKS = (_fleet_too_small, _step_in_instances, _retained, _extra_instances)

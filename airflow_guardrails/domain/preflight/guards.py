@@ -1,129 +1,139 @@
-"""Whether anything would stop a bad update, and whether a good one could finish."""
+"""Checks whether anything would stop a bad update, and whether a good one can finish."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE
-from airflow_guardrails.domain.deployment.strategies import Rolling
+from airflow_guardrails.domain.deployment.strategies import Rolling, Strategy
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
 from airflow_guardrails.domain.text import duration_in_words
 
-_INF1 = "ml.inf1."
+# Prefix of the instance types that support neither deployment guardrails nor shadow tests.
+INF1 = "ml.inf1."
 # Developer guide, "Deployment guardrails: exclusions".
-_FALLBACK = "SageMaker ignores strategy and alarms for them, moves everything at once and does not bake"
+_FALLBACK = "SageMaker ignores strategy and alarms for them, updates everything at once and does not bake"
 
 
-def no_guard(facts: PreflightContext) -> Iterator[Finding]:
-    if not facts.guardrails.alarms:
+def _no_guard(context: PreflightContext) -> Iterator[Finding]:
+    if not context.guardrails.alarms:
         text = "no alarm and no abort switch guard the update"
-        yield _unguarded(facts, Code.NO_GUARD, text, fix="name alarms, or keep the abort switch")
+        yield _unguarded(context, Code.NO_GUARD, text, fix="name alarms, or keep the abort switch")
 
 
-def only_switch(facts: PreflightContext) -> Iterator[Finding]:
-    if facts.guardrails.alarms and not facts.users_alarm_names:
-        text = "the abort switch is the only guard: nothing undoes the update unless somebody throws it"
-        yield warning(Code.ONLY_SWITCH, text, fix="name alarms, on the error rate and the latency at least")
+def _only_switch(context: PreflightContext) -> Iterator[Finding]:
+    if context.guardrails.alarms and not context.users_alarm_names:
+        text = "the abort switch is the only guard: nothing rolls the update back unless somebody throws it"
+        yield warning(Code.ONLY_SWITCH, text, fix="name alarms, at least on error rate and latency")
 
 
-def no_bake(facts: PreflightContext) -> Iterator[Finding]:
-    if not facts.guardrails.total_bake:
-        strategy = facts.guardrails.strategy
-        name = strategy.name if strategy else "all at once, SageMaker's default,"
-        text = f"{name} bakes for 0 s in all, and SageMaker looks at alarms only while it bakes"
+def _no_bake(context: PreflightContext) -> Iterator[Finding]:
+    if not context.guardrails.total_bake:
+        name = strategy_name(context.guardrails.strategy)
+        text = f"{name} bakes for 0 s in total, and SageMaker watches alarms only while it bakes"
         fix = "give the strategy a bake or a termination_wait longer than 0 s"
-        yield _unguarded(facts, Code.NO_BAKE, text, fix=fix)
+        yield _unguarded(context, Code.NO_BAKE, text, fix=fix)
 
 
-def inf1(facts: PreflightContext) -> Iterator[Finding]:
-    types = [kind for variant in facts.variant_configs for kind in variant.instance_types]
-    if excluded := [kind for kind in dict.fromkeys(types) if kind.startswith(_INF1)]:
+def strategy_name(strategy: Strategy | None) -> str:
+    """Return the name of the strategy for texts; None is SageMaker's default."""
+    return strategy.name if strategy else "all at once, SageMaker's default,"
+
+
+def exclusions(context: PreflightContext) -> Iterator[Finding]:
+    """Find everything because of which SageMaker ignores the strategy and the alarms."""
+    yield from _inf1(context)
+    yield from _marketplace(context)
+    yield from _variant_names(context)
+
+
+def _inf1(context: PreflightContext) -> Iterator[Finding]:
+    types = [kind for variant in context.variant_configs for kind in variant.instance_types]
+    if excluded := [kind for kind in dict.fromkeys(types) if kind.startswith(INF1)]:
         text = f"instances are Inf1 ({', '.join(excluded)}): {_FALLBACK}"
-        yield _unguarded(facts, Code.INF1, text, fix="use other instances, such as ml.inf2")
+        yield _unguarded(context, Code.INF1, text, fix="use other instances, such as ml.inf2")
 
 
-def marketplace(facts: PreflightContext) -> Iterator[Finding]:
-    if facts.marketplace:
+def _marketplace(context: PreflightContext) -> Iterator[Finding]:
+    if context.marketplace:
         text = f"containers are from AWS Marketplace: {_FALLBACK}"
-        yield _unguarded(facts, Code.MARKETPLACE, text, fix="use a container of your own")
+        yield _unguarded(context, Code.MARKETPLACE, text, fix="use a container of your own")
 
 
-def variant_names(facts: PreflightContext) -> Iterator[Finding]:
-    old, new = facts.serving_names, facts.target.variant_names
+def _variant_names(context: PreflightContext) -> Iterator[Finding]:
+    old, new = context.serving_names, context.target.variant_names
     if old and set(old) != set(new):
         text = (
-            f"{facts.target.name} has variants {', '.join(sorted(new))}, and those that serve are "
-            f"{', '.join(sorted(old))}: guardrails need the same names"
+            f"{context.target.name} has variants {', '.join(sorted(new))}, and the endpoint serves "
+            f"{', '.join(sorted(old))}: deployment guardrails need the same names"
         )
         fix = f"name the variants of a new configuration {', '.join(sorted(old))}"
-        yield _unguarded(facts, Code.VARIANT_NAMES, text, fix=fix)
+        yield _unguarded(context, Code.VARIANT_NAMES, text, fix=fix)
 
 
-def rolling(facts: PreflightContext) -> Iterator[Finding]:
-    if not isinstance(facts.guardrails.strategy, Rolling):
+def _rolling(context: PreflightContext) -> Iterator[Finding]:
+    if not isinstance(context.guardrails.strategy, Rolling):
         return
-    for config in facts.configs:
+    for config in context.configs:
         if len(config.variants) > 1:
-            text = f"rolling takes 1 variant, and {config.name} has {len(config.variants)}"
+            text = f"rolling supports 1 variant, and {config.name} has {len(config.variants)}"
             yield error(Code.ROLLING_VARIANTS, text, fix="use AllAtOnce, Canary or Linear")
         if serverless := [variant.name for variant in config.variants if variant.serverless]:
             count = f"{len(serverless)} ({', '.join(serverless)})"
-            text = f"rolling takes no serverless variants, and {config.name} has {count}"
+            text = f"rolling supports no serverless variants, and {config.name} has {count}"
             yield error(Code.ROLLING_SERVERLESS, text, fix="use AllAtOnce, Canary or Linear")
 
 
-def serving_config_deleted(facts: PreflightContext) -> Iterator[Finding]:
-    name = facts.endpoint.endpoint_config_name
-    if facts.serving is None and name is not None:
+def _serving_config_deleted(context: PreflightContext) -> Iterator[Finding]:
+    name = context.endpoint.endpoint_config_name
+    if context.serving is None and name is not None:
         text = (
-            f"configuration {name}, which {facts.endpoint.name} serves, is deleted: "
-            "SageMaker could not go back to it, and refuses the update"
+            f"configuration {name}, which {context.endpoint.name} serves, is deleted: "
+            "SageMaker could not roll back to it, and refuses the update"
         )
         fix = f"create a configuration named {name} again, with the models that serve"
         yield error(Code.SERVING_CONFIG_DELETED, text, fix=fix)
 
 
-def async_dropped(facts: PreflightContext) -> Iterator[Finding]:
-    if facts.serving and facts.serving.asynchronous and not facts.target.asynchronous:
+def _async_dropped(context: PreflightContext) -> Iterator[Finding]:
+    if context.serving and context.serving.asynchronous and not context.target.asynchronous:
         text = (
-            f"{facts.serving.name} has an AsyncInferenceConfig and {facts.target.name} has none: "
+            f"{context.serving.name} has an AsyncInferenceConfig and {context.target.name} has none: "
             "SageMaker does not let an endpoint drop it"
         )
-        yield error(Code.ASYNC_DROPPED, text, fix="give the new configuration one, or make another endpoint")
+        yield error(
+            Code.ASYNC_DROPPED, text, fix="give the new configuration one, or create another endpoint"
+        )
 
 
-def schedule(facts: PreflightContext) -> Iterator[Finding]:
-    """
-    Compare the bakes and waits with SageMaker's limit and the task's; provisioning comes on top of them.
-    """
-    waiting, given = facts.longest_wait, facts.guardrails.max_duration
+def _schedule(context: PreflightContext) -> Iterator[Finding]:
+    """Compare bakes and waits with SageMaker's limit and with max_wait; the time of provisioning is extra."""
+    waiting, given = context.longest_wait, context.guardrails.max_duration
     text = f"the strategy's bakes and waits can take {duration_in_words(waiting)}"
     if waiting >= (limit := given or LONGEST_UPDATE):
-        what = "max_duration" if given else "the longest that SageMaker allows"
-        fix = "shorten them, or move more at a time" + (", or raise max_duration (to 8 h)" if given else "")
+        what = "max_duration" if given else "SageMaker's limit"
+        fix = "shorten them, or use larger steps" + (", or raise max_duration (to 8 h)" if given else "")
         yield error(Code.SCHEDULE_TOO_LONG, f"{text} >= {duration_in_words(limit)}, {what}", fix=fix)
-    if facts.max_wait is not None and waiting >= facts.max_wait:
-        text = f"{text} >= {duration_in_words(facts.max_wait)}, for which the task waits (max_wait)"
+    if context.max_wait is not None and waiting >= context.max_wait:
+        text = f"{text} >= {duration_in_words(context.max_wait)}, for which the task waits (max_wait)"
         yield warning(Code.SCHEDULE_EXCEEDS_WAIT, text, fix="raise max_wait, or shorten them")
 
 
-def _unguarded(facts: PreflightContext, code: Code, text: str, *, fix: str) -> Finding:
-    """Make a finding of what takes the guards away: an error unless that is accepted."""
-    if facts.allow_unguarded:
+def _unguarded(context: PreflightContext, code: Code, text: str, *, fix: str) -> Finding:
+    """Return a finding that nothing guards the update: an error, unless ``allow_unguarded`` accepts that."""
+    if context.allow_unguarded:
         return warning(code, text, fix=fix)
     return error(code, text, fix=f"{fix}, or accept that with allow_unguarded=True")
 
 
 CHECKS = (
-    no_guard,
-    no_bake,
-    inf1,
-    marketplace,
-    variant_names,
-    rolling,
-    serving_config_deleted,
-    async_dropped,
-    schedule,
-    only_switch,
+    _no_guard,
+    _no_bake,
+    exclusions,
+    _rolling,
+    _serving_config_deleted,
+    _async_dropped,
+    _schedule,
+    _only_switch,
 )

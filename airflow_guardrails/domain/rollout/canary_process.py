@@ -1,4 +1,8 @@
-"""How an update is analysed between the looks at it: by a generator, as ``domain.follow`` has them."""
+"""
+How the analysis works between two looks at the endpoint.
+
+The functions are generators that yield effects and are sent the results, as in ``domain.rollout.process``.
+"""
 
 from __future__ import annotations
 
@@ -7,181 +11,186 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_guardrails.domain.canary.evidence import Trial, judge_trial, published_until
-from airflow_guardrails.domain.canary.schedule import Bake, last_chance
+from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory, judge_trial, published_until
+from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length
 from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoResponse
 from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.rollout.abort import throw_switch
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Stage, Variant
 
-# In these the new fleet has traffic, and may still be undone.
+# In these stages the new fleet has traffic, and the update can still be aborted.
 _WITH_TRAFFIC = frozenset({Stage.ACTIVATING_TRAFFIC, Stage.BAKING})
 
-Steps = Generator[Effect, Any, RolloutState]
+_Steps = Generator[Effect, Any, RolloutState]
 
 
-def analyse(watch: RolloutState) -> Steps:
-    """Judge if it is time to, and undo the update if that follows; return the watch that knows of it."""
-    trial, analysis = trial_of(watch), watch.analysis
-    if trial is None or analysis is None or watch.last_look is None:
-        return watch
-    now, left = watch.last_look.seen_at, time_left(watch)
-    abort_cutoff = left is not None and left <= analysis.wish.abort_cutoff
+def analyse(state: RolloutState) -> _Steps:
+    """Judge the new fleet if it is time to, and abort the update if that follows; return the next state."""
+    trial, analysis = _trial_in_flight(state), state.analysis
+    if trial is None or analysis is None or state.last_look is None:
+        return state
+    now, left = state.last_look.seen_at, _time_left(state)
+    abort_cutoff = left is not None and left <= analysis.config.abort_cutoff
     if analysis.due(now) or (abort_cutoff and analysis.passed_at is None):
-        watch = yield from _judged(watch, analysis, trial, now, abort_cutoff=abort_cutoff)
-    if watch.analysis is not None and watch.analysis.wants_abort(abort_cutoff=abort_cutoff):
-        return (yield from _undo(watch, watch.analysis, now))
-    return watch
+        state = yield from _judge(state, analysis, trial, now, abort_cutoff=abort_cutoff)
+    if state.analysis is not None and state.analysis.wants_abort(abort_cutoff=abort_cutoff):
+        return (yield from _abort(state, state.analysis, now))
+    return state
 
 
-def longest_pause(watch: RolloutState) -> float:
-    """Seconds after which the next look is due for the sake of the analysis; infinity: not for that."""
-    analysis = watch.analysis
-    if analysis is None or analysis.over or watch.timed_out:
+def longest_pause(state: RolloutState) -> float:
+    """Return the seconds until the analysis needs the next look, at least 1; infinity: it needs none."""
+    analysis = state.analysis
+    if analysis is None or analysis.over or state.timed_out:
         return float("inf")
-    every, left = analysis.wish.every, time_left(watch)
-    if left is not None and left > analysis.wish.abort_cutoff:
-        every = min(every, left - analysis.wish.abort_cutoff)
+    every, left = analysis.config.every, _time_left(state)
+    if left is not None and left > analysis.config.abort_cutoff:
+        every = min(every, left - analysis.config.abort_cutoff)
     return max(1.0, every.total_seconds())
 
 
-def judged_at(watch: RolloutState, thrown_at: datetime) -> Steps:
+def judged_at(state: RolloutState, thrown_at: datetime) -> _Steps:
     """
-    Say what the judge had to say when somebody threw the switch: this very analysis, perhaps.
+    Judge again by the metrics of *thrown_at*, when the abort switch was thrown.
 
-    Whoever did it may have been restarted since, and it keeps nothing that could be lost.
+    This task may have thrown it before a restart, and the analysis is not part of the serialized state. If
+    the verdict is Fail, the returned state has ``acted_at`` set.
     """
-    look, analysis = watch.last_look, watch.analysis
+    look, analysis = state.last_look, state.analysis
     if not isinstance(look, Endpoint):
-        return watch
-    trial, ours = _trial(watch, look.variants), watch.rollout.launched_at is not None
-    if trial is None or analysis is None or analysis.over or not (ours and analysis.wish.may_abort):
-        return watch
-    rules = analysis.wish.rules_under_way
-    answer = yield GetMetricData(
-        trial.queries(rules), trial.reads_from(look.seen_at), published_until(thrown_at)
+        return state
+    trial, ours = _trial(state, look.variants), state.rollout.launched_at is not None
+    if trial is None or analysis is None or analysis.over or not (ours and analysis.config.may_abort):
+        return state
+    rules = analysis.config.interim_rules
+    series = yield GetMetricData(
+        trial.queries(rules), trial.history_start(look.seen_at), published_until(thrown_at)
     )
-    if isinstance(answer, NoResponse):
-        return watch
+    if isinstance(series, NoResponse):
+        return state
     try:
-        verdict = judge_trial(trial, answer, analysis.wish, rules)
-    except Exception:  # noqa: BLE001 - this only explains
-        return watch
+        verdict = judge_trial(trial, series, analysis.config, rules)
+    except Exception:  # noqa: BLE001 - it would only explain the rollback, so no error may end the wait
+        return state
     judged = analysis.judged(verdict, thrown_at)
     if judged.label is Label.FAIL:
         judged = replace(judged, acted_at=thrown_at, refused=None)
     elif analysis.looks:
-        return watch
-    return replace(watch, analysis=judged)
+        return state
+    return replace(state, analysis=judged)
 
 
-def trial_of(watch: RolloutState) -> Trial | None:
-    """Tell the two fleets; ``None`` while there are no two of them with traffic, or nobody knows."""
-    look = watch.last_look
-    if not (watch.is_analysed and isinstance(look, Endpoint) and look.pending and look.changing):
+def _trial_in_flight(state: RolloutState) -> Trial | None:
+    """Return what to compare; None if the two fleets are unknown, or do not both have traffic now."""
+    look = state.last_look
+    if not (state.is_analysed and isinstance(look, Endpoint) and look.pending and look.changing):
         return None
-    if look.pending_config_name != watch.rollout.target:
+    if look.pending_config_name != state.rollout.target:
         return None
     if look.current_stage is None or look.current_stage.stage not in _WITH_TRAFFIC:
         return None
-    return _trial(watch, look.pending.variants)
+    return _trial(state, look.pending.variants)
 
 
-def _trial(watch: RolloutState, variants: Iterable[Variant]) -> Trial | None:
-    previous, start = watch.rollout.previous, watch.started_at or watch.rollout.launched_at
+def _trial(state: RolloutState, variants: Iterable[Variant]) -> Trial | None:
+    previous, start = state.rollout.previous, state.started_at or state.rollout.launched_at
     if previous is None or start is None:
         return None
     return Trial(
-        endpoint_name=watch.rollout.endpoint_name,
-        # A variant of weight 0 is not meant to get any request.
+        endpoint_name=state.rollout.endpoint_name,
+        # A variant of weight 0 gets no requests.
         variants=tuple(variant.name for variant in variants if variant.desired_weight != 0),
         previous=previous,
-        target=watch.rollout.target,
+        target=state.rollout.target,
         start=start,
     )
 
 
-def time_left(watch: RolloutState) -> timedelta | None:
-    """Say how long the update can still be undone, if it is in the last of its bakes."""
-    look, analysis, guardrails = watch.last_look, watch.analysis, watch.rollout.guardrails
+def _time_left(state: RolloutState) -> timedelta | None:
+    """Return how long the update can still be aborted; None if it is not in its last bake, or unknown."""
+    look, analysis, guardrails = state.last_look, state.analysis, state.rollout.guardrails
     if not isinstance(look, Endpoint) or look.pending is None or analysis is None or guardrails is None:
         return None
     mark = look.current_stage
     if mark is None or mark.stage is not Stage.BAKING:
         return None
-    seen = [change for change in watch.stages if change.stage is Stage.BAKING]
+    bakes = [change for change in state.stages if change.stage is Stage.BAKING]
     bake = Bake(
         instances=look.pending.instances,
         desired_instances=look.pending.desired_instances,
-        earlier_bakes=len(seen) - 1,
+        earlier_bakes=len(bakes) - 1,
     )
-    lasts = last_chance(guardrails.strategy, bake, needed=analysis.wish.abort_cutoff)
-    since = mark.since or (seen[-1].at if seen else look.seen_at)
-    return None if lasts is None else since + lasts - look.seen_at
-
-
-def _judged(
-    watch: RolloutState, analysis: Analysis, trial: Trial, now: datetime, *, abort_cutoff: bool
-) -> Steps:
-    """Judge; whatever fails in it decides nothing, so it must not end the watch."""
-    try:
-        return (yield from _judge(watch, analysis, trial, now, abort_cutoff=abort_cutoff))
-    except Exception as error:  # noqa: BLE001 - a judge may fail by whatever data there are
-        failing = replace(watch, analysis=analysis.failing(error, now))
-    if not analysis.fails and failing.analysis is not None:
-        told = f"No verdict: {failing.analysis.unanswered}; the update is watched, and judged again"
-        yield LogMessage(told, rollout_report(failing))
-    return failing
+    length = last_bake_length(guardrails.strategy, bake, needed=analysis.config.abort_cutoff)
+    since = mark.since or (bakes[-1].at if bakes else look.seen_at)
+    return None if length is None else since + length - look.seen_at
 
 
 def _judge(
-    watch: RolloutState, analysis: Analysis, trial: Trial, now: datetime, *, abort_cutoff: bool
-) -> Steps:
-    # At the last call what is missing is missing for good, and each rule says what that means.
-    wish = analysis.wish
-    rules = tuple(wish.rules) if abort_cutoff else wish.rules_under_way
-    until = published_until(now)
+    state: RolloutState, analysis: AnalysisState, trial: Trial, now: datetime, *, abort_cutoff: bool
+) -> _Steps:
+    config, until = analysis.config, published_until(now)
+    # At the last look in time no more data will come, so each rule's on_missing applies.
+    rules = tuple(config.rules) if abort_cutoff else config.interim_rules
     if until <= trial.start:
-        return watch
-    answer = yield GetMetricData(trial.queries(rules), trial.reads_from(now), until)
-    if isinstance(answer, NoResponse):
-        silent = replace(watch, analysis=analysis.without_answer(answer.reason, now))
-        if not analysis.unanswered:
-            yield LogMessage(
-                f"CloudWatch gives no answer ({answer.reason}); judging on", rollout_report(silent)
-            )
-        return silent
-    verdict = judge_trial(trial, answer, wish, rules)
-    judged = replace(watch, analysis=analysis.judged(verdict, now))
+        return state
+    # The history of another trial is not used: the update's start may become known between two looks.
+    history = analysis.history if analysis.history and analysis.history.trial == trial else None
+    start = trial.start if history else trial.history_start(now)
+    series = yield GetMetricData(trial.queries(rules, with_history=history is None), start, until)
+    if isinstance(series, NoResponse):
+        return (yield from _without_response(state, analysis, series.reason, now))
+    try:
+        history = history or TrialHistory.of(trial, series, rules)
+        analysis = replace(analysis, history=history)
+        verdict = judge_trial(trial, history.joined_with(series), config, rules)
+    except Exception as error:  # noqa: BLE001 - the judge may fail on any data, and must not end the wait
+        return (yield from _after_error(state, analysis, error, now))
+    judged = replace(state, analysis=analysis.judged(verdict, now))
     if verdict.label is not analysis.label:
-        yield LogMessage(f"The new fleet beside the old one: {verdict.describe()}", rollout_report(judged))
+        yield LogMessage(f"Analysis of the new fleet: {verdict.describe()}", rollout_report(judged))
     return judged
 
 
-def _undo(watch: RolloutState, analysis: Analysis, now: datetime) -> Steps:
-    if analysis.wish.observe_only:
-        seen = replace(watch, analysis=replace(analysis, would_have_acted_at=now))
-        told = f"The analysis would throw the abort switch now ({analysis.why_in_words()}); it only observes"
-        yield LogMessage(told, rollout_report(seen))
-        return seen
-    thrown = yield from throw_switch(watch, now)
+def _without_response(state: RolloutState, analysis: AnalysisState, reason: str, now: datetime) -> _Steps:
+    unanswered = replace(state, analysis=analysis.without_response(reason, now))
+    if not analysis.unanswered:
+        text = f"No response from CloudWatch ({reason}); trying again"
+        yield LogMessage(text, rollout_report(unanswered))
+    return unanswered
+
+
+def _after_error(state: RolloutState, analysis: AnalysisState, error: Exception, now: datetime) -> _Steps:
+    failed = analysis.after_error(error, now)
+    after = replace(state, analysis=failed)
+    if not analysis.failing:
+        text = f"No verdict: {failed.unanswered}. The update continues and will be judged again"
+        yield LogMessage(text, rollout_report(after))
+    return after
+
+
+def _abort(state: RolloutState, analysis: AnalysisState, now: datetime) -> _Steps:
+    if analysis.config.observe_only:
+        observed = replace(state, analysis=replace(analysis, would_have_acted_at=now))
+        text = f"The analysis would throw the abort switch now; it only observes ({analysis.summary()})"
+        yield LogMessage(text, rollout_report(observed))
+        return observed
+    thrown = yield from throw_switch(state, now)
     if isinstance(thrown, NoResponse):
-        return (yield from _refused(watch, analysis, thrown.reason))
-    undone = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
-    when = when_an_abort_acts(watch.last_look, watch.rollout.guardrails)
-    told = f"The analysis throws the abort switch ({analysis.why_in_words()}); {when}"
-    yield LogMessage(told, rollout_report(undone))
-    return undone
+        return (yield from _refused(state, analysis, thrown.reason))
+    aborted = replace(thrown, analysis=replace(analysis, acted_at=now, refused=None))
+    when = when_an_abort_acts(state.last_look, state.rollout.guardrails)
+    text = f"The analysis threw the abort switch; {when} ({analysis.summary()})"
+    yield LogMessage(text, rollout_report(aborted))
+    return aborted
 
 
-def _refused(watch: RolloutState, analysis: Analysis, why: str) -> Steps:
-    """Keep in mind why not; the next look may find it otherwise."""
-    refused = replace(watch, analysis=replace(analysis, refused=why))
+def _refused(state: RolloutState, analysis: AnalysisState, why: str) -> _Steps:
+    """Record why the switch could not be thrown; the next look tries again."""
+    refused = replace(state, analysis=replace(analysis, refused=why))
     if analysis.refused != why:
-        told = f"The analysis would abort the rollout ({analysis.why_in_words()}), but {why}"
-        yield LogMessage(told, rollout_report(refused))
+        yield LogMessage(not_aborted(analysis, why), rollout_report(refused))
     return refused

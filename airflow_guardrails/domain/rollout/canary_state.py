@@ -1,133 +1,143 @@
-"""How far the analysis of one rollout is, and what follows from it."""
+"""The state of the analysis of one rollout, and what the analysis decides."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
+from airflow_guardrails.domain.canary.evidence import TrialHistory
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
 from airflow_guardrails.domain.text import error_in_words
 from airflow_guardrails.domain.times import format_time
 
 _FAILED = "the analysis failed"
 
-# AWS's clock is read in whole seconds, so two looks a minute apart may seem to be a second closer.
-_CLOCK = timedelta(seconds=1)
+# AWS's clock is read in whole seconds, so two looks a minute apart may seem to be 59 seconds apart.
+_CLOCK_RESOLUTION = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Analysis:
+class AnalysisState:
     """
-    What a watch knows of its analysis; a value, as the watch is. Times are AWS's.
+    What is known about an analysis between two looks; an immutable value. All times are on AWS's clock.
 
-    :param looks: how often there was a verdict.
-    :param asked_at: when CloudWatch was last asked, whether it answered or not.
-    :param unanswered: why there was no answer then, or no verdict on it.
-    :param passed_at: when the verdict was first Pass; it stays so, whatever later verdicts are.
-    :param acted_at: when the abort switch was thrown; nothing is judged after it.
-    :param would_have_acted_at: when it would have been, if it were not for ``observe_only``.
-    :param refused: why it was not thrown, though it should have been.
+    :param verdict: the last verdict; ``None`` before the first one.
+    :param looks: number of verdicts.
+    :param read_at: when CloudWatch was last read, with or without a response.
+    :param unanswered: why that gave no response, or no verdict; ``None`` if it gave one.
+    :param first_fail_at: when the verdict was first Fail.
+    :param passed_at: when the verdict was first Pass; later verdicts do not change it.
+    :param acted_at: when the analysis threw the abort switch; nothing is judged after that.
+    :param would_have_acted_at: when it would have thrown it, with ``observe_only``.
+    :param refused: why the switch could not be thrown, although the analysis wanted to.
+    :param history: metrics from before the update, which are read only once per wait. They are not part of
+        the serialized state, so a restarted triggerer reads them again.
     """
 
-    wish: CanaryAnalysis
+    config: CanaryAnalysis
     verdict: Verdict | None = None
     looks: int = 0
-    asked_at: datetime | None = None
+    read_at: datetime | None = None
     unanswered: str | None = None
     first_fail_at: datetime | None = None
     passed_at: datetime | None = None
     acted_at: datetime | None = None
     would_have_acted_at: datetime | None = None
     refused: str | None = None
+    history: TrialHistory | None = field(default=None, repr=False, compare=False)
 
     @property
     def label(self) -> Label | None:
+        """Label of the last verdict; None before the first one."""
         return self.verdict.label if self.verdict else None
 
     @property
     def over(self) -> bool:
-        """Whether it has done, or would have done, all that it can do."""
+        """Whether the analysis has acted, or would have: nothing is judged any more."""
         return self.acted_at is not None or self.would_have_acted_at is not None
 
     def due(self, now: datetime) -> bool:
-        return self.asked_at is None or now - self.asked_at >= self.wish.every - _CLOCK
+        """Whether it is time to read CloudWatch again."""
+        return self.read_at is None or now - self.read_at >= self.config.every - _CLOCK_RESOLUTION
 
     def wants_abort(self, *, abort_cutoff: bool) -> bool:
         """
-        Say whether the update is to be undone.
+        Whether the update is to be aborted.
 
-        :param abort_cutoff: whether it could not be any more if one waited.
+        :param abort_cutoff: whether the next look would be too late to abort it.
         """
         if self.over:
             return False
-        return self.label is Label.FAIL or (abort_cutoff and self.wish.holds and self.passed_at is None)
+        return self.label is Label.FAIL or (abort_cutoff and self.config.holds and self.passed_at is None)
 
-    def judged(self, verdict: Verdict, at: datetime) -> Analysis:
+    def judged(self, verdict: Verdict, at: datetime) -> AnalysisState:
+        """Return the state after *verdict*."""
         return replace(
             self,
             verdict=verdict,
             looks=self.looks + 1,
-            asked_at=at,
+            read_at=at,
             unanswered=None,
             first_fail_at=self.first_fail_at or (at if verdict.label is Label.FAIL else None),
             passed_at=self.passed_at or (at if verdict.label is Label.PASS else None),
+            # A new verdict may not want the abort any more.
             refused=self.refused if verdict.label is self.label else None,
         )
 
-    def without_answer(self, reason: str, at: datetime) -> Analysis:
-        return replace(self, asked_at=at, unanswered=reason)
+    def without_response(self, reason: str, at: datetime) -> AnalysisState:
+        """Return the state after CloudWatch gave no response; the last verdict stays."""
+        return replace(self, read_at=at, unanswered=reason)
 
-    def failing(self, error: Exception, at: datetime) -> Analysis:
-        """Take note that judging has raised *error*: nothing is known then, and the watch goes on."""
-        return self.without_answer(f"{_FAILED}: {error_in_words(error)}", at)
+    def after_error(self, error: Exception, at: datetime) -> AnalysisState:
+        """Return the state after the judge raised *error*; the last verdict stays."""
+        return self.without_response(f"{_FAILED}: {error_in_words(error)}", at)
 
     @property
-    def fails(self) -> bool:
-        """Whether judging has raised an error when it was last tried."""
+    def failing(self) -> bool:
+        """Whether the judge raised an error at the last look."""
         return self.unanswered is not None and self.unanswered.startswith(_FAILED)
 
     @property
     def because(self) -> tuple[str, ...]:
-        """What speaks against the target, or what is missing to speak for it."""
-        silence = self._silence()
+        """The reasons of the last verdict that led to its label, and why there is no newer one."""
+        no_response = self._no_response()
         if self.verdict is None:
-            return silence or ("nothing has been judged",)
+            return no_response or ("nothing was judged yet",)
         counting = [reason for reason in self.verdict.reasons if not reason.ignored]
-        told = [reason for reason in counting if reason.label is self.label]
-        return (*silence, *(_in_words(reason) for reason in told))
+        deciding = [reason for reason in counting if reason.label is self.label]
+        return (*no_response, *(_in_words(reason) for reason in deciding))
 
-    def _silence(self) -> tuple[str, ...]:
+    def _no_response(self) -> tuple[str, ...]:
         if self.unanswered is None:
             return ()
-        return (self.unanswered if self.fails else f"CloudWatch gave no answer ({self.unanswered})",)
+        return (self.unanswered if self.failing else f"no response from CloudWatch ({self.unanswered})",)
 
-    def why_in_words(self) -> str:
+    def summary(self) -> str:
+        """Return label and reasons in one line; without a verdict the label is Inconclusive."""
         label = self.label.value if self.label else Label.INCONCLUSIVE.value
         return f"{label}: {'; '.join(self.because)}"
 
     def warnings(self, *, succeeded: bool) -> tuple[str, ...]:
         """
-        Say what a reader of the report has to know.
+        Return the warnings for the report.
 
-        :param succeeded: whether the target has come into service.
+        :param succeeded: whether the target came into service.
         """
         if self.refused:
-            return (f"The analysis would abort the rollout ({self.why_in_words()}), but {self.refused}",)
+            return (not_aborted(self, self.refused),)
         if not succeeded:
             return ()
         if self.acted_at:
-            return (
-                "The abort switch was thrown by the analysis, and the target came into service all the same",
-            )
+            return ("The analysis threw the abort switch, but the target came into service",)
         if self.passed_at or self.over:
             return ()
-        but = ", though it was to be held" if self.wish.holds and self.wish.may_abort else ""
-        return (f"The target came into service without a Pass of the analysis{but} ({self.why_in_words()})",)
+        but = ', although on_inconclusive is "hold"' if self.config.holds and self.config.may_abort else ""
+        return (f"The target came into service without a Pass of the analysis{but} ({self.summary()})",)
 
     def as_dict(self) -> dict[str, Any]:
-        """For the report."""
+        """Return the field ``analysis`` of the report."""
         reasons = self.verdict.reasons if self.verdict else ()
         return {
             "label": self.label.value if self.label else None,
@@ -136,11 +146,16 @@ class Analysis:
             "unanswered": self.unanswered,
             "first_fail_at": format_time(self.first_fail_at),
             "passed_at": format_time(self.passed_at),
-            "observe_only": self.wish.observe_only,
-            "on_inconclusive": OnInconclusive(self.wish.on_inconclusive).value,
+            "observe_only": self.config.observe_only,
+            "on_inconclusive": OnInconclusive(self.config.on_inconclusive).value,
             "acted": self.acted_at is not None,
             "would_have_acted_at": format_time(self.would_have_acted_at),
         }
+
+
+def not_aborted(analysis: AnalysisState, why: str) -> str:
+    """Return the warning that the analysis could not throw the abort switch."""
+    return f"The analysis could not abort the update: {why} ({analysis.summary()})"
 
 
 def _in_words(reason: Reason) -> str:

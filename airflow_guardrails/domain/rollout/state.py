@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight.findings import Finding
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, why_not_in_flight
 from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
@@ -158,7 +158,7 @@ class RolloutState:
     unanswered: bool = False
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    analysis: Analysis | None = None
+    analysis: AnalysisState | None = None
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> RolloutState:

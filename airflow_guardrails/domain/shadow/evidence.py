@@ -1,4 +1,4 @@
-"""What the metrics of a shadow test's two variants say, put into the form in which it is judged."""
+"""The metrics of a shadow test's two variants, as the judge needs them."""
 
 from __future__ import annotations
 
@@ -9,55 +9,59 @@ from datetime import datetime, timedelta, timezone
 from airflow_guardrails.domain.judge import Evidence, History, Series, history_start
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.snapshots.experiment import Experiment
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points, is_kept_by_minute
+from airflow_guardrails.domain.snapshots.metrics import (
+    REQUEST_NAMESPACE,
+    MetricQuery,
+    Points,
+    is_kept_by_minute,
+)
 
-SAGEMAKER = "AWS/SageMaker"
-
-# SageMaker brings the shadow up after the test's start and takes it down before its end; production has
-# requests all that time. Longer than this, a shadow without requests is no longer taken for that.
-CHANGING = timedelta(minutes=30)
+# SageMaker starts the shadow after the test begins, and removes it before the test ends. Production has
+# requests all that time. A shadow without requests for longer than this counts as a shadow that gets none.
+_MAX_CHANGE = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The time that is judged."""
+    """The time that is judged: from *start*, until before *end*."""
 
     start: datetime
     end: datetime
 
-    def holds(self, moment: datetime) -> bool:
+    def contains(self, moment: datetime) -> bool:
+        """Whether the minute that begins at *moment* is judged."""
         return self.start <= moment < self.end
 
 
 def queries_of(experiment: Experiment, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
-    """Name all series that judging takes."""
-    wanted = [_requests(experiment, name) for name in _sides(experiment)]
-    wanted += [_query(experiment, rule, name) for rule in rules for name in _sides(experiment)]
-    return tuple(dict.fromkeys(wanted))
+    """Return the queries for requests and metrics of both variants."""
+    queries = [_requests(experiment, name) for name in _variant_names(experiment)]
+    queries += [_query(experiment, rule, name) for rule in rules for name in _variant_names(experiment)]
+    return tuple(dict.fromkeys(queries))
 
 
 def evidence_of(
     experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> Evidence:
     """
-    Pair what both sides did in the same minutes, and keep apart what production did before.
+    Pair the minutes of both variants, and add the history of production.
 
-    :param series: an answer to each of :func:`queries_of`, from :func:`read_from` on.
+    :param series: query -> (minute -> value), for all of :func:`queries_of`, from :func:`metrics_start` on.
     """
     span = judged_span(experiment, series[_requests(experiment, experiment.shadow_name)])
-    production, shadow = _sides(experiment)
+    production, shadow = _variant_names(experiment)
 
-    def side(query: MetricQuery) -> Points:
-        return {moment: value for moment, value in series[query].items() if span.holds(moment)}
+    def judged(query: MetricQuery) -> Points:
+        return {moment: value for moment, value in series[query].items() if span.contains(moment)}
 
     return Evidence(
         requests=Series(
-            control=side(_requests(experiment, production)), candidate=side(_requests(experiment, shadow))
+            control=judged(_requests(experiment, production)), candidate=judged(_requests(experiment, shadow))
         ),
         metrics={
             rule: Series(
-                control=side(_query(experiment, rule, production)),
-                candidate=side(_query(experiment, rule, shadow)),
+                control=judged(_query(experiment, rule, production)),
+                candidate=judged(_query(experiment, rule, shadow)),
             )
             for rule in rules
         },
@@ -66,29 +70,31 @@ def evidence_of(
     )
 
 
-def read_from(experiment: Experiment) -> datetime:
-    """Say from when on series are to be read, so that there is a past."""
-    return history_start(trial_of(experiment)[0], experiment.seen_at)
+def metrics_start(experiment: Experiment) -> datetime:
+    """Return the first minute to read, so that the response contains the history if CloudWatch has it."""
+    return history_start(period_of(experiment)[0], experiment.seen_at)
 
 
 def judged_span(experiment: Experiment, shadow_requests: Points) -> Span:
     """
-    Leave out the minutes in which the shadow was brought up and taken down.
+    Return the time of the test without the minutes in which SageMaker starts and removes the shadow.
 
-    What is left out for that is bounded: a shadow that got nothing for half of the test must show.
+    At most 30 minutes are left out at each end, so a shadow without requests for half of the test is noticed.
+
+    :param shadow_requests: minute -> requests.
     """
-    starts, ends = trial_of(experiment)
-    # A shadow of an earlier test may have had the same name.
+    starts, ends = period_of(experiment)
+    # A shadow variant of an earlier test may have had the same name.
     busy = sorted(moment for moment, count in shadow_requests.items() if count > 0 and moment >= starts)
     if not busy:
         return Span(start=starts, end=ends)
-    first = min(busy[0], starts + CHANGING)
-    last = max(min(busy[-1] + timedelta(minutes=1), ends), ends - CHANGING)
+    first = min(busy[0], starts + _MAX_CHANGE)
+    last = max(min(busy[-1] + timedelta(minutes=1), ends), ends - _MAX_CHANGE)
     return Span(start=first, end=last)
 
 
-def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:
-    """When the test ran, as far as SageMaker says; so far, where it is still running."""
+def period_of(experiment: Experiment) -> tuple[datetime, datetime]:
+    """Return start and end of the test; the end of a running test is the time of the last look."""
     starts = experiment.starts_at or experiment.created_at or experiment.seen_at
     return starts, experiment.completed_at or experiment.seen_at
 
@@ -96,7 +102,7 @@ def trial_of(experiment: Experiment) -> tuple[datetime, datetime]:
 def _history(
     experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> History:
-    starts, _ = trial_of(experiment)
+    starts, _ = period_of(experiment)
     if not is_kept_by_minute(starts, experiment.seen_at):
         return History()
     production = experiment.production_name
@@ -104,13 +110,13 @@ def _history(
     return History.before(starts, series[_requests(experiment, production)], metrics)
 
 
-def _sides(experiment: Experiment) -> tuple[str, str]:
+def _variant_names(experiment: Experiment) -> tuple[str, str]:
     return experiment.production_name, experiment.shadow_name
 
 
 def _requests(experiment: Experiment, variant_name: str) -> MetricQuery:
     dimensions = (("EndpointName", experiment.endpoint_name), ("VariantName", variant_name))
-    return MetricQuery(namespace=SAGEMAKER, metric="Invocations", stat="Sum", dimensions=dimensions)
+    return MetricQuery(namespace=REQUEST_NAMESPACE, metric="Invocations", stat="Sum", dimensions=dimensions)
 
 
 def _query(experiment: Experiment, rule: MetricRule, variant_name: str) -> MetricQuery:
@@ -127,8 +133,8 @@ _HOUR = timedelta(hours=1)
 
 
 def hours_of(experiment: Experiment) -> tuple[datetime, ...]:
-    """Return the beginning of each hour, in UTC, that the test has touched so far."""
-    starts, ends = (moment.astimezone(timezone.utc) for moment in trial_of(experiment))
+    """Return the beginning, in UTC, of each hour in which the test ran so far; at least one."""
+    starts, ends = (moment.astimezone(timezone.utc) for moment in period_of(experiment))
     hour, hours = starts.replace(minute=0, second=0, microsecond=0), list[datetime]()
     while hour < ends or not hours:
         hours.append(hour)

@@ -1,4 +1,8 @@
-"""How a shadow test is followed: as ``domain.follow`` does it for rollouts, by generators that yield asks."""
+"""
+How to wait for a shadow test.
+
+The functions are generators that yield effects and are sent the results, as in ``domain.rollout.process``.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,22 @@ from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.report import shadow_test_report
 from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment
-from airflow_guardrails.domain.times import format_time
 
 
 @dataclass(frozen=True, slots=True)
 class DescribeExperiment:
-    """Wants an ``Experiment`` or a ``MissingExperiment``, or ``NoResponse``."""
+    """Describe an experiment; the result is an ``Experiment``, a ``MissingExperiment`` or ``NoResponse``."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class CountRequests:
-    """Wants the requests that variants of an endpoint had from *start* to *end*, or ``NoResponse``."""
+    """
+    Count the requests to variants of an endpoint from *start* to *end*.
+
+    The result is a dict, variant name -> requests, or ``NoResponse``.
+    """
 
     endpoint_name: str
     variant_names: tuple[str, ...]
@@ -34,73 +41,80 @@ class CountRequests:
 
 
 ShadowEffect = Effect | DescribeExperiment | CountRequests
-ShadowSteps = Generator[ShadowEffect, Any, ShadowTestState]
+_Steps = Generator[ShadowEffect, Any, ShadowTestState]
 
 
-def follow_test(watch: ShadowTestState, following: WaitPolicy) -> ShadowSteps:
+def follow_test(state: ShadowTestState, policy: WaitPolicy) -> _Steps:
     """
-    Look until there is an outcome; return the watch.
+    Poll until there is an outcome; return the last state.
 
-    :raises Unwatchable: if SageMaker will not say how the test is.
+    :raises Unwatchable: if the test cannot be described, for example with AccessDenied.
     """
-    pause, clock = 0.0, following.clock(watch.as_of)
+    pause, clock = 0.0, policy.clock(state.as_of)
     while True:
         yield WaitForChange(
-            name=watch.name,
+            name=state.name,
             seconds=pause,
-            within=clock.seconds_until(watch.deadline),
-            expected=watch.expected,
-            modified_at=watch.look.last_modified_at if watch.look else None,
+            within=clock.seconds_until(state.deadline),
+            expected=state.expected,
+            modified_at=state.look.last_modified_at if state.look else None,
         )
-        watch = yield from observe_test(watch)
-        if not watch.unanswered and watch.as_of is not None:
-            clock.answered(watch.as_of)
-        if watch.outcome is None and not clock.seconds_until(watch.deadline):
-            watch = watch.give_up()
-        if watch.outcome is not None:
-            return watch
-        pause = max(0.0, min(following.every, clock.seconds_until(watch.deadline)))
+        state = yield from observe_test(state)
+        if not state.unanswered and state.as_of is not None:
+            clock.answered(state.as_of)
+        # Only AWS's clock ends the wait: the clocks of workers and triggerers may be wrong.
+        if state.outcome is None and not clock.seconds_until(state.deadline):
+            state = state.give_up()
+        if state.outcome is not None:
+            return state
+        pause = max(0.0, min(policy.every, clock.seconds_until(state.deadline)))
 
 
-def observe_test(watch: ShadowTestState) -> ShadowSteps:
-    """Take one look; say so where the test has moved on, and where nobody can say."""
-    look = yield DescribeExperiment(watch.name)
+def observe_test(state: ShadowTestState) -> _Steps:
+    """
+    Describe the test once; return the next state, and log a new status.
+
+    :raises Unwatchable: if the test cannot be described, or its requests cannot be counted.
+    """
+    look = yield DescribeExperiment(state.name)
     if isinstance(look, NoResponse):
         if look.final:
-            raise Unwatchable(look.reason, shadow_test_report(watch), denied=look.denied)
-        return (yield from _unanswered(watch, look))
-    seen = watch.after(look)
-    if seen.look and (watch.look is None or watch.look.status is not seen.look.status):
-        yield LogMessage(_standing(seen.look), shadow_test_report(seen))
-    if seen.is_to_count and seen.look:
-        return (yield from _count(seen, seen.look))
-    return replace(seen, unanswered=False) if seen.unanswered else seen
+            raise Unwatchable(look.reason, shadow_test_report(state), denied=look.denied)
+        return (yield from _without_response(state, "SageMaker", look))
+    new = state.after(look)
+    if new.look and (state.look is None or state.look.status is not new.look.status):
+        yield LogMessage(_status_message(new.look), shadow_test_report(new))
+    if new.needs_count and new.look:
+        return (yield from _count(new, new.look))
+    return replace(new, unanswered=False) if new.unanswered else new
 
 
-def _count(watch: ShadowTestState, look: Experiment) -> ShadowSteps:
+def _count(state: ShadowTestState, look: Experiment) -> _Steps:
     names = (look.production_name, look.shadow_name)
     start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
     if start is None:
-        counted: Any = NoResponse("SageMaker does not say when the test has begun")
+        counted: Any = NoResponse("the start time of the test is missing")
     elif start >= end:
-        # Before its start a test has had none, and CloudWatch takes no such span.
+        # The test has not begun. CloudWatch refuses a start that is not before the end.
         counted = dict.fromkeys(names, 0.0)
     else:
         counted = yield CountRequests(look.endpoint_name, names, start, end)
     if isinstance(counted, NoResponse):
         if counted.final:
-            raise Unwatchable(counted.reason, shadow_test_report(watch), denied=counted.denied)
-        return (yield from _unanswered(watch, counted))
-    return replace(watch.having(counted), unanswered=False)
+            raise Unwatchable(counted.reason, shadow_test_report(state), denied=counted.denied)
+        return (yield from _without_response(state, "CloudWatch" if start else "SageMaker", counted))
+    return replace(state.with_requests(counted), unanswered=False)
 
 
-def _unanswered(watch: ShadowTestState, answer: NoResponse) -> ShadowSteps:
-    if not watch.unanswered:
-        yield LogMessage(f"AWS gives no answer ({answer.reason}); looking on", shadow_test_report(watch))
-    return replace(watch, unanswered=True)
+def _without_response(state: ShadowTestState, service: str, answer: NoResponse) -> _Steps:
+    if not state.unanswered:
+        yield LogMessage(
+            f"No response from {service} ({answer.reason}); trying again", shadow_test_report(state)
+        )
+    return replace(state, unanswered=True)
 
 
-def _standing(look: Experiment) -> str:
-    until = f", until {format_time(look.ends_at)}" if look.ends_at and not look.phase.over else ""
+def _status_message(look: Experiment) -> str:
+    until = f", until {look.ends_at.isoformat()}" if look.ends_at and not look.phase.over else ""
     why = f" ({look.reason})" if look.reason else ""
     return f"Shadow test {look.name} is {look.status.value}{until}{why}"

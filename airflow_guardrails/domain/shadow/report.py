@@ -8,22 +8,23 @@ from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTest
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant
 from airflow_guardrails.domain.times import format_time
 
-SCHEMA_VERSION = 1
+# Increased when a field of the report is renamed or removed.
+_SCHEMA_VERSION = 1
 
 ShadowReport = dict[str, Any]
 
 
-def shadow_test_report(watch: ShadowTestState) -> ShadowReport:
+def shadow_test_report(state: ShadowTestState) -> ShadowReport:
     """
-    Say what became of a shadow test, or how far it is.
+    Return the report of a wait for a shadow test, finished or not.
 
-    Times are ISO 8601 on AWS's clock. What is not known is null: nothing is made up.
+    Times are ISO 8601 on AWS's clock. Unknown values are None.
     """
-    look = watch.look
+    look = state.look
     return {
-        "schema_version": SCHEMA_VERSION,
-        "name": watch.name,
-        "outcome": watch.outcome.value if watch.outcome else None,
+        "schema_version": _SCHEMA_VERSION,
+        "name": state.name,
+        "outcome": state.outcome.value if state.outcome else None,
         "status": look.status.value if look else None,
         "reason": look.reason if look else None,
         "endpoint_name": look.endpoint_name if look else None,
@@ -34,15 +35,19 @@ def shadow_test_report(watch: ShadowTestState) -> ShadowReport:
         "shadow": _variant(look.shadow if look else None),
         "sampling_percentage": look.sampling_percentage if look else None,
         "data_storage_uri": look.storage.uri if look and look.storage else None,
-        "min_requests": watch.min_requests,
-        "requests": dict(watch.requests) if watch.requests is not None else None,
-        "adopted": watch.adopted,
-        "warnings": list(watch.warnings),
+        "min_requests": state.min_requests,
+        "requests": dict(state.requests) if state.requests is not None else None,
+        "adopted": state.adopted,
+        "warnings": list(state.warnings),
     }
 
 
 def shadow_test_message(report: ShadowReport) -> str:
-    """Say how the wait ended, and what to do about it."""
+    """
+    Return how the wait ended and what to do, in one or two sentences.
+
+    :param report: of a wait that has an outcome.
+    """
     return _SENTENCES[ShadowTestOutcome(report["outcome"])](report)
 
 
@@ -51,33 +56,34 @@ def _reached(report: ShadowReport) -> str:
 
 
 def _cancelled(report: ShadowReport) -> str:
-    said = report["endpoint_failure_reason"]
-    of_the_endpoint = f"; of the endpoint SageMaker says: {said}" if said else ""
+    failure = report["endpoint_failure_reason"]
+    of_the_endpoint = f"; failure reason of the endpoint: {failure.rstrip('.')}" if failure else ""
     reason = report["reason"] or "SageMaker gives no reason"
+    # A test that was stopped before its start is Completed to AWS, although it never ran.
     if report["status"] == ExperimentStatus.COMPLETED.value:
         return f"{_named(report)} was stopped before it began: {reason}"
     return (
-        f"{_named(report)} was cancelled: {reason}{of_the_endpoint}. Its shadow is gone, or going; where "
-        "this task made it, clear the task to begin another once the reason is mended"
+        f"{_named(report)} was cancelled: {reason.rstrip('.')}{of_the_endpoint}. Its shadow is removed, or "
+        "will be. If this task created the test, fix the reason and clear the task to create another one"
     )
 
 
 def _not_found(report: ShadowReport) -> str:
     if report["status"]:
-        return f"{_named(report)} is gone: it was {report['status']}, and somebody has deleted it"
+        return f"{_named(report)} was deleted by somebody; its last status was {report['status']}"
     return f"There is no shadow test {report['name']}: correct name, region_name or aws_conn_id"
 
 
 def _too_few(report: ShadowReport) -> str:
     return (
-        f"{_named(report)} is over, and its variants have had {_counts(report)} requests < "
-        f"{report['min_requests']} each: let it run longer, or ask for fewer"
+        f"{_named(report)} has ended with too few requests: {_counts(report)} < {report['min_requests']} "
+        "each. Run the test longer, or lower min_requests"
     )
 
 
 def _timed_out(report: ShadowReport) -> str:
-    status, requests = report["status"] or "not to be seen", _with_requests(report)
-    return f"{_named(report)} was still {status} when the time was up{requests}; it is left as it is"
+    status, requests = report["status"] or "not visible", _with_requests(report)
+    return f"{_named(report)} timed out: it was still {status}{requests}. The test is not changed"
 
 
 _SENTENCES = {

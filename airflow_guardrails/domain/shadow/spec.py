@@ -1,38 +1,36 @@
-"""A shadow test as a DAG author wants it, and whether an inference experiment is that one."""
+"""The shadow test or shadow variant that a task creates, and how an existing experiment differs from it."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_guardrails.domain.arguments import LONGEST_NAME, SAGEMAKER_NAME
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.domain.text import duration_in_words
 from airflow_guardrails.domain.times import format_time
 
-# As of the sampling of an inference experiment; SageMaker bounds no weight from above.
+# SamplingPercentage of an inference experiment. SageMaker has no such limit for the weight of a variant.
 _LEAST_PERCENT, _MOST_PERCENT = 1, 100
-_LONGEST_NAME = 63
-# CreateEndpointConfig, VariantName and ModelName.
-_LEGAL = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 
 
 class InvalidShadowVariant(GuardrailsValueError):
-    """SageMaker would not, or could not, run such a shadow variant."""
+    """An argument of a shadow variant breaks a rule of SageMaker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowVariant:
     """
-    Which model gets copies of how many requests, and on what.
+    The variant that gets copies of production's requests.
 
-    :param sampling_percentage: of the requests to production, how many the shadow gets too; 1 to 100.
+    :param name: name of the variant.
+    :param sampling_percentage: the percentage of production's requests that are copied, 1 to 100.
     :param instance_type: default: production's.
-    :param instance_count: default: production's as it is scaled when the variant is made.
-    :raises InvalidShadowVariant: if a value is out of these bounds.
+    :param instance_count: 1 or more; default: production's when the variant is created.
+    :raises InvalidShadowVariant: if a value is out of range.
     """
 
     model_name: str
@@ -58,9 +56,9 @@ class ShadowVariant:
     @property
     def content(self) -> dict[str, Any]:
         """
-        What makes this variant itself and no other, for the name of its configuration.
+        The values that identify this variant, for the name of its configuration.
 
-        Only what the author said: production scales meanwhile, and a retry must find what it has made.
+        Only values from the DAG: production may scale meanwhile, and a retry must find the same name.
         """
         return {
             "variant": [self.name, self.model_name],
@@ -72,48 +70,50 @@ class ShadowVariant:
         """
         Return the weight that makes SageMaker copy *sampling_percentage* of the requests.
 
-        The share copied is shadow weight by production weight: the developer guide's example has 1 and 1 for
-        all of them ("Shadow deployment"), and no sentence of AWS gives the formula.
+        The copied share is shadow weight / production weight. AWS documents no formula; in the example of the
+        developer guide ("Shadow deployment"), the weights 1 and 1 copy all requests.
         """
         return production_weight * self.sampling_percentage / 100
 
 
 def _check_name(argument: str, value: object) -> None:
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME or not _LEGAL.fullmatch(value):
+    if not isinstance(value, str) or len(value) > LONGEST_NAME or not SAGEMAKER_NAME.fullmatch(value):
         raise InvalidShadowVariant(
-            f"{argument} must be 1 to {_LONGEST_NAME} letters and digits, with hyphens only between them "
+            f"{argument} must be 1 to {LONGEST_NAME} letters and digits, with hyphens only between them "
             f"(got {value!r})",
             field=argument,
         )
 
 
 def _is_whole(value: object) -> bool:
-    # True is an int to Python, and never what was meant.
+    # True is an int in Python.
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# "Amazon SageMaker, Create a shadow test": at least an hour, which the API itself does not check.
-SHORTEST = timedelta(hours=1)
-# CreateInferenceExperiment, Schedule: 7 days unless told otherwise, 30 days at most.
-USUAL = timedelta(days=7)
+# Developer guide, "Create a shadow test": at least an hour. The API does not check that.
+_MIN_LENGTH = timedelta(hours=1)
+# CreateInferenceExperiment, Schedule: 7 days by default, at most 30 days.
+_DEFAULT_LENGTH = timedelta(days=7)
 LONGEST = timedelta(days=30)
-# A request is on its way for a moment, and SageMaker counts from when it has it.
-_ON_ITS_WAY = timedelta(seconds=30)
+# SageMaker counts from when it gets the request, so the test is a little longer than the request says.
+_REQUEST_TIME = timedelta(seconds=30)
 
 
 class InvalidShadowTest(GuardrailsValueError):
-    """SageMaker would not, or could not, run such a shadow test."""
+    """An argument of a shadow test breaks a rule of SageMaker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """
-    When the test runs: from *starts_at*, default at once, until *ends_at*, or for *duration*.
+    When the test runs.
 
-    :param duration: at most 30 days; under an hour is less than SageMaker's console allows. Default: 7 days,
-        unless *ends_at* is given.
-    :raises InvalidShadowTest: if the test would end before it begins, or last too long, or a time has no
-        zone.
+    :param starts_at: default: at once.
+    :param ends_at: not together with *duration*.
+    :param duration: at most 30 days; default: 7 days, unless *ends_at* is given. SageMaker's console allows
+        no less than an hour.
+    :raises InvalidShadowTest: if the test would end before it begins, or last longer than 30 days, or if a
+        time has no time zone.
     """
 
     starts_at: datetime | None = None
@@ -124,10 +124,10 @@ class Schedule:
         for field in ("starts_at", "ends_at"):
             moment = getattr(self, field)
             if moment is not None and moment.tzinfo is None:
-                raise InvalidShadowTest(f"{_ARGUMENT[field]} must be a time with its zone (got {moment!r})")
+                raise InvalidShadowTest(f"{_ARGUMENT[field]} must have a time zone (got {moment!r})")
         if self.duration is not None and self.ends_at is not None:
             raise InvalidShadowTest(
-                f"duration or end_time must be left out (got {self.duration!r} and {self.ends_at!r})"
+                f"duration and end_time must not both be given (got {self.duration!r} and {self.ends_at!r})"
             )
         if self.duration is not None:
             _check_length("duration", self.duration)
@@ -136,31 +136,33 @@ class Schedule:
 
     @property
     def longest(self) -> timedelta:
-        """How long it can take from now to the end of the test, at most."""
+        """The longest time from now to the end of the test; a year if a start or an end is given."""
         return (self.duration or LONGEST) if self.starts_at is None and self.ends_at is None else 12 * LONGEST
 
     def at(self, now: datetime) -> tuple[datetime | None, datetime]:
         """
-        Return when a test that is created *now* starts, if not at once, and when it ends.
+        Return start and end of a test that is created *now*; the start is None if it is at once.
 
-        :raises InvalidShadowTest: if it would end before it begins, or last longer than SageMaker lets it.
+        :raises InvalidShadowTest: if the test would end before it begins, or last longer than 30 days.
         """
         starts = self.starts_at if self.starts_at and self.starts_at > now else None
         begins = starts or now
-        ends = self.ends_at or begins + min((self.duration or USUAL) + _ON_ITS_WAY, LONGEST)
+        ends = self.ends_at or begins + min((self.duration or _DEFAULT_LENGTH) + _REQUEST_TIME, LONGEST)
         _check_length(f"the time from {format_time(begins)} to end_time", ends - begins)
         return starts, ends
 
 
+# The arguments of the operator have other names than the fields.
 _ARGUMENT = {"starts_at": "start_time", "ends_at": "end_time"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowTest:
     """
-    What is tried, on which endpoint, with how much of its traffic.
+    The shadow test that a task creates.
 
-    :param storage: where requests and answers are kept; default: nowhere.
+    :param role_arn: the role with which SageMaker runs the test.
+    :param storage: where SageMaker captures requests and responses; default: nowhere.
     :raises InvalidShadowTest: if *storage* is not in S3.
     """
 
@@ -178,9 +180,9 @@ class ShadowTest:
     @property
     def content(self) -> dict[str, Any]:
         """
-        What makes this test itself and no other, for its name.
+        The values that identify this test, for its name.
 
-        Only what the author said: production changes under a running test, and a retry must find its own.
+        Only values from the DAG: production may change during the test, and a retry must find the same name.
         """
         schedule, storage = self.schedule, self.storage
         return {
@@ -193,38 +195,38 @@ class ShadowTest:
         }
 
     def differences(self, experiment: Experiment) -> tuple[str, ...]:
-        """Say what of *experiment* is not as wanted here; nothing where it is this test."""
+        """Return how *experiment* differs from this test, one text per argument; empty if it does not."""
         return tuple(self._differences(experiment))
 
     def _differences(self, experiment: Experiment) -> Iterator[str]:
-        wanted, found = self.shadow, experiment.shadow
+        shadow, found = self.shadow, experiment.shadow
         pairs = {
             "endpoint_name": (self.endpoint_name, experiment.endpoint_name),
             "role_arn": (self.role_arn, experiment.role_arn),
-            "shadow_variant_name": (wanted.name, experiment.shadow_name),
-            "shadow_model_name": (wanted.model_name, found.model_name if found else None),
-            "sampling_percentage": (wanted.sampling_percentage, experiment.sampling_percentage),
-            "data_storage_uri": (_place(self.storage), _place(experiment.storage)),
+            "shadow_variant_name": (shadow.name, experiment.shadow_name),
+            "shadow_model_name": (shadow.model_name, found.model_name if found else None),
+            "sampling_percentage": (shadow.sampling_percentage, experiment.sampling_percentage),
+            "data_storage_uri": (_uri(self.storage), _uri(experiment.storage)),
             "volume_kms_key": (self.volume_kms_key, experiment.volume_kms_key),
         }
-        if found and wanted.instance_type:
-            pairs["instance_type"] = (wanted.instance_type, found.instance_type)
-        if found and wanted.instance_count:
-            pairs["instance_count"] = (wanted.instance_count, found.instances)
+        if found and shadow.instance_type:
+            pairs["instance_type"] = (shadow.instance_type, found.instance_type)
+        if found and shadow.instance_count:
+            pairs["instance_count"] = (shadow.instance_count, found.instances)
         for name, (here, there) in pairs.items():
             if here != there:
                 yield f"{name} {there!r} instead of {here!r}"
 
 
 def length_warning(schedule: Schedule, now: datetime) -> str | None:
-    """Say so where the test is shorter than SageMaker wants it; the API may accept it all the same."""
+    """Return a warning if the test is shorter than AWS documents as the minimum; the API may accept it."""
     starts, ends = schedule.at(now)
     length = ends - (starts or now)
-    if length >= SHORTEST:
+    if length >= _MIN_LENGTH:
         return None
     return (
-        f"The shadow test lasts {duration_in_words(length)} < 1 h, the least that SageMaker's documents "
-        "name; SageMaker may refuse it, and an hour of traffic is little to judge by"
+        f"The shadow test lasts {duration_in_words(length)} < 1 h, the minimum that AWS documents. SageMaker "
+        "may refuse it, and less than an hour of traffic is little data for a verdict"
     )
 
 
@@ -233,5 +235,5 @@ def _check_length(name: str, length: timedelta) -> None:
         raise InvalidShadowTest(f"{name} must be more than 0 and at most 30 days (got {length})")
 
 
-def _place(storage: CaptureStorage | None) -> str | None:
+def _uri(storage: CaptureStorage | None) -> str | None:
     return storage.uri.rstrip("/") if storage else None

@@ -1,4 +1,4 @@
-"""What becomes of the two variants when a shadow test is stopped, and whether that has come true."""
+"""What happens to the two variants when a shadow test is stopped, and whether it has happened."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ class Action(str, Enum):
     """
     How a shadow test is stopped.
 
-    ``KEEP_PRODUCTION`` leaves the endpoint as it was before the test. ``PROMOTE`` puts the shadow in
-    production's place, unguarded and under the shadow's name. ``KEEP_BOTH`` leaves both variants there.
+    ``KEEP_PRODUCTION`` restores the endpoint as it was before the test. ``PROMOTE`` replaces production
+    with the shadow, without deployment guardrails and with the shadow's name. ``KEEP_BOTH`` keeps both
+    variants.
     """
 
     KEEP_PRODUCTION = "keep_production"
@@ -21,30 +22,32 @@ class Action(str, Enum):
 
     @property
     def of_production(self) -> str:
-        """``ModelVariantAction`` of the API."""
+        """``ModelVariantAction`` for the production variant."""
         return "Remove" if self is Action.PROMOTE else "Retain"
 
     @property
     def of_shadow(self) -> str:
-        """``ModelVariantAction`` of the API."""
-        return {"keep_production": "Remove", "promote": "Promote", "keep_both": "Retain"}[self.value]
+        """``ModelVariantAction`` for the shadow variant."""
+        return _ACTION_OF_SHADOW[self]
 
 
-# ``InferenceExperiment``'s ModelVariantStatus of a variant that the stop has taken down.
-_GONE = frozenset({"Deleting", "Deleted"})
+_ACTION_OF_SHADOW = {Action.KEEP_PRODUCTION: "Remove", Action.PROMOTE: "Promote", Action.KEEP_BOTH: "Retain"}
 
-# In any other status StopInferenceExperiment answers ConflictException.
+# ModelVariantStatus of a variant that the stop has removed.
+_REMOVED = frozenset({"Deleting", "Deleted"})
+
+# In any other status, StopInferenceExperiment fails with ConflictException.
 STOPPABLE = frozenset({ExperimentStatus.CREATED, ExperimentStatus.RUNNING})
 
 
 def why_not_carried_out(experiment: Experiment, action: Action) -> str | None:
     """
-    Say what of *experiment*, which is over, is not as *action* was to leave it.
+    Return how the variants of an ended *experiment* differ from what *action* does; None if they do not.
 
-    ``KEEP_PRODUCTION`` is what SageMaker does by itself at the end of a test, so only a shadow that is left
-    tells against it; the other two need to be seen.
+    ``KEEP_PRODUCTION`` is SageMaker's default at the end of a test, so unknown statuses are no difference.
+    The other two actions must be visible in the statuses.
     """
-    production, shadow = _is_there(experiment.production), _is_there(experiment.shadow)
+    production, shadow = _exists(experiment.production), _exists(experiment.shadow)
     if action is Action.KEEP_PRODUCTION and production is not False and shadow is not True:
         return None
     if action is Action.PROMOTE and production is False and shadow is True:
@@ -57,11 +60,11 @@ def why_not_carried_out(experiment: Experiment, action: Action) -> str | None:
     )
 
 
-def _is_there(variant: ModelVariant | None) -> bool | None:
-    """None where SageMaker does not say."""
+def _exists(variant: ModelVariant | None) -> bool | None:
+    """Whether the variant still exists; None if SageMaker does not show it."""
     if variant is None or variant.status is None:
         return None
-    return variant.status not in _GONE
+    return variant.status not in _REMOVED
 
 
 def _status(variant: ModelVariant | None) -> str:

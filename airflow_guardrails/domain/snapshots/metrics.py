@@ -6,6 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+# Metrics of requests ("Amazon SageMaker AI metrics in Amazon CloudWatch", invocation metrics).
+REQUEST_NAMESPACE = "AWS/SageMaker"
+# Metrics of instances, such as CPUUtilization (the same page, instance metrics).
+INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
+# SageMaker publishes 1 for a request with an error and 0 for one without: the sum counts the errors, the
+# average is the error rate, which is never above 1. A response stream ends with its first error.
+ERROR_METRICS = frozenset(
+    {"Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"}
+)
+# CloudWatch publishes the metrics of a minute late. AWS documents no bound; two to three minutes are seen.
+METRICS_LAG = timedelta(minutes=3)
+
 # CloudWatch keeps periods of 1 minute for 15 days, and of 5 minutes for 63 days:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html
 _MINUTES_KEPT = timedelta(days=15)

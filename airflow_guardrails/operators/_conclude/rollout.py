@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
-from airflow_guardrails.domain.deployment.deadline import longest_watch
+from airflow_guardrails.domain.deployment.deadline import longest_update_and_rollback
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
 from airflow_guardrails.domain.rollout.launch import Intent, Move, UpdateOwner, next_move, owner_of_update
 from airflow_guardrails.domain.rollout.outcome import Adopted
@@ -144,7 +144,7 @@ class OwnRollout:
             previous=own.previous if own else None,
             launched_at=own.accepted_at if own else None,
             started_at=own.started_at if own else None,
-            max_wait=longest_watch(_UNKNOWN),
+            max_wait=longest_update_and_rollback(_UNKNOWN),
             adopted=Adopted.OWN,
         )
         return RolloutState(rollout=rollout, stages_complete=False)
@@ -160,7 +160,7 @@ class OwnRollout:
             abort_switch=switch is not None,
             busy_timeout=timedelta(0),
             # However long the update's task was to wait, SageMaker may take this long.
-            max_wait=longest_watch(guardrails),
+            max_wait=longest_update_and_rollback(guardrails),
         )
 
     def _target(self, look: EndpointLook) -> str | None:

@@ -13,9 +13,9 @@ from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, co
 from airflow_guardrails.domain.judge.verdict import verdict_of_error
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
-from airflow_guardrails.domain.shadow.evidence import evidence_of, queries_of, read_from, trial_of
+from airflow_guardrails.domain.shadow.evidence import evidence_of, metrics_start, period_of, queries_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, finest_period
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators._judging.captures import compare_all
@@ -24,9 +24,6 @@ from airflow_guardrails.rules import MetricRule, PredictionRule
 if TYPE_CHECKING:
     # It brings boto3, which costs half a second that a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
-
-# CloudWatch publishes a minute's metrics some minutes late; no document says how many.
-METRICS_LAG = timedelta(minutes=3)
 
 
 @dataclass(kw_only=True)
@@ -87,12 +84,12 @@ class ShadowTestJudge:
         return verdict
 
     def _series(self, experiment: Experiment) -> dict[MetricQuery, dict[datetime, float]]:
-        starts, ends = trial_of(experiment)
+        starts, ends = period_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
         return self.hook.metric_series(
             queries_of(experiment, self.metrics),
-            start=read_from(experiment),
+            start=metrics_start(experiment),
             end=max(ends, starts),
             period=finest_period(starts, experiment.seen_at),
         )
@@ -107,7 +104,7 @@ class ShadowTestJudge:
 
 def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Comparison | None) -> dict[str, Any]:
     """Write the verdict down, with what it is about."""
-    starts, ends = trial_of(experiment)
+    starts, ends = period_of(experiment)
     return {
         "schema_version": 1,
         "name": experiment.name,

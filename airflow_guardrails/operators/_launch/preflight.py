@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
-from airflow_guardrails.domain.canary.evidence import published_until, requests_of
+from airflow_guardrails.domain.canary.evidence import published_until, requests_query
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.context import PreflightContext
@@ -108,7 +108,7 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
     Or say why nobody can: that stops no update.
     """
     # Whatever it has served: a configuration may have come into service a minute ago.
-    by_variant = {variant.name: requests_of(look.name, variant.name) for variant in look.variants}
+    by_variant = {variant.name: requests_query(look.name, variant.name) for variant in look.variants}
     end = published_until(look.seen_at)
     queries = tuple(by_variant.values())
     try:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
-from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_watch
+from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_update_and_rollback
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
@@ -73,8 +73,10 @@ class LaunchRequest:
     @property
     def longest_of_all(self) -> timedelta:
         """How long SageMaker itself may take, however long this task was to wait."""
-        return max(longest_watch(self.guardrails), self.max_wait or timedelta(0))
+        return max(longest_update_and_rollback(self.guardrails), self.max_wait or timedelta(0))
 
     def analysed(self, watch: RolloutState) -> RolloutState:
         """Add the analysis to a watch, if one is wanted."""
-        return watch if self.analysis is None else replace(watch, analysis=Analysis(wish=self.analysis))
+        return (
+            watch if self.analysis is None else replace(watch, analysis=AnalysisState(config=self.analysis))
+        )

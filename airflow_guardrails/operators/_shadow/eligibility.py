@@ -9,7 +9,12 @@ from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
-from airflow_guardrails.domain.shadow.eligibility import ModelTraits, Production, production_of, refusals
+from airflow_guardrails.domain.shadow.eligibility import (
+    ModelTraits,
+    Production,
+    production_of,
+    shadow_refusals,
+)
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
@@ -43,7 +48,7 @@ def refuse(
     endpoint: Endpoint, config: EndpointConfig, models: Sequence[ModelTraits], *, shadow: ShadowVariant
 ) -> None:
     """:raises ShadowTestRefused: if it can have no such shadow; the text says all that is in the way."""
-    if reasons := refusals(endpoint, config, models, shadow=shadow):
+    if reasons := shadow_refusals(endpoint, config, models, shadow=shadow):
         listed = "\n".join(f"- {reason}" for reason in reasons)
         raise ShadowTestRefused(f"Endpoint {endpoint.name} can have no such shadow:\n{listed}")
 

@@ -171,7 +171,7 @@ def test_an_update_of_somebody_else_is_judged_and_left_alone(busy, update, conte
 
     assert (report["outcome"], report["adopted"]) == ("Succeeded", "foreign")
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == ("Fail", False)
-    assert "The analysis would abort the rollout (Fail: " in report["warnings"][-1]
+    assert "The analysis could not abort the update: " in report["warnings"][-1]
     assert (
         "nothing proves that the update to churn-v2 in flight has this task's abort switch"
         in report["warnings"][-1]
@@ -197,7 +197,7 @@ def test_the_batches_of_a_rolling_update_are_judged_together(busy, update, conte
 def test_cloudwatch_that_never_answers_ends_in_the_abort_and_is_told(busy, update, context):
     busy.simulator.client.throttle("GetMetricData")
 
-    with pytest.raises(EndpointRolledBack, match="CloudWatch gave no answer") as caught:
+    with pytest.raises(EndpointRolledBack, match="no response from CloudWatch") as caught:
         update().execute(context)
 
     report = caught.value.report

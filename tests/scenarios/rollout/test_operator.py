@@ -416,7 +416,7 @@ def test_live_instance_counts_are_kept_unless_the_author_says_otherwise(
     [
         (
             {"exclude_retained_variant_properties": ["DataCaptureConfig"]},
-            "of DesiredInstanceCount and DesiredWeight",
+            "only DesiredInstanceCount and DesiredWeight",
         ),
         (
             {

@@ -218,7 +218,7 @@ def test_the_time_of_a_wait_is_not_extended_by_a_retry(create, context, candidat
         ({"duration": timedelta(days=31)}, "at most 30 days"),
         ({"duration": None, "end_time": "2026-03-02T12:00:00"}, "with its zone"),
         ({"duration": None, "end_time": "2026-03-01T12:00:00+00:00"}, "more than 0"),
-        ({"end_time": "2026-03-03T12:00:00+00:00"}, "left out"),
+        ({"end_time": "2026-03-03T12:00:00+00:00"}, "must not both be given"),
         ({"duration": None, "end_time": "tomorrow"}, "ISO 8601"),
         ({"instance_count": 0}, "at least 1"),
         ({"data_storage_uri": "captures/churn"}, "s3://"),
@@ -282,8 +282,8 @@ def test_all_that_keeps_an_endpoint_from_having_a_shadow_is_told_at_once(create,
     with pytest.raises(ShadowTestRefused) as refused:
         create(shadow_model_name="many", instance_type="ml.inf1.xlarge").execute(context)
 
-    assert "multi-model endpoints take no shadow" in str(refused.value)
-    assert "Inf1 instances take no shadow" in str(refused.value)
+    assert "multi-model endpoints do not support shadows" in str(refused.value)
+    assert "Inf1 instances do not support shadows" in str(refused.value)
     assert candidate.calls(CREATE) == 0
 
 

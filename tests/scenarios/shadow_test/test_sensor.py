@@ -165,7 +165,7 @@ async def test_a_test_that_was_deleted_is_told_from_one_that_never_was(lab, wait
     lab.sagemaker.delete_inference_experiment(Name="trial")
     assert sensor.poke(context) is False
     lab.advance(minutes=2)
-    with pytest.raises(ShadowTestNotFound, match="is gone: it was Running, and somebody has deleted it"):
+    with pytest.raises(ShadowTestNotFound, match="was deleted by somebody; its last status was Running"):
         sensor.poke(context)
 
 
@@ -219,7 +219,7 @@ def test_the_time_that_airflow_counts_ends_the_wait_with_the_report(lab, wait, a
     sensor = wait(mode=mode, timeout=0 if mode == "poke" else HOUR, soft_fail=soft_fail)
 
     with pytest.raises(
-        AirflowSkipException if soft_fail else ShadowTestTimedOut, match="still Running when the"
+        AirflowSkipException if soft_fail else ShadowTestTimedOut, match="timed out: it was still Running"
     ):
         sensor.execute(airflows_own)
 
@@ -259,7 +259,7 @@ def test_a_deferrable_sensor_defers_what_is_under_way_with_a_time_out(lab, wait,
 
 async def test_a_deadline_in_the_triggerer_ends_with_the_report(lab, report_in, context):
     lab.run()
-    with pytest.raises(ShadowTestTimedOut, match="was still Running when the time was up"):
+    with pytest.raises(ShadowTestTimedOut, match="timed out: it was still Running"):
         await report_in("deferrable", timeout=HOUR)
     assert context["ti"].xcoms["shadow_test_report"]["outcome"] == "TimedOut"
 

@@ -164,12 +164,12 @@ def test_the_shadow_gets_its_part_of_the_requests(hosting, add_shadow, context):
     hosting.simulator.client.replay("churn", ["1,2,3"], per_minute=600)
     hosting.advance(minutes=10)
 
-    production, shadow = requests_of(hosting, "AllTraffic"), requests_of(hosting, "shadow")
+    production, shadow = requests_query(hosting, "AllTraffic"), requests_query(hosting, "shadow")
     assert production > 5000
     assert shadow / production == pytest.approx(0.2, abs=0.03)
 
 
-def requests_of(hosting, variant_name):
+def requests_query(hosting, variant_name):
     now = hosting.now()
     statistics = hosting.cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
@@ -346,30 +346,35 @@ REFUSED = {
         [variant(InstanceType=None, InitialInstanceCount=None, **SERVERLESS)],
         {},
         {},
-        "serverless inference takes no shadow",
+        "serverless inference does not support shadows",
     ),
     "asynchronous": (
         [variant()],
         {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://churn/out"}}},
         {},
-        "asynchronous inference takes no shadow",
+        "asynchronous inference does not support shadows",
     ),
-    "inf1": ([variant(InstanceType="ml.inf1.xlarge")], {}, {}, "Inf1 instances take no shadow"),
+    "inf1": ([variant(InstanceType="ml.inf1.xlarge")], {}, {}, "Inf1 instances do not support shadows"),
     "inf1 of the shadow": (
         [variant()],
         {},
         {"instance_type": "ml.inf1.xlarge"},
-        "Inf1 instances take no shadow",
+        "Inf1 instances do not support shadows",
     ),
-    "multi-model": ([variant(ModelName="many")], {}, {}, "multi-model endpoints take no shadow"),
+    "multi-model": ([variant(ModelName="many")], {}, {}, "multi-model endpoints do not support shadows"),
     "multi-model shadow": ([variant()], {}, {"shadow_model_name": "many"}, "(model many)"),
     "multi-container": ([variant(ModelName="several")], {}, {}, "(model several has 2)"),
-    "marketplace": ([variant(ModelName="bought")], {}, {}, "AWS Marketplace containers take no shadow"),
+    "marketplace": (
+        [variant(ModelName="bought")],
+        {},
+        {},
+        "AWS Marketplace containers do not support shadows",
+    ),
     "one name for two": (
         [variant()],
         {},
         {"shadow_variant_name": "AllTraffic"},
-        "named otherwise than production",
+        "another name than production",
     ),
     "no weight": ([variant(InitialVariantWeight=0.0)], {}, {}, "weight must be above 0"),
     "pools": (

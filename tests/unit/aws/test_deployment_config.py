@@ -407,7 +407,7 @@ def test_alarms_of_a_dict_break_the_same_rules():
     with pytest.raises(InvalidAlarms) as caught:
         parse_deployment_config({"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "a"}] * 2}})
     path = "DeploymentConfig.AutoRollbackConfiguration.Alarms"
-    assert str(caught.value) == f"{path}: alarms must be different ones (got 'a' twice)"
+    assert str(caught.value) == f"{path}: alarms must be different (got 'a' twice)"
 
 
 def test_a_strategy_takes_the_alarms_given_beside_it():

@@ -26,7 +26,7 @@ from airflow_guardrails.aws.metrics import (
     requests_had_request,
 )
 from airflow_guardrails.aws.tags import parse_intent, parse_tags
-from airflow_guardrails.domain.canary.evidence import requests_of
+from airflow_guardrails.domain.canary.evidence import requests_query
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
@@ -239,7 +239,7 @@ def test_an_odd_entry_of_the_alarms_history_loses_no_other(churn):
 def test_odd_series_are_read_as_far_as_times_and_values_belong_together(churn):
     churn.simulator.client.replay("churn", ["1,2,3"], per_minute=600)
     churn.advance(minutes=10)
-    queries = (requests_of("churn", "AllTraffic"), requests_of("churn", "AllTraffic", "churn-v1"))
+    queries = (requests_query("churn", "AllTraffic"), requests_query("churn", "AllTraffic", "churn-v1"))
     span = {"start": START, "end": churn.now(), "period": 60}
     ((some, request),) = metric_data_requests(queries, **span)
     answer = churn.cloudwatch.get_metric_data(**request)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.rules import Direction, OnMissing
-from airflow_guardrails.domain.rollout.canary_state import Analysis
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
@@ -99,7 +99,7 @@ def defined(alarms):
 
 
 def analyses():
-    """Analyses in the middle of it, of every wish that can be written down."""
+    """Analyses in the middle of it, of every configuration that can be written down."""
     rules = every_field(
         MetricRule,
         metric=st.sampled_from(["ModelLatency", "Invocation5XXErrors"]),
@@ -112,7 +112,7 @@ def analyses():
         namespace=st.sampled_from(["AWS/SageMaker", "Ours"]),
         dimensions=st.dictionaries(st.text(), st.text(), max_size=2),
     )
-    wishes = every_field(
+    configs = every_field(
         CanaryAnalysis,
         rules=st.lists(rules, min_size=1, max_size=3),
         every=st.timedeltas(timedelta(minutes=5), timedelta(hours=1)),
@@ -120,7 +120,7 @@ def analyses():
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
     )
-    return st.builds(Analysis, wish=wishes, looks=st.integers(0, 9), passed_at=st.none() | moments())
+    return st.builds(AnalysisState, config=configs, looks=st.integers(0, 9), passed_at=st.none() | moments())
 
 
 def through_json(watch):
@@ -130,7 +130,7 @@ def through_json(watch):
 @given(watch=watches())
 def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
     # An analysis judges anew from all that there is.
-    anew = Analysis(wish=watch.analysis.wish) if watch.analysis else None
+    anew = AnalysisState(config=watch.analysis.config) if watch.analysis else None
     assert through_json(watch) == replace(watch, last_look=None, analysis=anew)
 
 

@@ -7,12 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.domain.canary.config import (
-    CanaryAnalysis,
-    InvalidAnalysis,
-    OnInconclusive,
-)
-from airflow_guardrails.domain.canary.schedule import Bake, comparison, last_chance
+from airflow_guardrails.domain.canary.config import CanaryAnalysis, InvalidAnalysis, OnInconclusive
+from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length, plan_comparison
 from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule, OnMissing
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 
@@ -23,10 +19,10 @@ def minutes(number):
     return timedelta(minutes=number)
 
 
-# The wish.
+# The arguments.
 
 
-def test_it_is_written_down_as_json_and_read_without_loss():
+def test_an_analysis_survives_json():
     errors = MetricRule(
         "Invocation5XXErrors",
         stat="Sum",
@@ -91,7 +87,7 @@ def test_a_rule_given_twice_is_one():
         ({"on_inconclusive": "abort"}, "on_inconclusive"),
     ],
 )
-def test_nonsense_is_refused_by_the_name_of_the_argument(wrong, field):
+def test_invalid_arguments_are_refused_by_name(wrong, field):
     with pytest.raises(InvalidAnalysis, match=f"^{field} must be ") as caught:
         CanaryAnalysis(**wrong)
 
@@ -99,15 +95,15 @@ def test_nonsense_is_refused_by_the_name_of_the_argument(wrong, field):
     assert "(got " in str(caught.value)
 
 
-def test_a_rule_that_says_nothing_is_refused_as_a_rule():
+def test_an_invalid_rule_is_refused_as_a_rule():
     with pytest.raises(InvalidRule, match="margin"):
         CanaryAnalysis(rules=[{"metric": "ModelLatency", "margin": "much"}])
 
 
-def test_while_data_may_yet_come_none_is_given_up():
+def test_interim_rules_treat_missing_data_as_inconclusive():
     rules = [MetricRule("ModelLatency", on_missing=word) for word in OnMissing]
 
-    under_way = CanaryAnalysis(rules=rules).rules_under_way
+    under_way = CanaryAnalysis(rules=rules).interim_rules
 
     assert {rule.on_missing for rule in under_way} == {OnMissing.INCONCLUSIVE}
 
@@ -119,7 +115,7 @@ NEEDED = minutes(2)
 
 def lasts(strategy, instances, *, desired=4, earlier=0):
     bake = Bake(instances=instances, desired_instances=desired, earlier_bakes=earlier)
-    found = last_chance(strategy, bake, needed=NEEDED)
+    found = last_bake_length(strategy, bake, needed=NEEDED)
     return None if found is None else found / minutes(1)
 
 
@@ -149,12 +145,12 @@ def lasts(strategy, instances, *, desired=4, earlier=0):
     ],
     ids=str,
 )
-def test_the_last_bake_that_is_certain_is_known_by_the_instances_that_serve(strategy, instances, expected):
+def test_the_last_certain_bake_follows_from_the_instances_with_traffic(strategy, instances, expected):
     assert lasts(strategy, instances) == expected
 
 
 @pytest.mark.parametrize(("earlier", "expected"), [(0, None), (1, 5)])
-def test_of_a_serverless_fleet_the_number_of_its_bakes_tells(earlier, expected):
+def test_the_last_bake_of_a_serverless_fleet_follows_from_the_number_of_bakes(earlier, expected):
     strategy = Canary(percent=25, bake=minutes(10), termination_wait=minutes(5))
 
     assert lasts(strategy, 0, desired=0, earlier=earlier) == expected
@@ -180,27 +176,29 @@ def test_of_a_serverless_fleet_the_number_of_its_bakes_tells(earlier, expected):
     ids=str,
 )
 def test_fleets_are_compared_while_both_have_traffic(strategy, shares, after):
-    found = comparison(strategy, instances=4, needed=NEEDED)
+    found = plan_comparison(strategy, instances=4, needed=NEEDED)
 
     assert found.shares == pytest.approx(shares)
     assert found.after == minutes(after)
 
 
-def test_a_fleet_of_unknown_size_is_moved_by_the_largest_steps():
-    assert comparison(Linear(instances=3, bake=minutes(5)), instances=None, needed=NEEDED).shares == (0.5,)
+def test_a_fleet_of_unknown_size_is_assumed_to_have_the_largest_steps():
+    assert plan_comparison(Linear(instances=3, bake=minutes(5)), instances=None, needed=NEEDED).shares == (
+        0.5,
+    )
 
 
-def test_what_is_left_out_is_taken_from_the_first_bakes_and_the_last():
-    linear = comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
+def test_skipped_time_is_at_the_begin_and_reserved_time_at_the_end():
+    linear = plan_comparison(Linear(percent=25, bake=minutes(10)), instances=4, needed=NEEDED)
 
     parts = linear.within(skip=minutes(12), reserve=minutes(6))
 
     assert parts == ((0.5, minutes(8)), (0.75, minutes(4)))
 
 
-def test_a_wait_behind_the_bakes_gives_time_back():
+def test_a_wait_after_the_bakes_reduces_the_reserve():
     waiting = Canary(percent=50, bake=minutes(10), termination_wait=minutes(4))
-    canary = comparison(waiting, instances=4, needed=NEEDED)
+    canary = plan_comparison(waiting, instances=4, needed=NEEDED)
 
     assert canary.within(skip=minutes(2), reserve=minutes(6)) == ((pytest.approx(1 / 3), minutes(6)),)
     assert canary.within(skip=minutes(2), reserve=minutes(3)) == ((pytest.approx(1 / 3), minutes(8)),)

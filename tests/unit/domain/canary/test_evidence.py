@@ -38,14 +38,14 @@ def answer(of=None, *, slower=1.0, old=100, new=40, variant="All"):
     of, late = of or trial(), MINUTES[5:]
     served = dict.fromkeys(late, new)
     return {
-        of.requests(variant, "v1"): dict.fromkeys(MINUTES, old),
-        of.requests(variant, "v2"): served if new else {},
-        of.metric(LATENCY, variant, "v1"): noisy(20_000),
-        of.metric(LATENCY, variant, "v2"): {
+        of.requests_query(variant, "v1"): dict.fromkeys(MINUTES, old),
+        of.requests_query(variant, "v2"): served if new else {},
+        of.metric_query(LATENCY, variant, "v1"): noisy(20_000),
+        of.metric_query(LATENCY, variant, "v2"): {
             m: slower * v for m, v in noisy(20_000, seed=8).items() if m in served
         },
-        of.metric(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
-        of.metric(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
+        of.metric_query(ERRORS, variant, "v1"): dict.fromkeys(MINUTES, 0),
+        of.metric_query(ERRORS, variant, "v2"): dict.fromkeys(late, 0),
     }
 
 
@@ -56,9 +56,9 @@ def with_past(given, *, hours=8, value=7.0):
     return {**both, **{of_any(query): {**points, **before} for query, points in both.items()}}
 
 
-def judged(given, *, wish=NOW, of=None):
+def judged(given, *, config=NOW, of=None):
     known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
-    return judge_trial(of or trial(), {**given, **known}, wish, wish.rules)
+    return judge_trial(of or trial(), {**given, **known}, config, config.rules)
 
 
 def is_old(query):
@@ -77,7 +77,7 @@ def hour_before(points):
     return {MINUTES[0] - timedelta(minutes=number): next(values) for number in range(1, 61)}
 
 
-def test_each_fleet_is_asked_for_by_its_configuration_once():
+def test_each_fleet_is_queried_once_by_its_configuration():
     queries = trial().queries([LATENCY, ERRORS, LATENCY])
 
     assert len(queries) == 9
@@ -85,10 +85,10 @@ def test_each_fleet_is_asked_for_by_its_configuration_once():
     assert {query.metric for query in queries} == {"Invocations", "ModelLatency", "Invocation5XXErrors"}
 
 
-def test_dimensions_of_a_rule_come_on_top():
+def test_dimensions_of_a_rule_are_added():
     rule = MetricRule("Depth", namespace="Ours", dimensions={"Zone": "a"})
 
-    assert dict(trial().metric(rule, "All", "v2").dimensions) == {
+    assert dict(trial().metric_query(rule, "All", "v2").dimensions) == {
         "EndpointName": "churn",
         "VariantName": "All",
         "EndpointConfigName": "v2",
@@ -99,23 +99,22 @@ def test_dimensions_of_a_rule_come_on_top():
 @pytest.mark.parametrize(
     ("slower", "label"), [(1.0, Label.PASS), (1.2, Label.FAIL), (1.1, Label.INCONCLUSIVE)]
 )
-def test_the_new_fleet_is_held_to_what_the_old_one_does(slower, label):
+def test_the_new_fleet_is_compared_with_the_old_one(slower, label):
     assert judged(answer(slower=slower)).label is label
 
 
 @pytest.mark.parametrize("new", [1, 40, 300])
-def test_whatever_part_of_the_requests_it_gets_is_its_part(new):
+def test_any_share_of_the_requests_is_accepted(new):
     few = [MetricRule("ModelLatency", margin="10%", min_requests=1)]
-    exposure, _ = judged(answer(new=new), wish=CanaryAnalysis(rules=few, warm_up=0)).reasons
+    exposure, _ = judged(answer(new=new), config=CanaryAnalysis(rules=few, warm_up=0)).reasons
 
     assert exposure.label is Label.PASS
     assert (
-        exposure.text
-        == f"Invocations: {35 * new:,} of the new fleet beside 3,500 of the old one, in 35 minutes"
+        exposure.text == f"Invocations: {35 * new:,} to the new fleet, 3,500 to the old fleet, in 35 minutes"
     )
 
 
-def test_minutes_before_the_update_are_none_of_it():
+def test_minutes_before_the_update_are_not_compared():
     rules, no_warm_up = [LATENCY, ERRORS], timedelta(0)
 
     evidence = evidence_of(trial(), "All", with_past(answer()), rules, warm_up=no_warm_up)
@@ -130,9 +129,9 @@ def answer_of_the_update():
     return {query: {m: v for m, v in points.items() if m >= START} for query, points in answer().items()}
 
 
-def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_which_the_update_begins():
+def test_minutes_of_the_old_fleet_before_the_update_are_the_history():
     given = with_past(answer())
-    given[trial().metric(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
+    given[trial().metric_query(LATENCY, "All", "v2")][MINUTES[0] - timedelta(hours=1)] = 1e9
 
     history = evidence_of(trial(), "All", given, [LATENCY, ERRORS], warm_up=timedelta(minutes=2)).history
 
@@ -140,7 +139,7 @@ def test_what_the_old_fleet_alone_did_before_is_told_apart_up_to_the_minute_in_w
     assert history == History(requests=before, metrics={LATENCY: before, ERRORS: before})
 
 
-def test_each_variant_has_a_past_of_its_own():
+def test_each_variant_has_its_own_history():
     both = trial("Main", "Side")
     given = {**with_past(answer(both, variant="Main")), **with_past(answer(both, variant="Side"), value=3.0)}
 
@@ -149,7 +148,7 @@ def test_each_variant_has_a_past_of_its_own():
     assert set(past.requests.values()) == {3.0}
 
 
-def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
+def test_a_new_configuration_uses_the_history_of_its_variant():
     """As after a shadow test, in which the endpoint has a configuration of its own."""
     given = with_past(answer())
     for query in [one for one in given if is_old(one)]:
@@ -162,22 +161,22 @@ def test_the_past_of_an_old_fleet_that_has_just_come_is_the_variants():
     assert set(past.metrics[LATENCY].values()) == {5.0}
 
 
-def test_a_configuration_without_a_past_has_no_history():
+def test_an_endpoint_without_earlier_requests_has_no_history():
     assert evidence_of(trial(), "All", answer(), [LATENCY], warm_up=timedelta(0)).history == History()
 
 
-def test_the_past_is_read_with_the_rest_as_long_as_cloudwatch_has_it_by_the_minute():
+def test_the_history_is_read_as_long_as_cloudwatch_keeps_its_minutes():
     kept = timedelta(days=15)
 
-    assert trial().reads_from(MINUTES[9]) == START - MAX_HISTORY
-    assert trial().reads_from(START + kept - MAX_HISTORY - timedelta(minutes=1)) == START - MAX_HISTORY
-    assert trial().reads_from(START + kept - MAX_HISTORY) == START
+    assert trial().history_start(MINUTES[9]) == START - MAX_HISTORY
+    assert trial().history_start(START + kept - MAX_HISTORY - timedelta(minutes=1)) == START - MAX_HISTORY
+    assert trial().history_start(START + kept - MAX_HISTORY) == START
 
 
-def test_the_minute_in_which_it_begins_is_not_counted():
+def test_the_minute_in_which_the_update_begins_is_not_counted():
     """It may hold what a configuration of this name did before."""
     given = answer()
-    given[trial().requests("All", "v2")] = dict.fromkeys(MINUTES, 40)
+    given[trial().requests_query("All", "v2")] = dict.fromkeys(MINUTES, 40)
 
     evidence = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0))
 
@@ -194,18 +193,18 @@ def test_the_warm_up_counts_from_its_first_request():
 @pytest.mark.parametrize("on_missing", ["inconclusive", "ignore"])
 @pytest.mark.parametrize("given", [{}, answer(new=0)], ids=["nothing", "nothing of the new fleet"])
 def test_no_data_is_never_a_pass(given, on_missing):
-    wish = CanaryAnalysis(rules=[MetricRule("ModelLatency", on_missing=on_missing)])
+    config = CanaryAnalysis(rules=[MetricRule("ModelLatency", on_missing=on_missing)])
 
-    verdict = judged(given, wish=wish)
+    verdict = judged(given, config=config)
 
     assert verdict.label is Label.INCONCLUSIVE
     assert "no minute in which both fleets had requests" in verdict.reasons[0].text
 
 
-def test_requests_alone_prove_nothing_where_every_rule_lacks_its_data():
-    wish = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
+def test_requests_alone_are_inconclusive_if_every_rule_is_ignored():
+    config = CanaryAnalysis(rules=[MetricRule("Depth", on_missing="ignore")])
 
-    assert judged(answer(), wish=wish).label is Label.INCONCLUSIVE
+    assert judged(answer(), config=config).label is Label.INCONCLUSIVE
 
 
 def test_all_variants_are_judged_and_one_that_fails_is_enough():
@@ -228,6 +227,6 @@ def test_a_variant_without_data_keeps_the_others_from_passing():
     assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
 
 
-def test_minutes_are_taken_once_both_sides_of_them_are_published():
+def test_minutes_count_once_both_sides_are_published():
     assert published_until(datetime(2026, 3, 2, 10, 9, 59, tzinfo=timezone.utc)) == MINUTES[6]
     assert published_until(datetime(2026, 3, 2, 10, 10, 0, tzinfo=timezone.utc)) == MINUTES[7]

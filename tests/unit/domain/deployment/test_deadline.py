@@ -13,7 +13,7 @@ from airflow_guardrails.domain.deployment.deadline import (
     MARGIN,
     PROVISIONING,
     longest_rollout,
-    longest_watch,
+    longest_update_and_rollback,
     rollback_time,
 )
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
@@ -29,7 +29,7 @@ def longest(strategy, instances=None, **more):
     return longest_rollout(Guardrails(strategy=strategy), instances=instances, **more)
 
 
-def test_sagemakers_own_limit_and_the_way_back_where_there_is_one():
+def test_max_duration_and_the_rollback_are_the_limit_if_it_is_set():
     canary = Canary(percent=25, bake=10 * MINUTE, max_duration=2 * HOUR)
     assert longest(canary) == longest(canary, instances=4) == 2 * HOUR + 15 * MINUTE
     rolling = Rolling(batch_percent=50, bake=10 * MINUTE, max_duration=2 * HOUR)
@@ -48,23 +48,23 @@ def test_sagemakers_own_limit_and_the_way_back_where_there_is_one():
     ],
 )
 @pytest.mark.parametrize(
-    ("startup", "coming_up"), [(MINUTE, PROVISIONING), (HOUR, HOUR), (None, LONGEST_STARTUP)]
+    ("startup", "startup_time"), [(MINUTE, PROVISIONING), (HOUR, HOUR), (None, LONGEST_STARTUP)]
 )
-def test_a_blue_green_update_brings_its_fleet_up_once(strategy, waits, startup, coming_up):
+def test_a_blue_green_update_starts_its_fleet_once(strategy, waits, startup, startup_time):
     given = {} if startup is None else {"startup": startup}
     # Margins: for the old fleet to go, and for the new one if it is rolled back.
-    assert longest(strategy, **given) == waits + coming_up + 2 * MARGIN
+    assert longest(strategy, **given) == waits + startup_time + 2 * MARGIN
 
 
 @pytest.mark.parametrize(
     ("back", "comes_up"), [({}, 1), ({"rollback_batch_percent": 50}, 2), ({"rollback_batch_instances": 1}, 2)]
 )
-def test_a_rolling_update_brings_instances_up_for_each_batch_and_again_on_the_way_back(back, comes_up):
+def test_a_rolling_update_starts_instances_for_each_batch_and_again_in_the_rollback(back, comes_up):
     rolling = Rolling(batch_percent=50, bake=10 * MINUTE, **back)
     assert longest(rolling) == 20 * MINUTE + 2 * HOUR + MARGIN + comes_up * HOUR + MARGIN
 
 
-def test_a_fleet_that_is_known_counts_by_its_instances():
+def test_batches_follow_from_the_instances_of_a_known_fleet():
     linear = Linear(instances=1, bake=10 * MINUTE)
     assert longest(linear, instances=4) == 40 * MINUTE + HOUR + 2 * MARGIN
     assert longest(linear) == 100 * MINUTE + HOUR + 2 * MARGIN  # the most steps SageMaker allows
@@ -82,16 +82,16 @@ STRATEGIES = [
 
 @pytest.mark.parametrize("instances", [None, 2, 4, 100])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_rollout_is_given_what_it_bakes_up_to_the_longest_update_of_sagemaker(strategy, instances):
+def test_a_rollout_may_take_its_bakes_up_to_sagemakers_limit(strategy, instances):
     assert longest(strategy, instances) > min(strategy.total_bake, LONGEST_UPDATE)
 
 
 @pytest.mark.parametrize("instances", [None, 2, 4, 100])
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_none_is_given_more_than_eight_hours_and_a_rollback(strategy, instances):
+def test_no_rollout_may_take_more_than_eight_hours_and_a_rollback(strategy, instances):
     guardrails = Guardrails(strategy=strategy)
-    batches = strategy.most_batches(instances) if isinstance(strategy, Rolling) else 1
-    back = rollback_time(guardrails, coming_up=LONGEST_STARTUP, batches=batches)
+    batches = strategy.max_batches(instances) if isinstance(strategy, Rolling) else 1
+    back = rollback_time(guardrails, startup=LONGEST_STARTUP, batches=batches)
     assert back <= 8 * HOUR + MARGIN
     assert longest(strategy, instances) <= 8 * HOUR + back
 
@@ -110,18 +110,18 @@ TEN_BATCHES = [
 
 @pytest.mark.parametrize("startup", [5 * MINUTE, LONGEST_STARTUP])
 @pytest.mark.parametrize("strategy", TEN_BATCHES, ids=str)
-def test_a_healthy_rolling_update_of_ten_slow_batches_is_given_its_time(strategy, startup):
-    assert strategy.most_batches(20) == 10
+def test_a_rolling_update_of_ten_slow_batches_does_not_time_out(strategy, startup):
+    assert strategy.max_batches(20) == 10
     healthy = 10 * (8 * MINUTE + strategy.bake)
     # One that is rolled back after its last batch takes the whole way back too.
     back = 10 if strategy.rollback_batch_percent or strategy.rollback_batch_instances else 1
     assert longest(strategy, instances=20, startup=startup) > healthy + back * 8 * MINUTE
 
 
-def test_a_watch_that_nobody_has_limited_goes_on_for_as_long_as_sagemaker_may():
-    assert longest_watch(Guardrails(strategy=None)) == 8 * HOUR + ABORTING
+def test_a_wait_without_a_limit_lasts_as_long_as_an_update_and_its_rollback_can():
+    assert longest_update_and_rollback(Guardrails(strategy=None)) == 8 * HOUR + ABORTING
     limited = AllAtOnce(termination_wait=5 * MINUTE, max_duration=30 * MINUTE)
-    assert longest_watch(Guardrails(strategy=limited)) == 30 * MINUTE + ABORTING
+    assert longest_update_and_rollback(Guardrails(strategy=limited)) == 30 * MINUTE + ABORTING
 
 
 # AWS's clock
@@ -141,7 +141,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("off", [timedelta(0), 10 * MINUTE, -10 * MINUTE], ids=["exact", "fast", "slow"])
-def test_what_this_machine_takes_for_the_time_has_no_effect_once_aws_has_answered(off):
+def test_the_clock_of_this_machine_has_no_effect_once_aws_has_answered(off):
     machine = Machine()
     clock = AwsClock(machine, as_of=TEN + off)
     machine.passes(30)
@@ -152,7 +152,7 @@ def test_what_this_machine_takes_for_the_time_has_no_effect_once_aws_has_answere
 
 
 @pytest.mark.parametrize("started", [0.0, 5.0, 1e7])
-def test_where_a_machines_seconds_begin_has_no_effect(started):
+def test_the_origin_of_the_monotonic_clock_has_no_effect(started):
     machine = Machine(started)
     clock = AwsClock(machine, as_of=TEN)
     machine.passes(90)
@@ -169,7 +169,7 @@ def test_time_on_this_machine_counts_while_aws_does_not_answer():
     assert clock.seconds_until(TEN + MINUTE) == 0
 
 
-def test_an_answer_goes_before_what_was_counted_here_either_way():
+def test_the_time_of_a_response_replaces_the_time_counted_here():
     """A process that was paused counted too little; one on another machine, too much."""
     machine = Machine()
     clock = AwsClock(machine, as_of=TEN)
@@ -180,5 +180,5 @@ def test_an_answer_goes_before_what_was_counted_here_either_way():
     assert clock.now() == TEN + HOUR
 
 
-def test_without_a_deadline_there_is_time_for_ever():
+def test_without_a_deadline_the_wait_never_ends():
     assert AwsClock(Machine(), as_of=TEN).seconds_until(None) == float("inf")

@@ -13,7 +13,7 @@ MINUTE = timedelta(minutes=1)
 CANARY = Canary(percent=25, bake=10 * MINUTE, max_duration=timedelta(hours=1))
 
 
-def test_ten_different_alarms_are_the_most():
+def test_ten_different_alarms_are_accepted():
     alarms = tuple(f"alarm-{number}" for number in range(11))
     assert Guardrails(strategy=CANARY, alarms=alarms[:10]).alarms == alarms[:10]
     with pytest.raises(InvalidAlarms, match=r"alarms must be at most 10 \(got 11\)"):
@@ -28,16 +28,16 @@ def test_any_line_up_to_255_characters_is_a_name(alarm):
 @pytest.mark.parametrize(
     ("alarms", "message"),
     [
-        (("",), "alarms must be names of one line that are not blank (got '')"),
-        ((" \t",), "alarms must be names of one line that are not blank (got ' \\t')"),
-        (("a\nb",), "alarms must be names of one line that are not blank (got 'a\\nb')"),
-        (("a\n",), "alarms must be names of one line that are not blank (got 'a\\n')"),
+        (("",), "alarms must be names, of one line and not blank (got '')"),
+        ((" \t",), "alarms must be names, of one line and not blank (got ' \\t')"),
+        (("a\nb",), "alarms must be names, of one line and not blank (got 'a\\nb')"),
+        (("a\n",), "alarms must be names, of one line and not blank (got 'a\\n')"),
         (
             ("a" * 256,),
             "alarms must be names at most 255 characters long (got 256: 'aaaaaaaaaaaaaaaaaaaa'...)",
         ),
         ((7,), "alarms must be names (got 7)"),
-        (("a", "b", "a"), "alarms must be different ones (got 'a' twice)"),
+        (("a", "b", "a"), "alarms must be different (got 'a' twice)"),
         (["a"], "alarms must be a tuple of alarm names (got ['a'])"),
         (
             ("arn:aws-cn:cloudwatch:cn-north-1:123456789012:alarm:errors: all",),
@@ -48,14 +48,14 @@ def test_any_line_up_to_255_characters_is_a_name(alarm):
         ),
     ],
 )
-def test_what_cannot_be_alarms_is_refused_with_name_rule_and_value(alarms, message):
+def test_invalid_alarms_are_refused_with_name_rule_and_value(alarms, message):
     with pytest.raises(InvalidAlarms) as caught:
         Guardrails(strategy=CANARY, alarms=alarms)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("strategy", [Canary, "canary", {"Type": "CANARY"}, 10])
-def test_what_is_no_strategy_is_refused(strategy):
+def test_anything_but_a_strategy_is_refused(strategy):
     with pytest.raises(
         InvalidStrategy, match=r"strategy must be built from airflow_guardrails\.strategies \(got"
     ):
@@ -73,7 +73,7 @@ def test_unguarded_without_an_alarm():
 
 
 @pytest.mark.parametrize("strategy", [None, AllAtOnce(), Canary(percent=10, bake=timedelta(0))])
-def test_unguarded_where_no_bake_gives_the_alarms_time(strategy):
+def test_unguarded_without_a_bake(strategy):
     assert "no bake or wait" in Guardrails(strategy=strategy, alarms=("errors",)).unguarded_because
 
 
@@ -86,7 +86,7 @@ def test_times_are_those_of_the_strategy():
     assert guardrails.max_duration == timedelta(hours=1)
 
 
-def test_sagemakers_default_has_no_times():
+def test_sagemakers_default_has_no_bakes_and_no_limit():
     default = Guardrails(strategy=None)
     assert (default.total_bake, default.waiting_time(4), default.max_duration) == (
         timedelta(0),

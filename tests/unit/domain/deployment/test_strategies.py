@@ -60,14 +60,14 @@ def row_id(row):
 
 
 @pytest.mark.parametrize("row", BOUNDS, ids=row_id)
-def test_both_bounds_are_accepted(row):
+def test_both_limits_are_accepted(row):
     kind, others, field, unit, least, most = row
     for number in (least, most):
         assert getattr(kind(**{**others, field: unit(number)}), field) == unit(number)
 
 
 @pytest.mark.parametrize("row", BOUNDS, ids=row_id)
-def test_just_outside_the_bounds_is_refused_with_name_rule_and_value(row):
+def test_values_just_out_of_range_are_refused_with_name_rule_and_value(row):
     kind, others, field, unit, least, most = row
     s = " s" if unit is seconds else ""
     for number in (least - 1, most + 1):
@@ -79,7 +79,7 @@ def test_just_outside_the_bounds_is_refused_with_name_rule_and_value(row):
 
 
 @pytest.mark.parametrize(("kind", "field", "others"), INSTANCES)
-def test_a_size_in_instances_has_no_upper_bound_of_its_own(kind, field, others):
+def test_a_size_in_instances_has_no_upper_limit_without_a_fleet(kind, field, others):
     assert getattr(kind(bake=MINUTE, **{**others, field: 500}), field) == 500
 
 
@@ -133,7 +133,7 @@ def test_a_rollback_batch_may_be_left_out_but_has_one_size():
         (Rolling, "batch_instances"),
     ],
 )
-def test_a_size_is_an_int_and_nothing_that_looks_like_one(kind, field, value):
+def test_a_size_is_an_int_and_neither_text_nor_bool(kind, field, value):
     with pytest.raises(InvalidStrategy) as caught:
         kind(bake=MINUTE, **{field: value})
     assert f"{kind.__name__}.{field} must be a whole number (got {value!r})" in str(caught.value)
@@ -149,7 +149,7 @@ def test_a_size_is_an_int_and_nothing_that_looks_like_one(kind, field, value):
         (True, "write timedelta(minutes=...)"),
     ],
 )
-def test_a_duration_that_is_no_timedelta_is_refused_with_what_to_write(value, advice):
+def test_a_duration_that_is_not_a_timedelta_is_refused_with_a_fix(value, advice):
     with pytest.raises(InvalidStrategy) as caught:
         Canary(percent=10, bake=value)
     assert str(caught.value) == f"Canary.bake must be a timedelta (got {value!r}): {advice}"
@@ -219,7 +219,7 @@ def test_waiting_time_allows_for_percentages_rounded_down(kind):
         Rolling(batch_percent=10, bake=timedelta(0)),
     ],
 )
-def test_a_strategy_without_any_wait_bakes_for_no_time(strategy):
+def test_a_strategy_without_waits_has_a_total_bake_of_zero(strategy):
     assert not strategy.total_bake
 
 
@@ -242,30 +242,33 @@ def test_a_fleet_must_be_large_enough_for_a_step_of_half(strategy, least):
 @pytest.mark.parametrize(
     ("strategy", "sentence"),
     [
-        (AllAtOnce(), "all at once: the whole fleet in one step, no wait before the old fleet goes"),
+        (AllAtOnce(), "all at once: the whole fleet in one step, no wait before the old fleet is removed"),
         (
             AllAtOnce(termination_wait=90 * MINUTE / 2),
-            "all at once: the whole fleet in one step, wait 45 min before the old fleet goes",
+            "all at once: the whole fleet in one step, wait 45 min before the old fleet is removed",
         ),
         (
             Canary(percent=25, bake=10 * MINUTE, termination_wait=5 * MINUTE),
-            "canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet goes",
+            "canary: 25 % of the fleet, bake 10 min, then all, wait 5 min before the old fleet is removed",
         ),
         (
             Canary(instances=1, bake=timedelta(0), max_duration=2 * HOUR),
-            "canary: 1 instance, no bake, then all, no wait before the old fleet goes, at most 2 h in all",
+            (
+                "canary: 1 instance, no bake, then all, no wait before the old fleet is removed, "
+                "at most 2 h in total"
+            ),
         ),
         (
             Linear(instances=2, bake=timedelta(seconds=90), termination_wait=HOUR),
-            "linear: 2 instances at a time, bake 1 min 30 s each, wait 1 h before the old fleet goes",
+            "linear: 2 instances at a time, bake 1 min 30 s each, wait 1 h before the old fleet is removed",
         ),
         (
             Rolling(batch_percent=20, bake=MINUTE),
-            "rolling: 20 % of the fleet at a time, bake 1 min each, back all at once",
+            "rolling: 20 % of the fleet at a time, bake 1 min each, roll back all at once",
         ),
         (
             Rolling(batch_instances=1, bake=timedelta(0), rollback_batch_percent=50),
-            "rolling: 1 instance at a time, no bake, back 50 % of the fleet at a time",
+            "rolling: 1 instance at a time, no bake, roll back 50 % of the fleet at a time",
         ),
     ],
 )

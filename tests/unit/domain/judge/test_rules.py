@@ -10,12 +10,12 @@ import pytest
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import (
     DEFAULT_RULES,
-    ERROR_METRICS,
     Direction,
     InvalidRule,
     MetricRule,
     OnMissing,
 )
+from airflow_guardrails.domain.snapshots.metrics import ERROR_METRICS
 
 
 @pytest.mark.parametrize(

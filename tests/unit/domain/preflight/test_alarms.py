@@ -19,7 +19,7 @@ from tests.support.preflight import (
     asked,
     codes,
     config,
-    facts,
+    context,
     guarded_by,
     guards,
     minutes,
@@ -70,7 +70,7 @@ def test_no_data_is_right_for_an_alarm_on_the_new_fleet(required):
 def test_the_switch_is_judged_by_whoever_readies_it(state):
     switch = alarm(state, name=SWITCH, rule=on(EndpointName="another"))
 
-    assert codes(facts(alarms=(alarm(), switch))) == []
+    assert codes(context(alarms=(alarm(), switch))) == []
 
 
 def test_a_composite_alarm_is_warned_of():
@@ -130,7 +130,7 @@ def test_the_dimensions_of_ones_own_metrics_mean_what_one_likes():
 
 
 OVER, FROM = "GreaterThanThreshold", "GreaterThanOrEqualToThreshold"
-RATES = ["Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors"]
+RATES = ["Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors", "MidStreamErrors"]
 
 
 @pytest.mark.parametrize("metric", RATES)

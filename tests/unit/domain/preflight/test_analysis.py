@@ -19,8 +19,8 @@ from tests.support.preflight import (
     SWITCH,
     asked,
     config,
+    context,
     endpoint,
-    facts,
     live,
     minutes,
 )
@@ -41,7 +41,7 @@ def analysed(analysis=ANALYSIS, strategy=CANARY, *, instances=2, an_hour=6000.0,
         "target": config("churn-v2", asked(instances=instances)),
     }
     given = {"guardrails": guardrails, **fleets, "traffic": {"AllTraffic": an_hour}, **changes}
-    return facts(analysis=analysis, **given)
+    return context(analysis=analysis, **given)
 
 
 def found(given):
@@ -63,21 +63,21 @@ def codes(given):
     ],
     ids=lambda given: given.guardrails.describe(),
 )
-def test_an_analysis_that_can_tell_and_act_has_nothing_to_say(given):
+def test_an_analysis_with_enough_time_and_traffic_has_no_findings(given):
     assert found(given) == []
 
 
 # Acting.
 
 
-def test_it_cannot_act_without_the_switch():
+def test_an_analysis_needs_the_abort_switch():
     without = analysed(switch=None, guardrails=Guardrails(strategy=CANARY, alarms=("errors",)))
 
     assert codes(without) == [Code.ANALYSIS_NO_SWITCH]
     assert found(without)[0].stops
 
 
-def test_an_observer_needs_no_switch():
+def test_observe_only_needs_no_switch():
     guardrails = Guardrails(strategy=CANARY, alarms=("errors",))
 
     assert found(analysed(replace(ANALYSIS, observe_only=True), switch=None, guardrails=guardrails)) == []
@@ -102,7 +102,7 @@ def test_there_must_be_a_bake_in_which_both_fleets_have_traffic(strategy):
     assert found(given)[0].stops
 
 
-def test_where_sagemaker_ignores_the_bakes_there_is_none_even_if_that_is_accepted():
+def test_ignored_bakes_do_not_count_even_with_allow_unguarded():
     accepted = analysed(marketplace=True, allow_unguarded=True)
 
     assert codes(accepted) == [Code.ANALYSIS_NO_BAKE]
@@ -127,15 +127,15 @@ def test_where_sagemaker_ignores_the_bakes_there_is_none_even_if_that_is_accepte
         (lambda bake: Rolling(batch_percent=25, bake=bake), 4),
     ],
 )
-def test_the_shortest_bake_that_does_is_named_and_does(strategy, enough):
+def test_the_fix_names_the_shortest_bake_that_suffices(strategy, enough):
     short = analysed(strategy=strategy(minutes(enough - 1)), instances=4)
 
     assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
-    assert found(short)[0].fix.startswith(f"bake for {enough} min at least")
+    assert found(short)[0].fix.startswith(f"bake for at least {enough} min")
     assert codes(analysed(strategy=strategy(minutes(enough)), instances=4)) == []
 
 
-def test_what_is_left_of_the_bakes_is_told():
+def test_the_finding_says_how_much_of_the_bakes_is_left():
     (finding,) = found(analysed(strategy=Canary(percent=50, bake=minutes(10))))
 
     assert finding.stops
@@ -145,7 +145,7 @@ def test_what_is_left_of_the_bakes_is_told():
     )
 
 
-def test_an_observer_needs_no_time_for_the_switch():
+def test_observe_only_needs_no_time_for_the_switch():
     eleven = Canary(percent=50, bake=minutes(11))
 
     assert codes(analysed(strategy=eleven)) == [Code.ANALYSIS_BAKE_SHORT]
@@ -161,7 +161,7 @@ def test_an_observer_needs_no_time_for_the_switch():
         (replace(ERRORS, min_minutes=20), 60, 20),
     ],
 )
-def test_a_mean_takes_longer_where_an_hour_of_the_past_is_not_there(rule, past, minutes_needed):
+def test_a_mean_takes_longer_without_an_hour_of_history(rule, past, minutes_needed):
     short = Canary(percent=50, bake=minutes(minutes_needed + 7))
     given = analysed(CanaryAnalysis(rules=[rule]), short, past={"AllTraffic": past})
 
@@ -169,7 +169,7 @@ def test_a_mean_takes_longer_where_an_hour_of_the_past_is_not_there(rule, past, 
     assert f"the rules need {minutes_needed} minutes with data" in found(given)[0].text
 
 
-def test_an_endpoint_must_have_served_for_long_enough_to_know_how_its_errors_come():
+def test_an_endpoint_without_enough_history_of_errors_is_found():
     young = analysed(past={"AllTraffic": 20})
 
     (finding,) = found(young)
@@ -183,13 +183,13 @@ def test_an_endpoint_must_have_served_for_long_enough_to_know_how_its_errors_com
     assert finding.fix == "update when it has served for 30 minutes more"
 
 
-def test_bakes_may_be_long_enough_to_learn_it():
+def test_long_bakes_replace_the_history_of_errors():
     longer = replace(CANARY, bake=minutes(53))
 
     assert found(analysed(strategy=longer, past={"AllTraffic": 20})) == []
 
 
-def test_who_counts_nothing_or_holds_nothing_may_be_young():
+def test_a_short_history_is_no_error_without_counts_or_without_hold():
     means = CanaryAnalysis(rules=[LATENCY])
     goes_on = replace(ANALYSIS, on_inconclusive="continue")
 
@@ -198,18 +198,18 @@ def test_who_counts_nothing_or_holds_nothing_may_be_young():
     assert finding.severity is Severity.WARNING
 
 
-def test_where_no_bake_is_long_enough_that_is_said():
+def test_the_fix_says_if_no_bake_is_long_enough():
     patient = CanaryAnalysis(rules=[ERRORS], warm_up=minutes(60))
 
     (finding,) = found(analysed(patient))
 
-    assert finding.fix.startswith("no bake of up to an hour would do")
+    assert finding.fix.startswith("no bake of up to an hour suffices")
 
 
 # Traffic.
 
 
-def test_too_little_traffic_is_told_with_its_arithmetic():
+def test_too_little_traffic_is_found_with_its_arithmetic():
     given = analysed(an_hour=300)  # 5 a minute, a third of them to the new fleet, for 28 minutes
 
     (finding,) = found(given)
@@ -226,17 +226,17 @@ def test_too_little_traffic_is_told_with_its_arithmetic():
 def test_how_long_to_bake_follows_from_the_traffic(an_hour, shortest):
     (finding,) = found(analysed(an_hour=an_hour))
 
-    expected = f"bake for {shortest} min at least" if shortest else "no bake of up to an hour would do"
+    expected = f"bake for at least {shortest} min" if shortest else "no bake of up to an hour suffices"
     assert finding.fix.startswith(expected)
     if shortest:
         assert found(analysed(strategy=replace(CANARY, bake=minutes(shortest)), an_hour=an_hour)) == []
 
 
-def test_a_bake_that_is_too_short_is_told_as_long_as_the_traffic_needs_it():
+def test_a_bake_that_is_too_short_names_a_bake_long_enough_for_the_traffic():
     short = analysed(strategy=replace(CANARY, bake=minutes(2)), an_hour=400)
 
     assert codes(short) == [Code.ANALYSIS_BAKE_SHORT]
-    assert found(short)[0].fix.startswith("bake for 47 min at least")
+    assert found(short)[0].fix.startswith("bake for at least 47 min")
 
 
 def test_the_fleet_with_fewer_requests_counts():
@@ -250,13 +250,13 @@ def test_the_fleet_with_fewer_requests_counts():
 @pytest.mark.parametrize(
     "wish", [{"on_inconclusive": "continue"}, {"observe_only": True}], ids=["goes on", "observes"]
 )
-def test_what_holds_nothing_is_only_warned_about_its_traffic(wish):
+def test_low_traffic_is_only_a_warning_without_hold(wish):
     (finding,) = found(analysed(replace(ANALYSIS, **wish), an_hour=0))
 
     assert (finding.code, finding.severity) == (Code.ANALYSIS_TRAFFIC_LOW, Severity.WARNING)
 
 
-def test_traffic_by_which_a_model_without_any_error_could_not_pass_is_too_little():
+def test_traffic_too_low_for_a_pass_without_any_error_is_found():
     # 100 a minute, a third of them to the new fleet, for 28 minutes.
     (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, FEWER])))
 
@@ -264,13 +264,13 @@ def test_traffic_by_which_a_model_without_any_error_could_not_pass_is_too_little
     assert finding.stops
     assert finding.text == (
         "AllTraffic had 6,000 requests in the last hour, of which the new fleet would get about 933 while "
-        "both are compared < 1,859, which Invocation5XXErrors Sum takes to pass even if none fails"
+        "both are compared < 1,859, which Invocation5XXErrors Sum needs to pass even if none fails"
     )
-    assert finding.fix == "bake for 58 min at least; or move more at a time, or allow more than 0.002"
+    assert finding.fix == "bake for at least 58 min; or use larger steps, or allow more than 0.002"
 
 
 @pytest.mark.parametrize(("bake", "label"), [(57, Label.INCONCLUSIVE), (58, Label.PASS)])
-def test_the_bake_that_is_named_is_one_by_which_a_model_without_errors_passes(bake, label):
+def test_a_model_without_errors_passes_in_the_bake_that_the_fix_names(bake, label):
     strategy = replace(CANARY, bake=minutes(bake))
     given = analysed(CanaryAnalysis(rules=[FEWER]), strategy)
     begin = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -299,7 +299,7 @@ def test_the_bake_that_is_named_is_one_by_which_a_model_without_errors_passes(ba
     ],
     ids=["relative", "nothing allowed", "the other way"],
 )
-def test_where_it_depends_on_what_production_does_nothing_is_foreseen(rule):
+def test_relative_margins_for_counts_are_not_forecast(rule):
     assert found(analysed(CanaryAnalysis(rules=[rule]))) == []
 
 
@@ -309,11 +309,11 @@ def test_a_percentile_needs_its_requests_each_minute():
     (finding,) = found(analysed(p90, an_hour=60 * 149))
 
     assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
-    assert "about 49.7 a minute < 50, which ModelLatency p90 takes" in finding.text
+    assert "about 49.7 a minute < 50, which ModelLatency p90 needs" in finding.text
     assert found(analysed(p90, an_hour=60 * 151)) == []
 
 
-def test_each_variant_that_is_to_get_requests_is_counted():
+def test_each_variant_with_a_weight_is_counted():
     both = {
         "endpoint": endpoint(live("a"), live("b"), live("idle", weight=0)),
         "serving": config(OLD, asked("a"), asked("b"), asked("idle")),
@@ -326,14 +326,14 @@ def test_each_variant_that_is_to_get_requests_is_counted():
     assert finding.text.startswith("b had 10 requests in the last hour")
 
 
-def test_traffic_that_cannot_be_read_is_warned_of_with_the_reason():
+def test_unreadable_traffic_is_a_warning_with_the_reason():
     (finding,) = found(analysed(traffic={}, traffic_unread="AccessDenied: not authorized"))
 
     assert (finding.code, finding.severity) == (Code.ANALYSIS_UNREADABLE, Severity.WARNING)
     assert "AccessDenied: not authorized" in finding.text
 
 
-def test_metrics_of_instances_may_not_be_there_for_each_fleet():
+def test_instance_metrics_are_a_warning():
     cpu = MetricRule("CPUUtilization", namespace="/aws/sagemaker/Endpoints", margin="20%")
 
     (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, cpu])))
@@ -342,7 +342,7 @@ def test_metrics_of_instances_may_not_be_there_for_each_fleet():
     assert "CPUUtilization Average" in finding.text
 
 
-def test_durations_of_a_wish_are_those_told():
+def test_findings_show_the_durations_of_the_analysis():
     slow = CanaryAnalysis(rules=[ERRORS], every=timedelta(minutes=4), warm_up=timedelta(minutes=1))
 
     (finding,) = found(analysed(slow, Canary(percent=50, bake=minutes(10))))

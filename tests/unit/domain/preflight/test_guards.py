@@ -21,8 +21,8 @@ from tests.support.preflight import (
     asked,
     codes,
     config,
+    context,
     endpoint,
-    facts,
     guarded_by,
     guards,
     live,
@@ -38,9 +38,9 @@ from tests.support.preflight import (
 UNGUARDED = {
     Code.NO_GUARD: guards(),
     Code.NO_BAKE: guards("errors", strategy=AllAtOnce()),
-    Code.INF1: facts(target=config(NEW, asked(instance_types=("ml.m5.large", "ml.inf1.xlarge")))),
-    Code.MARKETPLACE: facts(marketplace=True),
-    Code.VARIANT_NAMES: facts(target=config(NEW, asked("Main")), guardrails=guards(SWITCH).guardrails),
+    Code.INF1: context(target=config(NEW, asked(instance_types=("ml.m5.large", "ml.inf1.xlarge")))),
+    Code.MARKETPLACE: context(marketplace=True),
+    Code.VARIANT_NAMES: context(target=config(NEW, asked("Main")), guardrails=guards(SWITCH).guardrails),
 }
 
 
@@ -68,7 +68,7 @@ def test_the_switch_alone_guards_only_if_somebody_throws_it():
 @pytest.mark.parametrize("strategy", [None, AllAtOnce(), Canary(percent=50, bake=minutes(0))], ids=str)
 @pytest.mark.parametrize("alarms", [("errors",), (SWITCH,)], ids=["alarm", "switch"])
 def test_alarms_are_not_looked_at_without_a_bake(strategy, alarms):
-    assert "bakes for 0 s in all" in the(Code.NO_BAKE, guards(*alarms, strategy=strategy)).text
+    assert "bakes for 0 s in total" in the(Code.NO_BAKE, guards(*alarms, strategy=strategy)).text
 
 
 def test_any_bake_or_wait_lets_sagemaker_look():
@@ -80,12 +80,12 @@ def test_any_bake_or_wait_lets_sagemaker_look():
 
 @pytest.mark.parametrize("kind", ["ml.inf2.xlarge", "ml.m5.large"])
 def test_other_instances_than_inf1_keep_their_guards(kind):
-    assert codes(facts(target=config(NEW, asked(instance_types=(kind,))))) == []
+    assert codes(context(target=config(NEW, asked(instance_types=(kind,))))) == []
 
 
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_inf1_is_found_on_either_side_and_named(where):
-    given = facts(**{where: config(where, asked(instance_types=("ml.inf1.24xlarge",)))})
+    given = context(**{where: config(where, asked(instance_types=("ml.inf1.24xlarge",)))})
 
     assert "ml.inf1.24xlarge" in the(Code.INF1, given).text
 
@@ -94,7 +94,7 @@ def test_inf1_is_found_on_either_side_and_named(where):
 
 
 def test_variants_of_other_names_are_told_with_both_names():
-    text = the(Code.VARIANT_NAMES, facts(target=config(NEW, asked("Main")))).text
+    text = the(Code.VARIANT_NAMES, context(target=config(NEW, asked("Main")))).text
 
     assert "Main" in text
     assert "AllTraffic" in text
@@ -102,7 +102,7 @@ def test_variants_of_other_names_are_told_with_both_names():
 
 def test_variants_in_another_order_are_the_same():
     pair = asked("a"), asked("b")
-    given = facts(
+    given = context(
         endpoint=endpoint(live("a"), live("b")),
         serving=config(OLD, *pair),
         target=config(NEW, *reversed(pair)),
@@ -113,7 +113,7 @@ def test_variants_in_another_order_are_the_same():
 
 
 def test_the_names_that_serve_are_known_even_where_their_configuration_is_gone():
-    given = facts(serving=None, target=config(NEW, asked("Main")))
+    given = context(serving=None, target=config(NEW, asked("Main")))
 
     assert {Code.VARIANT_NAMES, Code.SERVING_CONFIG_DELETED} <= set(codes(given))
 
@@ -121,16 +121,16 @@ def test_the_names_that_serve_are_known_even_where_their_configuration_is_gone()
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_a_rolling_update_takes_one_variant(where):
     several = config(where, asked("AllTraffic"), asked("b"))
-    given = facts(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: several})
+    given = context(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: several})
 
     found = the(Code.ROLLING_VARIANTS, given)
     assert found.stops
-    assert found.text == f"rolling takes 1 variant, and {where} has 2"
+    assert found.text == f"rolling supports 1 variant, and {where} has 2"
 
 
 @pytest.mark.parametrize("where", ["serving", "target"])
 def test_a_rolling_update_takes_no_serverless_variant(where):
-    given = facts(
+    given = context(
         guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), **{where: config(where, serverless())}
     )
 
@@ -139,7 +139,7 @@ def test_a_rolling_update_takes_no_serverless_variant(where):
 
 def test_blue_green_takes_serverless_variants_and_has_no_instances_to_count():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
-    given = facts(
+    given = context(
         endpoint=endpoint(described), serving=config(OLD, serverless()), target=config(NEW, serverless())
     )
 
@@ -148,13 +148,13 @@ def test_blue_green_takes_serverless_variants_and_has_no_instances_to_count():
 
 def test_a_serverless_variant_has_no_live_count_to_retain():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
-    given = facts(endpoint=endpoint(described), serving=config(OLD, serverless()))
+    given = context(endpoint=endpoint(described), serving=config(OLD, serverless()))
 
     assert preflight(given) == ()
 
 
 def test_a_deleted_serving_configuration_is_named():
-    found = the(Code.SERVING_CONFIG_DELETED, facts(serving=None))
+    found = the(Code.SERVING_CONFIG_DELETED, context(serving=None))
 
     assert found.stops
     assert OLD in found.text
@@ -164,7 +164,7 @@ def test_a_deleted_serving_configuration_is_named():
 def test_a_configuration_nobody_named_is_not_called_deleted():
     nameless = replace(endpoint(), endpoint_config_name=None)
 
-    assert codes(facts(serving=None, endpoint=nameless)) == []
+    assert codes(context(serving=None, endpoint=nameless)) == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_configuration_nobody_named_is_not_called_deleted():
     [(False, False, False), (False, True, False), (True, True, False), (True, False, True)],
 )
 def test_an_asynchronous_endpoint_stays_one(before, after, dropped):
-    given = facts(serving=config(OLD, asynchronous=before), target=config(NEW, asynchronous=after))
+    given = context(serving=config(OLD, asynchronous=before), target=config(NEW, asynchronous=after))
 
     assert codes(given) == [Code.ASYNC_DROPPED] * dropped
 
@@ -212,7 +212,7 @@ def test_without_max_duration_it_must_end_before_sagemakers_longest(wait, too_lo
 
 @pytest.mark.parametrize(("max_wait", "exceeded"), [(None, False), (minutes(16), False), (minutes(15), True)])
 def test_a_task_that_gives_up_before_the_end_is_warned_of(max_wait, exceeded):
-    given = facts(max_wait=max_wait)
+    given = context(max_wait=max_wait)
 
     assert codes(given) == [Code.SCHEDULE_EXCEEDS_WAIT] * exceeded
     if exceeded:

@@ -27,8 +27,8 @@ from tests.support.preflight import (
     asked,
     codes,
     config,
+    context,
     endpoint,
-    facts,
     live,
     minutes,
     rule,
@@ -42,18 +42,18 @@ from tests.support.preflight import (
     "given",
     [
         SOUND,
-        facts(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), switch=None),
-        facts(guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(5)), alarms=("errors",))),
-        facts(allow_unguarded=True, require_alarms_ok=True, max_wait=timedelta(hours=1)),
+        context(guardrails=Guardrails(strategy=ROLLING, alarms=("errors",)), switch=None),
+        context(guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(5)), alarms=("errors",))),
+        context(allow_unguarded=True, require_alarms_ok=True, max_wait=timedelta(hours=1)),
     ],
     ids=lambda given: given.guardrails.describe(),
 )
-def test_a_sound_update_has_nothing_to_say(given):
+def test_a_good_update_has_no_findings(given):
     assert preflight(given) == ()
 
 
-def test_everything_is_found_at_once_and_errors_come_first():
-    given = facts(
+def test_all_findings_are_returned_and_errors_come_first():
+    given = context(
         guardrails=Guardrails(strategy=Canary(instances=2, bake=minutes(0)), alarms=("errors", "latency")),
         alarms=(alarm(AlarmState.ALARM),),
         serving=config(OLD, asynchronous=True),
@@ -74,8 +74,8 @@ def test_everything_is_found_at_once_and_errors_come_first():
     assert [finding.stops for finding in preflight(given)] == [True] * 5 + [False] * 3
 
 
-def test_a_finding_says_what_is_wrong_and_what_to_do_to_people_and_in_the_report():
-    finding = the(Code.ALARM_MISSING, facts(alarms=()))
+def test_a_finding_has_text_and_fix_in_the_log_and_in_the_report():
+    finding = the(Code.ALARM_MISSING, context(alarms=()))
 
     assert str(finding) == f"error alarm_missing: {finding.text}; {finding.fix}"
     assert json.loads(json.dumps(finding.as_dict())) == {
@@ -128,7 +128,7 @@ any_facts = st.builds(
 
 @settings(max_examples=60)
 @for_all(any_facts)
-def test_whatever_is_known_errors_come_first_and_each_finding_says_what_to_do(known):
+def test_errors_always_come_first_and_each_finding_has_a_fix(known):
     found = preflight(known)
 
     assert [finding.stops for finding in found] == sorted((finding.stops for finding in found), reverse=True)

@@ -18,6 +18,7 @@ from airflow_guardrails.domain.effects import (
     WaitForChange,
 )
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
+from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
 from airflow_guardrails.domain.rollout.report import reported_outcome
@@ -67,7 +68,7 @@ def test_a_fail_throws_the_switch_once_and_is_the_cause_with_its_reasons():
     assert report["warnings"] == []
 
 
-def test_it_is_said_when_it_happens_with_the_report_so_far():
+def test_each_decision_is_logged_with_the_report_so_far():
     update = Update(errors=0.3)
     update.follow(watch())
 
@@ -85,9 +86,7 @@ def test_nothing_is_judged_once_the_switch_is_thrown():
     assert not [ask for ask in update.asked[thrown:] if isinstance(ask, GetMetricData)]
     assert update.switched == [THROWN, RESET]
     assert report["outcome"] == "Succeeded"
-    assert report["warnings"] == [
-        "The abort switch was thrown by the analysis, and the target came into service all the same"
-    ]
+    assert report["warnings"] == ["The analysis threw the abort switch, but the target came into service"]
 
 
 def test_a_rollback_by_another_alarm_is_that_alarms():
@@ -106,7 +105,7 @@ def test_a_rollback_by_another_alarm_is_that_alarms():
     assert "reasons" not in report["cause"]
 
 
-def test_the_rollback_is_waited_for_however_little_time_was_left():
+def test_the_deadline_is_extended_for_the_rollback():
     update = Update(errors=0.3, deaf=True)
 
     report = update.follow(watch(deadline=after(1000)), every=50.0)
@@ -132,7 +131,7 @@ def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_th
 
 
 @pytest.mark.parametrize("update", [Update(), Update(requests=0), Update(errors=0.3, silent=THROTTLED)])
-def test_a_switch_that_the_judge_had_no_reason_to_throw_was_an_abort(update):
+def test_a_thrown_switch_without_a_fail_is_an_abort(update):
     report = thrown_before(update, watch())
 
     assert report["cause"]["kind"] == "abort"
@@ -142,11 +141,11 @@ def test_a_switch_that_the_judge_had_no_reason_to_throw_was_an_abort(update):
 @pytest.mark.parametrize(
     "watched", [watch(OBSERVE), watch(launched_at=None, adopted=Adopted.FOREIGN)], ids=["observer", "foreign"]
 )
-def test_who_could_not_have_thrown_it_did_not(watched):
+def test_a_task_that_may_not_abort_is_not_the_cause(watched):
     assert thrown_before(Update(errors=0.3), watched)["cause"]["kind"] == "abort"
 
 
-def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
+def test_an_abort_while_the_judge_is_undecided_is_by_a_person():
     update = Update()
     answer = update.answer
 
@@ -166,7 +165,7 @@ def test_an_abort_by_a_person_stays_one_while_the_judge_is_undecided():
 # The switch that cannot be thrown.
 
 
-def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once():
+def test_a_foreign_update_is_not_aborted_and_warned_about_once():
     update = Update(errors=0.3)
 
     report = update.follow(watch(launched_at=None, adopted=Adopted.FOREIGN, switch=None))
@@ -174,10 +173,10 @@ def test_an_update_that_is_not_ours_is_not_aborted_and_that_is_warned_about_once
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     (warning,) = report["warnings"]
     assert warning.startswith(
-        "The analysis would abort the rollout (Fail: Invocation5XXErrors Sum: +30 points"
+        "The analysis could not abort the update: nothing proves that the update to v2 "
     )
-    assert "nothing proves that the update to v2 in flight has this task's abort switch" in warning
-    assert len([sentence for sentence in update.said if "would abort" in sentence]) == 1
+    assert "(Fail: Invocation5XXErrors Sum: +30 points" in warning
+    assert len([sentence for sentence in update.said if "could not abort" in sentence]) == 1
     assert not report["analysis"]["acted"]
 
 
@@ -211,7 +210,7 @@ def test_a_switch_that_never_works_leaves_a_warning():
 # Pass, and neither.
 
 
-def test_a_pass_lets_it_come_into_service():
+def test_a_pass_lets_the_update_finish():
     update = Update()
     report = update.follow(watch())
 
@@ -220,7 +219,7 @@ def test_a_pass_lets_it_come_into_service():
     assert TRAFFIC_ON < moment(report, "passed_at") < ALL_ON
 
 
-def test_what_either_configuration_did_before_the_update_is_not_held_against_it():
+def test_errors_before_the_update_do_not_count():
     update = Update(lived=8 * 3600)
     report = update.follow(watch())
 
@@ -229,7 +228,7 @@ def test_what_either_configuration_did_before_the_update_is_not_held_against_it(
     assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
 
 
-def test_a_pass_stays_said_though_a_later_look_is_undecided():
+def test_a_pass_stays_although_a_later_verdict_is_inconclusive():
     update = Update()
     answer = update.answer
 
@@ -247,7 +246,7 @@ def test_a_pass_stays_said_though_a_later_look_is_undecided():
     assert report["warnings"] == []
 
 
-def test_a_fail_after_a_pass_still_undoes_it():
+def test_a_fail_after_a_pass_still_aborts():
     update = Update()
     answer = update.answer
 
@@ -264,7 +263,7 @@ def test_a_fail_after_a_pass_still_undoes_it():
     assert report["analysis"]["passed_at"] < report["analysis"]["first_fail_at"]
 
 
-def test_without_data_it_is_held_before_the_last_bake_is_over():
+def test_without_data_the_update_is_aborted_before_the_last_bake_ends():
     update = Update(requests=0)
 
     report = update.follow(watch())
@@ -277,7 +276,7 @@ def test_without_data_it_is_held_before_the_last_bake_is_over():
 
 
 @pytest.mark.parametrize("every", [7.0, 30.0, 200.0, 3600.0])
-def test_it_is_held_in_time_however_seldom_the_endpoint_is_looked_at(every):
+def test_the_abort_is_in_time_with_any_interval_between_looks(every):
     update = Update(requests=0)
     update.follow(watch(), every=every)
 
@@ -285,7 +284,7 @@ def test_it_is_held_in_time_however_seldom_the_endpoint_is_looked_at(every):
     assert OVER - update.thrown_at >= 60
 
 
-def test_undecided_it_goes_on_if_that_is_wished_with_a_warning():
+def test_an_inconclusive_update_continues_with_a_warning_if_so_configured():
     update = Update(requests=0)
 
     report = update.follow(watch(GO_ON))
@@ -295,7 +294,7 @@ def test_undecided_it_goes_on_if_that_is_wished_with_a_warning():
     assert warning.startswith("The target came into service without a Pass of the analysis (Inconclusive: ")
 
 
-def test_what_a_rule_makes_of_missing_data_is_asked_at_the_end():
+def test_on_missing_applies_at_the_end():
     rules = [replace(RULE, on_missing="fail", min_requests=10**6)]
     update = Update()
 
@@ -305,16 +304,16 @@ def test_what_a_rule_makes_of_missing_data_is_asked_at_the_end():
     assert (report["outcome"], report["analysis"]["label"]) == ("RolledBack", "Fail")
 
 
-def test_a_strategy_nobody_can_read_is_not_held_and_that_is_told():
+def test_an_unknown_strategy_is_not_aborted_and_warned_about():
     update = Update(requests=0)
 
     report = update.follow(watch(guardrails=Guardrails(strategy=None, alarms=(SWITCH.alarm_name,))))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
-    assert "without a Pass of the analysis, though it was to be held" in report["warnings"][0]
+    assert 'without a Pass of the analysis, although on_inconclusive is "hold"' in report["warnings"][0]
 
 
-def test_a_pass_outlasts_the_data_that_it_was_said_of():
+def test_a_pass_stays_without_its_data():
     """CloudWatch loses what it had of the errors once there was a Pass."""
     update = Update()
     points = update.points
@@ -330,22 +329,22 @@ def test_a_pass_outlasts_the_data_that_it_was_said_of():
     assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Inconclusive")
 
 
-# CloudWatch that gives no answer.
+# No response from CloudWatch.
 
 
-def test_silence_is_no_verdict_and_ends_in_the_abort_for_lack_of_evidence():
+def test_no_response_is_no_verdict_and_ends_in_an_abort():
     update = Update(silent=THROTTLED)
 
     report = update.follow(watch())
 
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
-    assert report["cause"]["reasons"] == ["CloudWatch gave no answer (ThrottlingException: Rate exceeded)"]
+    assert report["cause"]["reasons"] == ["no response from CloudWatch (ThrottlingException: Rate exceeded)"]
     assert (report["analysis"]["label"], report["analysis"]["looks"]) == (None, 0)
     assert report["analysis"]["unanswered"] == THROTTLED.reason
     assert len([sentence for sentence in update.said if "CloudWatch" in sentence]) == 2
 
 
-def test_a_silence_that_ends_is_forgotten():
+def test_a_response_clears_the_missing_ones():
     update = Update(silent=THROTTLED)
     answer = update.answer
 
@@ -368,17 +367,19 @@ def test_a_silence_that_ends_is_forgotten():
 @pytest.mark.parametrize(
     ("update", "label"), [(Update(errors=0.3), "Fail"), (Update(requests=0), "Inconclusive")]
 )
-def test_an_observer_says_what_it_would_have_done_and_when(update, label):
+def test_observe_only_reports_when_it_would_have_aborted(update, label):
     report = update.follow(watch(OBSERVE))
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     assert (report["analysis"]["label"], report["analysis"]["acted"]) == (label, False)
     assert TRAFFIC_ON < moment(report, "would_have_acted_at") < OVER
-    assert any(f"would throw the abort switch now ({label}" in sentence for sentence in update.said)
+    assert any(
+        f"would throw the abort switch now; it only observes ({label}" in sentence for sentence in update.said
+    )
     assert report["warnings"] == []
 
 
-def test_an_observer_of_a_pass_would_have_done_nothing():
+def test_observe_only_of_a_pass_would_have_done_nothing():
     report = Update().follow(watch(OBSERVE))
 
     assert report["analysis"]["would_have_acted_at"] is None
@@ -388,17 +389,68 @@ def test_an_observer_of_a_pass_would_have_done_nothing():
 # What it costs.
 
 
-def test_the_metrics_are_asked_for_every_so_often_while_the_new_fleet_has_traffic():
+def test_metrics_are_read_each_interval_while_the_new_fleet_has_traffic():
     update = Update()
     update.follow(watch(replace(HOLD, every=timedelta(seconds=120))), every=30.0)
 
     ends = [ask.end for ask in update.of(GetMetricData)]
     assert len(ends) == pytest.approx((OVER - TRAFFIC_ON) / 120, abs=1)
-    assert {ask.start for ask in update.of(GetMetricData)} == {after(1) - MAX_HISTORY}
     assert min(ends) >= after(TRAFFIC_ON - 240)
 
 
-def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
+def test_the_history_is_read_once_per_wait():
+    update = Update()
+    update.follow(watch())
+
+    first, *later = update.of(GetMetricData)
+    assert first.start == after(1) - MAX_HISTORY
+    assert len(later) > 10
+    assert {ask.start for ask in later} == {after(1)}
+    assert configs(first) == {"v1", "v2", None}
+    assert [configs(ask) for ask in later] == [{"v1", "v2"}] * len(later)
+    assert {len(ask.queries) for ask in later} == {4}
+
+
+def configs(ask):
+    return {dict(query.dimensions).get("EndpointConfigName") for query in ask.queries}
+
+
+def test_the_history_is_read_again_after_no_response():
+    update = Update(silent=THROTTLED)
+    answer = update.answer
+
+    def recovering(ask):
+        if len(update.of(GetMetricData)) == 3:
+            update.silent = None
+        return answer(ask)
+
+    update.answer = recovering
+    update.follow(watch())
+
+    starts = [ask.start for ask in update.of(GetMetricData)]
+    assert starts[:4] == [after(1) - MAX_HISTORY] * 3 + [after(1)]
+
+
+@pytest.mark.parametrize("errors", [0.0, 0.03, 0.3])
+@pytest.mark.parametrize("lived", [0.0, 1800.0, 8 * 3600.0])
+def test_verdicts_are_the_same_whether_or_not_the_history_is_kept(monkeypatch, errors, lived):
+    kept = Update(errors=errors, lived=lived)
+    report = kept.follow(watch())
+
+    monkeypatch.setattr(AnalysisState, "judged", forgetting_history(AnalysisState.judged))
+    read_again = Update(errors=errors, lived=lived)
+
+    assert read_again.follow(watch()) == report
+    assert read_again.said == kept.said
+    assert len(read_again.of(GetMetricData)) == len(kept.of(GetMetricData))
+    assert {ask.start for ask in read_again.of(GetMetricData)} == {after(1) - MAX_HISTORY}
+
+
+def forgetting_history(judged):
+    return lambda *arguments: replace(judged(*arguments), history=None)
+
+
+def test_lists_do_not_replace_looks_until_the_analysis_is_over():
     update = Update(errors=0.3, deaf=True)
     update.follow(watch(), every=600.0)
 
@@ -411,7 +463,7 @@ def test_no_list_spares_the_looks_of_an_analysis_until_it_is_over():
     assert behind[0].seconds == 600.0
 
 
-def test_without_an_analysis_no_metric_is_asked_for():
+def test_without_an_analysis_no_metric_is_read():
     update = Update(errors=0.3)
     report = update.follow(watch(None))
 
@@ -419,18 +471,18 @@ def test_without_an_analysis_no_metric_is_asked_for():
     assert (report["outcome"], report["analysis"]) == ("Succeeded", None)
 
 
-def test_a_verdict_is_said_once():
+def test_a_verdict_is_logged_once():
     update = Update()
     update.follow(watch())
 
-    assert [sentence.partition(": ")[2][:5] for sentence in update.said if "beside" in sentence] == [
+    assert [sentence.partition(": ")[2][:5] for sentence in update.said if "Analysis of" in sentence] == [
         "Incon",
         "Pass:",
     ]
     assert len(update.of(GetMetricData)) > 10
 
 
-def test_after_the_time_was_up_nothing_is_judged():
+def test_nothing_is_judged_after_a_time_out():
     update = Update(errors=0.3, deaf=True)
     report = update.follow(watch(deadline=after(500)), on_timeout=TimeoutAction.ABORT)
 
@@ -439,7 +491,7 @@ def test_after_the_time_was_up_nothing_is_judged():
 
 
 @pytest.mark.parametrize("silent_from", [TRAFFIC_ON, ALL_ON])
-def test_what_was_seen_before_sagemaker_fell_silent_is_not_acted_upon(silent_from):
+def test_the_analysis_does_not_act_on_a_look_before_a_missing_response(silent_from):
     update = Update(errors=0.3)
     look = update.look
     update.look = lambda: THROTTLED if silent_from <= update.passed < OVER else look()
@@ -448,4 +500,4 @@ def test_what_was_seen_before_sagemaker_fell_silent_is_not_acted_upon(silent_fro
     report = update.follow(watch())
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
-    assert "though it was to be held" in report["warnings"][0]
+    assert 'although on_inconclusive is "hold"' in report["warnings"][0]

@@ -66,7 +66,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_judge_that_raises_does_not_end_the_watch(failing, error):
+def test_a_judge_that_raises_does_not_end_the_wait(failing, error):
     fault = failing(error)
 
     update = Update()
@@ -79,7 +79,7 @@ def test_a_judge_that_raises_does_not_end_the_watch(failing, error):
     assert update.switched.count(THROWN) == 0
 
 
-def test_a_failing_analysis_is_told_once(failing):
+def test_a_failing_analysis_is_logged_once(failing):
     failing(ZeroDivisionError("division by zero"))
 
     update = Update()
@@ -87,13 +87,13 @@ def test_a_failing_analysis_is_told_once(failing):
 
     told = [said for said in update.said if "analysis failed" in said]
     why = "the analysis failed: ZeroDivisionError: division by zero"
-    assert told == [f"No verdict: {why}; the update is watched, and judged again"]
+    assert told == [f"No verdict: {why}. The update continues and will be judged again"]
     (warning,) = [text for text in report["warnings"] if "without a Pass" in text]
     assert "the analysis failed: ZeroDivisionError: division by zero" in warning
-    assert "CloudWatch gave no answer" not in warning
+    assert "no response from CloudWatch" not in warning
 
 
-def test_a_judge_that_recovers_judges_on(failing):
+def test_a_judge_that_recovers_judges_again(failing):
     failing(ZeroDivisionError("division by zero"), last=3)
 
     update = Update(errors=0.3)
@@ -105,7 +105,7 @@ def test_a_judge_that_recovers_judges_on(failing):
     assert report["cause"]["kind"] == "judge"
 
 
-def test_an_update_that_is_to_be_held_is_not_let_through_by_a_failing_analysis(failing):
+def test_a_failing_analysis_with_hold_aborts_the_update(failing):
     failing(ZeroDivisionError("division by zero"))
 
     update = Update()
@@ -115,7 +115,7 @@ def test_an_update_that_is_to_be_held_is_not_let_through_by_a_failing_analysis(f
     assert "the analysis failed: ZeroDivisionError" in " ".join(report["cause"]["reasons"])
 
 
-def test_what_a_failing_judge_says_is_one_line(failing):
+def test_the_error_of_a_failing_judge_is_one_line(failing):
     failing(ValueError("first\n\x1b[31msecond https://me:secret@host " + "x" * 1000))
 
     report = Update().follow(watch(GO_ON))
@@ -125,7 +125,7 @@ def test_what_a_failing_judge_says_is_one_line(failing):
     assert len(said) < 400
 
 
-def test_an_analysis_that_fails_when_somebody_threw_the_switch_explains_nothing(failing):
+def test_an_analysis_that_fails_does_not_explain_a_thrown_switch(failing):
     failing(ZeroDivisionError("division by zero"))
 
     report = thrown_before(Update(errors=0.3), watch())
@@ -134,7 +134,7 @@ def test_an_analysis_that_fails_when_somebody_threw_the_switch_explains_nothing(
     assert report["cause"]["kind"] == "abort"
 
 
-def test_a_division_by_zero_within_the_judge_does_not_end_the_watch(monkeypatch):
+def test_a_division_by_zero_in_the_judge_does_not_end_the_wait(monkeypatch):
     monkeypatch.setattr(Ratio, "interval", lambda *_, **__: 1 / 0)
     update = Latency(of_minute=lambda minute: 10.0 + minute % 7, factor=1.02)
 
@@ -166,7 +166,7 @@ NUMBERS = st.sampled_from([0.0, -1.0, 1e-300, 0.1, 1 / 3, 20.1, 1e9, 1e300, floa
 
 @settings(max_examples=40)
 @given(cycle=st.lists(NUMBERS, min_size=1, max_size=3), factor=st.sampled_from([0.0, 0.9, 1.0, 1.1, 1.2]))
-def test_no_series_ends_the_watch(cycle, factor):
+def test_no_series_ends_the_wait(cycle, factor):
     update = Latency(of_minute=lambda minute: cycle[minute % len(cycle)], factor=factor)
 
     report = update.follow(watch(CanaryAnalysis(rules=[LATENCY], warm_up=0, on_inconclusive="continue")))

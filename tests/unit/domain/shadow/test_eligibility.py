@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_guardrails.domain.shadow.eligibility import ModelTraits, production_of, refusals
+from airflow_guardrails.domain.shadow.eligibility import ModelTraits, production_of, shadow_refusals
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
@@ -26,7 +26,7 @@ MODEL = ModelTraits(name="churn-2")
 
 
 def why_not(*, endpoint=ENDPOINT, config=CONFIG, models=(MODEL,), shadow=SHADOW):
-    return refusals(endpoint, config, models, shadow=shadow)
+    return shadow_refusals(endpoint, config, models, shadow=shadow)
 
 
 def with_variants(**changes):
@@ -52,7 +52,7 @@ def test_an_endpoint_with_one_variant_can_have_a_shadow():
             {"config": with_variants(instance_types=("ml.m5.large", "ml.c5.large"))},
             "instance_type must be given",
         ),
-        ({"shadow": replace(SHADOW, name="live")}, "named otherwise"),
+        ({"shadow": replace(SHADOW, name="live")}, "another name than production"),
         ({"config": with_variants(model_name=None)}, "inference components"),
         ({"config": with_variants(initial_weight=0.0)}, "weight must be above 0"),
         ({"models": (replace(MODEL, marketplace=True),)}, "Marketplace"),
@@ -60,25 +60,25 @@ def test_an_endpoint_with_one_variant_can_have_a_shadow():
         ({"models": (replace(MODEL, containers=2),)}, "multi-container"),
     ],
 )
-def test_what_sagemaker_would_refuse_is_told_with_its_rule(case, rule):
+def test_refusals_of_sagemaker_are_found_with_their_rule(case, rule):
     (reason,) = why_not(**case)
 
     assert rule in reason
 
 
-def test_everything_in_the_way_is_told_at_once():
+def test_all_refusals_are_returned():
     config = replace(with_variants(serverless=True, instance_types=()), asynchronous=True)
 
     assert len(why_not(config=config, models=(replace(MODEL, multi_model=True, containers=2),))) == 4
 
 
-def test_several_kinds_of_instances_are_no_matter_where_the_shadow_has_its_own():
+def test_several_instance_types_are_accepted_if_the_shadow_has_its_own():
     config = with_variants(instance_types=("ml.m5.large", "ml.c5.large"))
 
     assert why_not(config=config, shadow=replace(SHADOW, instance_type="ml.m5.large")) == ()
 
 
-def test_production_is_as_it_is_scaled_now():
+def test_production_has_its_current_size():
     production = production_of(ENDPOINT, CONFIG)
 
     assert (production.variant_name, production.model_name) == ("live", "churn-1")

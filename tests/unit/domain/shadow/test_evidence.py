@@ -8,12 +8,12 @@ import pytest
 
 from airflow_guardrails.domain.judge import MAX_HISTORY, History
 from airflow_guardrails.domain.shadow.evidence import (
-    CHANGING,
+    _MAX_CHANGE,
     Span,
     evidence_of,
     judged_span,
+    metrics_start,
     queries_of,
-    read_from,
 )
 from airflow_guardrails.rules import MetricRule
 from tests.support.experiments import experiment
@@ -63,14 +63,14 @@ def test_nothing_of_the_history_is_compared():
     assert min(long.requests.control) == min(long.metrics[LATENCY].candidate) == STARTS
 
 
-def test_without_a_past_of_production_there_is_no_history():
+def test_there_is_no_history_without_earlier_requests_to_production():
     trial = running()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(0, 60))
 
     assert evidence_of(trial, [LATENCY, ERRORS], series).history == History()
 
 
-def test_a_past_of_the_shadows_name_is_no_history():
+def test_earlier_requests_to_the_shadow_are_no_history():
     trial = running()
     series = answers(trial, live=minutes(0, 60), shadow=minutes(-90, 60))
 
@@ -94,7 +94,7 @@ def test_a_minute_in_which_the_trial_began_is_neither_history_nor_compared():
     assert min(evidence.requests.control) == STARTS + MINUTE
 
 
-def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
+def test_minutes_in_which_the_shadow_starts_are_neither():
     trial = running()
     series = answers(trial, live=minutes(-5, 60), shadow=minutes(8, 60))
 
@@ -110,7 +110,7 @@ def test_the_minutes_in_which_the_shadow_is_brought_up_are_neither():
         (minutes(8, 60), 8 * MINUTE),
         (minutes(-90, -30) | minutes(8, 60), 8 * MINUTE),
         (minutes(-90, 60), timedelta(0)),
-        (minutes(-90, -30) | minutes(50, 60), CHANGING),
+        (minutes(-90, -30) | minutes(50, 60), _MAX_CHANGE),
         (minutes(-90, -30), timedelta(0)),
         ({}, timedelta(0)),
     ],
@@ -132,7 +132,7 @@ def test_an_earlier_shadow_of_the_same_name_does_not_change_what_is_judged(busy,
 def test_history_is_read_as_long_as_cloudwatch_has_its_minutes(age, before):
     trial = running(seen=STARTS + age)
 
-    assert read_from(trial) == STARTS - before
+    assert metrics_start(trial) == STARTS - before
 
 
 def test_periods_of_five_minutes_are_no_history():

@@ -83,7 +83,7 @@ class Script:
         return [ask.sentence for ask in self.kept(LogMessage)]
 
 
-def test_a_test_is_looked_at_until_it_is_over():
+def test_a_test_is_polled_until_it_has_ended():
     script = Script([seen(CREATED), seen(STARTING), seen(RUNNING), seen(RUNNING), seen(COMPLETED)])
     watch = script.follow()
 
@@ -91,7 +91,7 @@ def test_a_test_is_looked_at_until_it_is_over():
     assert [rest.seconds for rest in script.kept(WaitForChange)] == [0, 60, 60, 60, 60]
 
 
-def test_what_the_next_look_is_worth_goes_along_with_each_rest():
+def test_each_wait_says_which_status_means_no_change():
     script = Script([seen(RUNNING), seen(COMPLETED)])
     script.follow(deadline=after(40))
 
@@ -101,7 +101,7 @@ def test_what_the_next_look_is_worth_goes_along_with_each_rest():
     assert (second.expected, second.modified_at, second.within) == (RUNNING, TEN, 600.0)
 
 
-def test_each_status_is_told_once():
+def test_each_status_is_logged_once():
     script = Script([seen(STARTING), seen(RUNNING, ends_at=after(90)), seen(RUNNING), seen(COMPLETED)])
     script.follow()
 
@@ -113,26 +113,26 @@ def test_each_status_is_told_once():
     assert [say.report["status"] for say in script.kept(LogMessage)] == ["Starting", "Running", "Completed"]
 
 
-def test_why_a_test_was_cancelled_is_told():
+def test_the_reason_of_a_cancelled_test_is_logged():
     script = Script([seen(CANCELLED, reason="No capacity.")])
     assert script.follow().outcome is ShadowTestOutcome.CANCELLED
     assert script.said == ["Shadow test trial is Cancelled (No capacity.)"]
 
 
-def test_a_watch_that_has_seen_the_status_tells_nothing_new():
+def test_a_status_that_was_already_seen_is_not_logged():
     script = Script([seen(RUNNING)])
     script.run_effects(observe_test(ShadowTestState(name="trial", look=seen(RUNNING))))
     assert script.said == []
 
 
-def test_silence_is_told_once_and_ends_nothing():
+def test_no_response_is_logged_once_and_does_not_end_the_wait():
     script = Script([THROTTLED, THROTTLED, seen(RUNNING), THROTTLED, seen(COMPLETED)])
     assert script.follow().outcome is ShadowTestOutcome.REACHED
-    silences = [sentence for sentence in script.said if "no answer" in sentence]
-    assert silences == ["AWS gives no answer (ThrottlingException: Rate exceeded); looking on"] * 2
+    silences = [sentence for sentence in script.said if "No response" in sentence]
+    assert silences == ["No response from SageMaker (ThrottlingException: Rate exceeded); trying again"] * 2
 
 
-def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
+def test_a_final_error_ends_the_wait_with_the_report_so_far():
     script = Script([seen(RUNNING), NoResponse("AccessDenied: no", final=True)])
     with pytest.raises(Unwatchable, match="AccessDenied: no") as raised:
         script.follow()
@@ -144,7 +144,7 @@ def test_a_silence_that_is_final_ends_the_watch_with_the_report_so_far():
     [(TEN, [0, 60, 40]), (after(1), [0, 40]), (after(-1), [0, 60, 60, 40])],
     ids=["right", "fast", "slow"],
 )
-def test_the_deadline_ends_the_watch_though_aws_never_answers(began_at, rests):
+def test_the_deadline_ends_the_wait_without_any_response(began_at, rests):
     """Only then this machine's time of day counts."""
     script = Script([THROTTLED])
     watch = script.follow(began_at=began_at, deadline=TEN + timedelta(seconds=100))
@@ -154,7 +154,7 @@ def test_the_deadline_ends_the_watch_though_aws_never_answers(began_at, rests):
 
 
 @pytest.mark.parametrize("off", [0, 10, -10])
-def test_once_aws_has_answered_its_clock_ends_the_watch_whatever_this_machines_shows(off):
+def test_the_clock_of_aws_ends_the_wait_once_it_has_answered(off):
     script = Script([seen(RUNNING, 30), THROTTLED])
     watch = script.follow(began_at=after(off), deadline=after(33))
 
@@ -167,7 +167,7 @@ def test_what_is_seen_at_the_deadline_counts():
     assert script.follow(deadline=after(31)).outcome is ShadowTestOutcome.REACHED
 
 
-def test_a_test_that_is_missing_is_looked_for_until_the_grace_is_over():
+def test_a_missing_test_is_polled_until_the_grace_period_ends():
     script = Script([MissingExperiment("trial", after(minutes)) for minutes in range(5)])
     assert script.follow().outcome is ShadowTestOutcome.NOT_FOUND
     assert len(script.kept(DescribeExperiment)) == 3
@@ -191,7 +191,7 @@ def test_requests_are_counted_from_the_start_of_the_test_to_each_look():
     ]
 
 
-def test_no_more_is_counted_than_until_the_test_was_over():
+def test_requests_are_counted_until_the_end_of_the_test():
     over = seen(COMPLETED, 90, completed_at=after(60))
     script = Script([over], counts=counts(90))
 
@@ -206,7 +206,7 @@ def test_the_last_minutes_of_a_test_are_waited_for():
     assert script.follow(min_requests=100).outcome is ShadowTestOutcome.REACHED
 
 
-def test_nothing_is_counted_where_nothing_is_wanted():
+def test_nothing_is_counted_without_min_requests():
     script = Script([seen(RUNNING), seen(COMPLETED)])
     script.follow()
     assert script.kept(CountRequests) == []
@@ -228,27 +228,27 @@ def test_a_test_that_was_stopped_before_it_began_ends_the_wait_for_its_requests(
     assert script.follow(until=until, min_requests=100).outcome is ShadowTestOutcome.CANCELLED
 
 
-def test_where_no_start_is_said_the_creation_is_the_start():
+def test_without_a_start_the_creation_is_the_start():
     script = Script([seen(RUNNING, starts_at=None, created_at=after(2))], counts=counts(100))
     script.follow(min_requests=100)
     assert [ask.start for ask in script.kept(CountRequests)] == [after(2)]
 
 
-def test_where_nobody_says_since_when_to_count_nothing_is_enough():
+def test_without_start_and_creation_nothing_is_counted():
     script = Script([seen(RUNNING, starts_at=None)], counts=counts(1e9))
     watch = script.follow(min_requests=100, deadline=after(40))
 
     assert (watch.outcome, watch.requests) == (ShadowTestOutcome.TIMED_OUT, None)
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 1
 
 
-def test_requests_that_cannot_be_counted_are_told_once_and_counted_at_the_next_look():
+def test_a_failed_count_is_logged_once_and_repeated_at_the_next_look():
     script = Script([seen(RUNNING)], counts=[THROTTLED, THROTTLED, THROTTLED, *counts(100)])
     assert script.follow(min_requests=100).outcome is ShadowTestOutcome.REACHED
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 1
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 1
 
 
-def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
+def test_an_earlier_count_does_not_replace_a_failed_one():
     script = Script(
         [seen(RUNNING), seen(COMPLETED, 90, completed_at=after(60))], counts=[*counts(90), THROTTLED]
     )
@@ -258,13 +258,13 @@ def test_a_number_from_before_does_not_stand_in_for_one_that_cannot_be_had():
     assert watch.requests == {"live": 1000.0, "candidate": 90}
 
 
-def test_an_answer_lets_the_next_silence_be_told():
+def test_no_response_is_logged_again_after_a_response():
     script = Script([seen(RUNNING)], counts=[THROTTLED, *counts(9), THROTTLED, *counts(100)])
     script.follow(min_requests=100)
-    assert len([sentence for sentence in script.said if "no answer" in sentence]) == 2
+    assert len([sentence for sentence in script.said if "No response" in sentence]) == 2
 
 
-def test_a_look_once_more_is_no_other_test():
+def test_another_look_does_not_change_the_test():
     watch = ShadowTestState(name="trial", adopted=True, warnings=("short",))
     again = Script([seen(RUNNING)]).run_effects(observe_test(watch))
     assert again.as_of == after(30)

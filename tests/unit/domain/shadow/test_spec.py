@@ -56,7 +56,7 @@ def test_a_schedule_is_what_sagemaker_makes_of_it(schedule, starts, length):
         {"ends_at": NOW.replace(tzinfo=None)},
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(wrong):
+def test_an_invalid_schedule_is_refused(wrong):
     with pytest.raises(InvalidShadowTest, match="got"):
         Schedule(**wrong)
 
@@ -86,7 +86,7 @@ def test_captures_are_kept_in_s3_or_nowhere():
         {"volume_kms_key": "key"},
     ],
 )
-def test_everything_that_is_wanted_makes_another_test(other):
+def test_every_argument_changes_the_content(other):
     assert replace(TEST, **other).content != TEST.content
 
 
@@ -109,7 +109,7 @@ def test_what_differs_is_named(change, named):
     assert named in "; ".join(TEST.differences(experiment(**change)))
 
 
-def test_instances_differ_only_where_the_author_has_asked_for_some():
+def test_instances_differ_only_if_they_are_given():
     same = replace(SHADOW, instance_count=4, instance_type="ml.m5.large")
     fewer = replace(SHADOW, instance_count=3)
 
@@ -117,6 +117,6 @@ def test_instances_differ_only_where_the_author_has_asked_for_some():
     assert replace(TEST, shadow=fewer).differences(experiment()) == ("instance_count 4 instead of 3",)
 
 
-def test_less_than_an_hour_is_warned_of():
+def test_less_than_an_hour_is_a_warning():
     assert length_warning(Schedule(duration=HOUR), NOW) is None
     assert "59 min" in (length_warning(Schedule(duration=timedelta(minutes=59)), NOW) or "")

@@ -88,23 +88,23 @@ def test_every_status_has_a_phase():
         (Until.ENDED, ShadowTestOutcome.REACHED),
     ],
 )
-def test_a_test_that_was_stopped_before_it_began_has_completed_nothing(until, outcome):
+def test_a_test_that_was_stopped_before_its_start_is_cancelled(until, outcome):
     stopped = watch(until=until).after(seen(COMPLETED, starts_at=after(300), over=60))
     assert stopped.outcome is outcome
 
 
-def test_a_stop_in_the_moment_it_begins_is_the_end_of_a_test():
+def test_a_test_that_is_stopped_at_its_start_is_completed():
     assert watch().after(seen(COMPLETED, starts_at=after(60), over=60)).outcome is ShadowTestOutcome.REACHED
 
 
-def test_a_test_that_nobody_finds_is_missing_after_the_grace():
+def test_a_test_is_missing_after_the_grace_period():
     waiting = watch().after(missing(0))
     assert waiting.outcome is None
     assert waiting.after(missing(GRACE.total_seconds() / 60 - 0.1)).outcome is None
     assert waiting.after(missing(GRACE.total_seconds() / 60)).outcome is ShadowTestOutcome.NOT_FOUND
 
 
-def test_a_test_that_shows_up_within_the_grace_begins_the_grace_anew():
+def test_a_test_that_is_found_again_restarts_the_grace_period():
     waiting = watch().after(missing(0)).after(seen(RUNNING, minutes=1)).after(missing(3))
     assert waiting.outcome is None
     assert waiting.missing_since == after(3)
@@ -114,7 +114,7 @@ def test_a_test_that_shows_up_within_the_grace_begins_the_grace_anew():
 
 
 @pytest.mark.parametrize("status", [status for status in ExperimentStatus if status not in OVER])
-def test_a_test_under_way_may_be_listed_as_it_was_seen(status):
+def test_a_running_test_may_be_listed_in_the_status_last_seen(status):
     assert watch(until=Until.ENDED).after(seen(status)).expected is status
 
 
@@ -129,7 +129,7 @@ def test_a_test_under_way_may_be_listed_as_it_was_seen(status):
     ],
     ids=["never seen", "missing", "gone", "to be counted", "over"],
 )
-def test_what_no_list_can_tell_is_looked_at(waiting):
+def test_a_look_is_needed_for_what_no_list_shows(waiting):
     assert waiting.expected is None
 
 
@@ -150,15 +150,15 @@ def test_what_no_list_can_tell_is_looked_at(waiting):
     ],
 )
 def test_requests_are_counted_once_there_may_be_some(status, counts):
-    assert watch(min_requests=100).after(seen(status)).is_to_count is counts
-    assert watch().after(seen(status)).is_to_count is False
+    assert watch(min_requests=100).after(seen(status)).needs_count is counts
+    assert watch().after(seen(status)).needs_count is False
 
 
-def test_requests_are_counted_anew_for_each_look():
-    counted = watch(min_requests=100).after(seen(RUNNING)).having(had(90, 80))
-    assert not counted.is_to_count
+def test_requests_are_counted_again_for_each_look():
+    counted = watch(min_requests=100).after(seen(RUNNING)).with_requests(had(90, 80))
+    assert not counted.needs_count
     again = counted.after(seen(RUNNING))
-    assert again.is_to_count
+    assert again.needs_count
     assert (again.outcome, again.requests) == (None, had(90, 80))
 
 
@@ -172,37 +172,39 @@ def test_requests_are_counted_anew_for_each_look():
         ({}, None),
     ],
 )
-def test_both_variants_must_have_had_so_many(requests, outcome):
-    assert watch(min_requests=100).after(seen(RUNNING)).having(requests).outcome is outcome
+def test_both_variants_must_have_min_requests(requests, outcome):
+    assert watch(min_requests=100).after(seen(RUNNING)).with_requests(requests).outcome is outcome
 
 
 def test_the_clock_does_not_end_a_wait_for_requests():
     assert watch(min_requests=100).after(seen(COMPLETED, minutes=600)).outcome is None
 
 
-def test_a_test_that_is_over_with_enough_is_enough():
-    waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=61)).having(had(100, 100))
+def test_an_ended_test_with_enough_requests_is_reached():
+    waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=61)).with_requests(had(100, 100))
     assert waiting.outcome is ShadowTestOutcome.REACHED
 
 
-def test_too_few_are_told_once_cloudwatch_must_show_the_last_ones():
+def test_too_few_requests_end_the_wait_once_cloudwatch_has_published_the_last_ones():
     settles = METRICS_SETTLE.total_seconds() / 60
-    waiting = watch(min_requests=100).after(seen(COMPLETED, minutes=60 + settles - 0.1)).having(had(90, 90))
+    waiting = (
+        watch(min_requests=100).after(seen(COMPLETED, minutes=60 + settles - 0.1)).with_requests(had(90, 90))
+    )
     assert waiting.outcome is None
-    waiting = waiting.after(seen(COMPLETED, minutes=60 + settles)).having(had(90, 90))
+    waiting = waiting.after(seen(COMPLETED, minutes=60 + settles)).with_requests(had(90, 90))
     assert waiting.outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
 
 
-def test_where_sagemaker_does_not_say_since_when_it_is_over_its_last_change_counts():
+def test_without_an_end_time_the_last_change_counts():
     facts = {"completed_at": None, "last_modified_at": after(60)}
     waiting = watch(min_requests=100)
-    assert waiting.after(seen(COMPLETED, minutes=61, **facts)).having(had(9, 9)).outcome is None
-    late = waiting.after(seen(COMPLETED, minutes=66, **facts)).having(had(9, 9))
+    assert waiting.after(seen(COMPLETED, minutes=61, **facts)).with_requests(had(9, 9)).outcome is None
+    late = waiting.after(seen(COMPLETED, minutes=66, **facts)).with_requests(had(9, 9))
     assert late.outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
 
 
-def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
-    waiting = watch(min_requests=100).after(seen(RUNNING)).having(had(99, 99)).after(seen(CANCELLED))
+def test_a_cancelled_test_is_cancelled_with_any_number_of_requests():
+    waiting = watch(min_requests=100).after(seen(RUNNING)).with_requests(had(99, 99)).after(seen(CANCELLED))
     assert waiting.outcome is ShadowTestOutcome.CANCELLED
 
 
@@ -214,21 +216,21 @@ def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
     [
         (watch().after(seen(COMPLETED)), "Shadow test trial is Completed"),
         (
-            watch(min_requests=100).after(seen(RUNNING)).having(had(120, 110)),
+            watch(min_requests=100).after(seen(RUNNING)).with_requests(had(120, 110)),
             r"trial is Running, with 120 \(live\) and 110 \(candidate\) requests",
         ),
         (
-            watch(min_requests=100).after(seen(COMPLETED, minutes=90)).having(had(120, 11)),
-            r"is over, and its variants have had 120 \(live\) and 11 \(candidate\) requests < 100 each",
+            watch(min_requests=100).after(seen(COMPLETED, minutes=90)).with_requests(had(120, 11)),
+            r"has ended with too few requests: 120 \(live\) and 11 \(candidate\) < 100 each",
         ),
         (
             watch().after(seen(CANCELLED, reason="No capacity.")),
-            "trial was cancelled: No capacity.. Its shadow",
+            "trial was cancelled: No capacity. Its shadow",
         ),
         (watch().after(seen(CANCELLED)), "was cancelled: SageMaker gives no reason"),
         (
             watch().after(seen(CANCELLED, endpoint_failure_reason="The ping failed.")),
-            "of the endpoint SageMaker says: The ping failed",
+            "failure reason of the endpoint: The ping failed. Its shadow",
         ),
         (
             watch().after(seen(COMPLETED, starts_at=after(300), reason="Not needed")),
@@ -237,25 +239,25 @@ def test_a_cancelled_test_is_no_evidence_however_many_requests_it_has_had():
         (watch().after(missing(0)).after(missing(5)), "There is no shadow test trial: correct name, region"),
         (
             watch().after(seen(RUNNING)).after(missing(61)).after(missing(66)),
-            "trial is gone: it was Running, and somebody has deleted it",
+            "trial was deleted by somebody; its last status was Running",
         ),
         (
             watch().after(seen(RUNNING)).give_up(),
-            "was still Running when the time was up; it is left as it is",
+            "trial timed out: it was still Running. The test is not changed",
         ),
-        (watch().after(missing(0)).give_up(), "was still not to be seen when the time was up"),
+        (watch().after(missing(0)).give_up(), "timed out: it was still not visible"),
     ],
 )
-def test_an_ending_is_told_with_what_there_is_to_do(ended, sentence):
+def test_the_message_says_how_the_wait_ended_and_what_to_do(ended, sentence):
     assert re.search(sentence, shadow_test_message(shadow_test_report(ended)))
 
 
-def test_a_report_before_the_first_look_makes_nothing_up():
+def test_a_report_before_the_first_look_has_only_known_values():
     report = shadow_test_report(watch(adopted=True, warnings=("short",)))
     known = {name: value for name, value in report.items() if value is not None}
     assert known == {"schema_version": 1, "name": "trial", "adopted": True, "warnings": ["short"]}
 
 
-def test_the_end_of_a_test_is_when_it_was_over_and_else_what_is_planned():
+def test_the_end_of_a_test_is_its_actual_end_or_the_planned_one():
     assert shadow_test_report(watch().after(seen(RUNNING)))["ends_at"] == after(24 * 60).isoformat()
     assert shadow_test_report(watch().after(seen(COMPLETED)))["ends_at"] == after(60).isoformat()

@@ -31,13 +31,13 @@ def ended(production, shadow):
         (None, "InService", set()),
     ],
 )
-def test_only_what_is_seen_has_come_true(production, shadow, came_true):
+def test_an_action_counts_as_carried_out_only_if_the_statuses_show_it(production, shadow, came_true):
     look = ended(production, shadow)
 
     assert {action for action in Action if why_not_carried_out(look, action) is None} == came_true
 
 
-def test_what_is_there_instead_is_told():
+def test_the_difference_names_both_statuses():
     reason = why_not_carried_out(ended("InService", "Deleted"), Action.PROMOTE)
 
     assert reason == "its production variant live is InService and its shadow variant shadow is Deleted"

@@ -17,7 +17,7 @@ def test_by_default_the_shadow_gets_every_request_on_what_production_has():
 @pytest.mark.parametrize(
     ("percent", "production", "shadow"), [(100, 1.0, 1.0), (25, 1.0, 0.25), (50, 2.0, 1.0), (1, 0.5, 0.005)]
 )
-def test_the_weights_are_to_each_other_as_the_requests(percent, production, shadow):
+def test_the_ratio_of_weights_is_the_share_of_requests(percent, production, shadow):
     assert ShadowVariant(model_name="m", sampling_percentage=percent).weight(production) == shadow
 
 
@@ -37,14 +37,14 @@ def test_an_instance_count_is_a_whole_number(count):
 @pytest.mark.parametrize(
     ("field", "argument"), [("model_name", "shadow_model_name"), ("name", "shadow_variant_name")]
 )
-def test_names_are_those_that_sagemaker_takes(field, argument, name):
+def test_names_follow_sagemakers_pattern(field, argument, name):
     with pytest.raises(InvalidShadowVariant, match=f"{argument} must be") as caught:
         ShadowVariant(**{"model_name": "candidate", field: name})
 
     assert caught.value.field == argument
 
 
-def test_everything_the_author_says_is_part_of_what_names_the_configuration():
+def test_every_argument_is_part_of_the_content():
     shadow = ShadowVariant(model_name="candidate")
     others = [
         ShadowVariant(**{"model_name": "candidate", **change})
