@@ -549,7 +549,7 @@ def test_an_update_of_which_nothing_is_left_but_that_its_task_waited_is_not_take
     run.mark("update", "failed")
     run.task("update").xcom_push("rollout_try", WAITING)
 
-    with pytest.raises(RolloutUnwatched, match="task update has waited for an update of endpoint churn"):
+    with pytest.raises(RolloutUnwatched, match="task update waited for an update of endpoint churn"):
         conclude().execute(context)
 
 
