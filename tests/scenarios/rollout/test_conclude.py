@@ -498,7 +498,7 @@ def test_without_the_updates_report_the_end_is_found_by_looking(churn, update, r
 def test_where_nothing_was_launched_this_task_is_skipped(churn, run, conclude, context, state):
     run.mark("update", state)
 
-    with pytest.raises(AirflowSkipException, match="no rollout to conclude"):
+    with pytest.raises(AirflowSkipException, match="No rollout to conclude"):
         conclude().execute(context)
 
 
