@@ -1,57 +1,79 @@
 """
-What a task of this package can fail with.
+All errors of this package.
 
-Airflow retries a task that failed, unless the error is an ``AirflowFailException``; so the base class
-decides.
+A task can fail with the errors of the first table. Airflow retries a failed task, unless the error is an
+``AirflowFailException``; so the base class of each error decides about retries. An error can be caught by any
+error that stands above it with less indentation.
 
 =======================  =======  ===========================================================================
-error                    retried  means
+error                    retried  meaning
 =======================  =======  ===========================================================================
-GuardrailsError                   root of all of them
+GuardrailsError                   base of all errors of this table
  InvalidArgument         no       an argument breaks a rule; nothing was sent to AWS
- AccessDenied            no       AWS does not allow a call that the task needs; the text names the action
- ConnectionNotFound      no       no Airflow connection of this name; nothing was sent to AWS
+ ConnectionNotFound      no       Airflow has no connection of this name; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
- EndpointConfigNotFound  no       no endpoint configuration of this name; the update was not asked for
- PreflightFailed         no       the update would go wrong; ``.findings`` has all that was found before it
-  AlarmNotFound          no       among it: an alarm that should guard the update does not exist
- ConfigAlreadyLive       no       the endpoint serves this configuration already; nothing was asked for
- EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
- EndpointBusy            yes      another update, or SageMaker itself, is changing the endpoint
- UpdateRejected          no       SageMaker refused the update; nothing was changed
- UpdateUnanswered        yes      UpdateEndpoint gave no answer, and no update was seen; a retry looks first
- LaunchUnknown           no       launched before, perhaps, and undone unseen; nothing was asked for again
- AbortSwitchNotReady     yes      the abort switch could not be made, or did not become OK in time
- NothingToAbort          no       no update of the endpoint is in flight
- AbortRefused            no       the switch would hit another update, or not this one; it was not thrown
- TaskKilled              yes      Airflow killed the task before it had begun anything; nothing was asked for
- UnexpectedAnswer        no       AWS said something this version does not know; nothing is concluded
+ EndpointConfigNotFound  no       no endpoint configuration of this name; no update was started
  ModelNotFound           no       no model of this name in this region and account
- EndpointConfigDiffers   no       a configuration of this task's name exists, and is not what the task wants
- EndpointConfigRejected  no       SageMaker refused the configuration; nothing was changed
- ShadowTestRefused       no       the endpoint can have no such shadow test; nothing was asked for
-  ShadowVariantExists    no       it has a shadow already, and not this task's; nothing was asked for
- ShadowTestDiffers       no       a test of this task's name exists, and is not what the task wants
- ReportedError                    something ended, and not well; ``.report`` has the whole story
-  RolloutError                    a rollout; the report is that of XCom ``rollout_report``
-   EndpointRolledBack    no       back on its former configuration; a retry would repeat the update
+ PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
+  AlarmNotFound          no       the same, and an alarm of the update does not exist
+ ConfigAlreadyLive       no       the endpoint already serves this configuration; no update was started
+ EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
+ EndpointBusy            yes      another update, a test, or SageMaker itself is changing the endpoint
+ UpdateRejected          no       SageMaker rejected the update; nothing was changed
+ UpdateUnanswered        yes      no response from UpdateEndpoint, and no update seen; a retry checks first
+ LaunchUnknown           no       an earlier try may have started the update; it was not started again
+ AbortSwitchNotReady     yes      the abort switch could not be created, or was not OK in time
+ NothingToAbort          no       no update of the endpoint is in flight
+ AbortRefused            no       the switch would not stop this update; it was not thrown
+ TaskKilled              yes      Airflow killed the task before it changed anything in AWS
+ UnexpectedAnswer        no       AWS returned a value that this version does not know
+ EndpointConfigDiffers   no       a configuration of this task's name exists with other content
+ EndpointConfigRejected  no       SageMaker rejected the configuration; nothing was changed
+ ShadowTestRefused       no       the endpoint cannot have such a shadow; nothing was created
+  ShadowVariantExists    no       the endpoint already has another shadow variant; nothing was created
+ ShadowTestDiffers       no       a test of this task's name exists with other content
+ ReportedError                    base of the errors with a report, in ``.report``
+  AccessDenied           no       AWS does not allow a call that the task needs; the text names the action
+  RolloutError                    base of the outcomes of a rollout; the report is XCom ``rollout_report``
+   EndpointRolledBack    no       the endpoint serves the previous configuration again
    RollbackFailed        no       update and rollback failed: the endpoint serves a mix
    RolloutFailed         no       the endpoint is Failed, OutOfService, being deleted, or gone
-   RolloutSuperseded     no       somebody else's configuration is served, or on its way
+   RolloutSuperseded     no       the endpoint serves, or is being updated to, a third configuration
    RolloutNotStarted     no       the update was never seen in flight
    AbortTooLate          no       the update ended in service before the abort could act
-   RolloutTimedOut       yes      it still ran when our time was up; a retry goes on watching
-   RolloutUnwatched      no       SageMaker does not say how the endpoint is; the report is what was seen
-  ShadowTestError                 the wait for a shadow test; the report is XCom ``shadow_test_report``
-   ShadowTestCancelled   no       it was cancelled, by somebody or by an error; ``StatusReason`` says
+   RolloutTimedOut       yes      the update was still running after the time-out; a retry continues to wait
+   RolloutUnwatched      no       the outcome is unknown, because SageMaker cannot be read any more
+  ShadowTestError                 base of the outcomes of a wait; the report is XCom ``shadow_test_report``
+   ShadowTestCancelled   no       the test was cancelled, by somebody or by an error
    ShadowTestNotFound    no       no shadow test of this name in this region and account
-   ShadowTestTooShort    no       it is over, and a variant has had fewer requests than wanted
-   ShadowTestTimedOut    yes      it was not there yet when our time was up; a retry goes on watching
-   ShadowTestUnwatched   no       SageMaker will not say how it is; the report is what was seen so far
-   ShadowTestNotStopped  no       it is over, but the endpoint does not serve what was to be left
-  CandidateRejected      no       the judge found the candidate worse; the report is its verdict
-  CandidateUndecided     no       the judge could not tell; the report says what it lacked
+   ShadowTestTooShort    no       the test is over, and a variant has had fewer requests than required
+   ShadowTestTimedOut    yes      the test was not ready after the time-out; a retry continues to wait
+   ShadowTestUnwatched   no       the state is unknown, because SageMaker cannot be read any more
+   ShadowTestNotStopped  no       the test is over, but the endpoint does not serve what the stop asked for
+  CandidateRejected      no       the verdict of the judge is Fail; the report is the verdict
+  CandidateUndecided     no       the verdict of the judge is Inconclusive; the report says what was missing
 =======================  =======  ===========================================================================
+
+Values of :mod:`airflow_guardrails.strategies` and :mod:`airflow_guardrails.rules`, and triggers, raise the
+errors of the second table when they are built, in most cases while the DAG file is parsed. In a task they
+become ``InvalidArgument``.
+
+======================  =====================================================================================
+error                   meaning
+======================  =====================================================================================
+GuardrailsValueError    a ``ValueError``, the base of all errors of this table; ``.field`` names the argument
+ InvalidStrategy        SageMaker cannot carry out the strategy
+ InvalidAlarms          not a list of alarm names that SageMaker accepts
+ InvalidRetention       SageMaker cannot retain these properties
+ InvalidRule            a ``MetricRule`` that cannot be judged
+ InvalidPredictionRule  a ``PredictionRule`` by which predictions cannot be compared
+ InvalidAnalysis        a ``CanaryAnalysis`` that cannot be carried out
+ InvalidComparison      not a comparison of predictions of this version, or of another rule
+ InvalidShadowVariant   SageMaker cannot run the shadow variant
+ InvalidShadowTest      SageMaker cannot run the shadow test
+ InvalidEvidence        the judge cannot read the metrics
+ InvalidValue           any other argument breaks a rule
+======================  =====================================================================================
 """
 
 from __future__ import annotations
@@ -65,35 +87,36 @@ from airflow_guardrails.domain.rollout.outcome import Outcome
 
 
 class GuardrailsError(AirflowException):
-    """Root of the errors of this package."""
+    """Base of the errors that a task of this package fails with."""
 
 
 class InvalidArgument(GuardrailsError, AirflowFailException):
-    """An argument breaks a rule; the text gives name, rule and value."""
+    """An argument breaks a rule; the text has name, rule and value."""
 
 
 class ConnectionNotFound(GuardrailsError, AirflowFailException):
     """
     Airflow has no connection *aws_conn_id*.
 
-    The amazon provider would use the worker's own credentials then; here only ``aws_conn_id=None`` does.
+    The amazon provider would use boto3's default credential chain instead; this package does so only with
+    ``aws_conn_id=None``.
     """
 
 
 class EndpointNotFound(GuardrailsError, AirflowFailException):
-    """SageMaker has no endpoint of this name, in this region and account."""
+    """SageMaker has no endpoint of this name in this region and account."""
 
 
 class EndpointConfigNotFound(GuardrailsError, AirflowFailException):
-    """SageMaker has no endpoint configuration of this name."""
+    """SageMaker has no endpoint configuration of this name in this region and account."""
 
 
 class PreflightFailed(GuardrailsError, AirflowFailException):
     """
-    The update was not asked for, because of what was found before it.
+    A check before the update failed, so the update was not started.
 
-    *findings* are all of them, warnings too, as dicts of code, severity, text and fix; *report* is as in XCom
-    ``rollout_report``.
+    *findings* are all findings, also warnings, as dicts of code, severity, text and fix; *report* is as in
+    XCom ``rollout_report``.
     """
 
     def __init__(
@@ -102,7 +125,7 @@ class PreflightFailed(GuardrailsError, AirflowFailException):
         findings: Sequence[Mapping[str, str]] = (),
         report: Mapping[str, Any] | None = None,
     ) -> None:
-        # All in args, so that the error survives pickling.
+        # Everything is in args, so that the error can be pickled.
         super().__init__(message, list(findings), dict(report or {}))
         self.message = message
         self.findings = [dict(finding) for finding in findings]
@@ -113,60 +136,58 @@ class PreflightFailed(GuardrailsError, AirflowFailException):
 
 
 class AlarmNotFound(PreflightFailed):
-    """CloudWatch has no alarm of this name, so it could not have guarded anything."""
+    """CloudWatch has no alarm of this name, so it cannot guard the update."""
 
 
 class ConfigAlreadyLive(GuardrailsError, AirflowFailException):
-    """Updating an endpoint to the configuration it serves would make a rollback invisible."""
+    """The endpoint already serves the configuration, so a rollback of an update to it would be invisible."""
 
 
 class EndpointNotUpdatable(GuardrailsError, AirflowFailException):
-    """An endpoint in this status takes no update."""
+    """An endpoint with this status accepts no update."""
 
 
 class EndpointBusy(GuardrailsError):
-    """The endpoint is being changed by somebody else; a later try may find it free."""
+    """The endpoint is being changed; a retry may find it free."""
 
 
 class UpdateRejected(GuardrailsError, AirflowFailException):
-    """SageMaker refused the update, with its own words."""
+    """SageMaker rejected the update; the text has its message."""
 
 
 class UpdateUnanswered(GuardrailsError):
-    """The update was asked for, and nobody knows whether it was accepted; a later try finds out."""
+    """There was no response from UpdateEndpoint; a retry checks whether the update runs."""
 
 
 class LaunchUnknown(GuardrailsError, AirflowFailException):
-    """
-    An earlier try meant to launch and may have; there is no trace to tell, so nothing is launched again.
-    """
+    """An earlier try may have started the update, and nothing shows whether it did."""
 
 
 class AbortSwitchNotReady(GuardrailsError):
-    """The abort switch could not be made ready; an update must not begin with it in ALARM."""
+    """The abort switch is not OK. With an alarm in ALARM, SageMaker would roll the update back at once."""
 
 
 class NothingToAbort(GuardrailsError, AirflowFailException):
-    """There is no update in flight that could be aborted."""
+    """No update of the endpoint is in flight."""
 
 
 class AbortRefused(GuardrailsError, AirflowFailException):
-    """Throwing the switch would hit an update it is not meant for, or none at all."""
+    """The switch was not thrown, because it would stop another update, or none."""
 
 
 class TaskKilled(GuardrailsError):
-    """Airflow killed the task before it had begun anything in AWS; a retry begins it."""
+    """Airflow killed the task before it changed anything in AWS; a retry starts anew."""
 
 
 class UnexpectedAnswer(GuardrailsError, AirflowFailException):
-    """SageMaker said a word this version does not know."""
+    """A response of AWS has a value that this version does not know, or lacks a field."""
 
 
 class ReportedError(GuardrailsError):
-    """An error with a *report*, as it is in XCom."""
+    """An error with the report that is also in XCom, in *report*."""
 
     def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
-        # Both in args, so that the error survives pickling.
+        # Everything is in args, so that the error can be pickled.
         super().__init__(message, dict(report or {}))
         self.message = message
         self.report = dict(report or {})
@@ -177,30 +198,30 @@ class ReportedError(GuardrailsError):
 
 class AccessDenied(ReportedError, AirflowFailException):
     """
-    AWS does not allow a call that the task needs; the text gives action and resource.
+    AWS does not allow a call that the task needs; the text names action and resource.
 
-    *report* is what was seen until then, if anything was.
+    *report* is what was known until then; it may be empty.
     """
 
 
 class RolloutError(ReportedError):
-    """A rollout ended without its target in service; *report* says how, as in XCom ``rollout_report``."""
+    """A rollout ended without success; *report* is as in XCom ``rollout_report``."""
 
 
 class EndpointRolledBack(RolloutError, AirflowFailException):
-    """The update was undone and the endpoint serves its former configuration; a retry would repeat it."""
+    """SageMaker rolled the update back. There is no retry, because it would repeat the update."""
 
 
 class RollbackFailed(RolloutError, AirflowFailException):
-    """The update failed and so did its rollback; the endpoint serves a mix of both configurations."""
+    """Update and rollback failed; the endpoint serves a mix of both configurations."""
 
 
 class RolloutFailed(RolloutError, AirflowFailException):
-    """The endpoint ended Failed, OutOfService or deleted."""
+    """The endpoint ended Failed or OutOfService, or was deleted."""
 
 
 class RolloutSuperseded(RolloutError, AirflowFailException):
-    """The endpoint went to a third configuration."""
+    """Somebody else has updated the endpoint to a third configuration."""
 
 
 class RolloutNotStarted(RolloutError, AirflowFailException):
@@ -208,77 +229,75 @@ class RolloutNotStarted(RolloutError, AirflowFailException):
 
 
 class AbortTooLate(RolloutError, AirflowFailException):
-    """The target serves: the update had ended before the switch could act."""
+    """The update ended in service before the abort switch could act."""
 
 
 class RolloutTimedOut(RolloutError):
-    """The rollout outlasted ``max_wait``; it was left running."""
+    """The update was still running after ``max_wait``, and was left running."""
 
 
 class RolloutUnwatched(RolloutError, AirflowFailException):
-    """The watch could not go on, so the outcome is not known; the report says what was seen until then."""
+    """The outcome is unknown, because SageMaker cannot be read any more; *report* has what was seen."""
 
 
 class ShadowTestRefused(GuardrailsError, AirflowFailException):
-    """SageMaker's rules keep the endpoint from having this shadow test."""
+    """The endpoint cannot have such a shadow; the text lists all reasons."""
 
 
 class ShadowVariantExists(ShadowTestRefused):
-    """An endpoint has one shadow variant at most."""
+    """The endpoint has a shadow variant already; SageMaker allows one."""
 
 
 class EndpointConfigDiffers(GuardrailsError, AirflowFailException):
-    """There is a configuration of the name that this task gives, with other content."""
+    """An endpoint configuration of the name that this task uses exists with other content."""
 
 
 class EndpointConfigRejected(GuardrailsError, AirflowFailException):
-    """SageMaker refused the endpoint configuration, with its own words."""
+    """SageMaker rejected the endpoint configuration; the text has its message."""
 
 
 class ShadowTestDiffers(GuardrailsError, AirflowFailException):
-    """There is a test of the name that this task gives, with other content: somebody has changed it."""
+    """A shadow test of the name that this task uses exists with other content: somebody has changed it."""
 
 
 class ModelNotFound(GuardrailsError, AirflowFailException):
-    """SageMaker has no model of this name, in this region and account."""
+    """SageMaker has no model of this name in this region and account."""
 
 
 class ShadowTestError(ReportedError):
-    """
-    A wait for a shadow test ended without what was waited for; *report* is as in XCom ``shadow_test_report``.
-    """
+    """A shadow test did not reach what the task waits for; *report* is XCom ``shadow_test_report``."""
 
 
 class ShadowTestCancelled(ShadowTestError, AirflowFailException):
-    """It was stopped by somebody, or an error ended it: SageMaker has one word for both."""
+    """The test was stopped by somebody or by an error; SageMaker has one status for both."""
 
 
 class ShadowTestNotFound(ShadowTestError, AirflowFailException):
-    """SageMaker has no shadow test of this name."""
+    """SageMaker has no shadow test of this name in this region and account."""
 
 
 class ShadowTestTooShort(ShadowTestError, AirflowFailException):
-    """It is over, and has seen fewer requests than wanted."""
+    """The test is over, and a variant has had fewer requests than required."""
 
 
 class ShadowTestTimedOut(ShadowTestError):
-    """It was not yet where it was to be; it was left as it was."""
+    """The test was not ready after the time-out, and was left as it was."""
 
 
 class ShadowTestUnwatched(ShadowTestError, AirflowFailException):
-    """The watch could not go on; the report says what was seen until then."""
+    """The state is unknown, because SageMaker cannot be read any more; *report* has what was seen."""
 
 
 class ShadowTestNotStopped(ShadowTestError, AirflowFailException):
-    """It is over, but its endpoint does not serve what the stop was to leave there."""
+    """The test is over, but its endpoint does not serve what the stop asked for."""
 
 
 class CandidateRejected(ReportedError, AirflowFailException):
-    """The judge found the candidate worse than production by more than it may be; *report* is the verdict."""
+    """The verdict of the judge is Fail; *report* is the verdict."""
 
 
 class CandidateUndecided(ReportedError, AirflowFailException):
-    """The judge could tell neither way; *report*, its verdict, says what was missing."""
+    """The verdict of the judge is Inconclusive; *report* is the verdict, and says what was missing."""
 
 
 ERROR_BY_SHADOW_TEST_OUTCOME: Mapping[str, type[ShadowTestError]] = {

@@ -1,4 +1,4 @@
-"""Names for resources that a task creates, the same in every try of it and in no other task."""
+"""Names for resources that a task creates: equal in every try of the task, and different in other tasks."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ from typing import Any
 from airflow_guardrails.domain.arguments import LONGEST_NAME, SAGEMAKER_NAME
 from airflow_guardrails.exceptions import InvalidArgument
 
+# Hex digits of SHA-256, which are 48 bits.
 _DIGITS = 12
 
 
 def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
     """
-    Name a SageMaker resource after the task instance that makes it and what it holds.
+    Return a name for a SageMaker resource, from the task instance that creates it and its content.
 
-    The same task instance with the same content gets the same name in every try, so a retry finds what the
-    first try made. Other content, another run or another mapped instance gets another name.
+    The same task instance with the same content gets the same name in every try, so a retry finds the
+    resource of the first try. Other content, another run or another mapped instance gets another name.
 
-    :param prefix: how the name begins, letters, digits and single hyphens between; cut to fit 63 characters.
+    :param prefix: beginning of the name: letters, digits, and hyphens between them. It is cut so that the
+        name has at most 63 characters.
     :param context: Airflow's context of the running task.
-    :param content: what the resource holds: text, bytes, or what JSON can write down.
-    :raises InvalidArgument: if *prefix* cannot begin a SageMaker name.
+    :param content: content of the resource: text, bytes, or a value that JSON can represent.
+    :raises InvalidArgument: if a SageMaker name cannot begin with *prefix*.
     """
     if not SAGEMAKER_NAME.fullmatch(prefix):
         raise InvalidArgument(
             f"prefix must be letters and digits, with hyphens only between them (got {prefix!r})"
         )
-    digest = hashlib.sha256(_identity(context) + b"\x00" + _written(content)).hexdigest()[:_DIGITS]
+    digest = hashlib.sha256(_identity(context) + b"\x00" + _as_bytes(content)).hexdigest()[:_DIGITS]
     return f"{prefix[: LONGEST_NAME - _DIGITS - 1].rstrip('-')}-{digest}"
 
 
@@ -39,7 +41,7 @@ def _identity(context: Mapping[str, Any]) -> bytes:
     return "\x00".join(parts).encode()
 
 
-def _written(content: Any) -> bytes:
+def _as_bytes(content: Any) -> bytes:
     if isinstance(content, bytes):
         return b"bytes " + content
     return b"json " + json.dumps(content, sort_keys=True, default=str).encode()

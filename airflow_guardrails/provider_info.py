@@ -1,20 +1,21 @@
-"""What Airflow registers of this package, through the entry point ``apache_airflow_provider``."""
+"""The metadata that Airflow reads through the entry point ``apache_airflow_provider``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-INTEGRATION = "Amazon SageMaker guarded deployments"
+_INTEGRATION = "Amazon SageMaker guarded deployments"
 
 
 def get_provider_info() -> dict[str, Any]:
+    """Return the metadata in the form of Airflow's ``provider_info`` schema."""
     return {
         "package-name": "airflow-guardrails",
         "name": "SageMaker Guardrails",
         "description": "Guarded updates of SageMaker endpoints that tell the truth about rollbacks.",
         "integrations": [
             {
-                "integration-name": INTEGRATION,
+                "integration-name": _INTEGRATION,
                 "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails.html",
                 "tags": ["aws"],
             }
@@ -44,4 +45,4 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _modules(*names: str) -> dict[str, Any]:
-    return {"integration-name": INTEGRATION, "python-modules": list(names)}
+    return {"integration-name": _INTEGRATION, "python-modules": list(names)}

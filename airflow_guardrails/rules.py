@@ -1,12 +1,12 @@
 """
-The rules a DAG author gives to the judge of a shadow test, or of an update while it bakes.
+The rules for the judge of a shadow test, and for the analysis of an update during its bakes.
 
 >>> from airflow_guardrails.rules import MetricRule, PredictionRule
 >>> latency = MetricRule("ModelLatency", stat="p90", margin="10%")
 >>> answers = PredictionRule(max_disagreement=0.02)
 
 >>> from airflow_guardrails.rules import CanaryAnalysis
->>> while_it_bakes = CanaryAnalysis(rules=[latency])
+>>> analysis = CanaryAnalysis(rules=[latency])
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The strategies a DAG author builds.
+The strategies of a guarded update: how traffic is shifted to the new fleet.
 
 >>> from datetime import timedelta
 >>> from airflow_guardrails.strategies import Canary

@@ -1,4 +1,4 @@
-"""Groups of tasks that belong together, to put behind the tasks of an existing DAG."""
+"""Task groups for whole deployments, to put behind the tasks of an existing DAG."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_options, check_seconds
 
-# The default of arguments that are passed on only if they are given; None has a meaning of its own.
-NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
+# The default of arguments that are passed on only if they are given; None may be a value.
+_NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 
 
 def guarded_deployment(
@@ -31,87 +31,88 @@ def guarded_deployment(
     endpoint_config_name: str,
     role_arn: str,
     strategy: Strategy | Mapping[str, Any],
-    alarms: Sequence[str] = NOT_GIVEN,
+    alarms: Sequence[str] = _NOT_GIVEN,
     group_id: str = "guarded_deployment",
     shadow_test_name: str = "shadow-test",
-    duration: timedelta = NOT_GIVEN,
+    duration: timedelta = _NOT_GIVEN,
     min_requests: int | None = None,
-    sampling_percentage: int | str = NOT_GIVEN,
-    data_storage_uri: str | None = NOT_GIVEN,
-    metrics: Sequence[MetricRule | Mapping[str, Any]] | None = NOT_GIVEN,
-    predictions: PredictionRule | Mapping[str, Any] | None = NOT_GIVEN,
-    warm_up: timedelta = NOT_GIVEN,
+    sampling_percentage: int | str = _NOT_GIVEN,
+    data_storage_uri: str | None = _NOT_GIVEN,
+    metrics: Sequence[MetricRule | Mapping[str, Any]] | None = _NOT_GIVEN,
+    predictions: PredictionRule | Mapping[str, Any] | None = _NOT_GIVEN,
+    warm_up: timedelta = _NOT_GIVEN,
     judge_early: bool = False,
-    on_inconclusive: OnVerdict = NOT_GIVEN,
-    deferrable: bool = NOT_GIVEN,
-    waiter_delay: float = NOT_GIVEN,
-    aws_conn_id: str | None = NOT_GIVEN,
-    region_name: str | None = NOT_GIVEN,
-    verify: bool | str | None = NOT_GIVEN,
-    botocore_config: dict[str, Any] | None = NOT_GIVEN,
+    on_inconclusive: OnVerdict = _NOT_GIVEN,
+    deferrable: bool = _NOT_GIVEN,
+    waiter_delay: float = _NOT_GIVEN,
+    aws_conn_id: str | None = _NOT_GIVEN,
+    region_name: str | None = _NOT_GIVEN,
+    verify: bool | str | None = _NOT_GIVEN,
+    botocore_config: dict[str, Any] | None = _NOT_GIVEN,
     default_args: Mapping[str, Any] | None = None,
     shadow_test_arguments: Mapping[str, Any] | None = None,
     judge_arguments: Mapping[str, Any] | None = None,
     update_arguments: Mapping[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Bring a model into service: tried in the shadow of the one that serves, judged, then under alarms.
+    Return a task group that deploys a model: shadow test, judge, then a guarded update.
 
     The group has six tasks::
 
         shadow_test -> observe -> judge -> stop_shadow_test -> guarded_update -> conclude
 
-    ``stop_shadow_test`` is a teardown: it takes the shadow down however the judge has decided, also when a
-    task before it failed. It keeps production, and ``guarded_update`` then brings the model in by *strategy*.
-    That is one update more than promoting the shadow, and the only way in which an alarm can still undo it.
-    Unless the judge says Pass, ``guarded_update`` does not run, and the endpoint is as it was.
+    ``stop_shadow_test`` is a teardown: it stops the shadow test whatever the verdict is, and also after a
+    failed task. It keeps production, and ``guarded_update`` then deploys the model with *strategy*. That
+    takes one update more than promoting the shadow, but only so can an alarm roll it back. If the verdict is
+    not Pass, ``guarded_update`` does not run, and the endpoint is unchanged.
 
-    ``conclude`` is a teardown as well: if somebody marks ``guarded_update`` failed, it sees to the abort,
-    also while no triggerer runs, and tells how the update ended. What comes after the group does not wait
-    for it.
+    ``conclude`` is a teardown too: if somebody marks ``guarded_update`` failed, it makes sure that the update
+    is aborted, even if no triggerer runs, and reports how the update ended. Tasks behind the group do not
+    wait for it.
 
-    Put it behind your own tasks: ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
+    Put the group behind your own tasks:
+    ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
 
-    ``default_args`` of the DAG and of outer groups reach all of its tasks: an argument that is left out here
-    is not passed on to them. An argument that is given here goes before all ``default_args``.
+    ``default_args`` of the DAG and of outer groups apply to all of its tasks, except for arguments that are
+    given here.
 
     :param endpoint_name: name of the endpoint. (templated)
-    :param model_name: name of the SageMaker model to bring into service; it must exist by then. (templated)
+    :param model_name: name of the SageMaker model to deploy; it must exist when the group runs. (templated)
     :param endpoint_config_name: name of the endpoint configuration with that model, for the update.
         (templated)
     :param role_arn: role with which SageMaker runs the shadow test. (templated)
-    :param strategy: how ``guarded_update`` shifts the traffic.
-    :param alarms: names of the alarms that undo it. (templated)
+    :param strategy: how ``guarded_update`` shifts traffic. (templated)
+    :param alarms: names of the alarms that roll it back. (templated)
     :param group_id: id of the group.
-    :param shadow_test_name: how the shadow test's name begins. (templated)
-    :param duration: how long the shadow test may take, at least an hour; default: 24 hours.
-    :param min_requests: judge as soon as both variants have had that many requests; default: judge at the
-        end of the test.
-    :param sampling_percentage: of the requests to production, how many the shadow gets too. (templated)
-    :param data_storage_uri: S3 prefix for requests and answers of both, to compare them. (templated)
+    :param shadow_test_name: beginning of the shadow test's name. (templated)
+    :param duration: longest duration of the shadow test, at least an hour; default: 24 hours.
+    :param min_requests: judge when both variants have had this many requests; default: judge at the end of
+        the test.
+    :param sampling_percentage: percentage of production's requests that are copied to the shadow, 1 to 100.
+        (templated)
+    :param data_storage_uri: S3 prefix for requests and predictions of both variants, to compare them.
+        (templated)
     :param metrics: rules of the judge for metrics.
-    :param predictions: rule of the judge for answers; needs *data_storage_uri*.
+    :param predictions: rule of the judge for predictions; needs *data_storage_uri*.
     :param warm_up: how long after its first request the shadow is not judged.
-    :param judge_early: judge from the start on, again and again, until the verdict is Pass or Fail; instead
+    :param judge_early: whether to judge repeatedly from the start until the verdict is Pass or Fail, instead
         of waiting for *min_requests* or the end of the test.
     :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
-        goes on to the update.
-    :param deferrable: whether waits are in the triggerer instead of worker slots; default: they are.
-    :param waiter_delay: seconds between two looks, but for those of the judge; default: 60.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
-        (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
-    :param default_args: arguments for all tasks of the group, like those of a DAG; they go before the DAG's.
+        continues with the update.
+    :param deferrable: whether to wait in the triggerer instead of worker slots; default: True.
+    :param waiter_delay: seconds between two looks at endpoint and test (not those of the judge); default: 60.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :param default_args: default arguments for all tasks of the group; they override those of the DAG.
     :param shadow_test_arguments: more arguments of ``shadow_test``
         (:class:`~airflow_guardrails.operators.shadow_test.SageMakerCreateShadowTestOperator`).
     :param judge_arguments: more arguments of ``judge``
         (:class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`).
     :param update_arguments: more arguments of ``guarded_update``
         (:class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`).
-    :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a
-        rule.
+    :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a rule.
     """
     check_flag("judge_early", judge_early)
     for name, more in (
@@ -123,14 +124,13 @@ def guarded_deployment(
         check_options(name, more)
     if judge_early and min_requests is not None:
         raise InvalidArgument(
-            f"min_requests must be left out with judge_early (got {min_requests!r}): the judge says "
-            "when it has seen enough"
+            f"min_requests must be left out with judge_early (got {min_requests!r}): give one of them"
         )
     connection = _given(
         aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config
     )
-    of_the_group: Any = dict(default_args or {})
-    with TaskGroup(group_id=group_id, default_args=of_the_group) as group:
+    group_defaults: Any = dict(default_args or {})
+    with TaskGroup(group_id=group_id, default_args=group_defaults) as group:
         duration = _default(group, "duration", duration, timedelta(hours=24))
         check_duration("duration", duration, most=LONGEST)
         waiting = {**connection, "deferrable": _default(group, "deferrable", deferrable, otherwise=True)}
@@ -193,7 +193,7 @@ def guarded_deployment(
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         [judge, stop] >> update
-        # What the caller said to the update goes before default_args here, too.
+        # For this task, too, arguments of the update override default_args.
         SageMakerConcludeRolloutOperator(
             task_id="conclude",
             update=update,
@@ -204,14 +204,14 @@ def guarded_deployment(
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
-    """Return those that the caller gave, so that ``default_args`` reach the tasks for all others."""
-    return {name: value for name, value in arguments.items() if value is not NOT_GIVEN}
+    """Return the arguments that the caller gave; for all others, ``default_args`` apply."""
+    return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
 
 
 def _default(group: TaskGroup, name: str, value: Any, otherwise: Any) -> Any:
-    """Return what the caller gave, or else what ``default_args`` say, or else the group's own default."""
-    if value is not NOT_GIVEN:
+    """Return the value that the caller gave, or that of ``default_args``, or the group's own default."""
+    if value is not _NOT_GIVEN:
         return value
-    # Those of outer groups are in the group's; the DAG's are not.
-    of_the_dag = group.dag.default_args if group.dag else {}
-    return {**of_the_dag, **group.default_args}.get(name, otherwise)
+    # default_args of a group include those of outer groups, but not those of the DAG.
+    dag_defaults = group.dag.default_args if group.dag else {}
+    return {**dag_defaults, **group.default_args}.get(name, otherwise)

@@ -1,4 +1,4 @@
-"""Abort an update in flight, and tell whether that was in time."""
+"""Abort an update in flight, and report whether the abort was in time."""
 
 from __future__ import annotations
 
@@ -25,23 +25,29 @@ from airflow_guardrails.tasks.waiting import is_retry
 
 class SageMakerAbortRolloutOperator(RolloutTask):
     """
-    Throw the abort switch of an update in flight, wait, and succeed only if it was rolled back.
+    Abort an update in flight: throw its abort switch, and succeed only if SageMaker rolled it back.
 
-    SageMaker has no call that cancels an update; it looks at alarms while it bakes. So the abort acts at the
-    next bake, and an update that has none left ends in service: that is
-    :class:`~airflow_guardrails.exceptions.AbortTooLate`. An update that carries no switch of this package, or
-    another one than named, is left alone. A retry after the switch was thrown reports what came of it.
+    SageMaker has no API call that cancels an update. It checks alarms only during a bake, so the abort acts
+    in the next bake. If the update has no bake left, it ends in service, and the task fails with
+    :class:`~airflow_guardrails.exceptions.AbortTooLate`. An update without an abort switch of this package is
+    left alone. A retry after the switch was thrown reports how the update ended.
+
+    Returns the rollout report, which is also XCom ``rollout_report``.
 
     :param endpoint_name: name of the endpoint. (templated)
-    :param endpoint_config_name: name of the configuration whose update is meant; default: whichever is in
-        flight. (templated)
+    :param endpoint_config_name: abort only an update to this endpoint configuration; default: any update.
+        (templated)
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks at the endpoint.
-    :param max_wait: how long to wait for the rollback, default 75 minutes.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param waiter_delay: seconds between two calls of DescribeEndpoint.
+    :param max_wait: how long to wait for the rollback, on AWS's clock; default: 75 minutes.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises NothingToAbort: if no update of the endpoint is in flight.
+    :raises AbortRefused: if the update has no abort switch of this package, or is to another configuration.
+    :raises AbortTooLate: if the update ended in service.
+    :raises RolloutError: if the update ended neither in service nor rolled back.
     """
 
     template_fields: Sequence[str] = (
@@ -79,53 +85,62 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         self.max_wait = max_wait
 
     def execute(self, context: Any) -> RolloutReport:
+        """Throw the abort switch and wait for the rollback; return the rollout report."""
         self.check_rendered()
-        watch = self._thrown(context)
-        watch = self.observe(context, watch)
-        self.push_links(context, watch.alarms)
-        if watch.outcome is not None:
-            return self.end(context, self.conclude(context, watch))
+        state = self._abort(context)
+        state = self.observe(context, state)
+        self.push_links(context, state.alarms)
+        if state.outcome is not None:
+            return self.end(context, self.conclude(context, state))
         if self.deferrable:
-            self.defer_watch(context, watch, every=self.waiter_delay)
-        return self.end(context, self.follow(context, watch, every=self.waiter_delay))
+            self.defer_watch(context, state, every=self.waiter_delay)
+        return self.end(context, self.follow(context, state, every=self.waiter_delay))
 
     def end(self, context: Any, report: RolloutReport) -> RolloutReport:
+        """
+        Push the report, and return it if the update was rolled back.
+
+        :raises AbortTooLate: if the update ended in service.
+        """
         ended = super().end(context, report)
         if ended["outcome"] != Outcome.SUCCEEDED.value:
             return ended
         raise AbortTooLate(
-            f"Endpoint {self.endpoint_name} serves {report['endpoint_config_name']}: the update had no bake "
-            "left in which the abort could have acted. Update the endpoint back if it must not serve that",
+            f"Abort too late: endpoint {self.endpoint_name} serves {report['endpoint_config_name']}, because "
+            "the update had no bake left. Update the endpoint back if it must not serve that",
             report,
         )
 
-    def _thrown(self, context: Any) -> RolloutState:
-        """Throw the switch of the update in flight, or find what an earlier try has thrown."""
-        from airflow_guardrails.operators._conclude.in_flight import RolloutInFlight  # noqa: PLC0415 - not in every DAG file
+    def _abort(self, context: Any) -> RolloutState:
+        """Throw the switch of the update in flight, or find an update that an earlier try has aborted."""
+        from airflow_guardrails.operators._conclude.in_flight import AbortableRollouts  # noqa: PLC0415 - not in every DAG file
 
-        abortable = RolloutInFlight(self.hook, self.endpoint_name)
-        look = self.hook.look(self.endpoint_name)
-        if not isinstance(look, Endpoint) or not look.changing or look.pending_config_name is None:
-            thrown = (
-                abortable.thrown_before(look, target=self.endpoint_config_name) if is_retry(context) else None
-            )
-            if thrown is None:
+        rollouts = AbortableRollouts(self.hook, self.endpoint_name)
+        endpoint = self.hook.look(self.endpoint_name)
+        if (
+            not isinstance(endpoint, Endpoint)
+            or not endpoint.changing
+            or endpoint.pending_config_name is None
+        ):
+            target = self.endpoint_config_name
+            aborted = rollouts.aborted_before(endpoint, target=target) if is_retry(context) else None
+            if aborted is None:
                 raise NothingToAbort(
-                    f"There is nothing to abort: no update of endpoint {self.endpoint_name} is in flight"
+                    f"Nothing to abort: no update of endpoint {self.endpoint_name} is in flight"
                 )
-            return thrown
-        target = self.endpoint_config_name or look.pending_config_name
-        watch = abortable.in_flight(look, target=target, deadline=look.seen_at + self.max_wait)
-        if refusal := watch.why_not_abort:
+            return aborted
+        target = self.endpoint_config_name or endpoint.pending_config_name
+        state = rollouts.in_flight(endpoint, target=target, deadline=endpoint.seen_at + self.max_wait)
+        if refusal := state.why_not_abort:
             raise AbortRefused(f"The abort switch was not thrown: {refusal}")
-        assert watch.switch is not None
-        self.hook.set_switch(watch.switch, THROWN)
+        assert state.switch is not None
+        self.hook.set_switch(state.switch, THROWN)
         self.log.warning(
-            "The update of endpoint %s to %s is aborted: its abort switch is thrown; %s",
+            "Aborting the update of endpoint %s to %s: its abort switch is thrown; %s",
             self.endpoint_name,
             target,
-            when_an_abort_acts(watch.last_look, watch.rollout.guardrails),
+            when_an_abort_acts(state.last_look, state.rollout.guardrails),
         )
-        # The alarm takes the highest value of a period, so a reset within the same one would have no effect.
+        # The alarm uses the maximum of a period, so a reset within the same period has no effect.
         self.sleep(PERIOD_SECONDS)
-        return watch.after_abort()
+        return state.after_abort()

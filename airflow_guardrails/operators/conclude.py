@@ -1,4 +1,4 @@
-"""Conclude a rollout behind the task that updates the endpoint: see to its abort, and tell how it ended."""
+"""Report how a guarded update ended, in a task behind it, and abort it if that task was marked failed."""
 
 from __future__ import annotations
 
@@ -28,56 +28,58 @@ from airflow_guardrails.tasks.rollout import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_choice, check_flag, check_seconds
 from airflow_guardrails.triggers._base import REPORT_KEY
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
-# How long AWS is asked again before anything is known of the rollout, and for a throw of the switch. Seconds.
-PATIENCE = 3600.0
-THROW_AGAIN_AFTER = 5.0
+# How long a call to AWS is repeated if there is no response.
+_RETRY_SECONDS = 3600.0
+_THROW_RETRY_PAUSE_SECONDS = 5.0
 
-_OF_THE_CONNECTION = ("aws_conn_id", "region_name", "verify", "botocore_config")
-_NOTHING = (
-    "There is no rollout to conclude: nothing tells that task {} has asked for an update of endpoint {}"
-)
-_UNTOLD = "task {} has waited for an update of endpoint {}, and nothing tells how that ended"
-_NOT_THROWN = "Task {} was marked failed, but its rollout is not aborted: {}"
+_CONNECTION_ARGUMENTS = ("aws_conn_id", "region_name", "verify", "botocore_config")
+_NO_ROLLOUT = "No rollout to conclude: there is no record that task {} started an update of endpoint {}"
+_NO_END = "task {} waited for an update of endpoint {}, but there is no record of its end"
+_NOT_ABORTED = "Task {} was marked failed, but its rollout is not aborted: {}"
 _TOO_LATE = "The abort came too late: the endpoint serves {}. Update it back if it must not serve that"
 
 
 class SageMakerConcludeRolloutOperator(RolloutTask):
     """
-    Conclude the rollout of a guarded update: abort it if its task was marked failed, and tell how it ended.
+    Report how a guarded update ended, and abort it if the task that started it was marked failed.
 
     A teardown task behind the update, in one line::
 
         SageMakerConcludeRolloutOperator(task_id="conclude", update=update)
 
-    It runs in a worker as soon as the update's task is over, however it ended. If somebody has marked that
-    task, or its run, failed while it was deferred, the abort switch of its rollout is thrown; that works
-    also while no triggerer runs. Nothing else aborts: no failure, time-out, clear or mark of success. Then it
-    waits for the true end. The report is the return value and XCom ``rollout_report``. Where the update's
-    task has told how its rollout ended, its report is taken over. Without any rollout this task is skipped.
+    It runs in a worker as soon as the update task is over, in whatever state. If somebody has marked that
+    task, or its run, failed while it was deferred, this task throws the abort switch of its rollout. This
+    works even if no triggerer runs. Nothing else aborts: no failure, time-out, clear or mark of success. Then
+    the task waits for the end of the rollout.
 
-    As a teardown, this task leaves the state of the DAG run to the others. It fails where the rollout did not
-    succeed and the update's task has not failed for it, for example with ``wait_for_completion=False``.
+    Returns the rollout report, which is also XCom ``rollout_report``. If the update task has already reported
+    the outcome, its report is returned. If there is no rollout, this task is skipped.
 
-    The outcome goes as an asset event to :func:`~airflow_guardrails.assets.rollout_asset`, with the report as
-    its extra. An event is sent only where this task succeeds, as Airflow does it.
+    A teardown does not change the state of the DAG run. This task fails if the rollout did not succeed, and
+    the update task has not failed because of it, for example with ``wait_for_completion=False``.
 
-    :param update: the task that updates the endpoint, in the same DAG and not mapped by ``expand``. This task
-        sets itself behind it, and takes over names, connection, *on_kill*, *waiter_delay* and *deferrable*.
-    :param update_task_id: id of that task, where *update* is not given; both have the same map index. Set
-        this task behind it yourself. (templated)
-    :param endpoint_name: name of the endpoint, where *update* is not given. (templated)
-    :param endpoint_config_name: name of the configuration that the update is to bring into service, where
-        *update* is not given; default: what the update's report or its abort switch says. (templated)
-    :param on_kill: whether to ``"abort"`` the rollout if the update's task was marked failed, or ``"leave"``
-        it alone; default: ``"abort"``.
+    The outcome is sent as an event of the asset :func:`~airflow_guardrails.assets.rollout_asset`, with the
+    report as its extra. Airflow sends events only if the task succeeds.
+
+    :param update: the task that updates the endpoint, in the same DAG, not mapped by ``expand``. This task is
+        placed behind it, and takes over its names, connection, *on_kill*, *waiter_delay* and *deferrable*.
+    :param update_task_id: id of that task, if *update* is not given. Both have the same map index, and you
+        set the dependency yourself. (templated)
+    :param endpoint_name: name of the endpoint, if *update* is not given. (templated)
+    :param endpoint_config_name: name of the endpoint configuration of the update, if *update* is not given;
+        default: the name in the update's report or of its abort switch. (templated)
+    :param on_kill: what happens if the update task was marked failed: ``"abort"`` (default) throws the abort
+        switch, ``"leave"`` leaves the update running.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks at the endpoint; default: 30.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param waiter_delay: seconds between two calls of DescribeEndpoint; default: 30.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises RolloutError: if the rollout did not succeed, and the update task has not failed because of it.
+    :raises RolloutUnwatched: if the update task waited for a rollout, but its end is not known.
     """
 
     template_fields: Sequence[str] = (
@@ -110,8 +112,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
     ) -> None:
         if update is not None:
             _check_update(update)
-            # The update's own arguments go before default_args, and what is given here before both.
-            kwargs = {**{name: getattr(update, name) for name in _OF_THE_CONNECTION}, **kwargs}
+            # Arguments of this task override those of the update, which override default_args.
+            kwargs = {**{name: getattr(update, name) for name in _CONNECTION_ARGUMENTS}, **kwargs}
         super().__init__(**kwargs)
         check_choice("on_kill", on_kill, OnKill)
         self.update_task_id: Any = update_task_id
@@ -138,80 +140,86 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
     def _take_over(self, update: SageMakerGuardedUpdateOperator) -> None:
         self.update_task_id = update.task_id
         self.endpoint_name = update.endpoint_name
-        # It is empty where the update makes its configuration when it runs.
-        makes_it = isinstance(update.endpoint_config_name, str) and not update.endpoint_config_name
-        self.endpoint_config_name = None if makes_it else update.endpoint_config_name
+        # It is empty if the update creates its configuration when it runs.
+        is_created = isinstance(update.endpoint_config_name, str) and not update.endpoint_config_name
+        self.endpoint_config_name = None if is_created else update.endpoint_config_name
         self.abort_action = update.kill_action
         self.has_switch = update.abort_switch
         self.max_describe_gap = update.max_describe_gap
         self.deferrable = update.deferrable if self.deferrable is None else self.deferrable
 
     def execute(self, context: Any) -> RolloutReport:
+        """Abort the rollout if the update task was marked failed, wait for its end, and return the report."""
         self.check_rendered()
         task = self._update_task(context)
-        if task.report is not None and task.has_reported:
+        if task.report is not None and task.has_final_report:
             return self.end(context, task.report)
-        watch = self._find(context, task)
+        state = self._find(context, task)
         if task.marked_failed_while_deferred and self.abort_action == "abort":
-            watch = self._abort(context, watch)
-        self.push_links(context, watch.alarms)
-        if watch.outcome is None:
-            watch = self.observe(context, watch)
-        if watch.outcome is not None:
-            return self.end(context, self.conclude(context, watch))
+            state = self._abort(context, state)
+        self.push_links(context, state.alarms)
+        if state.outcome is None:
+            state = self.observe(context, state)
+        if state.outcome is not None:
+            return self.end(context, self.conclude(context, state))
         if self.deferrable:
-            self.defer_watch(context, watch, every=self.waiter_delay)
-        return self.end(context, self.follow(context, watch, every=self.waiter_delay))
+            self.defer_watch(context, state, every=self.waiter_delay)
+        return self.end(context, self.follow(context, state, every=self.waiter_delay))
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        """
+        Push the report, send the event of the asset, and return the report.
+
+        :raises RolloutError: if the rollout did not succeed, and the update task has not reported that.
+        """
         outcome = reported_outcome(report)
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
         report = parse_report(self.with_warnings(report))
         self.push(context, REPORT_KEY, report)
-        sentence = outcome_message(outcome, report)
-        if outcome is Outcome.TIMED_OUT or not self._is_told(context, outcome):
-            raise ERROR_BY_OUTCOME[outcome](sentence, report)
+        message = outcome_message(outcome, report)
+        if outcome is Outcome.TIMED_OUT or not self._may_succeed(context, outcome):
+            raise ERROR_BY_OUTCOME[outcome](message, report)
         if outcome is Outcome.SUCCEEDED:
-            self.log.info(sentence)
+            self.log.info(message)
         else:
-            self.log.warning(sentence)
-        self._emit(context, outcome, report)
+            self.log.warning(message)
+        self._send_event(context, outcome, report)
         return report
 
-    def _is_told(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
-        """Whether this task may succeed: with a success, or where the update's task says that it was none."""
+    def _may_succeed(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
+        """Whether the rollout succeeded, or the update task has already reported that it did not."""
         if outcome is Outcome.SUCCEEDED:
             return True
         task = self._update_task(context)
         reported = task.report["outcome"] if task.report else None
         return task.state == FAILED or reported == outcome.value
 
-    def _emit(self, context: Mapping[str, Any], outcome: Outcome, report: RolloutReport) -> None:
-        """Send the outcome's asset event; where that cannot be done, nothing else depends on it."""
+    def _send_event(self, context: Mapping[str, Any], outcome: Outcome, report: RolloutReport) -> None:
         try:
             events = context["outlet_events"][ROLLOUTS]
             events.add(rollout_asset(report["endpoint_name"], outcome.value), extra=report)
-        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the report is there
-            self.log.warning("No asset event of the outcome was sent (%s: %s)", type(error).__name__, error)
+        except Exception as error:  # noqa: BLE001 - the report is pushed already, so the task may go on
+            self.log.warning("No asset event was sent for the outcome (%s: %s)", type(error).__name__, error)
 
-    # What Airflow knows of the update's task.
+    # What Airflow knows about the update task.
 
     def _update_task(self, context: Mapping[str, Any]) -> UpdateTask:
         task_instance = context["ti"]
-        report = self._asked(partial(self._pull, task_instance, REPORT_KEY))
+        report = self._read_from_airflow(partial(self._pull, task_instance, REPORT_KEY))
         return UpdateTask(
-            state=self._asked(partial(self._state, task_instance)),
-            mark=self._asked(partial(self._pull, task_instance, TRY_KEY)),
+            state=self._read_from_airflow(partial(self._state, task_instance)),
+            mark=self._read_from_airflow(partial(self._pull, task_instance, TRY_KEY)),
             report=parse_report(report) if isinstance(report, Mapping) and report else None,
         )
 
-    def _asked(self, ask: Callable[[], Any]) -> Any:
+    def _read_from_airflow(self, call: Callable[[], Any]) -> Any:
         try:
-            return ask()
-        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, AWS still tells how it ended
+            return call()
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, AWS still shows the outcome
             self.warn(
-                f"Airflow did not tell how task {self.update_task_id} is ({type(error).__name__}: {error})"
+                f"Airflow did not return the state of task {self.update_task_id} "
+                f"({type(error).__name__}: {error})"
             )
             return None
 
@@ -224,25 +232,28 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             task_ids=self.update_task_id, key=key, map_indexes=task_instance.map_index
         )
 
-    # What AWS knows of its rollout.
+    # What AWS knows about its rollout.
 
     def _find(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState:
         """
-        :raises AirflowSkipException: if there is no rollout of that task.
-        """
-        watch = self._patiently(context, partial(self._found, context, task))
-        if watch is not None:
-            return watch
-        if task.has_waited:
-            untold = _UNTOLD.format(self.update_task_id, self.endpoint_name)
-            raise self._unwatched(context, Unwatchable(untold, task.report or {}))
-        raise AirflowSkipException(_NOTHING.format(self.update_task_id, self.endpoint_name))
+        Return the state of the rollout that the update task started.
 
-    def _found(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState | None:
-        from airflow_guardrails.operators._conclude.rollout import OwnRollout  # noqa: PLC0415 - not in every DAG file
+        :raises AirflowSkipException: if there is none.
+        :raises RolloutUnwatched: if the task waited for one, but nothing shows how that ended.
+        """
+        state = self._with_retries(context, partial(self._find_once, context, task))
+        if state is not None:
+            return state
+        if task.was_deferred:
+            reason = _NO_END.format(self.update_task_id, self.endpoint_name)
+            raise self._unwatched(context, Unwatchable(reason, task.report or {}))
+        raise AirflowSkipException(_NO_ROLLOUT.format(self.update_task_id, self.endpoint_name))
+
+    def _find_once(self, context: Mapping[str, Any], task: UpdateTask) -> RolloutState | None:
+        from airflow_guardrails.operators._conclude.rollout import RolloutFinder  # noqa: PLC0415 - not in every DAG file
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415
 
-        rollout = OwnRollout(
+        finder = RolloutFinder(
             self.hook,
             self.endpoint_name,
             owner=owner_in(context, self.endpoint_name, task_id=self.update_task_id),
@@ -250,17 +261,17 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             has_switch=self.has_switch,
             task=task,
             log=self.log,
-            look_again=self._look_again,
+            describe_later=self._describe_later,
         )
-        return rollout.find(self.hook.look(self.endpoint_name))
+        return finder.find(self.hook.look(self.endpoint_name))
 
-    def _look_again(self) -> EndpointLook:
+    def _describe_later(self) -> EndpointLook:
         self.sleep(self.waiter_delay)
         return self.hook.look(self.endpoint_name)
 
-    def _patiently(self, context: Mapping[str, Any], call: Callable[[], Result]) -> Result:
-        """Call until AWS answers, for an hour; an error that will not go away ends the task by its name."""
-        give_up = self.monotonic() + PATIENCE
+    def _with_retries(self, context: Mapping[str, Any], call: Callable[[], _Result]) -> _Result:
+        """Repeat *call* for an hour while AWS does not respond; any other error ends the task."""
+        give_up = self.monotonic() + _RETRY_SECONDS
         while True:
             try:
                 with self.public_errors():
@@ -268,42 +279,40 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
                     raise self._unwatched(context, Unwatchable(named_text(error), {})) from None
-                self.log.info("AWS does not answer (%s); asking again", text_for_people(error))
+                self.log.info("No response from AWS (%s); trying again", text_for_people(error))
             self.sleep(self.waiter_delay)
 
     # The abort.
 
-    def _abort(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
-        """Throw the switch of this very rollout, if it is in flight, and the mark is still there."""
-        refusal = watch.why_not_abort if watch.outcome is None else "it has ended"
-        if refusal is not None or watch.switch is None:
-            why_not = _NOT_THROWN.format(self.update_task_id, refusal)
+    def _abort(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
+        """Throw the rollout's switch, if the update is in flight and its task is still marked failed."""
+        refusal = state.why_not_abort if state.outcome is None else "it has ended"
+        if refusal is not None or state.switch is None:
+            why_not = _NOT_ABORTED.format(self.update_task_id, refusal)
             self.log.warning(why_not)
-            in_flight = isinstance(watch.last_look, Endpoint) and watch.last_look.changing
-            return watch.with_warning(why_not) if in_flight else watch
-        give_up = self.monotonic() + PATIENCE
+            in_flight = isinstance(state.last_look, Endpoint) and state.last_look.changing
+            return state.with_warning(why_not) if in_flight else state
+        give_up = self.monotonic() + _RETRY_SECONDS
         while self._update_task(context).marked_failed_while_deferred:
             try:
-                self.hook.set_switch(watch.switch, THROWN)
+                self.hook.set_switch(state.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
+                text = text_for_people(error)
                 if not is_passing(error) or self.monotonic() >= give_up:
-                    return watch.with_warning(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))
-                self.log.warning(
-                    "The abort switch could not be thrown (%s); trying again", text_for_people(error)
-                )
-                self.sleep(THROW_AGAIN_AFTER)
+                    return state.with_warning(_NOT_ABORTED.format(self.update_task_id, text))
+                self.log.warning("The abort switch could not be thrown (%s); trying again", text)
+                self.sleep(_THROW_RETRY_PAUSE_SECONDS)
                 continue
             self.log.warning(
                 "Task %s was marked failed: the abort switch of its rollout is thrown; %s",
                 self.update_task_id,
-                when_an_abort_acts(watch.last_look, watch.rollout.guardrails),
+                when_an_abort_acts(state.last_look, state.rollout.guardrails),
             )
-            # The alarm takes the highest value of a period, so a reset within the same one would have no
-            # effect.
+            # The alarm uses the maximum of a period, so a reset within the same period has no effect.
             self.sleep(PERIOD_SECONDS)
-            return watch.after_abort()
-        self.log.warning("Task %s is marked failed no more: nothing is aborted", self.update_task_id)
-        return watch
+            return state.after_abort()
+        self.log.warning("Task %s is no longer marked failed: no abort", self.update_task_id)
+        return state
 
 
 def _check_update(update: Any) -> None:

@@ -1,4 +1,4 @@
-"""Judge a model by what it did in the shadow of the one that serves."""
+"""Judge a shadow test: does the candidate as well as production?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
-    ReportedError,
     ShadowTestCancelled,
     ShadowTestNotFound,
 )
@@ -32,50 +31,53 @@ from airflow_guardrails.tasks.validation import (
 )
 
 if TYPE_CHECKING:
-    # It brings the judge, which a DAG file need not pay for.
+    # It imports the judge, which the parsing of a DAG file need not pay for.
     from airflow_guardrails.operators._judging.shadow_test import ShadowTestJudge
 
 OnVerdict = Literal["fail", "skip", "return"]
 
-VERDICT_KEY = "verdict"
+_VERDICT_KEY = "verdict"
 
 
 class SageMakerJudgeShadowTestOperator(ConnectedTask):
     """
-    Say whether a model did as well in the shadow test as the one that serves: Pass, Fail or Inconclusive.
+    Judge a shadow test: Pass, Fail or Inconclusive.
 
-    It compares the metrics of both variants minute by minute, for the time the test has run, and, where the
-    test kept requests and answers, the answers request by request. The verdict has one reason for each
-    metric: what was measured, its interval, and the limit. Where data is missing, or the shadow did not get
-    its share of the requests, that is told and is never a Pass. ``docs/judge.md`` says how.
+    Compares the metrics of both variants minute by minute. If the test has captured requests and predictions,
+    it also compares the predictions request by request. The verdict has one reason for each metric: measured
+    value, confidence interval and limit. Missing data, or a shadow that did not get its share of the
+    requests, is never a Pass. See ``docs/judge.md``.
 
-    The verdict is the return value and XCom ``verdict``, which is there also when the task fails.
+    Returns the verdict, which is also XCom ``verdict``, and is there also if the task fails.
 
-    :param name: name of the shadow test, as SageMaker knows it. (templated)
-    :param metrics: rules for the metrics, :class:`~airflow_guardrails.rules.MetricRule` or
-        dicts of its arguments; default: latency (mean and p90) and the three kinds of errors.
-    :param predictions: rule for the answers,
-        :class:`~airflow_guardrails.rules.PredictionRule`. Without, answers that were kept are
-        compared and reported, and not judged.
+    :param name: name of the shadow test in SageMaker. (templated)
+    :param metrics: rules for metrics: :class:`~airflow_guardrails.rules.MetricRule`, or dicts of its
+        arguments. Default: latency (mean and p90) and the three kinds of errors.
+    :param predictions: rule for predictions: :class:`~airflow_guardrails.rules.PredictionRule`, or a dict of
+        its arguments. Default: captured predictions are compared and reported, but do not affect the verdict.
     :param comparison: result of
-        :class:`~airflow_guardrails.operators.predictions.SageMakerMergePredictionsOperator`, where mapped
-        tasks have compared the answers; default: this task reads and compares them itself. (templated)
-    :param compare_predictions: whether to read kept requests and answers at all.
+        :class:`~airflow_guardrails.operators.predictions.SageMakerMergePredictionsOperator`, if mapped tasks
+        have compared the predictions. Default: this task reads and compares them. (templated)
+    :param compare_predictions: whether to read captured requests and predictions at all.
     :param warm_up: how long after its first request the shadow is not judged.
-    :param alpha: the chance that a model as good as production is found worse, over all metrics together;
-        above 0 and below 0.5.
-    :param on_fail: what the verdict Fail does to the task: ``"fail"`` it without retries, ``"skip"`` it
-        and what depends on it, or ``"return"`` the verdict for the DAG to decide.
+    :param alpha: highest probability that an equally good candidate gets the verdict Fail, over all rules
+        together; above 0 and below 0.5.
+    :param on_fail: what the verdict Fail does to the task: ``"fail"`` (no retry), ``"skip"`` (also what
+        depends on it), or ``"return"`` (the task succeeds and returns the verdict).
     :param on_inconclusive: the same for the verdict Inconclusive.
-    :param until_decided: whether a test that is still running is judged again and again, until the verdict is
-        Pass or Fail or the test is over. The judge may look as often as it likes without erring more often;
-        kept answers are read once the metrics pass.
-    :param deferrable: whether to wait for the next look in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param until_decided: whether to judge a running test repeatedly, until the verdict is Pass or Fail, or
+        the test is over. Repeated looks do not raise the probability of a wrong verdict. Predictions are read
+        only when the metrics pass.
+    :param deferrable: whether to wait between two verdicts in the triggerer instead of a worker slot.
+    :param waiter_delay: seconds between two verdicts.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises CandidateRejected: if the verdict is Fail, and *on_fail* is ``"fail"``.
+    :raises CandidateUndecided: if the verdict is Inconclusive, and *on_inconclusive* is ``"fail"``.
+    :raises ShadowTestNotFound: if there is no such test.
+    :raises ShadowTestCancelled: if the test was cancelled.
     """
 
     template_fields: Sequence[str] = ("name", "comparison", *ConnectedTask.template_fields)
@@ -130,6 +132,11 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         self._prediction_rule()
 
     def check_rendered(self) -> None:
+        """
+        Check the templated fields, and that *comparison* was made by the rule *predictions*.
+
+        :raises InvalidArgument: if one of them breaks a rule.
+        """
         super().check_rendered()
         if self.comparison:
             from airflow_guardrails.operators._judging.shadow_test import read_comparison  # noqa: PLC0415 - not in every DAG file
@@ -137,46 +144,47 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
             read_comparison(self.comparison, self._prediction_rule())
 
     def execute(self, context: Any) -> dict[str, Any]:
+        """Judge the test, repeatedly with ``until_decided``; return the verdict as a dict."""
         self.check_rendered()
         from airflow_guardrails.operators._judging.shadow_test import verdict_report  # noqa: PLC0415 - not in every DAG file
 
-        judging = self._judging()
+        judge = self._judge()
         while True:
             experiment = self._experiment()
             self.push_endpoint_links(context, experiment.endpoint_name)
             may_wait = self.until_decided and not experiment.phase.over
-            verdict, comparison = judging.judge(experiment, is_last=not may_wait)
+            verdict, comparison = judge.judge(experiment, is_last=not may_wait)
             if not may_wait or verdict.label is not Label.INCONCLUSIVE:
                 break
-            self.log.info("Not decided yet: %s", verdict.describe())
+            self.log.info("No verdict yet: %s", verdict.describe())
             if self.deferrable:
-                self._come_back()
+                self._defer()
             self.sleep(self.waiter_delay)
         report = verdict_report(experiment, verdict, comparison)
-        self.push(context, VERDICT_KEY, report)
+        self.push(context, _VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
         return self._end(verdict, report)
 
     def execute_again(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: ARG002
-        """Judge anew; called by Airflow when it is time."""
+        """Judge again; Airflow calls it after the pause."""
         return self.execute(context)
 
-    def _come_back(self) -> NoReturn:
-        """Leave the worker: all that is known is in AWS, so the next look begins from nothing."""
+    def _defer(self) -> NoReturn:
+        """Defer until the next verdict. No state is kept: each verdict is read anew from AWS."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
 
         pause = timedelta(seconds=max(self.waiter_delay, fire_floor()))
         self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
 
-    def _judging(self) -> ShadowTestJudge:
+    def _judge(self) -> ShadowTestJudge:
         from airflow_guardrails.operators._judging.shadow_test import ShadowTestJudge  # noqa: PLC0415 - not in every DAG file
 
         return ShadowTestJudge(
             metrics=self._rules(),
             predictions=self._prediction_rule(),
-            merged=self.comparison,
-            compares=self.compare_predictions,
+            comparison=self.comparison,
+            compare_predictions=self.compare_predictions,
             warm_up=self.warm_up,
             alpha=self.alpha,
             hook=self.hook,
@@ -193,37 +201,29 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         return None if self.predictions is None else coerce("predictions", PredictionRule, self.predictions)
 
     def _experiment(self) -> Experiment:
-        look = self.hook.look_at_experiment(self.name)
-        if not isinstance(look, Experiment):
+        experiment = self.hook.look_at_experiment(self.name)
+        if not isinstance(experiment, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
-        if look.phase is Phase.CANCELLED:
+        if experiment.phase is Phase.CANCELLED:
             raise ShadowTestCancelled(
-                f"Shadow test {self.name} was cancelled ({look.reason or 'SageMaker gives no reason'}): what "
-                "it has seen until then is no trial"
+                f"Shadow test {self.name} was cancelled ({experiment.reason or 'no reason given'}): "
+                "its data cannot be judged"
             )
-        return look
+        return experiment
 
     def _end(self, verdict: Verdict, report: dict[str, Any]) -> dict[str, Any]:
-        sentence = f"{report['shadow_model_name']} in the shadow of {report['production_model_name']}: "
-        sentence += verdict.describe()
+        text = f"{report['shadow_model_name']} in the shadow of {report['production_model_name']}: "
+        text += verdict.describe()
         if verdict.label is Label.PASS:
-            self.log.info(sentence)
+            self.log.info(text)
             return report
-        wish, error = _WISHES[verdict.label]
-        return self._accept(getattr(self, wish), error, sentence, report)
-
-    def _accept(
-        self, wish: OnVerdict, error: type[ReportedError], sentence: str, report: dict[str, Any]
-    ) -> dict[str, Any]:
-        if wish == "fail":
-            raise error(sentence, report)
-        self.log.warning(sentence)
-        if wish == "skip":
-            raise AirflowSkipException(sentence)
+        action, error = {
+            Label.FAIL: (self.on_fail, CandidateRejected),
+            Label.INCONCLUSIVE: (self.on_inconclusive, CandidateUndecided),
+        }[verdict.label]
+        if action == "fail":
+            raise error(text, report)
+        self.log.warning(text)
+        if action == "skip":
+            raise AirflowSkipException(text)
         return report
-
-
-_WISHES: dict[Label, tuple[str, type[ReportedError]]] = {
-    Label.FAIL: ("on_fail", CandidateRejected),
-    Label.INCONCLUSIVE: ("on_inconclusive", CandidateUndecided),
-}

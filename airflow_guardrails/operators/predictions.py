@@ -1,5 +1,5 @@
 """
-Compare the answers of both variants of a shadow test by mapped tasks, an hour each.
+Compare the predictions of both variants of a shadow test in mapped tasks, one for each hour.
 
 >>> plan = SageMakerPlanPredictionsOperator(task_id="plan", name=name)  # doctest: +SKIP
 >>> compare = SageMakerComparePredictionsOperator.partial(  # doctest: +SKIP
@@ -12,7 +12,7 @@ Compare the answers of both variants of a shadow test by mapped tasks, an hour e
 ...     task_id="judge", name=name, predictions=rule, comparison=merge.output
 ... )
 
-For a test of a few hours the judge's own reading does; a month of traffic is better split.
+For a test of a few hours, the judge can compare the predictions itself. Split a month of traffic like this.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from airflow_guardrails.rules import PredictionRule
 from airflow_guardrails.tasks.aws_task import ConnectedTask
 from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, parse_time_argument
 
-SUMMARY_KEY = "predictions"
+_SUMMARY_KEY = "predictions"
 
 
 def _hour(name: str, value: Any) -> datetime:
@@ -45,7 +45,7 @@ def _hour(name: str, value: Any) -> datetime:
         hour = None
     if hour is None or hour != hour.replace(minute=0, second=0, microsecond=0):
         raise InvalidArgument(
-            f"{name} must be the beginning of an hour with its zone, as in ISO 8601 (got {shown(value)})"
+            f"{name} must be the beginning of an hour with time zone, as ISO 8601 (got {shown(value)})"
         )
     return hour
 
@@ -54,8 +54,8 @@ def _check_hour(name: str, value: Any) -> None:
     _hour(name, value)
 
 
-class CapturesTask(ConnectedTask):
-    """Base of the tasks that look at what a shadow test has captured."""
+class _CapturesTask(ConnectedTask):
+    """Base of the tasks that read the captured data of a shadow test."""
 
     name: str
     rendered_checks: ClassVar[Mapping[str, Check]] = {
@@ -65,31 +65,33 @@ class CapturesTask(ConnectedTask):
 
     def experiment(self) -> Experiment:
         """
+        Return the shadow test as SageMaker describes it.
+
         :raises ShadowTestNotFound: if there is no such test.
-        :raises InvalidArgument: if it captures nothing.
+        :raises InvalidArgument: if the test captures no data.
         """
-        look = self.hook.look_at_experiment(self.name)
-        if not isinstance(look, Experiment):
+        experiment = self.hook.look_at_experiment(self.name)
+        if not isinstance(experiment, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
-        if look.storage is None:
+        if experiment.storage is None:
             raise InvalidArgument(
-                f"name must be that of a shadow test with a data_storage_uri (got {self.name}, without one)"
+                f"name must be a shadow test with data_storage_uri (got {self.name}, which has none)"
             )
-        return look
+        return experiment
 
 
-class SageMakerPlanPredictionsOperator(CapturesTask):
+class SageMakerPlanPredictionsOperator(_CapturesTask):
     """
-    Name the hours of a shadow test, for :class:`SageMakerComparePredictionsOperator` to be expanded over.
+    List the hours of a shadow test, to expand :class:`SageMakerComparePredictionsOperator` over them.
 
-    The return value is a list of times in ISO 8601, the beginning of each hour in UTC. Plan once the test is
-    over, and some minutes later: captured data is delivered late.
+    Returns the beginning of each hour in UTC, as ISO 8601. Run it some minutes after the end of the test,
+    because SageMaker delivers captured data late.
 
-    :param name: name of the shadow test, as SageMaker knows it. (templated)
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param name: name of the shadow test in SageMaker. (templated)
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     """
 
     template_fields: Sequence[str] = ("name", *ConnectedTask.template_fields)
@@ -105,34 +107,34 @@ class SageMakerPlanPredictionsOperator(CapturesTask):
         self.name = name
 
     def execute(self, context: Any) -> list[str]:  # noqa: ARG002 - Airflow's signature
+        """Return the beginning of each hour of the test."""
         self.check_rendered()
         return [format_time(hour) for hour in hours_of(self.experiment())]
 
 
-class SageMakerComparePredictionsOperator(CapturesTask):
+class SageMakerComparePredictionsOperator(_CapturesTask):
     """
-    Join what both variants answered in one hour, request by request, and compare it.
+    Compare the predictions of both variants in one hour, request by request.
 
-    The return value is the comparison, below 100 kB whatever was captured;
-    :class:`SageMakerMergePredictionsOperator` puts those of all hours together. ``docs/predictions.md`` says
-    what is compared and how requests are joined.
+    Returns the comparison, which is always below 100 kB. :class:`SageMakerMergePredictionsOperator` merges
+    the comparisons of all hours. ``docs/predictions.md`` describes how requests are joined and compared.
 
-    :param name: name of the shadow test, as SageMaker knows it. (templated)
-    :param hour: beginning of the hour, in ISO 8601. (templated)
-    :param predictions: how answers are compared: :class:`~airflow_guardrails.rules.PredictionRule` or a dict
-        of its arguments. Default: answers agree if they are equal.
-    :param with_payloads: show the beginning of inputs and answers in the examples of disagreements, which go
-        into XCom. Without, only their ids do.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param name: name of the shadow test in SageMaker. (templated)
+    :param hour: beginning of the hour, as ISO 8601 with time zone. (templated)
+    :param predictions: how to compare: :class:`~airflow_guardrails.rules.PredictionRule`, or a dict of its
+        arguments. Default: two predictions agree if they are equal.
+    :param with_payloads: whether the examples of disagreements, which are in XCom, show the beginning of
+        inputs and predictions. Otherwise they only have ids.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     """
 
     template_fields: Sequence[str] = ("name", "hour", *ConnectedTask.template_fields)
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "hour": _check_hour,
-        **CapturesTask.rendered_checks,
+        **_CapturesTask.rendered_checks,
     }
     ui_color = "#efe6d2"
 
@@ -154,6 +156,7 @@ class SageMakerComparePredictionsOperator(CapturesTask):
         self._rule()
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
+        """Compare the hour; return the comparison as a dict."""
         self.check_rendered()
         captures = Captures(self.experiment(), hook=self.hook)
         hour = _hour("hour", self.hour)
@@ -170,14 +173,15 @@ class SageMakerComparePredictionsOperator(CapturesTask):
 
 class SageMakerMergePredictionsOperator(BaseOperator):
     """
-    Put the comparisons of all hours together, exactly; requests at the end of an hour are joined here.
+    Merge the comparisons of all hours, and join the requests whose records are in two different hours.
 
-    The return value is for ``comparison`` of
-    :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`; XCom ``predictions`` is the
-    summary for people: disagreements and their rate, differences of scores, the table of classes, examples,
-    and how many requests could not be joined and why. Calls nothing in AWS.
+    Returns the merged comparison, for the argument ``comparison`` of
+    :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`. XCom ``predictions`` is a
+    summary: disagreements and their rate, differences of scores, the table of classes, examples, and how many
+    requests could not be joined and why. Makes no calls to AWS.
 
     :param comparisons: return values of :class:`SageMakerComparePredictionsOperator`. (templated)
+    :raises InvalidArgument: if they cannot be read or merged, for example after different rules.
     """
 
     template_fields: Sequence[str] = ("comparisons",)
@@ -188,22 +192,21 @@ class SageMakerMergePredictionsOperator(BaseOperator):
         self.comparisons = comparisons
 
     def execute(self, context: Any) -> dict[str, Any]:
+        """Merge the comparisons; return the merged one as a dict."""
         parts = self._parts()
         try:
             merged = merge(parts).settled()
         except GuardrailsValueError as error:
             raise InvalidArgument(f"comparisons cannot be merged: {error}") from error
         if self.do_xcom_push and (task_instance := context.get("ti")) is not None:
-            task_instance.xcom_push(key=SUMMARY_KEY, value=merged.summary())
+            task_instance.xcom_push(key=_SUMMARY_KEY, value=merged.summary())
         self.log.info("%d pairs, %d of them disagree", merged.pairs, merged.disagreements)
         return merged.as_dict()
 
     def _parts(self) -> list[Comparison]:
         check_list("comparisons", self.comparisons, of="what SageMakerComparePredictionsOperator returns")
         if not self.comparisons:
-            raise InvalidArgument(
-                f"comparisons must be those of one hour at least (got {self.comparisons!r})"
-            )
+            raise InvalidArgument(f"comparisons must have at least one hour (got {self.comparisons!r})")
         return [_comparison(part) for part in self.comparisons]
 
 

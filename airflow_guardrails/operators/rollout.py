@@ -1,4 +1,4 @@
-"""Launch a guarded update of a SageMaker endpoint and tell how it ended."""
+"""Start a guarded update of a SageMaker endpoint, wait for it, and report its outcome."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from airflow_guardrails.tasks.waiting import is_retry
 from airflow_guardrails.triggers._base import REPORT_KEY
 
 if TYPE_CHECKING:
-    # It brings the checks and the judge, which a DAG file need not pay for.
-    from airflow_guardrails.operators._launch.launch import Launch, TargetMaker
+    # It imports the checks and the judge, which the parsing of a DAG file need not pay for.
+    from airflow_guardrails.operators._launch.launch import ConfigFactory, Launch
 
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
@@ -48,68 +48,81 @@ IfAlreadyLive = Literal["fail", "succeed"]
 
 class SageMakerGuardedUpdateOperator(RolloutTask):
     """
-    Update a SageMaker endpoint under the watch of alarms, and succeed only if the new configuration serves.
+    Update a SageMaker endpoint with a guarded deployment, and succeed only if the new configuration is in
+    service.
 
-    SageMaker ends an update that an alarm has undone as ``InService``, like one that went well; this operator
-    compares which configuration serves, and fails with
-    :class:`~airflow_guardrails.exceptions.EndpointRolledBack`, naming the alarm. The report is the return
-    value and XCom ``rollout_report``, which is there also when the task fails.
+    An update that an alarm has rolled back ends as ``InService``, like a successful one. This operator checks
+    which configuration is in service.
 
-    It asks for an update once: what an earlier try of this task has launched is adopted and watched, or
-    reported if it has ended meanwhile. What the task means to do is written into tags of the endpoint
-    configuration before (``sagemaker:AddTags``, ``ListTags``), or else kept in Airflow's task state.
+    Returns the rollout report, which is also XCom ``rollout_report``, and is there also if the task fails.
+    ``docs/outcomes.md`` lists its fields.
 
-    The update carries an *abort switch*: an alarm of this package that can be thrown to roll the update back,
-    by :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator`, by ``on_timeout`` or
-    ``on_kill``. It takes one of the 10 alarms.
+    Each task starts one update, however often it is retried: a retry adopts the update of an earlier try, or
+    reports how it ended. For that, the task records its intent in a tag of the endpoint configuration
+    (``sagemaker:AddTags``, ``sagemaker:ListTags``) and in Airflow's task state (3.3).
+
+    The update has an *abort switch*: a CloudWatch alarm that this package creates, and sets to ALARM to make
+    SageMaker roll back. ``on_timeout``, ``on_kill``, ``analysis`` and
+    :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator` use it. It is one of the 10
+    alarms that SageMaker allows.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
-    :param endpoint_config_name: name of the endpoint configuration to bring into service; not the one served
-        now. (templated)
-    :param strategy: one of :mod:`airflow_guardrails.strategies`, or a dict in the form of the API's
-        ``DeploymentConfig``, whose numbers may be strings. (templated)
-    :param alarms: names of CloudWatch alarms, at most 10; any of them in ALARM during a bake makes SageMaker
-        roll back. An empty list is no alarms; None is refused. (templated)
-    :param on_rollback: what a rollback does to the task: ``"fail"`` it (without retries), ``"skip"`` it and
-        what depends on it, or ``"return"`` the report for the DAG to decide.
-    :param wait_for_completion: whether to wait for the end; without, the task ends once the update is
-        accepted, and the report's outcome is null.
+    :param endpoint_config_name: name of the endpoint configuration to update to. It must differ from the one
+        in service. (templated)
+    :param strategy: how traffic is shifted: one of :mod:`airflow_guardrails.strategies`, or a dict in the
+        form of the API's ``DeploymentConfig``; its numbers may be strings. (templated)
+    :param alarms: names of CloudWatch alarms, at most 10, or 9 with the abort switch. If one of them goes to
+        ALARM during a bake, SageMaker rolls back. An empty list means no alarms; ``None`` is an error.
+        (templated)
+    :param on_rollback: what a rollback does to the task: ``"fail"`` (no retry), ``"skip"`` (also what depends
+        on it), or ``"return"`` (the task succeeds and returns the report).
+    :param wait_for_completion: whether to wait for the end of the update. If False, the task ends when
+        SageMaker has accepted the update, and ``outcome`` in the report is null.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks at the endpoint, at most 30 days.
-    :param max_wait: how long after the start of the update to wait, on AWS's clock; default: SageMaker's own
-        limit for it, or what its waits, the start-up of its instances and a rollback may take. A retry does
-        not extend it, and goes on watching where it is over.
-    :param retain_all_variant_properties: keep the live instance counts and weights of the variants, whatever
-        the new configuration says. The API's own default is not to, which undoes what autoscaling has set.
-    :param exclude_retained_variant_properties: of ``DesiredInstanceCount`` and ``DesiredWeight``, those to
-        take from the new configuration all the same.
-    :param abort_switch: whether the update carries the abort switch. It needs ``cloudwatch:PutMetricAlarm``
-        and ``PutMetricData``.
-    :param on_timeout: what happens to an update still in flight after *max_wait*: ``"fail"`` leaves it alone,
-        ``"abort"`` throws the switch and waits for the rollback.
-    :param on_kill: what happens to it when somebody marks the task, or its run, failed: ``"abort"`` it where
-        it has the switch, or ``"leave"`` it alone. A cleared task, an evicted worker or a restarted triggerer
-        never aborts anything.
-    :param if_busy: where the endpoint is being changed by something else: ``"fail"`` with ``EndpointBusy``,
-        which Airflow retries, or ``"wait"`` in the worker, *busy_timeout* at most.
+    :param waiter_delay: seconds between two calls of DescribeEndpoint, at most 30 days.
+    :param max_wait: how long to wait after the start of the update, on AWS's clock. A retry does not extend
+        it. Default: the strategy's own time limit if it has one, or else the sum of its bakes, the start-up
+        of the instances and a rollback.
+    :param retain_all_variant_properties: whether the variants keep their current instance counts and weights
+        instead of those in the new configuration. (The default of the API is False, which undoes
+        autoscaling.)
+    :param exclude_retained_variant_properties: the properties to take from the new configuration all the
+        same: ``"DesiredInstanceCount"``, ``"DesiredWeight"``.
+    :param abort_switch: whether the update has an abort switch. Needs ``cloudwatch:PutMetricAlarm`` and
+        ``cloudwatch:PutMetricData``.
+    :param on_timeout: what happens if the update still runs after *max_wait*: ``"fail"`` leaves the update
+        running, ``"abort"`` throws the abort switch and waits for the rollback.
+    :param on_kill: what happens if somebody marks the task, or its run, failed: ``"abort"`` throws the abort
+        switch, ``"leave"`` leaves the update running. A cleared task, an evicted worker or a restarted
+        triggerer never aborts.
+    :param if_busy: what happens if the endpoint is being changed by something else: ``"fail"`` raises
+        ``EndpointBusy``, which Airflow retries; ``"wait"`` waits in the worker.
     :param busy_timeout: how long ``if_busy="wait"`` waits, at most 30 days.
-    :param if_already_live: where the endpoint serves the configuration already, and it was not this task:
-        ``"fail"`` or ``"succeed"``.
-    :param relaunch: ask for the update even if an earlier try of this task has launched it and it was undone.
-    :param require_alarms_ok: refuse the update while an alarm has no data (``INSUFFICIENT_DATA``), which is a
-        warning otherwise; alarms on the new configuration's own metrics cannot have any yet, and are let
-        through.
-    :param allow_unguarded: ask for the update even though nothing could undo it: no alarm and no switch, no
-        bake, or variants for which SageMaker goes all at once by itself (Inf1, Marketplace).
-    :param analysis: compare the new fleet with the old one while it bakes, and throw the abort switch if it
-        is worse: a :class:`~airflow_guardrails.rules.CanaryAnalysis`, or a dict of its arguments.
-        ``docs/analysis.md`` says how.
-    :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
-        of endpoints spare them; stages are seen that late, and a change that a list has missed.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param if_already_live: what happens if the configuration is already in service, and not through this
+        task: ``"fail"`` or ``"succeed"``.
+    :param relaunch: whether to start the update again if an earlier try of this task has started it and it
+        was rolled back.
+    :param require_alarms_ok: whether an alarm without data (``INSUFFICIENT_DATA``) stops the update instead
+        of giving a warning, and whether an alarm that is changed during the update aborts it. Alarms on
+        metrics of the new configuration are exempt, because they cannot have data yet.
+    :param allow_unguarded: whether to start an update that nothing can roll back: without alarms and switch,
+        without a bake, or with variants that SageMaker updates all at once (Inf1, AWS Marketplace).
+    :param analysis: compare the new fleet with the old one during the bakes, and throw the abort switch if it
+        is worse: a :class:`~airflow_guardrails.rules.CanaryAnalysis`, or a dict of its arguments. See
+        ``docs/analysis.md``.
+    :param max_describe_gap: maximum number of seconds between two calls of DescribeEndpoint by the triggerer.
+        In between it may use lists of endpoints instead. Stages may be reported this late.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises InvalidArgument: if an argument breaks a rule; nothing was sent to AWS.
+    :raises PreflightFailed: if a check before the update fails; ``.findings`` lists all findings.
+    :raises EndpointRolledBack: if SageMaker rolled the update back; the text names the alarm.
+    :raises RolloutError: if the rollout ended otherwise without success; its subclasses name the outcome.
+    :raises GuardrailsError: if the update was not started: ``EndpointNotFound``, ``EndpointConfigNotFound``,
+        ``ConfigAlreadyLive``, ``EndpointBusy``, ``UpdateRejected``, ... see
+        :mod:`airflow_guardrails.exceptions`.
     """
 
     template_fields: Sequence[str] = (
@@ -180,7 +193,8 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         check_list("exclude_retained_variant_properties", exclude_retained_variant_properties, of="names")
         if analysis is not None and not wait_for_completion:
             raise InvalidArgument(
-                "wait_for_completion must be True with an analysis (got False): it is done while one waits"
+                "wait_for_completion must be True with analysis (got False): the comparison runs while the "
+                "task waits"
             )
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
@@ -208,26 +222,32 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
     def execute(self, context: Any) -> RolloutReport:
+        """Start the update and wait for its end; return the rollout report."""
         self.check_rendered()
-        launch = self._launching(context)
-        watch = self._launched(context, launch)
-        # The author's alarms come first: the links count those, and know of no others.
-        self.push_links(context, tuple(dict.fromkeys([*self.alarms, *watch.alarms])))
-        if watch.outcome is None and not self.wait_for_completion:
-            report = rollout_report(watch)
+        launch = self._new_launch(context)
+        state = self._run_launch(context, launch)
+        # The author's alarms come first, because the links are numbered by their place in that list.
+        self.push_links(context, tuple(dict.fromkeys([*self.alarms, *state.alarms])))
+        if state.outcome is None and not self.wait_for_completion:
+            report = rollout_report(state)
             self.push(context, REPORT_KEY, report)
             return report
-        self.abort_if_killed(context, watch.rollout)
-        if watch.outcome is None:
-            watch = self.observe(context, watch)
-            launch.learn_start(watch)
-        if watch.outcome is not None and not self._still_to_abort(watch):
-            return self.end(context, self.conclude(context, watch))
-        if self.deferrable and (watch.outcome is None or watch.may_abort):
-            self.defer_watch(context, watch, every=self.waiter_delay)
-        return self.end(context, self.follow(context, watch, every=self.waiter_delay))
+        self.abort_if_killed(context, state.rollout)
+        if state.outcome is None:
+            state = self.observe(context, state)
+            launch.record_start(state)
+        if state.outcome is not None and not self._must_abort(state):
+            return self.end(context, self.conclude(context, state))
+        if self.deferrable and (state.outcome is None or state.may_abort):
+            self.defer_watch(context, state, every=self.waiter_delay)
+        return self.end(context, self.follow(context, state, every=self.waiter_delay))
 
     def check_rendered(self) -> None:
+        """
+        Check the templated fields, and strategy and alarms together.
+
+        :raises InvalidArgument: if one of them breaks a rule.
+        """
         super().check_rendered()
         self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name))
 
@@ -237,7 +257,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             given = as_guardrails(self.strategy, self.alarms)
             return replace(given, alarms=(*(name for name in given.alarms if name not in own), *own))
         except GuardrailsValueError as error:
-            raise InvalidArgument(f"{error}{self._room_for_the_switch()}") from error
+            raise InvalidArgument(f"{error}{self._switch_hint()}") from error
 
     def _retained(self) -> RetainedProperties:
         try:
@@ -248,9 +268,9 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
 
-    def _room_for_the_switch(self) -> str:
-        crowded = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
-        return "; one of them is the abort switch: leave it 9, or set abort_switch=False" if crowded else ""
+    def _switch_hint(self) -> str:
+        is_full = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
+        return "; the abort switch is one of them: give 9, or set abort_switch=False" if is_full else ""
 
     def _launch_request(self, switch: AbortSwitch) -> LaunchRequest:
         return LaunchRequest(
@@ -271,21 +291,21 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             on_timeout=self.on_timeout,
         )
 
-    def _launching(self, context: Any) -> Launch:
+    def _new_launch(self, context: Any) -> Launch:
         from airflow_guardrails.operators._launch.intent_store import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._launch.launch import Launch  # noqa: PLC0415
 
         name, target = self.endpoint_name, self.endpoint_config_name
-        wishes = self._launch_request(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
+        request = self._launch_request(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
         intents = IntentStore(
             hook=self.hook,
-            owner=wishes.switch.owner,
-            target=self.endpoint_config_name,
+            owner=request.switch.owner,
+            target=target,
             task_state=context.get("task_state_store"),
             log=self.log,
         )
         return Launch(
-            wishes,
+            request,
             hook=self.hook,
             intents=intents,
             log=self.log,
@@ -293,40 +313,40 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             monotonic=self.monotonic,
             waiter_delay=self.waiter_delay,
             refuse_if_killed=self.refuse_if_killed,
-            asked=partial(self.abort_if_killed, context),
-            sleep_once_asked=self._sleep,
+            on_update_called=partial(self.abort_if_killed, context),
+            sleep_after_call=self._sleep,
             is_first_try=not is_retry(context),
-            maker=self._maker(),
+            config_factory=self._config_factory(),
         )
 
-    def _launched(self, context: Any, launch: Launch) -> RolloutState:
+    def _run_launch(self, context: Any, launch: Launch) -> RolloutState:
         try:
             return launch.run()
         except PreflightFailed as failure:
             self.push(context, REPORT_KEY, failure.report)
             raise
 
-    def _maker(self) -> TargetMaker | None:
-        """Return what makes the target; None where it has to be there before."""
+    def _config_factory(self) -> ConfigFactory | None:
+        """Return the factory for the target configuration, or None if the target must already exist."""
         return None
 
-    def _still_to_abort(self, watch: RolloutState) -> bool:
-        """Whether the time was up before this try began, and the switch is to be thrown for that."""
-        return watch.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort"
+    def _must_abort(self, state: RolloutState) -> bool:
+        """Whether *max_wait* was over before this try began, and ``on_timeout`` says to abort."""
+        return state.outcome is Outcome.TIMED_OUT and self.on_timeout == "abort"
 
 
 def _alarm_links(alarms: Any, strategy: Any) -> list[BaseOperatorLink]:
     """
-    Make one link for each alarm; none for alarms that are known only when the task runs.
+    Return one link for each alarm; none if *alarms* is a template.
 
-    A DAG file must import whatever *alarms* and *strategy* are; they are checked once they are rendered.
+    Values of any type are accepted, so that the DAG file can be parsed; ``execute`` checks them.
     """
     if not isinstance(alarms, list | tuple):
         return []
-    names = [_plain(name) for name in (*alarms, *alarm_names(strategy))]
+    names = [_literal(name) for name in (*alarms, *alarm_names(strategy))]
     known = [name for at, name in enumerate(names) if name is None or name not in names[:at]]
     return [CloudWatchAlarmLink(number, name) for number, name in enumerate(known, start=1)]
 
 
-def _plain(name: Any) -> str | None:
+def _literal(name: Any) -> str | None:
     return name if isinstance(name, str) and "{{" not in name else None

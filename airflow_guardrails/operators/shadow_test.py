@@ -1,4 +1,4 @@
-"""Try a model in the shadow of the one that serves."""
+"""Create a shadow test: send copies of an endpoint's traffic to a second model."""
 
 from __future__ import annotations
 
@@ -46,74 +46,82 @@ from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
 
 WaitUntil = Literal["Running", "Completed"]
 
-# A test may begin long after it is made.
-LONGEST_TO_WAIT = 12 * LONGEST
+# A test may start long after it was created.
+_LONGEST_MAX_WAIT = 12 * LONGEST
 
 _check_key = optional(
     partial(check_matches, pattern=r"[a-zA-Z0-9:/_-]{1,2048}", rule="the id, alias or ARN of a KMS key")
 )
 
-# Of the XCom that ``create.output["name"]`` reads.
-NAME_KEY = "name"
+# The XCom that ``create.output["name"]`` reads.
+_NAME_KEY = "name"
 
 
 class SageMakerCreateShadowTestOperator(ShadowTestTask):
     """
-    Give a model a copy of an endpoint's live traffic, without a word of its answers to the callers.
+    Create a shadow test: a second model gets copies of an endpoint's requests. Callers do not get its
+    responses.
 
-    SageMaker runs the test as an *inference experiment*: it puts the model beside the production variant,
-    copies requests to it, and takes it down at the end. Production's model, instance type and count are read
-    from the live endpoint, and the shadow gets the same unless told otherwise.
+    SageMaker runs the test as an *inference experiment*: it adds the model as a shadow variant, copies
+    requests to it, and removes it at the end. Model, instance type and count of production are read from the
+    endpoint; the shadow gets the same instances by default.
 
-    The test's name follows from the task instance and from what the test is to be, so a retry finds the test
-    that an earlier try has made; there is one test, however often the task is tried. A test that was
-    cancelled is over: a task that is run again begins another one, with the next number behind its name. A
-    test of that name that somebody has changed is :class:`~airflow_guardrails.exceptions.ShadowTestDiffers`.
+    The name of the test follows from the task instance and the arguments, so a retry finds the test of an
+    earlier try, and there is only one. After a cancelled test, a retry creates another one, with the next
+    number at the end of its name. A test of that name that somebody has changed raises
+    :class:`~airflow_guardrails.exceptions.ShadowTestDiffers`.
 
-    The return value, and XCom ``shadow_test_report``, is the report. Its ``name``, which XCom ``name`` has as
-    soon as the test is made, is the name that SageMaker knows the test by, for the tasks that come after:
+    Returns the report of the test, which is also XCom ``shadow_test_report``. The name of the test in
+    SageMaker is its key ``name``, and XCom ``name`` as soon as the test exists; later tasks use
     ``name=create.output["name"]``.
 
-    While the test runs the endpoint has a configuration of SageMaker's own, and takes no guarded update.
+    While the test runs, the endpoint has a configuration that SageMaker manages, and accepts no guarded
+    update.
 
-    :param name: how the test's name begins: letters, digits and hyphens between. (templated)
+    :param name: beginning of the test's name: letters, digits, and hyphens between them. (templated)
     :param endpoint_name: name of the endpoint, which must be InService with one production variant.
         (templated)
-    :param role_arn: role with which SageMaker reaches the model's artefact and image, the endpoint and
-        *data_storage_uri*. (templated)
-    :param shadow_model_name: name of the SageMaker model to try. (templated)
-    :param shadow_variant_name: what the shadow is called; not as production. (templated)
-    :param sampling_percentage: of the requests to production, how many the shadow gets too, 1 to 100.
+    :param role_arn: role with which SageMaker reads the model's artifacts and image, changes the endpoint and
+        writes to *data_storage_uri*. (templated)
+    :param shadow_model_name: name of the model to test. (templated)
+    :param shadow_variant_name: name of the shadow variant; it must differ from production's. (templated)
+    :param sampling_percentage: percentage of production's requests that are copied to the shadow, 1 to 100.
         (templated)
-    :param duration: how long the test runs, at most 30 days; SageMaker's documents want an hour at least.
-        Default: 7 days, unless *end_time* is given.
-    :param start_time: when the test begins, with its zone; default, or where it is past: at once. (templated)
-    :param end_time: when it ends, with its zone; instead of *duration*. (templated)
-    :param instance_type: of the shadow; default: production's. (templated)
-    :param instance_count: of the shadow; default: production's as it is scaled now.
-    :param data_storage_uri: S3 prefix for the requests and answers of both variants, which
-        :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator` compares. (templated)
+    :param duration: how long the test runs, at most 30 days. (SageMaker's documents ask for at least an
+        hour.) Default: 7 days, unless *end_time* is given.
+    :param start_time: when the test begins, with time zone; default, or if it is past: at once. (templated)
+    :param end_time: when the test ends, with time zone; instead of *duration*. (templated)
+    :param instance_type: instance type of the shadow; default: production's. (templated)
+    :param instance_count: instance count of the shadow; default: production's current count.
+    :param data_storage_uri: S3 prefix for requests and predictions of both variants, which
+        :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator` compares. Default: they
+        are not stored. (templated)
     :param data_storage_kms_key: KMS key for them. (templated)
-    :param csv_content_types: content types to keep as text, as CSV.
-    :param json_content_types: content types to keep as text, as JSON; what is in neither list is kept as
+    :param csv_content_types: content types that are stored as text, as CSV.
+    :param json_content_types: content types that are stored as text, as JSON. Other types are stored as
         base64.
-    :param volume_kms_key: KMS key for the volume of the shadow's instances. (templated)
-    :param description: of the test, shown in the console. (templated)
+    :param volume_kms_key: KMS key for the volumes of the shadow's instances. (templated)
+    :param description: description of the test in the console. (templated)
     :param tags: tags of the test. (templated)
-    :param wait_until: ``"Running"`` or ``"Completed"``, or None to end as soon as SageMaker has accepted.
+    :param wait_until: ``"Running"`` or ``"Completed"``; ``None``: do not wait.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks.
-    :param max_wait: how long after its creation to wait; default: an hour longer than the schedule says. A
-        retry does not extend it.
-    :param on_kill: what happens to the test when somebody marks the waiting task failed: ``"leave"`` it, or
-        ``"stop"`` it and keep production. A cleared task, an evicted worker or a restarted triggerer never
-        stops anything.
-    :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
-        tests spare them.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param waiter_delay: seconds between two calls of DescribeInferenceExperiment.
+    :param max_wait: how long to wait after the creation of the test, on AWS's clock. A retry does not extend
+        it. Default: the planned start or end, and an hour.
+    :param on_kill: what happens if somebody marks the waiting task failed: ``"leave"`` leaves the test
+        running, ``"stop"`` stops it and keeps production. A cleared task, an evicted worker or a restarted
+        triggerer never stops a test.
+    :param max_describe_gap: maximum number of seconds between two calls of DescribeInferenceExperiment by the
+        triggerer. In between it may use lists of tests instead. A change may be reported this late.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises ShadowTestRefused: if the endpoint cannot have such a test; the text lists all reasons.
+    :raises EndpointBusy: if the endpoint is being changed, or has another test; Airflow retries.
+    :raises ModelNotFound: if there is no model *shadow_model_name*.
+    :raises ShadowTestDiffers: if somebody has changed the test of this task.
+    :raises ShadowTestError: if the test did not reach *wait_until*; its subclasses name the outcome.
     """
 
     template_fields: Sequence[str] = (
@@ -152,7 +160,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             partial(
                 check_matches,
                 pattern=r"s3://[^/\s]{1,63}(/[^\n]{0,448})?",
-                rule="a place in S3, s3://bucket/prefix",
+                rule="an S3 URI, s3://bucket/prefix",
             )
         ),
         "data_storage_kms_key": _check_key,
@@ -203,7 +211,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         if duration is not None:
             check_duration("duration", duration, most=LONGEST)
         if max_wait is not None:
-            check_duration("max_wait", max_wait, most=LONGEST_TO_WAIT)
+            check_duration("max_wait", max_wait, most=_LONGEST_MAX_WAIT)
         if instance_count is not None:
             check_count("instance_count", instance_count)
         check_content_types("csv_content_types", csv_content_types)
@@ -234,6 +242,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.max_describe_gap = max_describe_gap
 
     def execute(self, context: Any) -> ShadowReport:
+        """Create the test, or find that of an earlier try; wait for *wait_until* and return the report."""
         self.check_rendered()
         test = self._test()
         self.push_endpoint_links(context, self.endpoint_name)
@@ -250,27 +259,27 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             description=self.description,
             tags=self.tags or {},
         )
-        made = creation.run()
-        self.stop_test_if_killed(context, made.name)
-        self.push(context, NAME_KEY, made.name)
-        watch = ShadowTestState(
-            name=made.name,
+        created = creation.run()
+        self.stop_test_if_killed(context, created.name)
+        self.push(context, _NAME_KEY, created.name)
+        state = ShadowTestState(
+            name=created.name,
             until=Until(self.wait_until or "Running"),
-            adopted=made.adopted,
-            warnings=made.warnings,
+            adopted=created.adopted,
+            warnings=created.warnings,
         )
-        watch = self.observe_test(context, watch)
-        if self.wait_until is None and watch.outcome in {None, ShadowTestOutcome.REACHED}:
-            report = shadow_test_report(replace(watch, outcome=None))
+        state = self.observe_test(context, state)
+        if self.wait_until is None and state.outcome in {None, ShadowTestOutcome.REACHED}:
+            report = shadow_test_report(replace(state, outcome=None))
             self.push(context, SHADOW_TEST_REPORT_KEY, report)
             return report
-        if watch.outcome is not None:
-            return self.conclude_test(context, watch)
-        watch = watch.with_timeout(self._longest_wait(watch.look, test), now=datetime.now(timezone.utc))
+        if state.outcome is not None:
+            return self.conclude_test(context, state)
+        state = state.with_timeout(self._remaining(state.look, test), now=datetime.now(timezone.utc))
         if self.deferrable:
-            self.defer_test(context, watch, every=self.waiter_delay)
-        watch = self.follow_test(context, watch, every=self.waiter_delay)
-        return self.conclude_test(context, watch)
+            self.defer_test(context, state, every=self.waiter_delay)
+        state = self.follow_test(context, state, every=self.waiter_delay)
+        return self.conclude_test(context, state)
 
     def _test(self) -> ShadowTest:
         try:
@@ -305,13 +314,13 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             json_content_types=tuple(self.json_content_types),
         )
 
-    def _longest_wait(self, look: Experiment | None, test: ShadowTest) -> timedelta:
-        """Return how long to wait from now on; what the test has used up already is told by AWS's clock."""
-        if look is None or look.created_at is None:
+    def _remaining(self, experiment: Experiment | None, test: ShadowTest) -> timedelta:
+        """Return how long to wait from now on. The time since the creation counts, on AWS's clock."""
+        if experiment is None or experiment.created_at is None:
             return self.max_wait or test.schedule.longest + CHANGING
-        limit = look.created_at + self.max_wait if self.max_wait else self._planned(look) + CHANGING
-        return max(timedelta(0), limit - look.seen_at)
-
-    def _planned(self, look: Experiment) -> datetime:
-        planned = look.ends_at if self.wait_until == "Completed" else look.starts_at
-        return planned or look.seen_at
+        if self.max_wait:
+            limit = experiment.created_at + self.max_wait
+        else:
+            planned = experiment.ends_at if self.wait_until == "Completed" else experiment.starts_at
+            limit = (planned or experiment.seen_at) + CHANGING
+        return max(timedelta(0), limit - experiment.seen_at)

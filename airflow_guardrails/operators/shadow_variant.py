@@ -1,4 +1,4 @@
-"""Give a live endpoint a shadow variant by its configuration, and take it away again."""
+"""Add a shadow variant to an endpoint by a new configuration, and remove it again."""
 
 from __future__ import annotations
 
@@ -27,21 +27,25 @@ from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.names import guarded_name
-from airflow_guardrails.operators._shadow.variant_config import DerivedConfig, WithoutShadow, WithShadow
+from airflow_guardrails.operators._shadow.variant_config import (
+    ConfigWithoutShadow,
+    ConfigWithShadow,
+    DerivedConfig,
+)
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Strategy
 from airflow_guardrails.tasks.aws_task import ConnectedTask
 from airflow_guardrails.tasks.validation import check_flag
 
-# Production's fleet is replaced by one like it, so there is little to go wrong; without a bake nothing could
-# be undone at all.
-DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
+# Production's fleet is replaced by an equal one, so the risk is small; but without a bake nothing could be
+# rolled back.
+_DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 
-_OF_THE_UPDATE = ("strategy", "alarms", *ConnectedTask.template_fields)
+_UPDATE_FIELDS = ("strategy", "alarms", *ConnectedTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
-    """A guarded update to a configuration that is derived from the live one when the task runs."""
+    """A guarded update to a configuration that the task creates from the one in service."""
 
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_config_name_prefix": optional(check_name),
@@ -49,12 +53,14 @@ class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
     }
 
     def __init__(self, *, endpoint_config_name_prefix: str | None, **kwargs: Any) -> None:
-        # The name is known when the task runs. It holds the task instance, so what serves under it is ours.
+        # The name is made when the task runs, from the task instance. So a configuration of that name in
+        # service is this task's own.
         super().__init__(endpoint_config_name="", if_already_live="succeed", **kwargs)
         self.endpoint_config_name_prefix = endpoint_config_name_prefix
 
     def execute(self, context: Any) -> RolloutReport:
-        # The name is made of templated fields.
+        """Create the configuration, update the endpoint to it, and return the rollout report."""
+        # The name is made from templated fields.
         self.check_rendered()
         prefix, content = self._naming()
         self.endpoint_config_name = guarded_name(
@@ -64,9 +70,9 @@ class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
 
     @abstractmethod
     def _naming(self) -> tuple[str, dict[str, Any]]:
-        """Return how the name begins unless the author says, and what makes the configuration this one."""
+        """Return the default prefix of the name, and the content that the name identifies."""
 
-    def _made_with(self) -> dict[str, Any]:
+    def _factory_arguments(self) -> dict[str, Any]:
         return {
             "name": self.endpoint_config_name,
             "hook": self.hook,
@@ -79,47 +85,49 @@ class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
 
 class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
     """
-    Give an endpoint a shadow variant: a model that gets copies of its requests, and answers nobody.
+    Add a shadow variant to an endpoint: a model that gets copies of its requests. Callers get no response of
+    it.
 
-    For those who may not use inference experiments, or want the shadow for longer than their 30 days. The
-    configuration in service is taken as it is, with the instance count and weight that production has now,
-    and the shadow is put beside it (``ShadowProductionVariants``); then the endpoint is updated to that as
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` does it: preflight, alarms,
-    abort switch, adoption by a retry, and a report that tells how it ended, which is the return value and
-    XCom ``rollout_report``. SageMaker replaces production's instances by new ones for that, and back.
-    Whether it guards an update to a shadow as it does others is not documented.
+    For accounts that may not use inference experiments, or for a shadow that runs longer than their 30 days.
+    The task creates a configuration like the one in service, with the current instance count and weight of
+    production, and with the shadow (``ShadowProductionVariants``). Then it updates the endpoint to it like
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, with preflight, alarms,
+    abort switch and adoption by a retry. Such an update replaces the instances of production. AWS does not
+    document whether deployment guardrails work for it.
 
-    The configuration is made once, under a name that follows from the task instance and the arguments: a
-    retry finds it. A configuration of that name with other content is
-    :class:`~airflow_guardrails.exceptions.EndpointConfigDiffers`. It stays when the task fails.
+    Returns the rollout report, which is also XCom ``rollout_report``.
 
-    Refused before anything is created: a second shadow
-    (:class:`~airflow_guardrails.exceptions.ShadowVariantExists`), several production variants, serverless
-    and asynchronous inference, inference components, models of several containers or for several models,
-    Inf1, AWS Marketplace, an inference experiment on the endpoint
-    (:class:`~airflow_guardrails.exceptions.ShadowTestRefused`). What the task may not look at
-    (``sagemaker:DescribeModel``, ``ListInferenceExperiments``, ``ListTags``) is a warning instead.
+    The name of the configuration follows from the task instance and the arguments, so a retry finds it. It is
+    not deleted when the task fails.
+
+    An endpoint cannot have a shadow if it has several production variants, serverless or asynchronous
+    inference, inference components, models with several containers, multi-model containers, Inf1 instances,
+    models of AWS Marketplace, or a running inference experiment. A check without permission
+    (``sagemaker:DescribeModel``, ``ListInferenceExperiments``, ``ListTags``) becomes a warning.
 
     All further arguments are those of
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` (``alarms``,
-    ``deferrable``, ``on_rollback``, ``on_timeout``, ``on_kill``, ``max_wait``, ...), but for
-    ``endpoint_config_name``, ``if_already_live`` and those of what is retained: production keeps its live
-    count.
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` (``alarms``, ``deferrable``,
+    ``on_rollback``, ``on_timeout``, ``on_kill``, ``max_wait``, ...), except ``endpoint_config_name``,
+    ``if_already_live`` and those for retained properties: production keeps its current instance count.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
-    :param shadow_model_name: name of the model to try. (templated)
-    :param sampling_percentage: of the requests to production, how many the shadow gets too: 1 to 100.
+    :param shadow_model_name: name of the model for the shadow. (templated)
+    :param sampling_percentage: percentage of production's requests that are copied to the shadow, 1 to 100.
         (templated)
-    :param shadow_variant_name: what the shadow is called in metrics and captured data; not as production.
+    :param shadow_variant_name: name of the shadow variant in metrics and captured data; it must differ from
+        production's. (templated)
+    :param instance_type: instance type of the shadow; default: production's. Required if production uses
+        instance pools with several types. With another type, accelerator and AMI version are not copied.
         (templated)
-    :param instance_type: of the shadow; default: production's. Needed where production draws from pools of
-        several types. A shadow of another type takes over neither accelerator nor AMI version. (templated)
-    :param instance_count: of the shadow; default: production's as it is scaled when the configuration is
-        made. (templated)
-    :param endpoint_config_name_prefix: how the name of the new configuration begins, cut to fit; default:
-        the endpoint's name and ``-shadow``. (templated)
-    :param strategy: as of the guarded update; default: all at once, and 5 minutes until the old fleet goes.
-        (templated)
+    :param instance_count: instance count of the shadow; default: production's current count. (templated)
+    :param endpoint_config_name_prefix: beginning of the new configuration's name, cut to fit; default: the
+        endpoint's name and ``-shadow``. (templated)
+    :param strategy: as for the guarded update; default: all at once, with a bake of 5 minutes. (templated)
+    :raises ShadowVariantExists: if the endpoint has a shadow already; nothing was created.
+    :raises ShadowTestRefused: if the endpoint cannot have such a shadow; nothing was created.
+    :raises ModelNotFound: if there is no model *shadow_model_name*.
+    :raises EndpointConfigDiffers: if a configuration of this name exists with other content.
+    :raises EndpointConfigRejected: if SageMaker rejects the configuration.
     """
 
     template_fields: Sequence[str] = (
@@ -130,7 +138,7 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
         "instance_type",
         "instance_count",
         "endpoint_config_name_prefix",
-        *_OF_THE_UPDATE,
+        *_UPDATE_FIELDS,
     )
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "shadow_model_name": check_name,
@@ -152,14 +160,14 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
         instance_type: str | None = None,
         instance_count: int | str | None = None,
         endpoint_config_name_prefix: str | None = None,
-        strategy: Strategy | Mapping[str, Any] = DEFAULT_STRATEGY,
+        strategy: Strategy | Mapping[str, Any] = _DEFAULT_STRATEGY,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             endpoint_name=endpoint_name,
             endpoint_config_name_prefix=endpoint_config_name_prefix,
             strategy=strategy,
-            # The weights are made for each other, so both are of the new configuration.
+            # The weights of production and shadow belong together, so both come from the new configuration.
             exclude_retained_variant_properties=("DesiredWeight",),
             **kwargs,
         )
@@ -172,8 +180,8 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
     def _naming(self) -> tuple[str, dict[str, Any]]:
         return f"{self.endpoint_name}-shadow", self._shadow().content
 
-    def _maker(self) -> DerivedConfig:
-        return WithShadow(shadow=self._shadow(), **self._made_with())
+    def _config_factory(self) -> DerivedConfig:
+        return ConfigWithShadow(shadow=self._shadow(), **self._factory_arguments())
 
     def _shadow(self) -> ShadowVariant:
         try:
@@ -190,35 +198,33 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
 
 class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
     """
-    Take the shadow variant away from an endpoint; where it has none, there is nothing to do, and all is well.
+    Remove the shadow variant from an endpoint; succeed without an update if it has none.
 
-    The configuration in service is taken as it is, with the instance count and weight that production has
-    now, and without its shadow; then the endpoint is updated to that as
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` does it. It is always a new
-    configuration, also where an older one would be like it: what has been changed since is not lost, and
-    every fleet has metrics of its own. A shadow that belongs to an inference experiment is refused
-    (:class:`~airflow_guardrails.exceptions.ShadowTestRefused`): stop the experiment.
+    The task creates a configuration like the one in service, with the current instance count and weight of
+    production, and without the shadow. Then it updates the endpoint to it like
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`. It is always a new
+    configuration, so later changes are kept, and each fleet has its own metrics.
 
-    As a teardown it removes whatever shadow there is, be it this DAG's or not. Return value and XCom
-    ``rollout_report`` are those of the guarded update; where nothing was to be done the outcome is
-    ``Succeeded`` too, and target and serving configuration are the one that served before.
+    As a teardown it removes any shadow, also one of another DAG.
+
+    Returns the rollout report, which is also XCom ``rollout_report``. If no update was needed, the outcome is
+    ``Succeeded``, and target and serving configuration are the unchanged one.
 
     All further arguments are those of
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, but for
-    ``endpoint_config_name``, ``if_already_live`` and those of what is retained.
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, except
+    ``endpoint_config_name``, ``if_already_live`` and those for retained properties.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
-    :param endpoint_config_name_prefix: how the name of the new configuration begins, cut to fit; default:
-        the endpoint's name and ``-plain``. (templated)
-    :param strategy: as of the guarded update; default: all at once, and 5 minutes until the old fleet goes.
-        (templated)
-    :param delete_config: whether to delete the configuration with the shadow once it is out of service, if
-        :class:`SageMakerAddShadowVariantOperator` has made it (a tag says so). By default it is kept: it
-        costs nothing, and tells later what was tried. An endpoint that somebody else has made of it could
-        not be updated any more. Where it may not be deleted, that is a warning in the log.
+    :param endpoint_config_name_prefix: beginning of the new configuration's name, cut to fit; default: the
+        endpoint's name and ``-plain``. (templated)
+    :param strategy: as for the guarded update; default: all at once, with a bake of 5 minutes. (templated)
+    :param delete_config: whether to delete the configuration with the shadow after the update, if
+        :class:`SageMakerAddShadowVariantOperator` has created it (a tag says so). Another endpoint with that
+        configuration could no longer be updated. Without permission, a warning is logged.
+    :raises ShadowTestRefused: if an inference experiment uses the endpoint: stop the experiment instead.
     """
 
-    template_fields: Sequence[str] = ("endpoint_name", "endpoint_config_name_prefix", *_OF_THE_UPDATE)
+    template_fields: Sequence[str] = ("endpoint_name", "endpoint_config_name_prefix", *_UPDATE_FIELDS)
     ui_color = "#e6e6ee"
 
     def __init__(
@@ -226,7 +232,7 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
         *,
         endpoint_name: str,
         endpoint_config_name_prefix: str | None = None,
-        strategy: Strategy | Mapping[str, Any] = DEFAULT_STRATEGY,
+        strategy: Strategy | Mapping[str, Any] = _DEFAULT_STRATEGY,
         delete_config: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -239,12 +245,13 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
         check_flag("delete_config", delete_config)
         if delete_config and not self.wait_for_completion:
             raise InvalidArgument(
-                "delete_config must be False without wait_for_completion (got True): until the update has "
-                "ended, it needs the configuration to go back to"
+                "delete_config must be False without wait_for_completion (got True): a rollback needs the "
+                "configuration until the update has ended"
             )
         self.delete_config = delete_config
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        """Push and return the report; delete the configuration with the shadow if *delete_config* is set."""
         ended = super().end(context, report)
         before = ended["previous_endpoint_config_name"]
         if self.delete_config and ended["outcome"] == Outcome.SUCCEEDED.value and before:
@@ -254,21 +261,21 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
     def _naming(self) -> tuple[str, dict[str, Any]]:
         return f"{self.endpoint_name}-plain", {"variant": None}
 
-    def _maker(self) -> DerivedConfig:
-        return WithoutShadow(**self._made_with())
+    def _config_factory(self) -> DerivedConfig:
+        return ConfigWithoutShadow(**self._factory_arguments())
 
     def _delete(self, name: str) -> None:
-        """The shadow is gone already, so whatever happens here, the task has done what it is for."""
+        # The shadow is removed already, so an error here is only a warning.
         try:
-            answer = self.hook.endpoint_config(name)
-            if answer is None:
+            response = self.hook.endpoint_config(name)
+            if response is None:
                 return
-            config = parse_endpoint_config(answer)
+            config = parse_endpoint_config(response)
             if not config.shadow_variants or not is_derived(self.hook.tags(config.arn)):
-                self.log.info("Endpoint configuration %s is kept: this package has not made it", name)
+                self.log.info("Endpoint configuration %s is kept: this package has not created it", name)
                 return
             self.hook.delete_endpoint_config(name)
             self.log.info("Endpoint configuration %s is deleted", name)
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-            said = text_for_people(error)
-            self.log.warning("Endpoint configuration %s could not be deleted: %s", name, said)
+            text = text_for_people(error)
+            self.log.warning("Endpoint configuration %s could not be deleted: %s", name, text)

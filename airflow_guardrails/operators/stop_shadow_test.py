@@ -1,4 +1,4 @@
-"""End a shadow test, and leave the endpoint as somebody wants it."""
+"""Stop a shadow test, and choose what the endpoint serves afterwards."""
 
 from __future__ import annotations
 
@@ -25,30 +25,35 @@ StopAction = Literal["keep_production", "promote", "keep_both"]
 
 class SageMakerStopShadowTestOperator(ShadowTestTask):
     """
-    End a shadow test early, and wait until its endpoint is InService again.
+    Stop a shadow test early, and wait until its endpoint is InService again.
 
-    ``keep_production``, the default, leaves the endpoint as it was before the test. A model that has done
-    well is then best brought into service by
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, step by step and under
-    alarms. ``promote`` is SageMaker's own way: it swaps the fleets at once, no alarm can undo it, and the
-    variant that serves has the shadow's name from then on, which alarms, autoscaling and later guarded
-    updates do not know.
+    ``keep_production``, the default, restores the endpoint as it was before the test. To deploy a model that
+    did well, use :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` after that.
+    ``promote`` replaces production by the shadow at once: no alarm can roll that back, and the variant in
+    service has the name of the shadow from then on, so alarms, autoscaling and later guarded updates on the
+    old name no longer work.
 
-    A test that is over is not stopped again, and that is no error, unless it was ended otherwise than asked
-    here (:class:`~airflow_guardrails.exceptions.ShadowTestNotStopped`).
+    A test that is already over is not stopped again, and that is a success. But if it was stopped by another
+    action, the task fails with :class:`~airflow_guardrails.exceptions.ShadowTestNotStopped`.
 
-    :param name: name of the test, as SageMaker knows it. (templated)
+    Returns the report of the test, which is also XCom ``shadow_test_report``.
+
+    :param name: name of the shadow test in SageMaker. (templated)
     :param action: ``"keep_production"``, ``"promote"`` or ``"keep_both"``. (templated)
-    :param reason: why, for people: SageMaker keeps it as the test's ``StatusReason``. (templated)
+    :param reason: text that SageMaker stores as the test's ``StatusReason``. (templated)
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param waiter_delay: seconds between two looks.
-    :param max_wait: how long to wait for the end.
-    :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
-        tests spare them.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param waiter_delay: seconds between two calls of DescribeInferenceExperiment.
+    :param max_wait: how long to wait until the test has ended and the endpoint is InService.
+    :param max_describe_gap: maximum number of seconds between two calls of DescribeInferenceExperiment by the
+        triggerer. In between it may use lists of tests instead. A change may be reported this late.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises ShadowTestNotFound: if there is no such test.
+    :raises ShadowTestCancelled: if the test was cancelled.
+    :raises ShadowTestNotStopped: if the endpoint does not serve what *action* should have left.
+    :raises ShadowTestTimedOut: if the endpoint is not InService after *max_wait*; Airflow retries.
     """
 
     template_fields: Sequence[str] = ("name", "action", "reason", *ShadowTestTask.template_fields)
@@ -87,26 +92,32 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         self.max_describe_gap = max_describe_gap
 
     def execute(self, context: Any) -> ShadowReport:
+        """Stop the test and wait for its end; return the report."""
         self.check_rendered()
         deadline = self.monotonic() + self.max_wait.total_seconds()
-        watch = self._stopping(deadline).ask(ShadowTestState(name=self.name, until=Until.ENDED))
-        if watch.look is not None:
-            self.push_endpoint_links(context, watch.look.endpoint_name)
+        state = self._stop_request(deadline).send(ShadowTestState(name=self.name, until=Until.ENDED))
+        if state.look is not None:
+            self.push_endpoint_links(context, state.look.endpoint_name)
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
-        watch = watch.with_timeout(left, now=datetime.now(timezone.utc))
-        if watch.outcome is None and self.deferrable:
-            self.defer_test(context, watch, every=self.waiter_delay)
-        if watch.outcome is None:
-            watch = self.follow_test(context, watch, every=self.waiter_delay)
-        return self.conclude_test(context, watch)
+        state = state.with_timeout(left, now=datetime.now(timezone.utc))
+        if state.outcome is None and self.deferrable:
+            self.defer_test(context, state, every=self.waiter_delay)
+        if state.outcome is None:
+            state = self.follow_test(context, state, every=self.waiter_delay)
+        return self.conclude_test(context, state)
 
     def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
+        """
+        Push the report, wait until the endpoint is InService, and return the report.
+
+        :raises ShadowTestNotStopped: if the endpoint does not serve what *action* should have left.
+        """
         ended = super().end_test(context, report)
         deadline = self.monotonic() + self.max_wait.total_seconds()
-        self._stopping(deadline).settle(ended)
+        self._stop_request(deadline).verify(ended)
         return ended
 
-    def _stopping(self, deadline: float) -> StopRequest:
+    def _stop_request(self, deadline: float) -> StopRequest:
         return StopRequest(
             action=Action(self.action),
             reason=self.reason,

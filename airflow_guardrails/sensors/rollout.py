@@ -1,4 +1,4 @@
-"""Wait for an update that something else launched, and tell how it ended."""
+"""Wait for an update that something else started, and report its outcome."""
 
 from __future__ import annotations
 
@@ -32,42 +32,49 @@ from airflow_guardrails.tasks.validation import (
 )
 from airflow_guardrails.triggers._state import dump_state, load_state
 
-STATE_KEY = "airflow_guardrails_watch"
-SECOND_LOOK_AFTER = 5.0
-# boto3 waits so long for an answer, at the most.
-LONGEST_CALL = timedelta(seconds=60)
+_STATE_KEY = "airflow_guardrails_watch"
+_SECOND_LOOK_AFTER_SECONDS = 5.0
+# boto3's default read time-out: a call of UpdateEndpoint may have begun so long before its response.
+_LONGEST_CALL = timedelta(seconds=60)
 
 
 class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
     """
-    Wait until an endpoint has been updated to a configuration; succeed only if that configuration serves.
+    Wait for an update of an endpoint, and succeed only if the new configuration is in service.
 
-    A rollback, a failed update and an update by somebody else to a third configuration fail the sensor, each
-    with its own error. The report is the return value and XCom ``rollout_report``.
+    A rollback, a failed update, and an update by somebody else to a third configuration fail the sensor, each
+    with its own error.
 
-    A rescheduled sensor starts anew at every look. It keeps what it has seen in Airflow's task state (3.3);
-    before 3.3 it has to be told ``previous_endpoint_config_name`` and ``started_after``. Deferrable is the
-    better choice.
+    Returns the rollout report, which is also XCom ``rollout_report``, and is there also if the sensor fails.
+
+    Use ``deferrable=True`` rather than ``mode="reschedule"``. A rescheduled sensor stores what it has seen in
+    Airflow's task state (3.3); before Airflow 3.3 it needs ``previous_endpoint_config_name`` and
+    ``started_after``.
 
     :param endpoint_name: name of the endpoint. (templated)
-    :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
-        (templated)
-    :param previous_endpoint_config_name: name of the configuration served before, which tells a rollback from
-        an update by somebody else; learned from the endpoint if the update is seen in flight. (templated)
-    :param on_rollback: what a rollback does to the task: ``"fail"`` it, ``"skip"`` it and what depends on it,
-        or ``"return"`` the report.
+    :param endpoint_config_name: name of the endpoint configuration of the update. (templated)
+    :param previous_endpoint_config_name: name of the configuration in service before the update. It
+        distinguishes a rollback from an update by somebody else. Default: as the endpoint shows it while the
+        update runs. (templated)
+    :param started_after: time before the update started, as a datetime or ISO 8601 with time zone. An update
+        that began earlier is ignored, and one that ran unseen after it is recognised. (templated)
+    :param on_rollback: what a rollback does to the task: ``"fail"`` (no retry), ``"skip"`` (also what depends
+        on it), or ``"return"`` (the task succeeds and returns the report).
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param start_timeout: seconds within which the update must be seen to run.
-    :param poke_interval: seconds between two looks.
-    :param timeout: seconds after which the sensor gives up with ``RolloutTimedOut``.
-    :param soft_fail: skip where the update did not start or did not end in time. A rollback is never skipped
-        by it.
-    :param max_describe_gap: the most seconds between two looks of the triggerer at this endpoint while lists
-        of endpoints spare them; stages are seen that late, and a change that a list has missed.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param start_timeout: seconds within which the update must be seen to run; otherwise the sensor fails with
+        ``RolloutNotStarted``.
+    :param poke_interval: seconds between two calls of DescribeEndpoint.
+    :param timeout: seconds after which the sensor fails with ``RolloutTimedOut``; the update goes on.
+    :param soft_fail: whether the task is skipped instead of failed if the update did not start, or did not
+        end in time. A rollback always fails the task.
+    :param max_describe_gap: maximum number of seconds between two calls of DescribeEndpoint by the triggerer.
+        In between it may use lists of endpoints instead. Stages may be reported this late.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises EndpointRolledBack: if SageMaker rolled the update back; the text names the alarm.
+    :raises RolloutError: if the rollout ended otherwise without success; its subclasses name the outcome.
     """
 
     template_fields: Sequence[str] = (
@@ -105,7 +112,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         check_interval("poke_interval", poke_interval)
         if "timeout" in kwargs:
             check_interval("timeout", kwargs["timeout"], may_be_zero=True)
-        # Airflow's own soft_fail skips on every failure, a rollback included; so it is not told.
+        # Airflow's own soft_fail would also skip a rollback, so it is not passed on.
         super().__init__(poke_interval=poke_interval, **kwargs)
         check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("on_rollback", on_rollback, OnRollback)
@@ -120,30 +127,32 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         self.start_timeout = start_timeout
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self._watch: RolloutState | None = None
-        self._refuse_what_hides_a_rollback()
+        self._state: RolloutState | None = None
+        self._check_base_arguments()
 
     def execute(self, context: Any) -> Any:
+        """Wait for the end of the update; return the rollout report."""
         if self.deferrable:
             return self._look_or_defer(context)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            # Airflow knows since when it looks, also in reschedule mode; the report says what was seen last.
-            watch = self._watch or self._begun(context)
-            return self.end(context, self.conclude(context, watch.give_up()))
-
-    def _look_or_defer(self, context: Any) -> Any:
-        report = self._look(context)
-        if report is None and self._watch is not None:
-            self.defer_watch(context, self._watch, every=self.poke_interval)
-        return report
+            # Airflow measures the time-out, also in reschedule mode; the report has what was seen last.
+            state = self._state or self._first_state(context)
+            return self.end(context, self.conclude(context, state.give_up()))
 
     def poke(self, context: Any) -> bool | PokeReturnValue:
+        """Look at the endpoint once; return the report if the update has ended, else False."""
         report = self._look(context)
         return PokeReturnValue(is_done=True, xcom_value=report) if report else False
 
     def end(self, context: Any, report: RolloutReport) -> RolloutReport:
+        """
+        Push the report, and return it if the update succeeded.
+
+        :raises RolloutError: if it did not; its subclasses name the outcome.
+        :raises AirflowSkipException: if ``soft_fail`` or ``on_rollback`` says so.
+        """
         try:
             return super().end(context, report)
         except (RolloutNotStarted, RolloutTimedOut) as error:
@@ -151,70 +160,82 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
                 raise AirflowSkipException(str(error)) from error
             raise
 
+    def _look_or_defer(self, context: Any) -> Any:
+        report = self._look(context)
+        if report is None and self._state is not None:
+            self.defer_watch(context, self._state, every=self.poke_interval)
+        return report
+
     def _look(self, context: Any) -> RolloutReport | None:
         self.check_rendered()
-        begun = self._begun(context)
+        state = self._first_state(context)
         if self.reschedule:
-            # A rescheduled sensor may forget what it suspects.
-            watch = self.observe_for_good(context, begun, again_after=SECOND_LOOK_AFTER)
+            # The next poke may not know what this one suspects, so this one confirms it.
+            state = self.observe_for_good(context, state, again_after=_SECOND_LOOK_AFTER_SECONDS)
         else:
-            watch = self.observe(context, begun)
-        watch = self._with_deadline(watch)
-        self._watch = watch
-        if watch.outcome is None:
-            self._keep(context, watch)
+            state = self.observe(context, state)
+        state = self._with_deadline(state)
+        self._state = state
+        if state.outcome is None:
+            self._store(context, state)
             return None
-        return self.end(context, self.conclude(context, watch))
+        return self.end(context, self.conclude(context, state))
 
-    def _begun(self, context: Any) -> RolloutState:
-        if self._watch is not None:
-            return self._watch
+    def _first_state(self, context: Any) -> RolloutState:
+        if self._state is not None:
+            return self._state
         self.push_links(context, ())
-        if self.reschedule and (kept := self._kept(context)):
-            return kept
+        if self.reschedule and (stored := self._stored(context)):
+            return stored
         started_after = parse_time_argument("started_after", self.started_after)
         rollout = Rollout(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             previous=self.previous_endpoint_config_name,
-            # Whoever launched it may have taken the time of the answer, which comes after the StartTime.
-            asked_at=started_after - LONGEST_CALL if started_after else None,
+            # It may be the time of UpdateEndpoint's response, and the StartTime of the update is before that.
+            asked_at=started_after - _LONGEST_CALL if started_after else None,
             launched_at=started_after,
             grace=timedelta(seconds=self.start_timeout),
         )
         return RolloutState(rollout=rollout)
 
-    def _with_deadline(self, watch: RolloutState) -> RolloutState:
+    def _with_deadline(self, state: RolloutState) -> RolloutState:
         """
-        Count *timeout* from the first answer, on AWS's clock; while there is none, Airflow's own time-out
-        holds.
-        """
-        if watch.rollout.deadline is not None or watch.first_look_at is None:
-            return watch
-        deadline = watch.first_look_at + timedelta(seconds=self.timeout)
-        return replace(watch, rollout=replace(watch.rollout, deadline=deadline))
+        Return *state* with the deadline: *timeout* after the first response, on AWS's clock.
 
-    def _keep(self, context: Any, watch: RolloutState) -> None:
-        """Keep the watch for the next look; where that fails, the next one begins anew."""
+        Without any response, Airflow's own time-out ends the sensor.
+        """
+        if state.rollout.deadline is not None or state.first_look_at is None:
+            return state
+        deadline = state.first_look_at + timedelta(seconds=self.timeout)
+        return replace(state, rollout=replace(state.rollout, deadline=deadline))
+
+    def _store(self, context: Any, state: RolloutState) -> None:
+        """Store *state* for the next poke in reschedule mode. A failure is a warning."""
         store = context.get("task_state_store")
         if not self.reschedule or store is None:
             return
         try:
-            store.set(STATE_KEY, {"try": _try(context), "watch": dump_state(watch)})
+            store.set(_STATE_KEY, {"try": _try(context), "watch": dump_state(state)})
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises
             self.warn(f"Airflow's task state could not be written ({type(error).__name__}: {error})")
 
-    def _kept(self, context: Any) -> RolloutState | None:
+    def _stored(self, context: Any) -> RolloutState | None:
         store = context.get("task_state_store")
         try:
-            kept = store.get(STATE_KEY) if store is not None else None
+            stored = store.get(_STATE_KEY) if store is not None else None
             # Task state outlives retries and clears; another try may wait for another update.
-            return load_state(kept["watch"]) if kept and kept["try"] == _try(context) else None
-        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, or an older release has kept
+            return load_state(stored["watch"]) if stored and stored["try"] == _try(context) else None
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, or an older release has stored
             self.warn(f"Airflow's task state could not be read ({type(error).__name__}: {error})")
             return None
 
-    def _refuse_what_hides_a_rollback(self) -> None:
+    def _check_base_arguments(self) -> None:
+        """
+        Check the arguments of Airflow's sensors.
+
+        :raises InvalidArgument: if one of them would hide a rollback.
+        """
         for flag in ("silent_fail", "never_fail"):
             if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
@@ -225,8 +246,8 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         if self.reschedule and not known and not keeps_task_state():
             raise InvalidArgument(
                 "mode must be 'poke' (got 'reschedule') before Airflow 3.3, unless "
-                "previous_endpoint_config_name and started_after are given: a rescheduled sensor forgets "
-                "what it has seen, and cannot tell a rollback from an update that never began. Use "
+                "previous_endpoint_config_name and started_after are given: a rescheduled sensor keeps no "
+                "state, so it cannot distinguish a rollback from an update that never started. Use "
                 "deferrable=True to free the worker slot"
             )
 
@@ -236,7 +257,7 @@ def _try(context: Any) -> int | None:
 
 
 def keeps_task_state() -> bool:
-    """Whether this Airflow keeps a state for a task over all of its looks (3.3 does)."""
-    from airflow.sdk.execution_time import context  # noqa: PLC0415 - costs time, and only reschedule needs it
+    """Whether this Airflow keeps the state of a task between pokes (since 3.3)."""
+    from airflow.sdk.execution_time import context  # noqa: PLC0415 - slow, and only reschedule needs it
 
     return hasattr(context, "TaskStateStoreAccessor")

@@ -1,4 +1,4 @@
-"""Wait for a shadow test that something else created, and tell how it ended."""
+"""Wait for a shadow test that something else created, and report its outcome."""
 
 from __future__ import annotations
 
@@ -32,39 +32,44 @@ from airflow_guardrails.tasks.validation import (
 
 WaitUntil = Literal["Running", "Completed"]
 
-LOOK_AGAIN_AFTER = 15.0
+_SECOND_LOOK_AFTER_SECONDS = 15.0
 
-# A test may begin long after it is made.
-LONGEST_TIMEOUT = timedelta(days=366)
+# A test may start long after it was created.
+_LONGEST_TIMEOUT = timedelta(days=366)
 
 
 class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
     """
-    Wait until a shadow test runs, or is over, or has had enough requests.
+    Wait until a shadow test runs, is over, or has had enough requests.
 
-    A test that was cancelled, by somebody or by an error, fails the sensor with what SageMaker says of it; so
-    does one that does not exist. The report is the return value and XCom ``shadow_test_report``.
+    A test that was cancelled, by somebody or by an error, fails the sensor with SageMaker's reason. So does a
+    test that does not exist.
 
-    Deferrable is the best choice for what takes days; a rescheduled sensor needs no memory, and costs a
-    worker's start at every look.
+    Returns the report of the test, which is also XCom ``shadow_test_report``, and is there also if the sensor
+    fails.
 
-    :param name: of the shadow test, which SageMaker knows as an inference experiment. (templated)
-    :param until: ``"Running"``, which a test that has run and is over has reached, too, or ``"Completed"``.
-    :param min_requests: instead, wait until production and shadow have each had so many requests, however
-        long that takes. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Counting
-        them takes ``cloudwatch:GetMetricStatistics``.
+    Use ``deferrable=True`` for a test that takes days. A rescheduled sensor works too, and starts a worker at
+    every poke.
+
+    :param name: name of the shadow test, an inference experiment in SageMaker. (templated)
+    :param until: ``"Running"`` (also true for a test that ran and is over) or ``"Completed"``.
+    :param min_requests: wait until production and shadow have each had this many requests; instead of
+        *until*. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Needs
+        ``cloudwatch:GetMetricStatistics``.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
-    :param poke_interval: seconds between two looks.
-    :param timeout: seconds after which the sensor gives up with ``ShadowTestTimedOut``, and leaves the test
-        as it is. Default: 31 days, for a test may take 30.
-    :param soft_fail: skip where the test was not there in time or has had too few requests. A cancelled test
-        is never skipped by it.
-    :param max_describe_gap: the most seconds between two looks of the triggerer at this test while lists of
-        tests spare them; so late, at most, a change is seen that a list has missed.
-    :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default chain. (templated)
-    :param region_name: AWS region; default: the connection's. (templated)
-    :param verify: whether, or with which certificates, TLS is verified. (templated)
-    :param botocore_config: arguments of ``botocore.config.Config``; stored in plain text, so nothing secret.
+    :param poke_interval: seconds between two calls of DescribeInferenceExperiment.
+    :param timeout: seconds after which the sensor fails with ``ShadowTestTimedOut``; the test goes on.
+        Default: 31 days, because a test may take 30.
+    :param soft_fail: whether the task is skipped instead of failed after *timeout*, or with too few requests.
+        A cancelled test always fails the task.
+    :param max_describe_gap: maximum number of seconds between two calls of DescribeInferenceExperiment by the
+        triggerer. In between it may use lists of tests instead. A change may be reported this late.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
+    :param region_name: AWS region; default: the region of the connection. (templated)
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
+    :raises ShadowTestCancelled: if the test was cancelled.
+    :raises ShadowTestError: if the sensor fails otherwise; its subclasses name the outcome.
     """
 
     template_fields: Sequence[str] = ("name", *ShadowTestTask.template_fields)
@@ -89,8 +94,8 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         check_interval("poke_interval", poke_interval)
-        check_interval("timeout", timeout, most=LONGEST_TIMEOUT, may_be_zero=True)
-        # Airflow's own soft_fail skips on every failure, a cancelled test included; so it is not told.
+        check_interval("timeout", timeout, most=_LONGEST_TIMEOUT, may_be_zero=True)
+        # Airflow's own soft_fail would also skip a cancelled test, so it is not passed on.
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("until", until, WaitUntil)
@@ -102,24 +107,32 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         self.deferrable = deferrable
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
-        self._watch: ShadowTestState | None = None
-        self._refuse_what_hides_a_cancelled_test()
+        self._state: ShadowTestState | None = None
+        self._check_base_arguments()
 
     def execute(self, context: Any) -> Any:
+        """Wait for what *until* or *min_requests* says; return the report."""
         if self.deferrable:
             return self._look_or_defer(context)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            # Airflow knows since when it pokes, also in reschedule mode; what was last seen is told of.
-            watch = self._watch or self._begun()
-            return self.conclude_test(context, watch.give_up())
+            # Airflow measures the time-out, also in reschedule mode; the report has what was seen last.
+            state = self._state or self._first_state()
+            return self.conclude_test(context, state.give_up())
 
     def poke(self, context: Any) -> bool | PokeReturnValue:
+        """Look at the test once; return the report if the wait is over, else False."""
         report = self._look(context)
         return PokeReturnValue(is_done=True, xcom_value=report) if report else False
 
     def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
+        """
+        Push the report, and return it if the test has reached what the sensor waits for.
+
+        :raises ShadowTestError: if it has not; its subclasses name the outcome.
+        :raises AirflowSkipException: if ``soft_fail`` says so.
+        """
         try:
             return super().end_test(context, report)
         except (ShadowTestTimedOut, ShadowTestTooShort) as error:
@@ -130,29 +143,34 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
     def _look_or_defer(self, context: Any) -> ShadowReport:
         report = self._look(context)
         if report is None:
-            assert self._watch is not None
+            assert self._state is not None
             longest = timedelta(seconds=self.timeout)
-            watch = self._watch.with_timeout(longest, now=datetime.now(timezone.utc))
-            self.defer_test(context, watch, every=self.poke_interval)
+            state = self._state.with_timeout(longest, now=datetime.now(timezone.utc))
+            self.defer_test(context, state, every=self.poke_interval)
         return report
 
     def _look(self, context: Any) -> ShadowReport | None:
         self.check_rendered()
-        before = self._watch or self._begun()
-        watch = self.observe_test(context, before)
-        while self.reschedule and watch.missing_since and not (watch.outcome or watch.unanswered):
-            # The next sensor would not know since when it is missing.
-            self.sleep(LOOK_AGAIN_AFTER)
-            watch = self.observe_test(context, watch)
-        self._watch = watch
-        if watch.look is not None and before.look is None:
-            self.push_endpoint_links(context, watch.look.endpoint_name)
-        return self.conclude_test(context, watch) if watch.outcome else None
+        before = self._state or self._first_state()
+        state = self.observe_test(context, before)
+        while self.reschedule and state.missing_since and not (state.outcome or state.unanswered):
+            # The next poke does not know since when the test is missing, so this one waits.
+            self.sleep(_SECOND_LOOK_AFTER_SECONDS)
+            state = self.observe_test(context, state)
+        self._state = state
+        if state.look is not None and before.look is None:
+            self.push_endpoint_links(context, state.look.endpoint_name)
+        return self.conclude_test(context, state) if state.outcome else None
 
-    def _begun(self) -> ShadowTestState:
+    def _first_state(self) -> ShadowTestState:
         return ShadowTestState(name=self.name, until=Until(self.until), min_requests=self.min_requests)
 
-    def _refuse_what_hides_a_cancelled_test(self) -> None:
+    def _check_base_arguments(self) -> None:
+        """
+        Check the arguments of Airflow's sensors.
+
+        :raises InvalidArgument: if one of them would hide a cancelled test.
+        """
         for flag in ("silent_fail", "never_fail"):
             if (value := getattr(self, flag)) is not False:
                 raise InvalidArgument(
@@ -166,6 +184,4 @@ def _check_min_requests(value: Any, until: str) -> None:
         return
     check_count("min_requests", value)
     if until != Until.COMPLETED.value:
-        raise InvalidArgument(
-            f"until must be left out where min_requests is given (got {until!r}): the requests decide"
-        )
+        raise InvalidArgument(f"until must be left out with min_requests (got {until!r}): give one of them")

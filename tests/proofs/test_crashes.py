@@ -47,7 +47,8 @@ CANARY = Canary(percent=25, bake=timedelta(minutes=5))
 # harmless; if it changes anything, what a retry makes of it half done.
 LOOK_BACK = ("DescribeEndpointConfig", "ListTags", "DescribeEndpoint")
 MAKE_SWITCH = ("PutMetricAlarm", "PutMetricData")
-PREFLIGHT = ("DescribeEndpointConfig", "DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
+# The target is read once, at the beginning of LOOK_BACK; here only the configuration in service is.
+PREFLIGHT = ("DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
 MARK = "AddTags"
 SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")

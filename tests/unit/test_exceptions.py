@@ -1,15 +1,18 @@
-"""Errors keep the promises of the table in their module's docstring."""
+"""Errors keep the promises of the tables in their module's docstring."""
 
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
+import pkgutil
 import re
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_guardrails import exceptions
+from airflow_guardrails import domain, exceptions
+from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome
 from airflow_guardrails.exceptions import (
@@ -26,13 +29,27 @@ REPORT = {"outcome": "RolledBack", "stages": [{"stage": "Baking", "instances": 1
 
 def table():
     """Name, word for retried, and name of the base one step to the left, of each row."""
-    _, _, rows, _ = re.split(r"^=[= ]+$", exceptions.__doc__, flags=re.MULTILINE)
+    _, _, rows, *_ = re.split(r"^=[= ]+$", exceptions.__doc__, flags=re.MULTILINE)
     above: list[str] = []
     for row in filter(None, rows.splitlines()):
         found = ROW.fullmatch(row)
         depth = len(found["depth"])
         above[depth:] = [found["name"]]
         yield found["name"], found["retried"], above[depth - 1] if depth else "AirflowException"
+
+
+def value_errors():
+    """Name, and name of the base one step to the left, of each row of the second table."""
+    *_, rows, _ = re.split(r"^=[= ]+$", exceptions.__doc__, flags=re.MULTILINE)
+    base = "ValueError"
+    for row in filter(None, rows.splitlines()):
+        name = row.split()[0]
+        yield name, base
+        base = base if row.startswith(" ") else name
+
+
+def subclasses(error):
+    return {found for each in error.__subclasses__() for found in {each, *subclasses(each)}}
 
 
 TABLE = list(table())
@@ -46,6 +63,14 @@ ENDINGS = sorted(name for name, error in ERRORS.items() if issubclass(error, Rep
 
 def test_the_table_has_every_error_once_and_no_other():
     assert sorted(name for name, _, _ in TABLE) == sorted(ERRORS)
+
+
+def test_the_second_table_has_every_error_of_a_value_once_and_no_other():
+    for module in pkgutil.walk_packages(domain.__path__, f"{domain.__name__}."):
+        importlib.import_module(module.name)
+    errors = {error.__name__: error.__base__.__name__ for error in subclasses(GuardrailsValueError)}
+
+    assert dict(value_errors()) == {"GuardrailsValueError": "ValueError", **errors}
 
 
 @pytest.mark.parametrize(("name", "retried"), [row[:2] for row in TABLE if row[1]])

@@ -1,4 +1,4 @@
-"""Which update of an endpoint can be aborted, and by which switch; for tasks that did not launch it."""
+"""Find the update of an endpoint that can be aborted, and its switch, from a task that did not start it."""
 
 from __future__ import annotations
 
@@ -17,56 +17,74 @@ from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
-# CloudWatch keeps an alarm's history so long.
-HISTORY = timedelta(days=30)
+# CloudWatch keeps the history of an alarm for 30 days (user guide, "Using Amazon CloudWatch alarms").
+_HISTORY = timedelta(days=30)
 
 
-class RolloutInFlight:
-    """The updates of one endpoint, seen by a task that has launched none of them."""
+class AbortableRollouts:
+    """The updates of one endpoint, for a task that has not started them."""
 
     def __init__(self, hook: GuardrailsHook, endpoint_name: str) -> None:
         self._hook = hook
         self._endpoint_name = endpoint_name
 
-    def in_flight(self, look: Endpoint, *, target: str, deadline: datetime) -> RolloutState:
+    def in_flight(self, endpoint: Endpoint, *, target: str, deadline: datetime) -> RolloutState:
         """
-        Return the watch over the update to *target* that is in flight, with its switch if that is known.
+        Return the state of the update to *target* that is in flight, with its switch if that is known.
+
+        :param deadline: when to stop waiting for its end, on AWS's clock.
         """
-        switch = self.switch_of(look, target=target) if look.pending_config_name == target else None
+        switch = self.switch_of(endpoint, target=target) if endpoint.pending_config_name == target else None
         rollout = Rollout(
             endpoint_name=self._endpoint_name,
             target=target,
-            previous=look.endpoint_config_name,
-            guardrails=look.guardrails,
+            previous=endpoint.endpoint_config_name,
+            guardrails=endpoint.guardrails,
             switch=switch,
             adopted=Adopted.FOREIGN,
             deadline=deadline,
         )
-        watch = RolloutState(rollout=rollout, stages_complete=False)
-        return watch.with_update_in_flight(look).after(look) if switch else watch.after(look)
+        state = RolloutState(rollout=rollout, stages_complete=False)
+        return state.with_update_in_flight(endpoint).after(endpoint) if switch else state.after(endpoint)
 
-    def switch_of(self, look: Endpoint, *, target: str) -> AbortSwitch | None:
+    def switch_of(self, endpoint: Endpoint, *, target: str) -> AbortSwitch | None:
         """
-        Return the switch that the update in flight carries, as far as there is proof.
+        Return the abort switch of the update in flight; None if there is no proof of any.
 
-        SageMaker names the alarms of the last deployment, and nobody knows whether that is the one in flight;
-        so the StartTime that whoever launched it has written down goes before that.
+        SageMaker shows the alarms of the last deployment, which may not be the one in flight. So the
+        StartTime in the intent of the task that started the update is better proof.
         """
-        started = look.pending.started_at if look.pending else None
+        started = endpoint.pending.started_at if endpoint.pending else None
         intents = self._intents(target)
         for owner, intent in intents.items():
             if started is not None and intent.started_at == started:
-                # It may have been launched without one (abort_switch=False).
+                # The update may have no switch (abort_switch=False).
                 switch = AbortSwitch.of(self._endpoint_name, owner=owner, target=target)
-                return switch if switch.is_named_by(look) or self._exists(switch) else None
-        for switch in switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name):
+                return switch if switch.is_named_by(endpoint) or self._exists(switch) else None
+        for switch in switches_among(endpoint.rollback_alarms, endpoint_name=self._endpoint_name):
             known = intents.get(switch.owner)
             if switch.is_for(target) and (known is None or known.started_at is None or started is None):
                 return switch
+        return None
+
+    def aborted_before(self, endpoint: EndpointLook, *, target: str | None) -> RolloutState | None:
+        """
+        Return the state of the last update, if its switch was thrown; None if it was not, or is not known.
+
+        :param target: name of the endpoint configuration of the update; ``None``: any.
+        """
+        if not isinstance(endpoint, Endpoint):
+            return None
+        for switch in switches_among(endpoint.rollback_alarms, endpoint_name=self._endpoint_name):
+            name = target or self._hook.switch_target(switch)
+            if name is None or not switch.is_for(name):
+                continue
+            if (thrown_at := self._thrown_at(switch, endpoint)) is not None:
+                return self._after_throw(switch, endpoint, target=name, thrown_at=thrown_at)
         return None
 
     def _exists(self, switch: AbortSwitch) -> bool:
@@ -77,37 +95,22 @@ class RolloutInFlight:
                 raise
             return False
 
-    def thrown_before(self, look: EndpointLook, *, target: str | None) -> RolloutState | None:
-        """
-        Return the watch over the last update, if its switch has been thrown; None if not, or nobody can tell.
-
-        :param target: the configuration whose update is meant; default: whichever was last.
-        """
-        if not isinstance(look, Endpoint):
-            return None
-        for switch in switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name):
-            name = target or self._hook.switch_target(switch)
-            if name is None or not switch.is_for(name):
-                continue
-            if (thrown_at := self._thrown_at(switch, look)) is not None:
-                return self._after_throw(switch, look, target=name, thrown_at=thrown_at)
-        return None
-
-    def _thrown_at(self, switch: AbortSwitch, look: Endpoint) -> datetime | None:
-        start = look.seen_at - HISTORY
-        history = self._hook.alarm_history([switch.alarm_name], start=start, end=look.seen_at)
+    def _thrown_at(self, switch: AbortSwitch, endpoint: Endpoint) -> datetime | None:
+        start = endpoint.seen_at - _HISTORY
+        history = self._hook.alarm_history([switch.alarm_name], start=start, end=endpoint.seen_at)
         return max((entry.at for entry in history if entry.state is AlarmState.ALARM), default=None)
 
     def _after_throw(
-        self, switch: AbortSwitch, look: Endpoint, *, target: str, thrown_at: datetime
+        self, switch: AbortSwitch, endpoint: Endpoint, *, target: str, thrown_at: datetime
     ) -> RolloutState:
-        # It carried the switch, so it was accepted; it is over, so what serves instead is what was before.
-        serving = look.endpoint_config_name
+        # The last deployment has the switch, so this update was accepted. It has ended, so a configuration in
+        # service that is not the target is the previous one.
+        serving = endpoint.endpoint_config_name
         rollout = Rollout(
             endpoint_name=self._endpoint_name,
             target=target,
             previous=serving if serving != target else None,
-            guardrails=look.guardrails,
+            guardrails=endpoint.guardrails,
             switch=switch,
             adopted=Adopted.FOREIGN,
             started_at=thrown_at,
@@ -117,7 +120,7 @@ class RolloutInFlight:
         )
 
     def _intents(self, target: str) -> dict[str, Intent]:
-        """Return the intents to bring *target* into service, by owner; empty if they may not be read."""
+        """Return owner -> intent to update to *target*; empty if the tags cannot be read."""
         try:
             config = self._hook.endpoint_config(target)
             tags = self._hook.tags(config["EndpointConfigArn"]) if config else {}

@@ -1,4 +1,4 @@
-"""What Airflow knows of a task that updates an endpoint, for another task of the same run."""
+"""What Airflow knows about a task that updates an endpoint, for another task of the same run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ENDED = frozenset(outcome.value for outcome in Outcome if outcome is not Outcom
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateTask:
     """
-    What Airflow knows of the task instance that updates the endpoint.
+    What Airflow knows about the task instance that updates the endpoint.
 
-    :param state: its state; ``None`` if Airflow does not say.
+    :param state: its state; ``None`` if Airflow did not return it.
     :param mark: its XCom ``rollout_try``; Airflow deletes it when the next try starts.
     :param report: its XCom ``rollout_report``; ``None`` if there is none.
     """
@@ -29,19 +29,20 @@ class UpdateTask:
 
     @property
     def marked_failed_while_deferred(self) -> bool:
-        """Whether somebody has marked it failed; a task that fails by itself was resumed before."""
-        return self.state == FAILED and self._deferred
+        """Whether somebody marked it failed; a task that fails in its code is not deferred then."""
+        return self.state == FAILED and self._is_deferred
 
     @property
-    def has_waited(self) -> bool:
-        """Whether it was deferred, so that it had an update to wait for."""
+    def was_deferred(self) -> bool:
+        """Whether it was ever deferred, and so had an update to wait for."""
         return isinstance(self.mark, Mapping)
 
     @property
-    def has_reported(self) -> bool:
-        """Whether its report says how the rollout ended; one that timed out may have gone on since."""
-        return self.report is not None and self.report["outcome"] in _ENDED and not self._deferred
+    def has_final_report(self) -> bool:
+        """Whether its report has the outcome of the rollout. ``TimedOut`` is none: the rollout went on."""
+        is_final = self.report is not None and self.report["outcome"] in _ENDED
+        return is_final and not self._is_deferred
 
     @property
-    def _deferred(self) -> bool:
-        return self.has_waited and is_deferred_try(self.mark, self.mark.get("try_number"))
+    def _is_deferred(self) -> bool:
+        return self.was_deferred and is_deferred_try(self.mark, self.mark.get("try_number"))

@@ -1,4 +1,4 @@
-"""What a shadow test has captured in S3, read hour by hour and compared."""
+"""Read the data that a shadow test has captured in S3, hour by hour, and compare it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_guardrails.domain.shadow.evidence import hours_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
@@ -27,13 +27,13 @@ def compare_captures(
     with_payloads: bool = False,
 ) -> Comparison:
     """
-    Compare two streams of JSON lines, as SageMaker captures them, by *rule*.
+    Compare two streams of JSON lines, as SageMaker captures them.
 
-    Each stream is read once, line by line, production's first; the order of lines means nothing. An hour is
-    compared in one call, with all objects of both variants; ``merge`` puts hours together.
+    Each stream is read once, production first; the order of the lines does not matter. Compare an hour in one
+    call, with all objects of both variants, and combine hours with ``merge``.
 
-    :param workdir: a folder for temporary files; the system's own if not given
-    :param with_payloads: show the beginning of inputs and answers in the examples
+    :param workdir: folder for temporary files; default: the temporary folder of the system.
+    :param with_payloads: whether the examples show the beginning of inputs and predictions.
     """
     return compare(
         captured(production, with_inputs=with_payloads),
@@ -48,8 +48,8 @@ class Captures:
     """
     The captured data of one test.
 
-    SageMaker's documents do not say whether the experiment's name is a level of the keys, so both places are
-    looked at.
+    The docs do not say whether the name of the experiment is a part of the S3 keys, so both prefixes are
+    read.
     """
 
     def __init__(self, experiment: Experiment, *, hook: GuardrailsHook) -> None:
@@ -59,31 +59,31 @@ class Captures:
         self._hook = hook
 
     def compare(self, hour: datetime, rule: PredictionRule, *, with_payloads: bool = False) -> Comparison:
-        """Join what both variants answered in *hour*; objects are read as streams, none is held whole."""
+        """Join and compare the predictions of both variants in *hour*; S3 objects are read as streams."""
         production, shadow = self._experiment.production_name, self._experiment.shadow_name
         return compare_captures(
             self._lines(production, hour), self._lines(shadow, hour), rule, with_payloads=with_payloads
         )
 
     def _lines(self, variant_name: str, hour: datetime) -> Iterator[bytes]:
-        wanted = CaptureKey(
+        key_parts = CaptureKey(
             endpoint_name=self._experiment.endpoint_name, variant_name=variant_name, hour=hour
         )
-        for prefix in self._prefixes(wanted):
-            for key in capture_keys(self._hook.keys(self._bucket, prefix), wanted):
+        for prefix in self._prefixes(key_parts):
+            for key in capture_keys(self._hook.keys(self._bucket, prefix), key_parts):
                 yield from self._hook.lines(self._bucket, key)
 
-    def _prefixes(self, wanted: CaptureKey) -> tuple[str, ...]:
+    def _prefixes(self, key_parts: CaptureKey) -> tuple[str, ...]:
         return (
-            capture_prefix(self._prefix, wanted),
-            capture_prefix(self._prefix, wanted, experiment_name=self._experiment.name),
+            capture_prefix(self._prefix, key_parts),
+            capture_prefix(self._prefix, key_parts, experiment_name=self._experiment.name),
         )
 
 
 def compare_all(
     experiment: Experiment, rule: PredictionRule, *, hook: GuardrailsHook, log: Any
 ) -> Comparison:
-    """Compare all hours of the test, one after the other."""
+    """Compare all hours of the test, one after the other, in this process."""
     captures, total = Captures(experiment, hook=hook), None
     for hour in hours_of(experiment):
         compared = captures.compare(hour, rule)

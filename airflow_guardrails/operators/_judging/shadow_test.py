@@ -1,4 +1,4 @@
-"""What a verdict on a shadow test is made of: the metrics of both variants, and their answers."""
+"""Judge a shadow test by the metrics and the predictions of both variants."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ from airflow_guardrails.operators._judging.captures import compare_all
 from airflow_guardrails.rules import MetricRule, PredictionRule
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
 @dataclass(kw_only=True)
 class ShadowTestJudge:
     """
-    How a shadow test is judged.
+    Judges a shadow test by rules for its metrics and its predictions.
 
-    :param predictions: rule for the answers; None: they are compared, and decide nothing.
-    :param merged: the comparison that other tasks have made; None: it is made here.
-    :param compares: whether answers are looked at at all.
+    :param metrics: one rule for each metric.
+    :param predictions: rule for predictions; ``None``: they are compared, but do not affect the verdict.
+    :param comparison: the comparison that other tasks have made, as a dict; ``None``: make it here.
+    :param compare_predictions: whether to read captured predictions at all.
+    :param warm_up: how long after its first request the shadow is not judged.
+    :param alpha: highest probability that an equally good model gets the verdict Fail, over all rules.
     """
 
     metrics: Sequence[MetricRule]
     predictions: PredictionRule | None
-    merged: Mapping[str, Any] | None
-    compares: bool
+    comparison: Mapping[str, Any] | None
+    compare_predictions: bool
     warm_up: timedelta
     alpha: float
     hook: GuardrailsHook
@@ -47,20 +50,22 @@ class ShadowTestJudge:
 
     def judge(self, experiment: Experiment, *, is_last: bool = True) -> tuple[Verdict, Comparison | None]:
         """
-        Judge what there is; where this is not the last look, answers are read only if they may decide.
+        Return the verdict, and the comparison of predictions if they were read.
+
+        :param is_last: whether this verdict is final. If not, predictions are read only if the metrics pass.
         """
-        # Answers count as one rule more: what may go wrong is divided among all.
+        # Predictions count as one more rule; each rule gets the same part of alpha (Bonferroni).
         part = self.alpha / (len(self.metrics) + 1) if self.predictions else 0.0
         verdict = self._judge_metrics(experiment, alpha=self.alpha - part)
         if not is_last and verdict.label is not Label.PASS:
             return verdict, None
-        comparison = self._compared(experiment)
+        comparison = self._compare(experiment)
         if self.predictions is None:
             return verdict, comparison
-        return combine([*verdict.reasons, *self._judge_answers(comparison, alpha=part)]), comparison
+        return combine([*verdict.reasons, *self._judge_predictions(comparison, alpha=part)]), comparison
 
     def evidence(self, experiment: Experiment) -> Evidence:
-        """Read what both variants did so far, and production before the test."""
+        """Read the metrics of both variants so far, and of production before the test."""
         return evidence_of(experiment, self.metrics, self._series(experiment))
 
     def _judge_metrics(self, experiment: Experiment, *, alpha: float) -> Verdict:
@@ -68,15 +73,15 @@ class ShadowTestJudge:
         try:
             evidence = evidence_of(experiment, self.metrics, series)
             return judge(evidence, self.metrics, alpha=alpha, warm_up=self.warm_up)
-        except Exception as error:  # noqa: BLE001 - a judge may fail by whatever data there are
+        except Exception as error:  # noqa: BLE001 - odd data must give Inconclusive, not a failed task
             return self._unjudged("metrics", error)
 
-    def _judge_answers(self, comparison: Comparison | None, *, alpha: float) -> Iterable[Reason]:
+    def _judge_predictions(self, comparison: Comparison | None, *, alpha: float) -> Iterable[Reason]:
         assert self.predictions is not None
         try:
             return [prediction_reason(comparison, self.predictions, alpha=alpha)]
         except Exception as error:  # noqa: BLE001 - as above
-            return self._unjudged("answers", error).reasons
+            return self._unjudged("predictions", error).reasons
 
     def _unjudged(self, what: str, error: Exception) -> Verdict:
         verdict = verdict_of_error(what, error)
@@ -85,7 +90,7 @@ class ShadowTestJudge:
 
     def _series(self, experiment: Experiment) -> dict[MetricQuery, dict[datetime, float]]:
         starts, ends = period_of(experiment)
-        # A minute that is over may not be published yet; one side of it alone would be a difference.
+        # Of the last minutes only one variant may be published, which would look like a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
         return self.hook.metric_series(
             queries_of(experiment, self.metrics),
@@ -94,16 +99,16 @@ class ShadowTestJudge:
             period=finest_period(starts, experiment.seen_at),
         )
 
-    def _compared(self, experiment: Experiment) -> Comparison | None:
-        if self.merged:
-            return read_comparison(self.merged, self.predictions)
-        if not self.compares or experiment.storage is None:
+    def _compare(self, experiment: Experiment) -> Comparison | None:
+        if self.comparison:
+            return read_comparison(self.comparison, self.predictions)
+        if not self.compare_predictions or experiment.storage is None:
             return None
         return compare_all(experiment, self.predictions or PredictionRule(), hook=self.hook, log=self.log)
 
 
 def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Comparison | None) -> dict[str, Any]:
-    """Write the verdict down, with what it is about."""
+    """Return the verdict as XCom ``verdict`` has it, with the names of test, endpoint and models."""
     starts, ends = period_of(experiment)
     return {
         "schema_version": 1,
@@ -118,19 +123,22 @@ def verdict_report(experiment: Experiment, verdict: Verdict, comparison: Compari
     }
 
 
-def read_comparison(written: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
-    """:raises InvalidArgument: if the answers were compared otherwise than they are to be judged."""
+def read_comparison(value: Mapping[str, Any], rule: PredictionRule | None) -> Comparison:
+    """
+    Read a comparison that another task has made.
+
+    :param rule: the rule that judges it; ``None``: any.
+    :raises InvalidArgument: if it cannot be read, or was made by another rule than *rule*.
+    """
     try:
-        comparison = Comparison.from_dict(written)
+        comparison = Comparison.from_dict(value)
     except GuardrailsValueError as error:
-        raise InvalidArgument(f"comparison cannot be read (got {shown(written)}): {error}") from error
+        raise InvalidArgument(f"comparison cannot be read (got {shown(value)}): {error}") from error
     if rule is not None:
-        as_compared = replace(
-            comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs
-        )
-        if as_compared != rule:
+        used = replace(comparison.rule, max_disagreement=rule.max_disagreement, min_pairs=rule.min_pairs)
+        if used != rule:
             raise InvalidArgument(
-                f"comparison was compared by another rule than predictions says (got {comparison.rule} for "
-                f"{rule}): give both tasks the same"
+                f"comparison was made by another rule than predictions (got {comparison.rule}, not {rule}): "
+                "give both tasks the same rule"
             )
     return comparison

@@ -1,4 +1,4 @@
-"""Make the abort switch ready for an update that is about to begin."""
+"""Create the abort switch of an update before the update starts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.exceptions import AbortSwitchNotReady
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
-LIMIT_SECONDS = 180.0
-# A new alarm is evaluated at the end of its first period, of 10 seconds. CloudWatch answers only few looks a
-# second in all, so where it takes longer they become fewer.
-PAUSE, SOON, LONGER_PAUSE = 1.0, 20.0, 5.0
+_TIMEOUT_SECONDS = 180.0
+# CloudWatch evaluates a new alarm at the end of its first period of 10 seconds. It allows only a few
+# DescribeAlarms calls a second in each account, so after 20 seconds the calls become rarer.
+_PAUSE_SECONDS, _SHORT_WAIT_SECONDS, _LONG_PAUSE_SECONDS = 1.0, 20.0, 5.0
 
 
-class SwitchMaker:
+class AbortSwitchSetup:
     """
-    Makes the abort switch of one rollout, and takes it away again where nothing comes of the rollout.
+    Creates the abort switch of one rollout, and deletes it again if the update is not started.
 
-    :param target: the configuration that the rollout brings into service.
-    :param sleep: waits so many seconds.
-    :param monotonic: seconds, from any origin.
+    :param target: name of the endpoint configuration to update to; it is stored with the alarm.
+    :param sleep: sleeps for a number of seconds.
+    :param monotonic: returns seconds since any fixed moment.
     """
 
     def __init__(
@@ -47,61 +47,59 @@ class SwitchMaker:
         self._log = log
         self._sleep = sleep
         self._monotonic = monotonic
-        self._is_made = False
+        self._may_exist = False
 
-    def make(self) -> None:
+    def create(self) -> None:
         """
-        Make its alarm, and publish the first value, by which the alarm becomes OK.
+        Create the alarm, and publish its first value, which makes the alarm OK.
 
-        :raises AbortSwitchNotReady: if CloudWatch refuses it.
+        :raises AbortSwitchNotReady: if CloudWatch rejects a call.
         """
         try:
-            self._is_made = True  # also if the answer gets lost
+            self._may_exist = True  # also if the response is lost
             self._hook.create_switch(self.switch, target=self._target)
             self._hook.set_switch(self.switch, RESET)
         except ClientError as error:
             if errors.is_passing(error) or errors.is_access_denied(error):
                 raise
-            raise AbortSwitchNotReady(
-                f"The abort switch of endpoint {self.switch.endpoint_name} could not be made ready: "
-                f"{errors.text_for_people(error)}. abort_switch=False does without"
-            ) from error
+            raise self._not_ready(f"CloudWatch rejected it: {errors.text_for_people(error)}") from error
 
-    def see_it_ok(self) -> None:
+    def wait_until_ok(self) -> None:
         """
-        Wait until its alarm is OK; SageMaker would roll back for one in ALARM.
+        Wait until the alarm is OK. SageMaker would roll back an update whose alarm is in ALARM.
 
-        :raises AbortSwitchNotReady: if it is not within three minutes.
+        :raises AbortSwitchNotReady: if the alarm is not OK within three minutes.
         """
-        began, told = self._monotonic(), False
-        while (state := self._state()) is not AlarmState.OK:
-            if self._monotonic() - began >= LIMIT_SECONDS:
-                raise AbortSwitchNotReady(
-                    f"Alarm {self.switch.alarm_name} must be OK before an update begins, and was still "
-                    f"{_said(state)} after {LIMIT_SECONDS:g} s"
-                )
-            if not told:
-                told = True
-                self._log.info(
-                    "Waiting until the abort switch (alarm %s) is OK; it is %s",
-                    self.switch.alarm_name,
-                    _said(state),
-                )
+        began, logged = self._monotonic(), False
+        while (alarm_state := self._alarm_state()) is not AlarmState.OK:
             waited = self._monotonic() - began
-            self._sleep(PAUSE if waited < SOON else LONGER_PAUSE)
+            shown = alarm_state.value if alarm_state else "not visible"
+            if waited >= _TIMEOUT_SECONDS:
+                raise self._not_ready(
+                    f"alarm {self.switch.alarm_name} is {shown} after {_TIMEOUT_SECONDS:g} s, and must be OK"
+                )
+            if not logged:
+                logged = True
+                self._log.info(
+                    "Waiting for the abort switch: alarm %s is %s, and must be OK",
+                    self.switch.alarm_name,
+                    shown,
+                )
+            self._sleep(_PAUSE_SECONDS if waited < _SHORT_WAIT_SECONDS else _LONG_PAUSE_SECONDS)
 
-    def remove(self) -> None:
-        """Take the alarm away; where that fails it stays, which costs a little and does no harm."""
-        if not self._is_made:
+    def delete(self) -> None:
+        """Delete the alarm, if it was created. A failure is only logged: a forgotten alarm does no harm."""
+        if not self._may_exist:
             return
         try:
             self._hook.delete_alarms([self.switch.alarm_name])
         except (ClientError, BotoCoreError) as error:
-            told = errors.text_for_people(error)
-            self._log.warning("Alarm %s could not be deleted, and stays: %s", self.switch.alarm_name, told)
+            self._log.warning(
+                "Alarm %s was not deleted: %s", self.switch.alarm_name, errors.text_for_people(error)
+            )
 
-    def _state(self) -> AlarmState | None:
-        """Return how its alarm stands; None if there is none yet, or CloudWatch does not answer now."""
+    def _alarm_state(self) -> AlarmState | None:
+        """Return the state of the alarm; None if it is not visible yet, or CloudWatch does not respond."""
         try:
             alarms = self._hook.alarms([self.switch.alarm_name])
         except (ClientError, BotoCoreError) as error:
@@ -110,6 +108,8 @@ class SwitchMaker:
             return None
         return next((alarm.state for alarm in alarms), None)
 
-
-def _said(state: AlarmState | None) -> str:
-    return state.value if state else "not to be seen"
+    def _not_ready(self, reason: str) -> AbortSwitchNotReady:
+        return AbortSwitchNotReady(
+            f"Abort switch of endpoint {self.switch.endpoint_name} is not ready: {reason}. "
+            "Set abort_switch=False to run without it"
+        )

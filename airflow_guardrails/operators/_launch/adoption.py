@@ -1,4 +1,4 @@
-"""What an earlier try, or somebody else, has left: adopt it, report it, or refuse to go on."""
+"""Adopt an update that an earlier try, or somebody else, has started; or say why not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from airflow_guardrails.domain.rollout.launch import (
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
-from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import (
     ConfigAlreadyLive,
     EndpointBusy,
@@ -34,197 +33,200 @@ from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
-_MINUTE = timedelta(minutes=1)
-# After that SageMaker has ended the update, and CloudWatch is still asked by the minute.
+_ONE_MINUTE = timedelta(minutes=1)
+# By then SageMaker has ended the update, and CloudWatch still has one value for each minute.
 _LONGEST_UPDATE = timedelta(hours=9)
 
-_PERHAPS = (
-    "An earlier try of this task was about to ask for this very update, and nothing proves that it did: the "
-    "update in flight may be somebody else's"
+_MAYBE_OWN = (
+    "An earlier try recorded that it would start this update; nothing proves that it did. The update in "
+    "flight may be somebody else's"
 )
-_PERHAPS_UNDONE = (
-    "An earlier try of this task was about to ask for this very update. That an update to this configuration "
-    "ran since is proven by the requests that it has answered; that it was this task's is not"
+_MAYBE_OWN_ROLLED_BACK = (
+    "An update to this configuration ran (its fleet answered requests), but nothing proves that this task "
+    "started it"
 )
-_BROUGHT_BY_ANOTHER = (
-    "SageMaker has accepted this task's update, but the endpoint's last deployment was another one, which "
-    "brought the same configuration into service; how this task's own update ended is not known"
+_OTHER_DEPLOYMENT = (
+    "SageMaker accepted this task's update, but another deployment brought the same configuration into "
+    "service. The outcome of this task's update is unknown"
 )
 
 
 class Adoption:
     """
-    The moves that ask for no update; each ends in a watch, or in an error that says what to do.
+    Handles all moves that start no update.
 
-    :param target: the configuration to update to, as far as it can be read.
+    :param intents: the intents of the task that this one may adopt, and the target as far as it can be read.
+    :param warnings: for the report.
     """
 
     def __init__(
         self,
-        wishes: LaunchRequest,
+        request: LaunchRequest,
         *,
         hook: GuardrailsHook,
         intents: IntentStore,
-        target: EndpointConfig | None,
         warnings: Sequence[str],
     ) -> None:
-        self.wishes = wishes
+        self.request = request
         self.hook = hook
         self.intents = intents
-        self.target = target
         self.warnings = tuple(warnings)
 
-    def of(self, move: Move, look: EndpointLook, own: Intent | None) -> RolloutState:
-        if not isinstance(look, Endpoint):
+    def resolve(self, move: Move, endpoint: EndpointLook, own: Intent | None) -> RolloutState:
+        """
+        Return the state of the rollout to wait for, or of one that has ended.
+
+        :param own: the intent of an earlier try; ``None`` if there is none.
+        :raises GuardrailsError: if there is no rollout to wait for; the text says what to do.
+        """
+        if not isinstance(endpoint, Endpoint):
             raise EndpointNotFound(
-                f"Endpoint {self.wishes.endpoint_name} does not exist in {self.hook.conn_region_name}: "
+                f"Endpoint {self.request.endpoint_name} does not exist in {self.hook.conn_region_name}: "
                 "create it, or correct endpoint_name, region_name or aws_conn_id"
             )
         if move is Move.ADOPT:
-            return self._adopt(look, own)
+            return self._adopt(endpoint, own)
         if move is Move.FINISH:
-            return self._finish(look, own)
+            return self._finish(endpoint, own)
         if move in {Move.ALREADY_LIVE, Move.PERHAPS_LIVE}:
-            return self._already_live(look, perhaps=move is Move.PERHAPS_LIVE)
+            return self._already_live(endpoint, maybe_own=move is Move.PERHAPS_LIVE)
         if move is Move.RESUME and own:
-            return self._resume(look, own)
+            return self._resume(endpoint, own)
         if move is Move.INQUIRE:
-            return self._inquire(look, own)
-        raise self._refusal(look)
+            return self._find_out(endpoint, own)
+        raise self._not_updatable(endpoint)
 
-    def _adopt(self, look: Endpoint, own: Intent | None) -> RolloutState:
-        # The serving configuration stays the old one while an update runs.
-        rollout = self._rollout(look, previous=look.endpoint_config_name)
-        whose = owner_of_update(look, own=own, switch_named=self.wishes.switch.is_named_by(look))
+    def _adopt(self, endpoint: Endpoint, own: Intent | None) -> RolloutState:
+        # While an update runs, the endpoint still shows the old configuration.
+        rollout = self._rollout(endpoint, previous=endpoint.endpoint_config_name)
+        whose = owner_of_update(endpoint, own=own, switch_named=self.request.switch.is_named_by(endpoint))
         if whose is UpdateOwner.FOREIGN or own is None:
-            foreign = replace(rollout, adopted=Adopted.FOREIGN, guardrails=look.guardrails, switch=None)
-            watch = self._watch(foreign).with_update_in_flight(look)
-            return watch.with_warning(_PERHAPS) if whose is UpdateOwner.PERHAPS else watch
+            foreign = replace(rollout, adopted=Adopted.FOREIGN, guardrails=endpoint.guardrails, switch=None)
+            state = self._state(foreign).with_update_in_flight(endpoint)
+            return state.with_warning(_MAYBE_OWN) if whose is UpdateOwner.PERHAPS else state
         rollout = replace(rollout, asked_at=own.written_at)
         if whose is UpdateOwner.PERHAPS:
-            # Its switch is this owner's alone: thrown, it stops the update if it is this owner's, and nothing
-            # else.
+            # The switch stays: only an update of this owner carries it, so throwing it stops no other update.
             return (
-                self._watch(replace(rollout, adopted=Adopted.FOREIGN))
-                .with_update_in_flight(look)
-                .with_warning(_PERHAPS)
+                self._state(replace(rollout, adopted=Adopted.FOREIGN))
+                .with_update_in_flight(endpoint)
+                .with_warning(_MAYBE_OWN)
             )
-        started = look.pending.started_at if look.pending else None
-        accepted = own.accepted_at or started or look.seen_at
+        started = endpoint.pending.started_at if endpoint.pending else None
+        accepted = own.accepted_at or started or endpoint.seen_at
         self.intents.adopt(own)
         if own.accepted_at is None:
             self.intents.mark_accepted(accepted)
-        return self._watch(replace(rollout, adopted=Adopted.OWN, launched_at=accepted)).with_update_in_flight(
-            look
+        return self._state(replace(rollout, adopted=Adopted.OWN, launched_at=accepted)).with_update_in_flight(
+            endpoint
         )
 
-    def _resume(self, look: Endpoint, own: Intent) -> RolloutState:
-        """Go on where an earlier try has stopped."""
+    def _resume(self, endpoint: Endpoint, own: Intent) -> RolloutState:
+        """Continue the wait of an earlier try."""
         accepted = own.accepted_at or own.written_at
-        moved = look.last_modified_at is not None and look.last_modified_at > accepted
+        changed = endpoint.last_modified_at is not None and endpoint.last_modified_at > accepted
         self.intents.adopt(own)
-        # A look that is older than the launch tells how it was before.
         rollout = replace(
-            self._rollout(look, previous=own.previous, since=own.started_at or accepted),
+            self._rollout(endpoint, previous=own.previous, since=own.started_at or accepted),
             adopted=Adopted.OWN,
             asked_at=own.written_at,
             launched_at=accepted,
             started_at=own.started_at,
-            status_before=None if moved or look.changing else look.status,
+            # A description from before the launch shows the status of that time.
+            status_before=None if changed or endpoint.changing else endpoint.status,
         )
-        return self._watch(rollout)
+        return self._state(rollout)
 
-    def _finish(self, look: Endpoint, own: Intent | None) -> RolloutState:
-        if self._last_was_another(look):
-            rollout = replace(
-                self._rollout(look, previous=None), adopted=Adopted.FOREIGN, guardrails=None, switch=None
-            )
-            return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED).with_warning(
-                _BROUGHT_BY_ANOTHER
-            )
+    def _finish(self, endpoint: Endpoint, own: Intent | None) -> RolloutState:
+        """Report the success of an update that ended between two tries."""
+        if self._last_deployment_is_other(endpoint):
+            return self._foreign_success(endpoint).with_warning(_OTHER_DEPLOYMENT)
         rollout = replace(
-            self._rollout(look, previous=own.previous if own else None),
+            self._rollout(endpoint, previous=own.previous if own else None),
             adopted=Adopted.OWN,
             launched_at=own.accepted_at if own else None,
             started_at=own.started_at if own else None,
         )
-        return self._watch(rollout, seen_in_flight=True, last_look=look, outcome=Outcome.SUCCEEDED)
+        return self._state(rollout, seen_in_flight=True, last_look=endpoint, outcome=Outcome.SUCCEEDED)
 
-    def _already_live(self, look: Endpoint, *, perhaps: bool) -> RolloutState:
-        name, target = self.wishes.endpoint_name, self.wishes.target
-        if self.wishes.if_already_live == "succeed":
-            rollout = replace(
-                self._rollout(look, previous=None), adopted=Adopted.FOREIGN, guardrails=None, switch=None
-            )
-            return self._watch(rollout, last_look=look, outcome=Outcome.SUCCEEDED)
-        if perhaps:
+    def _already_live(self, endpoint: Endpoint, *, maybe_own: bool) -> RolloutState:
+        name, target = self.request.endpoint_name, self.request.target
+        if self.request.if_already_live == "succeed":
+            return self._foreign_success(endpoint)
+        if maybe_own:
             raise LaunchUnknown(
-                f"Endpoint {name} serves {target}, and nothing tells whether the update that an earlier try "
-                "of this task was about to ask for has brought it. Look at the endpoint; "
-                "if_already_live='succeed' accepts it as it is"
+                f"Endpoint {name} serves {target}; it is unknown whether this task's earlier try did that. "
+                "Check the endpoint; if_already_live='succeed' accepts it"
             )
         raise ConfigAlreadyLive(
-            f"Endpoint {name} already serves {target}. An update to the configuration in service could not "
-            "be told from its own rollback: create a configuration with a new name for every rollout, or set "
-            "if_already_live='succeed' if it may be there already"
+            f"Endpoint {name} already serves {target}; an update to it would hide a rollback. Use a new "
+            "configuration name for every rollout, or set if_already_live='succeed'"
         )
 
-    def _inquire(self, look: Endpoint, own: Intent | None) -> RolloutState:
-        """An earlier try may have asked, and another configuration serves: was the update undone?"""
-        name, target = self.wishes.endpoint_name, self.wishes.target
+    def _foreign_success(self, endpoint: Endpoint) -> RolloutState:
+        rollout = replace(
+            self._rollout(endpoint, previous=None), adopted=Adopted.FOREIGN, guardrails=None, switch=None
+        )
+        return self._state(rollout, last_look=endpoint, outcome=Outcome.SUCCEEDED)
+
+    def _find_out(self, endpoint: Endpoint, own: Intent | None) -> RolloutState:
+        """Report a rollback if there is proof that the update ran; another configuration is in service."""
+        name, target = self.request.endpoint_name, self.request.target
         if own is None:
             raise LaunchUnknown(
-                f"Endpoint {name} serves {look.endpoint_config_name}, and its last update names the abort "
-                f"switch of this task's update to {target}: an earlier try has asked for it, and nothing "
-                "tells how it ended. Look at the endpoint; relaunch=True asks for the update all the same"
+                f"Outcome of an earlier update to {target} is unknown: {name} serves "
+                f"{endpoint.endpoint_config_name}, and its last deployment names this task's abort switch. "
+                "Check the endpoint; relaunch=True starts the update again"
             )
-        if self._last_was_another(look):
-            # The requests that the target's fleet has answered may be that update's.
-            raise self._unproven(look, "the endpoint's last deployment names no abort switch of this task")
-        evidence = self._evidence(look, own)
+        if self._last_deployment_is_other(endpoint):
+            # The requests that the target's fleet has answered may be from that deployment.
+            raise self._unknown(endpoint, "its last deployment names no abort switch of this task")
+        evidence = self._evidence(endpoint, own)
         if not evidence:
-            raise self._unproven(look, evidence.describe())
+            raise self._unknown(endpoint, evidence.describe())
         rollout = replace(
-            self._rollout(look, previous=own.previous), adopted=Adopted.FOREIGN, launched_at=own.written_at
+            self._rollout(endpoint, previous=own.previous),
+            adopted=Adopted.FOREIGN,
+            launched_at=own.written_at,
         )
-        outcome = infer_outcome(look, own.previous)
-        watch = self._watch(rollout, seen_in_flight=True, last_look=look, outcome=outcome)
-        return watch.with_warning(_PERHAPS_UNDONE)
+        outcome = infer_outcome(endpoint, own.previous)
+        state = self._state(rollout, seen_in_flight=True, last_look=endpoint, outcome=outcome)
+        return state.with_warning(_MAYBE_OWN_ROLLED_BACK)
 
-    def _unproven(self, look: Endpoint, why: str) -> LaunchUnknown:
-        name, target = self.wishes.endpoint_name, self.wishes.target
+    def _unknown(self, endpoint: Endpoint, why: str) -> LaunchUnknown:
+        name, target = self.request.endpoint_name, self.request.target
         return LaunchUnknown(
-            f"An earlier try of this task was about to update endpoint {name} to {target}; the endpoint has "
-            f"changed since and serves {look.endpoint_config_name}, and nothing proves that the update ran "
-            f"({why}). Look at the endpoint; relaunch=True asks for the update all the same"
+            f"Unknown whether an earlier try updated {name} to {target}: it serves "
+            f"{endpoint.endpoint_config_name} and has changed since ({why}). Check the endpoint; "
+            "relaunch=True starts the update again"
         )
 
-    def _last_was_another(self, look: Endpoint) -> bool:
-        """Whether the endpoint's last deployment is proven to be another one than this task's."""
-        # Of some deployments SageMaker may not tell the alarms.
-        told = bool(look.rollback_alarms)
-        return self.wishes.abort_switch and told and not self.wishes.switch.is_named_by(look)
+    def _last_deployment_is_other(self, endpoint: Endpoint) -> bool:
+        """Whether it is proven that the endpoint's last deployment is not this task's update."""
+        # SageMaker may show no alarms for some deployments; that proves nothing.
+        has_alarms = bool(endpoint.rollback_alarms)
+        return self.request.abort_switch and has_alarms and not self.request.switch.is_named_by(endpoint)
 
-    def _evidence(self, look: Endpoint, own: Intent) -> Evidence:
-        """Count what the target's own fleet has answered since; alarms and FailureReason prove nothing."""
-        # A fleet takes minutes to come up, so whatever the minute of the intent holds is of an earlier one.
-        start = own.written_at.replace(second=0, microsecond=0) + _MINUTE
-        if start >= look.seen_at:
+    def _evidence(self, endpoint: Endpoint, own: Intent) -> Evidence:
+        """Count the requests that the target's fleet has answered since the intent was written."""
+        # A fleet needs minutes to start, so requests in the minute of the intent are from an earlier one.
+        start = own.written_at.replace(second=0, microsecond=0) + _ONE_MINUTE
+        if start >= endpoint.seen_at:
             return Evidence(since=own.written_at, requests=0)
         try:
             requests = sum(
                 self.hook.requests_answered(
-                    endpoint_name=self.wishes.endpoint_name,
+                    endpoint_name=self.request.endpoint_name,
                     variant_name=name,
-                    endpoint_config_name=self.wishes.target,
+                    endpoint_config_name=self.request.target,
                     start=start,
-                    end=min(look.seen_at, start + _LONGEST_UPDATE),
+                    end=min(endpoint.seen_at, start + _LONGEST_UPDATE),
                 )
-                for name in self._variant_names(look)
+                for name in self._variant_names(endpoint)
             )
         except ClientError as error:
             if errors.is_passing(error):
@@ -237,41 +239,47 @@ class Adoption:
             return Evidence(since=own.written_at, requests=None, unread=why)
         return Evidence(since=own.written_at, requests=requests)
 
-    def _variant_names(self, look: Endpoint) -> list[str]:
-        target = self.target.variant_names if self.target else ()
-        return list(dict.fromkeys([*target, *(variant.name for variant in look.variants)]))
+    def _variant_names(self, endpoint: Endpoint) -> list[str]:
+        target = self.intents.target
+        return list(
+            dict.fromkeys(
+                [*(target.variant_names if target else ()), *(variant.name for variant in endpoint.variants)]
+            )
+        )
 
-    def _refusal(self, look: Endpoint) -> EndpointBusy | EndpointNotUpdatable:
-        if look.changing:
-            towards = f" to {look.pending_config_name}" if look.pending else ""
+    def _not_updatable(self, endpoint: Endpoint) -> EndpointBusy | EndpointNotUpdatable:
+        name, status = self.request.endpoint_name, endpoint.status.value
+        if endpoint.changing:
+            target = f" to {endpoint.pending_config_name}" if endpoint.pending else ""
             return EndpointBusy(
-                f"Endpoint {self.wishes.endpoint_name} is {look.status.value}{towards}, and takes no update "
-                "until that has ended. Let Airflow retry this task, set if_busy='wait', or put the updates "
-                "of this endpoint in one pool of one slot"
+                f"Endpoint {name} is {status}{target} and accepts no update now. Let Airflow retry this "
+                "task, set if_busy='wait', or put the updates of this endpoint in one pool with one slot"
             )
         allowed = " or ".join(sorted(status.value for status in UPDATABLE))
         return EndpointNotUpdatable(
-            f"Endpoint {self.wishes.endpoint_name} is {look.status.value}; only an endpoint that is "
-            f"{allowed} can be updated. A Failed one has to be deleted and created again"
+            f"Endpoint {name} is {status} and accepts no update; it must be {allowed}. Delete a Failed "
+            "endpoint and create it again"
         )
 
-    def _rollout(self, look: Endpoint, *, previous: str | None, since: datetime | None = None) -> Rollout:
+    def _rollout(self, endpoint: Endpoint, *, previous: str | None, since: datetime | None = None) -> Rollout:
         """
-        Return the rollout as it was asked for.
+        Return the rollout as it was requested.
 
-        A retry does not extend the wait; only where its time was up before the retry began, it goes on for as
+        A retry does not extend the wait. But if the wait was over before the retry began, the retry waits as
         long as SageMaker itself may take.
 
-        :param since: when it began; default: what *look* shows of it.
+        :param since: when the update began; default: as *endpoint* shows it.
         """
-        rollout = self.wishes.rollout(previous=previous, target=self.target, look=look)
-        began = since or (look.pending.started_at if look.pending else None)
+        rollout = self.request.rollout(previous=previous, target=self.intents.target, endpoint=endpoint)
+        began = since or (endpoint.pending.started_at if endpoint.pending else None)
         is_over = (
-            began is not None and rollout.max_wait is not None and look.seen_at - began >= rollout.max_wait
+            began is not None
+            and rollout.max_wait is not None
+            and endpoint.seen_at - began >= rollout.max_wait
         )
-        if is_over and self.wishes.on_timeout == "fail":
-            return replace(rollout, max_wait=self.wishes.longest_of_all)
+        if is_over and self.request.on_timeout == "fail":
+            return replace(rollout, max_wait=self.request.sagemaker_limit)
         return rollout
 
-    def _watch(self, rollout: Rollout, **remembered: Any) -> RolloutState:
-        return RolloutState(rollout=rollout, warnings=self.warnings, stages_complete=False, **remembered)
+    def _state(self, rollout: Rollout, **values: Any) -> RolloutState:
+        return RolloutState(rollout=rollout, warnings=self.warnings, stages_complete=False, **values)

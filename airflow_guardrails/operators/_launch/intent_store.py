@@ -1,4 +1,4 @@
-"""Where a task keeps its intent: in Airflow's task state and in a tag of the target configuration."""
+"""Store the intent of a task in Airflow's task state and in a tag of the target configuration."""
 
 from __future__ import annotations
 
@@ -11,31 +11,36 @@ from uuid import uuid4
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.tags import INTENT_PREFIX, intent_text, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent, latest_intent, owner_of
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
+from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 STATE_KEY = "airflow_guardrails_intents"
 
-NOWHERE = (
-    "This task could neither tag the endpoint configuration (sagemaker:AddTags, ListTags) nor use Airflow "
-    "3.3's task state: if its worker dies right after asking for the update, a retry knows of it only by the "
-    "update's abort switch"
+NOT_RECORDED = (
+    "The intent could not be recorded (no permission for sagemaker:AddTags and ListTags, no task state store "
+    "before Airflow 3.3). If the worker dies now, a retry recognises this update only by its abort switch"
 )
 
 
 class IntentStore:
     """
-    The intent of one task instance to bring one configuration into service on one endpoint.
+    The intent of one task instance to update one endpoint to one configuration.
 
-    It is kept in two places, for either may fail: tags may be full or not permitted, and go with the
-    configuration; Airflow before 3.3 has no task state. No other owner's intent is read or changed.
+    It is stored in two places, because each may fail: tags may be full or denied, and are deleted with the
+    configuration; Airflow before 3.3 has no task state. Intents of other owners are neither read nor changed.
 
-    *warnings* fills with what a reader of the report has to know.
+    :param owner: the task instance that updates the endpoint, see :func:`owner_in`.
+    :param target: name of the endpoint configuration to update to.
+    :param task_state: Airflow's task state store; ``None`` if there is none.
+    :ivar config: the response of DescribeEndpointConfig for the target; ``None`` if it does not exist.
+    :ivar warnings: what the report must say about intents that were not stored.
     """
 
     def __init__(
@@ -51,8 +56,9 @@ class IntentStore:
         self.owner = owner
         self.config = hook.endpoint_config(target)
         self.warnings: list[str] = []
+        self._target = target
         self._log = log
-        # Task state belongs to the task instance; whose endpoint and which target is said by the key within.
+        # Task state belongs to the task instance, so the key within says which endpoint and which target.
         self._key = f"{owner}/{hook.conn_region_name}/{target}"
         self._tag_key = f"{INTENT_PREFIX}{owner}"
         self._task_state = task_state
@@ -60,32 +66,37 @@ class IntentStore:
         self._written: Intent | None = None
         self._may_read_tags = True
 
+    @property
+    def target(self) -> EndpointConfig | None:
+        """The configuration to update to; None if it does not exist."""
+        return parse_endpoint_config(self.config) if self.config else None
+
     def own(self) -> Intent | None:
-        """
-        Return the intent that an earlier try of this very task instance has left; None if there is none.
-        """
-        self._earlier = latest_intent([self._kept_in_airflow(), self._tagged()])
+        """Return the intent that an earlier try of this task instance has left; None if there is none."""
+        self._earlier = latest_intent([self._read_task_state(), self._read_tag()])
         return self._earlier
 
-    def target_made(self, config: dict[str, Any]) -> None:
-        """Go on with the target's configuration, which was not there when this began."""
-        if self.config is None:
-            self.config = config
-            # A new one holds no intent: this tells whether the next try could read one.
-            self._tagged()
+    def read_target_again(self) -> None:
+        """Read the target again; it may have been created, deleted or replaced since the first read."""
+        self.set_target(self.hook.endpoint_config(self._target))
 
-    def write(self, look: Endpoint) -> Intent:
-        """
-        Write down that this task instance is about to update the endpoint it has just seen as in *look*.
-        """
+    def set_target(self, config: dict[str, Any] | None) -> None:
+        """Use *config*, the response of DescribeEndpointConfig for the target, from now on."""
+        is_new, self.config = self.config is None, config
+        if is_new:
+            # A new one has no intent; this call finds out whether the next try can read one.
+            self._read_tag()
+
+    def write(self, endpoint: Endpoint) -> Intent:
+        """Store that this task instance is about to update *endpoint*, as it was just described."""
         intent = Intent(
-            previous=look.endpoint_config_name,
-            modified_at=look.last_modified_at,
-            written_at=look.seen_at,
+            previous=endpoint.endpoint_config_name,
+            modified_at=endpoint.last_modified_at,
+            written_at=endpoint.seen_at,
         )
-        self._written = intent  # also if the answer gets lost
-        if not self._keep(intent) and NOWHERE not in self.warnings:
-            self.warnings.append(NOWHERE)
+        self._written = intent  # also if the response is lost
+        if not self._store(intent) and NOT_RECORDED not in self.warnings:
+            self.warnings.append(NOT_RECORDED)
         return intent
 
     @property
@@ -100,51 +111,50 @@ class IntentStore:
         return self._written
 
     def adopt(self, own: Intent) -> None:
-        """Go on with the intent of an earlier try."""
+        """Continue with the intent of an earlier try."""
         self._written = own
 
     def mark_accepted(self, at: datetime) -> None:
-        """Write down that SageMaker has accepted the update; where that fails, a retry knows less."""
+        """Store when SageMaker accepted the update. A failure becomes a warning: a retry then knows less."""
         if self._written is not None:
             self._mark(replace(self._written, accepted_at=at))
 
     def mark_started(self, at: datetime) -> None:
-        """Write down the update's StartTime, which identifies it."""
+        """Store the update's StartTime, which identifies it."""
         if self._written is not None:
             self._mark(replace(self._written, started_at=at))
 
     def withdraw(self) -> None:
         """
-        Put back what was there before this try, which has not asked for the update or was refused it.
+        Restore what was stored before this try, which has not started an update.
 
-        Where that fails the intent stays, which is no danger: a retry asks for nothing it cannot be sure of.
+        If that fails, the intent stays. That is safe: a retry starts no update unless it is sure.
         """
         if self._written is not None:
-            self._keep_whatever_happens(self._earlier or replace(self._written, withdrawn=True))
+            self._store_or_warn(self._earlier or replace(self._written, withdrawn=True))
             self._written = None
 
     def _mark(self, intent: Intent) -> None:
         self._written = intent
-        self._keep_whatever_happens(intent)
+        self._store_or_warn(intent)
 
-    def _keep_whatever_happens(self, intent: Intent) -> None:
+    def _store_or_warn(self, intent: Intent) -> None:
         try:
-            self._keep(intent)
+            self._store(intent)
         except (ClientError, BotoCoreError) as error:
             self._warn(
-                f"How far this task is could not be written into a tag ({errors.text_for_people(error)})"
+                f"The progress of this task could not be written to a tag ({errors.text_for_people(error)})"
             )
 
-    def _keep(self, intent: Intent) -> bool:
+    def _store(self, intent: Intent) -> bool:
         """
-        Say whether it is kept anywhere.
+        Store *intent*, and return whether at least one place has it.
 
-        :raises ClientError, BotoCoreError: if that is not known: AWS did not answer, and nothing else keeps
-            it.
+        :raises ClientError, BotoCoreError: if AWS gave no response, so that this is not known.
         """
-        in_airflow = self._keep_in_airflow(intent)
+        in_airflow = self._write_task_state(intent)
         try:
-            return self._tag(intent) or in_airflow
+            return self._write_tag(intent) or in_airflow
         except (ClientError, BotoCoreError):
             if in_airflow:
                 return True
@@ -152,21 +162,20 @@ class IntentStore:
 
     # In a tag.
 
-    def _tag(self, intent: Intent) -> bool:
-        """Say whether that was possible; a tag that the next try cannot read is of no use."""
+    def _write_tag(self, intent: Intent) -> bool:
         if self.config is None or not self._may_read_tags:
-            return False
+            return False  # a tag that the next try cannot read is of no use
         try:
             self.hook.add_tags(self.config["EndpointConfigArn"], {self._tag_key: intent_text(intent)})
         except ClientError as error:
             if errors.is_passing(error):
                 raise
-            # Not permitted, no room for another tag, or the configuration is gone.
-            self._log.info("The intent could not be written into a tag: %s", errors.text_for_people(error))
+            # Denied, no room for another tag, or the configuration is gone.
+            self._log.info("The intent could not be written to a tag: %s", errors.text_for_people(error))
             return False
         return True
 
-    def _tagged(self) -> Intent | None:
+    def _read_tag(self) -> Intent | None:
         if self.config is None:
             return None
         try:
@@ -178,25 +187,25 @@ class IntentStore:
             return None
         return parse_intent(tags.get(self._tag_key))
 
-    # In Airflow's task state. It is not AWS's, and whatever it raises, the tag is there.
+    # In Airflow's task state. Any error of it is only a warning, because the tag is the other place.
 
-    def _keep_in_airflow(self, intent: Intent) -> bool:
+    def _write_task_state(self, intent: Intent) -> bool:
         if self._task_state is None:
             return False
         try:
-            kept = self._task_state.get(STATE_KEY) or {}
-            self._task_state.set(STATE_KEY, {**kept, self._key: intent_text(intent)})
+            stored = self._task_state.get(STATE_KEY) or {}
+            self._task_state.set(STATE_KEY, {**stored, self._key: intent_text(intent)})
         except Exception as error:  # noqa: BLE001
             self._warn(f"Airflow's task state could not be written ({type(error).__name__}: {error})")
             return False
         return True
 
-    def _kept_in_airflow(self) -> Intent | None:
+    def _read_task_state(self) -> Intent | None:
         if self._task_state is None:
             return None
         try:
-            kept = self._task_state.get(STATE_KEY) or {}
-            return parse_intent(kept.get(self._key))
+            stored = self._task_state.get(STATE_KEY) or {}
+            return parse_intent(stored.get(self._key))
         except Exception as error:  # noqa: BLE001
             self._warn(f"Airflow's task state could not be read ({type(error).__name__}: {error})")
             return None
@@ -208,11 +217,12 @@ class IntentStore:
 
 def owner_in(context: Mapping[str, Any], endpoint_name: str, *, task_id: str | None = None) -> str:
     """
-    Identify the task instance that updates the endpoint, see ``domain.intent``.
+    Return the owner of an update: 20 hex digits for the task instance, see
+    ``domain.rollout.launch.owner_of``.
 
-    Outside of Airflow nobody comes back to what was launched, so each launch has an owner of its own.
+    Outside of Airflow there are no retries, so each call returns a new owner.
 
-    :param task_id: another task's of the same run and map index; default: this one's.
+    :param task_id: another task of the same run and map index; default: the task of *context*.
     """
     task_instance = context.get("ti")
     if task_instance is None:

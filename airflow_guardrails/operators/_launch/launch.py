@@ -1,8 +1,9 @@
 """
-The launch of an update, safe against a crash between any two of its calls.
+Start an update, so that a crash between any two calls starts no second one.
 
-Look, make the abort switch, preflight, write the intent, see the switch OK, look again, ask for the update
-once. Whatever a retry finds of an earlier try, it adopts or reports; it does not ask twice.
+The order: describe the endpoint, create the abort switch, preflight, write the intent, wait until the switch
+is OK, describe the endpoint again, call UpdateEndpoint once. What a retry finds of an earlier try, it adopts
+or reports.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
@@ -24,55 +24,64 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
-from airflow_guardrails.operators._launch.abort_switch import SwitchMaker
+from airflow_guardrails.operators._launch.abort_switch import AbortSwitchSetup
 from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
-from airflow_guardrails.operators._launch.preflight import check
+from airflow_guardrails.operators._launch.preflight import run_preflight
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
-class TargetMaker(Protocol):
+class ConfigFactory(Protocol):
     """
-    Makes the target of a launch from what the endpoint serves; *warnings* are for the report.
+    Creates the target of a launch from the configuration in service.
+
+    *warnings* are for the report.
     """
 
     warnings: list[str]
 
-    def needless(self, look: Endpoint) -> bool:
-        """Whether what serves is as it is wanted, so that no update is due."""
+    def is_up_to_date(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint already serves what is requested, so that it needs no update."""
 
-    def plan(self, look: Endpoint, *, existing: dict[str, Any] | None) -> EndpointConfig:
+    def plan(self, endpoint: Endpoint, *, existing: dict[str, Any] | None) -> EndpointConfig:
         """
-        Say what the target will be, or is where it exists, or raise what is in the way; change nothing.
+        Return the target as it is, or as :meth:`create` will create it; raise if it must not be created.
+
+        Changes nothing in AWS.
+
+        :param existing: the response of DescribeEndpointConfig for the target; ``None`` if it does not exist.
         """
 
-    def make(self) -> dict[str, Any]:
-        """Make what was planned, unless it exists; return DescribeEndpointConfig's answer."""
+    def create(self) -> dict[str, Any]:
+        """Create the planned target, unless it exists; return the response of DescribeEndpointConfig."""
 
 
-# Seconds between two looks for an update whose acceptance got lost.
-LONGEST_PAUSE = 5.0
+# Between two calls of DescribeEndpoint after a response of UpdateEndpoint was lost.
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class Launch:
     """
-    One launch; :meth:`run` returns the watch over an update that was asked for, adopted, or is over already.
+    Starts one update; :meth:`run` returns the state of a rollout that was started, adopted, or has ended.
 
-    :param sleep: waits so many seconds, unless the task is killed.
-    :param refuse_if_killed: raises if the task was killed, so that nothing is begun any more.
-    :param asked: told of the rollout once UpdateEndpoint is called: from then on a killed task aborts it.
-    :param sleep_once_asked: waits so many seconds, and notices that the task is killed.
-    :param is_first_try: whether no earlier try of this task instance can have asked for anything.
-    :param maker: makes the target, where it is not there before.
+    :param sleep: sleeps for a number of seconds, and raises if the task is killed meanwhile.
+    :param monotonic: returns seconds since any fixed moment.
+    :param waiter_delay: seconds between two calls of DescribeEndpoint.
+    :param refuse_if_killed: raises if the task was killed, so that nothing more is started.
+    :param on_update_called: gets the rollout once UpdateEndpoint was called: a killed task aborts it from
+        then on.
+    :param sleep_after_call: sleeps for a number of seconds; a kill meanwhile aborts the rollout.
+    :param is_first_try: whether no earlier try of this task instance can have started an update.
+    :param config_factory: creates the target; ``None`` if the target must already exist.
     """
 
     def __init__(
         self,
-        wishes: LaunchRequest,
+        request: LaunchRequest,
         *,
         hook: GuardrailsHook,
         intents: IntentStore,
@@ -81,12 +90,12 @@ class Launch:
         monotonic: Callable[[], float],
         waiter_delay: float,
         refuse_if_killed: Callable[[], object],
-        asked: Callable[[Rollout], object],
-        sleep_once_asked: Callable[[float], object],
+        on_update_called: Callable[[Rollout], object],
+        sleep_after_call: Callable[[float], object],
         is_first_try: bool = True,
-        maker: TargetMaker | None = None,
+        config_factory: ConfigFactory | None = None,
     ) -> None:
-        self.wishes = wishes
+        self.request = request
         self.hook = hook
         self.intents = intents
         self.log = log
@@ -94,268 +103,289 @@ class Launch:
         self.monotonic = monotonic
         self.waiter_delay = waiter_delay
         self.refuse_if_killed = refuse_if_killed
-        self.asked = asked
-        self.sleep_once_asked = sleep_once_asked
+        self.on_update_called = on_update_called
+        self.sleep_after_call = sleep_after_call
         self.is_first_try = is_first_try
-        self.maker = maker
-        # What an earlier try of this task has left; the intent that this try writes is no story of an earlier
-        # one.
+        self.config_factory = config_factory
+        # The intent of an earlier try. The one that this try writes proves nothing about an earlier update.
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
-        self.switch = SwitchMaker(
-            wishes.switch, target=wishes.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
+        self.switch = AbortSwitchSetup(
+            request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
+        self._has_waited = False
 
     def run(self) -> RolloutState:
-        watch = self._run()
-        # An endpoint that needed no update of ours had nothing to be compared.
-        needless = watch.outcome is Outcome.SUCCEEDED and watch.rollout.adopted is Adopted.FOREIGN
-        return watch if needless else self.wishes.analysed(watch)
+        """
+        Start the update, or adopt what an earlier try has started.
 
-    def learn_start(self, watch: RolloutState) -> None:
-        """Keep the update's StartTime for a retry, as soon as a look has shown it."""
+        :raises GuardrailsError: if the update was not started, or may not have been; the text says what to
+            do.
+        """
+        state = self._launch_or_adopt()
+        # An endpoint that needed no update of this task has no two fleets to compare.
+        unchanged = state.outcome is Outcome.SUCCEEDED and state.rollout.adopted is Adopted.FOREIGN
+        return state if unchanged else self.request.with_analysis(state)
+
+    def record_start(self, state: RolloutState) -> None:
+        """Store the update's StartTime for a retry, as soon as DescribeEndpoint has shown it."""
         known = self.own.started_at if self.own else None
-        if watch.started_at is not None and watch.rollout.adopted is not Adopted.FOREIGN and known is None:
-            self.intents.mark_started(watch.started_at)
+        if state.started_at is not None and state.rollout.adopted is not Adopted.FOREIGN and known is None:
+            self.intents.mark_started(state.started_at)
 
-    def _run(self) -> RolloutState:
-        look = self._look_until_free()
-        move = self._next_move(look)
-        if move is Move.LAUNCH and isinstance(look, Endpoint):
-            if self.maker is not None and self.maker.needless(look):
-                return self._as_it_is(look)
+    def _launch_or_adopt(self) -> RolloutState:
+        endpoint = self._wait_until_free()
+        move = self._next_move(endpoint)
+        if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
+            if self.config_factory is not None and self.config_factory.is_up_to_date(endpoint):
+                return self._unchanged(endpoint)
             try:
-                look, move = self._prepare(look)
+                endpoint, move = self._prepare(endpoint)
                 if move is Move.LAUNCH:
                     self.refuse_if_killed()
             except Exception:
-                self._take_back()
+                self._clean_up()
                 raise
-            if move is Move.LAUNCH and isinstance(look, Endpoint):
-                return self._ask(look)
-            self._take_back()
-        return self._adoption().of(move, look, self.own)
+            if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
+                return self._call_update(endpoint)
+            self._clean_up()
+        return self._adoption().resolve(move, endpoint, self.own)
 
-    def _take_back(self) -> None:
-        """Leave nothing behind of an update that was not asked for."""
+    def _clean_up(self) -> None:
+        """Remove the traces of an update that was not started."""
         self.intents.withdraw()
-        # An earlier try may have launched an update that carries it, and could write that down nowhere.
-        if self.wishes.abort_switch and self.is_first_try:
-            self.switch.remove()
+        # A retry keeps the switch: an earlier try may have started an update with it, and recorded nothing.
+        if self.request.abort_switch and self.is_first_try:
+            self.switch.delete()
 
-    def _look(self) -> EndpointLook:
-        return self.hook.look(self.wishes.endpoint_name)
+    def _describe(self) -> EndpointLook:
+        return self.hook.look(self.request.endpoint_name)
 
-    def _next_move(self, look: EndpointLook) -> Move:
-        wishes = self.wishes
+    def _next_move(self, endpoint: EndpointLook) -> Move:
+        request = self.request
         move = next_move(
-            look,
-            target=wishes.target,
+            endpoint,
+            target=request.target,
             own=self.own,
-            switch_named=wishes.switch.is_named_by(look),
-            has_switch=wishes.abort_switch,
+            switch_named=request.switch.is_named_by(endpoint),
+            has_switch=request.abort_switch,
         )
-        if move in {Move.RESUME, Move.INQUIRE} and wishes.relaunch:
-            return next_move(look, target=wishes.target, own=None, switch_named=False)
+        if move in {Move.RESUME, Move.INQUIRE} and request.relaunch:
+            return next_move(endpoint, target=request.target, own=None, switch_named=False)
         return move
 
-    def _look_until_free(self) -> EndpointLook:
-        look = self._look()
-        settled_at, clock = self._settled_at(look), AwsClock(self.monotonic, as_of=look.seen_at)
-        give_up = look.seen_at + self.wishes.busy_timeout
-        while self._is_to_wait(look, is_over=clock.now() >= give_up, settled_at=settled_at):
+    def _wait_until_free(self) -> EndpointLook:
+        endpoint = self._describe()
+        settled_at, clock = self._settled_at(endpoint), AwsClock(self.monotonic, as_of=endpoint.seen_at)
+        give_up = endpoint.seen_at + self.request.busy_timeout
+        while self._must_wait(endpoint, is_over=clock.now() >= give_up, settled_at=settled_at):
+            self._has_waited = True
             self.sleep(self.waiter_delay)
-            look = self._look_if_answered(clock) or look
-        return look
+            endpoint = self._describe_if_possible(clock) or endpoint
+        return endpoint
 
-    def _look_if_answered(self, clock: AwsClock) -> EndpointLook | None:
-        """An unanswered look ends no wait; what will not be answered later either, does."""
+    def _describe_if_possible(self, clock: AwsClock) -> EndpointLook | None:
+        """Return None if SageMaker did not respond; an error that will not go away is raised."""
         try:
-            look = self._look()
+            endpoint = self._describe()
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise
-            self.log.info("SageMaker does not answer (%s); looking again", errors.text_for_people(error))
+            self.log.info("No response from SageMaker (%s); trying again", errors.text_for_people(error))
             return None
-        clock.answered(look.seen_at)
-        return look
+        clock.answered(endpoint.seen_at)
+        return endpoint
 
-    def _is_to_wait(self, look: EndpointLook, *, is_over: bool, settled_at: datetime) -> bool:
-        move = self._next_move(look)
+    def _must_wait(self, endpoint: EndpointLook, *, is_over: bool, settled_at: datetime) -> bool:
+        move = self._next_move(endpoint)
         if move is Move.WAIT:
-            return self.wishes.if_busy == "wait" and not is_over
-        return move is Move.LAUNCH and look.seen_at < settled_at
+            return self.request.if_busy == "wait" and not is_over
+        return move is Move.LAUNCH and endpoint.seen_at < settled_at
 
-    def _settled_at(self, first_look: EndpointLook) -> datetime:
+    def _settled_at(self, endpoint: EndpointLook) -> datetime:
         """
-        When reads will show whatever an earlier try has asked for; it may have died right after asking.
+        Return when DescribeEndpoint surely shows an update of an earlier try.
+
+        Reads may lag, and the earlier try may have died right after its call of UpdateEndpoint.
         """
         if self.own is None:
-            return first_look.seen_at
-        return (self.own.accepted_at or first_look.seen_at) + DEFAULT_GRACE
+            return endpoint.seen_at
+        return (self.own.accepted_at or endpoint.seen_at) + DEFAULT_GRACE
 
-    # Before the update is asked for.
+    # Before UpdateEndpoint.
 
-    def _prepare(self, look: Endpoint) -> tuple[EndpointLook, Move]:
+    def _prepare(self, endpoint: Endpoint) -> tuple[EndpointLook, Move]:
         """
-        Make the switch, check, write the intent and look again: meanwhile somebody else may have been here.
+        Create the switch, run preflight, write the intent, and describe the endpoint again.
 
-        The switch comes first, for its alarm takes some seconds to become OK; the checks are done meanwhile.
+        The switch comes first, because its alarm takes some seconds to become OK; preflight runs meanwhile.
+        The second look shows an update that somebody else has started in the meantime.
         """
-        wishes = self.wishes
-        if wishes.abort_switch:
-            self.switch.make()
-        self._check(look)
-        intent = self.intents.write(look)
-        if wishes.abort_switch:
-            self.switch.see_it_ok()
-        again = self._look()
+        request = self.request
+        if request.abort_switch:
+            self.switch.create()
+        self._preflight(endpoint)
+        intent = self.intents.write(endpoint)
+        if request.abort_switch:
+            self.switch.wait_until_ok()
+        again = self._describe()
         move = self._next_move(again)
-        if move is Move.LAUNCH and isinstance(again, Endpoint) and intent.changed_since(again):
-            self.intents.write(again)
         if move is Move.LAUNCH and isinstance(again, Endpoint):
-            self._check_base(again, made_from=look)
+            if intent.changed_since(again):
+                self.intents.write(again)
+            self._check_base(again, created_from=endpoint)
         return again, move
 
-    def _check(self, look: Endpoint) -> None:
-        """Hold the update against what is known; a target is made only once nothing stands in the way."""
-        maker = self.maker
-        planned = maker.plan(look, existing=self.intents.config) if maker else None
-        self.findings = check(self.wishes, look, hook=self.hook, log=self.log, target=planned)
-        if maker is not None:
-            self.intents.target_made(maker.make())
+    def _preflight(self, endpoint: Endpoint) -> None:
+        """Run preflight; a target is created only after it, so that a failure leaves nothing behind."""
+        factory = self.config_factory
+        if factory is not None:
+            target: EndpointConfig | None = factory.plan(endpoint, existing=self.intents.config)
+        else:
+            # A configuration does not change under its name, but while the task waited it may have been
+            # created, or deleted and created again.
+            if self._has_waited or self.intents.config is None:
+                self.intents.read_target_again()
+            target = self.intents.target
+        self.findings = run_preflight(self.request, endpoint, target=target, hook=self.hook, log=self.log)
+        if factory is not None:
+            self.intents.set_target(factory.create())
 
-    def _check_base(self, look: Endpoint, *, made_from: Endpoint) -> None:
-        """Undo nobody's update: a target made from what served before would."""
-        if self.maker is not None and look.endpoint_config_name != made_from.endpoint_config_name:
+    def _check_base(self, endpoint: Endpoint, *, created_from: Endpoint) -> None:
+        """Stop if the target was created from a configuration that is no longer in service."""
+        if self.config_factory is not None and (
+            endpoint.endpoint_config_name != created_from.endpoint_config_name
+        ):
             raise EndpointBusy(
-                f"Endpoint {look.name} has come to serve {look.endpoint_config_name} while this task made "
-                f"{self.wishes.target} from {made_from.endpoint_config_name}; nothing was asked for"
+                f"Endpoint {endpoint.name} changed to {endpoint.endpoint_config_name} while this task "
+                f"created {self.request.target} from {created_from.endpoint_config_name}; no update "
+                "was started"
             )
 
-    # The one call that changes what is served.
+    # UpdateEndpoint, the one call that changes what is in service.
 
-    def _ask(self, look: Endpoint) -> RolloutState:
-        wishes = self.wishes
+    def _call_update(self, endpoint: Endpoint) -> RolloutState:
+        request = self.request
         self.log.info(
             "Updating endpoint %s from %s to %s - %s",
-            wishes.endpoint_name,
-            look.endpoint_config_name,
-            wishes.target,
-            wishes.guardrails.describe(),
+            request.endpoint_name,
+            endpoint.endpoint_config_name,
+            request.target,
+            request.guardrails.describe(),
         )
-        rollout = wishes.rollout(previous=look.endpoint_config_name, target=self._target, look=look)
-        rollout = replace(rollout, asked_at=look.seen_at, status_before=look.status)
+        rollout = replace(
+            request.rollout(
+                previous=endpoint.endpoint_config_name, target=self.intents.target, endpoint=endpoint
+            ),
+            asked_at=endpoint.seen_at,
+            status_before=endpoint.status,
+        )
         try:
             accepted_at = self.hook.update_endpoint(
-                endpoint_name=wishes.endpoint_name,
-                endpoint_config_name=wishes.target,
-                guardrails=wishes.guardrails,
-                retained=wishes.retained,
+                endpoint_name=request.endpoint_name,
+                endpoint_config_name=request.target,
+                guardrails=request.guardrails,
+                retained=request.retained,
             )
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and not errors.may_be_carried_out(error):
-                return self._after_refusal(error)
-            return self._after_lost_answer(error, rollout, before=look)
+                return self._after_rejection(error)
+            return self._after_lost_response(error, rollout, before=endpoint)
         rollout = replace(rollout, launched_at=accepted_at)
-        self.asked(rollout)
+        self.on_update_called(rollout)
         self.intents.mark_accepted(accepted_at)
-        return self._watch(rollout)
+        return self._state(rollout)
 
-    def _after_refusal(self, error: ClientError) -> RolloutState:
-        """SageMaker has said no, so whatever is in flight is not what this call has asked for."""
-        name, said = self.wishes.endpoint_name, errors.text_for_people(error)
-        self._take_back()
+    def _after_rejection(self, error: ClientError) -> RolloutState:
+        """Raise the error for a rejected call, or adopt an update of an earlier try that is in progress."""
+        name, text = self.request.endpoint_name, errors.text_for_people(error)
+        self._clean_up()
         if errors.is_access_denied(error):
             raise error
         if errors.is_throttled(error):
             raise EndpointBusy(
-                f"SageMaker throttled the update of {name}; nothing was changed: {said}"
+                f"SageMaker throttled the update of {name}; nothing was changed: {text}"
             ) from error
         if not errors.is_in_progress(error):
-            raise UpdateRejected(f"SageMaker refused the update of {name}: {said}") from error
-        look = self._look()
-        if self._next_move(look) is Move.ADOPT:
-            # Somebody else was quicker, or an earlier try's update could not be seen before.
-            return self._adoption().of(Move.ADOPT, look, self.own)
+            raise UpdateRejected(f"SageMaker rejected the update of {name}: {text}") from error
+        endpoint = self._describe()
+        if self._next_move(endpoint) is Move.ADOPT:
+            # Somebody else was faster, or an earlier try's update was not visible before.
+            return self._adoption().resolve(Move.ADOPT, endpoint, self.own)
         raise EndpointBusy(
-            f"Another update of endpoint {name} is in progress; this one was not accepted: {said}"
+            f"Another update of endpoint {name} is in progress; this one was not accepted: {text}"
         ) from error
 
-    def _after_lost_answer(self, error: Exception, rollout: Rollout, *, before: Endpoint) -> RolloutState:
+    def _after_lost_response(self, error: Exception, rollout: Rollout, *, before: Endpoint) -> RolloutState:
         """
-        Look for the whole grace period whether the update runs: reads may lag behind it.
+        Look for the update during the whole grace period, because reads may lag behind it.
 
-        :raises UpdateUnanswered: if it was not seen; a retry looks again before it asks for anything.
+        :raises UpdateUnanswered: if it was not seen; a retry looks again before it starts an update.
         """
-        self.log.warning(
-            "UpdateEndpoint gave no answer (%s); looking whether it runs", errors.text_for_people(error)
-        )
-        self.asked(replace(rollout, launched_at=rollout.asked_at))
-        asked = replace(self.intents.written, accepted_at=None)
+        text = errors.text_for_people(error)
+        self.log.warning("No response from UpdateEndpoint (%s); checking whether the update runs", text)
+        self.on_update_called(replace(rollout, launched_at=rollout.asked_at))
+        intent = replace(self.intents.written, accepted_at=None)
         assert rollout.asked_at is not None
         clock = AwsClock(self.monotonic, as_of=rollout.asked_at)
         while True:
-            look = self._look_if_answered(clock)
-            if isinstance(look, Endpoint) and (watch := self._seen_since(look, asked, rollout, before)):
-                return watch
+            endpoint = self._describe_if_possible(clock)
+            if isinstance(endpoint, Endpoint) and (
+                state := self._find_update(endpoint, intent, rollout, before)
+            ):
+                return state
             if clock.now() - rollout.asked_at >= DEFAULT_GRACE:
                 raise UpdateUnanswered(
-                    f"UpdateEndpoint of {rollout.endpoint_name} gave no answer, and no update to "
-                    f"{rollout.target} was seen within {DEFAULT_GRACE.total_seconds():g} s. A retry of this "
-                    "task looks again, and asks for the update only if it never ran: "
-                    f"{errors.text_for_people(error)}"
+                    f"No response from UpdateEndpoint for {rollout.endpoint_name}, and no update to "
+                    f"{rollout.target} seen within {DEFAULT_GRACE.total_seconds():g} s. A retry checks again "
+                    f"before it starts the update: {text}"
                 ) from error
-            self.sleep_once_asked(min(self.waiter_delay, LONGEST_PAUSE))
+            self.sleep_after_call(min(self.waiter_delay, _LONGEST_PAUSE_SECONDS))
 
-    def _seen_since(
-        self, look: Endpoint, asked: Intent, rollout: Rollout, before: Endpoint
+    def _find_update(
+        self, endpoint: Endpoint, intent: Intent, rollout: Rollout, before: Endpoint
     ) -> RolloutState | None:
         """
-        Return the watch over the update if *look* shows it; it began after it was asked for, so it is ours.
+        Return the state of this task's update, if *endpoint* shows it; it began after the call.
 
-        :param before: how the endpoint was when it was asked for.
+        :param before: the endpoint right before the call.
         """
-        if look.changing:
-            if not rollout.is_pending_in(look):
+        if endpoint.changing:
+            if not rollout.is_pending_in(endpoint):
                 return None
-            started = look.pending.started_at if look.pending else None
-            self.intents.mark_accepted(started or look.seen_at)
-            own = replace(rollout, launched_at=started or look.seen_at, adopted=Adopted.OWN)
-            return self._watch(own).with_update_in_flight(look)
-        # It may be over already; then the next look tells how.
-        switch, changed = self.wishes.switch, asked.changed_since(look)
-        ran = switch.is_named_by(look) and (changed or not switch.is_named_by(before))
-        if not ran and not (changed and look.endpoint_config_name == rollout.target):
+            started = endpoint.pending.started_at if endpoint.pending else None
+            accepted_at = started or endpoint.seen_at
+            self.intents.mark_accepted(accepted_at)
+            return self._state(
+                replace(rollout, launched_at=accepted_at, adopted=Adopted.OWN)
+            ).with_update_in_flight(endpoint)
+        # It may have ended already; then the next look shows how.
+        switch, changed = self.request.switch, intent.changed_since(endpoint)
+        ran = switch.is_named_by(endpoint) and (changed or not switch.is_named_by(before))
+        if not ran and not (changed and endpoint.endpoint_config_name == rollout.target):
             return None
-        over = self._watch(replace(rollout, launched_at=look.seen_at, adopted=Adopted.OWN))
-        return replace(over, seen_in_flight=ran)
+        ended = self._state(replace(rollout, launched_at=endpoint.seen_at, adopted=Adopted.OWN))
+        return replace(ended, seen_in_flight=ran)
 
-    def _as_it_is(self, look: Endpoint) -> RolloutState:
-        """Report an endpoint that needs no update: what it serves is the target, and was before."""
-        assert look.endpoint_config_name is not None
+    def _unchanged(self, endpoint: Endpoint) -> RolloutState:
+        """Return a success for an endpoint that needs no update: it keeps the configuration it serves."""
+        assert endpoint.endpoint_config_name is not None
         rollout = Rollout(
-            endpoint_name=look.name,
-            target=look.endpoint_config_name,
-            max_wait=self.wishes.max_wait,
+            endpoint_name=endpoint.name,
+            target=endpoint.endpoint_config_name,
+            max_wait=self.request.max_wait,
             adopted=Adopted.FOREIGN,
         )
-        return replace(self._watch(rollout), stages_complete=False, last_look=look, outcome=Outcome.SUCCEEDED)
+        return replace(
+            self._state(rollout), stages_complete=False, last_look=endpoint, outcome=Outcome.SUCCEEDED
+        )
 
-    def _watch(self, rollout: Rollout) -> RolloutState:
+    def _state(self, rollout: Rollout) -> RolloutState:
         return RolloutState(rollout=rollout, warnings=self._warnings, findings=self.findings)
 
     def _adoption(self) -> Adoption:
-        return Adoption(
-            self.wishes, hook=self.hook, intents=self.intents, target=self._target, warnings=self._warnings
-        )
-
-    @property
-    def _target(self) -> EndpointConfig | None:
-        """The configuration to update to, as far as it can be read."""
-        config = self.intents.config
-        return parse_endpoint_config(config) if config else None
+        return Adoption(self.request, hook=self.hook, intents=self.intents, warnings=self._warnings)
 
     @property
     def _warnings(self) -> tuple[str, ...]:
-        return (*self.intents.warnings, *(self.maker.warnings if self.maker else ()))
+        return (*self.intents.warnings, *(self.config_factory.warnings if self.config_factory else ()))

@@ -1,4 +1,4 @@
-"""Gather the facts, and hold the update against them before it is asked for."""
+"""Read what the preflight checks need from AWS, and stop the update if a check fails."""
 
 from __future__ import annotations
 
@@ -24,74 +24,75 @@ from airflow_guardrails.exceptions import AlarmNotFound, EndpointConfigNotFound,
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
-_AN_HOUR = timedelta(hours=1)
+_ONE_HOUR = timedelta(hours=1)
 
 
-def check(
-    wishes: LaunchRequest,
-    look: Endpoint,
+def run_preflight(
+    request: LaunchRequest,
+    endpoint: Endpoint,
     *,
+    target: EndpointConfig | None,
     hook: GuardrailsHook,
     log: Any,
-    target: EndpointConfig | None = None,
 ) -> tuple[Finding, ...]:
     """
-    Return what was found and does not stop the update; each warning is logged.
+    Log and return all findings, if none of them stops the update.
 
-    :param target: the configuration to update to, where it is known already or yet to be made.
-    :raises EndpointConfigNotFound: if there is no configuration to update to.
-    :raises PreflightFailed: if anything found stops the update; the text shows all of it.
+    :param target: the configuration to update to; ``None`` if there is none of that name.
+    :raises EndpointConfigNotFound: if *target* is ``None``.
+    :raises PreflightFailed: if any finding stops the update. The text lists all findings.
     """
-    findings = preflight(gather(wishes, look, hook=hook, target=target))
+    if target is None:
+        raise EndpointConfigNotFound(
+            f"Endpoint configuration {request.target} does not exist in {hook.conn_region_name}: create it "
+            "before this task, or correct endpoint_config_name"
+        )
+    findings = preflight(_context(request, endpoint, target=target, hook=hook))
     for finding in findings:
         log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
     if any(finding.stops for finding in findings):
-        raise _failure(wishes, look, findings)
+        raise _failure(request, endpoint, findings)
     return findings
 
 
-def gather(
-    wishes: LaunchRequest, look: Endpoint, *, hook: GuardrailsHook, target: EndpointConfig | None = None
+def _context(
+    request: LaunchRequest, endpoint: Endpoint, *, target: EndpointConfig, hook: GuardrailsHook
 ) -> PreflightContext:
-    target = target or _config(wishes.target, hook)
-    if target is None:
-        raise EndpointConfigNotFound(
-            f"Endpoint configuration {wishes.target} does not exist in {hook.conn_region_name}: create it "
-            "before this task, or correct endpoint_config_name"
-        )
-    serving = _config(look.endpoint_config_name, hook) if look.endpoint_config_name else None
-    switch = wishes.switch.alarm_name
-    names = [name for name in wishes.guardrails.alarms if name != switch]
-    traffic, past, unread = _traffic(look, hook) if wishes.analysis else ({}, {}, None)
+    serving = _serving_config(endpoint, hook)
+    switch = request.switch.alarm_name
+    names = [name for name in request.guardrails.alarms if name != switch]
+    traffic, past, unread = _traffic(endpoint, hook) if request.analysis else ({}, {}, None)
     return PreflightContext(
-        endpoint=look,
+        endpoint=endpoint,
         serving=serving,
         target=target,
-        guardrails=wishes.guardrails,
+        guardrails=request.guardrails,
         alarms=hook.alarms(names) if names else (),
-        switch=switch if wishes.abort_switch else None,
-        retained=wishes.retained,
+        switch=switch if request.abort_switch else None,
+        retained=request.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),
-        max_wait=wishes.longest(target, look),
-        require_alarms_ok=wishes.require_alarms_ok,
-        allow_unguarded=wishes.allow_unguarded,
-        analysis=wishes.analysis,
+        max_wait=request.wait_limit(target, endpoint),
+        require_alarms_ok=request.require_alarms_ok,
+        allow_unguarded=request.allow_unguarded,
+        analysis=request.analysis,
         traffic=traffic,
         past=past,
         traffic_unread=unread,
     )
 
 
-def _config(name: str, hook: GuardrailsHook) -> EndpointConfig | None:
-    answer = hook.endpoint_config(name)
-    return parse_endpoint_config(answer) if answer else None
+def _serving_config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig | None:
+    if not endpoint.endpoint_config_name:
+        return None
+    response = hook.endpoint_config(endpoint.endpoint_config_name)
+    return parse_endpoint_config(response) if response else None
 
 
 def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
-    """Without permission to look at models (sagemaker:DescribeModel), none is taken to be Marketplace's."""
+    """Whether a model is from AWS Marketplace; False without permission for sagemaker:DescribeModel."""
     models = {variant.model_name for config in configs for variant in config.variants if variant.model_name}
     try:
         return hook.from_marketplace(sorted(models), account_id=account_of(configs[-1].arn))
@@ -101,35 +102,36 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
         raise
 
 
-def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], dict[str, int], str | None]:
+def _traffic(endpoint: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], dict[str, int], str | None]:
     """
-    Count the requests of the last hour by variant, and the minutes before now in which it had any.
+    Read how much traffic each variant has had.
 
-    Or say why nobody can: that stops no update.
+    Returns variant -> requests in the last hour, variant -> minutes with requests before now, and the reason
+    if CloudWatch could not be read. A missing metric stops no update, so no error is raised.
     """
-    # Whatever it has served: a configuration may have come into service a minute ago.
-    by_variant = {variant.name: requests_query(look.name, variant.name) for variant in look.variants}
-    end = published_until(look.seen_at)
+    # All configurations count, not only the one in service: it may have come into service a minute ago.
+    by_variant = {variant.name: requests_query(endpoint.name, variant.name) for variant in endpoint.variants}
+    end = published_until(endpoint.seen_at)
     queries = tuple(by_variant.values())
     try:
         series = hook.metric_series(queries, start=end - MAX_HISTORY, end=end, period=60)
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
         return {}, {}, errors.named_text(error)
     traffic = {
-        name: sum(count for moment, count in series[query].items() if moment >= end - _AN_HOUR)
+        name: sum(count for minute, count in series[query].items() if minute >= end - _ONE_HOUR)
         for name, query in by_variant.items()
     }
     past = {name: sum(count > 0 for count in series[query].values()) for name, query in by_variant.items()}
     return traffic, past, None
 
 
-def _failure(wishes: LaunchRequest, look: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
+def _failure(request: LaunchRequest, endpoint: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
-    rollout = wishes.rollout(previous=look.endpoint_config_name, target=None)
-    watch = wishes.analysed(RolloutState(rollout=rollout, findings=findings))
+    rollout = request.rollout(previous=endpoint.endpoint_config_name, target=None)
+    state = request.with_analysis(RolloutState(rollout=rollout, findings=findings))
     lines = "\n".join(f"- {finding}" for finding in findings)
     return (AlarmNotFound if missing else PreflightFailed)(
-        f"The update of {wishes.endpoint_name} to {wishes.target} was not asked for. Found:\n{lines}",
+        f"Preflight stopped the update of {request.endpoint_name} to {request.target}:\n{lines}",
         [finding.as_dict() for finding in findings],
-        rollout_report(replace(watch, last_look=look)),
+        rollout_report(replace(state, last_look=endpoint)),
     )

@@ -1,4 +1,4 @@
-"""What a DAG author asks of a launch, as one value."""
+"""The arguments of a guarded update as one value."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchRequest:
     """
-    What the DAG author asks of the launch.
+    The update that the author of the DAG requests. The fields are the arguments of the operator.
 
-    :param guardrails: strategy and alarms, the abort switch among them.
-    :param switch: the abort switch of this rollout; it is among the alarms if *abort_switch* is set.
-    :param max_wait: ``None``: as long as the strategy and the fleet may take.
+    :param target: name of the endpoint configuration to update to.
+    :param guardrails: strategy and alarms, including the abort switch.
+    :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
+    :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
     """
 
     endpoint_name: str
@@ -42,13 +43,14 @@ class LaunchRequest:
     analysis: CanaryAnalysis | None = None
 
     def rollout(
-        self, *, previous: str | None, target: EndpointConfig | None, look: Endpoint | None = None
+        self, *, previous: str | None, target: EndpointConfig | None, endpoint: Endpoint | None = None
     ) -> Rollout:
         """
-        Return the rollout to watch.
+        Return the rollout to wait for.
 
-        :param target: the configuration to update to, as far as it can be read.
-        :param look: the endpoint, whose instance counts the update may keep.
+        :param previous: name of the configuration in service before; ``None`` if unknown.
+        :param target: the configuration to update to; ``None`` if it cannot be read.
+        :param endpoint: the endpoint before the update, for the instance counts that it may keep.
         """
         return Rollout(
             endpoint_name=self.endpoint_name,
@@ -56,27 +58,27 @@ class LaunchRequest:
             previous=previous,
             guardrails=self.guardrails,
             switch=self.switch if self.abort_switch else None,
-            max_wait=self.longest(target, look),
+            max_wait=self.wait_limit(target, endpoint),
             require_alarms_ok=self.require_alarms_ok,
         )
 
-    def longest(self, target: EndpointConfig | None, look: Endpoint | None) -> timedelta:
-        """Return how long to wait for the end."""
+    def wait_limit(self, target: EndpointConfig | None, endpoint: Endpoint | None) -> timedelta:
+        """Return *max_wait*, or else the longest time that an update of this size may take."""
         if self.max_wait is not None:
             return self.max_wait
         if target is None:
             return longest_rollout(self.guardrails)
-        live = [variant.desired_instances for variant in look.variants] if look else []
-        instances = max([*live, target.instances or 0])
+        serving = [variant.desired_instances for variant in endpoint.variants] if endpoint else []
+        instances = max([*serving, target.instances or 0])
         return longest_rollout(self.guardrails, instances=instances or None, startup=target.startup)
 
     @property
-    def longest_of_all(self) -> timedelta:
-        """How long SageMaker itself may take, however long this task was to wait."""
+    def sagemaker_limit(self) -> timedelta:
+        """The longest time that SageMaker itself may take, and never less than *max_wait*."""
         return max(longest_update_and_rollback(self.guardrails), self.max_wait or timedelta(0))
 
-    def analysed(self, watch: RolloutState) -> RolloutState:
-        """Add the analysis to a watch, if one is wanted."""
+    def with_analysis(self, state: RolloutState) -> RolloutState:
+        """Add the analysis of the new fleet to *state*, if one is requested."""
         return (
-            watch if self.analysis is None else replace(watch, analysis=AnalysisState(config=self.analysis))
+            state if self.analysis is None else replace(state, analysis=AnalysisState(config=self.analysis))
         )

@@ -1,8 +1,8 @@
 """
-The creation of a shadow test, safe against a crash between any two of its calls.
+Create a shadow test, so that a crash between any two calls creates no second one.
 
-A test has a name that follows from the task instance and from what it is to be, and SageMaker gives a name
-once. So a retry finds what an earlier try has made by its name, and can make no second one.
+The name of the test follows from the task instance and the arguments, and SageMaker accepts each name once.
+So a retry finds the test of an earlier try by its name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.shadow.eligibility import Production
 from airflow_guardrails.domain.shadow.spec import ShadowTest, length_warning
 from airflow_guardrails.domain.shadow.state import GRACE
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook, Phase
@@ -30,16 +29,16 @@ from airflow_guardrails.names import guarded_name
 from airflow_guardrails.operators._shadow.eligibility import find_production
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
-# So often may a test of one task instance be cancelled and begun again.
-MOST_ATTEMPTS = 100
+# For one task instance: how many tests may be cancelled and created again.
+_MOST_TESTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedTest:
-    """The test that there is now; *adopted* where an earlier try of this task has made it."""
+    """The shadow test that now exists; *adopted* if an earlier try of this task has created it."""
 
     name: str
     adopted: bool
@@ -49,9 +48,13 @@ class CreatedTest:
 @dataclass(kw_only=True)
 class ShadowTestCreation:
     """
-    One creation; :meth:`run` returns what was made or found.
+    Creates one shadow test, or finds that of an earlier try.
 
-    :param prefix: how the test's name begins.
+    :param prefix: beginning of the test's name.
+    :param context: Airflow's context of the running task.
+    :param refuse_if_killed: raises if the task was killed, so that nothing is created.
+    :param pause: seconds between two calls of DescribeInferenceExperiment.
+    :param warnings: what the report must say; filled by :meth:`run`.
     """
 
     test: ShadowTest
@@ -68,32 +71,40 @@ class ShadowTestCreation:
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> CreatedTest:
+        """
+        Return the test of this task, which is created if it does not exist.
+
+        :raises ShadowTestRefused: if the endpoint cannot have such a test.
+        :raises ShadowTestDiffers: if somebody has changed the test of this task.
+        :raises EndpointBusy: if the endpoint is being changed, or has another test.
+        """
         name = guarded_name(self.prefix, self.context, self.test.content)
-        for attempt in range(1, MOST_ATTEMPTS + 1):
-            made = self._attempt(name if attempt == 1 else f"{name}-{attempt}")
-            if made is not None:
-                return made
+        for attempt in range(1, _MOST_TESTS + 1):
+            created = self._attempt(name if attempt == 1 else f"{name}-{attempt}")
+            if created is not None:
+                return created
         raise ShadowTestRefused(
-            f"{MOST_ATTEMPTS} shadow tests of this task were cancelled, the last is {name}-{MOST_ATTEMPTS}: "
-            "see to their reasons before there is another"
+            f"{_MOST_TESTS} shadow tests of this task were cancelled, the last is {name}-{_MOST_TESTS}: fix "
+            "the reason before you start another one"
         )
 
     def _attempt(self, name: str) -> CreatedTest | None:
-        """None if the test of this name was cancelled, so that another one is due."""
-        look = self.hook.look_at_experiment(name)
-        return self._adopt(look) if isinstance(look, Experiment) else self._create(name)
+        """Return None if the test of this name was cancelled, so that the next name is used."""
+        experiment = self.hook.look_at_experiment(name)
+        return self._adopt(experiment) if isinstance(experiment, Experiment) else self._create(name)
 
-    def _adopt(self, look: Experiment) -> CreatedTest | None:
-        if look.phase is Phase.CANCELLED:
-            self.log.info("Shadow test %s was cancelled (%s): another one is due", look.name, look.reason)
+    def _adopt(self, experiment: Experiment) -> CreatedTest | None:
+        name = experiment.name
+        if experiment.phase is Phase.CANCELLED:
+            self.log.info("Shadow test %s was cancelled (%s): creating another one", name, experiment.reason)
             return None
-        if differences := self.test.differences(look):
+        if differences := self.test.differences(experiment):
             raise ShadowTestDiffers(
-                f"Shadow test {look.name} has this task's name, and {'; '.join(differences)}: somebody has "
-                "changed it. Stop it and delete it, and clear this task"
+                f"Shadow test {name} has this task's name, but {'; '.join(differences)}: somebody has "
+                "changed it. Stop and delete it, and clear this task"
             )
-        self.log.info("Shadow test %s is %s: an earlier try has made it", look.name, look.status.value)
-        return CreatedTest(name=look.name, adopted=True)
+        self.log.info("Shadow test %s is %s: an earlier try has created it", name, experiment.status.value)
+        return CreatedTest(name=name, adopted=True)
 
     def _create(self, name: str) -> CreatedTest | None:
         endpoint, production = find_production(
@@ -103,8 +114,15 @@ class ShadowTestCreation:
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:
             self._warn(warning)
+        shadow = self.test.shadow
         self.log.info(
-            "Creating shadow test %s on endpoint %s: %s", name, endpoint.name, self._says(production)
+            "Creating shadow test %s on endpoint %s: model %s gets %s %% of the requests to %s (%s)",
+            name,
+            endpoint.name,
+            shadow.model_name,
+            shadow.sampling_percentage,
+            production.model_name,
+            production.variant_name,
         )
         self.refuse_if_killed()
         try:
@@ -118,7 +136,7 @@ class ShadowTestCreation:
                 tags=self.tags,
             )
         except (ClientError, BotoCoreError) as error:
-            return self._after_refusal(name, error)
+            return self._after_error(name, error)
         return CreatedTest(name=name, adopted=False, warnings=tuple(self.warnings))
 
     def _warn(self, warning: str) -> None:
@@ -131,37 +149,33 @@ class ShadowTestCreation:
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
 
-    def _says(self, production: Production) -> str:
-        shadow, source = self.test.shadow, f"{production.model_name} ({production.variant_name})"
-        return f"model {shadow.model_name} gets {shadow.sampling_percentage} % of the requests to {source}"
-
-    def _after_refusal(self, name: str, error: Exception) -> CreatedTest | None:
-        """Tell a refusal from an answer that got lost on its way: then the test may well be there."""
-        if isinstance(error, ClientError) and errors.is_access_denied(error):
-            raise error
-        in_use, said = (
-            isinstance(error, ClientError) and errors.is_in_use(error),
-            errors.text_for_people(error),
-        )
+    def _after_error(self, name: str, error: Exception) -> CreatedTest | None:
+        """Raise the error for a rejected call; adopt the test if only the response was lost."""
+        in_use = False
+        if isinstance(error, ClientError):
+            if errors.is_access_denied(error):
+                raise error
+            in_use = errors.is_in_use(error)
+        text = errors.text_for_people(error)
         if not in_use and not errors.is_passing(error):
-            raise ShadowTestRefused(f"SageMaker refused the shadow test {name}: {said}") from error
-        look = self._look_for(name)
-        if isinstance(look, Experiment):
-            return self._adopt(look)
+            raise ShadowTestRefused(f"SageMaker rejected the shadow test {name}: {text}") from error
+        experiment = self._find(name)
+        if isinstance(experiment, Experiment):
+            return self._adopt(experiment)
         if in_use:
             raise EndpointBusy(
-                f"Endpoint {self.test.endpoint_name} has a shadow test already: stop that first, or let "
-                f"Airflow retry this task until it is over ({said})"
+                f"Endpoint {self.test.endpoint_name} already has a shadow test: stop it, or let Airflow "
+                f"retry this task until it is over ({text})"
             ) from error
         raise EndpointBusy(
-            f"The shadow test {name} was not accepted, and there is none of that name: {said}"
+            f"SageMaker did not accept the shadow test {name}, and it does not exist: {text}"
         ) from error
 
-    def _look_for(self, name: str) -> ExperimentLook:
-        """Look until reads must show what was there before; they may lag."""
+    def _find(self, name: str) -> ExperimentLook:
+        """Look for the test until reads, which may lag, must show it."""
         give_up = self.monotonic() + GRACE.total_seconds()
-        look = self.hook.look_at_experiment(name)
-        while not isinstance(look, Experiment) and self.monotonic() < give_up:
+        experiment = self.hook.look_at_experiment(name)
+        while not isinstance(experiment, Experiment) and self.monotonic() < give_up:
             self.sleep(self.pause)
-            look = self.hook.look_at_experiment(name)
-        return look
+            experiment = self.hook.look_at_experiment(name)
+        return experiment

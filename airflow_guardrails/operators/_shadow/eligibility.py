@@ -1,4 +1,4 @@
-"""Look at the endpoint that is to have a shadow, and refuse what SageMaker would refuse."""
+"""Check whether an endpoint can have a shadow, before SageMaker would reject it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, ModelNotFound, ShadowTestRefused
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
-Warn = Callable[[str], None]
+_Warn = Callable[[str], None]
 
 
 def find_production(
-    endpoint_name: str, *, shadow: ShadowVariant, hook: GuardrailsHook, warn: Warn
+    endpoint_name: str, *, shadow: ShadowVariant, hook: GuardrailsHook, warn: _Warn
 ) -> tuple[Endpoint, Production]:
     """
-    Return the endpoint as it is now, and the variant that the shadow is to be compared with.
+    Return the endpoint as it is now, and the production variant to compare the shadow with.
 
+    :param warn: gets a text for each check that could not be made.
     :raises EndpointNotFound: if there is no such endpoint.
     :raises EndpointBusy: if the endpoint is being changed.
     :raises ModelNotFound: if there is no model for the shadow.
-    :raises ShadowTestRefused: if the endpoint can have no such shadow.
+    :raises ShadowTestRefused: if the endpoint cannot have such a shadow.
     """
     endpoint = _endpoint(endpoint_name, hook)
     config = _config(endpoint, hook)
@@ -47,32 +48,34 @@ def find_production(
 def refuse(
     endpoint: Endpoint, config: EndpointConfig, models: Sequence[ModelTraits], *, shadow: ShadowVariant
 ) -> None:
-    """:raises ShadowTestRefused: if it can have no such shadow; the text says all that is in the way."""
+    """
+    Raise if the endpoint cannot have such a shadow.
+
+    :raises ShadowTestRefused: with all reasons in its text.
+    """
     if reasons := shadow_refusals(endpoint, config, models, shadow=shadow):
         listed = "\n".join(f"- {reason}" for reason in reasons)
-        raise ShadowTestRefused(f"Endpoint {endpoint.name} can have no such shadow:\n{listed}")
+        raise ShadowTestRefused(f"Endpoint {endpoint.name} cannot have such a shadow:\n{listed}")
 
 
 def models_of(
-    config: EndpointConfig, shadow_model_name: str, *, hook: GuardrailsHook, warn: Warn
+    config: EndpointConfig, shadow_model_name: str, *, hook: GuardrailsHook, warn: _Warn
 ) -> list[ModelTraits]:
     """
-    Describe the models of *config* and of the shadow; those of production may be gone.
+    Describe the models of *config* and of the shadow. A model of production may have been deleted.
 
-    Without permission to look at models (sagemaker:DescribeModel), SageMaker itself will judge.
+    Without permission (sagemaker:DescribeModel) the list is empty, and only SageMaker checks the models.
 
     :raises ModelNotFound: if there is no model for the shadow.
     """
     names = {shadow_model_name, *(each.model_name for each in config.variants if each.model_name)}
     account_id = account_of(config.arn)
     try:
-        found = {
-            name: hook.model(name, account_id=account_id) for name in sorted(names | {shadow_model_name})
-        }
+        found = {name: hook.model(name, account_id=account_id) for name in sorted(names)}
     except ClientError as error:
         if not errors.is_access_denied(error):
             raise
-        warn("The models are not known beforehand (sagemaker:DescribeModel)")
+        warn("The models were not checked (no permission for sagemaker:DescribeModel)")
         return []
     if found[shadow_model_name] is None:
         raise ModelNotFound(
@@ -91,17 +94,17 @@ def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
         )
     if endpoint.changing:
         raise EndpointBusy(
-            f"Endpoint {name} is {endpoint.status.value}, and takes no shadow until that has ended. Let "
-            "Airflow retry this task, or put what changes this endpoint in one pool of one slot"
+            f"Endpoint {name} is {endpoint.status.value} and accepts no shadow now. Let Airflow retry this "
+            "task, or put all tasks that change this endpoint in one pool with one slot"
         )
     return endpoint
 
 
 def _config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig:
-    answer = hook.endpoint_config(endpoint.endpoint_config_name or "")
-    if answer is None:
+    response = hook.endpoint_config(endpoint.endpoint_config_name or "")
+    if response is None:
         raise ShadowTestRefused(
-            f"Endpoint {endpoint.name} serves the configuration {endpoint.endpoint_config_name}, which has "
-            "been deleted: update the endpoint to one that is there"
+            f"Endpoint {endpoint.name} serves configuration {endpoint.endpoint_config_name}, which was "
+            "deleted: update the endpoint to one that exists"
         )
-    return parse_endpoint_config(answer)
+    return parse_endpoint_config(response)

@@ -1,4 +1,4 @@
-"""The end of a shadow test: asked for once SageMaker takes it, and held against what is there afterwards."""
+"""Stop a shadow test, and verify what the endpoint serves afterwards."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import ShadowTestNotStopped, ShadowTestTimedOut
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
 @dataclass(kw_only=True)
 class StopRequest:
-    """One stop of one test, from the request for it to the endpoint that is at rest again."""
+    """
+    One stop of one shadow test.
+
+    :param reason: text that SageMaker stores with the test.
+    :param pause: seconds between two calls of a Describe operation.
+    :param deadline: when to give up, on the clock *monotonic*, in seconds.
+    """
 
     action: Action
     reason: str
@@ -32,69 +38,73 @@ class StopRequest:
     sleep: Callable[[float], object]
     monotonic: Callable[[], float]
     pause: float
-    deadline: float  # on the clock *monotonic*
+    deadline: float
 
-    def ask(self, watch: ShadowTestState) -> ShadowTestState:
+    def send(self, state: ShadowTestState) -> ShadowTestState:
         """
-        Look until the test takes the stop, and ask for it; return at once where it is over or stopping.
+        Wait until the test can be stopped, and stop it; return at once if it is over or already stopping.
 
-        The state has an outcome where the test is over, does not exist, or took no stop before the deadline.
+        The returned state has an outcome if the test is over, does not exist, or could not be stopped before
+        the deadline.
         """
         while True:
-            watch = watch.after(self.hook.look_at_experiment(watch.name))
-            look = watch.look
-            if watch.outcome is not None or (look and look.phase is Phase.STOPPING):
-                return watch
-            if look and not watch.missing_since and look.status in STOPPABLE and self._is_taken(look):
-                return watch
+            state = state.after(self.hook.look_at_experiment(state.name))
+            experiment = state.look
+            if state.outcome is not None or (experiment and experiment.phase is Phase.STOPPING):
+                return state
+            stoppable = experiment and not state.missing_since and experiment.status in STOPPABLE
+            if experiment and stoppable and self._accepted(experiment):
+                return state
             if self.monotonic() >= self.deadline:
-                return watch.give_up()
+                return state.give_up()
             self.sleep(self.pause)
 
-    def settle(self, report: ShadowReport) -> None:
+    def verify(self, report: ShadowReport) -> None:
         """
-        Wait until the endpoint is InService, and see that what was asked for has come true.
+        Wait until the endpoint is InService, and check that the action was carried out.
 
-        :raises ShadowTestNotStopped: if it has not.
+        :raises ShadowTestNotStopped: if it was not.
         :raises ShadowTestTimedOut: if the endpoint is not InService before the deadline.
         """
-        self._see_to_the_endpoint(report)
-        look = self.hook.look_at_experiment(report["name"])
-        if isinstance(look, Experiment) and (difference := why_not_carried_out(look, self.action)):
+        self._wait_for_endpoint(report)
+        experiment = self.hook.look_at_experiment(report["name"])
+        if isinstance(experiment, Experiment) and (
+            difference := why_not_carried_out(experiment, self.action)
+        ):
             raise ShadowTestNotStopped(
-                f"Shadow test {look.name} is {look.status.value} ({look.reason or 'no reason given'}), but "
-                f"not by {self.action.value}: {difference}. Nothing more was changed; update the endpoint to "
-                "what it is to serve",
+                f"Shadow test {experiment.name} is {experiment.status.value} "
+                f"({experiment.reason or 'no reason given'}), but not by {self.action.value}: {difference}. "
+                "Nothing more was changed; update the endpoint to the configuration you want",
                 report,
             )
 
-    def _is_taken(self, look: Experiment) -> bool:
-        """Ask; False where it has to be asked again, or looked at to see whether it was taken."""
+    def _accepted(self, experiment: Experiment) -> bool:
+        """Call StopInferenceExperiment; return False if it must be called, or checked, again."""
         try:
-            self.hook.stop_experiment(look, self.action, state="Completed", reason=self.reason)
+            self.hook.stop_experiment(experiment, self.action, state="Completed", reason=self.reason)
         except (ClientError, BotoCoreError) as error:
             if errors.is_passing(error) or (isinstance(error, ClientError) and errors.is_conflict(error)):
                 return False
             raise
-        self.log.info("Shadow test %s is being stopped by %s: %s", look.name, self.action.value, self.reason)
+        self.log.info("Stopping shadow test %s by %s: %s", experiment.name, self.action.value, self.reason)
         return True
 
-    def _see_to_the_endpoint(self, report: ShadowReport) -> None:
+    def _wait_for_endpoint(self, report: ShadowReport) -> None:
         name = report["endpoint_name"]
         while True:
-            look = self.hook.look(name)
-            if not isinstance(look, Endpoint) or look.status is EndpointStatus.IN_SERVICE:
-                return  # one that somebody has deleted meanwhile has no shadow left either
-            if not look.changing:
+            endpoint = self.hook.look(name)
+            if not isinstance(endpoint, Endpoint) or endpoint.status is EndpointStatus.IN_SERVICE:
+                return  # an endpoint that somebody has deleted has no shadow either
+            if not endpoint.changing:
                 raise ShadowTestNotStopped(
                     f"Shadow test {report['name']} is {report['status']}, and its endpoint {name} is "
-                    f"{look.status.value}: {look.failure_reason or 'SageMaker gives no reason'}",
+                    f"{endpoint.status.value}: {endpoint.failure_reason or 'SageMaker gives no reason'}",
                     report,
                 )
             if self.monotonic() >= self.deadline:
                 raise ShadowTestTimedOut(
-                    f"Shadow test {report['name']} is {report['status']}, and its endpoint {name} was still "
-                    f"{look.status.value} when the time was up",
+                    f"Shadow test {report['name']} is {report['status']}, and its endpoint {name} is still "
+                    f"{endpoint.status.value} after the time-out",
                     report,
                 )
             self.sleep(self.pause)

@@ -1,4 +1,4 @@
-"""The two configurations that are derived from the live one: with a shadow variant, and without."""
+"""Create an endpoint configuration from the one in service: with a shadow variant, or without."""
 
 from __future__ import annotations
 
@@ -35,24 +35,26 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators._shadow.eligibility import models_of, refuse
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
-Answer = dict[str, Any]
+_Response = dict[str, Any]
 
-# A configuration that was made just now may not be found for a moment (CreateEndpointConfig, "eventually
-# consistent").
-VISIBLE_WITHIN_SECONDS = 60.0
-LONGEST_PAUSE = 5.0
+# CreateEndpointConfig is eventually consistent: a new configuration may not be visible for a moment
+# (https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateEndpointConfig.html).
+_VISIBLE_WITHIN_SECONDS = 60.0
+_LONGEST_PAUSE_SECONDS = 5.0
 
 
 @dataclass(kw_only=True)
 class DerivedConfig(ABC):
     """
-    The configuration *name*, like the one in service but for its shadow; see ``launch.TargetMaker``.
+    A configuration like the one in service except for the shadow; a ``launch.ConfigFactory``.
 
-    :param pause: seconds between two looks for what was made just now.
+    :param name: name of the new configuration.
+    :param pause: seconds between two calls of DescribeEndpointConfig for a new configuration.
+    :param warnings: what the report must say; filled by the methods.
     """
 
     name: str
@@ -62,32 +64,40 @@ class DerivedConfig(ABC):
     monotonic: Callable[[], float]
     pause: float
     warnings: list[str] = field(default_factory=list)
-    _existing: Answer | None = None
-    _request: Answer = field(default_factory=dict)
-    _lives: dict[str, Answer] = field(default_factory=dict)
+    _existing: _Response | None = None
+    _request: _Response = field(default_factory=dict)
+    _serving: dict[str, _Response] = field(default_factory=dict)
 
     @abstractmethod
-    def derive(self, live: Answer, look: Endpoint) -> Answer:
-        """Return CreateEndpointConfig's request but for the tags, or raise what is in the way."""
+    def derive(self, serving: _Response, endpoint: Endpoint) -> _Response:
+        """
+        Return the request of CreateEndpointConfig without tags; raise if it must not be created.
+
+        :param serving: the response of DescribeEndpointConfig for the configuration in service.
+        """
 
     @property
     def shadow_count(self) -> int | None:
-        """How many instances the shadow must have, if the author said."""
+        """How many instances the shadow must have; None if the author has not said."""
         return None
 
-    def needless(self, look: Endpoint) -> bool:  # noqa: ARG002 - for those that can be
+    def is_up_to_date(self, endpoint: Endpoint) -> bool:  # noqa: ARG002 - for subclasses
+        """Whether the endpoint already serves what is requested, so that it needs no update."""
         return False
 
-    def plan(self, look: Endpoint, *, existing: Answer | None) -> EndpointConfig:
+    def plan(self, endpoint: Endpoint, *, existing: _Response | None) -> EndpointConfig:
         """
-        :raises EndpointConfigNotFound: if what serves has been deleted, so that nothing can be derived.
-        :raises EndpointConfigDiffers: if the name is taken by a configuration of other content.
-        :raises ShadowTestRefused: if an inference experiment has the endpoint; more from :meth:`derive`.
+        Return the configuration as it is, or as :meth:`create` will create it.
+
+        :param existing: the response of DescribeEndpointConfig for *name*; ``None`` if it does not exist.
+        :raises EndpointConfigNotFound: if the configuration in service was deleted.
+        :raises EndpointConfigDiffers: if *existing* is not what this task would create.
+        :raises ShadowTestRefused: if an inference experiment uses the endpoint. See also :meth:`derive`.
         """
-        live = self.live(look)
-        base = parse_endpoint_config(live)
-        self._refuse_during_experiment(look.name)
-        self._request = self.derive(live, look)
+        serving = self.serving(endpoint)
+        base = parse_endpoint_config(serving)
+        self._refuse_during_experiment(endpoint.name)
+        self._request = self.derive(serving, endpoint)
         self._existing = existing
         if existing is not None:
             self._compare(existing, base=base.name)
@@ -95,166 +105,189 @@ class DerivedConfig(ABC):
         self._request = with_tags(self._request, self._tags(base), derived_from=base.name)
         return planned_config(self._request, arn=base.arn)
 
-    def make(self) -> Answer:
+    def create(self) -> _Response:
         """
-        :raises EndpointConfigRejected: if SageMaker refuses it.
-        :raises EndpointBusy: if an earlier try has made it so lately that it could not be seen before.
+        Create the planned configuration, unless it exists; return the response of DescribeEndpointConfig.
+
+        :raises EndpointConfigRejected: if SageMaker rejects it.
+        :raises EndpointBusy: if it was just created, and is not visible yet.
         """
         if self._existing is not None:
             return self._existing
         self.log.info("Creating endpoint configuration %s", self.name)
         try:
-            self._create(self._request)
+            self._call_create(self._request)
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and errors.is_access_denied(error):
                 raise
             if isinstance(error, ClientError) and not errors.is_passing(error):
-                raise self._refusal(error) from error
-            return self._seen(otherwise=error)
-        return self._seen()
+                raise self._rejection(error) from error
+            return self._wait_until_visible(otherwise=error)
+        return self._wait_until_visible()
 
-    def live(self, look: Endpoint) -> Answer:
-        """Describe what is in service; it never changes under its name."""
-        name = look.endpoint_config_name or ""
-        if name not in self._lives:
-            answer = self.hook.endpoint_config(name) if name else None
-            if answer is None:
+    def serving(self, endpoint: Endpoint) -> _Response:
+        """
+        Return the response of DescribeEndpointConfig for the configuration in service.
+
+        It is read once for each name, because a configuration never changes.
+
+        :raises EndpointConfigNotFound: if it was deleted.
+        """
+        name = endpoint.endpoint_config_name or ""
+        if name not in self._serving:
+            response = self.hook.endpoint_config(name) if name else None
+            if response is None:
                 raise EndpointConfigNotFound(
-                    f"Endpoint {look.name} serves the configuration {name}, which has been deleted, so "
-                    "nothing can be derived from it: update the endpoint to one that is there"
+                    f"Endpoint {endpoint.name} serves configuration {name}, which was deleted, so nothing "
+                    "can be derived from it: update the endpoint to one that exists"
                 )
-            self._lives[name] = answer
-        return self._lives[name]
+            self._serving[name] = response
+        return self._serving[name]
 
-    # Before anything is created.
+    # Before the creation.
 
-    def _compare(self, existing: Answer, *, base: str) -> None:
+    def _compare(self, existing: _Response, *, base: str) -> None:
         if found := differences(existing, self._request, shadow_count=self.shadow_count):
             raise EndpointConfigDiffers(
-                f"Endpoint configuration {self.name} has this task's name, and is not what the task would "
-                f"make of {base}, which is in service: {'; '.join(found)}. An earlier try has made it of "
-                "another configuration, or somebody else has: delete it, and clear this task"
+                f"Endpoint configuration {self.name} has this task's name, but is not what the task would "
+                f"create from {base}, which is in service: {'; '.join(found)}. An earlier try has created it "
+                "from another configuration, or somebody else has: delete it, and clear this task"
             )
 
     def _tags(self, base: EndpointConfig) -> dict[str, str]:
         try:
             return self.hook.tags(base.arn)
         except ClientError as error:
-            self.warn_if_denied(error, f"The tags of {base.name} are not carried over (sagemaker:ListTags)")
+            self._warn_if_denied(error, f"The tags of {base.name} are not copied (sagemaker:ListTags)")
             return {}
 
     def _refuse_during_experiment(self, endpoint_name: str) -> None:
         try:
             experiments = list(self._experiments_on(endpoint_name))
         except ClientError as error:
-            self.warn_if_denied(
+            self._warn_if_denied(
                 error,
-                f"Whether an inference experiment has endpoint {endpoint_name} is not known "
+                f"It was not checked whether an inference experiment uses endpoint {endpoint_name} "
                 "(sagemaker:ListInferenceExperiments, DescribeInferenceExperiment)",
             )
             return
         if experiments:
             raise ShadowTestRefused(
-                f"Endpoint {endpoint_name} is the inference experiment's {', '.join(experiments)}, which "
-                "changes its configuration: stop the experiment, or wait for its end"
+                f"Inference experiment {', '.join(experiments)} uses endpoint {endpoint_name}: stop it or "
+                "wait"
             )
 
     def _experiments_on(self, endpoint_name: str) -> Iterator[str]:
         for listed in self.hook.experiments_under_way():
-            look = self.hook.look_at_experiment(listed.name)
-            if isinstance(look, Experiment) and look.endpoint_name == endpoint_name and not look.phase.over:
-                yield f"{look.name} ({look.status.value})"
+            found = self.hook.look_at_experiment(listed.name)
+            if (
+                isinstance(found, Experiment)
+                and found.endpoint_name == endpoint_name
+                and not found.phase.over
+            ):
+                yield f"{found.name} ({found.status.value})"
 
-    def warn_if_denied(self, error: ClientError, warning: str) -> None:
-        """Go on without what is not permitted; any other error is raised."""
+    def _warn_if_denied(self, error: ClientError, warning: str) -> None:
+        """Continue without a call that is not permitted; raise any other error."""
         if not errors.is_access_denied(error):
             raise error
         self.warn(warning)
 
     def warn(self, warning: str) -> None:
+        """Log *warning*, and keep it for the report."""
         self.log.warning(warning)
         self.warnings.append(warning)
 
     # The creation.
 
-    def _create(self, request: Answer) -> None:
+    def _call_create(self, request: _Response) -> None:
         try:
             self.hook.create_endpoint_config(request)
         except ClientError as error:
             if not errors.is_access_denied(error):
                 raise
-            # Perhaps for its tags, perhaps altogether.
+            # Perhaps only tags are denied.
             self.hook.create_endpoint_config(without_tags(request))
-            self.warn_if_denied(error, f"{self.name} was made without tags (sagemaker:AddTags)")
+            self._warn_if_denied(error, f"{self.name} was created without tags (sagemaker:AddTags)")
 
-    def _refusal(self, error: ClientError) -> EndpointBusy | EndpointConfigRejected:
+    def _rejection(self, error: ClientError) -> EndpointBusy | EndpointConfigRejected:
         if is_taken(error):
             return EndpointBusy(
-                f"Endpoint configuration {self.name} has been made a moment ago, and could not be seen yet: "
-                "the next try will find it"
+                f"Configuration {self.name} was just created and is not visible yet; a retry will find it"
             )
         return EndpointConfigRejected(
-            f"SageMaker refused the endpoint configuration {self.name}; nothing was changed: "
+            f"SageMaker rejected the endpoint configuration {self.name}; nothing was changed: "
             f"{errors.text_for_people(error)}"
         )
 
-    def _seen(self, *, otherwise: Exception | None = None) -> Answer:
+    def _wait_until_visible(self, *, otherwise: Exception | None = None) -> _Response:
         """
-        Look until it can be seen; *otherwise* is why it may never be.
+        Wait until DescribeEndpointConfig shows it.
+
+        :param otherwise: raised instead of ``EndpointBusy``, if the response of the creation was lost.
         """
-        give_up = self.monotonic() + VISIBLE_WITHIN_SECONDS
+        give_up = self.monotonic() + _VISIBLE_WITHIN_SECONDS
         while (found := self.hook.endpoint_config(self.name)) is None:
             if self.monotonic() >= give_up:
                 raise otherwise or EndpointBusy(
-                    f"Endpoint configuration {self.name} was made, and is not to be seen after "
-                    f"{VISIBLE_WITHIN_SECONDS:g} s"
+                    f"Configuration {self.name} was created but is not visible after "
+                    f"{_VISIBLE_WITHIN_SECONDS:g} s"
                 )
-            self.sleep(min(self.pause, LONGEST_PAUSE))
+            self.sleep(min(self.pause, _LONGEST_PAUSE_SECONDS))
         return found
 
 
 @dataclass(kw_only=True)
-class WithShadow(DerivedConfig):
-    """What is in service, with *shadow* beside its one production variant."""
+class ConfigWithShadow(DerivedConfig):
+    """The configuration in service, with *shadow* beside its one production variant."""
 
     shadow: ShadowVariant
 
     @property
     def shadow_count(self) -> int | None:
+        """How many instances the shadow must have; None if the author has not said."""
         return self.shadow.instance_count
 
-    def derive(self, live: Answer, look: Endpoint) -> Answer:
+    def derive(self, serving: _Response, endpoint: Endpoint) -> _Response:
         """
-        :raises ShadowVariantExists: if there is one already.
-        :raises ModelNotFound: if there is no model for the shadow.
-        :raises ShadowTestRefused: if the endpoint can have no shadow; the text says all that is in the way.
-        """
-        config = parse_endpoint_config(live)
-        self._refuse_second(look, config)
-        models = models_of(config, self.shadow.model_name, hook=self.hook, warn=self.warn)
-        refuse(look, config, models, shadow=self.shadow)
-        return with_shadow(live, self.shadow, name=self.name, variants=look.variants)
+        Return the request of CreateEndpointConfig without tags.
 
-    def _refuse_second(self, look: Endpoint, config: EndpointConfig) -> None:
+        :raises ShadowVariantExists: if the endpoint has a shadow already.
+        :raises ModelNotFound: if there is no model for the shadow.
+        :raises ShadowTestRefused: if the endpoint cannot have such a shadow; the text lists all reasons.
+        """
+        config = parse_endpoint_config(serving)
+        self._refuse_second(endpoint, config)
+        models = models_of(config, self.shadow.model_name, hook=self.hook, warn=self.warn)
+        refuse(endpoint, config, models, shadow=self.shadow)
+        return with_shadow(serving, self.shadow, name=self.name, variants=endpoint.variants)
+
+    def _refuse_second(self, endpoint: Endpoint, config: EndpointConfig) -> None:
         if config.shadow_variants:
             names = ", ".join(f"{each.name} of model {each.model_name}" for each in config.shadow_variants)
             raise ShadowVariantExists(
-                f"Endpoint {look.name} has a shadow variant already ({names}, in {config.name}), and takes "
-                "one at most: remove it before, with SageMakerRemoveShadowVariantOperator"
+                f"Endpoint {endpoint.name} already has a shadow variant ({names}, in {config.name}), and can "
+                "have one at most: remove it first, with SageMakerRemoveShadowVariantOperator"
             )
 
 
 @dataclass(kw_only=True)
-class WithoutShadow(DerivedConfig):
-    """What is in service, without its shadow."""
+class ConfigWithoutShadow(DerivedConfig):
+    """The configuration in service, without its shadow."""
 
-    def needless(self, look: Endpoint) -> bool:
-        # After a failed rollback what serves is a mix, whatever the configuration in service says.
-        mixed = look.status is not EndpointStatus.IN_SERVICE
-        if mixed or parse_endpoint_config(self.live(look)).shadow_variants:
+    def is_up_to_date(self, endpoint: Endpoint) -> bool:
+        """Whether the endpoint has no shadow."""
+        # After a failed rollback the endpoint serves a mix, whatever the configuration in service says.
+        mixed = endpoint.status is not EndpointStatus.IN_SERVICE
+        if mixed or parse_endpoint_config(self.serving(endpoint)).shadow_variants:
             return False
-        self.log.info("Endpoint %s has no shadow variant (%s): done", look.name, look.endpoint_config_name)
+        self.log.info(
+            "Endpoint %s has no shadow variant (%s): nothing to do",
+            endpoint.name,
+            endpoint.endpoint_config_name,
+        )
         return True
 
-    def derive(self, live: Answer, look: Endpoint) -> Answer:
-        return without_shadow(live, name=self.name, variants=look.variants)
+    def derive(self, serving: _Response, endpoint: Endpoint) -> _Response:
+        """Return the request of CreateEndpointConfig without tags."""
+        return without_shadow(serving, name=self.name, variants=endpoint.variants)

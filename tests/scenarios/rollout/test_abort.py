@@ -272,7 +272,7 @@ def test_looks_at_the_switch_that_are_throttled_end_no_launch(churn, update, con
     operator.sleep = sleep_and_throttle
     operator.monotonic = lambda: churn.now().timestamp()
 
-    with pytest.raises(AbortSwitchNotReady, match="not to be seen after 180 s"):
+    with pytest.raises(AbortSwitchNotReady, match="not visible after 180 s"):
         operator.execute(context)
     churn.simulator.client.clear_faults()
 
@@ -283,7 +283,7 @@ def test_looks_at_the_switch_that_are_throttled_end_no_launch(churn, update, con
 def test_ten_alarms_leave_no_room_for_the_switch(churn, update, context):
     alarms = [churn.alarm(f"alarm-{number}") for number in range(10)]
 
-    with pytest.raises(InvalidArgument, match="leave it 9, or set abort_switch=False"):
+    with pytest.raises(InvalidArgument, match="give 9, or set abort_switch=False"):
         update(alarms=alarms).execute(context)
 
     assert update(alarms=alarms, abort_switch=False).execute(context)["outcome"] == "Succeeded"

@@ -21,7 +21,7 @@ from airflow_guardrails.exceptions import (
     UpdateRejected,
     UpdateUnanswered,
 )
-from airflow_guardrails.operators._launch.intent_store import NOWHERE
+from airflow_guardrails.operators._launch.intent_store import NOT_RECORDED
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
 from tests.support.churn import switch_of
@@ -256,8 +256,8 @@ def test_it_can_be_success_that_claims_nothing(churn, update, context):
     ("change", "says"),
     [
         (lambda churn: foreign_update(churn, churn.config("churn-v3")), "is Updating to churn-v3"),
-        (lambda churn: churn.simulator.client.system_update("churn", 300), "is SystemUpdating, "),
-        (lambda churn: churn.scale(3), "is Updating, "),
+        (lambda churn: churn.simulator.client.system_update("churn", 300), "is SystemUpdating and accepts"),
+        (lambda churn: churn.scale(3), "is Updating and accepts"),
     ],
     ids=["another update", "system update", "scaling"],
 )
@@ -273,6 +273,28 @@ def test_a_busy_endpoint_fails_for_airflow_to_retry_or_is_waited_for(churn, upda
     report = update(if_busy="wait").execute(context)
     assert (report["outcome"], report["adopted"]) == ("Succeeded", None)
     assert churn.calls("UpdateEndpoint") == asked + 1
+
+
+def test_the_target_is_read_again_after_a_wait_for_a_busy_endpoint(churn, update, context):
+    operator = update(if_busy="wait", endpoint_config_name="churn-v3")
+    sleep, created = operator.sleep, []
+
+    def sleep_and_create_target(seconds):
+        created[:] = created or [churn.config("churn-v3")]
+        sleep(seconds)
+
+    operator.sleep = sleep_and_create_target
+    churn.simulator.client.system_update("churn", 300)
+
+    assert operator.execute(context)["serving_endpoint_config_name"] == "churn-v3"
+
+
+def test_the_target_is_read_once_if_the_endpoint_is_free(churn, update, context):
+    before = churn.calls("DescribeEndpointConfig")
+
+    update().execute(context)
+
+    assert churn.calls("DescribeEndpointConfig") == before + 2, "the target, and the configuration in service"
 
 
 def test_waiting_for_a_busy_endpoint_is_bounded(churn, update, context):
@@ -308,7 +330,7 @@ def test_requests_answered_by_the_target_prove_that_it_ran(churn, update, contex
     report = caught.value.report
     # It ran, and nothing tells who has asked for it.
     assert (report["adopted"], report["previous_endpoint_config_name"]) == ("foreign", "churn-v1")
-    assert any("that it was this task's is not" in warning for warning in report["warnings"])
+    assert any("nothing proves that this task started it" in warning for warning in report["warnings"])
     assert report["cause"]["kind"] == "unknown"
     assert churn.calls("UpdateEndpoint") == 1
 
@@ -639,8 +661,8 @@ def test_a_task_that_can_keep_its_intent_nowhere_is_warned(churn, update, contex
     report = update().execute(context)
 
     assert report["outcome"] == "Succeeded"
-    assert report["warnings"] == [NOWHERE]
-    assert context["ti"].xcoms["rollout_report"]["warnings"] == [NOWHERE]
+    assert report["warnings"] == [NOT_RECORDED]
+    assert context["ti"].xcoms["rollout_report"]["warnings"] == [NOT_RECORDED]
 
 
 def test_an_intent_of_another_target_kept_in_airflow_is_not_taken_for_this_one(
@@ -681,7 +703,7 @@ def test_a_configuration_with_fifty_tags_has_no_room_and_hinders_nothing(churn, 
 
     report = update().execute(context)
 
-    assert (report["outcome"], report["warnings"]) == ("Succeeded", [NOWHERE])
+    assert (report["outcome"], report["warnings"]) == ("Succeeded", [NOT_RECORDED])
 
 
 @pytest.mark.parametrize("broken", ["get", "set"])
@@ -852,7 +874,7 @@ def test_an_update_that_was_never_accepted_and_gave_no_answer_is_asked_for_by_th
     churn, update, context
 ):
     churn.simulator.client.fault("UpdateEndpoint", kind="error")
-    with pytest.raises(UpdateUnanswered, match="A retry of this task looks again"):
+    with pytest.raises(UpdateUnanswered, match="A retry checks again before"):
         update().execute(context)
 
     report = update().execute(context)

@@ -119,14 +119,14 @@ def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
 
 def stopping_traffic(busy, operator):
     """Let the traffic end once the update is checked and asked for."""
-    asked = operator._launched
+    run_launch = operator._run_launch
 
     def launch(*arguments: Any) -> Any:
-        watch = asked(*arguments)
+        state = run_launch(*arguments)
         busy.simulator.client.stop_replay("churn")
-        return watch
+        return state
 
-    operator._launched = launch
+    operator._run_launch = launch
     return operator
 
 

@@ -498,7 +498,7 @@ def test_without_the_updates_report_the_end_is_found_by_looking(churn, update, r
 def test_where_nothing_was_launched_this_task_is_skipped(churn, run, conclude, context, state):
     run.mark("update", state)
 
-    with pytest.raises(AirflowSkipException, match="no rollout to conclude"):
+    with pytest.raises(AirflowSkipException, match="No rollout to conclude"):
         conclude().execute(context)
 
 
@@ -549,7 +549,7 @@ def test_an_update_of_which_nothing_is_left_but_that_its_task_waited_is_not_take
     run.mark("update", "failed")
     run.task("update").xcom_push("rollout_try", WAITING)
 
-    with pytest.raises(RolloutUnwatched, match="task update has waited for an update of endpoint churn"):
+    with pytest.raises(RolloutUnwatched, match="task update waited for an update of endpoint churn"):
         conclude().execute(context)
 
 

@@ -282,7 +282,7 @@ def test_an_answer_to_the_launch_that_got_lost_is_looked_up_not_asked_again(chur
     if fault == "lose":
         assert operator.execute(context)["adopted"] == "own"
     else:
-        with pytest.raises(UpdateUnanswered, match="no update to churn-v2 was seen within 120 s"):
+        with pytest.raises(UpdateUnanswered, match="no update to churn-v2 seen within 120 s"):
             operator.execute(context)
 
     assert churn.calls("UpdateEndpoint") == 1

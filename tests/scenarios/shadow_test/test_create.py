@@ -268,7 +268,7 @@ def test_an_endpoint_with_another_test_is_for_a_later_try(create, context, task_
     create().execute(context)
     task_instance.run_id = "scheduled__2026-03-03"
 
-    with pytest.raises(EndpointBusy, match="has a shadow test already"):
+    with pytest.raises(EndpointBusy, match="already has a shadow test"):
         create().execute(context)
 
 
@@ -288,5 +288,5 @@ def test_all_that_keeps_an_endpoint_from_having_a_shadow_is_told_at_once(create,
 
 
 def test_sagemakers_own_refusal_is_passed_on(create, context, candidate):
-    with pytest.raises(ShadowTestRefused, match=r"SageMaker refused.*at least 1:00:00"):
+    with pytest.raises(ShadowTestRefused, match=r"SageMaker rejected.*at least 1:00:00"):
         create(duration=timedelta(minutes=20)).execute(context)

@@ -111,7 +111,7 @@ def test_what_production_did_before_the_test_is_read_with_it(judge, trial, lab):
 
     operator = judge()
     experiment = operator.hook.look_at_experiment("trial")
-    evidence = operator._judging().evidence(experiment)
+    evidence = operator._judge().evidence(experiment)
 
     history = evidence.history
     minutes = [begin - timedelta(minutes=after) for after in range(360, 0, -1)]
@@ -128,7 +128,7 @@ def test_an_endpoint_without_a_past_has_no_history(judge, trial):
     trial()
 
     operator = judge()
-    evidence = operator._judging().evidence(operator.hook.look_at_experiment("trial"))
+    evidence = operator._judge().evidence(operator.hook.look_at_experiment("trial"))
 
     assert evidence.history == History()
 
@@ -304,7 +304,7 @@ def test_answers_that_cannot_be_judged_are_undecided_with_the_reason(judge, tria
     trial()
     monkeypatch.setattr(shadow_test, "prediction_reason", fails)
 
-    with pytest.raises(CandidateUndecided, match=r"answers could not be judged \(ValueError: no scores\)"):
+    with pytest.raises(CandidateUndecided, match=r"predictions could not be judged \(ValueError: "):
         judge(predictions={}).execute(context)
 
 

@@ -69,7 +69,7 @@ def test_a_task_that_is_killed_before_it_has_made_a_test_makes_none(waiting, con
     operator = waiting(on_kill="stop")
     operator.on_kill()
 
-    with pytest.raises(TaskKilled, match="nothing was asked for"):
+    with pytest.raises(TaskKilled, match="before it changed anything in AWS"):
         operator.execute(context)
 
     assert candidate.calls("CreateInferenceExperiment") == 0

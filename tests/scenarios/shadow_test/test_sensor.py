@@ -304,7 +304,7 @@ def test_flags_that_would_hide_a_cancelled_test_are_refused_when_the_dag_is_pars
         ({"min_requests": 0}, r"min_requests must be a whole number of at least 1 \(got 0\)"),
         ({"min_requests": 1.5}, "min_requests must be a whole number"),
         ({"min_requests": True}, "min_requests must be a whole number"),
-        ({"min_requests": 9, "until": "Running"}, "until must be left out where min_requests is given"),
+        ({"min_requests": 9, "until": "Running"}, "until must be left out with min_requests"),
         ({"max_describe_gap": 0}, "max_describe_gap must be a number of seconds greater than 0"),
     ],
 )

@@ -296,7 +296,7 @@ def test_a_configuration_made_so_lately_that_it_cannot_be_seen_is_for_the_next_t
     hosting.simulator.client.set_knobs(config_visible_after_seconds=age)
     hosting.config("unrelated")
 
-    with pytest.raises(EndpointBusy, match="could not be seen yet"):
+    with pytest.raises(EndpointBusy, match="is not visible yet"):
         add_shadow(sampling_percentage=50).execute(context)
 
     hosting.advance(seconds=age)
@@ -312,7 +312,7 @@ def test_a_second_shadow_is_refused(hosting, add_shadow, names, context):
     before = names()
 
     with pytest.raises(
-        ShadowVariantExists, match="has a shadow variant already \\(shadow of model candidate"
+        ShadowVariantExists, match="already has a shadow variant \\(shadow of model candidate"
     ):
         add_shadow(sampling_percentage=50).execute(context)
 
@@ -439,7 +439,7 @@ def test_bad_input_is_named_before_anything_is_created(
 def test_a_configuration_in_service_that_was_deleted_is_named(hosting, add_shadow, context):
     hosting.sagemaker.delete_endpoint_config(EndpointConfigName="churn-v1")
 
-    with pytest.raises(EndpointConfigNotFound, match="serves the configuration churn-v1, which has been"):
+    with pytest.raises(EndpointConfigNotFound, match="serves configuration churn-v1, which was"):
         add_shadow().execute(context)
 
 
@@ -466,7 +466,7 @@ def test_an_update_that_comes_between_is_not_undone(hosting, add_shadow, context
         simulated_sleep(seconds)
 
     operator.sleep = sleep
-    with pytest.raises(EndpointBusy, match="has come to serve churn-v2 while this task made"):
+    with pytest.raises(EndpointBusy, match="changed to churn-v2 while this task created"):
         operator.execute(context)
 
     assert hosting.describe()["EndpointConfigName"] == "churn-v2"
@@ -519,7 +519,7 @@ def test_an_endpoint_that_an_experiment_has_is_left_alone(request, hosting, expe
     operator = request.getfixturevalue(task)()
     experiment()
 
-    with pytest.raises(ShadowTestRefused, match=r"inference experiment's trial \(Running\)"):
+    with pytest.raises(ShadowTestRefused, match=r"Inference experiment trial \(Running\) uses"):
         operator.execute(context)
 
     assert hosting.calls("UpdateEndpoint") == 0
@@ -552,9 +552,12 @@ def forbid(hosting, *operations):
 @pytest.mark.parametrize(
     ("operation", "says"),
     [
-        ("ListInferenceExperiments", "Whether an inference experiment has endpoint churn is not known"),
-        ("DescribeModel", "The models are not known beforehand"),
-        ("ListTags", "The tags of churn-v1 are not carried over"),
+        (
+            "ListInferenceExperiments",
+            "It was not checked whether an inference experiment uses endpoint churn",
+        ),
+        ("DescribeModel", "The models were not checked"),
+        ("ListTags", "The tags of churn-v1 are not copied"),
     ],
 )
 def test_what_may_not_be_looked_at_is_a_warning_in_the_report(hosting, add_shadow, context, operation, says):
@@ -573,7 +576,7 @@ def test_a_task_that_may_not_tag_makes_the_configuration_without(hosting, add_sh
 
     report = add_shadow().execute(context)
 
-    assert "was made without tags (sagemaker:AddTags)" in report["warnings"][0]
+    assert "was created without tags (sagemaker:AddTags)" in report["warnings"][0]
     assert DERIVED_FROM not in tags(report["endpoint_config_name"])
 
 

@@ -42,7 +42,7 @@ def stopped(task, context):
 def test_nothing_begins_once_a_task_is_killed(task):
     task.refuse_if_killed()
     task.on_kill()
-    with pytest.raises(TaskKilled, match="nothing was asked for"):
+    with pytest.raises(TaskKilled, match="before it changed anything in AWS"):
         task.refuse_if_killed()
 
 
