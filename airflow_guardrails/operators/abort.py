@@ -104,7 +104,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         from airflow_guardrails.operators._conclude.in_flight import RolloutInFlight  # noqa: PLC0415 - not in every DAG file
 
         abortable = RolloutInFlight(self.hook, self.endpoint_name)
-        look = self.hook.look(self.endpoint_name)
+        look = self.hook.describe_endpoint(self.endpoint_name)
         if not isinstance(look, Endpoint) or not look.changing or look.pending_config_name is None:
             thrown = (
                 abortable.thrown_before(look, target=self.endpoint_config_name) if is_retry(context) else None
@@ -119,7 +119,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         if refusal := watch.why_not_abort:
             raise AbortRefused(f"The abort switch was not thrown: {refusal}")
         assert watch.switch is not None
-        self.hook.set_switch(watch.switch, THROWN)
+        self.hook.set_abort_switch(watch.switch, THROWN)
         self.log.warning(
             "The update of endpoint %s to %s is aborted: its abort switch is thrown; %s",
             self.endpoint_name,

@@ -20,7 +20,7 @@ from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
-from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, only_state, states_query
+from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, single_state, task_states_query
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -216,8 +216,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             return None
 
     def _state(self, task_instance: Any) -> str | None:
-        query = {**states_query(task_instance), "task_ids": [self.update_task_id]}
-        return only_state(task_instance.get_task_states(**query), task_instance.run_id)
+        query = {**task_states_query(task_instance), "task_ids": [self.update_task_id]}
+        return single_state(task_instance.get_task_states(**query), task_instance.run_id)
 
     def _pull(self, task_instance: Any, key: str) -> Any:
         return task_instance.xcom_pull(
@@ -252,11 +252,11 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             log=self.log,
             look_again=self._look_again,
         )
-        return rollout.find(self.hook.look(self.endpoint_name))
+        return rollout.find(self.hook.describe_endpoint(self.endpoint_name))
 
     def _look_again(self) -> EndpointLook:
         self.sleep(self.waiter_delay)
-        return self.hook.look(self.endpoint_name)
+        return self.hook.describe_endpoint(self.endpoint_name)
 
     def _patiently(self, context: Mapping[str, Any], call: Callable[[], Result]) -> Result:
         """Call until AWS answers, for an hour; an error that will not go away ends the task by its name."""
@@ -284,7 +284,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         give_up = self.monotonic() + PATIENCE
         while self._update_task(context).marked_failed_while_deferred:
             try:
-                self.hook.set_switch(watch.switch, THROWN)
+                self.hook.set_abort_switch(watch.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error) or self.monotonic() >= give_up:
                     return watch.with_warning(_NOT_THROWN.format(self.update_task_id, text_for_people(error)))

@@ -194,7 +194,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         return None if self.predictions is None else coerce("predictions", PredictionRule, self.predictions)
 
     def _experiment(self) -> Experiment:
-        look = self.hook.look_at_experiment(self.name)
+        look = self.hook.describe_inference_experiment(self.name)
         if not isinstance(look, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
         if look.phase is Phase.CANCELLED:

@@ -68,7 +68,7 @@ class CapturesTask(ConnectedTask):
         :raises ShadowTestNotFound: if there is no such test.
         :raises InvalidArgument: if it captures nothing.
         """
-        look = self.hook.look_at_experiment(self.name)
+        look = self.hook.describe_inference_experiment(self.name)
         if not isinstance(look, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
         if look.storage is None:

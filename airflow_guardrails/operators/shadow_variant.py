@@ -260,11 +260,11 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
     def _delete(self, name: str) -> None:
         """The shadow is gone already, so whatever happens here, the task has done what it is for."""
         try:
-            answer = self.hook.endpoint_config(name)
+            answer = self.hook.describe_endpoint_config(name)
             if answer is None:
                 return
             config = parse_endpoint_config(answer)
-            if not config.shadow_variants or not is_derived(self.hook.tags(config.arn)):
+            if not config.shadow_variants or not is_derived(self.hook.list_tags(config.arn)):
                 self.log.info("Endpoint configuration %s is kept: this package has not made it", name)
                 return
             self.hook.delete_endpoint_config(name)

@@ -71,7 +71,7 @@ class RolloutInFlight:
 
     def _exists(self, switch: AbortSwitch) -> bool:
         try:
-            return bool(self._hook.alarms([switch.alarm_name]))
+            return bool(self._hook.describe_alarms([switch.alarm_name]))
         except ClientError as error:
             if errors.is_passing(error):
                 raise
@@ -86,7 +86,7 @@ class RolloutInFlight:
         if not isinstance(look, Endpoint):
             return None
         for switch in switches_among(look.rollback_alarms, endpoint_name=self._endpoint_name):
-            name = target or self._hook.switch_target(switch)
+            name = target or self._hook.get_abort_switch_target(switch)
             if name is None or not switch.is_for(name):
                 continue
             if (thrown_at := self._thrown_at(switch, look)) is not None:
@@ -95,7 +95,7 @@ class RolloutInFlight:
 
     def _thrown_at(self, switch: AbortSwitch, look: Endpoint) -> datetime | None:
         start = look.seen_at - HISTORY
-        history = self._hook.alarm_history([switch.alarm_name], start=start, end=look.seen_at)
+        history = self._hook.describe_alarm_history([switch.alarm_name], start=start, end=look.seen_at)
         return max((entry.at for entry in history if entry.state is AlarmState.ALARM), default=None)
 
     def _after_throw(
@@ -119,8 +119,8 @@ class RolloutInFlight:
     def _intents(self, target: str) -> dict[str, Intent]:
         """Return the intents to bring *target* into service, by owner; empty if they may not be read."""
         try:
-            config = self._hook.endpoint_config(target)
-            tags = self._hook.tags(config["EndpointConfigArn"]) if config else {}
+            config = self._hook.describe_endpoint_config(target)
+            tags = self._hook.list_tags(config["EndpointConfigArn"]) if config else {}
         except ClientError as error:
             if errors.is_passing(error):
                 raise

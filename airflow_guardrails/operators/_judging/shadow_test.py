@@ -90,7 +90,7 @@ class ShadowTestJudge:
         starts, ends = trial_of(experiment)
         # A minute that is over may not be published yet; one side of it alone would be a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
-        return self.hook.metric_series(
+        return self.hook.get_metric_data(
             queries_of(experiment, self.metrics),
             start=read_from(experiment),
             end=max(ends, starts),

@@ -57,8 +57,8 @@ class SwitchMaker:
         """
         try:
             self._is_made = True  # also if the answer gets lost
-            self._hook.create_switch(self.switch, target=self._target)
-            self._hook.set_switch(self.switch, RESET)
+            self._hook.put_abort_switch(self.switch, target=self._target)
+            self._hook.set_abort_switch(self.switch, RESET)
         except ClientError as error:
             if errors.is_passing(error) or errors.is_access_denied(error):
                 raise
@@ -103,7 +103,7 @@ class SwitchMaker:
     def _state(self) -> AlarmState | None:
         """Return how its alarm stands; None if there is none yet, or CloudWatch does not answer now."""
         try:
-            alarms = self._hook.alarms([self.switch.alarm_name])
+            alarms = self._hook.describe_alarms([self.switch.alarm_name])
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise

@@ -49,7 +49,7 @@ class IntentStore:
     ) -> None:
         self.hook = hook
         self.owner = owner
-        self.config = hook.endpoint_config(target)
+        self.config = hook.describe_endpoint_config(target)
         self.warnings: list[str] = []
         self._log = log
         # Task state belongs to the task instance; whose endpoint and which target is said by the key within.
@@ -170,7 +170,7 @@ class IntentStore:
         if self.config is None:
             return None
         try:
-            tags = self.hook.tags(self.config["EndpointConfigArn"])
+            tags = self.hook.list_tags(self.config["EndpointConfigArn"])
         except ClientError as error:
             if errors.is_passing(error):
                 raise

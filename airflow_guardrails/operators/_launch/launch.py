@@ -144,7 +144,7 @@ class Launch:
             self.switch.remove()
 
     def _look(self) -> EndpointLook:
-        return self.hook.look(self.wishes.endpoint_name)
+        return self.hook.describe_endpoint(self.wishes.endpoint_name)
 
     def _next_move(self, look: EndpointLook) -> Move:
         wishes = self.wishes

@@ -80,7 +80,7 @@ class ShadowTestCreation:
 
     def _attempt(self, name: str) -> CreatedTest | None:
         """None if the test of this name was cancelled, so that another one is due."""
-        look = self.hook.look_at_experiment(name)
+        look = self.hook.describe_inference_experiment(name)
         return self._adopt(look) if isinstance(look, Experiment) else self._create(name)
 
     def _adopt(self, look: Experiment) -> CreatedTest | None:
@@ -108,7 +108,7 @@ class ShadowTestCreation:
         )
         self.refuse_if_killed()
         try:
-            self.hook.create_experiment(
+            self.hook.create_inference_experiment(
                 test=self.test,
                 name=name,
                 production=production,
@@ -160,8 +160,8 @@ class ShadowTestCreation:
     def _look_for(self, name: str) -> ExperimentLook:
         """Look until reads must show what was there before; they may lag."""
         give_up = self.monotonic() + GRACE.total_seconds()
-        look = self.hook.look_at_experiment(name)
+        look = self.hook.describe_inference_experiment(name)
         while not isinstance(look, Experiment) and self.monotonic() < give_up:
             self.sleep(self.pause)
-            look = self.hook.look_at_experiment(name)
+            look = self.hook.describe_inference_experiment(name)
         return look

@@ -62,7 +62,8 @@ def models_of(
     account_id = account_of(config.arn)
     try:
         found = {
-            name: hook.model(name, account_id=account_id) for name in sorted(names | {shadow_model_name})
+            name: hook.describe_model(name, account_id=account_id)
+            for name in sorted(names | {shadow_model_name})
         }
     except ClientError as error:
         if not errors.is_access_denied(error):
@@ -78,7 +79,7 @@ def models_of(
 
 
 def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
-    endpoint = hook.look(name)
+    endpoint = hook.describe_endpoint(name)
     if not isinstance(endpoint, Endpoint):
         raise EndpointNotFound(
             f"Endpoint {name} does not exist in {hook.conn_region_name}: create it, or correct "
@@ -93,7 +94,7 @@ def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
 
 
 def _config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig:
-    answer = hook.endpoint_config(endpoint.endpoint_config_name or "")
+    answer = hook.describe_endpoint_config(endpoint.endpoint_config_name or "")
     if answer is None:
         raise ShadowTestRefused(
             f"Endpoint {endpoint.name} serves the configuration {endpoint.endpoint_config_name}, which has "

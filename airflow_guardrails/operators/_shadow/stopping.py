@@ -41,7 +41,7 @@ class StopRequest:
         The state has an outcome where the test is over, does not exist, or took no stop before the deadline.
         """
         while True:
-            watch = watch.after(self.hook.look_at_experiment(watch.name))
+            watch = watch.after(self.hook.describe_inference_experiment(watch.name))
             look = watch.look
             if watch.outcome is not None or (look and look.phase is Phase.STOPPING):
                 return watch
@@ -59,7 +59,7 @@ class StopRequest:
         :raises ShadowTestTimedOut: if the endpoint is not InService before the deadline.
         """
         self._see_to_the_endpoint(report)
-        look = self.hook.look_at_experiment(report["name"])
+        look = self.hook.describe_inference_experiment(report["name"])
         if isinstance(look, Experiment) and (difference := why_not_carried_out(look, self.action)):
             raise ShadowTestNotStopped(
                 f"Shadow test {look.name} is {look.status.value} ({look.reason or 'no reason given'}), but "
@@ -71,7 +71,7 @@ class StopRequest:
     def _is_taken(self, look: Experiment) -> bool:
         """Ask; False where it has to be asked again, or looked at to see whether it was taken."""
         try:
-            self.hook.stop_experiment(look, self.action, state="Completed", reason=self.reason)
+            self.hook.stop_inference_experiment(look, self.action, state="Completed", reason=self.reason)
         except (ClientError, BotoCoreError) as error:
             if errors.is_passing(error) or (isinstance(error, ClientError) and errors.is_conflict(error)):
                 return False
@@ -82,7 +82,7 @@ class StopRequest:
     def _see_to_the_endpoint(self, report: ShadowReport) -> None:
         name = report["endpoint_name"]
         while True:
-            look = self.hook.look(name)
+            look = self.hook.describe_endpoint(name)
             if not isinstance(look, Endpoint) or look.status is EndpointStatus.IN_SERVICE:
                 return  # one that somebody has deleted meanwhile has no shadow left either
             if not look.changing:

@@ -117,7 +117,7 @@ class DerivedConfig(ABC):
         """Describe what is in service; it never changes under its name."""
         name = look.endpoint_config_name or ""
         if name not in self._lives:
-            answer = self.hook.endpoint_config(name) if name else None
+            answer = self.hook.describe_endpoint_config(name) if name else None
             if answer is None:
                 raise EndpointConfigNotFound(
                     f"Endpoint {look.name} serves the configuration {name}, which has been deleted, so "
@@ -138,7 +138,7 @@ class DerivedConfig(ABC):
 
     def _tags(self, base: EndpointConfig) -> dict[str, str]:
         try:
-            return self.hook.tags(base.arn)
+            return self.hook.list_tags(base.arn)
         except ClientError as error:
             self.warn_if_denied(error, f"The tags of {base.name} are not carried over (sagemaker:ListTags)")
             return {}
@@ -160,8 +160,8 @@ class DerivedConfig(ABC):
             )
 
     def _experiments_on(self, endpoint_name: str) -> Iterator[str]:
-        for listed in self.hook.experiments_under_way():
-            look = self.hook.look_at_experiment(listed.name)
+        for listed in self.hook.list_active_experiments():
+            look = self.hook.describe_inference_experiment(listed.name)
             if isinstance(look, Experiment) and look.endpoint_name == endpoint_name and not look.phase.over:
                 yield f"{look.name} ({look.status.value})"
 
@@ -203,7 +203,7 @@ class DerivedConfig(ABC):
         Look until it can be seen; *otherwise* is why it may never be.
         """
         give_up = self.monotonic() + VISIBLE_WITHIN_SECONDS
-        while (found := self.hook.endpoint_config(self.name)) is None:
+        while (found := self.hook.describe_endpoint_config(self.name)) is None:
             if self.monotonic() >= give_up:
                 raise otherwise or EndpointBusy(
                     f"Endpoint configuration {self.name} was made, and is not to be seen after "
