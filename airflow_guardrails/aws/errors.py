@@ -242,9 +242,3 @@ def denied_resource(error: ClientError) -> str | None:
     """Return the ARN for which the permission is missing; None if the message has none."""
     found = _RESOURCE.search(text_of(error))
     return found[1] if found else None
-
-
-def denial(error: BaseException) -> dict[str, str]:
-    """Return ``{"denied": <IAM action>}`` for an event if a permission is missing, else an empty dict."""
-    action = denied_action(error)
-    return {"denied": action} if action else {}
