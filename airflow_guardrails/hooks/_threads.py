@@ -19,7 +19,7 @@ class TooManyThreads(RuntimeError):
 
 class Threads(Executor):
     """
-    An executor with a new daemon thread for each piece of work. One that hangs does not keep the process alive.
+    An executor with a daemon thread for each piece of work. One that hangs does not keep the process alive.
 
     :param most: how many threads may run at once, with those that hang.
     """
