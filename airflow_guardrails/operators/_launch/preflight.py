@@ -71,7 +71,7 @@ def gather(
         serving=serving,
         target=target,
         guardrails=wishes.guardrails,
-        alarms=hook.alarms(names) if names else (),
+        alarms=hook.describe_alarms(names) if names else (),
         switch=switch if wishes.abort_switch else None,
         retained=wishes.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),
@@ -86,7 +86,7 @@ def gather(
 
 
 def _config(name: str, hook: GuardrailsHook) -> EndpointConfig | None:
-    answer = hook.endpoint_config(name)
+    answer = hook.describe_endpoint_config(name)
     return parse_endpoint_config(answer) if answer else None
 
 
@@ -94,7 +94,7 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
     """Without permission to look at models (sagemaker:DescribeModel), none is taken to be Marketplace's."""
     models = {variant.model_name for config in configs for variant in config.variants if variant.model_name}
     try:
-        return hook.from_marketplace(sorted(models), account_id=account_of(configs[-1].arn))
+        return hook.uses_marketplace_model(sorted(models), account_id=account_of(configs[-1].arn))
     except ClientError as error:
         if errors.is_access_denied(error):
             return False
@@ -112,7 +112,7 @@ def _traffic(look: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], di
     end = published_until(look.seen_at)
     queries = tuple(by_variant.values())
     try:
-        series = hook.metric_series(queries, start=end - MAX_HISTORY, end=end, period=60)
+        series = hook.get_metric_data(queries, start=end - MAX_HISTORY, end=end, period=60)
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
         return {}, {}, errors.named_text(error)
     traffic = {
