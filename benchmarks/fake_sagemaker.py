@@ -129,8 +129,12 @@ class FakeSageMaker:
         self.endpoints: dict[str, Endpoint] = {}
 
     def create(self, endpoints: Mapping[str, list[str]]) -> None:
-        """Replace all endpoints by new ones (name -> alarm names), whose updates began ten minutes ago."""
-        began_at = time.time() - 600
+        """
+        Replace all endpoints by new ones (name -> alarm names), whose updates began ten minutes ago.
+
+        A second call keeps the time of the first: a wait identifies its update by the StartTime.
+        """
+        began_at = next((each.began_at for each in self.endpoints.values()), time.time() - 600)
         self.endpoints = {
             name: Endpoint(name=name, alarms=alarms, began_at=began_at) for name, alarms in endpoints.items()
         }

@@ -1,4 +1,4 @@
-"""A dict that a person wrote in the API's form, read strictly, with the path to what is wrong in it."""
+"""Strict reading of a dict that a user wrote in the API's form. Errors name the path to the wrong value."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from airflow_guardrails.domain.errors import InvalidStrategy
 
-# Jinja renders numbers as text; more digits than these are no number of seconds or instances.
+# Jinja renders numbers as text. No number of seconds or instances has more than 12 digits.
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,12}\s*")
 _MOST_SECONDS = 10**12
 
 
 class Found(NamedTuple):
-    """A value and where it was written."""
+    """A value and its path, for example ``DeploymentConfig.CanarySize.Value``."""
 
     value: Any
     path: str
@@ -23,9 +23,10 @@ class Found(NamedTuple):
 
 class Section:
     """
-    One dict of the request, at *path*; every key must be among *known*.
+    The dict at *path*. All methods raise ``InvalidStrategy`` for a missing or wrong value.
 
-    :raises InvalidStrategy: if it is no dict, or has a key that is not known
+    :param known: the keys that it may have.
+    :raises InvalidStrategy: if it is no dict, or has another key.
     """
 
     def __init__(self, content: object, path: str, *, known: Sequence[str]) -> None:
@@ -41,23 +42,28 @@ class Section:
         return key in self._content
 
     def at(self, key: str) -> str:
+        """Return the path of *key*."""
         return f"{self.path}.{key}"
 
     def value(self, key: str) -> Any:
+        """Return the value of *key*, which must exist."""
         if key not in self._content:
             raise InvalidStrategy(f"{self.at(key)} is missing")
         return self._content[key]
 
     def section(self, key: str, *, known: Sequence[str]) -> Section:
+        """Return the dict under *key*."""
         return Section(self.value(key), self.at(key), known=known)
 
     def sections(self, key: str, *, known: Sequence[str]) -> list[Section]:
+        """Return the dicts in the list under *key*."""
         items = self.value(key)
         if not isinstance(items, (list, tuple)):
             raise InvalidStrategy(f"{self.at(key)} must be a list (got {items!r})")
         return [Section(item, f"{self.at(key)}[{at}]", known=known) for at, item in enumerate(items)]
 
     def choice(self, key: str, choices: Iterable[str], *, hints: Mapping[str, str] | None = None) -> str:
+        """Return the value of *key*, one of *choices*; *hints* has wrong value -> advice for the error."""
         value, choices = self.value(key), tuple(choices)
         if not isinstance(value, str) or value not in choices:
             hint = (hints or {}).get(str(value))
@@ -66,15 +72,18 @@ class Section:
         return value
 
     def number(self, key: str) -> Found:
+        """Return the whole number under *key*."""
         return Found(_whole_number(self.value(key), self.at(key)), self.at(key))
 
     def seconds(self, key: str) -> Found:
+        """Return the whole number of seconds under *key*, as a timedelta."""
         number = _whole_number(self.value(key), self.at(key), of="seconds")
         if abs(number) > _MOST_SECONDS:
-            raise InvalidStrategy(f"{self.at(key)} is out of all bounds (got {number})")
+            raise InvalidStrategy(f"{self.at(key)} is out of range (got {number})")
         return Found(timedelta(seconds=number), self.at(key))
 
     def refuse(self, key: str, because: str) -> None:
+        """Raise InvalidStrategy if *key* exists."""
         if key in self._content:
             raise InvalidStrategy(f"{self.at(key)} must be left out: {because}")
 

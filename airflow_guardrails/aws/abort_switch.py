@@ -1,4 +1,4 @@
-"""The abort switch on the wire: its alarm's definition, and the metric that throws it."""
+"""Requests for the abort switch: its alarm's definition, and the metric that throws it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow_guardrails.domain.snapshots.abort_switch import METRIC, NAMESPACE, 
 
 def switch_definition(switch: AbortSwitch) -> dict[str, Any]:
     """
-    What decides how the alarm behaves.
+    Return the part of PutMetricAlarm's request that decides when the alarm goes off.
 
-    ``ignore`` keeps the last state where there is no data, so one datapoint throws the switch and one resets
+    ``ignore`` keeps the last state while there is no data. So one datapoint throws the switch, and one resets
     it.
     """
     return {
@@ -30,27 +30,28 @@ def switch_definition(switch: AbortSwitch) -> dict[str, Any]:
 
 
 def put_switch_request(switch: AbortSwitch, *, target: str) -> dict[str, Any]:
-    """Return PutMetricAlarm's request; it also puts right what somebody has changed in the alarm."""
+    """Return PutMetricAlarm's request; it also overwrites changes that somebody made to the alarm."""
     return {
         "AlarmName": switch.alarm_name,
-        "AlarmDescription": f"{_MEANING} {switch.endpoint_name} to {target}",
-        # SageMaker reads the state; there is nobody to notify.
+        "AlarmDescription": f"{_DESCRIPTION} {switch.endpoint_name} to {target}",
+        # Only SageMaker reads the alarm's state.
         "ActionsEnabled": False,
         **switch_definition(switch),
     }
 
 
-def switch_target(answer: Mapping[str, Any]) -> str | None:
-    """Read from DescribeAlarms' answer which configuration the switch's rollout was to bring into service."""
-    described = (alarm.get("AlarmDescription") or "" for alarm in answer.get("MetricAlarms", ()))
-    targets = (text.rpartition(" to ")[2] for text in described if text.startswith(_MEANING))
+def switch_target(response: Mapping[str, Any]) -> str | None:
+    """Return the target configuration in the alarm's description; None if there is no such alarm."""
+    described = (alarm.get("AlarmDescription") or "" for alarm in response.get("MetricAlarms", ()))
+    targets = (text.rpartition(" to ")[2] for text in described if text.startswith(_DESCRIPTION))
     return next(targets, None)
 
 
-_MEANING = "Abort switch of airflow-guardrails: in ALARM it rolls back the update of endpoint"
+_DESCRIPTION = "Abort switch of airflow-guardrails: in ALARM it rolls back the update of endpoint"
 
 
 def publish_request(switch: AbortSwitch, value: float) -> dict[str, Any]:
+    """Return PutMetricData's request for one datapoint with *value*."""
     datum = {
         "MetricName": METRIC,
         "Dimensions": _dimensions(switch),

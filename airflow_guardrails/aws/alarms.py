@@ -1,4 +1,4 @@
-"""Alarms and their history on the wire."""
+"""Requests for alarms and their history, and the responses as values."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.aws.reading import (
-    Answer,
+    Response,
+    enum_of,
     items_of,
-    known,
     number_of,
     section_of,
     sections_of,
@@ -26,31 +26,32 @@ from airflow_guardrails.domain.times import parse_time
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
 
-# Seconds; CloudWatch allows one day, and a week for the whole range.
+# Seconds. CloudWatch allows a period of one day, and a week for all evaluation periods together.
 _LONGEST_PERIOD = 604_800
 
 
 def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
-    # Without AlarmTypes, CloudWatch keeps quiet about composite alarms.
+    """Return DescribeAlarms' request for metric and composite alarms of these names."""
+    # Without AlarmTypes, CloudWatch returns no composite alarms.
     return {"AlarmNames": list(names), "AlarmTypes": list(ALARM_TYPES)}
 
 
 def describe_switches_request(endpoint_name: str) -> dict[str, Any]:
+    """Return DescribeAlarms' request for all abort switches of the endpoint."""
     return {"AlarmNamePrefix": switch_prefix(endpoint_name), "AlarmTypes": ["MetricAlarm"]}
 
 
-def unchanged_since(moment: datetime, answer: Answer) -> tuple[str, ...]:
-    """
-    Return the names of the metric alarms in DescribeAlarms' answer whose definition is older than *moment*.
-    """
+def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:
+    """Return the names of the metric alarms whose definition has not changed since *moment*."""
     changes = (
         (name, parse_time(alarm.get("AlarmConfigurationUpdatedTimestamp")))
-        for name, alarm in _named(answer, "MetricAlarms")
+        for name, alarm in _named(response, "MetricAlarms")
     )
     return tuple(name for name, changed in changes if changed is not None and changed < moment)
 
 
 def describe_alarm_history_request(name: str, *, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return DescribeAlarmHistory's request for the state changes of an alarm from *start* to *end*."""
     return {
         "AlarmName": name,
         "AlarmTypes": list(ALARM_TYPES),
@@ -60,36 +61,37 @@ def describe_alarm_history_request(name: str, *, start: datetime, end: datetime)
     }
 
 
-def parse_alarms(answer: Answer) -> tuple[Alarm, ...]:
+def parse_alarms(response: Response) -> tuple[Alarm, ...]:
     """
-    Read an answer of DescribeAlarms; an alarm without a name is left out.
+    Return the alarms in a response of DescribeAlarms. An alarm without a name is left out.
 
-    :raises UnexpectedAnswer: if an alarm is in a state this package does not know.
+    :raises UnexpectedAnswer: if an alarm has a state that this version does not know.
     """
-    metric = [_parse_alarm(alarm, composite=False) for alarm in _named(answer, "MetricAlarms")]
-    composite = [_parse_alarm(alarm, composite=True) for alarm in _named(answer, "CompositeAlarms")]
+    metric = [_parse_alarm(alarm, composite=False) for alarm in _named(response, "MetricAlarms")]
+    composite = [_parse_alarm(alarm, composite=True) for alarm in _named(response, "CompositeAlarms")]
     return (*metric, *composite)
 
 
-def parse_alarm_history(items: Iterable[Answer] | None) -> tuple[AlarmTransition, ...]:
-    """Read ``AlarmHistoryItems`` of DescribeAlarmHistory; what cannot be read is left out."""
+def parse_alarm_history(items: Iterable[Response] | None) -> tuple[AlarmTransition, ...]:
+    """Return the state changes in ``AlarmHistoryItems``. An item that cannot be read is left out."""
     found = (_parse_transition(item) for item in sections_of({"items": items}, "items"))
     return tuple(transition for transition in found if transition)
 
 
-def _named(answer: Answer, key: str) -> Iterator[tuple[str, Answer]]:
-    for alarm in sections_of(answer, key):
+def _named(response: Response, key: str) -> Iterator[tuple[str, Response]]:
+    for alarm in sections_of(response, key):
         if name := text_of(alarm, "AlarmName"):
             yield name, alarm
 
 
-def _parse_alarm(named: tuple[str, Answer], *, composite: bool) -> Alarm:
+def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
     name, alarm = named
-    state = known(AlarmState, alarm.get("StateValue"))
+    state = enum_of(AlarmState, alarm.get("StateValue"))
     if state is None:
         raise UnexpectedAnswer(
-            f"CloudWatch said that alarm {name} is {shown(alarm.get('StateValue'))}, which this version does "
-            f"not know (known: {', '.join(state.value for state in AlarmState)})"
+            f"Unknown StateValue {shown(alarm.get('StateValue'))} of alarm {name} (known: "
+            f"{', '.join(state.value for state in AlarmState)}). It is treated as an error: check the alarm "
+            "and update this package"
         )
     since = parse_time(alarm.get("StateTransitionedTimestamp"))
     return Alarm(
@@ -103,24 +105,21 @@ def _parse_alarm(named: tuple[str, Answer], *, composite: bool) -> Alarm:
     )
 
 
-def _definition(alarm: Answer) -> tuple[tuple[str, str], ...]:
-    """
-    Everything of the alarm that decides when it goes off, whatever its form: all but its name, state and
-    times.
-    """
+def _definition(alarm: Response) -> tuple[tuple[str, str], ...]:
+    """Return, as sorted pairs of key and JSON, all fields that decide when the alarm goes off."""
     return tuple(
-        (key, json.dumps(_in_order(value), sort_keys=True, default=str))
+        (key, json.dumps(_sorted(value), sort_keys=True, default=str))
         for key, value in sorted(alarm.items())
         if key not in _NOT_DEFINING and value is not None
     )
 
 
-def _in_order(value: Any) -> Any:
-    """Lists here (dimensions, queries) mean the same in any order."""
+def _sorted(value: Any) -> Any:
+    """Sort lists (dimensions, queries), whose order does not matter."""
     return sorted(value, key=str) if isinstance(value, list) else value
 
 
-# Neither does who is notified, for SageMaker reads the state.
+# Includes the alarm's actions, because SageMaker reads its state.
 _NOT_DEFINING = frozenset(
     {
         "AlarmName",
@@ -143,8 +142,8 @@ _NOT_DEFINING = frozenset(
 )
 
 
-def _parse_rule(alarm: Answer) -> AlarmRule | None:
-    # Metric math has Metrics, anomaly detection a ThresholdMetricId, a query its criteria; none has all five.
+def _parse_rule(alarm: Response) -> AlarmRule | None:
+    # Only plain metric alarms have all of these; metric math, anomaly detection and queries do not.
     metric, comparison = text_of(alarm, "MetricName"), text_of(alarm, "ComparisonOperator")
     threshold, period = number_of(alarm, "Threshold"), whole_number_of(alarm, "Period")
     evaluations, dimensions = whole_number_of(alarm, "EvaluationPeriods"), _dimensions(alarm)
@@ -166,16 +165,16 @@ def _parse_rule(alarm: Answer) -> AlarmRule | None:
     )
 
 
-def _dimensions(alarm: Answer) -> tuple[tuple[str, str], ...] | None:
-    """None where one cannot be read: fewer of them are another metric."""
-    said = items_of(alarm, "Dimensions")
+def _dimensions(alarm: Response) -> tuple[tuple[str, str], ...] | None:
+    """Return the dimensions; None if one cannot be read, because fewer dimensions are another metric."""
+    value = items_of(alarm, "Dimensions")
     pairs = [(text_of(each, "Name"), text_of(each, "Value")) for each in sections_of(alarm, "Dimensions")]
     found = tuple((name, value) for name, value in pairs if name and value)
     odd = alarm.get("Dimensions") is not None and not isinstance(alarm["Dimensions"], list | tuple)
-    return None if odd or len(found) != len(said) else found
+    return None if odd or len(found) != len(value) else found
 
 
-def _parse_transition(item: Answer) -> AlarmTransition | None:
+def _parse_transition(item: Response) -> AlarmTransition | None:
     name, at, (state, reason) = (
         text_of(item, "AlarmName"),
         parse_time(item.get("Timestamp")),
@@ -186,13 +185,13 @@ def _parse_transition(item: Answer) -> AlarmTransition | None:
     return AlarmTransition(name=name, state=state, at=at, reason=reason)
 
 
-def _new_state(item: Answer) -> tuple[AlarmState | None, str]:
+def _new_state(item: Response) -> tuple[AlarmState | None, str]:
     try:
         new = section_of(json.loads(item["HistoryData"]), "newState")
-        state = known(AlarmState, new.get("stateValue"))
+        state = enum_of(AlarmState, new.get("stateValue"))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
         state = None
     if state is not None:
         return state, safe_text(new.get("stateReason"))
-    # The data is cut off at 4,095 characters; "Alarm updated from OK to ALARM" is always whole.
-    return known(AlarmState, (text_of(item, "HistorySummary") or "").rpartition(" ")[2]), ""
+    # CloudWatch cuts HistoryData at 4,095 characters, but not "Alarm updated from OK to ALARM".
+    return enum_of(AlarmState, (text_of(item, "HistorySummary") or "").rpartition(" ")[2]), ""

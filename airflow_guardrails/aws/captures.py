@@ -1,4 +1,4 @@
-"""Captured data on the wire: where it lies in S3, and its lines as values."""
+"""Data capture: the keys of its objects in S3, and their lines as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from airflow_guardrails.domain.predictions.records import SECOND, Captured, Form
 
 # s3://<destination>/{endpoint}/{variant}/yyyy/mm/dd/hh/*.jsonl, in UTC (developer guide, "Capture data from
-# real-time endpoint"). Whether an experiment puts its name before the endpoint's is not documented.
+# real-time endpoint"). AWS does not document whether an experiment puts its name before the endpoint's.
 _KEY = re.compile(
     r"(?:^|/)(?P<endpoint>[^/]+)/(?P<variant>[^/]+)"
     r"/(?P<hour>[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{2})/[^/]+\.jsonl$"
@@ -40,7 +40,7 @@ _BROKEN = (ValueError, LookupError, TypeError, AttributeError, RecursionError, O
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureKey:
-    """What the key of an S3 object says: whose requests it holds, and of which hour (UTC)."""
+    """The parts of an S3 key: whose requests the object has, and of which hour (UTC)."""
 
     endpoint_name: str
     variant_name: str
@@ -48,7 +48,7 @@ class CaptureKey:
 
 
 def parse_capture_key(key: str) -> CaptureKey | None:
-    """Read the *key* of an S3 object; ``None`` if it holds no captured data."""
+    """Return the parts of an S3 *key*; None if the object has no captured data."""
     if (found := _KEY.search(key)) is None:
         return None
     try:
@@ -59,15 +59,15 @@ def parse_capture_key(key: str) -> CaptureKey | None:
 
 
 def capture_keys(keys: Iterable[str], wanted: CaptureKey) -> list[str]:
-    """Those of *keys* that hold the requests of a variant and hour, in their order."""
+    """Return those of *keys* that have the requests of the variant and hour, in the same order."""
     return [key for key in keys if parse_capture_key(key) == wanted]
 
 
 def capture_prefix(destination_prefix: str, wanted: CaptureKey, *, experiment_name: str | None = None) -> str:
     """
-    The prefix under which the objects of a variant and hour lie, below *destination_prefix*.
+    Return the S3 prefix of the objects of a variant and hour.
 
-    With *experiment_name*, as if an experiment put its name before the endpoint's.
+    :param experiment_name: returns the prefix for the case that an experiment puts its name in front.
     """
     hour = wanted.hour.astimezone(timezone.utc).strftime(_HOUR)
     levels = [destination_prefix.strip("/"), experiment_name, wanted.endpoint_name, wanted.variant_name, hour]
@@ -76,9 +76,9 @@ def capture_prefix(destination_prefix: str, wanted: CaptureKey, *, experiment_na
 
 def captured(lines: Iterable[bytes | str], *, with_inputs: bool = False) -> Iterator[Captured | None]:
     """
-    Read *lines* of captured data; blank ones are left out, and ``None`` stands for one that cannot be read.
+    Yield the request of each line, or None if the line cannot be read. Blank lines are left out.
 
-    :param with_inputs: keep the text of inputs too, for examples that show them
+    :param with_inputs: keep the text of inputs, for examples in a report.
     """
     for line in lines:
         if content := line.strip():
@@ -87,9 +87,9 @@ def captured(lines: Iterable[bytes | str], *, with_inputs: bool = False) -> Iter
 
 def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | None:
     """
-    Read one line of captured data, whatever else it may say; ``None`` if it is no captured request.
+    Return the request in a line of captured data; None if it cannot be read.
 
-    A request needs its time. Ids, input and output may be missing.
+    A request needs its time. IDs, input and output may be missing.
     """
     try:
         text = line.decode() if isinstance(line, bytes) else line
@@ -98,7 +98,7 @@ def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | 
         sent = (data.get("endpointInput") or _NOTHING).get("data")
         form, output = _output(data.get("endpointOutput") or _NOTHING)
         if end != len(text):
-            return None  # something follows, and it may be a request too
+            return None  # more text follows, which may be another request
         inference_id, event_id = metadata.get("inferenceId"), metadata.get("eventId")
         return Captured(
             _microseconds(metadata["inferenceTime"]),
@@ -127,33 +127,33 @@ def _output(written: Mapping[str, Any]) -> tuple[Form, str | bytes | None]:
 
 @lru_cache(maxsize=256)
 def _form_of(encoding: str, content_type: str | None) -> Form | None:
-    """What text is written in; ``None`` for what is BASE64."""
+    """Return the form of a text; None for BASE64."""
     if encoding == "BASE64":
         return None
     if encoding == "CSV":
         return Form.CSV
     if encoding == "JSON":
-        return Form.JSON_LINES if _said_form(content_type) is Form.JSON_LINES else Form.JSON
+        return Form.JSON_LINES if _form_of_type(content_type) is Form.JSON_LINES else Form.JSON
     raise ValueError(f"unknown encoding {encoding!r}")
 
 
 def _decoded(data: bytes, content_type: str | None) -> tuple[Form, str | bytes]:
     try:
-        return _said_form(content_type), data.decode()
+        return _form_of_type(content_type), data.decode()
     except UnicodeDecodeError:
         return Form.BYTES, data
 
 
-def _said_form(content_type: str | None) -> Form:
-    said = (content_type or "").lower()
-    return next((form for word, form in _FORM_BY_WORD.items() if word in said), Form.TEXT)
+def _form_of_type(content_type: str | None) -> Form:
+    lower_case = (content_type or "").lower()
+    return next((form for word, form in _FORM_BY_WORD.items() if word in lower_case), Form.TEXT)
 
 
 _seconds: dict[str, int] = {}
 
 
 def _microseconds(text: str) -> int:
-    """A time such as ``2026-03-02T10:00:59Z``, with or without fractions, as microseconds since 1970."""
+    """Return a time such as ``2026-03-02T10:00:59Z`` or ``...59.25Z`` in microseconds since 1970."""
     at = _seconds.get(text)
     if at is not None:
         return at
@@ -163,7 +163,7 @@ def _microseconds(text: str) -> int:
     if fraction:
         digits = fraction[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0")
         return _microseconds(f"{second}Z") + int(digits)
-    # An hour has 3600 of these, and a million requests may share them.
+    # Cached: a million requests may share the 3600 seconds of an hour.
     if len(_seconds) >= _MOST_SECONDS:
         _seconds.clear()
     at = _seconds[text] = _since_1970(datetime.fromisoformat(f"{second}+00:00"))

@@ -1,4 +1,4 @@
-"""AWS's clock, as the ``Date`` headers of its answers show it."""
+"""AWS's clock, from the ``Date`` headers of its responses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _HTTP_DATE = re.compile(
 
 class HeaderClock:
     """
-    AWS's clock, read from the ``Date`` header of each answer.
+    AWS's clock, from the ``Date`` header of each response.
 
-    An answer without a readable one is taken for as late as the last one was, and the time since then. This
-    machine's time of day counts only while AWS has not said any time. Safe to share among threads.
+    Without a readable header, the time is that of the last response plus the time since. This machine's clock
+    is only used before the first header. Threads may share an instance.
 
-    :param monotonic: seconds of a clock that never jumps.
-    :param wall: seconds since the epoch.
+    :param monotonic: returns seconds of a clock that never jumps.
+    :param wall: returns seconds since the epoch.
     """
 
     def __init__(
@@ -37,28 +37,29 @@ class HeaderClock:
         self._clock: AwsClock | None = None
 
     def read(self, date_header: object) -> datetime:
-        """Return the time in *date_header*, and go on from it; without a readable one, :meth:`now`."""
-        told = read_date(date_header)
-        if told is None:
+        """Set the clock to the time in *date_header* and return it; if unreadable, return :meth:`now`."""
+        read = read_date(date_header)
+        if read is None:
             return self.now()
         with self._lock:
-            self._clock = AwsClock(self._monotonic, as_of=told)
-        return told
+            self._clock = AwsClock(self._monotonic, as_of=read)
+        return read
 
     def go_on_from(self, as_of: datetime | None) -> None:
-        """Take *as_of*, which another process was told, for now, unless AWS has told this one."""
+        """Set the clock to *as_of*, read by another process, unless this process has read a header itself."""
         with self._lock:
             if self._clock is None and as_of is not None:
                 self._clock = AwsClock(self._monotonic, as_of=as_of)
 
     def now(self) -> datetime:
+        """Return the time now, in UTC."""
         with self._lock:
             if self._clock is None:
                 return datetime.fromtimestamp(self._wall(), timezone.utc)
             return self._clock.now()
 
 
-# There is one AWS, whichever of its services and regions a process asks.
+# One for the process: all services and regions of AWS have the same time.
 HEADER_CLOCK = HeaderClock()
 
 
@@ -66,7 +67,7 @@ def read_date(header: object) -> datetime | None:
     """
     Return the first readable time in a ``Date`` header, or None.
 
-    Some proxies add a header of their own, and two are joined by a comma. A time without a zone is UTC.
+    Some proxies add a second header, and HTTP clients join the two with a comma. No time zone means UTC.
     """
     return next((moment for part in _parts(header) if (moment := _moment(part))), None)
 

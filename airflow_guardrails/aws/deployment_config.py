@@ -1,8 +1,8 @@
 """
-A strategy and its alarms on the wire: ``DeploymentConfig`` of ``UpdateEndpoint``, both ways.
+``DeploymentConfig`` of UpdateEndpoint: from a strategy and its alarms, and back.
 
-botocore checks required members and minima only, so what a person writes in the API's own form is checked
-here, by building the value it stands for.
+botocore checks only required members and minima. A dict that a user writes in the API's form is checked here,
+by building the strategy from it.
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ _ROLLING = (
     "MaximumExecutionTimeoutInSeconds",
 )
 
-# The rolling page of the developer guide writes a word that the API does not know.
-_HINTS = {"CAPACITY_PERCENTAGE": "the API's word is CAPACITY_PERCENT"}
+# The developer guide's page on rolling updates has a value that the API does not accept.
+_HINTS = {"CAPACITY_PERCENTAGE": "the API's value is CAPACITY_PERCENT"}
 
-Arguments = dict[str, Found]
-AnyStrategy = TypeVar("AnyStrategy", AllAtOnce, Canary, Linear, Rolling)
+_Arguments = dict[str, Found]
+_AnyStrategy = TypeVar("_AnyStrategy", AllAtOnce, Canary, Linear, Rolling)
 
 
 def as_guardrails(strategy: Strategy | Mapping[str, Any] | None, alarms: Iterable[str] = ()) -> Guardrails:
     """
-    What a DAG author gave, as one checked value.
+    Return a DAG author's arguments as one checked value.
 
-    :param strategy: a strategy, or a dict in the form of the API's ``DeploymentConfig``
-    :param alarms: names of alarms; those that the dict names come first, none is counted twice
-    :raises InvalidStrategy: if the strategy breaks a rule; for a dict the text begins with the path to it
-    :raises InvalidAlarms: if the alarms do
+    :param strategy: a strategy, or a dict in the form of the API's ``DeploymentConfig``; None: SageMaker's
+        default, all at once.
+    :param alarms: names of alarms; added to those in the dict, without duplicates.
+    :raises InvalidStrategy: if the strategy breaks a rule. For a dict, the text begins with the path.
+    :raises InvalidAlarms: if the alarms break a rule.
     """
     given = _as_tuple(alarms)
     if isinstance(strategy, Mapping):
@@ -60,16 +61,16 @@ def as_guardrails(strategy: Strategy | Mapping[str, Any] | None, alarms: Iterabl
 
 
 def deployment_config_request(guardrails: Guardrails) -> dict[str, Any]:
-    """The ``DeploymentConfig`` to send; empty if there is neither a strategy nor an alarm."""
+    """Return the ``DeploymentConfig`` to send; empty if there is neither a strategy nor an alarm."""
     return {**_policy(guardrails.strategy), **_auto_rollback(guardrails.alarms)}
 
 
 def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
     """
-    Read a dict in the form of the API's ``DeploymentConfig``; numbers may be text, as Jinja renders them.
+    Return the guardrails in a dict in the form of ``DeploymentConfig``. Numbers may be text, as from Jinja.
 
-    :raises InvalidStrategy: for an unknown, missing or contradictory key and for any value out of bounds
-    :raises InvalidAlarms: if the alarms break a rule
+    :raises InvalidStrategy: for an unknown, missing or contradictory key, or a value out of range.
+    :raises InvalidAlarms: if the alarms break a rule.
     """
     config = Section(content, "DeploymentConfig", known=_DEPLOYMENT_CONFIG)
     return _guardrails(config, _parse_policy(config))
@@ -87,15 +88,14 @@ def _check_is_strategy(strategy: object) -> None:
 
 
 def _as_tuple(alarms: object) -> tuple[str, ...]:
-    # A single name is iterable too, letter by letter.
-    # A dict has keys, and may be one that was put into the wrong argument.
+    # Text and dicts are iterable too, but here they are mistakes.
     if isinstance(alarms, (str, bytes, Mapping)) or not isinstance(alarms, Iterable):
         raise InvalidAlarms(f"alarms must be a list of alarm names (got {alarms!r})", field="alarms")
     return tuple(alarms)
 
 
 def alarm_names(content: object) -> tuple[str, ...]:
-    """Only the alarms that a ``DeploymentConfig`` names, whatever else of it cannot be read."""
+    """Return the names of the alarms in a ``DeploymentConfig``, even if the rest of it cannot be read."""
     if not isinstance(content, Mapping):
         return ()
     alarms = sections_of(section_of(content, "AutoRollbackConfiguration"), "Alarms")
@@ -118,7 +118,7 @@ def _policy(strategy: Strategy | None) -> dict[str, Any]:
 
 def _routing(strategy: AllAtOnce | Canary | Linear) -> dict[str, Any]:
     if isinstance(strategy, AllAtOnce):
-        # Botocore requires the interval even where there is nothing to wait between.
+        # botocore requires the interval, although there is only one step.
         return {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     kind, size = ("CANARY", "CanarySize") if isinstance(strategy, Canary) else ("LINEAR", "LinearStepSize")
     return {
@@ -176,7 +176,7 @@ def _parse_blue_green(policy: Section) -> Strategy:
     return parse(routing, {**_parse_termination_wait(policy), **_parse_limit(policy)})
 
 
-def _parse_all_at_once(routing: Section, rest: Arguments) -> AllAtOnce:
+def _parse_all_at_once(routing: Section, rest: _Arguments) -> AllAtOnce:
     routing.refuse("CanarySize", "ALL_AT_ONCE has a single step")
     routing.refuse("LinearStepSize", "ALL_AT_ONCE has a single step")
     if "WaitIntervalInSeconds" in routing and routing.seconds("WaitIntervalInSeconds").value != NO_WAIT:
@@ -184,17 +184,17 @@ def _parse_all_at_once(routing: Section, rest: Arguments) -> AllAtOnce:
     return _build(AllAtOnce, rest)
 
 
-def _parse_canary(routing: Section, rest: Arguments) -> Canary:
+def _parse_canary(routing: Section, rest: _Arguments) -> Canary:
     routing.refuse("LinearStepSize", "CANARY is sized by CanarySize")
     return _build(Canary, {**_parse_bake(routing), **_parse_capacity(routing, "CanarySize"), **rest})
 
 
-def _parse_linear(routing: Section, rest: Arguments) -> Linear:
+def _parse_linear(routing: Section, rest: _Arguments) -> Linear:
     routing.refuse("CanarySize", "LINEAR is sized by LinearStepSize")
     return _build(Linear, {**_parse_bake(routing), **_parse_capacity(routing, "LinearStepSize"), **rest})
 
 
-_PARSE_ROUTING: dict[str, Callable[[Section, Arguments], Strategy]] = {
+_PARSE_ROUTING: dict[str, Callable[[Section, _Arguments], Strategy]] = {
     "ALL_AT_ONCE": _parse_all_at_once,
     "CANARY": _parse_canary,
     "LINEAR": _parse_linear,
@@ -203,33 +203,33 @@ _PARSE_ROUTING: dict[str, Callable[[Section, Arguments], Strategy]] = {
 
 def _parse_rolling(policy: Section) -> Rolling:
     batch = _parse_capacity(policy, "MaximumBatchSize", prefix="batch_")
-    back: Arguments = {}
+    back: _Arguments = {}
     if "RollbackMaximumBatchSize" in policy:
         back = _parse_capacity(policy, "RollbackMaximumBatchSize", prefix="rollback_batch_")
     return _build(Rolling, {**batch, **back, **_parse_bake(policy), **_parse_limit(policy)})
 
 
-def _parse_bake(section: Section) -> Arguments:
+def _parse_bake(section: Section) -> _Arguments:
     return {"bake": section.seconds("WaitIntervalInSeconds")}
 
 
-def _parse_termination_wait(policy: Section) -> Arguments:
+def _parse_termination_wait(policy: Section) -> _Arguments:
     key = "TerminationWaitInSeconds"
     return {"termination_wait": policy.seconds(key)} if key in policy else {}
 
 
-def _parse_limit(policy: Section) -> Arguments:
+def _parse_limit(policy: Section) -> _Arguments:
     key = "MaximumExecutionTimeoutInSeconds"
     return {"max_duration": policy.seconds(key)} if key in policy else {}
 
 
-def _parse_capacity(section: Section, key: str, *, prefix: str = "") -> Arguments:
+def _parse_capacity(section: Section, key: str, *, prefix: str = "") -> _Arguments:
     capacity = section.section(key, known=("Type", "Value"))
     unit = "percent" if capacity.choice("Type", (_PERCENT, _COUNT), hints=_HINTS) == _PERCENT else "instances"
     return {f"{prefix}{unit}": capacity.number("Value")}
 
 
-def _build(kind: Callable[..., AnyStrategy], arguments: Arguments) -> AnyStrategy:
+def _build(kind: Callable[..., _AnyStrategy], arguments: _Arguments) -> _AnyStrategy:
     try:
         return kind(**{name: found.value for name, found in arguments.items()})
     except InvalidStrategy as error:

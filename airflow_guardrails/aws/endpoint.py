@@ -1,9 +1,10 @@
-"""Endpoints on the wire: what is sent to update one, and DescribeEndpoint's answer as a value."""
+"""Requests for endpoints, and the responses of DescribeEndpoint and ListEndpoints as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from airflow_guardrails.aws.clock import HEADER_CLOCK, HeaderClock
@@ -13,11 +14,12 @@ from airflow_guardrails.aws.deployment_config import (
     parse_deployment_config,
 )
 from airflow_guardrails.aws.reading import (
-    decided,
-    known,
-    needed,
+    Response,
+    check_operation,
+    enum_of,
     number_of,
-    refuse_foreign,
+    required_enum,
+    required_text,
     section_of,
     sections_of,
     text_of,
@@ -38,8 +40,6 @@ from airflow_guardrails.domain.snapshots.endpoint import (
 from airflow_guardrails.domain.text import safe_text
 from airflow_guardrails.domain.times import parse_time
 
-Answer = Mapping[str, Any]
-
 
 def update_endpoint_request(
     *,
@@ -48,6 +48,7 @@ def update_endpoint_request(
     guardrails: Guardrails,
     retained: RetainedProperties = NOTHING_RETAINED,
 ) -> dict[str, Any]:
+    """Return UpdateEndpoint's request."""
     request: dict[str, Any] = {"EndpointName": endpoint_name, "EndpointConfigName": endpoint_config_name}
     if retained.retain_all:
         request["RetainAllVariantProperties"] = True
@@ -60,63 +61,65 @@ def update_endpoint_request(
     return request
 
 
-def parse_endpoint(answer: Answer) -> Endpoint:
+def parse_endpoint(response: Response) -> Endpoint:
     """
-    Read an answer of DescribeEndpoint; what decides nothing may be missing or unknown.
+    Return the endpoint in a response of DescribeEndpoint. Fields that decide nothing may be missing.
 
-    :raises Unanswered: if it is none of DescribeEndpoint's at all.
-    :raises UnexpectedAnswer: if it names no endpoint, or holds a status this package does not know.
+    :raises Unanswered: if it is not a response of DescribeEndpoint, for example a proxy's page.
+    :raises UnexpectedAnswer: if it has no endpoint name, or a status that this version does not know.
     """
-    refuse_foreign(answer, "EndpointName", "EndpointStatus", by="DescribeEndpoint")
-    name = needed(answer, "EndpointName", by="DescribeEndpoint")
-    status = decided(EndpointStatus, answer, "EndpointStatus", about=f"endpoint {name}")
+    check_operation(response, "EndpointName", "EndpointStatus", by="DescribeEndpoint")
+    name = required_text(response, "EndpointName", by="DescribeEndpoint")
+    status = required_enum(EndpointStatus, response, "EndpointStatus", about=f"endpoint {name}")
     return Endpoint(
         name=name,
         status=status,
-        seen_at=aws_time(answer),
-        endpoint_config_name=text_of(answer, "EndpointConfigName"),
-        last_modified_at=parse_time(answer.get("LastModifiedTime")),
-        pending=_parse_pending(answer, status),
-        variants=_parse_variants(answer),
-        failure_reason=safe_text(answer.get("FailureReason")) or None,
-        guardrails=_parse_guardrails(answer.get("LastDeploymentConfig")),
-        rollback_alarms=alarm_names(answer.get("LastDeploymentConfig")),
+        seen_at=aws_time(response),
+        endpoint_config_name=text_of(response, "EndpointConfigName"),
+        last_modified_at=parse_time(response.get("LastModifiedTime")),
+        pending=_parse_pending(response, status),
+        variants=_parse_variants(response),
+        failure_reason=safe_text(response.get("FailureReason")) or None,
+        guardrails=_guardrails_of(response.get("LastDeploymentConfig")),
+        rollback_alarms=alarm_names(response.get("LastDeploymentConfig")),
     )
 
 
 def list_endpoints_request(status: EndpointStatus) -> dict[str, Any]:
+    """Return the arguments of the paginator for ListEndpoints; 100 is the largest page."""
     return {"StatusEquals": status.value, "PaginationConfig": {"PageSize": 100}}
 
 
-def parse_endpoint_list(answer: Answer) -> list[ListedEndpoint]:
-    """Read a page of ListEndpoints; what cannot be read is left out, so that it is described instead."""
+def parse_endpoint_list(response: Response) -> list[ListedEndpoint]:
+    """Return the endpoints of a page. One that cannot be read is left out; its waits then describe it."""
     return [
         ListedEndpoint(name, status, parse_time(summary.get("LastModifiedTime")))
-        for summary in sections_of(answer, "Endpoints")
+        for summary in sections_of(response, "Endpoints")
         if (name := text_of(summary, "EndpointName"))
-        and (status := known(EndpointStatus, summary.get("EndpointStatus")))
+        and (status := enum_of(EndpointStatus, summary.get("EndpointStatus")))
     ]
 
 
-def missing_endpoint(name: str, error_response: Answer) -> MissingEndpoint:
+def missing_endpoint(name: str, error_response: Response) -> MissingEndpoint:
+    """Return the value for SageMaker's error that there is no such endpoint."""
     return MissingEndpoint(name=name, seen_at=aws_time(error_response))
 
 
-def aws_time(answer: Answer, *, clock: HeaderClock = HEADER_CLOCK) -> datetime:
+def aws_time(response: Response, *, clock: HeaderClock = HEADER_CLOCK) -> datetime:
     """
-    AWS's clock at the moment of the answer, from its ``Date`` header (whole seconds).
+    Return AWS's time of the response, from its ``Date`` header (whole seconds).
 
-    Without a readable header: what AWS said last, and the time since.
+    Without a readable header: the time of the last response plus the time since.
     """
-    headers = section_of(section_of(answer, "ResponseMetadata"), "HTTPHeaders")
+    headers = section_of(section_of(response, "ResponseMetadata"), "HTTPHeaders")
     return clock.read(headers.get("date"))
 
 
-def _parse_pending(answer: Answer, status: EndpointStatus) -> PendingDeployment | None:
-    summary = section_of(answer, "PendingDeploymentSummary")
-    if answer.get("PendingDeploymentSummary") and status is EndpointStatus.IN_SERVICE:
-        # Here it decides whether the endpoint is on its way; a status in flight says so by itself.
-        needed(summary, "EndpointConfigName", by="PendingDeploymentSummary of DescribeEndpoint")
+def _parse_pending(response: Response, status: EndpointStatus) -> PendingDeployment | None:
+    summary = section_of(response, "PendingDeploymentSummary")
+    if response.get("PendingDeploymentSummary") and status is EndpointStatus.IN_SERVICE:
+        # With status InService, the target decides whether an update runs.
+        required_text(summary, "EndpointConfigName", by="PendingDeploymentSummary of DescribeEndpoint")
     target = text_of(summary, "EndpointConfigName")
     if target is None:
         return None
@@ -127,7 +130,7 @@ def _parse_pending(answer: Answer, status: EndpointStatus) -> PendingDeployment 
     )
 
 
-def _parse_variants(answer: Answer) -> tuple[Variant, ...]:
+def _parse_variants(response: Response) -> tuple[Variant, ...]:
     return tuple(
         Variant(
             name=name,
@@ -136,24 +139,31 @@ def _parse_variants(answer: Answer) -> tuple[Variant, ...]:
             stages=_parse_stages(variant),
             desired_weight=number_of(variant, "DesiredWeight"),
         )
-        for variant in sections_of(answer, "ProductionVariants")
+        for variant in sections_of(response, "ProductionVariants")
         if (name := text_of(variant, "VariantName"))
     )
 
 
-def _parse_stages(variant: Answer) -> tuple[VariantStage, ...]:
-    """Stages are told and decide nothing, so one that AWS adds tomorrow is left out."""
+def _parse_stages(variant: Response) -> tuple[VariantStage, ...]:
+    """Return the stages. They decide nothing, so a stage that AWS adds later is left out."""
     return tuple(
         VariantStage(stage=stage, since=parse_time(mark.get("StartTime")))
         for mark in sections_of(variant, "VariantStatus")
-        if (stage := known(Stage, mark.get("Status")))
+        if (stage := enum_of(Stage, mark.get("Status")))
     )
 
 
-def _parse_guardrails(deployment_config: Any) -> Guardrails | None:
+def _guardrails_of(deployment_config: Any) -> Guardrails | None:
     if not deployment_config:
         return None
+    return _parse_guardrails(json.dumps(deployment_config, sort_keys=True, default=str))
+
+
+# An endpoint has the same LastDeploymentConfig at every look, and many endpoints share one.
+@lru_cache(maxsize=1024)
+def _parse_guardrails(deployment_config: str) -> Guardrails | None:
+    """Return the guardrails in a ``DeploymentConfig`` given as JSON; None if this version cannot read it."""
     try:
-        return parse_deployment_config(deployment_config)
+        return parse_deployment_config(json.loads(deployment_config))
     except GuardrailsValueError:
-        return None  # something SageMaker learned later; the rollout is watched all the same
+        return None

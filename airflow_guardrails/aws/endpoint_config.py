@@ -1,13 +1,13 @@
-"""Endpoint configurations on the wire: DescribeEndpointConfig's answer as a value."""
+"""The responses of DescribeEndpointConfig and DescribeModel as values."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from airflow_guardrails.aws.reading import (
-    Answer,
-    needed,
+    Response,
     number_of,
+    required_text,
     section_of,
     sections_of,
     text_of,
@@ -17,12 +17,12 @@ from airflow_guardrails.domain.shadow.eligibility import ModelTraits
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
 
 
-def from_marketplace(model: Answer, *, account_id: str) -> bool:
+def from_marketplace(model: Response, *, account_id: str) -> bool:
     """
-    Whether a container of the model is AWS Marketplace's: a package of another account, without a version.
+    Return whether a container of the model is from AWS Marketplace.
 
-    A package shared from another account's model registry has a version; that is how the two are told apart
-    here. No document of AWS says so.
+    That is a model package of another account whose ARN has no version. A package from another account's
+    model registry has a version. AWS does not document this difference.
     """
     return any(
         _foreign_without_version(text_of(container, "ModelPackageName") or "", account_id)
@@ -30,15 +30,15 @@ def from_marketplace(model: Answer, *, account_id: str) -> bool:
     )
 
 
-def parse_model(model: Answer, *, account_id: str) -> ModelTraits:
+def parse_model(model: Response, *, account_id: str) -> ModelTraits:
     """
-    Read an answer of DescribeModel, as far as it decides about shadow tests.
+    Return the traits of the model that decide whether it can be in a shadow test.
 
-    :raises UnexpectedAnswer: if it names no model.
+    :raises UnexpectedAnswer: if the response has no model name.
     """
     containers = _containers(model)
     return ModelTraits(
-        name=needed(model, "ModelName", by="DescribeModel"),
+        name=required_text(model, "ModelName", by="DescribeModel"),
         containers=len(containers),
         multi_model=any(container.get("Mode") == "MultiModel" for container in containers),
         marketplace=from_marketplace(model, account_id=account_id),
@@ -46,10 +46,11 @@ def parse_model(model: Answer, *, account_id: str) -> ModelTraits:
 
 
 def account_of(arn: str) -> str:
+    """Return the account ID in the ARN; "" if it has none."""
     return (arn.split(":") + [""] * 5)[4]
 
 
-def _containers(model: Answer) -> list[Answer]:
+def _containers(model: Response) -> list[Response]:
     primary = section_of(model, "PrimaryContainer")
     return [*([primary] if primary else []), *sections_of(model, "Containers")]
 
@@ -61,31 +62,31 @@ def _foreign_without_version(package: str, account_id: str) -> bool:
     return account_of(package) != account_id and not versioned
 
 
-# A container's model is downloaded before it has to answer its first ping.
+# They add up: a container's model is downloaded before its first health check.
 _STARTUP_LIMITS = ("ModelDataDownloadTimeoutInSeconds", "ContainerStartupHealthCheckTimeoutInSeconds")
 
 
-def parse_endpoint_config(answer: Answer) -> EndpointConfig:
+def parse_endpoint_config(response: Response) -> EndpointConfig:
     """
-    Read an answer of DescribeEndpointConfig.
+    Return the configuration in a response of DescribeEndpointConfig.
 
-    :raises UnexpectedAnswer: if it does not say which configuration it is of.
+    :raises UnexpectedAnswer: if the name of the configuration, its ARN or the name of a variant is missing.
     """
-    name = needed(answer, "EndpointConfigName", by="DescribeEndpointConfig")
+    name = required_text(response, "EndpointConfigName", by="DescribeEndpointConfig")
     return EndpointConfig(
         name=name,
-        arn=needed(answer, "EndpointConfigArn", by=f"Endpoint configuration {name}"),
-        variants=_parse_variants(answer, "ProductionVariants"),
-        shadow_variants=_parse_variants(answer, "ShadowProductionVariants"),
-        asynchronous=bool(answer.get("AsyncInferenceConfig")),
-        data_capture=bool(section_of(answer, "DataCaptureConfig").get("EnableCapture")),
+        arn=required_text(response, "EndpointConfigArn", by=f"Endpoint configuration {name}"),
+        variants=_parse_variants(response, "ProductionVariants"),
+        shadow_variants=_parse_variants(response, "ShadowProductionVariants"),
+        asynchronous=bool(response.get("AsyncInferenceConfig")),
+        data_capture=bool(section_of(response, "DataCaptureConfig").get("EnableCapture")),
     )
 
 
-def _parse_variants(answer: Answer, key: str) -> tuple[VariantConfig, ...]:
+def _parse_variants(response: Response, key: str) -> tuple[VariantConfig, ...]:
     return tuple(
         VariantConfig(
-            name=needed(variant, "VariantName", by=f"{key} of DescribeEndpointConfig"),
+            name=required_text(variant, "VariantName", by=f"{key} of DescribeEndpointConfig"),
             model_name=text_of(variant, "ModelName"),
             instance_types=_instance_types(variant),
             initial_instances=whole_number_of(variant, "InitialInstanceCount"),
@@ -93,15 +94,15 @@ def _parse_variants(answer: Answer, key: str) -> tuple[VariantConfig, ...]:
             serverless=bool(variant.get("ServerlessConfig")),
             startup=timedelta(seconds=sum(whole_number_of(variant, limit) or 0 for limit in _STARTUP_LIMITS)),
         )
-        for variant in sections_of(answer, key)
+        for variant in sections_of(response, key)
     )
 
 
-def _weight(variant: Answer) -> float:
+def _weight(variant: Response) -> float:
     weight = number_of(variant, "InitialVariantWeight")
     return 1.0 if weight is None else weight
 
 
-def _instance_types(variant: Answer) -> tuple[str, ...]:
+def _instance_types(variant: Response) -> tuple[str, ...]:
     named = (text_of(each, "InstanceType") for each in (variant, *sections_of(variant, "InstancePools")))
     return tuple(dict.fromkeys(name for name in named if name))

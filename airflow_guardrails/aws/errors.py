@@ -1,8 +1,8 @@
 """
-AWS's errors, read by code and by the beginning of the text.
+AWS's errors, told apart by code and by the beginning of the text.
 
-SageMaker says almost everything with ``ValidationException``, so the text has to be looked at; only its
-beginning, because the rest carries ARNs and changes.
+SageMaker uses ``ValidationException`` for almost everything, so the text is needed. Only its beginning is
+compared, because the rest has ARNs and changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from botocore.exceptions import (
 
 from airflow_guardrails.domain.text import safe_text
 
-# Those that botocore itself would retry; STS and proxies in between have their own words.
+# The codes that botocore retries, and those of STS and of proxies.
 _THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -41,7 +41,7 @@ _THROTTLED = frozenset(
 _TOOK_TOO_LONG = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
-# A connection that somebody corrects, or a token that somebody renews, is accepted again.
+# Rejected credentials. After somebody corrects the connection or renews the token, AWS accepts them.
 _REFUSED = frozenset(
     {
         "ExpiredToken",
@@ -56,13 +56,13 @@ _REFUSED = frozenset(
 
 
 class Unanswered(HTTPClientError):  # type: ignore[misc]
-    """A call that was not answered, for a *reason* that may pass."""
+    """A call without a usable response, for a temporary *reason*."""
 
     fmt = "{reason}"
 
 
 class ConnectionNotFound(BotoCoreError):  # type: ignore[misc]
-    """There is no Airflow connection of this name, so there are no credentials to call AWS with."""
+    """There is no Airflow connection with this name, so there are no credentials for AWS."""
 
     fmt = (
         "Airflow connection {name} does not exist: create it, or correct aws_conn_id (got {name!r}); "
@@ -71,14 +71,14 @@ class ConnectionNotFound(BotoCoreError):  # type: ignore[misc]
 
 
 class UnexpectedAnswer(Exception):
-    """AWS answered with a word this package does not know; that is never taken for success."""
+    """AWS's response has a value that this version does not know. It is never treated as success."""
 
 
 AnyError = TypeVar("AnyError", bound=BaseException)
 
 
 def text_for_people(error: BaseException) -> str:
-    """Return the error's text for logs, reports and other errors: one line, without credentials."""
+    """Return the error's text for logs and reports: one line, without credentials."""
     return safe_text(str(error))
 
 
@@ -89,10 +89,10 @@ def named_text(error: BaseException) -> str:
 
 def cleaned(error: AnyError) -> AnyError:
     """
-    Make the error's own text, and those of its causes, one line without credentials; return the error.
+    Change the texts of the error and of its causes to one line without credentials; return the error.
 
-    botocore names the endpoint that it could not reach, and an ``endpoint_url`` may hold a password. Whoever
-    logs a traceback would show it.
+    botocore's texts contain the endpoint's URL, and an ``endpoint_url`` may contain a password. A logged
+    traceback would show it.
     """
     seen: set[int] = set()
     link: BaseException | None = error
@@ -106,7 +106,7 @@ def cleaned(error: AnyError) -> AnyError:
 def _clean(error: BaseException) -> None:
     if isinstance(error, BotoCoreError):
         error.args = (text_for_people(error),)
-        # It is made anew of these when it is unpickled.
+        # Unpickling builds the error from these.
         error.kwargs = {key: _clean_value(value) for key, value in error.kwargs.items()}
     elif isinstance(error, ClientError):
         error.args = (text_for_people(error),)
@@ -121,75 +121,82 @@ def _clean_value(value: object) -> object:
     return safe_text(value) if isinstance(value, str) else value
 
 
-def clean_answer(answer: object) -> None:
+def clean_answer(response: object) -> None:
     """Make the message of AWS's error, if the *answer* is one, one line without credentials."""
-    error = answer.get("Error") if isinstance(answer, dict) else None
+    error = response.get("Error") if isinstance(response, dict) else None
     if isinstance(error, dict) and isinstance(error.get("Message"), str):
         error["Message"] = safe_text(error["Message"])
 
 
 def code_of(error: ClientError) -> str:
+    """Return AWS's error code, for example ``ValidationException``; "" if there is none."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def text_of(error: ClientError) -> str:
+    """Return AWS's error message; "" if there is none."""
     return str(error.response.get("Error", {}).get("Message", ""))
 
 
 def is_missing_endpoint(error: ClientError) -> bool:
+    """Return whether SageMaker says that the endpoint does not exist."""
     return _says(error, 'Could not find endpoint "')
 
 
 def is_missing_experiment(error: ClientError) -> bool:
+    """Return whether SageMaker says that the inference experiment does not exist."""
     return code_of(error) in {"ResourceNotFound", "ResourceNotFoundException"}
 
 
 def is_in_use(error: ClientError) -> bool:
-    """Whether the name, or the endpoint, of an inference experiment is taken."""
+    """Return whether the name or the endpoint of an inference experiment is in use."""
     return code_of(error) in {"ResourceInUse", "ResourceInUseException"}
 
 
 def is_conflict(error: ClientError) -> bool:
-    """Whether an inference experiment is in a state that does not take this change."""
+    """Return whether the status of the inference experiment does not allow this change."""
     return code_of(error) == "ConflictException"
 
 
 def is_missing_endpoint_config(error: ClientError) -> bool:
+    """Return whether SageMaker says that the endpoint configuration does not exist."""
     return _says(error, "Could not find endpoint configuration")
 
 
 def is_missing_model(error: ClientError) -> bool:
+    """Return whether SageMaker says that the model does not exist."""
     return _says(error, "Could not find model")
 
 
 def is_in_progress(error: ClientError) -> bool:
+    """Return whether UpdateEndpoint was refused because an update of the endpoint runs."""
     return _says(error, "Cannot update in-progress endpoint")
 
 
 def is_throttled(error: ClientError) -> bool:
+    """Return whether AWS refused the call because there were too many."""
     return code_of(error) in _THROTTLED
 
 
 def is_access_denied(error: ClientError) -> bool:
+    """Return whether a permission is missing."""
     return code_of(error) in {"AccessDenied", "AccessDeniedException"}
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether AWS does not accept the credentials, or gives none for a role, whatever they may do."""
+    """Return whether AWS rejects the credentials, or does not let them assume the role."""
     if not isinstance(error, ClientError):
         return False
     return code_of(error) in _REFUSED or error.operation_name.startswith("AssumeRole")
 
 
 def may_be_carried_out(error: ClientError) -> bool:
-    """Whether a call that was answered with this may have been carried out all the same: a server's fault."""
+    """Return whether AWS may have carried the call out despite this error: it is a server error."""
     return is_passing(error) and not is_throttled(error)
 
 
 def is_passing(error: Exception) -> bool:
-    """
-    Whether the same read may well be answered a little later: throttled, a server's fault, no connection.
-    """
+    """Return whether the error is temporary: throttled, a server error or no connection."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         server_fault = status >= 500  # noqa: PLR2004 - HTTP's server errors
@@ -205,7 +212,7 @@ def _says(error: ClientError, beginning: str) -> bool:
 _ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:\w+)")
 _RESOURCE = re.compile(r"on (?:the )?resource:? \"?([^\s\"]+)")
 
-# Actions whose name is not that of the operation, or whose service is not SageMaker.
+# IAM actions by operation, where they are not ``sagemaker:`` and the operation's name.
 _ACTIONS = {
     "AssumeRole": "sts:AssumeRole",
     "DeleteAlarms": "cloudwatch:DeleteAlarms",
@@ -222,22 +229,16 @@ _ACTIONS = {
 
 
 def denied_action(error: BaseException) -> str | None:
-    """Return the IAM action that AWS did not allow, for example ``sagemaker:UpdateEndpoint``, or None."""
+    """Return the missing IAM action, for example ``sagemaker:UpdateEndpoint``; None for another error."""
     if not isinstance(error, ClientError) or not is_access_denied(error):
         return None
-    # A call may need more than its own action: iam:PassRole, or sagemaker:AddTags.
+    # The message first: a call may need other actions than its own, such as iam:PassRole.
     if found := _ACTION.search(text_of(error)):
         return found[1]
     return _ACTIONS.get(error.operation_name, f"sagemaker:{error.operation_name}")
 
 
 def denied_resource(error: ClientError) -> str | None:
-    """Return the ARN that the action was not allowed on, where AWS says it."""
+    """Return the ARN for which the permission is missing; None if the message has none."""
     found = _RESOURCE.search(text_of(error))
     return found[1] if found else None
-
-
-def denial(error: BaseException) -> dict[str, str]:
-    """Return what a trigger's event says of a denied call besides its text: ``denied``, the action."""
-    action = denied_action(error)
-    return {"denied": action} if action else {}

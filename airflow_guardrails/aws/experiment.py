@@ -1,4 +1,4 @@
-"""Inference experiments on the wire: what creates and stops one, and the answers as values."""
+"""Requests that create and stop inference experiments, and the responses about them as values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 from airflow_guardrails.aws.endpoint import aws_time
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.aws.reading import (
-    decided,
-    known,
-    needed,
-    refuse_foreign,
+    Response,
+    check_operation,
+    enum_of,
+    required_enum,
+    required_text,
     section_of,
     sections_of,
     shown,
@@ -34,8 +35,6 @@ from airflow_guardrails.domain.snapshots.experiment import (
 from airflow_guardrails.domain.text import safe_text
 from airflow_guardrails.domain.times import parse_time
 
-Answer = Mapping[str, Any]
-
 
 def create_experiment_request(
     test: ShadowTest,
@@ -47,17 +46,23 @@ def create_experiment_request(
     description: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Ask for *test* with the shadow as *production* is, unless the author wants it otherwise."""
-    wanted, schedule = test.shadow, {"StartTime": starts_at, "EndTime": ends_at}
+    """
+    Return CreateInferenceExperiment's request.
+
+    The shadow gets production's instance type and count, unless *test* sets others.
+
+    :param starts_at: None: start now.
+    """
+    spec, schedule = test.shadow, {"StartTime": starts_at, "EndTime": ends_at}
     shadow = {
-        "ModelName": wanted.model_name,
-        "VariantName": wanted.name,
+        "ModelName": spec.model_name,
+        "VariantName": spec.name,
         "InfrastructureConfig": _infrastructure(
-            wanted.instance_type or production.instance_type or "",
-            wanted.instance_count or production.instances,
+            spec.instance_type or production.instance_type or "",
+            spec.instance_count or production.instances,
         ),
     }
-    mode = {"ShadowModelVariantName": wanted.name, "SamplingPercentage": wanted.sampling_percentage}
+    mode = {"ShadowModelVariantName": spec.name, "SamplingPercentage": spec.sampling_percentage}
     request: dict[str, Any] = {
         "Name": name,
         "Type": "ShadowMode",
@@ -81,9 +86,10 @@ def stop_experiment_request(
     experiment: Experiment, action: Action, *, state: str, reason: str
 ) -> dict[str, Any]:
     """
-    Ask to end *experiment* in *state* (``Completed`` or ``Cancelled``) with *action* carried out.
+    Return StopInferenceExperiment's request.
 
-    "Promote" needs the shadow among DesiredModelVariants: it is deployed as it ran.
+    :param action: what happens to production and shadow. "Promote" deploys the shadow as it ran.
+    :param state: ``Completed`` or ``Cancelled``.
     """
     request: dict[str, Any] = {
         "Name": experiment.name,
@@ -106,66 +112,70 @@ def stop_experiment_request(
     return request
 
 
-def parse_experiment(answer: Answer) -> Experiment:
+def parse_experiment(response: Response) -> Experiment:
     """
-    Read an answer of DescribeInferenceExperiment; what decides nothing may be missing or unknown.
+    Return the experiment in a response of DescribeInferenceExperiment.
 
-    :raises Unanswered: if it is none of DescribeInferenceExperiment's at all.
-    :raises UnexpectedAnswer: if it holds a status this package does not know, or no single shadow, or does
-        not say which variants of which endpoint are compared.
+    Fields that decide nothing may be missing.
+
+    :raises Unanswered: if it is not a response of this operation, for example a proxy's page.
+    :raises UnexpectedAnswer: if the status is unknown, if there is not exactly one shadow, or if the names of
+        the endpoint and its two variants are missing.
     """
-    refuse_foreign(answer, "Name", "Status", by="DescribeInferenceExperiment")
-    name = needed(answer, "Name", by="DescribeInferenceExperiment")
-    mode, endpoint = section_of(answer, "ShadowModeConfig"), section_of(answer, "EndpointMetadata")
-    shadows, schedule = sections_of(mode, "ShadowModelVariants"), section_of(answer, "Schedule")
+    check_operation(response, "Name", "Status", by="DescribeInferenceExperiment")
+    name = required_text(response, "Name", by="DescribeInferenceExperiment")
+    mode, endpoint = section_of(response, "ShadowModeConfig"), section_of(response, "EndpointMetadata")
+    shadows, schedule = sections_of(mode, "ShadowModelVariants"), section_of(response, "Schedule")
     if len(shadows) != 1:
         raise UnexpectedAnswer(
-            f"Inference experiment {name} must have one shadow variant (has {len(shadows)})"
+            f"Unexpected response: experiment {name} must have one shadow variant (got {len(shadows)})"
         )
-    say = f"Inference experiment {name}"
+    source = f"inference experiment {name}"
     return Experiment(
         name=name,
-        arn=text_of(answer, "Arn") or "",
-        status=decided(
+        arn=text_of(response, "Arn") or "",
+        status=required_enum(
             ExperimentStatus,
-            answer,
+            response,
             "Status",
             about=f"inference experiment {name}",
-            member="InferenceExperimentStatus",
+            field="InferenceExperimentStatus",
         ),
-        seen_at=aws_time(answer),
-        endpoint_name=needed(endpoint, "EndpointName", by=say),
-        role_arn=text_of(answer, "RoleArn") or "",
-        variants=_parse_variants(answer),
-        production_name=needed(mode, "SourceModelVariantName", by=say),
-        shadow_name=needed(shadows[0], "ShadowModelVariantName", by=say),
-        sampling_percentage=_sampling(shadows[0], by=say),
-        created_at=parse_time(answer.get("CreationTime")),
+        seen_at=aws_time(response),
+        endpoint_name=required_text(endpoint, "EndpointName", by=source),
+        role_arn=text_of(response, "RoleArn") or "",
+        variants=_parse_variants(response),
+        production_name=required_text(mode, "SourceModelVariantName", by=source),
+        shadow_name=required_text(shadows[0], "ShadowModelVariantName", by=source),
+        sampling_percentage=_sampling(shadows[0], by=source),
+        created_at=parse_time(response.get("CreationTime")),
         starts_at=parse_time(schedule.get("StartTime")),
         ends_at=parse_time(schedule.get("EndTime")),
-        completed_at=parse_time(answer.get("CompletionTime")),
-        last_modified_at=parse_time(answer.get("LastModifiedTime")),
-        reason=safe_text(answer.get("StatusReason")) or None,
+        completed_at=parse_time(response.get("CompletionTime")),
+        last_modified_at=parse_time(response.get("LastModifiedTime")),
+        reason=safe_text(response.get("StatusReason")) or None,
         endpoint_failure_reason=safe_text(endpoint.get("FailureReason")) or None,
-        storage=_parse_storage(section_of(answer, "DataStorageConfig")),
-        volume_kms_key=text_of(answer, "KmsKey"),
+        storage=_parse_storage(section_of(response, "DataStorageConfig")),
+        volume_kms_key=text_of(response, "KmsKey"),
     )
 
 
-def missing_experiment(name: str, error_response: Answer) -> MissingExperiment:
+def missing_experiment(name: str, error_response: Response) -> MissingExperiment:
+    """Return the value for SageMaker's error that there is no such experiment."""
     return MissingExperiment(name, aws_time(error_response))
 
 
 def list_experiments_request(status: ExperimentStatus) -> dict[str, Any]:
+    """Return the arguments of the paginator for ListInferenceExperiments; 100 is the largest page."""
     return {"StatusEquals": status.value, "PaginationConfig": {"PageSize": 100}}
 
 
-def parse_experiment_list(answer: Answer) -> list[ListedExperiment]:
-    """Read a page of ListInferenceExperiments; what cannot be read is left out."""
+def parse_experiment_list(response: Response) -> list[ListedExperiment]:
+    """Return the experiments of a page. One that cannot be read is left out."""
     return [
         ListedExperiment(name, status, parse_time(row.get("LastModifiedTime")))
-        for row in sections_of(answer, "InferenceExperiments")
-        if (name := text_of(row, "Name")) and (status := known(ExperimentStatus, row.get("Status")))
+        for row in sections_of(response, "InferenceExperiments")
+        if (name := text_of(row, "Name")) and (status := enum_of(ExperimentStatus, row.get("Status")))
     ]
 
 
@@ -196,13 +206,13 @@ def _storage_request(storage: CaptureStorage | None) -> dict[str, Any] | None:
     return {key: value for key, value in request.items() if value}
 
 
-def _parse_variants(answer: Answer) -> tuple[ModelVariant, ...]:
-    """Read both sides; one that is not said in full is left out, as nothing could be made like it."""
-    found = (_parse_variant(variant) for variant in sections_of(answer, "ModelVariants"))
+def _parse_variants(response: Response) -> tuple[ModelVariant, ...]:
+    """Return both variants. An incomplete one is left out, because it could not be deployed again."""
+    found = (_parse_variant(variant) for variant in sections_of(response, "ModelVariants"))
     return tuple(variant for variant in found if variant)
 
 
-def _parse_variant(variant: Answer) -> ModelVariant | None:
+def _parse_variant(variant: Response) -> ModelVariant | None:
     config = section_of(section_of(variant, "InfrastructureConfig"), "RealTimeInferenceConfig")
     name, model = text_of(variant, "VariantName"), text_of(variant, "ModelName")
     kind, count = text_of(config, "InstanceType"), whole_number_of(config, "InstanceCount")
@@ -213,17 +223,17 @@ def _parse_variant(variant: Answer) -> ModelVariant | None:
     )
 
 
-def _sampling(shadow: Answer, *, by: str) -> int:
+def _sampling(shadow: Response, *, by: str) -> int:
     percentage = whole_number_of(shadow, "SamplingPercentage")
     if percentage is None:
         raise UnexpectedAnswer(
-            f"{by} must say SamplingPercentage as a whole number (it says "
-            f"{shown(shadow.get('SamplingPercentage'))}). Nothing is concluded from the answer"
+            f"Unexpected response: SamplingPercentage of {by} is missing or wrong (got "
+            f"{shown(shadow.get('SamplingPercentage'))}). It is treated as an error"
         )
     return percentage
 
 
-def _parse_storage(config: Answer) -> CaptureStorage | None:
+def _parse_storage(config: Response) -> CaptureStorage | None:
     uri, content = text_of(config, "Destination"), section_of(config, "ContentType")
     if uri is None:
         return None

@@ -1,4 +1,4 @@
-"""CloudWatch's metrics of endpoints on the wire."""
+"""Requests for CloudWatch metrics, and the responses as series and counts."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from math import ceil
 from typing import Any
 
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
-from airflow_guardrails.aws.reading import Answer, items_of, number_of, sections_of, shown, text_of
+from airflow_guardrails.aws.reading import Response, items_of, number_of, sections_of, shown, text_of
 from airflow_guardrails.domain.snapshots.metrics import REQUEST_NAMESPACE, MetricQuery
 from airflow_guardrails.domain.times import parse_time
 
-# GetMetricData, MetricDataQueries.
+# Limit of MetricDataQueries in one call of GetMetricData.
 _MOST_QUERIES = 500
 
-# MetricDataResult, StatusCode: "PartialData" goes on on the next page.
-_UNREAD = frozenset({"InternalError", "Forbidden"})
+# StatusCode of a failed query. "PartialData" is none: the next page has more.
+_FAILED = frozenset({"InternalError", "Forbidden"})
 
 
 def metric_data_requests(
     queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
 ) -> Iterator[tuple[Sequence[MetricQuery], dict[str, Any]]]:
-    """Yield requests for all of *queries*, each with the queries that it is for."""
+    """Yield batches of up to 500 queries, each with its request. *period* is in seconds."""
     for first in range(0, len(queries), _MOST_QUERIES):
-        some = queries[first : first + _MOST_QUERIES]
-        entries = [_entry(number, query, period) for number, query in enumerate(some)]
-        yield some, {"MetricDataQueries": entries, "StartTime": start, "EndTime": end}
+        batch = queries[first : first + _MOST_QUERIES]
+        entries = [_entry(number, query, period) for number, query in enumerate(batch)]
+        yield batch, {"MetricDataQueries": entries, "StartTime": start, "EndTime": end}
 
 
 def parse_metric_data(
-    pages: Iterable[Answer], queries: Sequence[MetricQuery]
+    pages: Iterable[Response], queries: Sequence[MetricQuery]
 ) -> dict[MetricQuery, dict[datetime, float]]:
     """
-    Put together the pages of one request; a query without data has an empty series.
+    Return query -> (start of period -> value) from all pages of one request; without data: an empty series.
 
-    :raises Unanswered: if CloudWatch could not read one of them, which is not that it has no data.
-    :raises UnexpectedAnswer: if times and values of a query do not belong together.
+    :raises Unanswered: if CloudWatch failed to read a metric, which is not the same as having no data.
+    :raises UnexpectedAnswer: if a query does not have one value for each time.
     """
     series: dict[MetricQuery, dict[datetime, float]] = {query: {} for query in queries}
     by_id = {_id(number): query for number, query in enumerate(queries)}
@@ -45,18 +45,18 @@ def parse_metric_data(
             query = by_id.get(text_of(result, "Id") or "")
             if query is None:
                 continue
-            if (status := text_of(result, "StatusCode")) in _UNREAD:
+            if (status := text_of(result, "StatusCode")) in _FAILED:
                 raise Unanswered(reason=f"CloudWatch could not read {query.metric}: {status}")
             series[query].update(_points(result, query))
     return series
 
 
-def _points(result: Answer, query: MetricQuery) -> dict[datetime, float]:
+def _points(result: Response, query: MetricQuery) -> dict[datetime, float]:
     moments, values = items_of(result, "Timestamps"), items_of(result, "Values")
     if len(moments) != len(values) or not _are_lists(result, "Timestamps", "Values"):
         raise UnexpectedAnswer(
-            f"GetMetricData must say a value for each time of {query.metric} (it says {len(moments)} times "
-            f"and {len(values)} values). Nothing is concluded from the answer"
+            f"Unexpected response: GetMetricData must return one value for each time of {query.metric} (got "
+            f"{len(moments)} times and {len(values)} values). It is treated as an error"
         )
     read = (
         (parse_time(moment), number_of({"": value}, ""))
@@ -65,7 +65,7 @@ def _points(result: Answer, query: MetricQuery) -> dict[datetime, float]:
     return {moment: value for moment, value in read if moment is not None and value is not None}
 
 
-def _are_lists(result: Answer, *keys: str) -> bool:
+def _are_lists(result: Response, *keys: str) -> bool:
     return all(isinstance(result.get(key), list | tuple) for key in keys)
 
 
@@ -90,49 +90,49 @@ def _entry(number: int, query: MetricQuery, period: int) -> dict[str, Any]:
 
 _MOST_DATAPOINTS = 1440
 _MINUTE = 60
-# CloudWatch keeps minutes for 15 days; older data is there in steps of five.
+# CloudWatch keeps data by the minute for 15 days; older data has periods of five minutes.
 _FIVE_MINUTES = 300
 
 
-def requests_answered_request(
+def fleet_requests_request(
     *, endpoint_name: str, variant_name: str, endpoint_config_name: str, start: datetime, end: datetime
 ) -> dict[str, Any]:
     """
-    Ask GetMetricStatistics for the requests a fleet answered.
+    Return GetMetricStatistics' request for the invocations of the fleet of one configuration.
 
-    Blue and green share endpoint and variant; only the dimension EndpointConfigName tells them apart.
+    Blue and green fleet share endpoint and variant; only the dimension EndpointConfigName differs.
     """
     dimensions = {
         "EndpointName": endpoint_name,
         "VariantName": variant_name,
         "EndpointConfigName": endpoint_config_name,
     }
-    return _requests_answered(dimensions, start=start, end=end)
+    return _invocations_request(dimensions, start=start, end=end)
 
 
-def requests_had_request(
+def variant_requests_request(
     *, endpoint_name: str, variant_name: str, start: datetime, end: datetime
 ) -> dict[str, Any]:
-    """Ask GetMetricStatistics for the requests that a variant had, whichever configuration it was in."""
+    """Return GetMetricStatistics' request for the invocations of a variant, of any configuration."""
     dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
-    return _requests_answered(dimensions, start=start, end=end)
+    return _invocations_request(dimensions, start=start, end=end)
 
 
-def parse_requests(answer: Answer) -> float:
+def parse_requests(response: Response) -> float:
     """
-    Add up the requests in GetMetricStatistics' answer to one of the requests above.
+    Return the number of invocations in the response to one of the requests above.
 
-    :raises UnexpectedAnswer: if it has no datapoints, not even an empty list.
+    :raises UnexpectedAnswer: if the list of datapoints is missing; an empty list is 0.
     """
-    if not isinstance(answer.get("Datapoints"), list | tuple):
+    if not isinstance(response.get("Datapoints"), list | tuple):
         raise UnexpectedAnswer(
-            f"GetMetricStatistics must say Datapoints (it says {shown(answer.get('Datapoints'))}). Nothing "
-            "is concluded from the answer"
+            f"Unexpected response: Datapoints of GetMetricStatistics is missing or wrong (got "
+            f"{shown(response.get('Datapoints'))}). It is treated as an error"
         )
-    return sum(number_of(point, "Sum") or 0.0 for point in sections_of(answer, "Datapoints"))
+    return sum(number_of(point, "Sum") or 0.0 for point in sections_of(response, "Datapoints"))
 
 
-def _requests_answered(dimensions: dict[str, str], *, start: datetime, end: datetime) -> dict[str, Any]:
+def _invocations_request(dimensions: dict[str, str], *, start: datetime, end: datetime) -> dict[str, Any]:
     return {
         "Namespace": REQUEST_NAMESPACE,
         "MetricName": "Invocations",
@@ -145,7 +145,7 @@ def _requests_answered(dimensions: dict[str, str], *, start: datetime, end: date
 
 
 def _period(start: datetime, end: datetime) -> int:
-    """Seconds that CloudWatch accepts, so that the answer holds all of the time in one page."""
+    """Return the shortest period in seconds that CloudWatch accepts and that fits all data into one page."""
     minutes = max(1.0, (end - start).total_seconds() / _MINUTE)
     shortest = _MINUTE * ceil((minutes + 1) / _MOST_DATAPOINTS)
     return shortest if shortest == _MINUTE else _FIVE_MINUTES * ceil(shortest / _FIVE_MINUTES)

@@ -1,4 +1,4 @@
-"""The operations of AWS that this package uses: each one's service, boto3 name, and whether it is retried."""
+"""The AWS operations that this package uses: service, boto3 name, and whether botocore retries them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Operation:
     """
-    An operation of AWS. Calling it makes a :class:`Request`.
+    An AWS operation. Calling it returns a :class:`Request`.
 
     :param service: boto3's name of the service.
     :param name: boto3's name of the operation.
-    :param once: botocore never retries it, whatever a user configures. True for each change that AWS refuses
-        the second time ("in progress", "already exists"): a retry after a lost response would turn its
-        success into that error.
+    :param once: botocore never retries it, whatever the user configures. True for each change that AWS
+        refuses the second time ("in progress", "already exists"): after a lost response, a retry would turn
+        the success into that error.
     """
 
     service: str
@@ -26,13 +26,13 @@ class Operation:
         return Request(self, arguments)
 
     def pages(self, **arguments: Any) -> Request:
-        """Ask for all pages: the answer is their list."""
+        """Return a request for all pages; the response is the list of them."""
         return Request(self, arguments, paginated=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An operation with its arguments, to be sent by a blocking client or by one of an event loop."""
+    """An operation with its arguments, for a boto3 or an aiobotocore client to send."""
 
     operation: Operation
     arguments: dict[str, Any]
@@ -45,7 +45,7 @@ LIST_ENDPOINTS = Operation("sagemaker", "list_endpoints")
 UPDATE_ENDPOINT = Operation("sagemaker", "update_endpoint", once=True)
 DESCRIBE_ENDPOINT_CONFIG = Operation("sagemaker", "describe_endpoint_config")
 CREATE_ENDPOINT_CONFIG = Operation("sagemaker", "create_endpoint_config", once=True)
-# Retried: whoever deletes a configuration only warns where that fails.
+# Retried: an error that the configuration is gone only leads to a warning.
 DELETE_ENDPOINT_CONFIG = Operation("sagemaker", "delete_endpoint_config")
 DESCRIBE_MODEL = Operation("sagemaker", "describe_model")
 LIST_TAGS = Operation("sagemaker", "list_tags")
@@ -55,7 +55,7 @@ LIST_EXPERIMENTS = Operation("sagemaker", "list_inference_experiments")
 CREATE_EXPERIMENT = Operation("sagemaker", "create_inference_experiment", once=True)
 STOP_EXPERIMENT = Operation("sagemaker", "stop_inference_experiment", once=True)
 
-# CloudWatch. What is written here may be written twice.
+# CloudWatch. All writes here can be repeated without harm.
 DESCRIBE_ALARMS = Operation("cloudwatch", "describe_alarms")
 DESCRIBE_ALARM_HISTORY = Operation("cloudwatch", "describe_alarm_history")
 DELETE_ALARMS = Operation("cloudwatch", "delete_alarms")

@@ -1,7 +1,7 @@
 """
-Reading answers of AWS: what decides must be there and known, all else may be missing or odd.
+Reading AWS's responses. Fields that decide an outcome are required; all others may be missing or unreadable.
 
-A member that cannot be read is left out, so that it ends no watch.
+A field that cannot be read counts as missing, so a wait does not end because of it.
 """
 
 from __future__ import annotations
@@ -13,96 +13,103 @@ from typing import Any, TypeVar
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
 from airflow_guardrails.domain.text import masked, one_line
 
-Answer = Mapping[str, Any]
-Word = TypeVar("Word", bound=Enum)
+Response = Mapping[str, Any]
+_Enum = TypeVar("_Enum", bound=Enum)
 
-# Characters of what was said that an error shows.
+# Longest value that an error shows, in characters.
 _LONGEST = 100
 
 
-def text_of(answer: Answer, key: str) -> str | None:
-    """Return the text under *key*; None where there is none, or an empty one."""
-    said = answer.get(key)
-    return said if isinstance(said, str) and said else None
+def text_of(response: Response, key: str) -> str | None:
+    """Return the text of field *key*; None if it is missing, empty or no text."""
+    value = response.get(key)
+    return value if isinstance(value, str) and value else None
 
 
-def texts_of(answer: Answer, key: str) -> tuple[str, ...]:
-    return tuple(said for said in items_of(answer, key) if isinstance(said, str) and said)
+def texts_of(response: Response, key: str) -> tuple[str, ...]:
+    """Return the non-empty texts in the list *key*."""
+    return tuple(value for value in items_of(response, key) if isinstance(value, str) and value)
 
 
-def number_of(answer: Answer, key: str) -> float | None:
-    said = answer.get(key)
-    readable = isinstance(said, int | float) and not isinstance(said, bool) and said == said  # noqa: PLR0124 - nan
-    return said if readable else None
+def number_of(response: Response, key: str) -> float | None:
+    """Return the number of field *key*; None if it is missing, NaN or no number."""
+    value = response.get(key)
+    readable = isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124 - nan
+    return value if readable else None
 
 
-def whole_number_of(answer: Answer, key: str) -> int | None:
-    said = number_of(answer, key)
-    return said if isinstance(said, int) else None
+def whole_number_of(response: Response, key: str) -> int | None:
+    """Return the int of field *key*; None if it is missing or no int."""
+    value = number_of(response, key)
+    return value if isinstance(value, int) else None
 
 
-def section_of(answer: Answer, key: str) -> Answer:
-    said = answer.get(key)
-    return said if isinstance(said, Mapping) else {}
+def section_of(response: Response, key: str) -> Response:
+    """Return the dict of field *key*; an empty one if it is missing or no dict."""
+    value = response.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
-def sections_of(answer: Answer, key: str) -> tuple[Answer, ...]:
-    return tuple(said for said in items_of(answer, key) if isinstance(said, Mapping))
+def sections_of(response: Response, key: str) -> tuple[Response, ...]:
+    """Return the dicts in the list *key*."""
+    return tuple(value for value in items_of(response, key) if isinstance(value, Mapping))
 
 
-def items_of(answer: Answer, key: str) -> tuple[Any, ...]:
-    said = answer.get(key)
-    return tuple(said) if isinstance(said, list | tuple) else ()
+def items_of(response: Response, key: str) -> tuple[Any, ...]:
+    """Return the items of the list *key*; none if it is missing or no list."""
+    value = response.get(key)
+    return tuple(value) if isinstance(value, list | tuple) else ()
 
 
-def known(words: type[Word], said: object) -> Word | None:
-    """Return *said* as one of *words*; None if this version does not know it."""
-    return next((word for word in words if word.value == said), None)
+def enum_of(enum: type[_Enum], value: object) -> _Enum | None:
+    """Return the member of *enum* with this value; None if there is none."""
+    return next((member for member in enum if member.value == value), None)
 
 
-def needed(answer: Answer, key: str, *, by: str) -> str:
+def required_text(response: Response, key: str, *, by: str) -> str:
     """
-    Return the text under *key*, without which nothing can be decided.
+    Return the text of field *key*.
 
-    :param by: what says it, for example "SageMaker's DescribeEndpoint".
-    :raises UnexpectedAnswer: if there is none.
+    :param by: the source, for the error; for example "DescribeEndpoint".
+    :raises UnexpectedAnswer: if it is missing, empty or no text.
     """
-    said = text_of(answer, key)
-    if said is None:
+    value = text_of(response, key)
+    if value is None:
         raise UnexpectedAnswer(
-            f"{by} must say {key} (it says {shown(answer.get(key))}). Nothing is concluded from the answer"
+            f"Unexpected response: {key} of {by} is missing or wrong (got {shown(response.get(key))}). It is "
+            "treated as an error"
         )
-    return said
+    return value
 
 
-def refuse_foreign(answer: Answer, *keys: str, by: str) -> None:
+def check_operation(response: Response, *keys: str, by: str) -> None:
     """
-    Take an answer without any of *keys* for none of *by*, but for a page of a proxy, which may pass.
+    Check that *response* has at least one of *keys*, or it is not a response of operation *by*.
 
-    :raises Unanswered: if there is none of them.
+    :raises Unanswered: if it has none. That may be a proxy's page, and the same call may succeed later.
     """
-    if all(answer.get(key) is None for key in keys):
-        raise Unanswered(reason=f"the answer is none of {by} (it says {shown(dict(answer))})")
+    if all(response.get(key) is None for key in keys):
+        raise Unanswered(reason=f"not a response of {by} (got {shown(dict(response))})")
 
 
-def decided(words: type[Word], answer: Answer, key: str, *, about: str, member: str = "") -> Word:
+def required_enum(enum: type[_Enum], response: Response, key: str, *, about: str, field: str = "") -> _Enum:
     """
-    Return what SageMaker says under *key*, which decides, as one of *words*.
+    Return the value of field *key* as a member of *enum*.
 
-    :param about: what it is said of, for example "endpoint churn".
-    :param member: the API's name for *words*; default: *key*.
-    :raises UnexpectedAnswer: if this version does not know it.
+    :param about: the resource, for the error; for example "endpoint churn".
+    :param field: the API's name for the field; default: *key*.
+    :raises UnexpectedAnswer: if it is missing, or *enum* has no such member.
     """
-    word = known(words, answer.get(key))
-    if word is None:
+    member = enum_of(enum, response.get(key))
+    if member is None:
         raise UnexpectedAnswer(
-            f"SageMaker said {member or key} {shown(answer.get(key))} of {about}, which this version does "
-            f"not know (known: {', '.join(str(each.value) for each in words)}). Nothing is concluded from "
-            f"it; look at {about}, and update this package"
+            f"Unknown {field or key} {shown(response.get(key))} of {about} (known: "
+            f"{', '.join(str(each.value) for each in enum)}). It is treated as an error: check {about}, and "
+            "update this package"
         )
-    return word
+    return member
 
 
-def shown(said: object) -> str:
-    """Return what was said instead of what was expected, short enough for an error."""
-    return "nothing" if said is None else one_line(masked(repr(said)))[:_LONGEST]
+def shown(value: object) -> str:
+    """Return a value for an error text: one line, short, without credentials."""
+    return "nothing" if value is None else one_line(masked(repr(value)))[:_LONGEST]

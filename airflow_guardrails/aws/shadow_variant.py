@@ -1,4 +1,4 @@
-"""Endpoint configurations derived from a live one, with a shadow variant and without."""
+"""Requests for endpoint configurations derived from the one in service, with and without a shadow."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Request = dict[str, Any]
 
 _PRODUCTION, _SHADOW = "ProductionVariants", "ShadowProductionVariants"
 _COUNT, _WEIGHT = "InitialInstanceCount", "InitialVariantWeight"
-# DescribeEndpointConfig says these of a configuration, and CreateEndpointConfig does not take them. All else
-# is carried over, what AWS adds tomorrow too.
+# Fields of DescribeEndpointConfig that CreateEndpointConfig does not accept. All others are copied, also if
+# AWS adds them later.
 _ONLY_DESCRIBED = frozenset({"EndpointConfigArn", "CreationTime", "ResponseMetadata"})
 _NOT_COMPARED = _ONLY_DESCRIBED | {"EndpointConfigName", "Tags", _PRODUCTION, _SHADOW}
-# Capacity that was reserved for production is left to it; a shadow has one instance type.
+# Reserved capacity stays production's, and a shadow has a single instance type.
 _NOT_FOR_A_SHADOW = frozenset({"CapacityReservationConfig", "InstancePools"})
 _OF_AN_INSTANCE_TYPE = frozenset({"AcceleratorType", "InferenceAmiVersion"})
-# Weights are single precision on the wire.
+# The API has weights in single precision.
 _WEIGHT_TOLERANCE = 1e-5
 
 _OURS, _AWS = "airflow-guardrails:", "aws:"
@@ -35,10 +35,10 @@ DERIVED_FROM = f"{_OURS}derived-from"
 
 def without_shadow(live: Config, *, name: str, variants: Iterable[Variant]) -> Request:
     """
-    Ask for a configuration like *live*, the one in service, without its shadow.
+    Return CreateEndpointConfig's request for a copy of *live* without its shadow.
 
-    :param live: DescribeEndpointConfig's answer.
-    :param variants: the production variants as they are scaled and weighted now.
+    :param live: DescribeEndpointConfig's response for the configuration in service.
+    :param variants: the production variants, for their current instance counts and weights.
     """
     kept = {key: value for key, value in live.items() if key not in _ONLY_DESCRIBED and value is not None}
     kept.pop(_SHADOW, None)
@@ -48,7 +48,7 @@ def without_shadow(live: Config, *, name: str, variants: Iterable[Variant]) -> R
 
 
 def with_shadow(live: Config, shadow: ShadowVariant, *, name: str, variants: Iterable[Variant]) -> Request:
-    """Ask for a configuration like *live*, which has one production variant, with *shadow* beside that."""
+    """Return the request for a copy of *live*, which must have one production variant, with *shadow*."""
     request = without_shadow(live, name=name, variants=variants)
     (production,) = request[_PRODUCTION]
     return {**request, _SHADOW: [_beside(production, shadow)]}
@@ -56,10 +56,10 @@ def with_shadow(live: Config, shadow: ShadowVariant, *, name: str, variants: Ite
 
 def differences(found: Config, wanted: Config, *, shadow_count: int | None = None) -> tuple[str, ...]:
     """
-    Say in what *found*, of DescribeEndpointConfig, differs from *wanted*, of the functions above.
+    Return how *found* (DescribeEndpointConfig) differs from *wanted* (the functions above), as texts.
 
-    Instance counts and weights follow production, which may have changed in between. So only their ratio
-    counts, which is the sampling, and the *shadow_count* that was asked for.
+    Instance counts and weights follow production, which may have changed in between. So only the ratio of the
+    weights is compared, which is the sampling, and the *shadow_count* if one is given.
     """
     return tuple(
         f"{path} is {had!r} instead of {asked!r}"
@@ -73,34 +73,35 @@ def differences(found: Config, wanted: Config, *, shadow_count: int | None = Non
 
 
 def with_tags(request: Request, tags: Mapping[str, str], *, derived_from: str) -> Request:
-    """Carry *tags* of the live configuration over, but for AWS's own and ours, and say where it is from."""
+    """Return the request with *tags* (without those of AWS and of this package) and a tag of its origin."""
     kept = {key: value for key, value in tags.items() if not key.startswith((_AWS, _OURS))}
-    told = {**kept, DERIVED_FROM: derived_from}
-    return {**request, "Tags": [{"Key": key, "Value": value} for key, value in told.items()]}
+    new = {**kept, DERIVED_FROM: derived_from}
+    return {**request, "Tags": [{"Key": key, "Value": value} for key, value in new.items()]}
 
 
 def without_tags(request: Request) -> Request:
+    """Return the request without tags, for callers without permission to add them."""
     return {key: value for key, value in request.items() if key != "Tags"}
 
 
 def planned_config(request: Request, *, arn: str) -> EndpointConfig:
-    """Read the request as the configuration that it makes; *arn* is another's of the same account."""
+    """Return the configuration that the request creates. *arn*: any configuration's of the same account."""
     return parse_endpoint_config({**request, "EndpointConfigArn": arn})
 
 
 def is_derived(tags: Mapping[str, str]) -> bool:
-    """Whether the configuration with these tags was derived from another one by this package."""
+    """Return whether this package derived the configuration with these tags from another one."""
     return DERIVED_FROM in tags
 
 
 def is_taken(error: ClientError) -> bool:
-    """Whether there is an endpoint configuration of that name already."""
+    """Return whether the error says that an endpoint configuration of this name exists."""
     beginning = "Cannot create already existing endpoint configuration"
     return errors.code_of(error) == "ValidationException" and errors.text_of(error).startswith(beginning)
 
 
 def _as_live(spec: Config, variant: Variant | None) -> Request:
-    """Take count and weight of now; none is scaled in to 0 instances by being created with so many."""
+    """Return the variant with its current count and weight; a variant scaled to 0 keeps its initial count."""
     now: Request = {}
     if variant is not None and variant.desired_instances and _COUNT in spec:
         now[_COUNT] = variant.desired_instances
@@ -148,14 +149,14 @@ def _shadow_pairs(found: Config, wanted: Config, count: int | None) -> Iterator[
     had, asked = _by_name(found, _SHADOW), _by_name(wanted, _SHADOW)
     yield _SHADOW, sorted(had), sorted(asked)
     for name in sorted({*had} & {*asked}):
-        # Production's settings have been described before; the shadow's may have defaults of SageMaker's.
+        # SageMaker may add defaults to the shadow's settings; production's were described before.
         defaults = had[name].keys() - asked[name].keys()
         yield from _pairs(had[name], asked[name], f"{name}.", leave_out={*defaults, _COUNT, _WEIGHT})
         if count is not None:
             yield f"{name}.{_COUNT}", had[name].get(_COUNT), count
         copied, to_copy = _sampling(found, name), _sampling(wanted, name)
         if not isclose(copied, to_copy, rel_tol=_WEIGHT_TOLERANCE):
-            yield f"{name}'s part of the requests", copied, to_copy
+            yield f"{name}'s share of the requests", copied, to_copy
 
 
 def _sampling(config: Config, shadow_name: str) -> float:

@@ -1,24 +1,24 @@
 """
-An intent as text: the value of one tag of the target configuration, whose key names the owner.
+Tags, and the intent of an update as the value of a tag of the target configuration.
 
-A tag's value takes 256 characters, and neither braces nor quotes (API reference, ``Tag``), so it is no JSON
-but words such as ``previous=churn-v1``, separated by spaces.
+A tag's value has at most 256 characters, and no braces or quotes (API reference, ``Tag``). So the intent is
+not JSON, but words such as ``previous=churn-v1``, separated by spaces.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from airflow_guardrails.aws.reading import Answer, sections_of, text_of
+from airflow_guardrails.aws.reading import Response, sections_of, text_of
 from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.times import parse_time
 
 
-def parse_tags(answer: Answer) -> list[dict[str, str]]:
-    """Read a page of ListTags; a tag without a key is left out, and one without a value has an empty one."""
+def parse_tags(response: Response) -> list[dict[str, str]]:
+    """Return the tags of a page of ListTags. One without a key is left out; a missing value is ""."""
     return [
         {"Key": key, "Value": text_of(tag, "Value") or ""}
-        for tag in sections_of(answer, "Tags")
+        for tag in sections_of(response, "Tags")
         if (key := text_of(tag, "Key"))
     ]
 
@@ -30,6 +30,7 @@ INTENT_PREFIX = "airflow-guardrails:intent:"
 
 
 def intent_text(intent: Intent) -> str:
+    """Return the intent as the value of a tag."""
     times = {
         "modified": intent.modified_at,
         "written": intent.written_at,
@@ -42,7 +43,7 @@ def intent_text(intent: Intent) -> str:
 
 
 def parse_intent(text: object) -> Intent | None:
-    """Return None for what is no intent, or is damaged: then nothing is known, as if there were none."""
+    """Return the intent in a tag's value; None if it is missing or damaged, as if there were no intent."""
     if not isinstance(text, str):
         return None
     words = dict(word.partition("=")[::2] for word in text.split())

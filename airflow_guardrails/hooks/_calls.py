@@ -1,8 +1,8 @@
 """
-The calls this package makes to SageMaker, CloudWatch and S3, each described once.
+Every call of this package to SageMaker, CloudWatch and S3, written once.
 
-:class:`GuardrailsHook` makes them in a worker and :class:`AsyncCalls` on an event loop. A method here is a
-description (see ``hooks.describing``): it yields requests and is sent their answers.
+``GuardrailsHook`` has them as methods that block, ``AsyncCalls`` as coroutines; see ``hooks/_api_call.py``.
+A method has the name of its AWS operation wherever it sends just that one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from airflow_guardrails.aws.experiment import (
     stop_experiment_request,
 )
 from airflow_guardrails.aws.metrics import (
+    fleet_requests_request,
     metric_data_requests,
     parse_metric_data,
     parse_requests,
-    requests_answered_request,
-    requests_had_request,
+    variant_requests_request,
 )
 from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
@@ -63,20 +63,20 @@ from airflow_guardrails.domain.snapshots.experiment import (
     ListedExperiment,
 )
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery
-from airflow_guardrails.hooks._describing import Call, Listing, Pages, Steps
+from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
 
 
 class Calls:
-    """Each call once; see ``aws.operations`` for those that botocore never retries."""
+    """The calls. ``aws/operations.py`` says which of them botocore never retries, and why."""
 
     # Endpoints.
 
     @Call
-    def look(self, endpoint_name: str) -> Steps[EndpointLook]:
+    def describe_endpoint(self, endpoint_name: str) -> Steps[EndpointLook]:
         """
-        Describe the endpoint; that there is none is an answer too.
+        Return the endpoint, or a ``MissingEndpoint`` if SageMaker knows none of this name.
 
-        :raises aws.errors.UnexpectedAnswer: if SageMaker says a status this version does not know.
+        :raises aws.errors.UnexpectedAnswer: if the endpoint has a status that this version does not know.
         """
         try:
             return parse_endpoint((yield op.DESCRIBE_ENDPOINT(EndpointName=endpoint_name)))
@@ -85,10 +85,10 @@ class Calls:
                 return missing_endpoint(endpoint_name, error.response)
             raise
 
-    @Pages
-    def listed(self, status: EndpointStatus) -> Listing[list[ListedEndpoint]]:
-        """Yield, page by page, all endpoints in *status*, as far as the list knows."""
-        return Listing(op.LIST_ENDPOINTS(**list_endpoints_request(status)), parse_endpoint_list)
+    @PagedCall
+    def list_endpoints(self, status: EndpointStatus) -> PagedRequest[list[ListedEndpoint]]:
+        """Yield the endpoints in *status*, a list for each page of up to 100. The list may lag behind."""
+        return PagedRequest(op.LIST_ENDPOINTS(**list_endpoints_request(status)), parse_endpoint_list)
 
     @Call
     def update_endpoint(
@@ -100,9 +100,9 @@ class Calls:
         retained: RetainedProperties = NOTHING_RETAINED,
     ) -> Steps[datetime]:
         """
-        Ask for the update, once, and return the time on AWS's clock.
+        Start the update; return AWS's time of the response.
 
-        botocore does not retry it: a second try would be refused because the first is in progress.
+        botocore does not retry this call: AWS would refuse the second one, because the first is in progress.
         """
         request = update_endpoint_request(
             endpoint_name=endpoint_name,
@@ -115,60 +115,64 @@ class Calls:
     # Endpoint configurations and models.
 
     @Call
-    def endpoint_config(self, name: str) -> Steps[dict[str, Any] | None]:
-        """Return the endpoint configuration in the API's form; ``None`` if there is none."""
+    def describe_endpoint_config(self, name: str) -> Steps[dict[str, Any] | None]:
+        """Return DescribeEndpointConfig's response as it is; None if there is no such configuration."""
         try:
-            answer: dict[str, Any] = yield op.DESCRIBE_ENDPOINT_CONFIG(EndpointConfigName=name)
+            response: dict[str, Any] = yield op.DESCRIBE_ENDPOINT_CONFIG(EndpointConfigName=name)
         except ClientError as error:
             if errors.is_missing_endpoint_config(error):
                 return None
             raise
-        return answer
+        return response
 
     @Call
     def create_endpoint_config(self, request: dict[str, Any]) -> Steps[None]:
         """
-        Ask for an endpoint configuration, once.
+        Create an endpoint configuration from *request*, the arguments of CreateEndpointConfig.
 
-        botocore does not retry it: a second try would be refused because the first has made it.
+        botocore does not retry this call: AWS would refuse the second one, because the name is then taken.
         """
         yield op.CREATE_ENDPOINT_CONFIG(**request)
 
     @Call
     def delete_endpoint_config(self, name: str) -> Steps[None]:
+        """Delete the endpoint configuration *name*."""
         yield op.DELETE_ENDPOINT_CONFIG(EndpointConfigName=name)
 
     @Call
-    def tags(self, arn: str) -> Steps[dict[str, str]]:
-        return {tag["Key"]: tag["Value"] for tag in (yield from _tags(arn))}
+    def list_tags(self, arn: str) -> Steps[dict[str, str]]:
+        """Return all tags of the resource, by key."""
+        pages = yield op.LIST_TAGS.pages(ResourceArn=arn)
+        return {tag["Key"]: tag["Value"] for page in pages for tag in parse_tags(page)}
 
     @Call
     def add_tags(self, arn: str, tags: Mapping[str, str]) -> Steps[None]:
+        """Add *tags* (key -> value) to the resource; a key that exists gets the new value."""
         yield op.ADD_TAGS(ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
     @Call
-    def model(self, name: str, *, account_id: str) -> Steps[ModelTraits | None]:
-        """Describe the model; ``None`` if there is none."""
-        found = yield from _model(name)
-        return None if found is None else parse_model(found, account_id=account_id)
+    def describe_model(self, name: str, *, account_id: str) -> Steps[ModelTraits | None]:
+        """Return the model's traits that matter for shadow tests; None if there is no such model."""
+        model = yield from _describe_model(name)
+        return None if model is None else parse_model(model, account_id=account_id)
 
     @Call
-    def from_marketplace(self, model_names: Iterable[str], *, account_id: str) -> Steps[bool]:
-        """Say whether any of the models is AWS Marketplace's; a model that is gone is not."""
+    def uses_marketplace_model(self, model_names: Iterable[str], *, account_id: str) -> Steps[bool]:
+        """Return whether any of the models comes from AWS Marketplace. A deleted model counts as not."""
         for name in model_names:
-            found = yield from _model(name)
-            if found is not None and from_marketplace(found, account_id=account_id):
+            model = yield from _describe_model(name)
+            if model is not None and from_marketplace(model, account_id=account_id):
                 return True
         return False
 
     # Inference experiments.
 
     @Call
-    def look_at_experiment(self, name: str) -> Steps[ExperimentLook]:
+    def describe_inference_experiment(self, name: str) -> Steps[ExperimentLook]:
         """
-        Describe the inference experiment; that there is none is an answer too.
+        Return the inference experiment, or a ``MissingExperiment`` if SageMaker knows none of this name.
 
-        :raises aws.errors.UnexpectedAnswer: if SageMaker says a status this version does not know.
+        :raises aws.errors.UnexpectedAnswer: if it has a status that this version does not know.
         """
         try:
             return parse_experiment((yield op.DESCRIBE_EXPERIMENT(Name=name)))
@@ -177,35 +181,35 @@ class Calls:
                 return missing_experiment(name, error.response)
             raise
 
-    @Pages
-    def listed_experiments(self, status: ExperimentStatus) -> Listing[list[ListedExperiment]]:
-        """Yield, page by page, all inference experiments in *status*, as far as the list knows."""
-        return Listing(op.LIST_EXPERIMENTS(**list_experiments_request(status)), parse_experiment_list)
+    @PagedCall
+    def list_inference_experiments(self, status: ExperimentStatus) -> PagedRequest[list[ListedExperiment]]:
+        """Yield the experiments in *status*, a list for each page of up to 100. The list may lag behind."""
+        return PagedRequest(op.LIST_EXPERIMENTS(**list_experiments_request(status)), parse_experiment_list)
 
     @Call
-    def experiments_under_way(self) -> Steps[list[ListedExperiment]]:
-        """List the inference experiments that are not over, those that wait for their start included."""
+    def list_active_experiments(self) -> Steps[list[ListedExperiment]]:
+        """Return the inference experiments that have not ended, also those that have not started yet."""
         pages = yield op.LIST_EXPERIMENTS.pages(PaginationConfig={"PageSize": 100})
         listed = [experiment for page in pages for experiment in parse_experiment_list(page)]
         return [experiment for experiment in listed if not PHASE_BY_STATUS[experiment.status].over]
 
     @Call
-    def create_experiment(self, /, **wanted: Any) -> Steps[None]:
+    def create_inference_experiment(self, /, **arguments: Any) -> Steps[None]:
         """
-        Ask for an inference experiment, once; *wanted* is as for ``aws.experiment``.
+        Create an inference experiment; the arguments are those of ``create_experiment_request``.
 
-        botocore does not retry it: a second try would be refused because the first has made it.
+        botocore does not retry this call: AWS would refuse the second one, because the name is then taken.
         """
-        yield op.CREATE_EXPERIMENT(**create_experiment_request(**wanted))
+        yield op.CREATE_EXPERIMENT(**create_experiment_request(**arguments))
 
     @Call
-    def stop_experiment(
+    def stop_inference_experiment(
         self, experiment: Experiment, action: Action, *, state: str, reason: str
     ) -> Steps[None]:
         """
-        Ask for its end, once; *state* is ``Completed`` or ``Cancelled``.
+        Stop the experiment in *state*: ``Completed`` or ``Cancelled``.
 
-        botocore does not retry it: a second try would be refused because the first is in progress.
+        botocore does not retry this call: AWS would refuse the second one, because the first is in progress.
         """
         request = stop_experiment_request(experiment, action, state=state, reason=reason)
         yield op.STOP_EXPERIMENT(**request)
@@ -213,7 +217,7 @@ class Calls:
     # Metrics.
 
     @Call
-    def requests_answered(
+    def count_fleet_requests(
         self,
         *,
         endpoint_name: str,
@@ -222,8 +226,8 @@ class Calls:
         start: datetime,
         end: datetime,
     ) -> Steps[float]:
-        """Count the requests that a fleet answered; CloudWatch keeps its metrics after the fleet is gone."""
-        request = requests_answered_request(
+        """Return how many requests the fleet of one configuration served. Works after the fleet is gone."""
+        request = fleet_requests_request(
             endpoint_name=endpoint_name,
             variant_name=variant_name,
             endpoint_config_name=endpoint_config_name,
@@ -233,103 +237,103 @@ class Calls:
         return parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
 
     @Call
-    def requests_had(
+    def count_variant_requests(
         self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
     ) -> Steps[dict[str, float]]:
-        """Count the requests that variants of the endpoint had, by name."""
-        had = {}
+        """Return variant name -> number of requests, whichever configuration the variant was in."""
+        counts = {}
         for name in variant_names:
-            request = requests_had_request(
+            request = variant_requests_request(
                 endpoint_name=endpoint_name, variant_name=name, start=start, end=end
             )
-            had[name] = parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
-        return had
+            counts[name] = parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
+        return counts
 
     @Call
-    def metric_series(
+    def get_metric_data(
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
     ) -> Steps[dict[MetricQuery, dict[datetime, float]]]:
-        """Return each statistic by the beginning of its period of so many seconds, from *start* to *end*."""
+        """
+        Return query -> (start of period -> value), from *start* to *end*.
+
+        :param period: length of a period, in seconds.
+        """
         series = {}
-        for some, request in metric_data_requests(queries, start=start, end=end, period=period):
-            series.update(parse_metric_data((yield op.GET_METRIC_DATA.pages(**request)), some))
+        for batch, request in metric_data_requests(queries, start=start, end=end, period=period):
+            series.update(parse_metric_data((yield op.GET_METRIC_DATA.pages(**request)), batch))
         return series
 
     # Alarms and the abort switch.
 
     @Call
-    def alarms(self, names: Iterable[str]) -> Steps[tuple[Alarm, ...]]:
-        """Return those of *names* that exist, metric and composite alarms alike."""
+    def describe_alarms(self, names: Iterable[str]) -> Steps[tuple[Alarm, ...]]:
+        """Return the metric and composite alarms of these names; a name without an alarm is left out."""
         return parse_alarms((yield op.DESCRIBE_ALARMS(**describe_alarms_request(names))))
 
     @Call
-    def alarm_history(
+    def describe_alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> Steps[tuple[AlarmTransition, ...]]:
-        """Return the alarms' changes of state from *start* to *end*."""
-        found: list[AlarmTransition] = []
+        """Return the state changes of the alarms from *start* to *end*, for each alarm the newest first."""
+        transitions: list[AlarmTransition] = []
         for name in names:
             request = describe_alarm_history_request(name, start=start, end=end)
             for page in (yield op.DESCRIBE_ALARM_HISTORY.pages(**request)):
-                found.extend(parse_alarm_history(page.get("AlarmHistoryItems")))
-        return tuple(found)
+                transitions.extend(parse_alarm_history(page.get("AlarmHistoryItems")))
+        return tuple(transitions)
 
     @Call
-    def create_switch(self, switch: AbortSwitch, *, target: str) -> Steps[None]:
-        """Make the switch's alarm, or put it right; *target* is told to whoever sees it in the console."""
+    def put_abort_switch(self, switch: AbortSwitch, *, target: str) -> Steps[None]:
+        """Create or overwrite the switch's alarm. Its description names *target*, the new configuration."""
         yield op.PUT_METRIC_ALARM(**put_switch_request(switch, target=target))
 
     @Call
-    def switch_target(self, switch: AbortSwitch) -> Steps[str | None]:
-        """
-        Return the configuration that the switch's rollout was to bring into service; None if there is none.
-        """
-        answer = yield op.DESCRIBE_ALARMS(**describe_alarms_request([switch.alarm_name]))
-        return switch_target(answer)
+    def get_abort_switch_target(self, switch: AbortSwitch) -> Steps[str | None]:
+        """Return the target configuration that the switch's alarm names; None if there is no such alarm."""
+        return switch_target((yield op.DESCRIBE_ALARMS(**describe_alarms_request([switch.alarm_name]))))
 
     @Call
-    def set_switch(self, switch: AbortSwitch, value: float) -> Steps[None]:
-        """Publish *value*: ``THROWN`` puts the switch's alarm into ALARM, ``RESET`` back to OK."""
+    def set_abort_switch(self, switch: AbortSwitch, value: float) -> Steps[None]:
+        """Publish *value*: ``THROWN`` puts the switch's alarm into ALARM, ``RESET`` puts it into OK."""
         yield op.PUT_METRIC_DATA(**publish_request(switch, value))
 
     @Call
     def delete_alarms(self, names: Iterable[str]) -> Steps[None]:
+        """Delete the alarms; CloudWatch deletes none of them if one does not exist."""
         yield op.DELETE_ALARMS(AlarmNames=list(names))
 
     @Call
-    def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> Steps[None]:
+    def delete_abort_switches(
+        self, endpoint_name: str, *, keep: Sequence[str], before: datetime
+    ) -> Steps[None]:
         """
         Delete the abort switches of earlier rollouts of the endpoint.
 
-        :param keep: names of alarms that stay.
-        :param before: those changed since then stay too, for they may be of a rollout that is about to begin.
+        :param keep: names of alarms to keep.
+        :param before: keep alarms changed since then; they may belong to a rollout that is about to start.
         """
         for page in (yield op.DESCRIBE_ALARMS.pages(**describe_switches_request(endpoint_name))):
-            # One at a time: CloudWatch deletes none of several where one of them is gone already.
+            # One at a time: CloudWatch deletes none of several if one of them is gone already.
             for name in unchanged_since(before, page):
                 if name not in keep:
                     yield op.DELETE_ALARMS(AlarmNames=[name])
 
     # Captured data.
 
-    @Pages
-    def keys_by_page(self, bucket: str, prefix: str) -> Listing[list[str]]:
-        """Yield, page by page, the keys of all S3 objects below *prefix*."""
-        return Listing(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _keys)
+    @PagedCall
+    def list_key_pages(self, bucket: str, prefix: str) -> PagedRequest[list[str]]:
+        """Yield the keys of all S3 objects below *prefix*, a list for each page."""
+        return PagedRequest(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _keys)
 
 
-def _tags(arn: str) -> Steps[list[dict[str, str]]]:
-    return [tag for page in (yield op.LIST_TAGS.pages(ResourceArn=arn)) for tag in parse_tags(page)]
-
-
-def _model(name: str) -> Steps[dict[str, Any] | None]:
+def _describe_model(name: str) -> Steps[dict[str, Any] | None]:
     try:
-        answer: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
+        response: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
     except ClientError as error:
         if errors.is_missing_model(error):
             return None
         raise
-    return answer
+    return response
 
 
 def _keys(page: dict[str, Any]) -> list[str]:

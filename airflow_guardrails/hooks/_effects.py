@@ -1,12 +1,15 @@
 """
-Drive what ``domain.follow`` and ``domain.shadow_follow`` want: make their calls and send them the answers.
+Run the generators of ``domain/rollout/process.py`` and ``domain/shadow/process.py``.
+
+They yield effects ("describe the endpoint", "sleep"). This module carries each one out, in a worker or on an
+event loop, and sends the result back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -38,178 +41,140 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment, Experimen
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery
 
 if TYPE_CHECKING:
-    # It brings boto3, which costs half a second that a DAG file need not pay.
+    # It imports boto3, which takes half a second that the parsing of a DAG file can do without.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 
 class RolloutCalls(Protocol):
-    """The calls that following a rollout takes, on an event loop."""
+    """The async calls that waiting for a rollout needs; ``hooks/_calls.py`` describes them."""
 
-    async def look(self, endpoint_name: str) -> EndpointLook: ...
+    async def describe_endpoint(self, endpoint_name: str) -> EndpointLook: ...
 
-    async def set_switch(self, switch: AbortSwitch, value: float) -> None: ...
+    async def set_abort_switch(self, switch: AbortSwitch, value: float) -> None: ...
 
-    async def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> None: ...
+    async def delete_abort_switches(
+        self, endpoint_name: str, *, keep: Sequence[str], before: datetime
+    ) -> None: ...
 
-    async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]: ...
+    async def describe_alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]: ...
 
-    async def alarm_history(
+    async def describe_alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]: ...
 
-    async def metric_series(
+    async def get_metric_data(
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
     ) -> dict[MetricQuery, dict[datetime, float]]: ...
 
 
 class ShadowCalls(Protocol):
-    """The calls that following a shadow test takes, on an event loop."""
+    """The async calls that waiting for a shadow test needs; ``hooks/_calls.py`` describes them."""
 
-    async def look_at_experiment(self, name: str) -> ExperimentLook: ...
+    async def describe_inference_experiment(self, name: str) -> ExperimentLook: ...
 
-    async def requests_had(
+    async def count_variant_requests(
         self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
     ) -> dict[str, float]: ...
 
-    async def stop_experiment(
+    async def stop_inference_experiment(
         self, experiment: Experiment, action: Action, *, state: str, reason: str
     ) -> None: ...
 
 
 Result = TypeVar("Result")
-# A rollout's steps are some of these, too: they ask for less.
-Steps = Generator[ShadowEffect, Any, Result]
+# Includes the generators of a rollout: their effects are a subset.
+Process = Generator[ShadowEffect, Any, Result]
 
 
 def run_effects(
-    steps: Steps[Result],
+    process: Process[Result],
     hook: GuardrailsHook,
     *,
     sleep: Callable[[float], object],
-    say: Callable[[LogMessage], object],
+    log: Callable[[LogMessage], object],
 ) -> Result:
-    """Follow *steps* to their end, blocking."""
-    answer: Any = None
+    """Run *process* to its end, blocking, and return its result."""
+    result: Any = None
     while True:
         try:
-            ask = steps.send(answer)
+            effect = process.send(result)
         except StopIteration as end:
-            result: Result = end.value
-            return result
-        answer = _answer(ask, hook, sleep=sleep, say=say)
+            return cast("Result", end.value)
+        try:
+            result = _carry_out(effect, hook, sleep=sleep, log=log)
+        except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
+            result = _no_answer(effect, error)
 
 
 async def run_effects_async(
-    steps: Steps[Result],
+    process: Process[Result],
     calls: RolloutCalls | ShadowCalls,
     *,
     sleep: Callable[[float], Awaitable[object]],
-    say: Callable[[LogMessage], Awaitable[object]],
-    rest: Callable[[WaitForChange], Awaitable[object]] | None = None,
+    log: Callable[[LogMessage], Awaitable[object]],
+    wait_for_change: Callable[[WaitForChange], Awaitable[object]] | None = None,
 ) -> Result:
     """
-    Follow *steps* to their end, on an event loop.
+    Run *process* to its end on an event loop, and return its result.
 
-    :param calls: those that *steps* ask for.
-    :param rest: goes on when the next look is worth it; default: after the seconds that it is to take.
+    :param calls: the calls for the effects that *process* yields.
+    :param wait_for_change: returns when the next look is due; default: after the seconds of the effect.
     """
-    answer: Any = None
+    result: Any = None
     while True:
         try:
-            ask = steps.send(answer)
+            effect = process.send(result)
         except StopIteration as end:
-            result: Result = end.value
-            return result
-        answer = await _answer_async(ask, calls, sleep=sleep, say=say, rest=rest)
+            return cast("Result", end.value)
+        try:
+            if wait_for_change is not None and isinstance(effect, WaitForChange):
+                result = await wait_for_change(effect)
+            else:
+                pending = _carry_out(effect, calls, sleep=sleep, log=log)
+                result = None if pending is None else await pending
+        except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
+            result = _no_answer(effect, error)
 
 
-def _answer(
-    ask: ShadowEffect,
-    hook: GuardrailsHook,
-    *,
-    sleep: Callable[[float], object],
-    say: Callable[[LogMessage], object],
+_MINUTE = 60  # seconds
+
+
+def _carry_out(  # noqa: C901, PLR0911 - one flat case for each effect, run at every look of every wait
+    effect: ShadowEffect, calls: Any, *, sleep: Callable[..., Any], log: Callable[..., Any]
 ) -> Any:
-    try:
-        match ask:
-            case Sleep(seconds) | WaitForChange(seconds=seconds):
-                return sleep(seconds) if seconds else None
-            case LogMessage():
-                return say(ask)
-            case _:
-                return _call(ask, hook)
-    except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-        return no_answer(ask, error)
-
-
-async def _answer_async(
-    ask: ShadowEffect,
-    calls: RolloutCalls | ShadowCalls,
-    *,
-    sleep: Callable[[float], Awaitable[object]],
-    say: Callable[[LogMessage], Awaitable[object]],
-    rest: Callable[[WaitForChange], Awaitable[object]] | None,
-) -> Any:
-    try:
-        match ask:
-            case WaitForChange() if rest is not None:
-                return await rest(ask)
-            case Sleep(seconds) | WaitForChange(seconds=seconds):
-                return await sleep(seconds) if seconds else None
-            case LogMessage():
-                return await say(ask)
-            case _:
-                return await _call(ask, calls)
-    except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
-        return no_answer(ask, error)
-
-
-_MINUTE = 60
-
-_Question = (
-    DescribeEndpoint
-    | DescribeAlarms
-    | DescribeAlarmHistory
-    | GetMetricData
-    | SetAbortSwitch
-    | DeleteAbortSwitches
-    | DescribeExperiment
-    | CountRequests
-)
-
-
-def _call(ask: _Question, calls: Any) -> Any:
-    """Make the call; what it returns is the answer, or to be awaited, as the *calls* are."""
-    made: Any
-    match ask:
+    """Return the result or, if *calls*, *sleep* and *log* are async, the awaitable for it."""
+    match effect:
+        case Sleep(seconds) | WaitForChange(seconds=seconds):
+            return sleep(seconds) if seconds else None
+        case LogMessage():
+            return log(effect)
         case DescribeEndpoint(endpoint_name):
-            made = calls.look(endpoint_name)
+            return calls.describe_endpoint(endpoint_name)
         case DescribeExperiment(name):
-            made = calls.look_at_experiment(name)
+            return calls.describe_inference_experiment(name)
         case DescribeAlarms(names):
-            made = calls.alarms(names)
+            return calls.describe_alarms(names)
         case DescribeAlarmHistory(names, start, end):
-            made = calls.alarm_history(names, start=start, end=end)
+            return calls.describe_alarm_history(names, start=start, end=end)
         case GetMetricData(queries, start, end):
-            made = calls.metric_series(queries, start=start, end=end, period=_MINUTE)
+            return calls.get_metric_data(queries, start=start, end=end, period=_MINUTE)
         case SetAbortSwitch(switch, value):
-            made = calls.set_switch(switch, value)
+            return calls.set_abort_switch(switch, value)
         case DeleteAbortSwitches(endpoint_name, keep, before):
-            made = calls.delete_switches(endpoint_name, keep=keep, before=before)
+            return calls.delete_abort_switches(endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
-            made = calls.requests_had(endpoint_name, names, start=start, end=end)
-    return made
+            return calls.count_variant_requests(endpoint_name, names, start=start, end=end)
 
 
-def no_answer(ask: ShadowEffect, error: Exception) -> NoResponse:
+def _no_answer(effect: ShadowEffect, error: Exception) -> NoResponse:
     """
-    Say why there is no answer, and whether it is worth asking again.
+    Return the error as a value, with whether it is final: whether the wait has to end because of it.
 
-    A look that will never be answered ends the watch. Alarms and metrics only explain, so whatever fails
-    there ends nothing. Requests are counted only where their number decides: whoever may not count them would
-    wait for nothing.
+    A failed look is final if the error will not go away, for example AccessDenied. Alarms and metrics only
+    explain an outcome, so an error there is never final. Counts of requests are only read where they decide
+    the end of the wait, so not being allowed to read them is final.
     """
-    final = isinstance(ask, DescribeEndpoint | DescribeExperiment) and not is_passing(error)
-    if isinstance(ask, CountRequests):
+    final = isinstance(effect, DescribeEndpoint | DescribeExperiment) and not is_passing(error)
+    if isinstance(effect, CountRequests):
         final = isinstance(error, ClientError) and is_access_denied(error)
     return NoResponse(named_text(error), final=final, denied=denied_action(error))

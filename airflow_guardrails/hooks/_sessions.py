@@ -1,8 +1,24 @@
 """
-Sessions for an event loop that never make it wait: what blocks happens in a thread, and only once.
+Sessions and clients of boto3 and aiobotocore, made so that thousands of waits fit on one event loop.
 
-The amazon provider's own sessions refresh the credentials of an assumed role inside the loop, and each parses
-botocore's description of SageMaker anew, which takes more than twenty megabytes with a role.
+The amazon provider makes a session for each client. It assumes a role for each, refreshes credentials inside
+the event loop, and parses botocore's service descriptions again for each session. What the parts here save,
+for one process with 50 connections (``python benchmarks/sessions.py``; a pause is CPU in one turn of the
+loop):
+
+- Service descriptions shared by all sessions (``_SharedDescriptions``): 65 MB instead of 810 MB, and 1.7 s of
+  CPU instead of 8.9 s.
+- Descriptions without prose (``_TerseLoader``): 13 MB instead of 22 MB with one connection. Without it, a
+  single wait takes more memory than the amazon provider's (``python benchmarks/waits.py --rows one``).
+- Descriptions parsed in a thread (``_parse``): the first client pauses the loop for 10 ms instead of 75 ms.
+- Clients built one at a time (``one_client_at_a_time``): pauses of 110 ms instead of 280 ms; with neither of
+  the two, 500 ms.
+- Times parsed as UTC (``_parse_time``): a page of ListEndpoints takes 0.5 ms instead of 2.1 ms of CPU.
+
+Three parts are not about speed: ``ThreadedCredentials`` keeps a slow STS from stopping the event loop,
+``SharingHook`` assumes a role once for all services, and ``_clean_errors`` keeps credentials in an
+``endpoint_url`` out of logs. ``tests/unit/hooks/test_sessions.py`` tests each part against the installed
+botocore, aiobotocore and amazon provider, because all of them use private names of these.
 """
 
 from __future__ import annotations
@@ -44,140 +60,137 @@ if TYPE_CHECKING:
     from aiobotocore.session import AioSession
 
 
-class TerseLoader(JSONFileLoader):  # type: ignore[misc]
-    """Reads botocore's descriptions of services without their prose, in plain dicts: half of the memory."""
+class _TerseLoader(JSONFileLoader):  # type: ignore[misc]
+    """Reads botocore's service descriptions without their documentation texts."""
 
     def load_file(self, file_path: str) -> Any:
-        for suffix, opened in ((".json", open), (".json.gz", gzip.open)):
+        for suffix, open_file in ((".json", open), (".json.gz", gzip.open)):
             if Path(file_path + suffix).is_file():
-                with opened(file_path + suffix, "rb") as file:
+                with open_file(file_path + suffix, "rb") as file:
                     return json.loads(file.read(), object_pairs_hook=_without_prose)
         return None
 
 
 def _without_prose(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Emptied, not left out: botocore reads it where a service (S3) has parameters of the client's own.
+    # Emptied, not left out: botocore reads the text when it adds client parameters of its own (S3).
     return {key: "" if key == "documentation" and isinstance(value, str) else value for key, value in pairs}
 
 
-# botocore's descriptions of its services, parsed once for all sessions, by one thread at a time.
-LOADER = Loader(file_loader=TerseLoader())
+# Service descriptions, shared by all sessions of the process. The lock lets one thread parse at a time.
+LOADER = Loader(file_loader=_TerseLoader())
 _PARSING = threading.Lock()
 
-# One client asks for everybody, so it slows down for everybody when AWS throttles; and a connection that
-# hangs is given up before long.
-PATIENT = Config(
+# Many waits share a client: if AWS throttles one, all slow down ("adaptive"). A hanging connection ends soon.
+SHARED_CLIENT_CONFIG = Config(
     retries={"mode": "adaptive", "total_max_attempts": 4},
     connect_timeout=10,
     read_timeout=20,
     max_pool_connections=20,
 )
 
-# Threads of one connection that may hang at once, each in a call that AWS does not answer.
+# Threads of one connection that may hang at the same time in a call without a response.
 _MOST_THREADS = 8
 
-# Seconds between two tries to renew credentials that are still good.
-RETRY_REFRESH = 60.0
+# Seconds between two attempts to refresh credentials that are still valid.
+REFRESH_RETRY_SECONDS = 60.0
 
 
 class ThreadedCredentials(Credentials):  # type: ignore[misc]
     """
-    boto3's credentials, of whatever kind, for an event loop.
+    boto3's credentials for an event loop: refreshed in a thread, once for all calls that need them.
 
-    boto3 begins to renew them a quarter of an hour before their end, and would try so at every call, in the
-    thread that calls. Here a thread does it, one for all who ask, and what is still good is used meanwhile.
+    boto3 starts to refresh 15 minutes before the end, and would try again at every call, in the calling
+    thread. Here the old credentials are used meanwhile, as long as they are valid.
 
-    :param credentials: what a session of boto3 has resolved.
+    :param credentials: the credentials that a boto3 session has resolved.
     """
 
     def __init__(self, credentials: Credentials) -> None:
-        # What a client asks for is the frozen ones.
+        # Empty keys: clients only call get_frozen_credentials().
         super().__init__("", "")
         self._credentials = credentials
-        self._known: ReadOnlyCredentials | None = None
-        self._refreshing: asyncio.Future[ReadOnlyCredentials] | None = None
+        self._last: ReadOnlyCredentials | None = None
+        self._refresh: asyncio.Future[ReadOnlyCredentials] | None = None
         self._tried_at = -math.inf
         self.method = credentials.method
 
     def get_account_id(self) -> None:
-        """No endpoint of the services used here depends on it."""
+        """Return None: no service used here has the account in its endpoint."""
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return valid credentials; wait for a refresh only if the last ones have expired."""
         if not self._needs_refresh():
-            self._known = self._credentials.get_frozen_credentials()
-        elif self._still_good() is None or time.monotonic() - self._tried_at >= RETRY_REFRESH:
-            self._known = await self._refreshed()
-        return self._known
+            self._last = self._credentials.get_frozen_credentials()
+        elif self._still_valid() is None or time.monotonic() - self._tried_at >= REFRESH_RETRY_SECONDS:
+            self._last = await self._refreshed()
+        return self._last
 
     async def _refreshed(self) -> ReadOnlyCredentials:
-        if self._refreshing is None or self._refreshing.done():
+        if self._refresh is None or self._refresh.done():
             self._tried_at = time.monotonic()
             work = asyncio.to_thread(self._credentials.get_frozen_credentials)
-            self._refreshing = asyncio.ensure_future(work)
-            self._refreshing.add_done_callback(_retrieve)
+            self._refresh = asyncio.ensure_future(work)
+            self._refresh.add_done_callback(_retrieve)
         try:
-            # Whoever is cancelled must not take the others' refresh along.
-            return await asyncio.shield(self._refreshing)
+            # Shielded: if one caller is cancelled, the refresh goes on for the others.
+            return await asyncio.shield(self._refresh)
         except Exception:
-            good = self._still_good()
-            if good is None:
+            valid = self._still_valid()
+            if valid is None:
                 raise
-            return good  # boto3 has logged why
+            return valid  # boto3 has logged the error
 
     def _needs_refresh(self) -> bool:
         return isinstance(self._credentials, RefreshableCredentials) and self._credentials.refresh_needed()
 
-    def _still_good(self) -> ReadOnlyCredentials | None:
-        return None if self._credentials.refresh_needed(refresh_in=0) else self._known
+    def _still_valid(self) -> ReadOnlyCredentials | None:
+        return None if self._credentials.refresh_needed(refresh_in=0) else self._last
 
 
-def _retrieve(refreshing: asyncio.Future[ReadOnlyCredentials]) -> None:
-    """Take the error, or asyncio complains where all who asked have been cancelled."""
-    if not refreshing.cancelled():
-        refreshing.exception()
+def _retrieve(refresh: asyncio.Future[ReadOnlyCredentials]) -> None:
+    """Retrieve the error, or asyncio logs it as never retrieved if all callers were cancelled."""
+    if not refresh.cancelled():
+        refresh.exception()
 
 
 class SharingHook(AwsBaseHook):
     """
-    An AWS hook whose clients share one session, and those for an event loop what it has learned besides.
+    An AWS hook that shares connection, sessions and threads with the hooks of other services.
 
-    So a role is assumed once for all services, and not once for each.
-
-    :param parent: a hook of the same connection, whose look-up and sessions are used.
+    :param parent: the hook of the same connection to share with; None: this hook is the parent.
     """
 
     def __init__(self, *, parent: SharingHook | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._kin = parent
-        # Of this connection only: one whose role cannot be assumed now holds up no other.
+        self._parent = parent
+        # For this connection only: if its role cannot be assumed now, other connections do not wait.
         self.threads: Threads = Threads(most=_MOST_THREADS) if parent is None else parent.threads
-        self._known: AwsConnectionWrapper | None = None
+        self._connection_found: AwsConnectionWrapper | None = None
         self._sessions: dict[str | None, Session] = {}
         self._async_session: AioSession | None = None
 
     @property
     def conn_config(self) -> AwsConnectionWrapper:
         """
-        The connection, looked up once.
+        The Airflow connection, looked up once.
 
-        Not by cached_property: before Python 3.12 it has one lock for all hooks, and a secrets backend that
-        hangs for one connection would hold up the look-ups of all.
-
-        :raises aws.errors.ConnectionNotFound: if there is none of this name. The amazon provider would use
-            the machine's own credentials, of an unknown account.
+        :raises aws.errors.ConnectionNotFound: if there is no such connection. The amazon provider would use
+            the machine's own credentials, which may be of another account.
         """
-        if self._kin is not None:
-            return self._kin.conn_config
-        if self._known is None:
-            self._known = _look_up(self)
-        if self.aws_conn_id and not self._known:
+        # Not a cached_property: before Python 3.12 all hooks share its lock, so one secrets backend that
+        # hangs would stop the look-ups of all connections.
+        if self._parent is not None:
+            return self._parent.conn_config
+        if self._connection_found is None:
+            self._connection_found = _look_up(self)
+        if self.aws_conn_id and not self._connection_found:
             raise ConnectionNotFound(name=self.aws_conn_id)
-        return self._known
+        return self._connection_found
 
     def get_session(self, region_name: str | None = None, deferrable: bool = False) -> Any:
-        """Return boto3's session or, if *deferrable*, aiobotocore's; it may block, so call in a thread."""
-        if self._kin is not None:
-            return self._kin.get_session(region_name, deferrable)
+        """Return boto3's session or, if *deferrable*, aiobotocore's. May block: on a loop, use a thread."""
+        if self._parent is not None:
+            return self._parent.get_session(region_name, deferrable)
         if not deferrable:
             if region_name not in self._sessions:
                 session = super().get_session(region_name)
@@ -185,116 +198,120 @@ class SharingHook(AwsBaseHook):
                 self._sessions[region_name] = session
             return self._sessions[region_name]
         if self._async_session is None:
-            self._async_session = self._open_session(region_name)
+            self._async_session = self._new_async_session(region_name)
         return self._async_session
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
     ) -> Any:
+        """Return a boto3 client or, if *deferrable*, aiobotocore's context manager that builds one."""
         if not deferrable:
             with without_secret_url():
                 return super().get_client_type(region_name, config)
         _parse(self.service_name)
-        return super().get_client_type(region_name, PATIENT.merge(config or self.config), deferrable=True)
+        config = SHARED_CLIENT_CONFIG.merge(config or self.config)
+        return super().get_client_type(region_name, config, deferrable=True)
 
-    async def connecting(self, *, retries: bool = True) -> Any:
-        """Make a client for an event loop, in a thread; it opens as a context manager."""
-        return await in_thread(self.threads, self._connecting, retries=retries)
-
-    def _connecting(self, *, retries: bool) -> Any:
-        config = None if retries else self._without_retries
-        return self.get_client_type(region_name=self.region_name, config=config, deferrable=True)
+    async def async_client(self, *, retries: bool = True) -> Any:
+        """Prepare an aiobotocore client in a thread; return the context manager that builds it."""
+        return await in_thread(
+            self.threads,
+            self.get_client_type,
+            region_name=self.region_name,
+            config=None if retries else self._config_without_retries,
+            deferrable=True,
+        )
 
     @cached_property
-    def _conn_without_retries(self) -> Any:
-        return self.get_client_type(region_name=self.region_name, config=self._without_retries)
+    def conn_without_retries(self) -> Any:
+        """The boto3 client for calls that must not be retried."""
+        return self.get_client_type(region_name=self.region_name, config=self._config_without_retries)
 
     @property
-    def _without_retries(self) -> Config:
+    def _config_without_retries(self) -> Config:
         return self.config.merge(Config(retries={"total_max_attempts": 1}))
 
     @cached_property
     def caller(self) -> str:
-        """The operator that calls, for the user agent; the provider reads the source of the stack for it."""
-        found: str = super()._get_caller() if self._kin is None else self._kin.caller
-        return found
+        """The calling operator's class name, for the user agent. A sibling is created too late to find it."""
+        name: str = super()._get_caller() if self._parent is None else self._parent.caller
+        return name
 
     def _get_caller(self, target_function_name: str = "execute") -> str:  # noqa: ARG002 - the provider's
         return self.caller
 
-    def _open_session(self, region_name: str | None) -> AioSession:
-        _parse_once("endpoints", "partitions", "sdk-default-configuration", "_retry")
+    def _new_async_session(self, region_name: str | None) -> AioSession:
         if self.conn_config.role_arn:
             _parse("sts")
-        factory = _SharingFactory(conn=self.conn_config, region_name=region_name, config=self.config)
-        return asynchronous_session(factory.create_session())
+        factory = _SharedDescriptions(conn=self.conn_config, region_name=region_name, config=self.config)
+        return async_session(factory.create_session())
 
 
-# What AwsBaseHook does behind its cached_property.
+# The function behind AwsBaseHook's cached_property.
 _look_up: Callable[[AwsBaseHook], AwsConnectionWrapper] = inspect.getattr_static(
     AwsBaseHook, "conn_config"
 ).func
 
 
-class _SharingFactory(SessionFactory):  # type: ignore[misc, valid-type]
-    """The factory that the user has configured, with the descriptions of services shared."""
+class _SharedDescriptions(SessionFactory):  # type: ignore[misc, valid-type]
+    """The session factory that the user has configured, with shared service descriptions."""
 
     def _create_basic_session(self, session_kwargs: dict[str, Any]) -> Session:
         session = botocore.session.get_session()
         session.register_component("data_loader", LOADER)
         shared: Session = super()._create_basic_session({**session_kwargs, "botocore_session": session})
-        # Each session of boto3 adds where its own are.
+        # Each boto3 session adds its own path again.
         LOADER.search_paths[:] = dict.fromkeys(LOADER.search_paths)
         return shared
 
 
-def asynchronous_session(session: Session) -> AioSession:
-    """Make aiobotocore's session of boto3's; its credentials and its parsed descriptions are shared."""
-    from aiobotocore.credentials import AioCredentialResolver  # noqa: PLC0415 - a worker does without
+def async_session(session: Session) -> AioSession:
+    """Return an aiobotocore session with the region, profile and credentials of boto3's *session*."""
+    from aiobotocore.credentials import AioCredentialResolver  # noqa: PLC0415 - a worker does not need it
     from aiobotocore.session import AioSession  # noqa: PLC0415
 
-    opened = AioSession()
-    opened.register_component("data_loader", LOADER)
-    opened.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_moment)
-    _clean_errors(opened.get_component("event_emitter"))
-    opened.set_config_variable("region", session.region_name)
+    new = AioSession()
+    new.register_component("data_loader", LOADER)
+    new.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
+    _clean_errors(new.get_component("event_emitter"))
+    new.set_config_variable("region", session.region_name)
     if session.profile_name != "default":
-        opened.set_config_variable("profile", session.profile_name)
+        new.set_config_variable("profile", session.profile_name)
     if (credentials := session.get_credentials()) is not None:
-        opened._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
+        new._credentials = ThreadedCredentials(credentials)  # noqa: SLF001 - as the amazon provider does
     else:
-        # Or each client would look for them again while it is built, and others wait for their turn.
-        opened.register_component("credential_provider", AioCredentialResolver(providers=[]))
-    return opened
+        # Without this, each client would search for credentials again while it is built.
+        new.register_component("credential_provider", AioCredentialResolver(providers=[]))
+    return new
 
 
 def _clean_errors(events: Any) -> None:
-    """Let no error of a client tell the credentials in an ``endpoint_url``, nor more than one line."""
+    """Make clients' error texts one line, without the credentials that an ``endpoint_url`` may contain."""
     events.register_first("after-call-error", _clean_error)
-    events.register_first("after-call", _clean_answer)
+    events.register_first("after-call", _clean_response)
 
 
-# What botocore's parsers raise for an answer that is not what its description says.
+# What botocore's parsers raise for a response that does not match the service description.
 _UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError)
 
 
-# What a listener returns may be taken for an answer, so these return nothing.
+# botocore takes what a listener returns for the response, so the two below return None.
 
 
 def _clean_error(*, exception: Exception, **_: Any) -> None:
     cleaned(exception)
     if isinstance(exception, _UNREADABLE) or str(exception).startswith("Invalid timestamp"):
-        # A page of a proxy, for example; the same call may well be answered a little later.
-        raise Unanswered(reason=f"the answer cannot be read ({named_text(exception)})") from exception
+        # For example a proxy's page. The same call may succeed later.
+        raise Unanswered(reason=f"response cannot be read ({named_text(exception)})") from exception
 
 
-def _clean_answer(*, parsed: Any, **_: Any) -> None:
+def _clean_response(*, parsed: Any, **_: Any) -> None:
     clean_answer(parsed)
 
 
 @contextmanager
 def without_secret_url() -> Iterator[None]:
-    """Let boto3's refusal of an ``endpoint_url`` not show it."""
+    """Replace boto3's error about an invalid ``endpoint_url``, which shows the URL, by one without it."""
     try:
         yield
     except ValueError as error:
@@ -305,50 +322,43 @@ def without_secret_url() -> Iterator[None]:
         ) from None
 
 
-def parse_moment(value: Any) -> datetime:
-    """Read a time of an answer; botocore's way, by the local zone, takes most of the time of a long list."""
+def _parse_time(value: Any) -> datetime:
+    """Parse a time of a response. botocore's own parser converts numbers to the local zone, which is slow."""
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, timezone.utc)
-    moment: datetime = parse_timestamp(value)
-    return moment
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 @asynccontextmanager
-async def building() -> AsyncIterator[None]:
-    """Build one client at a time, and let the loop's other tasks have a turn before the next."""
+async def one_client_at_a_time() -> AsyncIterator[None]:
+    """Let one task of the loop build a client, then give the loop's other tasks a turn."""
     loop = asyncio.get_running_loop()
-    site = _SITES.setdefault(loop, _Site())
-    site.builders += 1
+    turn = _TURNS.setdefault(loop, _Turn())
+    turn.users += 1
     try:
-        async with site.lock:
+        async with turn.lock:
             yield
             await asyncio.sleep(0)
     finally:
-        site.builders -= 1
-        if not site.builders:
-            del _SITES[loop]
+        turn.users -= 1
+        if not turn.users:
+            del _TURNS[loop]
 
 
-class _Site:
-    """Where the clients of one event loop are built."""
+class _Turn:
+    """The lock of one event loop, and how many tasks use it: the last one removes it."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.builders = 0
+        self.users = 0
 
 
-_SITES: dict[asyncio.AbstractEventLoop, _Site] = {}
-
-
-def _parse_once(*names: str) -> None:
-    """Parse what all sessions share in one thread, or those of many connections would, each for itself."""
-    with _PARSING:
-        for name in names:
-            LOADER.load_data(name)
+_TURNS: dict[asyncio.AbstractEventLoop, _Turn] = {}
 
 
 def _parse(service: str) -> None:
-    """Parse here, in a thread, most of what aiobotocore would parse in the event loop to build a client."""
+    """Parse, in the calling thread, what aiobotocore would otherwise parse on the event loop."""
     with _PARSING:
         LOADER.load_service_model(service, "service-2")
         LOADER.load_service_model(service, "endpoint-rule-set-1")

@@ -1,4 +1,4 @@
-"""Blocking work for an event loop, each in a thread of its own: work that hangs holds up nothing else."""
+"""Threads for blocking work of an event loop, one for each piece: work that hangs delays no other work."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
-class TooManyHang(RuntimeError):
-    """No more work is begun, because so much of it has not ended."""
+class TooManyThreads(RuntimeError):
+    """No thread is free, because all of them still run."""
 
 
 class Threads(Executor):
     """
-    A new thread for each piece of work. A thread that hangs does not delay the end of the process.
+    An executor with a daemon thread for each piece of work. One that hangs does not keep the process alive.
 
-    :param most: how many may run at once, those that hang included.
+    :param most: how many threads may run at once, with those that hang.
     """
 
     def __init__(self, *, most: int) -> None:
@@ -30,12 +30,12 @@ class Threads(Executor):
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """
-        Begin *work*.
+        Start *work* in a new thread.
 
         :raises TooManyHang: if *most* threads are still running.
         """
         if not self._free.acquire(blocking=False):
-            raise TooManyHang(f"threads ({self._most}) are all still running: none is begun")
+            raise TooManyThreads(f"all {self._most} threads are busy: no new one is started")
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
         threading.Thread(target=self._run, args=(future, work, args, kwargs), daemon=True).start()
@@ -44,7 +44,7 @@ class Threads(Executor):
     def _run(self, future: Future[Any], work: Callable[..., Any], args: Any, kwargs: Any) -> None:
         try:
             result = work(*args, **kwargs)
-        except BaseException as error:  # noqa: BLE001 - whoever waits for it is told
+        except BaseException as error:  # noqa: BLE001 - the future passes it on
             self._free.release()
             future.set_exception(error)
         else:
@@ -53,15 +53,15 @@ class Threads(Executor):
 
 
 async def in_thread(
-    threads: Threads, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
-) -> Result:
+    threads: Threads, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
     """
-    Do *work* in a thread of *threads*.
+    Run *work* in a thread of *threads* and return its result.
 
-    The thread is one of asgiref's kind: only there does the triggerer of some versions of Airflow answer. It
-    is not asgiref's own, of which there is one for the whole process.
+    The thread is started by asgiref: in some versions of Airflow, requests to the supervisor only work there.
+    asgiref's own executor is not used, because it has one thread for the whole process.
     """
-    call: Callable[Arguments, Coroutine[Any, Any, Result]] = sync_to_async(  # type: ignore[call-overload]
+    call: Callable[_Arguments, Coroutine[Any, Any, _Result]] = sync_to_async(  # type: ignore[call-overload]
         work, thread_sensitive=False, executor=threads
     )
     return await call(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The hook that makes this package's calls to AWS, and the same calls for an event loop."""
+"""The hook that makes this package's calls to AWS, and the same calls as coroutines."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from botocore.config import Config
 
 from airflow_guardrails.aws import operations as op
 from airflow_guardrails.aws.operations import Operation, Request
+from airflow_guardrails.hooks._api_call import AsyncClient, SyncClient
 from airflow_guardrails.hooks._calls import Calls
-from airflow_guardrails.hooks._describing import Awaiting, Blocking
-from airflow_guardrails.hooks._sessions import SharingHook, building, without_secret_url
+from airflow_guardrails.hooks._sessions import SharingHook, one_client_at_a_time, without_secret_url
 
-# Bytes of an S3 object that are read at once.
-_CHUNK = 2**20
+# Bytes read at once from an S3 object.
+_CHUNK_BYTES = 2**20
 
 
-class GuardrailsHook(Calls, Blocking, SharingHook):
+class GuardrailsHook(Calls, SyncClient, SharingHook):
     """
-    SageMaker endpoints and the alarms that guard them.
+    Calls to SageMaker, CloudWatch and S3, which block; :meth:`asynchronous` has them as coroutines.
 
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
-    :param verify: whether, or with which certificates, TLS is verified.
+    :param verify: False: do not verify TLS; a path: the CA bundle to verify with; default: the connection's.
     :param config: arguments of ``botocore.config.Config``.
     """
 
@@ -50,50 +50,50 @@ class GuardrailsHook(Calls, Blocking, SharingHook):
 
     @property
     def key(self) -> str:
-        """The same for hooks of the same connection, region and configuration; they may share clients."""
+        """Equal for hooks with the same connection, region and configuration; these can share clients."""
         config = self._connection["config"]
         options = config._user_provided_options if isinstance(config, Config) else config  # noqa: SLF001
         return json.dumps({**self._connection, "config": options}, sort_keys=True, default=str)
 
     def sibling(self, client_type: str) -> SharingHook:
-        """Return a hook of the same connection for another service of AWS."""
+        """Return a hook for another AWS service that uses this hook's connection and sessions."""
         return SharingHook(parent=self, client_type=client_type, **self._connection)
 
-    def serving(self, service: str) -> SharingHook:
-        """Return the hook for *service*: this one, or its sibling."""
-        found: SharingHook = self if service == "sagemaker" else getattr(self, f"_{service}")
-        return found
+    def hook_for(self, service: str) -> SharingHook:
+        """Return the hook for *service*: "sagemaker" (this one), "cloudwatch" or "s3"."""
+        hook: SharingHook = self if service == "sagemaker" else getattr(self, f"_{service}")
+        return hook
 
     @asynccontextmanager
     async def asynchronous(self) -> AsyncIterator[AsyncCalls]:
-        """
-        Open the same calls for an event loop; clients are built when first needed and closed at the end.
-        """
+        """Return the same calls as coroutines. Clients are built at their first use and closed at the end."""
         async with AsyncExitStack() as stack:
             yield AsyncCalls(self, stack)
 
     def send(self, request: Request) -> Any:
+        """Send *request*, see :class:`SyncClient`."""
         client = self._client_for(request.operation)
         if request.paginated:
             return list(_paginate(client, request))
         return getattr(client, request.operation.name)(**request.arguments)
 
     def pages(self, request: Request) -> Iterator[Any]:
+        """Yield the pages of *request*, see :class:`SyncClient`."""
         return iter(_paginate(self._client_for(request.operation), request))
 
-    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+    def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
         """Yield the keys of all S3 objects below *prefix*."""
-        for page in self.keys_by_page(bucket, prefix):
+        for page in self.list_key_pages(bucket, prefix):
             yield from page
 
-    def lines(self, bucket: str, key: str) -> Iterator[bytes]:
-        """Yield the lines of an S3 object, which is never held whole. Only a worker reads objects."""
+    def read_lines(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield the lines of an S3 object, without loading all of it. There is no async form of this."""
         body = self.send(op.GET_OBJECT(Bucket=bucket, Key=key))["Body"]
-        yield from body.iter_lines(chunk_size=_CHUNK)
+        yield from body.iter_lines(chunk_size=_CHUNK_BYTES)
 
     def _client_for(self, operation: Operation) -> Any:
-        hook = self.serving(operation.service)
-        return hook._conn_without_retries if operation.once else hook.conn  # noqa: SLF001 - a sibling's
+        hook = self.hook_for(operation.service)
+        return hook.conn_without_retries if operation.once else hook.conn
 
     @cached_property
     def _cloudwatch(self) -> SharingHook:
@@ -104,37 +104,39 @@ class GuardrailsHook(Calls, Blocking, SharingHook):
         return self.sibling("s3")
 
 
-class AsyncCalls(Calls, Awaiting):
-    """The calls of *hook* for an event loop, by clients that *stack* closes."""
+class AsyncCalls(Calls, AsyncClient):
+    """The calls as coroutines. *stack* closes the clients."""
 
     def __init__(self, hook: GuardrailsHook, stack: AsyncExitStack) -> None:
         self._hook = hook
         self._stack = stack
-        # By service; those without retries have a name of their own.
+        # By service; a client without retries has a name of its own.
         self._clients: dict[str, Any] = {}
         self._opening = asyncio.Lock()
 
     async def send(self, request: Request) -> Any:
+        """Send *request*, see :class:`AsyncClient`."""
         client = await self._client_for(request.operation)
         if request.paginated:
             return [page async for page in _paginate(client, request)]
         return await getattr(client, request.operation.name)(**request.arguments)
 
     async def pages(self, request: Request) -> AsyncIterator[Any]:
+        """Yield the pages of *request*, see :class:`AsyncClient`."""
         async for page in _paginate(await self._client_for(request.operation), request):
             yield page
 
     async def _client_for(self, operation: Operation) -> Any:
-        return await self._client(self._hook.serving(operation.service), retries=not operation.once)
+        return await self._client(self._hook.hook_for(operation.service), retries=not operation.once)
 
     async def _client(self, hook: SharingHook, *, retries: bool = True) -> Any:
         name = str(hook.client_type) if retries else f"{hook.client_type} without retries"
         async with self._opening:
             if name not in self._clients:
-                connecting = await hook.connecting(retries=retries)
-                async with building():
+                client = await hook.async_client(retries=retries)
+                async with one_client_at_a_time():
                     with without_secret_url():
-                        self._clients[name] = await self._stack.enter_async_context(connecting)
+                        self._clients[name] = await self._stack.enter_async_context(client)
             return self._clients[name]
 
 

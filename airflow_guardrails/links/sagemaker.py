@@ -1,6 +1,7 @@
 """
-Links from a task to what it changes, in the AWS console; shown on the task's Details tab, also while it is
-deferred.
+Links from a task to its endpoint and alarms in the AWS console.
+
+Airflow shows them on the task's Details tab, also while the task is deferred.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from urllib.parse import quote
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
-FACTS_KEY = "console_links"
+# The XCom with the data of the links; the operator pushes it.
+LINK_DATA_KEY = "console_links"
 
-ConsoleLinkData = dict[str, Any]
+_ConsoleLinkData = dict[str, Any]
 
 
 def console_link_data(
     *, region_name: str, partition: str, endpoint_name: str, alarms: Iterable[str]
-) -> ConsoleLinkData:
-    """What the links need to know; the operator pushes it as XCom under ``FACTS_KEY`` once it knows it."""
+) -> _ConsoleLinkData:
+    """Return the data of all links of a task; the operator pushes it as XCom ``LINK_DATA_KEY``."""
     return {
         "region": region_name,
         "domain": BaseAwsLink.get_aws_domain(partition),
@@ -30,41 +32,43 @@ def console_link_data(
     }
 
 
-class ConsoleLink(BaseOperatorLink):
+class _ConsoleLink(BaseOperatorLink):
     """
-    A place in the AWS console; empty until the task has reached AWS, and in partitions without a known
-    console.
+    A page of the AWS console.
+
+    The link is empty until the task has called AWS, and in partitions without a known console.
     """
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
-        facts = XCom.get_value(key=FACTS_KEY, ti_key=ti_key)
-        place = self.place(facts) if facts and facts["domain"] else None
-        return f"https://console.{facts['domain']}{place}" if place else ""
+        """Return the URL; "" if there is nothing to link to."""
+        data = XCom.get_value(key=LINK_DATA_KEY, ti_key=ti_key)
+        page = self.page(data) if data and data["domain"] else None
+        return f"https://console.{data['domain']}{page}" if page else ""
 
     @abstractmethod
-    def place(self, facts: ConsoleLinkData) -> str | None:
-        """Path and fragment in the console, or None if there is nothing to show."""
+    def page(self, data: _ConsoleLinkData) -> str | None:
+        """Return the path and fragment of the page; None if there is nothing to link to."""
 
 
-class SageMakerEndpointLink(ConsoleLink):
+class SageMakerEndpointLink(_ConsoleLink):
     """The endpoint in the SageMaker console."""
 
     @property
     def name(self) -> str:
+        """The text of the button."""
         return "SageMaker endpoint"
 
-    def place(self, facts: ConsoleLinkData) -> str:
-        return (
-            f"/sagemaker/home?region={_quoted(facts['region'])}#/endpoints/{_quoted(facts['endpoint_name'])}"
-        )
+    def page(self, data: _ConsoleLinkData) -> str:
+        """Return the page of the endpoint."""
+        return f"/sagemaker/home?region={_quoted(data['region'])}#/endpoints/{_quoted(data['endpoint_name'])}"
 
 
-class CloudWatchAlarmLink(ConsoleLink):
+class CloudWatchAlarmLink(_ConsoleLink):
     """
     One of the alarms that guard the update, in the CloudWatch console.
 
-    :param number: 1 for the first alarm of the update.
-    :param alarm_name: its name, if it is known when the DAG is parsed; the button shows it.
+    :param number: position among the alarms of the update, from 1.
+    :param alarm_name: shown on the button; None: not known when the DAG is parsed.
     """
 
     def __init__(self, number: int, alarm_name: str | None = None) -> None:
@@ -73,18 +77,20 @@ class CloudWatchAlarmLink(ConsoleLink):
 
     @property
     def name(self) -> str:
+        """The text of the button; Airflow needs a different one for each link."""
         return f"CloudWatch alarm {self.alarm_name or self.number}"
 
     @property
     def xcom_key(self) -> str:
-        # The inherited key is the class's, and a task has one of these for each alarm.
+        """The XCom key of the link, with the number: a task has one link for each alarm."""
         return f"_link_CloudWatchAlarmLink_{self.number}"
 
-    def place(self, facts: ConsoleLinkData) -> str | None:
-        if self.number > len(facts["alarms"]):
+    def page(self, data: _ConsoleLinkData) -> str | None:
+        """Return the page of the alarm; None if the update has fewer alarms."""
+        if self.number > len(data["alarms"]):
             return None
-        alarm = facts["alarms"][self.number - 1]
-        return f"/cloudwatch/home?region={_quoted(facts['region'])}#alarmsV2:alarm/{_quoted(alarm)}"
+        alarm = data["alarms"][self.number - 1]
+        return f"/cloudwatch/home?region={_quoted(data['region'])}#alarmsV2:alarm/{_quoted(alarm)}"
 
 
 def _quoted(text: str) -> str:

@@ -116,7 +116,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         from airflow_guardrails.operators._conclude.in_flight import AbortableRollouts  # noqa: PLC0415 - not in every DAG file
 
         rollouts = AbortableRollouts(self.hook, self.endpoint_name)
-        endpoint = self.hook.look(self.endpoint_name)
+        endpoint = self.hook.describe_endpoint(self.endpoint_name)
         if (
             not isinstance(endpoint, Endpoint)
             or not endpoint.changing
@@ -134,7 +134,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         if refusal := state.why_not_abort:
             raise AbortRefused(f"The abort switch was not thrown: {refusal}")
         assert state.switch is not None
-        self.hook.set_switch(state.switch, THROWN)
+        self.hook.set_abort_switch(state.switch, THROWN)
         self.log.warning(
             "Aborting the update of endpoint %s to %s: its abort switch is thrown; %s",
             self.endpoint_name,

@@ -20,7 +20,7 @@ from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
-from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, only_state, states_query
+from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, single_state, task_states_query
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -224,8 +224,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             return None
 
     def _state(self, task_instance: Any) -> str | None:
-        query = {**states_query(task_instance), "task_ids": [self.update_task_id]}
-        return only_state(task_instance.get_task_states(**query), task_instance.run_id)
+        query = {**task_states_query(task_instance), "task_ids": [self.update_task_id]}
+        return single_state(task_instance.get_task_states(**query), task_instance.run_id)
 
     def _pull(self, task_instance: Any, key: str) -> Any:
         return task_instance.xcom_pull(
@@ -263,11 +263,11 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             log=self.log,
             describe_later=self._describe_later,
         )
-        return finder.find(self.hook.look(self.endpoint_name))
+        return finder.find(self.hook.describe_endpoint(self.endpoint_name))
 
     def _describe_later(self) -> EndpointLook:
         self.sleep(self.waiter_delay)
-        return self.hook.look(self.endpoint_name)
+        return self.hook.describe_endpoint(self.endpoint_name)
 
     def _with_retries(self, context: Mapping[str, Any], call: Callable[[], _Result]) -> _Result:
         """Repeat *call* for an hour while AWS does not respond; any other error ends the task."""
@@ -295,7 +295,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         give_up = self.monotonic() + _RETRY_SECONDS
         while self._update_task(context).marked_failed_while_deferred:
             try:
-                self.hook.set_switch(state.switch, THROWN)
+                self.hook.set_abort_switch(state.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 text = text_for_people(error)
                 if not is_passing(error) or self.monotonic() >= give_up:

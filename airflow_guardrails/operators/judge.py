@@ -201,7 +201,7 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
         return None if self.predictions is None else coerce("predictions", PredictionRule, self.predictions)
 
     def _experiment(self) -> Experiment:
-        experiment = self.hook.look_at_experiment(self.name)
+        experiment = self.hook.describe_inference_experiment(self.name)
         if not isinstance(experiment, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
         if experiment.phase is Phase.CANCELLED:

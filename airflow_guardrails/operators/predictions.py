@@ -70,7 +70,7 @@ class _CapturesTask(ConnectedTask):
         :raises ShadowTestNotFound: if there is no such test.
         :raises InvalidArgument: if the test captures no data.
         """
-        experiment = self.hook.look_at_experiment(self.name)
+        experiment = self.hook.describe_inference_experiment(self.name)
         if not isinstance(experiment, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
         if experiment.storage is None:

@@ -267,11 +267,11 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
     def _delete(self, name: str) -> None:
         # The shadow is removed already, so an error here is only a warning.
         try:
-            response = self.hook.endpoint_config(name)
+            response = self.hook.describe_endpoint_config(name)
             if response is None:
                 return
             config = parse_endpoint_config(response)
-            if not config.shadow_variants or not is_derived(self.hook.tags(config.arn)):
+            if not config.shadow_variants or not is_derived(self.hook.list_tags(config.arn)):
                 self.log.info("Endpoint configuration %s is kept: this package has not created it", name)
                 return
             self.hook.delete_endpoint_config(name)

@@ -22,7 +22,7 @@ from airflow_guardrails.exceptions import (
     InvalidArgument,
     UnexpectedAnswer,
 )
-from airflow_guardrails.links.sagemaker import FACTS_KEY, console_link_data
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY, console_link_data
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class ConnectedTask(BaseOperator):
         except Exception as error:  # noqa: BLE001 - a link is a convenience
             self.warn(f"No links to the AWS console ({type(error).__name__}: {error})")
             return
-        self.push(context, FACTS_KEY, link_data)
+        self.push(context, LINK_DATA_KEY, link_data)
 
     def warn(self, warning: str) -> None:
         """Log *warning* now, and add it to the report later."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     # Imported when the task runs: parsing a DAG file must stay cheap.
     from airflow_guardrails.domain.rollout.process import WaitPolicy
-    from airflow_guardrails.hooks._effects import Result, Steps
+    from airflow_guardrails.hooks._effects import Process, Result
 
 
 # The method name that Airflow resumes a task with if the trigger failed or the deferral timed out, and the
@@ -51,11 +51,11 @@ class WatchingTask(ConnectedTask):
     @property
     def killed(self) -> bool:
         """Whether Airflow has asked this worker to end the task, for whatever reason."""
-        return self._kill is not None and self._kill.asked
+        return self._kill is not None and self._kill.killed
 
     def on_kill(self) -> None:
         """Note that Airflow wants this worker to end; the wait acts on it within half a second."""
-        self._killing.asked = True
+        self._killing.killed = True
 
     def refuse_if_killed(self) -> None:
         """
@@ -81,7 +81,7 @@ class WatchingTask(ConnectedTask):
 
     def defer(self, **kwargs: Any) -> NoReturn:
         """Defer the task, and note in XCom ``rollout_try`` that this try was deferred."""
-        self._killing.notice()
+        self._killing.stop_if_marked_failed()
         self._mark_try(_current_context(), deferred=True)
         super().defer(**kwargs)
 
@@ -117,7 +117,7 @@ class WatchingTask(ConnectedTask):
 
     def _stop_if_killed(self, context: Mapping[str, Any], stop: Callable[[], None]) -> None:
         """From now on, call *stop* if somebody marks this task failed; at once if that happened already."""
-        self._killing.stops_by(stop, task_instance=context.get("ti"))
+        self._killing.set_stop(stop, task_instance=context.get("ti"))
 
     def _mark_try(self, context: Mapping[str, Any], *, deferred: bool) -> None:
         """Push XCom ``rollout_try``. Without it, marking a deferred task failed stops nothing."""
@@ -154,12 +154,12 @@ class WatchingTask(ConnectedTask):
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
-    def _watching(self, context: Mapping[str, Any], steps: Steps[Result]) -> Result:
+    def _watching(self, context: Mapping[str, Any], steps: Process[Result]) -> Result:
         """Run *steps* to their end; if they cannot continue, end the task with the report so far."""
         from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
 
         try:
-            return run_effects(steps, self.hook, sleep=self._sleep, say=self._say)
+            return run_effects(steps, self.hook, sleep=self._sleep, log=self._say)
         except Unwatchable as error:
             raise self._unwatched(context, error) from None
 

@@ -1,4 +1,4 @@
-"""What the triggers have in common: each watches to an end, speaks once, and is carried as plain JSON."""
+"""The base class of the triggers: it waits for an end, fires once with a report, and serializes as JSON."""
 
 from __future__ import annotations
 
@@ -30,25 +30,24 @@ from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks._cancellation import LEFT_ALONE, NOT_STOPPED
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.triggers._bounds import without_cancelling
-from airflow_guardrails.triggers._stopping import finish, why_not_stop
+from airflow_guardrails.triggers._stopping import finish, stop_refusal
 
-# Airflow 3.3 marks a task failed in up to a third of the runs in which its trigger fires within about 6 s of
-# the deferral: the worker that deferred may still be waiting for its next heartbeat.
-FIRE_FLOOR = 8.0  # seconds
+# Seconds. In Airflow 3.3, up to a third of the tasks fail whose trigger fires within about 6 s of the
+# deferral: the worker that deferred may still be waiting for its next heartbeat.
+FIRE_FLOOR = 8.0
 
-
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 REPORT_KEY = "rollout_report"
 SHADOW_TEST_REPORT_KEY = "shadow_test_report"
 
 
-async def publish_report(task_instance: Any, key: str, report: Mapping[str, Any]) -> None:
+async def push_report(task_instance: Any, key: str, report: Mapping[str, Any]) -> None:
     """
-    Push *report* as XCom *key* of the deferred task.
+    Push *report* as XCom *key* of the deferred task, to show progress in the UI.
 
-    It is a convenience for people who look at the UI: where it cannot be done (no triggerer, an Airflow that
-    has moved these internals), nothing else depends on it.
+    Does nothing outside a triggerer. It uses private parts of Airflow, so an error is only logged for
+    debugging: nothing else depends on this XCom.
     """
     if task_instance is None:
         return
@@ -65,11 +64,11 @@ async def publish_report(task_instance: Any, key: str, report: Mapping[str, Any]
             map_index=task_instance.map_index,
         )
         await without_cancelling(SUPERVISOR_COMMS.asend(request))
-    except Exception:  # internals of Airflow; whatever it is, the watch goes on
-        log.debug("The report so far could not be published", exc_info=True)
+    except Exception:  # the wait must go on, whatever these internals raise
+        _logger.debug("XCom %s could not be pushed", key, exc_info=True)
 
 
-# Seconds that a cancelled trigger may take to stop what its task has begun, and after which it tries again.
+# Seconds that a cancelled trigger may take to stop what its task has started, and between two attempts.
 LONGEST_STOP = 60.0
 STOP_AGAIN_AFTER = 2.0
 
@@ -85,26 +84,27 @@ _COMMON = (
 )
 
 
-class WatchingTrigger(BaseTrigger):
+class WaitingTrigger(BaseTrigger):
     """
-    Fire once, when what is watched has ended, with the report of how.
+    Fires once, with a report, when the wait has ended.
 
-    The event is a dict: ``report``, and ``error`` with the reason in words where the watch itself could not
-    go on; exactly one of them is set. Outside a triggerer: ``event = await anext(trigger.run())``.
+    The event is a dict with ``report`` and ``error``. ``error`` is None, or the reason why the wait could not
+    continue; then ``report`` shows the last known state, or is None. Outside a triggerer:
+    ``event = await anext(trigger.run())``.
 
     :raises InvalidValue: if an argument breaks a rule; the text gives its name, the rule and the value.
     """
 
-    # Time comes in here, so that a rehearsal can bring its own; such a one looks for itself.
-    shares = True
+    # Tests replace these three. With a simulated clock, a trigger cannot share the poller of others.
+    shares_poller = True
     sleep: Callable[[float], Awaitable[object]] = staticmethod(asyncio.sleep)
     monotonic: Callable[[], float] = staticmethod(time.monotonic)
 
-    # Arguments of its own that a trigger is made of again.
+    # The subclass's arguments, which are serialized.
     own_fields: ClassVar[tuple[str, ...]]
-    # Nothing is waited for longer than that.
+    # The longest wait, if there is no deadline.
     longest_wait: ClassVar[timedelta]
-    # The XCom that shows how far it is.
+    # The XCom that shows progress.
     report_key: ClassVar[str]
 
     def __init__(
@@ -136,64 +136,64 @@ class WatchingTrigger(BaseTrigger):
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = botocore_config
-        self.kill_action = on_kill  # on_kill is a method of every trigger
+        self.kill_action = on_kill  # BaseTrigger has a method on_kill
         self.max_describe_gap = max_describe_gap
-        # What the event says if the watch cannot go on.
+        # The last report, for the event if the wait cannot continue.
         self._progress: dict[str, Any] | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, all of them JSON."""
         path = f"{type(self).__module__}.{type(self).__qualname__}"
         arguments = {field: getattr(self, field) for field in (*self.own_fields, *_COMMON)}
         return path, {**arguments, "on_kill": self.kill_action}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait and yield one event. A cancelled run stops AWS if its task was marked failed."""
         started = self.monotonic()
         try:
-            event = await self._watch_to_the_end()
+            event = await self._wait_for_event()
             if self.trigger_id is not None:  # in a triggerer
                 await self.sleep(max(0.0, self.fire_floor - (self.monotonic() - started)))
         except asyncio.CancelledError:
             if self._may_stop:
                 await finish(self._stop_if_marked_failed())
             raise
-        # What is cancelled from here on has told how it ended; there is nothing left to stop.
+        # Outside the try: after the end there is nothing left to stop.
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     @abstractmethod
-    async def watch_to_its_report(self) -> Mapping[str, Any]:
-        """Wait for the end, and tell of it."""
+    async def wait_for_report(self) -> Mapping[str, Any]:
+        """Wait for the end and return the report."""
 
     @abstractmethod
-    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
+    async def stop(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
         """
-        Stop what the task has begun, if it is still under way.
+        Stop what the task has started, if it still runs.
 
-        :param still_wanted: to be asked right before each change of AWS.
+        :param still_requested: call it right before each change in AWS; False: make no change.
         """
 
-    async def say(self, news: LogMessage) -> None:
-        self._progress = dict(news.report)
-        self.log.info(news.sentence)
-        await publish_report(self.task_instance, self.report_key, news.report)
+    async def log_progress(self, message: LogMessage) -> None:
+        """Log the message, and push its report as XCom."""
+        self._progress = dict(message.report)
+        self.log.info(message.sentence)
+        await push_report(self.task_instance, self.report_key, message.report)
 
     @property
     def absolute_deadline(self) -> datetime:
-        """When to give up, on AWS's clock."""
+        """When the wait ends in any case, on AWS's clock."""
         if self.deadline is None:
             return self.began_at + self.longest_wait
         return datetime.fromtimestamp(self.deadline, timezone.utc)
 
     @property
     def began_at(self) -> datetime:
-        """What this machine takes for the time, which counts until AWS has said how late it is."""
+        """The time by this machine's clock; used until the first response shows AWS's time."""
         return datetime.now(timezone.utc)
-
-    def _hook(self) -> GuardrailsHook:
-        return self.make_hook()
 
     @property
     def make_hook(self) -> Callable[[], GuardrailsHook]:
-        """Makes a hook of the connection, and knows nothing of this trigger: it may outlive it."""
+        """A function that makes a hook. It holds no reference to this trigger, which it may outlive."""
         return partial(
             GuardrailsHook,
             aws_conn_id=self.aws_conn_id,
@@ -208,39 +208,39 @@ class WatchingTrigger(BaseTrigger):
         return in_a_triggerer and self.kill_action != "leave"
 
     async def _stop_if_marked_failed(self) -> None:
-        """Never raise: the trigger is ending, and there is nobody to tell but its task's log."""
+        """Log errors instead of raising them: the trigger is ending."""
         try:
-            await asyncio.wait_for(self._stop_while_wanted(), LONGEST_STOP)
+            await asyncio.wait_for(self._stop_while_requested(), LONGEST_STOP)
         except asyncio.TimeoutError:
             self.log.warning(NOT_STOPPED, f"it took longer than {LONGEST_STOP:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+        except Exception as error:  # noqa: BLE001 - logged
             self.log.warning(NOT_STOPPED, f"{type(error).__name__}: {error}")
 
-    async def _stop_while_wanted(self) -> None:
-        while await self._still_wanted():
+    async def _stop_while_requested(self) -> None:
+        while await self._still_requested():
             try:
-                return await self.stop(self._still_wanted)
+                return await self.stop(self._still_requested)
             except (ClientError, BotoCoreError) as error:
                 if not is_passing(error):
                     raise
-                self.log.warning(NOT_STOPPED, f"{error}; it is tried again")
+                self.log.warning(NOT_STOPPED, f"{error}; trying again")
             await self.sleep(STOP_AGAIN_AFTER)
         return None
 
-    async def _still_wanted(self) -> bool:
-        refusal = await why_not_stop(self.task_instance)
+    async def _still_requested(self) -> bool:
+        refusal = await stop_refusal(self.task_instance)
         if refusal is not None:
             self.log.info(LEFT_ALONE, f"Cancelled, and {refusal}")
         return refusal is None
 
-    async def _watch_to_the_end(self) -> dict[str, Any]:
+    async def _wait_for_event(self) -> dict[str, Any]:
         try:
-            return {"report": await self.watch_to_its_report(), "error": None}
+            return {"report": await self.wait_for_report(), "error": None}
         except Unwatchable as error:
             return {"report": error.report, "error": error.reason, "denied": error.denied}
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             denied = denied_action(error)
             return {"report": self._progress, "error": named_text(error), "denied": denied}
-        except Exception as error:  # whatever it is, whoever waits for the event is told
-            self.log.exception("The watch could not go on")
+        except Exception as error:  # the task gets the error in the event
+            self.log.exception("Wait could not continue")
             return {"report": self._progress, "error": named_text(error), "denied": None}

@@ -1,4 +1,4 @@
-"""Bounds on how long something may take on an event loop."""
+"""Time limits for work on an event loop."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
-# The loop itself keeps only weak references to its tasks.
+# The event loop keeps only weak references to its tasks.
 _LEFT_RUNNING: set[asyncio.Future[Any]] = set()
 
 
-async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
+async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     """
-    Do as wait_for() does, and lose no cancellation before Python 3.12 either.
+    Do the same as ``asyncio.wait_for``, which before Python 3.12 may lose a cancellation.
 
-    :raises asyncio.TimeoutError: if *work* has not ended by then.
+    :raises asyncio.TimeoutError: if *work* has not ended in time; it is cancelled then.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -30,14 +30,16 @@ async def within(seconds: float, work: Coroutine[Any, Any, Result]) -> Result:
             await asyncio.wait({task})
 
 
-async def without_cancelling(work: Coroutine[Any, Any, Result], *, within: float | None = None) -> Result:
+async def without_cancelling(work: Coroutine[Any, Any, _Result], *, within: float | None = None) -> _Result:
     """
-    Wait for *work*, and leave it running where the time is up or the caller is cancelled.
+    Wait for *work*, but leave it running if the time is up or the caller is cancelled.
 
-    For every request to Airflow in a triggerer. Airflow 3.1 reads the answers in the order of the requests;
-    a request that is cancelled before its answer leaves that for the next one, and the whole triggerer ends.
+    Needed for every request to Airflow in a triggerer. Airflow 3.1 reads responses in the order of the
+    requests: the response to a cancelled request would be taken for that to the next one, and the whole
+    triggerer would end.
 
-    :raises asyncio.TimeoutError: if *work* has not ended within so many seconds.
+    :param within: seconds; None: no limit.
+    :raises asyncio.TimeoutError: if *work* has not ended in time.
     """
     task = asyncio.ensure_future(work)
     _LEFT_RUNNING.add(task)
@@ -51,4 +53,4 @@ async def without_cancelling(work: Coroutine[Any, Any, Result], *, within: float
 def _forget(task: asyncio.Future[Any]) -> None:
     _LEFT_RUNNING.discard(task)
     if not task.cancelled():
-        task.exception()  # or asyncio says that nobody has asked for it
+        task.exception()  # retrieve it, or asyncio logs it as never retrieved

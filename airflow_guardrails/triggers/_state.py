@@ -1,4 +1,8 @@
-"""A watch as plain JSON and back: what a trigger carries, and what survives a restarted triggerer."""
+"""
+The state of a wait as JSON and back. A trigger carries it, so it survives a restart of the triggerer.
+
+Stored triggers outlive an upgrade: keys do not change, and payloads of older releases stay readable.
+"""
 
 from __future__ import annotations
 
@@ -22,100 +26,103 @@ from airflow_guardrails.domain.times import format_time, parse_time
 StatePayload = dict[str, Any]
 
 
-# 1: until the switch became that of one rollout; it has no version, and no times of the rollout's own.
+# Version 1 has no key "version", no switch of this rollout alone, and no times of the rollout.
 VERSION = 2
 
 
-def dump_state(watch: RolloutState) -> StatePayload:
+def dump_state(state: RolloutState) -> StatePayload:
     """
-    Write down a watch that has no outcome yet.
+    Return the state of a wait without an outcome as JSON.
 
-    Its last look is not kept, a new one is taken first; nor is what an analysis has found: it judges anew
-    from all that there is.
+    The last look is left out, because the trigger takes a new one first. The results of an analysis are left
+    out, because it judges again from all metrics.
     """
     return {
         "version": VERSION,
-        "rollout": _rollout(watch.rollout),
-        "seen_in_flight": watch.seen_in_flight,
-        "first_look_at": format_time(watch.first_look_at),
-        "as_of": format_time(watch.as_of),
-        "stages": [_stage(change) for change in watch.stages],
-        "stages_complete": watch.stages_complete,
-        "rollback_alarms": list(watch.rollback_alarms),
-        "definitions": {each.name: dict(each.settings) for each in watch.definitions},
-        "timed_out": watch.timed_out,
-        "thrown_at": format_time(watch.thrown_at),
-        "unanswered": watch.unanswered,
-        "warnings": list(watch.warnings),
-        "findings": [finding.as_dict() for finding in watch.findings],
-        "suspected": watch.suspected.value if watch.suspected else None,
-        "analysis": watch.analysis.config.as_dict() if watch.analysis else None,
+        "rollout": _dump_rollout(state.rollout),
+        "seen_in_flight": state.seen_in_flight,
+        "first_look_at": format_time(state.first_look_at),
+        "as_of": format_time(state.as_of),
+        "stages": [_dump_stage(change) for change in state.stages],
+        "stages_complete": state.stages_complete,
+        "rollback_alarms": list(state.rollback_alarms),
+        "definitions": {each.name: dict(each.settings) for each in state.definitions},
+        "timed_out": state.timed_out,
+        "thrown_at": format_time(state.thrown_at),
+        "unanswered": state.unanswered,
+        "warnings": list(state.warnings),
+        "findings": [finding.as_dict() for finding in state.findings],
+        "suspected": state.suspected.value if state.suspected else None,
+        "analysis": state.analysis.config.as_dict() if state.analysis else None,
     }
 
 
-def load_state(memory: StatePayload) -> RolloutState:
+def load_state(payload: StatePayload) -> RolloutState:
     """
-    Read a watch, of this release or of an older one.
+    Return the state from a payload of this release or of an older one.
 
-    What an older one did not know is unknown, so a rollout that was deferred before an upgrade is watched to
-    its end, and is not aborted. AWS's clock goes on from the last look, until an answer says how late it is.
+    A key that an older release did not write is unknown: a rollout that was deferred before an upgrade is
+    followed to its end, but not aborted. AWS's clock continues from the last look, until a response shows
+    AWS's time.
+
+    :raises KeyError, ValueError: if the payload was not written by :func:`dump_state`.
     """
-    as_of = parse_time(memory.get("as_of"))
+    as_of = parse_time(payload.get("as_of"))
     HEADER_CLOCK.go_on_from(as_of)
-    analysis, unread = _recall_analysis(memory.get("analysis"))
+    analysis, warnings = _load_analysis(payload.get("analysis"))
     return RolloutState(
-        rollout=_recall_rollout(memory["rollout"], started_at=memory.get("started_at")),
-        seen_in_flight=memory["seen_in_flight"],
-        first_look_at=parse_time(memory["first_look_at"]),
+        rollout=_load_rollout(payload["rollout"], started_at=payload.get("started_at")),
+        seen_in_flight=payload["seen_in_flight"],
+        first_look_at=parse_time(payload["first_look_at"]),
         as_of=as_of,
-        stages=tuple(_recall_stage(stage) for stage in memory["stages"]),
-        stages_complete=memory["stages_complete"],
-        rollback_alarms=tuple(memory["rollback_alarms"]),
-        definitions=_recall_definitions(memory.get("definitions") or {}),
-        timed_out=memory["timed_out"],
-        thrown_at=parse_time(memory.get("thrown_at")),
-        unanswered=memory["unanswered"],
-        warnings=(*memory["warnings"], *unread),
-        findings=_recall_findings(memory.get("findings") or ()),
-        suspected=Outcome(memory["suspected"]) if memory["suspected"] else None,
+        stages=tuple(_load_stage(stage) for stage in payload["stages"]),
+        stages_complete=payload["stages_complete"],
+        rollback_alarms=tuple(payload["rollback_alarms"]),
+        definitions=_load_definitions(payload.get("definitions") or {}),
+        timed_out=payload["timed_out"],
+        thrown_at=parse_time(payload.get("thrown_at")),
+        unanswered=payload["unanswered"],
+        warnings=(*payload["warnings"], *warnings),
+        findings=_load_findings(payload.get("findings") or ()),
+        suspected=Outcome(payload["suspected"]) if payload["suspected"] else None,
         analysis=analysis,
     )
 
 
-def _recall_definitions(memory: StatePayload) -> tuple[AlarmDefinition, ...]:
+def _load_definitions(payload: StatePayload) -> tuple[AlarmDefinition, ...]:
     return tuple(
-        AlarmDefinition(name=name, settings=tuple(settings.items())) for name, settings in memory.items()
+        AlarmDefinition(name=name, settings=tuple(settings.items())) for name, settings in payload.items()
     )
 
 
-def _recall_analysis(memory: StatePayload | None) -> tuple[AnalysisState | None, tuple[str, ...]]:
-    """Return the analysis, and what to warn of: one that this release refuses must not end the watch."""
-    if not memory:
+def _load_analysis(payload: StatePayload | None) -> tuple[AnalysisState | None, tuple[str, ...]]:
+    """Return the analysis and warnings: an analysis that this release cannot read must not end the wait."""
+    if not payload:
         return None, ()
-    # Not used: older releases had a choice of judges, and wrote it down.
-    config = {name: value for name, value in memory.items() if name != "judge"}
+    # Older releases had a choice of judges; the key is not used any more.
+    settings = {name: value for name, value in payload.items() if name != "judge"}
     try:
-        return AnalysisState(config=CanaryAnalysis(**config)), ()
+        return AnalysisState(config=CanaryAnalysis(**settings)), ()
     except (TypeError, ValueError) as error:
-        return None, (f"The update is watched on without its analysis, which cannot be read ({error})",)
+        return None, (f"The analysis cannot be read ({error}); the wait continues without it",)
 
 
-def _recall_findings(memories: Iterable[StatePayload]) -> tuple[Finding, ...]:
-    """Read findings; one that this release does not have any more is left out."""
+def _load_findings(payloads: Iterable[StatePayload]) -> tuple[Finding, ...]:
+    """Return the findings, without those whose code this release does not have any more."""
     codes = {code.value for code in Code}
     return tuple(
         Finding(
-            code=Code(memory["code"]),
-            severity=Severity(memory["severity"]),
-            text=memory["text"],
-            fix=memory["fix"],
+            code=Code(payload["code"]),
+            severity=Severity(payload["severity"]),
+            text=payload["text"],
+            fix=payload["fix"],
         )
-        for memory in memories
-        if memory["code"] in codes
+        for payload in payloads
+        if payload["code"] in codes
     )
 
 
-def _rollout(rollout: Rollout) -> StatePayload:
+def _dump_rollout(rollout: Rollout) -> StatePayload:
     return {
         "endpoint_name": rollout.endpoint_name,
         "target": rollout.target,
@@ -134,33 +141,33 @@ def _rollout(rollout: Rollout) -> StatePayload:
     }
 
 
-def _recall_rollout(memory: StatePayload, *, started_at: str | None) -> Rollout:
-    """:param started_at: where version 1 kept the StartTime."""
-    name, switch = memory["endpoint_name"], memory.get("switch")
+def _load_rollout(payload: StatePayload, *, started_at: str | None) -> Rollout:
+    """:param started_at: the StartTime from a payload of version 1, which has it outside of ``rollout``."""
+    name, switch = payload["endpoint_name"], payload.get("switch")
     return Rollout(
         endpoint_name=name,
-        target=memory["target"],
-        previous=memory["previous"],
-        asked_at=parse_time(memory.get("asked_at")),
-        launched_at=parse_time(memory["launched_at"]),
-        started_at=parse_time(memory.get("started_at") or started_at),
-        status_before=EndpointStatus(memory["status_before"]) if memory["status_before"] else None,
-        guardrails=_recall_guardrails(memory["guardrails"]),
+        target=payload["target"],
+        previous=payload["previous"],
+        asked_at=parse_time(payload.get("asked_at")),
+        launched_at=parse_time(payload["launched_at"]),
+        started_at=parse_time(payload.get("started_at") or started_at),
+        status_before=EndpointStatus(payload["status_before"]) if payload["status_before"] else None,
+        guardrails=_load_guardrails(payload["guardrails"]),
         switch=AbortSwitch(endpoint_name=name, rollout=switch) if switch else None,
-        grace=timedelta(seconds=memory["grace"]),
-        max_wait=timedelta(seconds=memory["max_wait"]) if memory["max_wait"] is not None else None,
-        deadline=parse_time(memory.get("deadline")),
-        adopted=Adopted(memory["adopted"]) if memory["adopted"] else None,
-        require_alarms_ok=memory.get("require_alarms_ok", False),
+        grace=timedelta(seconds=payload["grace"]),
+        max_wait=timedelta(seconds=payload["max_wait"]) if payload["max_wait"] is not None else None,
+        deadline=parse_time(payload.get("deadline")),
+        adopted=Adopted(payload["adopted"]) if payload["adopted"] else None,
+        require_alarms_ok=payload.get("require_alarms_ok", False),
     )
 
 
-def _recall_guardrails(deployment_config: StatePayload | None) -> Guardrails | None:
-    # An empty dict is an update without strategy and alarms; None is one nobody has told us of.
+def _load_guardrails(deployment_config: StatePayload | None) -> Guardrails | None:
+    # An empty dict: an update without strategy and alarms. None: unknown.
     return None if deployment_config is None else parse_deployment_config(deployment_config)
 
 
-def _stage(change: StageChange) -> StatePayload:
+def _dump_stage(change: StageChange) -> StatePayload:
     return {
         "stage": change.stage.value,
         "at": format_time(change.at),
@@ -169,17 +176,17 @@ def _stage(change: StageChange) -> StatePayload:
     }
 
 
-def _recall_stage(memory: StatePayload) -> StageChange:
+def _load_stage(payload: StatePayload) -> StageChange:
     return StageChange(
-        stage=Stage(memory["stage"]),
-        at=_aware(memory["at"]),
-        instances=memory["instances"],
-        desired_instances=memory["desired_instances"],
+        stage=Stage(payload["stage"]),
+        at=_aware(payload["at"]),
+        instances=payload["instances"],
+        desired_instances=payload["desired_instances"],
     )
 
 
 def _aware(text: str) -> datetime:
     moment = parse_time(text)
     if moment is None:
-        raise ValueError(f"{text!r} is no time")
+        raise ValueError(f"stage time must be in ISO 8601 (got {text!r})")
     return moment

@@ -1,4 +1,4 @@
-"""Waits for a rollout to end, in the triggerer or on any event loop."""
+"""The trigger that waits for a rollout to end."""
 
 from __future__ import annotations
 
@@ -21,47 +21,46 @@ from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.hooks._cancellation import abort_rollout_async
 from airflow_guardrails.hooks._effects import RolloutCalls, run_effects_async
-from airflow_guardrails.triggers._base import REPORT_KEY, WatchingTrigger
-from airflow_guardrails.triggers._polling.pool import waiting
+from airflow_guardrails.triggers._base import REPORT_KEY, WaitingTrigger
+from airflow_guardrails.triggers._polling.pool import subscribe
 from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
 from airflow_guardrails.triggers._state import StatePayload, load_state
 
-# SageMaker ends an update after at most 8 hours; nothing is waited for much longer than that.
+# SageMaker ends an update after 8 hours at most; one hour more covers a late start.
 LONGEST_WAIT = timedelta(hours=9)
 
 OnTimeout = Literal["fail", "abort"]
 OnKill = Literal["leave", "abort"]
 
 
-class SageMakerRolloutTrigger(WatchingTrigger):
+class SageMakerRolloutTrigger(WaitingTrigger):
     """
-    Fire once, when the update of an endpoint to a configuration has ended, with the report of how.
+    Fires once, with a report, when the update of an endpoint to a configuration has ended.
 
-    The event is a dict: ``report`` (see ``rollout_report``), and ``error`` with the reason in words where the
-    watch itself could not go on; exactly one of them is set. All it changes in AWS is the abort switch, which
-    takes the same change twice, so two copies of the trigger do no harm.
+    The event is a dict with ``report`` (see ``rollout_report``) and ``error``. ``error`` is None, or the
+    reason why the wait could not continue; then ``report`` shows the last known state, or is None. The
+    trigger changes only the abort switch, and always to the same value, so two copies of it do no harm.
 
     Outside a triggerer: ``event = await anext(trigger.run())``.
 
     :param endpoint_name: name of the endpoint.
-    :param endpoint_config_name: name of the endpoint configuration that the update is to bring into service.
-    :param previous_endpoint_config_name: name of the configuration served before; learned from the endpoint
-        if the update is seen in flight.
-    :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
-        that use the same connection look together.
-    :param start_timeout: seconds within which the update must be seen to run.
-    :param deadline: when to give up, in seconds since the epoch on AWS's clock; default: 9 hours from now.
-    :param memory: what is known of the rollout already, from
-        :func:`~airflow_guardrails.triggers._state.remember`; it goes before the names above.
-    :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
-    :param on_timeout: ``"fail"`` leaves a rollout alone at the deadline, ``"abort"`` throws its abort switch.
-    :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"abort"`` it if somebody has
-        marked the task failed.
-    :param max_describe_gap: the most seconds that lists may spare the endpoint its own look; so late, at
-        most, a change is seen that a list has missed, and stages are.
+    :param endpoint_config_name: name of the configuration that the update brings into service.
+    :param previous_endpoint_config_name: name of the configuration in service before; default: read from the
+        endpoint while the update runs.
+    :param waiter_delay: seconds between two looks, or between two lists that replace them. All triggers of a
+        process with the same connection share their calls.
+    :param start_timeout: seconds after which an update that was never seen to run counts as not started.
+    :param deadline: when to stop waiting, in seconds since the epoch on AWS's clock; default: in 9 hours.
+    :param memory: the state of the wait so far, from
+        :func:`~airflow_guardrails.triggers._state.dump_state`; it overrides the names above.
+    :param fire_floor: in a triggerer, seconds from its start to the earliest time at which the trigger fires.
+    :param on_timeout: at the deadline, ``"fail"`` leaves the rollout alone and ``"abort"`` rolls it back.
+    :param on_kill: if somebody marks the task failed, ``"leave"`` the rollout alone or ``"abort"`` it.
+    :param max_describe_gap: seconds after which the endpoint is described, even if lists show no change
+        (lists do not show stages).
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
-    :param verify: whether, or with which certificates, TLS is verified.
+    :param verify: False: do not verify TLS; a path: the CA bundle to verify with; default: the connection's.
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
@@ -86,8 +85,7 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         start_timeout: float = DEFAULT_GRACE.total_seconds(),
         memory: StatePayload | None = None,
         on_timeout: str = "fail",
-        # Not used. Airflow makes stored triggers again from their stored arguments, and triggers of older
-        # releases carry these.
+        # Not used. Triggers that an older release has stored have these arguments.
         deferred_at: float | None = None,  # noqa: ARG002
         events_queue_url: str | None = None,  # noqa: ARG002
         **common: Any,
@@ -107,46 +105,47 @@ class SageMakerRolloutTrigger(WatchingTrigger):
         self.memory = memory
         self.on_timeout = on_timeout
 
-    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
-        """Throw the abort switch, if that stops this rollout and nothing else."""
+    async def stop(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
+        """Throw the abort switch, if that rolls back this rollout and no other update."""
         async with self._calls() as calls:
-            await abort_rollout_async(self._watch().rollout, calls, self.log, still_wanted=still_wanted)
+            await abort_rollout_async(self._state().rollout, calls, self.log, still_requested=still_requested)
 
-    async def watch_to_its_report(self) -> RolloutReport:
-        following = WaitPolicy(
+    async def wait_for_report(self) -> RolloutReport:
+        """Wait until the rollout has an outcome; return the report."""
+        policy = WaitPolicy(
             every=self.waiter_delay,
             monotonic=self.monotonic,
             began_at=self.began_at,
             on_timeout=TimeoutAction(self.on_timeout),
         )
         async with self._calls() as calls:
-            rest = calls.rest if isinstance(calls, EndpointSubscription) else None
+            wait_for_change = calls.wait_for_change if isinstance(calls, EndpointSubscription) else None
             _, report = await run_effects_async(
-                wait_until_finished(self._watch(), following),
+                wait_until_finished(self._state(), policy),
                 calls,
                 sleep=self.sleep,
-                say=self.say,
-                rest=rest,
+                log=self.log_progress,
+                wait_for_change=wait_for_change,
             )
         return report
 
     @asynccontextmanager
     async def _calls(self) -> AsyncIterator[RolloutCalls]:
-        if not self.shares:
-            async with self._hook().asynchronous() as calls:
+        if not self.shares_poller:
+            async with self.make_hook().asynchronous() as calls:
                 yield calls
             return
-        together = waiting(
+        subscription = subscribe(
             EndpointSubscription,
             self.endpoint_name,
             self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
         )
-        async with together as wait:
-            yield wait
+        async with subscription as shared:
+            yield shared
 
-    def _watch(self) -> RolloutState:
+    def _state(self) -> RolloutState:
         if self.memory is None:
             rollout = Rollout(
                 endpoint_name=self.endpoint_name,
@@ -156,8 +155,8 @@ class SageMakerRolloutTrigger(WatchingTrigger):
                 deadline=self.absolute_deadline,
             )
             return RolloutState(rollout=rollout)
-        watch = load_state(self.memory)
-        if watch.deadline is None and watch.rollout.max_wait is None:
-            # As the triggers of older releases carry it.
-            return replace(watch, rollout=replace(watch.rollout, deadline=self.absolute_deadline))
-        return watch
+        state = load_state(self.memory)
+        if state.deadline is None and state.rollout.max_wait is None:
+            # Triggers of older releases have the deadline as an argument only.
+            return replace(state, rollout=replace(state.rollout, deadline=self.absolute_deadline))
+        return state

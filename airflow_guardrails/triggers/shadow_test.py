@@ -1,4 +1,4 @@
-"""Waits for a shadow test, in the triggerer or on any event loop."""
+"""The trigger that waits for a shadow test to start, to get requests or to end."""
 
 from __future__ import annotations
 
@@ -20,42 +20,41 @@ from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_re
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.hooks._cancellation import stop_test_async
 from airflow_guardrails.hooks._effects import ShadowCalls, run_effects_async
-from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY, WatchingTrigger
-from airflow_guardrails.triggers._polling.pool import waiting
+from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY, WaitingTrigger
+from airflow_guardrails.triggers._polling.pool import subscribe
 from airflow_guardrails.triggers._polling.subscription import ExperimentSubscription
 
 WaitUntil = Literal["Running", "Completed", "Ended"]
 OnKill = Literal["leave", "stop"]
 
 
-class SageMakerShadowTestTrigger(WatchingTrigger):
+class SageMakerShadowTestTrigger(WaitingTrigger):
     """
-    Fire once, when a shadow test is where it is waited for, or will never be there, with the report of how.
+    Fires once, with a report, when a shadow test has reached a state, or never will.
 
-    The event is a dict: ``report`` (see ``shadow_test_report``), and ``error`` with the reason in words where
-    the watch itself could not go on; exactly one of them is set. It changes nothing in AWS, unless its task
-    is marked failed, so two copies of the trigger do no harm.
+    The event is a dict with ``report`` (see ``shadow_test_report``) and ``error``. ``error`` is None, or the
+    reason why the wait could not continue; then ``report`` shows the last known state, or is None. The
+    trigger changes nothing in AWS, unless its task is marked failed, so two copies of it do no harm.
 
     Outside a triggerer: ``event = await anext(trigger.run())``.
 
-    :param name: of the shadow test, which SageMaker knows as an inference experiment.
-    :param until: ``"Running"``, ``"Completed"``, or ``"Ended"``, which takes either way of ending.
-    :param min_requests: instead, wait until each variant has had so many requests; a look then takes two
-        calls of CloudWatch more, and no list spares it.
-    :param waiter_delay: seconds between two looks, or two lists that spare them: all triggers of a process
-        that use the same connection look together.
-    :param deadline: seconds since the epoch at which to give up, default 31 days from now. A restarted
-        triggerer keeps it.
-    :param adopted: whether the task found the test instead of making it; for the report.
-    :param warnings: of the task so far; for the report.
-    :param fire_floor: seconds after its start before which the trigger does not fire in a triggerer.
-    :param on_kill: ``"leave"`` it alone when the trigger is cancelled, or ``"stop"`` it, keeping production,
-        if somebody has marked the task failed. Only for a test that this very task has made.
-    :param max_describe_gap: the most seconds that lists may spare the test its own look; so late, at most, a
-        change is seen that a list has missed.
+    :param name: name of the shadow test (SageMaker: inference experiment).
+    :param until: ``"Running"``, ``"Completed"``, or ``"Ended"``: completed or cancelled.
+    :param min_requests: wait until each variant has had so many requests, instead. Each look then makes two
+        more calls, to CloudWatch, and lists do not replace it.
+    :param waiter_delay: seconds between two looks, or between two lists that replace them. All triggers of a
+        process with the same connection share their calls.
+    :param deadline: when to stop waiting, in seconds since the epoch on AWS's clock; default: in 31 days. A
+        restarted triggerer keeps it.
+    :param adopted: whether the task found the test instead of creating it; for the report.
+    :param warnings: the task's warnings so far; for the report.
+    :param fire_floor: in a triggerer, seconds from its start to the earliest time at which the trigger fires.
+    :param on_kill: if somebody marks the task failed, ``"leave"`` the test alone or ``"stop"`` it and keep
+        production as it is. Use ``"stop"`` only for a test that this task has created.
+    :param max_describe_gap: seconds after which the test is described, even if lists show no change.
     :param aws_conn_id: the Airflow connection for AWS; ``None``: boto3's default credential chain.
     :param region_name: AWS region; default: the connection's.
-    :param verify: whether, or with which certificates, TLS is verified.
+    :param verify: False: do not verify TLS; a path: the CA bundle to verify with; default: the connection's.
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
@@ -72,7 +71,7 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         waiter_delay: float = 60,
         adopted: bool = False,
         warnings: Sequence[str] = (),
-        # What older releases call min_requests: Airflow makes stored triggers again from their arguments.
+        # The name of min_requests in triggers that an older release has stored.
         min_invocations: int | None = None,
         **common: Any,
     ) -> None:
@@ -89,13 +88,14 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
         self.adopted = adopted
         self.warnings = list(warnings)
 
-    async def stop(self, still_wanted: Callable[[], Awaitable[bool]]) -> None:
-        """Stop the test, if it is not over; production stays as it is."""
+    async def stop(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
+        """Stop the test, unless it has ended; production stays as it is."""
         async with self._calls() as calls:
-            await stop_test_async(self.name, calls, self.log, still_wanted=still_wanted)
+            await stop_test_async(self.name, calls, self.log, still_requested=still_requested)
 
-    async def watch_to_its_report(self) -> ShadowReport:
-        watch = ShadowTestState(
+    async def wait_for_report(self) -> ShadowReport:
+        """Wait until the test is where it is waited for, or never will be; return the report."""
+        state = ShadowTestState(
             name=self.name,
             until=Until(self.until),
             min_requests=self.min_requests,
@@ -103,26 +103,30 @@ class SageMakerShadowTestTrigger(WatchingTrigger):
             warnings=tuple(self.warnings),
             deadline=self.absolute_deadline,
         )
-        following = WaitPolicy(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
+        policy = WaitPolicy(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
         async with self._calls() as calls:
-            rest = calls.rest if isinstance(calls, ExperimentSubscription) else None
+            wait_for_change = calls.wait_for_change if isinstance(calls, ExperimentSubscription) else None
             ended = await run_effects_async(
-                follow_test(watch, following), calls, sleep=self.sleep, say=self.say, rest=rest
+                follow_test(state, policy),
+                calls,
+                sleep=self.sleep,
+                log=self.log_progress,
+                wait_for_change=wait_for_change,
             )
         return shadow_test_report(ended)
 
     @asynccontextmanager
     async def _calls(self) -> AsyncIterator[ShadowCalls]:
-        if not self.shares:
-            async with self._hook().asynchronous() as calls:
+        if not self.shares_poller:
+            async with self.make_hook().asynchronous() as calls:
                 yield calls
             return
-        together = waiting(
+        subscription = subscribe(
             ExperimentSubscription,
             self.name,
             self.make_hook,
             every=self.waiter_delay,
             gap=self.max_describe_gap,
         )
-        async with together as wait:
-            yield wait
+        async with subscription as shared:
+            yield shared

@@ -184,7 +184,7 @@ def test_an_analysis_that_cannot_be_read_is_warned_of_and_ends_nothing(change):
     assert watch.analysis is None
     noted, warning = watch.warnings
     assert noted == "noted"
-    assert warning.startswith("The update is watched on without its analysis, which cannot be read (")
+    assert warning.startswith("The analysis cannot be read (")
     assert next(iter(change)) in warning
     assert watch.rollout == load_state(VERSION_1).rollout
 

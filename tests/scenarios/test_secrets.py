@@ -123,7 +123,7 @@ async def no_time(_):
 )
 async def test_a_trigger_that_cannot_reach_aws_tells_no_password(unreachable, trigger, says, caplog, capsys):
     caplog.set_level(logging.INFO)
-    trigger.shares, trigger.sleep, trigger.monotonic = False, no_time, itertools.count().__next__
+    trigger.shares_poller, trigger.sleep, trigger.monotonic = False, no_time, itertools.count().__next__
 
     event = await anext(trigger.run())
 
@@ -186,7 +186,7 @@ def test_a_clean_answer_of_aws_reaches_the_task(churn):
 
     class Task(ConnectedTask):
         def execute(self, context):  # noqa: ARG002 - Airflow's signature
-            return self.hook.look("churn")
+            return self.hook.describe_endpoint("churn")
 
     with pytest.raises(ClientError, match=r"No line$"):
         Task(task_id="task").execute({})

@@ -17,7 +17,7 @@ def in_simulated_time(trigger: Any, simulated_sleep: Callable[[float], object]) 
         simulated_sleep(seconds)
         await asyncio.sleep(0)
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     return trigger
 
 

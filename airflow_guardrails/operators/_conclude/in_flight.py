@@ -80,7 +80,7 @@ class AbortableRollouts:
         if not isinstance(endpoint, Endpoint):
             return None
         for switch in switches_among(endpoint.rollback_alarms, endpoint_name=self._endpoint_name):
-            name = target or self._hook.switch_target(switch)
+            name = target or self._hook.get_abort_switch_target(switch)
             if name is None or not switch.is_for(name):
                 continue
             if (thrown_at := self._thrown_at(switch, endpoint)) is not None:
@@ -89,7 +89,7 @@ class AbortableRollouts:
 
     def _exists(self, switch: AbortSwitch) -> bool:
         try:
-            return bool(self._hook.alarms([switch.alarm_name]))
+            return bool(self._hook.describe_alarms([switch.alarm_name]))
         except ClientError as error:
             if errors.is_passing(error):
                 raise
@@ -97,7 +97,7 @@ class AbortableRollouts:
 
     def _thrown_at(self, switch: AbortSwitch, endpoint: Endpoint) -> datetime | None:
         start = endpoint.seen_at - _HISTORY
-        history = self._hook.alarm_history([switch.alarm_name], start=start, end=endpoint.seen_at)
+        history = self._hook.describe_alarm_history([switch.alarm_name], start=start, end=endpoint.seen_at)
         return max((entry.at for entry in history if entry.state is AlarmState.ALARM), default=None)
 
     def _after_throw(
@@ -122,8 +122,8 @@ class AbortableRollouts:
     def _intents(self, target: str) -> dict[str, Intent]:
         """Return owner -> intent to update to *target*; empty if the tags cannot be read."""
         try:
-            config = self._hook.endpoint_config(target)
-            tags = self._hook.tags(config["EndpointConfigArn"]) if config else {}
+            config = self._hook.describe_endpoint_config(target)
+            tags = self._hook.list_tags(config["EndpointConfigArn"]) if config else {}
         except ClientError as error:
             if errors.is_passing(error):
                 raise

@@ -172,7 +172,7 @@ class RolloutFinder:
             return None
         for switch in switches_among(endpoint.rollback_alarms, endpoint_name=self._endpoint_name):
             if switch.owner == self._owner:
-                return self._hook.switch_target(switch)
+                return self._hook.get_abort_switch_target(switch)
         pending = endpoint.pending_config_name
         return pending if pending and self._switch(endpoint, pending) else None
 
@@ -181,7 +181,7 @@ class RolloutFinder:
         if not self._may_have_switch:
             return None
         switch = AbortSwitch.of(self._endpoint_name, owner=self._owner, target=target)
-        if switch.is_named_by(endpoint) or self._hook.switch_target(switch) is not None:
+        if switch.is_named_by(endpoint) or self._hook.get_abort_switch_target(switch) is not None:
             return switch
         return None
 

@@ -70,8 +70,8 @@ class Captures:
             endpoint_name=self._experiment.endpoint_name, variant_name=variant_name, hour=hour
         )
         for prefix in self._prefixes(key_parts):
-            for key in capture_keys(self._hook.keys(self._bucket, prefix), key_parts):
-                yield from self._hook.lines(self._bucket, key)
+            for key in capture_keys(self._hook.list_keys(self._bucket, prefix), key_parts):
+                yield from self._hook.read_lines(self._bucket, key)
 
     def _prefixes(self, key_parts: CaptureKey) -> tuple[str, ...]:
         return (

@@ -92,7 +92,7 @@ class ShadowTestJudge:
         starts, ends = period_of(experiment)
         # Of the last minutes only one variant may be published, which would look like a difference.
         ends = min(ends, experiment.seen_at - METRICS_LAG)
-        return self.hook.metric_series(
+        return self.hook.get_metric_data(
             queries_of(experiment, self.metrics),
             start=metrics_start(experiment),
             end=max(ends, starts),

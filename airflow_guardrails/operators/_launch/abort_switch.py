@@ -57,8 +57,8 @@ class AbortSwitchSetup:
         """
         try:
             self._may_exist = True  # also if the response is lost
-            self._hook.create_switch(self.switch, target=self._target)
-            self._hook.set_switch(self.switch, RESET)
+            self._hook.put_abort_switch(self.switch, target=self._target)
+            self._hook.set_abort_switch(self.switch, RESET)
         except ClientError as error:
             if errors.is_passing(error) or errors.is_access_denied(error):
                 raise
@@ -101,7 +101,7 @@ class AbortSwitchSetup:
     def _alarm_state(self) -> AlarmState | None:
         """Return the state of the alarm; None if it is not visible yet, or CloudWatch does not respond."""
         try:
-            alarms = self._hook.alarms([self.switch.alarm_name])
+            alarms = self._hook.describe_alarms([self.switch.alarm_name])
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise

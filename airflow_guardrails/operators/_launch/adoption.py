@@ -219,7 +219,7 @@ class Adoption:
             return Evidence(since=own.written_at, requests=0)
         try:
             requests = sum(
-                self.hook.requests_answered(
+                self.hook.count_fleet_requests(
                     endpoint_name=self.request.endpoint_name,
                     variant_name=name,
                     endpoint_config_name=self.request.target,

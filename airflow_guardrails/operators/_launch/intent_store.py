@@ -54,7 +54,7 @@ class IntentStore:
     ) -> None:
         self.hook = hook
         self.owner = owner
-        self.config = hook.endpoint_config(target)
+        self.config = hook.describe_endpoint_config(target)
         self.warnings: list[str] = []
         self._target = target
         self._log = log
@@ -78,7 +78,7 @@ class IntentStore:
 
     def read_target_again(self) -> None:
         """Read the target again; it may have been created, deleted or replaced since the first read."""
-        self.set_target(self.hook.endpoint_config(self._target))
+        self.set_target(self.hook.describe_endpoint_config(self._target))
 
     def set_target(self, config: dict[str, Any] | None) -> None:
         """Use *config*, the response of DescribeEndpointConfig for the target, from now on."""
@@ -179,7 +179,7 @@ class IntentStore:
         if self.config is None:
             return None
         try:
-            tags = self.hook.tags(self.config["EndpointConfigArn"])
+            tags = self.hook.list_tags(self.config["EndpointConfigArn"])
         except ClientError as error:
             if errors.is_passing(error):
                 raise

@@ -159,7 +159,7 @@ class Launch:
             self.switch.delete()
 
     def _describe(self) -> EndpointLook:
-        return self.hook.look(self.request.endpoint_name)
+        return self.hook.describe_endpoint(self.request.endpoint_name)
 
     def _next_move(self, endpoint: EndpointLook) -> Move:
         request = self.request

@@ -70,7 +70,7 @@ def _context(
         serving=serving,
         target=target,
         guardrails=request.guardrails,
-        alarms=hook.alarms(names) if names else (),
+        alarms=hook.describe_alarms(names) if names else (),
         switch=switch if request.abort_switch else None,
         retained=request.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),
@@ -87,7 +87,7 @@ def _context(
 def _serving_config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig | None:
     if not endpoint.endpoint_config_name:
         return None
-    response = hook.endpoint_config(endpoint.endpoint_config_name)
+    response = hook.describe_endpoint_config(endpoint.endpoint_config_name)
     return parse_endpoint_config(response) if response else None
 
 
@@ -95,7 +95,7 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
     """Whether a model is from AWS Marketplace; False without permission for sagemaker:DescribeModel."""
     models = {variant.model_name for config in configs for variant in config.variants if variant.model_name}
     try:
-        return hook.from_marketplace(sorted(models), account_id=account_of(configs[-1].arn))
+        return hook.uses_marketplace_model(sorted(models), account_id=account_of(configs[-1].arn))
     except ClientError as error:
         if errors.is_access_denied(error):
             return False
@@ -114,7 +114,7 @@ def _traffic(endpoint: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float]
     end = published_until(endpoint.seen_at)
     queries = tuple(by_variant.values())
     try:
-        series = hook.metric_series(queries, start=end - MAX_HISTORY, end=end, period=60)
+        series = hook.get_metric_data(queries, start=end - MAX_HISTORY, end=end, period=60)
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
         return {}, {}, errors.named_text(error)
     traffic = {

@@ -90,7 +90,7 @@ class ShadowTestCreation:
 
     def _attempt(self, name: str) -> CreatedTest | None:
         """Return None if the test of this name was cancelled, so that the next name is used."""
-        experiment = self.hook.look_at_experiment(name)
+        experiment = self.hook.describe_inference_experiment(name)
         return self._adopt(experiment) if isinstance(experiment, Experiment) else self._create(name)
 
     def _adopt(self, experiment: Experiment) -> CreatedTest | None:
@@ -126,7 +126,7 @@ class ShadowTestCreation:
         )
         self.refuse_if_killed()
         try:
-            self.hook.create_experiment(
+            self.hook.create_inference_experiment(
                 test=self.test,
                 name=name,
                 production=production,
@@ -174,8 +174,8 @@ class ShadowTestCreation:
     def _find(self, name: str) -> ExperimentLook:
         """Look for the test until reads, which may lag, must show it."""
         give_up = self.monotonic() + GRACE.total_seconds()
-        experiment = self.hook.look_at_experiment(name)
+        experiment = self.hook.describe_inference_experiment(name)
         while not isinstance(experiment, Experiment) and self.monotonic() < give_up:
             self.sleep(self.pause)
-            experiment = self.hook.look_at_experiment(name)
+            experiment = self.hook.describe_inference_experiment(name)
         return experiment

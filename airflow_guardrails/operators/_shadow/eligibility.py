@@ -71,7 +71,7 @@ def models_of(
     names = {shadow_model_name, *(each.model_name for each in config.variants if each.model_name)}
     account_id = account_of(config.arn)
     try:
-        found = {name: hook.model(name, account_id=account_id) for name in sorted(names)}
+        found = {name: hook.describe_model(name, account_id=account_id) for name in sorted(names)}
     except ClientError as error:
         if not errors.is_access_denied(error):
             raise
@@ -86,7 +86,7 @@ def models_of(
 
 
 def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
-    endpoint = hook.look(name)
+    endpoint = hook.describe_endpoint(name)
     if not isinstance(endpoint, Endpoint):
         raise EndpointNotFound(
             f"Endpoint {name} does not exist in {hook.conn_region_name}: create it, or correct "
@@ -101,7 +101,7 @@ def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
 
 
 def _config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig:
-    response = hook.endpoint_config(endpoint.endpoint_config_name or "")
+    response = hook.describe_endpoint_config(endpoint.endpoint_config_name or "")
     if response is None:
         raise ShadowTestRefused(
             f"Endpoint {endpoint.name} serves configuration {endpoint.endpoint_config_name}, which was "

@@ -48,7 +48,7 @@ class StopRequest:
         the deadline.
         """
         while True:
-            state = state.after(self.hook.look_at_experiment(state.name))
+            state = state.after(self.hook.describe_inference_experiment(state.name))
             experiment = state.look
             if state.outcome is not None or (experiment and experiment.phase is Phase.STOPPING):
                 return state
@@ -67,7 +67,7 @@ class StopRequest:
         :raises ShadowTestTimedOut: if the endpoint is not InService before the deadline.
         """
         self._wait_for_endpoint(report)
-        experiment = self.hook.look_at_experiment(report["name"])
+        experiment = self.hook.describe_inference_experiment(report["name"])
         if isinstance(experiment, Experiment) and (
             difference := why_not_carried_out(experiment, self.action)
         ):
@@ -81,7 +81,9 @@ class StopRequest:
     def _accepted(self, experiment: Experiment) -> bool:
         """Call StopInferenceExperiment; return False if it must be called, or checked, again."""
         try:
-            self.hook.stop_experiment(experiment, self.action, state="Completed", reason=self.reason)
+            self.hook.stop_inference_experiment(
+                experiment, self.action, state="Completed", reason=self.reason
+            )
         except (ClientError, BotoCoreError) as error:
             if errors.is_passing(error) or (isinstance(error, ClientError) and errors.is_conflict(error)):
                 return False
@@ -92,7 +94,7 @@ class StopRequest:
     def _wait_for_endpoint(self, report: ShadowReport) -> None:
         name = report["endpoint_name"]
         while True:
-            endpoint = self.hook.look(name)
+            endpoint = self.hook.describe_endpoint(name)
             if not isinstance(endpoint, Endpoint) or endpoint.status is EndpointStatus.IN_SERVICE:
                 return  # an endpoint that somebody has deleted has no shadow either
             if not endpoint.changing:

@@ -135,7 +135,7 @@ class DerivedConfig(ABC):
         """
         name = endpoint.endpoint_config_name or ""
         if name not in self._serving:
-            response = self.hook.endpoint_config(name) if name else None
+            response = self.hook.describe_endpoint_config(name) if name else None
             if response is None:
                 raise EndpointConfigNotFound(
                     f"Endpoint {endpoint.name} serves configuration {name}, which was deleted, so nothing "
@@ -156,7 +156,7 @@ class DerivedConfig(ABC):
 
     def _tags(self, base: EndpointConfig) -> dict[str, str]:
         try:
-            return self.hook.tags(base.arn)
+            return self.hook.list_tags(base.arn)
         except ClientError as error:
             self._warn_if_denied(error, f"The tags of {base.name} are not copied (sagemaker:ListTags)")
             return {}
@@ -178,8 +178,8 @@ class DerivedConfig(ABC):
             )
 
     def _experiments_on(self, endpoint_name: str) -> Iterator[str]:
-        for listed in self.hook.experiments_under_way():
-            found = self.hook.look_at_experiment(listed.name)
+        for listed in self.hook.list_active_experiments():
+            found = self.hook.describe_inference_experiment(listed.name)
             if (
                 isinstance(found, Experiment)
                 and found.endpoint_name == endpoint_name
@@ -227,7 +227,7 @@ class DerivedConfig(ABC):
         :param otherwise: raised instead of ``EndpointBusy``, if the response of the creation was lost.
         """
         give_up = self.monotonic() + _VISIBLE_WITHIN_SECONDS
-        while (found := self.hook.endpoint_config(self.name)) is None:
+        while (found := self.hook.describe_endpoint_config(self.name)) is None:
             if self.monotonic() >= give_up:
                 raise otherwise or EndpointBusy(
                     f"Configuration {self.name} was created but is not visible after "

@@ -1,4 +1,4 @@
-"""One set of clients for all waits that use the same Airflow connection."""
+"""One set of clients for all waits that use the same Airflow connection, replaced when that changes."""
 
 from __future__ import annotations
 
@@ -18,58 +18,58 @@ from airflow_guardrails.hooks._threads import Threads, in_thread
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers._bounds import without_cancelling
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
-# How often a connection is looked up again, in seconds of the wall clock: always, and while AWS refuses it.
+# Seconds between two look-ups of the connection in Airflow: normally, and while AWS rejects its credentials.
 LOOK_UP_EVERY = 600.0
 LOOK_UP_REFUSED_EVERY = 30.0
 
-# Seconds that a look-up may take; a secrets backend that takes longer is asked again later.
+# Seconds that a look-up may take. If the secrets backend takes longer, it is tried again later.
 LOOK_UP_WITHIN = 20.0
-# Look-ups of one connection that may hang at once. Each takes a thread until its backend answers.
-HANGING_LOOK_UPS = 4
+# Look-ups of one connection that may hang at once; each occupies a thread.
+_HANGING_LOOK_UPS = 4
 
-# Seconds after which a connection that could not be opened is tried again.
+# Seconds until the next attempt to open a connection.
 TRY_AGAIN_AFTER = 5.0
 
-# Seconds for which a connection that is not found is taken for a secrets backend that is away.
+# Seconds for which "connection not found" may just mean that the secrets backend is away.
 NOT_FOUND_FOR = 600.0
 
-# Seconds that clients are kept after others have taken their place; no call lasts that long.
+# Seconds that replaced clients stay open, longer than any call.
 KEPT_FOR = 300.0
 
 
 class SharedConnection:
     """
-    The clients of one connection: opened when first needed, opened anew when the connection has changed.
+    The clients of one connection: opened at the first call, and again after the connection has changed.
 
-    Only the first opening is waited for. Later look-ups are made beside, and calls go on with the clients
-    there are.
+    Calls wait only for the first opening. Later look-ups run in the background, while calls use the existing
+    clients.
 
     :param make_hook: makes a hook of the connection as it is now.
     """
 
     def __init__(self, make_hook: Callable[[], GuardrailsHook]) -> None:
         self._make_hook = make_hook
-        self._threads = Threads(most=HANGING_LOOK_UPS)
+        self._threads = Threads(most=_HANGING_LOOK_UPS)
         self._calls: AsyncCalls | None = None
         self._stack = AsyncExitStack()
-        # Those from before, and when others took their place.
+        # Replaced clients: when they were replaced, and the stack that closes them.
         self._former: list[tuple[float, AsyncExitStack]] = []
         self._fingerprint = ""
         self._looked_up_at = 0.0
         self._not_before = 0.0
-        # The one look-up that is under way.
+        # The running look-up; there is at most one.
         self._look_up: asyncio.Task[Exception | None] | None = None
-        self._not_found_since: float | None = None
+        self._missing_since: float | None = None
 
     async def calls(self) -> AsyncCalls:
         """
-        Return the calls of the connection as it is now, or was at its last look-up.
+        Return the calls, with clients of the connection as it was at its last look-up.
 
-        :raises aws.errors.Unanswered: if it cannot be opened. The task's worker has used it before, so that
-            is taken for something that passes.
-        :raises aws.errors.ConnectionNotFound: if it was never opened, and is not found for ten minutes.
+        :raises aws.errors.Unanswered: if the connection cannot be opened. The task's worker has used it
+            before, so the cause is taken to be temporary.
+        :raises aws.errors.ConnectionNotFound: if it was never opened, and not found for ten minutes.
         """
         if self._calls is None:
             return await self._opened()
@@ -77,17 +77,18 @@ class SharedConnection:
             self._begin(self._open_if_changed)
         return self._calls
 
-    def refused(self) -> None:
-        """AWS has refused the credentials: somebody may have changed the connection meanwhile."""
+    def rejected(self) -> None:
+        """Look the connection up again, because AWS has rejected its credentials."""
         if self._calls is not None and time.monotonic() - self._looked_up_at >= LOOK_UP_REFUSED_EVERY:
-            self._begin(functools.partial(self._open_if_changed, or_refused=True))
+            self._begin(functools.partial(self._open_if_changed, or_rejected=True))
 
     async def settled(self) -> None:
-        """Wait for the look-up that is under way, if one is."""
+        """Wait until no look-up is running."""
         if self._look_up is not None:
             await asyncio.wait({self._look_up})
 
     async def close(self) -> None:
+        """Cancel the look-up and close all clients."""
         if (look_up := self._look_up) is not None:
             look_up.cancel()
             await asyncio.wait({look_up})
@@ -97,25 +98,25 @@ class SharedConnection:
             await stack.aclose()
 
     async def _opened(self) -> AsyncCalls:
-        """Open it, once for all who wait; whoever is cancelled does not take the opening along."""
+        """Open the connection, once for all callers. Cancelling a caller does not cancel the opening."""
         if self._look_up is None and time.monotonic() < self._not_before:
-            raise errors.Unanswered(reason="the connection could not be opened a moment ago")
+            raise errors.Unanswered(reason="connection could not be opened a moment ago")
         opening = self._begin(self._open_first)
         await asyncio.wait({opening})
         if self._calls is None:
             error = None if opening.cancelled() else opening.result()
-            if isinstance(error, errors.ConnectionNotFound) and self._stays_away:
+            if isinstance(error, errors.ConnectionNotFound) and self._is_missing:
                 raise error
-            reason = f"the connection could not be opened ({type(error).__name__})"
+            reason = f"connection could not be opened ({type(error).__name__})"
             raise errors.Unanswered(reason=reason) from error
         return self._calls
 
     def _begin(
         self, look_up: Callable[[], Coroutine[Any, Any, Exception | None]]
     ) -> asyncio.Task[Exception | None]:
-        """Begin *look_up*, if none is under way, and return what is under way."""
+        """Start *look_up* if none is running; return the running one."""
         if self._look_up is None:
-            # Not in the context of whoever happens to ask: Airflow keeps there whose log this is.
+            # In an empty context: Airflow keeps the current task's logger in the caller's.
             task = Context().run(asyncio.get_running_loop().create_task, look_up())
             task.add_done_callback(self._over)
             self._look_up = task
@@ -125,57 +126,60 @@ class SharedConnection:
         self._look_up = None
 
     async def _open_first(self) -> Exception | None:
-        """Return the error if it cannot be opened: whoever waits for it says so."""
+        """Return the error if the connection cannot be opened; the waiting callers raise it."""
         try:
             hook = self._make_hook()
             await self._open(hook, await self._hashed(hook))
-        except Exception as error:  # whatever a secrets backend raises
-            # Of a thousand waits, one tries for all.
+        except Exception as error:  # a secrets backend may raise anything
+            # One attempt serves all waits.
             self._not_before = time.monotonic() + TRY_AGAIN_AFTER
             if not isinstance(error, errors.ConnectionNotFound):
-                self._not_found_since = None
-            elif self._not_found_since is None:
-                self._not_found_since = time.monotonic()
-            log.warning("A connection could not be opened; it is tried again", exc_info=True)
+                self._missing_since = None
+            elif self._missing_since is None:
+                self._missing_since = time.monotonic()
+            _logger.warning("Connection could not be opened; trying again", exc_info=True)
             return error
         return None
 
     @property
-    def _stays_away(self) -> bool:
-        """Airflow says the same of a connection that nobody made and of a secrets backend that is away."""
-        since = self._not_found_since
+    def _is_missing(self) -> bool:
+        """Whether it was missing for long. Airflow reports a secrets backend that is away in the same way."""
+        since = self._missing_since
         return since is not None and time.monotonic() - since >= NOT_FOUND_FOR
 
-    async def _open_if_changed(self, *, or_refused: bool = False) -> None:
+    async def _open_if_changed(self, *, or_rejected: bool = False) -> None:
         self._looked_up_at = time.monotonic()
         hook = self._make_hook()
         try:
             fingerprint = await self._hashed(hook)
-            if or_refused or fingerprint != self._fingerprint:
-                # One that is refused may take its credentials from elsewhere, a file say, and they have
-                # changed.
-                why = "has changed" if fingerprint != self._fingerprint else "is refused"
-                log.info("Connection %s %s: its clients are opened anew", hook.aws_conn_id, why)
+            if or_rejected or fingerprint != self._fingerprint:
+                # Rejected credentials may come from elsewhere, for example a file that has changed.
+                why = "has changed" if fingerprint != self._fingerprint else "was rejected by AWS"
+                _logger.info("Connection %s %s: opening new clients", hook.aws_conn_id, why)
                 await self._open(hook, fingerprint)
         except Exception:
-            # Whatever a secrets backend raises; and where the connection is not found any more, that backend
-            # may be away. The clients there are go on.
-            log.warning("Connection %s could not be looked up again", hook.aws_conn_id, exc_info=True)
+            # A secrets backend may raise anything, and report a connection as missing while it is away. The
+            # existing clients stay in use.
+            _logger.warning(
+                "Connection %s could not be looked up again; using the existing clients",
+                hook.aws_conn_id,
+                exc_info=True,
+            )
 
     async def _hashed(self, hook: GuardrailsHook) -> str:
         """
-        Look the connection up and hash it.
+        Look the connection up and return a hash of its contents.
 
         :raises asyncio.TimeoutError: if that takes too long.
         """
-        # Airflow may be asked for it, see there.
+        # The look-up may be a request to Airflow's supervisor, which must not be cancelled.
         looking_up = in_thread(self._threads, _fingerprint, hook)
         return await without_cancelling(looking_up, within=LOOK_UP_WITHIN)
 
     async def _open(self, hook: GuardrailsHook, fingerprint: str) -> None:
         now = self._looked_up_at = time.monotonic()
         self._fingerprint = fingerprint
-        # What the clients from before are still asked for is answered.
+        # The old clients stay open for the calls that they are making.
         self._former.append((now, self._stack))
         self._stack = AsyncExitStack()
         self._calls = await self._stack.enter_async_context(hook.asynchronous())
@@ -188,6 +192,6 @@ class SharedConnection:
 
 
 def _fingerprint(hook: GuardrailsHook) -> str:
-    known = hook.conn_config
-    parts = (known.login, known.password, known.schema, known.extra_config)
+    connection = hook.conn_config
+    parts = (connection.login, connection.password, connection.schema, connection.extra_config)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,9 +1,8 @@
 """
-Looks at endpoints, or at shadow tests, for all waits of one connection in one process.
+Polls endpoints or shadow tests for all waits of one connection in one process.
 
-A wait asks for its next look and gets it at its beat. While a list shows no change, the look is spared, but
-not for longer than the gap that the wait allows. ``domain.rounds`` plans what is looked at when; this module
-does it.
+A wait requests its next look and gets it when it is due. While a list shows no change, the look is skipped,
+up to the gap that the wait allows. ``domain/polling.py`` plans the calls; this module makes them.
 """
 
 from __future__ import annotations
@@ -35,45 +34,45 @@ from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.resource import PolledResource, Seen
 from airflow_guardrails.triggers._polling.throttle import Throttle
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 # Seconds.
-LONGEST_CALL = 60.0  # botocore's retries included
-LONGEST_SWEEP = 60.0
-BREATH = 0.05  # so that waits that begin together are planned together
-LISTS_FORGOTTEN_AFTER = 600.0  # what they cost, and that they may not be read
+_LONGEST_CALL = 60.0  # with botocore's retries
+LONGEST_LIST = 60.0
+PLANNING_DELAY = 0.05  # so that waits that start together are planned together
+_LISTS_KNOWN_FOR = 600.0  # how many pages they have, and that listing is denied
 
-# Lists are read a little before the beat is over, for what they tell still has to be looked at.
-AHEAD = 0.9
+# Lists are read after this share of the interval, which leaves time to describe what has changed.
+LIST_EARLY = 0.9
 
 CALLS_AT_ONCE = 10
-# Where nothing spares a look, they are spread over the beat, but not thinner than this.
-WIDEST_SPACING = 0.1
+# Describe calls of one round are spread over the interval, at most this many seconds apart.
+_WIDEST_SPACING = 0.1
 
 
 @dataclass(eq=False, slots=True)
-class _Request(Generic[Seen]):
-    """One wait's next look."""
+class _LookRequest(Generic[Seen]):
+    """A wait's request for its next look."""
 
-    vigil: PendingLook
+    pending: PendingLook
     look: asyncio.Future[Seen]
 
 
 @dataclass(eq=False, slots=True)
 class _Lists:
-    """What is known of reading them."""
+    """What is known about the lists: pages by status, and whether listing is denied."""
 
     pages: dict[Status, int] = field(default_factory=dict)
     known_until: float = 0.0
-    barred_until: float = 0.0
-    denial_told: bool = False
+    denied_until: float = 0.0
+    denial_logged: bool = False
 
 
 class Poller(Generic[Seen]):
     """
-    All looks at things of one kind by one connection; it runs until it is closed.
+    Makes all looks at resources of one kind over one connection, until it is closed.
 
-    :param begins_after: seconds before its first round, so that many pollers do not keep step.
+    :param begins_after: seconds before its first round, so that pollers do not all run at the same moment.
     """
 
     def __init__(
@@ -82,26 +81,27 @@ class Poller(Generic[Seen]):
         self._connection = connection
         self._kind = kind
         self._begins_at = _now() + begins_after
-        self._requests: dict[str, list[_Request[Seen]]] = {}
+        self._requests: dict[str, list[_LookRequest[Seen]]] = {}
         self._waits: Counter[str] = Counter()
         self._described_at: dict[str, float] = {}
-        # Looks, by name, and lists that are under way.
+        # Running describe calls, by name, and running list calls.
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._listing: dict[Status, asyncio.Task[None]] = {}
         self._lists = _Lists()
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
-        self._pace = Throttle()
+        self._throttle = Throttle()
         self._wake = asyncio.Event()
         self._wakes_at = math.inf
-        self._alarm: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._start(self._run())
 
     def join(self, name: str) -> None:
+        """Start a wait for *name*; each call needs its :meth:`leave`."""
         self._waits[name] += 1
 
     def leave(self, name: str) -> None:
-        """End a wait; with the last one for *name*, what was done for it ends too."""
+        """End a wait for *name*. With the last one, the running calls for it are cancelled."""
         self._waits[name] -= 1
         if self._waits[name]:
             return
@@ -110,64 +110,65 @@ class Poller(Generic[Seen]):
         if (look := self._under_way.pop(name, None)) is not None:
             look.cancel()
         if not self._waits:
-            self._rest()
+            self._go_idle()
 
-    def _rest(self) -> None:
-        """Do nothing until somebody waits again."""
+    def _go_idle(self) -> None:
+        """Make no calls until there is a wait again."""
         for reading in self._listing.values():
             reading.cancel()
         self._listing.clear()
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm, self._wakes_at = None, math.inf
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._wakes_at = None, math.inf
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do *work* beside, until :meth:`close`."""
-        # Not in the context of whoever happens to ask first: Airflow keeps there whose log this is.
+        """Run *work* in the background, until :meth:`close`."""
+        # In an empty context: Airflow keeps the current task's logger in the caller's.
         task = Context().run(asyncio.get_running_loop().create_task, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def close(self) -> None:
+        """Cancel everything that runs."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._under_way.clear()
-        self._rest()
+        self._go_idle()
 
     async def next_look(self, rest: WaitForChange, *, every: float, gap: float, until: float) -> Seen:
         """
-        Look when it is worth it.
+        Return the next look when the resource may have changed, or *gap* or *until* is reached.
 
-        :param every: seconds between two looks where no list spares them.
-        :param gap: the most seconds between two looks.
-        :param until: when to look in any case, on the loop's clock.
+        :param every: seconds between two looks, or between two lists that replace them.
+        :param gap: seconds after the last look at which to describe, whatever lists show.
+        :param until: when to describe in any case, in seconds of the event loop's clock.
         :raises ClientError, BotoCoreError: if the look failed.
         """
         request = self._request(rest, every=every, gap=gap, until=until)
         requests = self._requests.setdefault(rest.name, [])
         requests.append(request)
-        self._wake_at(request.vigil.wake_at)
-        expiry = asyncio.get_running_loop().call_at(max(until, _now()) + LONGEST_CALL, _expire, request.look)
+        self._wake_at(request.pending.wake_at)
+        expiry = asyncio.get_running_loop().call_at(max(until, _now()) + _LONGEST_CALL, _expire, request.look)
         try:
-            # Not by wait_for(), which before Python 3.12 may lose a cancellation.
+            # Not wait_for(): before Python 3.12 it may lose a cancellation.
             return await request.look
         finally:
             expiry.cancel()
             if request.look.done() and not request.look.cancelled():
-                request.look.exception()  # it may have come in the moment of a cancellation
+                request.look.exception()  # retrieve it: the wait may have been cancelled meanwhile
             if request in requests:
                 requests.remove(request)
             if not requests and self._requests.get(rest.name) is requests:
                 del self._requests[rest.name]
 
-    def _request(self, rest: WaitForChange, *, every: float, gap: float, until: float) -> _Request[Seen]:
+    def _request(self, rest: WaitForChange, *, every: float, gap: float, until: float) -> _LookRequest[Seen]:
         now, name = _now(), rest.name
-        # The first look in the gap comes at another time for each, or they would all come together for ever.
+        # Spread the first looks over the gap by name, or all would come at the same moment for ever.
         described_at = self._described_at.setdefault(name, now - gap * _fraction(name))
-        vigil = PendingLook(
+        pending = PendingLook(
             name=name,
             due=now + rest.seconds,
             every=every,
@@ -176,7 +177,7 @@ class Poller(Generic[Seen]):
             listed_in=self._kind.lists.list_for(rest.expected),
             modified_at=rest.modified_at,
         )
-        return _Request(vigil, asyncio.get_running_loop().create_future())
+        return _LookRequest(pending, asyncio.get_running_loop().create_future())
 
     # The rounds.
 
@@ -185,55 +186,55 @@ class Poller(Generic[Seen]):
             await self._wake.wait()
             self._wake.clear()
             self._wakes_at = math.inf
-            await self._play_round()
+            await self._start_round()
             self._wake_at(self._next_at())
 
     def _wake_at(self, when: float) -> None:
-        """Let a round begin then, if none does earlier."""
+        """Start a round at *when*, unless one starts earlier."""
         if when >= self._wakes_at:
             return
         self._wakes_at = when
-        if self._alarm is not None:
-            self._alarm.cancel()
-        when = max(when, self._begins_at, _now() + BREATH)
-        self._alarm = asyncio.get_running_loop().call_at(when, self._wake.set)
+        if self._timer is not None:
+            self._timer.cancel()
+        when = max(when, self._begins_at, _now() + PLANNING_DELAY)
+        self._timer = asyncio.get_running_loop().call_at(when, self._wake.set)
 
-    async def _play_round(self) -> None:
+    async def _start_round(self) -> None:
         try:
-            planned = self._plan()
-            self._describe(planned.describe)
-            self._describe(planned.spread, spacing=_spacing(len(planned.spread), planned.within))
-            for status in planned.lists:
+            plan = self._plan_round()
+            self._describe(plan.describe)
+            self._describe(plan.spread, spacing=_spacing(len(plan.spread), plan.within))
+            for status in plan.lists:
                 self._listing[status] = self._start(self._read_list(status))
-        except Exception:  # of one round; nobody's wait may hang on it
-            log.exception("A round of looks failed; the next one begins in a second")
+        except Exception:  # a bug in one round must not stop the waits
+            _logger.exception("Polling round failed; the next one starts in a second")
             await asyncio.sleep(1)
 
-    def _plan(self) -> PollPlan:
+    def _plan_round(self) -> PollPlan:
         now, lists = _now(), self._lists
         if now >= lists.known_until:
             lists.pages.clear()
-        vigils = [
-            request.vigil
+        pending_looks = [
+            request.pending
             for request in self._open_requests()
-            if now >= request.vigil.describe_by or not self._is_listing_for(request.vigil)
+            if now >= request.pending.describe_by or not self._is_listing_for(request.pending)
         ]
-        return plan_poll(vigils, pages=lists.pages, may_list=now >= lists.barred_until, now=now)
+        return plan_poll(pending_looks, pages=lists.pages, may_list=now >= lists.denied_until, now=now)
 
     def _next_at(self) -> float:
-        """When the next round is. A list that is being read may spare a look until it must be made."""
-        vigils = (request.vigil for request in self._open_requests())
+        """Return the time of the next round. A running list call delays a look until its gap is over."""
+        pending_looks = (request.pending for request in self._open_requests())
         if not self._listing:
-            return next_wake_at(vigils)
-        acts = (each.describe_by if self._is_listing_for(each) else each.wake_at for each in vigils)
+            return next_wake_at(pending_looks)
+        acts = (each.describe_by if self._is_listing_for(each) else each.wake_at for each in pending_looks)
         return min(acts, default=math.inf)
 
-    def _is_listing_for(self, vigil: PendingLook) -> bool:
-        """Whether a list that is being read may spare this look."""
-        return vigil.expected is not None and vigil.listed_in in self._listing
+    def _is_listing_for(self, pending: PendingLook) -> bool:
+        """Whether a running list call may make this look unnecessary."""
+        return pending.expected is not None and pending.listed_in in self._listing
 
-    def _open_requests(self) -> list[_Request[Seen]]:
-        """Those for what is not being looked at."""
+    def _open_requests(self) -> list[_LookRequest[Seen]]:
+        """Return the requests for resources that are not being described."""
         return [
             request
             for name, requests in self._requests.items()
@@ -244,74 +245,73 @@ class Poller(Generic[Seen]):
     # Lists.
 
     async def _read_list(self, status: Status) -> None:
-        """Read it beside: looks that are due meanwhile do not wait for it."""
-        began, worth = _now(), len(self._spared_by(status))
+        """Read the list of *status*; runs in the background, so other looks do not wait for it."""
+        began, worth_pages = _now(), len(self._requests_in(status))
         try:
-            listed = await within(LONGEST_SWEEP, self._list(status, worth=worth))
+            listed = await within(LONGEST_LIST, self._list(status, worth_pages=worth_pages))
             if listed is not None:
-                self._spare(status, listed, as_of=began)
+                self._apply_list(status, listed, as_of=began)
         except (ClientError, BotoCoreError, errors.UnexpectedAnswer, asyncio.TimeoutError) as error:
             self._list_failed(error, status)
-        except Exception:  # a bug; those who rely on the list have their look at the latest after the gap
-            log.exception("The list of %s in status %s could not be read", self._kind.name, status.value)
-            self._put_off(status)
+        except Exception:  # a bug; the waits still get a look when their gap is over
+            _logger.exception("List of %s in status %s could not be read", self._kind.name, status.value)
+            self._postpone(status)
         finally:
             if self._listing.get(status) is asyncio.current_task():
                 del self._listing[status]
                 self._wake_at(self._next_at())
 
-    async def _list(self, status: Status, *, worth: int) -> dict[str, ListedStatus] | None:
-        """Read a whole list; None if it has turned out to cost more than it spares."""
+    async def _list(self, status: Status, *, worth_pages: int) -> dict[str, ListedStatus] | None:
+        """Return name -> listed status; None if the list has more than *worth_pages* pages."""
         lists, listed, pages = self._lists, dict[str, ListedStatus](), 0
         calls = await self._connection.calls()
         if not lists.pages:
-            lists.known_until = _now() + LISTS_FORGOTTEN_AFTER
-        async for page in self._kind.listed(calls, status):
+            lists.known_until = _now() + _LISTS_KNOWN_FOR
+        async for page in self._kind.list_in_status(calls, status):
             pages += 1
             lists.pages[status] = pages
             listed.update((each.name, each) for each in page)
-            if pages > worth:
+            if pages > worth_pages:
                 return None
         return listed
 
-    def _spare(self, status: Status, listed: dict[str, ListedStatus], *, as_of: float) -> None:
+    def _apply_list(self, status: Status, listed: dict[str, ListedStatus], *, as_of: float) -> None:
         changed = set()
-        for request in self._spared_by(status):
-            if request.vigil.shows_change(listed):
-                changed.add(request.vigil.name)
+        for request in self._requests_in(status):
+            if request.pending.shows_change(listed):
+                changed.add(request.pending.name)
             else:
-                request.vigil = _due(request.vigil, as_of + AHEAD * request.vigil.every)
+                request.pending = _with_due(request.pending, as_of + LIST_EARLY * request.pending.every)
         self._describe(changed)
 
-    def _spared_by(self, status: Status) -> list[_Request[Seen]]:
-        """Those whose look this list may spare."""
+    def _requests_in(self, status: Status) -> list[_LookRequest[Seen]]:
+        """Return the open requests whose look the list of *status* can replace."""
         return [
             request
             for request in self._open_requests()
-            if request.vigil.expected is not None and request.vigil.listed_in is status
+            if request.pending.expected is not None and request.pending.listed_in is status
         ]
 
     def _list_failed(self, error: Exception, status: Status) -> None:
         if errors.is_refused(error):
-            self._connection.refused()
+            self._connection.rejected()
         if not (isinstance(error, ClientError) and errors.is_access_denied(error)):
-            self._put_off(status)
+            self._postpone(status)
             return
-        self._lists.barred_until = _now() + LISTS_FORGOTTEN_AFTER
-        if not self._lists.denial_told:
-            self._lists.denial_told = True
-            log.warning(
-                "%s may not be listed, so each wait takes calls of its own; allow %s to spare most of them "
-                "(%s)",
-                self._kind.name,
+        self._lists.denied_until = _now() + _LISTS_KNOWN_FOR
+        if not self._lists.denial_logged:
+            self._lists.denial_logged = True
+            _logger.warning(
+                "No permission to list %s: each wait makes its own calls. Allow %s to save most of them (%s)",
+                self._kind.name.lower(),
                 self._kind.permission,
                 errors.text_for_people(error),
             )
 
-    def _put_off(self, status: Status) -> None:
-        """AWS is busy or away: the list is read again at the next beat, and no looks take its place."""
-        for request in self._spared_by(status):
-            request.vigil = _due(request.vigil, _now() + request.vigil.every)
+    def _postpone(self, status: Status) -> None:
+        """AWS is busy or away: try the list again after the interval, without describe calls meanwhile."""
+        for request in self._requests_in(status):
+            request.pending = _with_due(request.pending, _now() + request.pending.every)
 
     # Looks.
 
@@ -325,9 +325,9 @@ class Poller(Generic[Seen]):
             if after:
                 await asyncio.sleep(after)
             look = await self._look(name)
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits for this is told
+        except Exception as error:  # noqa: BLE001 - passed on to the waits
             look = error
-        # If the last wait has ended meanwhile, this is cancelled and nothing is kept.
+        # False if the last wait has ended meanwhile: nobody needs the result.
         if self._under_way.get(name) is not asyncio.current_task():
             return
         del self._under_way[name]
@@ -342,30 +342,30 @@ class Poller(Generic[Seen]):
 
     async def _look(self, name: str) -> Seen:
         async with self._slots:
-            await self._pace.keep()
+            await self._throttle.acquire()
             try:
-                look = await within(LONGEST_CALL, self._ask(name))
+                look = await within(_LONGEST_CALL, self._describe_now(name))
             except asyncio.TimeoutError:
-                raise errors.Unanswered(reason=f"no answer within {LONGEST_CALL:g} s") from None
+                raise errors.Unanswered(reason=f"no response within {_LONGEST_CALL:g} s") from None
             except ClientError as error:
                 if errors.is_throttled(error):
-                    self._pace.throttled()
+                    self._throttle.throttled()
                 if not errors.is_refused(error):
                     raise
-                self._connection.refused()
+                self._connection.rejected()
                 raise errors.Unanswered(
-                    reason=f"the credentials are refused: {errors.text_for_people(error)}"
+                    reason=f"credentials were rejected: {errors.text_for_people(error)}"
                 ) from error
-            self._pace.answered()
+            self._throttle.succeeded()
             return look
 
-    async def _ask(self, name: str) -> Seen:
-        return await self._kind.look(await self._connection.calls(), name)
+    async def _describe_now(self, name: str) -> Seen:
+        return await self._kind.describe(await self._connection.calls(), name)
 
 
 def _expire(look: asyncio.Future[Any]) -> None:
     if not look.done():
-        look.set_exception(errors.Unanswered(reason="no answer until the time was up"))
+        look.set_exception(errors.Unanswered(reason="no response before the time-out"))
 
 
 def _now() -> float:
@@ -373,22 +373,22 @@ def _now() -> float:
 
 
 def _fraction(name: str) -> float:
-    """A number from 0 to 1, always the same for a name, and spread evenly over many."""
+    """Return a number from 0 to 1 that depends on the name only, evenly spread over many names."""
     return zlib.crc32(name.encode()) / 2**32
 
 
 def _spacing(number: int, within: float) -> float:
-    return min(WIDEST_SPACING, within / number) if number > 1 else 0.0
+    return min(_WIDEST_SPACING, within / number) if number > 1 else 0.0
 
 
-def _due(vigil: PendingLook, due: float) -> PendingLook:
-    # Not by replace(), which is slow enough to be felt with a thousand waits.
+def _with_due(pending: PendingLook, due: float) -> PendingLook:
+    # Not replace(): its cost shows with a thousand waits.
     return PendingLook(
-        name=vigil.name,
+        name=pending.name,
         due=due,
-        every=vigil.every,
-        describe_by=vigil.describe_by,
-        expected=vigil.expected,
-        listed_in=vigil.listed_in,
-        modified_at=vigil.modified_at,
+        every=pending.every,
+        describe_by=pending.describe_by,
+        expected=pending.expected,
+        listed_in=pending.listed_in,
+        modified_at=pending.modified_at,
     )

@@ -1,4 +1,4 @@
-"""What the waits of one process share: found by connection, opened by the first and closed by the last."""
+"""Connections and pollers that all waits of an event loop share: the first opens, the last closes them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import PolledResource
 from airflow_guardrails.triggers._polling.subscription import EndpointSubscription, ExperimentSubscription
 
-# Seconds between the beats of two pollers, or the lists of all would be parsed in one turn of the loop.
-APART = 0.1
+# Seconds between the starts of two pollers, so that their lists are not parsed in one turn of the loop.
+_START_OFFSET = 0.1
 
-AnyWait = TypeVar("AnyWait", EndpointSubscription, ExperimentSubscription)
+_AnySubscription = TypeVar("_AnySubscription", EndpointSubscription, ExperimentSubscription)
 
 
 @dataclass(eq=False, slots=True)
 class _Polling:
-    """A poller, and how many wait with it."""
+    """A poller and the number of its waits."""
 
     poller: Poller[Any]
     waits: int = 0
@@ -31,45 +31,48 @@ class _Polling:
 
 @dataclass(eq=False, slots=True)
 class _Shared:
-    """A connection and its pollers: one for each kind of thing that is waited for."""
+    """A connection and its pollers, one for each kind of resource."""
 
     connection: SharedConnection
     by_kind: dict[PolledResource[Any], _Polling] = field(default_factory=dict)
 
-    def poll(self, kind: PolledResource[Any], *, begins_after: float) -> _Polling:
+    def start_poller(self, kind: PolledResource[Any], *, begins_after: float) -> _Polling:
         polling = self.by_kind[kind] = _Polling(Poller(self.connection, kind, begins_after=begins_after))
         return polling
 
 
-# By the loop, for clients belong to one: a triggerer has one, dag.test() makes one for each trigger.
+# By event loop, because clients belong to one. A triggerer has one; dag.test() makes one for each trigger.
 _BY_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
 
 
 @asynccontextmanager
-async def waiting(
-    wait: type[AnyWait],
+async def subscribe(
+    subscription: type[_AnySubscription],
     name: str,
     make_hook: Callable[[], GuardrailsHook],
     *,
     every: float,
     gap: float,
-) -> AsyncIterator[AnyWait]:
+) -> AsyncIterator[_AnySubscription]:
     """
-    Wait for the endpoint or the shadow test *name*, together with all that wait by the same connection.
+    Join the poller for the endpoint or the shadow test *name*; leave it at the end.
 
-    :param wait: what kind of thing *name* is.
+    :param subscription: the class for the kind of resource.
+    :param make_hook: makes a hook of the connection; hooks with equal keys share clients and pollers.
+    :param every: seconds between two looks.
+    :param gap: seconds after which the resource is described, even if lists show no change.
     """
     shared_by_key = _BY_LOOP.setdefault(asyncio.get_running_loop(), {})
-    key, kind = make_hook().key, wait.kind
-    begins_after = APART * sum(len(shared.by_kind) for shared in shared_by_key.values())
+    key, kind = make_hook().key, subscription.kind
+    begins_after = _START_OFFSET * sum(len(shared.by_kind) for shared in shared_by_key.values())
     if key not in shared_by_key:
         shared_by_key[key] = _Shared(SharedConnection(make_hook))
     shared = shared_by_key[key]
-    polling = shared.by_kind.get(kind) or shared.poll(kind, begins_after=begins_after)
+    polling = shared.by_kind.get(kind) or shared.start_poller(kind, begins_after=begins_after)
     polling.waits += 1
     polling.poller.join(name)
     try:
-        yield wait(shared.connection, polling.poller, every=every, gap=gap)
+        yield subscription(shared.connection, polling.poller, every=every, gap=gap)
     finally:
         polling.poller.leave(name)
         polling.waits -= 1
@@ -79,7 +82,7 @@ async def waiting(
             if is_last:
                 del shared_by_key[key]
             closing = _close(polling.poller, shared.connection if is_last else None)
-            # Also if this wait is being cancelled.
+            # Shielded: clients are closed even if this wait is being cancelled.
             await asyncio.shield(asyncio.ensure_future(closing))
 
 

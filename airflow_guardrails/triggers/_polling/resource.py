@@ -1,4 +1,4 @@
-"""What a poller can look at: endpoints, or inference experiments."""
+"""What a poller can poll: endpoints or inference experiments, each with its calls and lists."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from airflow_guardrails.hooks.guardrails import AsyncCalls
 
 Seen = TypeVar("Seen")
 
-# The status is one of the kind's own.
-Listing = Callable[[AsyncCalls, Any], AsyncIterator[Sequence[ListedStatus]]]
+# The status is an EndpointStatus or an ExperimentStatus.
+_ListCall = Callable[[AsyncCalls, Any], AsyncIterator[Sequence[ListedStatus]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PolledResource(Generic[Seen]):
     """
-    A kind of thing that is waited for.
+    A kind of AWS resource that waits poll.
 
-    :param name: of several of them, as a sentence begins with it.
-    :param permission: what reading a list takes.
-    :param lists: which of its lists tells what.
-    :param look: describes one by its name.
-    :param listed: reads the list of a status, page by page.
+    :param name: in the plural, for log lines.
+    :param permission: IAM action that lists need.
+    :param lists: which list shows a change of a resource in which status.
+    :param describe: describes one resource by its name.
+    :param list_in_status: yields the resources in a status, page by page.
     """
 
     name: str
     permission: str
     lists: ListMap
-    look: Callable[[AsyncCalls, str], Awaitable[Seen]]
-    listed: Listing
+    describe: Callable[[AsyncCalls, str], Awaitable[Seen]]
+    list_in_status: _ListCall
 
 
-# Not by the methods themselves, so that whatever has such calls can stand in for them.
+# Lambdas instead of the methods of AsyncCalls, so that tests can pass other objects.
 ENDPOINTS: PolledResource[EndpointLook] = PolledResource(
     name="Endpoints",
     permission="sagemaker:ListEndpoints",
     lists=ENDPOINT_LISTS,
-    look=lambda calls, name: calls.look(name),
-    listed=lambda calls, status: calls.listed(status),
+    describe=lambda calls, name: calls.describe_endpoint(name),
+    list_in_status=lambda calls, status: calls.list_endpoints(status),
 )
 
 EXPERIMENTS: PolledResource[ExperimentLook] = PolledResource(
     name="Shadow tests",
     permission="sagemaker:ListInferenceExperiments",
     lists=EXPERIMENT_LISTS,
-    look=lambda calls, name: calls.look_at_experiment(name),
-    listed=lambda calls, status: calls.listed_experiments(status),
+    describe=lambda calls, name: calls.describe_inference_experiment(name),
+    list_in_status=lambda calls, status: calls.list_inference_experiments(status),
 )

@@ -1,4 +1,4 @@
-"""One wait's part of what is shared: it looks when the poller says so, and makes its other calls itself."""
+"""The calls of one wait: looks come from the shared poller, all other calls are made directly."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from airflow_guardrails.triggers._polling.resource import ENDPOINTS, EXPERIMENTS
 
 class Subscription(Generic[Seen]):
     """
-    A wait for one thing.
+    One wait for one resource.
 
     :param every: seconds between two looks.
-    :param gap: the most seconds between two looks that lists may spare.
+    :param gap: seconds after which the resource is described, even if lists show no change.
     """
 
     kind: PolledResource[Seen]
@@ -42,68 +42,73 @@ class Subscription(Generic[Seen]):
         self._poller = poller
         self._every = every
         self._gap = gap
+        # The look that the poller has made for this wait, or its error; used once.
         self._fresh: Seen | Exception | None = None
 
-    async def rest(self, rest: WaitForChange) -> None:
-        """Return when the next look is there; the look gives it, or fails as it has failed."""
-        until = asyncio.get_running_loop().time() + rest.within
+    async def wait_for_change(self, wait: WaitForChange) -> None:
+        """Return when the poller has made the next look. The next describe call returns it or its error."""
+        until = asyncio.get_running_loop().time() + wait.within
         try:
-            self._fresh = await self._poller.next_look(rest, every=self._every, gap=self._gap, until=until)
-        except Exception as error:  # noqa: BLE001 - it belongs to the look
+            self._fresh = await self._poller.next_look(wait, every=self._every, gap=self._gap, until=until)
+        except Exception as error:  # noqa: BLE001 - the describe call raises it
             self._fresh = error
 
-    async def _look(self, name: str) -> Seen:
+    async def _describe(self, name: str) -> Seen:
         fresh, self._fresh = self._fresh, None
         if isinstance(fresh, Exception):
             raise fresh
-        return fresh or await self.kind.look(await self._calls(), name)
+        return fresh or await self.kind.describe(await self._calls(), name)
 
     async def _calls(self) -> AsyncCalls:
         return await self._connection.calls()
 
 
 class EndpointSubscription(Subscription[EndpointLook]):
-    """Answers what following a rollout asks."""
+    """The calls that waiting for a rollout needs (``RolloutCalls``); see ``hooks/_calls.py``."""
 
     kind = ENDPOINTS
 
-    async def look(self, endpoint_name: str) -> EndpointLook:
-        return await self._look(endpoint_name)
+    async def describe_endpoint(self, endpoint_name: str) -> EndpointLook:
+        return await self._describe(endpoint_name)
 
-    async def set_switch(self, switch: AbortSwitch, value: float) -> None:
-        await (await self._calls()).set_switch(switch, value)
+    async def set_abort_switch(self, switch: AbortSwitch, value: float) -> None:
+        await (await self._calls()).set_abort_switch(switch, value)
 
-    async def delete_switches(self, endpoint_name: str, *, keep: Sequence[str], before: datetime) -> None:
-        await (await self._calls()).delete_switches(endpoint_name, keep=keep, before=before)
+    async def delete_abort_switches(
+        self, endpoint_name: str, *, keep: Sequence[str], before: datetime
+    ) -> None:
+        await (await self._calls()).delete_abort_switches(endpoint_name, keep=keep, before=before)
 
-    async def alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
-        return await (await self._calls()).alarms(names)
+    async def describe_alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
+        return await (await self._calls()).describe_alarms(names)
 
-    async def alarm_history(
+    async def describe_alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime
     ) -> tuple[AlarmTransition, ...]:
-        return await (await self._calls()).alarm_history(names, start=start, end=end)
+        return await (await self._calls()).describe_alarm_history(names, start=start, end=end)
 
-    async def metric_series(
+    async def get_metric_data(
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
     ) -> dict[MetricQuery, dict[datetime, float]]:
-        return await (await self._calls()).metric_series(queries, start=start, end=end, period=period)
+        return await (await self._calls()).get_metric_data(queries, start=start, end=end, period=period)
 
 
 class ExperimentSubscription(Subscription[ExperimentLook]):
-    """Answers what following a shadow test asks."""
+    """The calls that waiting for a shadow test needs (``ShadowCalls``); see ``hooks/_calls.py``."""
 
     kind = EXPERIMENTS
 
-    async def look_at_experiment(self, name: str) -> ExperimentLook:
-        return await self._look(name)
+    async def describe_inference_experiment(self, name: str) -> ExperimentLook:
+        return await self._describe(name)
 
-    async def requests_had(
+    async def count_variant_requests(
         self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
     ) -> dict[str, float]:
-        return await (await self._calls()).requests_had(endpoint_name, variant_names, start=start, end=end)
+        return await (await self._calls()).count_variant_requests(
+            endpoint_name, variant_names, start=start, end=end
+        )
 
-    async def stop_experiment(
+    async def stop_inference_experiment(
         self, experiment: Experiment, action: Action, *, state: str, reason: str
     ) -> None:
-        await (await self._calls()).stop_experiment(experiment, action, state=state, reason=reason)
+        await (await self._calls()).stop_inference_experiment(experiment, action, state=state, reason=reason)

@@ -1,22 +1,23 @@
-"""How fast calls may follow one another: slower for all when one is throttled, and faster again later."""
+"""The pause between two calls of a connection: longer after AWS throttles one, then shorter again."""
 
 from __future__ import annotations
 
 import asyncio
 
-# Seconds from one call to the next.
+# Seconds between two calls: after the first throttled call, at most, and when the pause is dropped.
 FIRST_INTERVAL = 0.1
 LONGEST_INTERVAL = 5.0
-SHORTEST_INTERVAL = 0.01
-EASED_BY = 0.9
+_SHORTEST_INTERVAL = 0.01
+# Factor for each call that is not throttled.
+_DECAY = 0.9
 
 
 class Throttle:
     """
-    The pace of all calls of a connection.
+    Spaces the calls of one connection.
 
-    botocore's adaptive mode does the like within a client; this one also holds where somebody has configured
-    other retries, and makes whoever waits for a call of its own wait here, where it costs nothing.
+    botocore's adaptive retry mode does something similar inside a client. This class also works if the user
+    has configured another mode, and it covers all clients of the connection.
     """
 
     def __init__(self) -> None:
@@ -25,23 +26,24 @@ class Throttle:
         self._free_at = 0.0
         self._slowed_at = 0.0
 
-    async def keep(self) -> None:
-        """Wait for one's turn. Whoever is cancelled meanwhile takes none."""
+    async def acquire(self) -> None:
+        """Wait until the next call may be made. A cancelled waiter uses up no turn."""
         async with self._turn:
             if self._free_at > (now := _now()):
                 await asyncio.sleep(self._free_at - now)
             self._free_at = _now() + self.interval
 
     def throttled(self) -> None:
-        """Slow down, once for all calls that were on their way together."""
+        """Double the interval, once for all calls that were made together."""
         if _now() - self._slowed_at < self.interval:
             return
         self._slowed_at = _now()
         self.interval = min(max(2 * self.interval, FIRST_INTERVAL), LONGEST_INTERVAL)
 
-    def answered(self) -> None:
-        self.interval *= EASED_BY
-        if self.interval < SHORTEST_INTERVAL:
+    def succeeded(self) -> None:
+        """Shorten the interval."""
+        self.interval *= _DECAY
+        if self.interval < _SHORTEST_INTERVAL:
             self.interval = 0.0
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
-from airflow_guardrails.triggers._stopping import LONGEST_ANSWER
+from airflow_guardrails.triggers._stopping import LONGEST_RESPONSE
 from tests.proofs.schedules.account import Account, Update
 
 # A worker has five seconds from its kill, and in these asks and throws.
@@ -79,7 +79,7 @@ def was_updated_back_unseen(actor: Any, watched: list[Update]) -> bool:
 def nobody_could_act_on_the_mark(actor: Any, mark: Any, until: datetime) -> str | None:
     """A deferred task is stopped where its triggerer lives, Airflow and AWS answer, and a look shows it."""
     account, run = actor.account, actor.run
-    if run.xcom != "works" or run.supervisor_late > LONGEST_ANSWER:
+    if run.xcom != "works" or run.supervisor_late > LONGEST_RESPONSE:
         return "Airflow does not say whether the task was marked failed"
     if mark.run.supervisor.stopped:
         return "the triggerer is gone"

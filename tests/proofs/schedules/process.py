@@ -350,8 +350,8 @@ def hook_on(line: Wire, sleep: Callable[[float], None] | None = None) -> Guardra
     client = Client(line, sleep) if sleep else None
     vars(hook).update(
         conn=client,
-        _conn_without_retries=client,
-        _cloudwatch=SimpleNamespace(conn=client, _conn_without_retries=client, client_type="cloudwatch"),
+        conn_without_retries=client,
+        _cloudwatch=SimpleNamespace(conn=client, conn_without_retries=client, client_type="cloudwatch"),
         asynchronous=asynchronous,
         _client=SimpleNamespace(meta=SimpleNamespace(region_name="us-east-1", partition="aws")),
     )

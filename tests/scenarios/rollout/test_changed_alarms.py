@@ -97,7 +97,7 @@ async def test_a_deferred_watch_notices_it_too(churn, update, context, simulated
     async def sleep(seconds):
         simulated_sleep(seconds)
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     report = operator.execute_complete(context, event=(await anext(trigger.run())).payload)
 
     assert any("Threshold 0.05 -> 0.9" in warning for warning in report["warnings"])

@@ -299,7 +299,7 @@ async def fire(trigger, plot):
     path, arguments = trigger.serialize()
     assert path == "airflow_guardrails.triggers.rollout.SageMakerRolloutTrigger"
     revived = SageMakerRolloutTrigger(**arguments)
-    revived.sleep, revived.shares = plot.asleep, False
+    revived.sleep, revived.shares_poller = plot.asleep, False
     events = [event async for event in revived.run()]
     assert len(events) == 1
     return events[0].payload

@@ -132,7 +132,7 @@ async def test_a_throw_that_aws_does_not_take_at_first_is_tried_again(churn, def
         # The wait for the next look ends by the cancel, and the pause before the next attempt at once.
         await asyncio.sleep(0 if seconds == STOP_AGAIN_AFTER else 3600)
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     churn.simulator.client.fault(
         "PutMetricData", kind="error", code="ServiceUnavailable", message="busy", status=503, times=2
     )
@@ -158,7 +158,7 @@ async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow,
     async def sleep(seconds):
         simulated_sleep(seconds)
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     supervisor = airflow("failed")
     run = trigger.run()
     await anext(run)
@@ -201,7 +201,7 @@ async def test_an_update_that_is_over_is_not_aborted(churn, deferred, airflow):
         slept.append(seconds)
         await asyncio.Event().wait()
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     await cancelled(trigger, once=lambda: bool(slept))
     assert switch_state_after(churn) == "OK"
 

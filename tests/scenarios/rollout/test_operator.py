@@ -21,7 +21,7 @@ from airflow_guardrails.exceptions import (
     UpdateRejected,
     UpdateUnanswered,
 )
-from airflow_guardrails.links.sagemaker import FACTS_KEY
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
 from tests.support.churn import switch_of
@@ -325,7 +325,7 @@ def test_the_trigger_carries_nothing_of_the_connection_but_its_name(churn, updat
 def test_the_links_are_there_before_the_task_is_deferred(churn, update, context):
     deferral(update(deferrable=True), context)
 
-    assert context["ti"].xcoms[FACTS_KEY] == {
+    assert context["ti"].xcoms[LINK_DATA_KEY] == {
         "region": "us-east-1",
         "domain": "aws.amazon.com",
         "endpoint_name": "churn",

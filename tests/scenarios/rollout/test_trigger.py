@@ -40,7 +40,7 @@ def beside_the_wall_clock(trigger, slept, *, takes):
     async def sleep(seconds):
         slept.append(seconds)
 
-    watch = trigger.watch_to_its_report
+    watch = trigger.wait_for_report
 
     async def watch_for_so_long():
         report = await watch()
@@ -49,7 +49,7 @@ def beside_the_wall_clock(trigger, slept, *, takes):
 
     clock = {"now": 100.0}
     trigger.sleep, trigger.monotonic = sleep, lambda: clock["now"]
-    trigger.watch_to_its_report = watch_for_so_long
+    trigger.wait_for_report = watch_for_so_long
     return trigger
 
 
@@ -188,7 +188,7 @@ async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(churn, d
         await asyncio.sleep(0)
 
     for copy in copies:
-        copy.sleep, copy.shares = sleep, False
+        copy.sleep, copy.shares_poller = sleep, False
     one, other = await asyncio.gather(*(only_event(copy) for copy in copies))
 
     assert one["report"]["outcome"] == other["report"]["outcome"] == "Succeeded"

@@ -110,7 +110,7 @@ def test_what_production_did_before_the_test_is_read_with_it(judge, trial, lab):
     trial()
 
     operator = judge()
-    experiment = operator.hook.look_at_experiment("trial")
+    experiment = operator.hook.describe_inference_experiment("trial")
     evidence = operator._judge().evidence(experiment)
 
     history = evidence.history
@@ -128,7 +128,7 @@ def test_an_endpoint_without_a_past_has_no_history(judge, trial):
     trial()
 
     operator = judge()
-    evidence = operator._judge().evidence(operator.hook.look_at_experiment("trial"))
+    evidence = operator._judge().evidence(operator.hook.describe_inference_experiment("trial"))
 
     assert evidence.history == History()
 

@@ -79,7 +79,7 @@ def test_a_task_marked_failed_while_its_test_is_being_made_stops_it_without_a_wa
     waiting, context, candidate, task_instance, monkeypatch
 ):
     operator = waiting(on_kill="stop")
-    create = operator.hook.create_experiment
+    create = operator.hook.create_inference_experiment
 
     def create_and_kill(**request):
         create(**request)
@@ -87,7 +87,7 @@ def test_a_task_marked_failed_while_its_test_is_being_made_stops_it_without_a_wa
         task_instance.state = "failed"
         operator.on_kill()
 
-    monkeypatch.setattr(operator.hook, "create_experiment", create_and_kill)
+    monkeypatch.setattr(operator.hook, "create_inference_experiment", create_and_kill)
     with pytest.raises(ShadowTestCancelled, match="was marked failed"):
         operator.execute(context)
     assert candidate.calls("StopInferenceExperiment") == 1

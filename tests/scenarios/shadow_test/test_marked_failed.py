@@ -37,7 +37,7 @@ async def test_a_task_marked_failed_stops_its_test_and_keeps_production(lab, air
     lab.advance(minutes=10)
     look = lab.look()
     assert look["Status"] == "Cancelled"
-    assert look["StatusReason"] == "The Airflow task that made this test was marked failed"
+    assert look["StatusReason"] == "The Airflow task that created this test was marked failed"
     assert lab.describe()["EndpointConfigName"] == "churn-v1"
 
 
@@ -80,7 +80,7 @@ async def test_a_trigger_that_has_fired_stops_nothing(lab, airflow):
     async def sleep(_):
         await asyncio.sleep(0)
 
-    trigger.sleep, trigger.shares = sleep, False
+    trigger.sleep, trigger.shares_poller = sleep, False
     run = trigger.run()
     await anext(run)
     with pytest.raises(asyncio.CancelledError):
@@ -108,5 +108,5 @@ async def test_a_test_that_takes_no_stop_now_is_left_with_a_warning(lab, airflow
     airflow("failed")
     await cancel(waiting(), lab)
     assert (
-        "shadow test trial, which is Creating, takes no stop now: stop it by hand" in capsys.readouterr().out
+        "shadow test trial is Creating and cannot be stopped now: stop it by hand" in capsys.readouterr().out
     )

@@ -14,7 +14,7 @@ from airflow_guardrails.exceptions import (
     ShadowTestTimedOut,
     ShadowTestTooShort,
 )
-from airflow_guardrails.links.sagemaker import FACTS_KEY
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.tasks.aws_task import AIRFLOW_TIMEOUT_MARGIN
 from tests.support.triggers import executed
@@ -172,10 +172,10 @@ async def test_a_test_that_was_deleted_is_told_from_one_that_never_was(lab, wait
 def test_the_endpoint_is_linked_once_it_is_known(lab, wait, context):
     sensor = wait()
     sensor.poke(context)
-    assert FACTS_KEY not in context["ti"].xcoms
+    assert LINK_DATA_KEY not in context["ti"].xcoms
     lab.create()
     sensor.poke(context)
-    assert context["ti"].xcoms[FACTS_KEY]["endpoint_name"] == "churn"
+    assert context["ti"].xcoms[LINK_DATA_KEY]["endpoint_name"] == "churn"
 
 
 # Reschedule: nothing is kept between two looks.

@@ -208,14 +208,14 @@ async def test_in_a_triggerer_it_does_not_fire_before_its_floor(lab, trigger):
     async def sleep(seconds):
         slept.append(seconds)
 
-    watch, clock = quick.watch_to_its_report, {"now": 100.0}
+    watch, clock = quick.wait_for_report, {"now": 100.0}
 
     async def watch_for_a_second():
         report = await watch()
         clock["now"] += 1.0
         return report
 
-    quick.watch_to_its_report = watch_for_a_second
+    quick.wait_for_report = watch_for_a_second
     quick.sleep, quick.monotonic = sleep, lambda: clock["now"]
     await only_event(quick)
 

@@ -266,7 +266,7 @@ def test_a_configuration_of_that_name_with_another_shadow_is_an_error(hosting, a
         add_shadow(sampling_percentage=50).execute(context)
 
     assert "shadow.ModelName is 'churn' instead of 'candidate'" in str(caught.value)
-    assert "shadow's part of the requests is 0.75 instead of 0.5" in str(caught.value)
+    assert "shadow's share of the requests is 0.75 instead of 0.5" in str(caught.value)
 
 
 @pytest.mark.parametrize("fault", ["lose", "error"])

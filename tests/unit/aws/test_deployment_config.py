@@ -294,7 +294,7 @@ REFUSED = {
         rolling(MaximumBatchSize={"Type": "CAPACITY_PERCENTAGE", "Value": 1}),
         (
             f"{ROLLING}.MaximumBatchSize.Type must be CAPACITY_PERCENT or INSTANCE_COUNT "
-            "(got 'CAPACITY_PERCENTAGE'): the API's word is CAPACITY_PERCENT"
+            "(got 'CAPACITY_PERCENTAGE'): the API's value is CAPACITY_PERCENT"
         ),
     ),
     "another wrong word": (
@@ -339,7 +339,7 @@ REFUSED = {
     ),
     "more seconds than a duration holds": (
         rolling(WaitIntervalInSeconds=10**15),
-        f"{ROLLING}.WaitIntervalInSeconds is out of all bounds (got 1000000000000000)",
+        f"{ROLLING}.WaitIntervalInSeconds is out of range (got 1000000000000000)",
     ),
     "alarms are no list": (
         {"AutoRollbackConfiguration": {"Alarms": "errors"}},

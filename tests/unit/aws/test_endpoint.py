@@ -9,6 +9,8 @@ import pytest
 from botocore.parsers import JSONParser
 from botocore.validate import ParamValidator
 
+from airflow_guardrails.aws import endpoint
+from airflow_guardrails.aws.deployment_config import deployment_config_request, parse_deployment_config
 from airflow_guardrails.aws.endpoint import (
     missing_endpoint,
     parse_endpoint,
@@ -79,7 +81,7 @@ def published_canary(wire):
 
 @pytest.mark.parametrize("status", ["Hibernating", "IN_SERVICE", "inservice", ""])
 def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status):
-    with pytest.raises(UnexpectedAnswer, match="Nothing is concluded from it") as caught:
+    with pytest.raises(UnexpectedAnswer, match="It is treated as an error") as caught:
         parse_endpoint(wire(EndpointStatus=status))
 
     assert f"EndpointStatus {status!r}" in str(caught.value)
@@ -105,7 +107,7 @@ def test_a_stage_nobody_knows_is_left_out_and_ends_nothing(wire, where):
 
 
 def test_an_endpoint_in_service_must_say_what_it_is_on_its_way_to(wire):
-    with pytest.raises(UnexpectedAnswer, match="must say EndpointConfigName"):
+    with pytest.raises(UnexpectedAnswer, match="EndpointConfigName of PendingDeploymentSummary"):
         parse_endpoint(wire(PendingDeploymentSummary={"StartTime": 1772445600}))
 
 
@@ -272,3 +274,21 @@ def test_an_error_answer_carries_the_time_too():
     look = missing_endpoint("churn", {"Error": {}, "ResponseMetadata": DATE})
 
     assert look == MissingEndpoint(name="churn", seen_at=datetime(2026, 3, 2, 10, 7, tzinfo=timezone.utc))
+
+
+def test_the_same_deployment_config_is_parsed_once_for_all_looks(wire, monkeypatch):
+    parsed = []
+
+    def counted(config):
+        parsed.append(config)
+        return parse_deployment_config(config)
+
+    monkeypatch.setattr(endpoint, "parse_deployment_config", counted)
+    endpoint._parse_guardrails.cache_clear()
+    guardrails = Guardrails(strategy=Canary(percent=25, bake=TEN_MINUTES), alarms=("errors",))
+    looks = [
+        parse_endpoint(wire(LastDeploymentConfig=deployment_config_request(guardrails))) for _ in range(3)
+    ]
+
+    assert [look.guardrails for look in looks] == [guardrails] * 3
+    assert len(parsed) == 1

@@ -19,7 +19,7 @@ from airflow_guardrails.aws.experiment import (
     parse_experiment_list,
     stop_experiment_request,
 )
-from airflow_guardrails.aws.metrics import requests_had_request
+from airflow_guardrails.aws.metrics import variant_requests_request
 from airflow_guardrails.domain.shadow.eligibility import Production
 from airflow_guardrails.domain.shadow.spec import ShadowTest, ShadowVariant
 from airflow_guardrails.domain.shadow.stop import Action
@@ -109,7 +109,7 @@ def mode(*shadows):
 
 @pytest.mark.parametrize("status", ["Failed", "RUNNING", "running", ""])
 def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status):
-    with pytest.raises(UnexpectedAnswer, match="Nothing is concluded from it") as caught:
+    with pytest.raises(UnexpectedAnswer, match="It is treated as an error") as caught:
         parse_experiment(wire(Status=status))
 
     assert f"InferenceExperimentStatus {status!r}" in str(caught.value)
@@ -118,7 +118,7 @@ def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status)
 
 @pytest.mark.parametrize("shadows", [(), ("candidate", "other")])
 def test_an_experiment_without_one_shadow_is_none_that_can_be_waited_for(wire, shadows):
-    with pytest.raises(UnexpectedAnswer, match=rf"must have one shadow variant \(has {len(shadows)}\)"):
+    with pytest.raises(UnexpectedAnswer, match=rf"must have one shadow variant \(got {len(shadows)}\)"):
         parse_experiment(wire(ShadowModeConfig=mode(*shadows)))
 
 
@@ -198,7 +198,7 @@ def test_a_list_is_what_botocore_can_page(sagemaker, against, status):
 
 @pytest.mark.parametrize("span", [timedelta(seconds=1), timedelta(hours=30), timedelta(days=30)], ids=str)
 def test_a_count_is_what_cloudwatch_accepts_and_fits_into_one_answer(refused, span):
-    request = requests_had_request(endpoint_name="churn", variant_name="live", start=TEN, end=TEN + span)
+    request = variant_requests_request(endpoint_name="churn", variant_name="live", start=TEN, end=TEN + span)
     assert not refused("GetMetricStatistics", request)
     assert request["Period"] % 60 == 0
     assert span.total_seconds() / request["Period"] <= 1440

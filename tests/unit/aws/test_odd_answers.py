@@ -23,7 +23,7 @@ from airflow_guardrails.aws.metrics import (
     metric_data_requests,
     parse_metric_data,
     parse_requests,
-    requests_had_request,
+    variant_requests_request,
 )
 from airflow_guardrails.aws.tags import parse_intent, parse_tags
 from airflow_guardrails.domain.canary.evidence import requests_query
@@ -261,7 +261,7 @@ def test_odd_series_are_read_as_far_as_times_and_values_belong_together(churn):
 def test_odd_counts_of_requests_are_read_as_far_as_there_are_datapoints(churn):
     churn.simulator.client.replay("churn", ["1,2,3"], per_minute=600)
     churn.advance(minutes=10)
-    request = requests_had_request(
+    request = variant_requests_request(
         endpoint_name="churn", variant_name="AllTraffic", start=START, end=churn.now()
     )
     answer = churn.cloudwatch.get_metric_statistics(**request)

@@ -221,7 +221,7 @@ def test_a_weight_of_single_precision_is_no_difference(live):
         ({"ModelName": "x"}, "shadow.ModelName is 'x' instead of 'candidate'"),
         ({"InstanceType": "ml.c5.large"}, "shadow.InstanceType is 'ml.c5.large' instead of 'ml.m5.large'"),
         ({"VariantName": "x"}, "ShadowProductionVariants is ['x'] instead of ['shadow']"),
-        ({"InitialVariantWeight": 2.0}, "shadow's part of the requests is 1.0 instead of 0.25"),
+        ({"InitialVariantWeight": 2.0}, "shadow's share of the requests is 1.0 instead of 0.25"),
         ({"of": "ProductionVariants", "ModelName": "x"}, "AllTraffic.ModelName is 'x' instead of 'churn'"),
         (
             {"of": "ProductionVariants", "VolumeSizeInGB": 9},

@@ -27,8 +27,8 @@ from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.hooks._api_call import ApiCall, PagedCall
 from airflow_guardrails.hooks._calls import Calls
-from airflow_guardrails.hooks._describing import Described, Pages
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
@@ -95,7 +95,7 @@ def marked(world: World) -> str:
 def switched(world: World, *targets: str) -> AbortSwitch:
     """Make the switches of updates to *targets*, a minute apart; return the last one."""
     for target in targets:
-        world.hook.create_switch(switch_of(target=target), target=target)
+        world.hook.put_abort_switch(switch_of(target=target), target=target)
         world.lab.advance(minutes=1)
     world.sent.clear()
     return switch_of(target=targets[-1])
@@ -135,62 +135,62 @@ WANTED = {
 
 # By call: the operations it sends, and what prepares it and returns its arguments.
 CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
-    "look": ("describe_endpoint", lambda _: call("churn")),
-    "listed": ("list_endpoints", lambda _: call(EndpointStatus.IN_SERVICE)),
+    "describe_endpoint": ("describe_endpoint", lambda _: call("churn")),
+    "list_endpoints": ("list_endpoints", lambda _: call(EndpointStatus.IN_SERVICE)),
     "update_endpoint": (
         "update_endpoint",
         lambda _: call(endpoint_name="churn", endpoint_config_name="churn-v2", guardrails=CANARY),
     ),
-    "endpoint_config": ("describe_endpoint_config", lambda _: call("churn-v1")),
+    "describe_endpoint_config": ("describe_endpoint_config", lambda _: call("churn-v1")),
     "create_endpoint_config": ("create_endpoint_config", lambda _: call(config_request())),
     "delete_endpoint_config": ("delete_endpoint_config", lambda _: call("churn-v2")),
-    "tags": ("list_tags", lambda world: call(marked(world))),
+    "list_tags": ("list_tags", lambda world: call(marked(world))),
     "add_tags": ("add_tags", lambda _: call(CONFIG_ARN, {"team": "churn", "tier": "1"})),
-    "model": ("describe_model", lambda _: call("churn", **ACCOUNT)),
-    "from_marketplace": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
-    "look_at_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
-    "listed_experiments": (
+    "describe_model": ("describe_model", lambda _: call("churn", **ACCOUNT)),
+    "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
+    "describe_inference_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
+    "list_inference_experiments": (
         "list_inference_experiments",
         lambda world: (world.lab.run(), call(ExperimentStatus.RUNNING))[1],
     ),
-    "experiments_under_way": ("list_inference_experiments", lambda world: (world.lab.run(), call())[1]),
-    "create_experiment": ("create_inference_experiment", lambda _: call(**WANTED)),
-    "stop_experiment": (
+    "list_active_experiments": ("list_inference_experiments", lambda world: (world.lab.run(), call())[1]),
+    "create_inference_experiment": ("create_inference_experiment", lambda _: call(**WANTED)),
+    "stop_inference_experiment": (
         "stop_inference_experiment",
         lambda world: call(
             world.experiment(), Action.KEEP_PRODUCTION, state="Completed", reason="Enough seen"
         ),
     ),
-    "requests_answered": (
+    "count_fleet_requests": (
         "get_metric_statistics",
         lambda world: (replayed(world), call(**FLEET, **SPAN))[1],
     ),
-    "requests_had": (
+    "count_variant_requests": (
         "get_metric_statistics",
         lambda world: (replayed(world), call("churn", [PRODUCTION, SHADOW], **SPAN))[1],
     ),
-    "metric_series": (
+    "get_metric_data": (
         "get_metric_data",
         lambda world: (replayed(world), call([QUERY], **SPAN, period=60))[1],
     ),
-    "alarms": ("describe_alarms", lambda world: call(tripped(world))),
-    "alarm_history": ("describe_alarm_history", lambda world: call(tripped(world), **SPAN)),
-    "create_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),
-    "switch_target": ("describe_alarms", lambda world: call(switched(world, "churn-v2"))),
+    "describe_alarms": ("describe_alarms", lambda world: call(tripped(world))),
+    "describe_alarm_history": ("describe_alarm_history", lambda world: call(tripped(world), **SPAN)),
+    "put_abort_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),
+    "get_abort_switch_target": ("describe_alarms", lambda world: call(switched(world, "churn-v2"))),
     "delete_alarms": ("delete_alarms", lambda _: call(["errors"])),
-    "delete_switches": (
+    "delete_abort_switches": (
         "describe_alarms delete_alarms",
         lambda world: (
             switched(world, "churn-v2", "churn-v3", "churn-v4"),
             call("churn", keep=[switch_of(target="churn-v3").alarm_name], before=world.lab.now()),
         )[1],
     ),
-    "set_switch": ("put_metric_data", lambda _: call(SWITCH, THROWN)),
-    "keys_by_page": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
+    "set_abort_switch": ("put_metric_data", lambda _: call(SWITCH, THROWN)),
+    "list_key_pages": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
 }
 
 OPERATIONS = {each.name: each for each in vars(operations).values() if isinstance(each, Operation)}
-CALLS = {name: each for name, each in vars(Calls).items() if isinstance(each, Described)}
+CALLS = {name: each for name, each in vars(Calls).items() if isinstance(each, ApiCall)}
 
 
 @pytest.fixture
@@ -230,12 +230,12 @@ def make_call(world: World, name: str, arguments: tuple[Any, Any], form: str) ->
     args, kwargs = arguments
     if form == "blocking":
         answer = getattr(world.hook, name)(*args, **kwargs)
-        return list(answer) if isinstance(CALLS[name], Pages) else answer
+        return list(answer) if isinstance(CALLS[name], PagedCall) else answer
 
     async def awaited() -> Any:
         async with world.hook.asynchronous() as calls:
             answer = getattr(calls, name)(*args, **kwargs)
-            return [page async for page in answer] if isinstance(CALLS[name], Pages) else await answer
+            return [page async for page in answer] if isinstance(CALLS[name], PagedCall) else await answer
 
     return asyncio.run(awaited())
 
@@ -301,14 +301,14 @@ def alarm_names(world: World) -> set[str]:
 def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, form):
     with worlds() as world:
         switched(world, "old", "kept")
-        world.hook.create_switch(switch_of("churn-2"), target="old")
+        world.hook.put_abort_switch(switch_of("churn-2"), target="old")
         before = world.lab.now()
         world.lab.advance(minutes=1)
         switched(world, "new")
         keep = [switch_of(target="kept").alarm_name]
 
         for _ in range(2):  # there is nothing left for the second time
-            make_call(world, "delete_switches", call("churn", keep=keep, before=before), form)
+            make_call(world, "delete_abort_switches", call("churn", keep=keep, before=before), form)
 
             stay = {switch_of(target=target).alarm_name for target in ("kept", "new")}
             assert alarm_names(world) == {"errors", switch_of("churn-2").alarm_name, *stay}
@@ -318,8 +318,8 @@ def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, f
 def test_a_switch_tells_the_target_it_was_made_for(worlds, form):
     with worlds() as world:
         switch = switched(world, "churn-v2", "churn-v3")
-        assert make_call(world, "switch_target", call(switch), form) == "churn-v3"
-        assert make_call(world, "switch_target", call(switch_of(target="none")), form) is None
+        assert make_call(world, "get_abort_switch_target", call(switch), form) == "churn-v3"
+        assert make_call(world, "get_abort_switch_target", call(switch_of(target="none")), form) is None
 
 
 def test_what_aws_would_refuse_the_second_time_is_never_retried():

@@ -57,26 +57,26 @@ class Calls:
             raise self.error
         return call
 
-    def look(self, name):
-        return self.answer("look", name)
+    def describe_endpoint(self, name):
+        return self.answer("describe_endpoint", name)
 
-    def look_at_experiment(self, name):
-        return self.answer("look_at_experiment", name)
+    def describe_inference_experiment(self, name):
+        return self.answer("describe_inference_experiment", name)
 
-    def requests_had(self, endpoint_name, names, *, start, end):
-        return self.answer("requests_had", endpoint_name, names, start, end)
+    def count_variant_requests(self, endpoint_name, names, *, start, end):
+        return self.answer("count_variant_requests", endpoint_name, names, start, end)
 
-    def alarms(self, names):
-        return self.answer("alarms", names)
+    def describe_alarms(self, names):
+        return self.answer("describe_alarms", names)
 
-    def alarm_history(self, names, *, start, end):
-        return self.answer("alarm_history", names, start, end)
+    def describe_alarm_history(self, names, *, start, end):
+        return self.answer("describe_alarm_history", names, start, end)
 
-    def set_switch(self, switch, value):
-        return self.answer("set_switch", switch, value)
+    def set_abort_switch(self, switch, value):
+        return self.answer("set_abort_switch", switch, value)
 
-    def delete_switches(self, endpoint_name, *, keep, before):
-        return self.answer("delete_switches", endpoint_name, keep, before)
+    def delete_abort_switches(self, endpoint_name, *, keep, before):
+        return self.answer("delete_abort_switches", endpoint_name, keep, before)
 
 
 class Awaited:
@@ -93,17 +93,17 @@ class Awaited:
 
 
 async def blocking(steps, calls):
-    return run_effects(steps, calls, sleep=calls.slept.append, say=calls.said.append)
+    return run_effects(steps, calls, sleep=calls.slept.append, log=calls.said.append)
 
 
 async def on_a_loop(steps, calls):
     async def sleep(seconds):
         calls.slept.append(seconds)
 
-    async def say(news):
-        calls.said.append(news)
+    async def log(message):
+        calls.said.append(message)
 
-    return await run_effects_async(steps, Awaited(calls), sleep=sleep, say=say)
+    return await run_effects_async(steps, Awaited(calls), sleep=sleep, log=log)
 
 
 @pytest.fixture(params=[blocking, on_a_loop])
@@ -126,13 +126,13 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
     calls = Calls()
     answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
     assert answers == [
-        ("look", "churn"),
-        ("look_at_experiment", "trial"),
-        ("requests_had", "churn", ("live", "candidate"), START, END),
-        ("alarms", ("errors",)),
-        ("alarm_history", ("errors",), START, END),
-        ("set_switch", SWITCH, RESET),
-        ("delete_switches", "churn", (SWITCH.alarm_name,), START),
+        ("describe_endpoint", "churn"),
+        ("describe_inference_experiment", "trial"),
+        ("count_variant_requests", "churn", ("live", "candidate"), START, END),
+        ("describe_alarms", ("errors",)),
+        ("describe_alarm_history", ("errors",), START, END),
+        ("set_abort_switch", SWITCH, RESET),
+        ("delete_abort_switches", "churn", (SWITCH.alarm_name,), START),
         None,
         None,
         None,

@@ -56,7 +56,7 @@ def update(hook):
 
 
 async def test_an_endpoint_at_rest(churn, ask):
-    endpoint = await ask(GuardrailsHook(), "look", "churn")
+    endpoint = await ask(GuardrailsHook(), "describe_endpoint", "churn")
 
     assert isinstance(endpoint, Endpoint)
     assert (endpoint.status, endpoint.endpoint_config_name) == (EndpointStatus.IN_SERVICE, "churn-v1")
@@ -67,14 +67,14 @@ async def test_an_endpoint_in_flight(churn, ask):
     update(GuardrailsHook())
     churn.advance(minutes=5)
 
-    endpoint = await ask(GuardrailsHook(), "look", "churn")
+    endpoint = await ask(GuardrailsHook(), "describe_endpoint", "churn")
 
     assert endpoint.pending_config_name == "churn-v2"
     assert endpoint.guardrails == CANARY
 
 
 async def test_that_there_is_no_endpoint_is_an_answer(churn, ask):
-    look = await ask(GuardrailsHook(), "look", NOBODY)
+    look = await ask(GuardrailsHook(), "describe_endpoint", NOBODY)
 
     assert look == MissingEndpoint(name=NOBODY, seen_at=churn.now())
 
@@ -83,7 +83,7 @@ async def test_alarms_of_both_kinds_but_none_that_do_not_exist(churn, ask):
     churn.cloudwatch.put_composite_alarm(AlarmName="any", AlarmRule='ALARM("errors")')
     churn.trip("errors", "too many")
 
-    alarms = await ask(GuardrailsHook(), "alarms", ("errors", "any", "alarm-that-nobody-made"))
+    alarms = await ask(GuardrailsHook(), "describe_alarms", ("errors", "any", "alarm-that-nobody-made"))
 
     assert {alarm.name: alarm.state for alarm in alarms} == {
         "errors": AlarmState.ALARM,
@@ -105,7 +105,9 @@ async def test_the_history_of_each_alarm_between_two_moments(churn, ask):
     churn.advance(minutes=1)
     churn.cloudwatch.set_alarm_state(AlarmName="errors", StateValue="OK", StateReason="too late")
 
-    history = await ask(GuardrailsHook(), "alarm_history", ("errors", "latency"), start=start, end=end)
+    history = await ask(
+        GuardrailsHook(), "describe_alarm_history", ("errors", "latency"), start=start, end=end
+    )
 
     assert [(entry.name, entry.state, entry.at, entry.reason) for entry in history] == [
         ("errors", AlarmState.ALARM, start, "the first"),
@@ -119,7 +121,7 @@ async def test_a_history_of_several_pages_is_read_to_its_end(churn, ask):
         churn.advance(seconds=1)
         churn.alarm("errors", state="ALARM" if number % 2 == 0 else "OK")
 
-    history = await ask(GuardrailsHook(), "alarm_history", ("errors",), start=start, end=churn.now())
+    history = await ask(GuardrailsHook(), "describe_alarm_history", ("errors",), start=start, end=churn.now())
 
     assert len(history) == 120
 
@@ -132,7 +134,7 @@ async def test_a_history_too_long_for_cloudwatch_to_keep_whole_is_read_all_the_s
             AlarmName="errors", StateValue=state, StateReason="so", StateReasonData=data
         )
 
-    history = await ask(GuardrailsHook(), "alarm_history", ("errors",), start=start, end=start)
+    history = await ask(GuardrailsHook(), "describe_alarm_history", ("errors",), start=start, end=start)
 
     # CloudWatch tells the newest first.
     assert [entry.state for entry in history][:2] == [AlarmState.OK, AlarmState.ALARM]
@@ -148,18 +150,18 @@ def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
     hook = GuardrailsHook()
     hook._cloudwatch.conn.meta.events.register("after-call.cloudwatch.DescribeAlarms", mute)
 
-    answer = run_effects(steps(), hook, sleep=lambda _: None, say=lambda _: None)
+    answer = run_effects(steps(), hook, sleep=lambda _: None, log=lambda _: None)
 
     assert isinstance(answer, NoResponse)
-    assert "errors is 'MUTED'" in answer.reason
+    assert "'MUTED' of alarm errors" in answer.reason
 
 
-@pytest.mark.parametrize("operation", ["look", "alarms"])
+@pytest.mark.parametrize("operation", ["describe_endpoint", "describe_alarms"])
 async def test_what_aws_refuses_is_raised_by_both(churn, operation):
     hook = GuardrailsHook()
-    api = {"look": "DescribeEndpoint", "alarms": "DescribeAlarms"}[operation]
+    api = {"describe_endpoint": "DescribeEndpoint", "describe_alarms": "DescribeAlarms"}[operation]
     churn.simulator.client.fault(api, kind="error", code="AccessDeniedException", status=400, times=2)
-    argument = "churn" if operation == "look" else ("errors",)
+    argument = "churn" if operation == "describe_endpoint" else ("errors",)
 
     with pytest.raises(ClientError, match="AccessDeniedException"):
         getattr(hook, operation)(argument)
@@ -206,7 +208,7 @@ def test_reads_over_the_same_connection_are_retried(churn, connect):
     before = churn.calls("DescribeEndpoint")
     churn.simulator.client.throttle("DescribeEndpoint", times=1)
 
-    assert GuardrailsHook(aws_conn_id=name).look("churn").name == "churn"
+    assert GuardrailsHook(aws_conn_id=name).describe_endpoint("churn").name == "churn"
     assert churn.calls("DescribeEndpoint") == before + 2
 
 
@@ -233,8 +235,8 @@ async def test_without_a_connection_botocore_finds_its_own_way(churn, ask, monke
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     hook = GuardrailsHook(aws_conn_id=None)
 
-    assert (await ask(hook, "look", "churn")).name == "churn"
-    assert [alarm.name for alarm in await ask(hook, "alarms", ("errors",))] == ["errors"]
+    assert (await ask(hook, "describe_endpoint", "churn")).name == "churn"
+    assert [alarm.name for alarm in await ask(hook, "describe_alarms", ("errors",))] == ["errors"]
     update(hook)
     assert churn.describe()["PendingDeploymentSummary"]["EndpointConfigName"] == "churn-v2"
 
@@ -242,8 +244,8 @@ async def test_without_a_connection_botocore_finds_its_own_way(churn, ask, monke
 async def test_every_call_goes_to_the_region_that_was_said(churn, ask):
     hook = GuardrailsHook(region_name="eu-west-1")
 
-    assert isinstance(await ask(hook, "look", "churn"), MissingEndpoint)
-    assert await ask(hook, "alarms", ("errors",)) == ()
+    assert isinstance(await ask(hook, "describe_endpoint", "churn"), MissingEndpoint)
+    assert await ask(hook, "describe_alarms", ("errors",)) == ()
     with pytest.raises(ClientError, match=r"Could not find endpoint .*eu-west-1"):
         update(hook)
 
@@ -254,16 +256,16 @@ async def test_botocores_configuration_reaches_every_client(churn):
         churn.simulator.client.fault(operation, kind="hang", seconds=1, times=None)
 
     with pytest.raises(ReadTimeoutError):
-        hook.look("churn")
+        hook.describe_endpoint("churn")
     with pytest.raises(ReadTimeoutError):
-        hook.alarms(("errors",))
+        hook.describe_alarms(("errors",))
     with pytest.raises(ReadTimeoutError):
         update(hook)
     async with hook.asynchronous() as calls:
         with pytest.raises(ReadTimeoutError):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
         with pytest.raises(ReadTimeoutError):
-            await calls.alarms(("errors",))
+            await calls.describe_alarms(("errors",))
 
 
 async def test_certificates_to_verify_with_reach_every_client(churn, connect, tmp_path):
@@ -273,14 +275,18 @@ async def test_certificates_to_verify_with_reach_every_client(churn, connect, tm
     name = connect("tls", endpoint_url=url, region_name="us-east-1", config_kwargs=once)
     hook = GuardrailsHook(aws_conn_id=name, verify=str(tmp_path / "bundle-that-nobody-made.pem"))
 
-    for call in (lambda: hook.look("churn"), lambda: hook.alarms(("errors",)), lambda: update(hook)):
+    for call in (
+        lambda: hook.describe_endpoint("churn"),
+        lambda: hook.describe_alarms(("errors",)),
+        lambda: update(hook),
+    ):
         with pytest.raises(SSLError, match="No such file or directory"):
             call()
     async with hook.asynchronous() as calls:
         with pytest.raises(HTTPClientError, match="No such file or directory"):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
         with pytest.raises(HTTPClientError, match="No such file or directory"):
-            await calls.alarms(("errors",))
+            await calls.describe_alarms(("errors",))
 
 
 # Endpoint configurations.
@@ -289,8 +295,8 @@ async def test_certificates_to_verify_with_reach_every_client(churn, connect, tm
 def test_an_endpoint_configuration_is_there_or_not(churn):
     hook = GuardrailsHook()
 
-    assert hook.endpoint_config("churn-v1")["ProductionVariants"][0]["InitialInstanceCount"] == 4
-    assert hook.endpoint_config("churn-v9") is None
+    assert hook.describe_endpoint_config("churn-v1")["ProductionVariants"][0]["InitialInstanceCount"] == 4
+    assert hook.describe_endpoint_config("churn-v9") is None
 
 
 def test_not_being_allowed_to_see_a_configuration_is_not_its_absence(churn):
@@ -299,4 +305,4 @@ def test_not_being_allowed_to_see_a_configuration_is_not_its_absence(churn):
     )
 
     with pytest.raises(ClientError, match="AccessDeniedException"):
-        GuardrailsHook().endpoint_config("churn-v1")
+        GuardrailsHook().describe_endpoint_config("churn-v1")

@@ -67,12 +67,12 @@ def odd(monkeypatch, shared_models) -> Iterator[Odd]:
 
 
 def look():
-    return GuardrailsHook().look("churn")
+    return GuardrailsHook().describe_endpoint("churn")
 
 
 async def look_async():
     async with GuardrailsHook().asynchronous() as calls:
-        return await calls.look("churn")
+        return await calls.describe_endpoint("churn")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_without_a_date_time_goes_on_from_the_last_one(odd, dates):
 def test_a_page_in_place_of_an_answer_is_no_answer_and_may_pass(odd, body):
     odd.answer(body)
 
-    with pytest.raises(Unanswered, match="the answer") as caught:
+    with pytest.raises(Unanswered, match="response") as caught:
         look()
 
     assert is_passing(caught.value)
@@ -122,7 +122,7 @@ def test_a_time_that_cannot_be_read_is_no_answer(odd):
 async def test_a_time_that_cannot_be_read_is_no_answer_on_an_event_loop_either(odd):
     odd.answer({**CHURN, "LastModifiedTime": "soon"})
 
-    with pytest.raises(Unanswered, match="the answer cannot be read"):
+    with pytest.raises(Unanswered, match="response cannot be read"):
         await look_async()
 
 

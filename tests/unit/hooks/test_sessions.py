@@ -30,10 +30,10 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.hooks import _sessions
 from airflow_guardrails.hooks._sessions import (
     LOADER,
-    PATIENT,
+    SHARED_CLIENT_CONFIG,
     ThreadedCredentials,
-    asynchronous_session,
-    parse_moment,
+    _parse_time,
+    async_session,
 )
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.simulator.engine.faults import Fault
@@ -113,9 +113,11 @@ async def test_many_waits_and_both_services_assume_the_role_once(churn, assume):
     assume()
     hook = GuardrailsHook()
     async with hook.asynchronous() as calls:
-        await asyncio.gather(*[calls.look("churn") for _ in range(20)], calls.alarms(("errors",)))
+        await asyncio.gather(
+            *[calls.describe_endpoint("churn") for _ in range(20)], calls.describe_alarms(("errors",))
+        )
         for _ in range(5):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
 
         clients = [await client_of(calls, each) for each in (hook, hook._cloudwatch)]
 
@@ -128,8 +130,8 @@ def test_a_task_assumes_its_role_once_for_all_services(churn, assume):
     guardrails = Guardrails(strategy=AllAtOnce())
     hook = GuardrailsHook()
 
-    hook.look("churn")
-    hook.alarms(("errors",))
+    hook.describe_endpoint("churn")
+    hook.describe_alarms(("errors",))
     hook.update_endpoint(endpoint_name="churn", endpoint_config_name="churn-v2", guardrails=guardrails)
 
     assert churn.calls("UpdateEndpoint") == 1
@@ -141,8 +143,8 @@ async def test_a_role_for_a_quarter_of_an_hour_is_not_assumed_anew_at_every_call
     assume(assume_role_kwargs={"DurationSeconds": 900})
     async with GuardrailsHook().asynchronous() as calls:
         for _ in range(10):
-            await calls.look("churn")
-        await calls.alarms(("errors",))
+            await calls.describe_endpoint("churn")
+        await calls.describe_alarms(("errors",))
 
     assert churn.calls("AssumeRole") <= 2
 
@@ -153,10 +155,10 @@ async def test_requests_are_signed_by_the_role_and_after_its_end_by_the_next(chu
     async with hook.asynchronous() as calls:
         client = await client_of(calls, hook)
         keys = signed_by(client)
-        await calls.look("churn")
+        await calls.describe_endpoint("churn")
         credentials = client._request_signer._credentials._credentials
         credentials._expiry_time = datetime.now(timezone.utc) - timedelta(seconds=1)
-        await asyncio.gather(*[calls.look("churn") for _ in range(10)])
+        await asyncio.gather(*[calls.describe_endpoint("churn") for _ in range(10)])
 
     assert churn.calls("AssumeRole") == 2
     assert len(keys) == 11
@@ -173,7 +175,7 @@ async def test_the_loop_goes_on_while_sts_hangs(churn, assume, sts):
         client._request_signer._credentials._credentials._expiry_time = datetime.now(timezone.utc)
         before = churn.calls("AssumeRole")
         sts(kind="hang", seconds=60)
-        look = asyncio.create_task(calls.look("churn"))
+        look = asyncio.create_task(calls.describe_endpoint("churn"))
         while await asyncio.to_thread(churn.calls, "AssumeRole") == before:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
         # A loop that is held comes here only when STS has answered.
@@ -188,9 +190,9 @@ async def test_an_sts_that_is_away_is_told_as_what_it_is_and_asked_again_at_the_
     sts(kind="lose", times=1)
     async with GuardrailsHook().asynchronous() as calls:
         with pytest.raises(ConnectionClosedError) as caught:
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
         assert is_passing(caught.value)
-        assert (await calls.look("churn")).name == "churn"
+        assert (await calls.describe_endpoint("churn")).name == "churn"
 
 
 async def test_a_web_identity_is_exchanged_once_and_when_first_needed(churn, connect, tmp_path):
@@ -208,7 +210,9 @@ async def test_a_web_identity_is_exchanged_once_and_when_first_needed(churn, con
         await client_of(calls, hook)
         assert churn.calls("AssumeRoleWithWebIdentity") == 0
 
-        await asyncio.gather(*[calls.look("churn") for _ in range(10)], calls.alarms(("errors",)))
+        await asyncio.gather(
+            *[calls.describe_endpoint("churn") for _ in range(10)], calls.describe_alarms(("errors",))
+        )
 
     assert churn.calls("AssumeRoleWithWebIdentity") == 1
 
@@ -224,7 +228,7 @@ async def test_a_role_of_a_profile_is_assumed_by_boto3s_own_provider(churn, conn
     async with hook.asynchronous() as calls:
         client = await client_of(calls, hook)
         keys = signed_by(client)
-        await asyncio.gather(*[calls.look("churn") for _ in range(5)])
+        await asyncio.gather(*[calls.describe_endpoint("churn") for _ in range(5)])
 
     assert churn.calls("AssumeRole") == 1
     assert len(set(keys)) == 1
@@ -354,7 +358,7 @@ async def test_a_refresh_that_fails_leaves_what_is_good_and_is_not_tried_at_ever
     assert refresh.asked == 1
 
     refresh.error = None
-    monkeypatch.setattr(_sessions, "RETRY_REFRESH", 0)
+    monkeypatch.setattr(_sessions, "REFRESH_RETRY_SECONDS", 0)
     assert await access_key(credentials) == "new-2"
 
 
@@ -409,8 +413,8 @@ async def test_plain_keys_sign_the_requests_of_all_services(churn, connect):
     hook = GuardrailsHook()
     async with hook.asynchronous() as calls:
         signed = [signed_by(await client_of(calls, each)) for each in (hook, hook._cloudwatch)]
-        await calls.look("churn")
-        await calls.alarms(("errors",))
+        await calls.describe_endpoint("churn")
+        await calls.describe_alarms(("errors",))
 
     assert signed == [["AKIAPLAIN"], ["AKIAPLAIN"]]
 
@@ -419,7 +423,7 @@ async def test_without_any_credentials_the_first_call_says_so(connect, nobody):
     connect(login=None, password=None)
     async with GuardrailsHook().asynchronous() as calls:
         with pytest.raises(NoCredentialsError):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
 
 
 async def test_keys_of_a_profile_and_its_region_are_used(churn, connect, nobody):
@@ -431,7 +435,7 @@ async def test_keys_of_a_profile_and_its_region_are_used(churn, connect, nobody)
     async with hook.asynchronous() as calls:
         client = await client_of(calls, hook)
         signed = signed_by(client)
-        assert (await calls.look("churn")).name == "churn"
+        assert (await calls.describe_endpoint("churn")).name == "churn"
 
     assert signed == ["AKIAPROFILE"]
     assert client.meta.region_name == "us-east-1"
@@ -461,7 +465,11 @@ async def test_a_client_that_all_share_is_patient_unless_told_otherwise(connect)
     retries, *times = await patience(GuardrailsHook())
 
     assert retries == {"mode": "adaptive", "total_max_attempts": 4}
-    assert times == [PATIENT.connect_timeout, PATIENT.read_timeout, PATIENT.max_pool_connections]
+    assert times == [
+        SHARED_CLIENT_CONFIG.connect_timeout,
+        SHARED_CLIENT_CONFIG.read_timeout,
+        SHARED_CLIENT_CONFIG.max_pool_connections,
+    ]
 
 
 @pytest.mark.parametrize("told_by", ["connection", "dict", "config"])
@@ -472,7 +480,7 @@ async def test_what_a_user_configures_goes_before_our_patience(connect, told_by)
     retries, *times = await patience(GuardrailsHook(config=config))
 
     assert retries == told["retries"]
-    assert times == [PATIENT.connect_timeout, 33, PATIENT.max_pool_connections]
+    assert times == [SHARED_CLIENT_CONFIG.connect_timeout, 33, SHARED_CLIENT_CONFIG.max_pool_connections]
 
 
 async def test_a_user_who_allows_no_retries_gets_none(churn, connect):
@@ -481,7 +489,7 @@ async def test_a_user_who_allows_no_retries_gets_none(churn, connect):
     churn.simulator.client.throttle("DescribeEndpoint", times=1)
     async with GuardrailsHook().asynchronous() as calls:
         with pytest.raises(ClientError, match="ThrottlingException"):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
 
     assert churn.calls("DescribeEndpoint") == before + 1
 
@@ -490,9 +498,9 @@ async def test_one_services_endpoint_goes_before_that_of_all(churn, connect):
     own = {"sagemaker": {"endpoint_url": churn.simulator.url}}
     connect(endpoint_url=NOWHERE, service_config=own, config_kwargs=ONCE)
     async with GuardrailsHook().asynchronous() as calls:
-        assert (await calls.look("churn")).name == "churn"
+        assert (await calls.describe_endpoint("churn")).name == "churn"
         with pytest.raises(EndpointConnectionError, match=NOWHERE):
-            await calls.alarms(("errors",))
+            await calls.describe_alarms(("errors",))
 
 
 @pytest.mark.parametrize("told_by", ["connection", "argument"])
@@ -504,7 +512,7 @@ async def test_certificates_come_from_the_connection_or_the_argument(simulator, 
     hook = GuardrailsHook(verify=bundle if told_by == "argument" else None)
     async with hook.asynchronous() as calls:
         with pytest.raises(HTTPClientError, match="No such file or directory"):
-            await calls.look("churn")
+            await calls.describe_endpoint("churn")
 
 
 # What sessions share, and what is left as it was.
@@ -544,7 +552,7 @@ def test_the_descriptions_searched_do_not_grow_with_the_sessions(connect):
 def test_a_session_of_boto3_lends_its_region_and_credentials():
     session = boto3.Session(aws_access_key_id="key", aws_secret_access_key="secret", region_name="eu-west-1")
 
-    lent = asynchronous_session(session)
+    lent = async_session(session)
 
     assert lent.get_config_variable("region") == "eu-west-1"
     assert lent._credentials._credentials is session.get_credentials()
@@ -589,8 +597,8 @@ def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
     "value", [1_772_445_600, 1_772_445_600.25, "2026-03-02T10:00:00Z", "Mon, 02 Mar 2026 10:00:00 GMT"]
 )
 def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
-    assert parse_moment(value) == parse_timestamp(value)
-    assert parse_moment(value).tzinfo is not None
+    assert _parse_time(value) == parse_timestamp(value)
+    assert _parse_time(value).tzinfo is not None
 
 
 @pytest.mark.parametrize("service", ["sagemaker", "cloudwatch"])

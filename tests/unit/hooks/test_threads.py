@@ -8,7 +8,7 @@ import threading
 import pytest
 from asgiref.sync import async_to_sync
 
-from airflow_guardrails.hooks._threads import Threads, TooManyHang, in_thread
+from airflow_guardrails.hooks._threads import Threads, TooManyThreads, in_thread
 
 
 async def test_work_that_hangs_holds_up_no_other_until_too_much_of_it_does():
@@ -20,7 +20,7 @@ async def test_work_that_hangs_holds_up_no_other_until_too_much_of_it_does():
 
     also = asyncio.create_task(in_thread(threads, end.wait))
     await asyncio.sleep(0)
-    with pytest.raises(TooManyHang, match=r"threads \(2\) are all still running"):
+    with pytest.raises(TooManyThreads, match="all 2 threads are busy"):
         await in_thread(threads, str, 2)
 
     end.set()

@@ -12,7 +12,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import GetXCom, XComResult
 
 from airflow_guardrails.links.sagemaker import (
-    FACTS_KEY,
+    LINK_DATA_KEY,
     CloudWatchAlarmLink,
     SageMakerEndpointLink,
     console_link_data,
@@ -55,7 +55,7 @@ def known(supervisor):
             "endpoint_name": "churn",
             "alarms": ["errors"],
         }
-        supervisor.xcoms[FACTS_KEY] = XCom.serialize_value(console_link_data(**{**facts, **changes}))
+        supervisor.xcoms[LINK_DATA_KEY] = XCom.serialize_value(console_link_data(**{**facts, **changes}))
 
     return push
 
@@ -202,9 +202,9 @@ def test_a_link_opens_the_alarm_on_its_label_whatever_other_alarms_guard_the_upd
 
     operator.execute(context)
 
-    facts = context["ti"].xcoms[FACTS_KEY]
+    facts = context["ti"].xcoms[LINK_DATA_KEY]
     assert "latency" in facts["alarms"]
-    supervisor.xcoms[FACTS_KEY] = XCom.serialize_value(facts)
+    supervisor.xcoms[LINK_DATA_KEY] = XCom.serialize_value(facts)
     assert url(operator.operator_extra_links[1]).endswith("/errors")
 
 

@@ -116,5 +116,5 @@ def test_a_worker_that_stood_still_takes_no_kill_for_a_request_until_airflow_mus
     clock[0] += later
     task.on_kill()
     task_instance.state = "failed"
-    task._killing.notice()
+    task._killing.stop_if_marked_failed()
     assert told == calls

@@ -9,15 +9,15 @@ import pytest
 from airflow.sdk.execution_time import task_runner
 
 from airflow_guardrails.aws.errors import Unanswered
-from airflow_guardrails.triggers._base import LONGEST_STOP, WatchingTrigger, publish_report
-from airflow_guardrails.triggers._stopping import LONGEST_ANSWER
+from airflow_guardrails.triggers._base import LONGEST_STOP, WaitingTrigger, push_report
+from airflow_guardrails.triggers._stopping import LONGEST_RESPONSE
 from tests.support.supervisor import Supervisor, cancelled, held
 from tests.support.warped_loop import end_what_is_left, warped
 
 SECOND = 1.0
 
 
-class RolloutState(WatchingTrigger):
+class RolloutState(WaitingTrigger):
     """Waits for ever; what it does to stop takes as long as it is told."""
 
     own_fields = ()
@@ -29,7 +29,7 @@ class RolloutState(WatchingTrigger):
         self.waits = False
         self.stopped_at = []
 
-    async def watch_to_its_report(self):
+    async def wait_for_report(self):
         self.waits = True
         await asyncio.Event().wait()
 
@@ -74,15 +74,15 @@ def test_an_answer_that_is_late_is_waited_for(play):
 
 def test_without_an_answer_in_time_nothing_is_stopped(play, capsys):
     trigger = RolloutState()
-    assert play(trigger, Supervisor("failed", late=partial(asyncio.sleep, LONGEST_ANSWER + 1))) < 25
+    assert play(trigger, Supervisor("failed", late=partial(asyncio.sleep, LONGEST_RESPONSE + 1))) < 25
     assert trigger.stopped_at == []
-    assert "no answer within 20 s): nothing is stopped" in capsys.readouterr().out
+    assert "no response within 20 s): nothing is stopped" in capsys.readouterr().out
 
 
 def test_a_supervisor_that_never_answers_holds_a_trigger_for_20_seconds(play):
     trigger = RolloutState()
     seconds = play(trigger, Supervisor("failed", late=lambda: asyncio.Event().wait()))
-    assert seconds == pytest.approx(LONGEST_ANSWER, abs=3)
+    assert seconds == pytest.approx(LONGEST_RESPONSE, abs=3)
     assert trigger.stopped_at == []
 
 
@@ -165,7 +165,7 @@ def test_a_report_that_is_being_published_when_the_trigger_is_cancelled_is_not_t
 
     async def story():
         publishing = asyncio.create_task(
-            publish_report(held(RolloutState()).task_instance, "rollout_report", {})
+            push_report(held(RolloutState()).task_instance, "rollout_report", {})
         )
         await asyncio.sleep(SECOND)
         publishing.cancel()

@@ -49,7 +49,7 @@ def test_a_template_that_renders_to_no_name_is_no_way_to_the_workers_own_credent
 def test_none_stands_for_the_workers_own_credentials(workers_own, kind):
     task = kind(task_id="task", **TASKS[kind], aws_conn_id=None)
 
-    assert isinstance(task.hook.look("churn"), Endpoint)
+    assert isinstance(task.hook.describe_endpoint("churn"), Endpoint)
 
 
 @pytest.mark.parametrize("kind", CONNECTED)
@@ -77,7 +77,7 @@ def test_the_hook_is_refused_in_every_service(workers_own):
 )
 async def test_a_trigger_that_looks_for_itself_ends_by_naming_the_connection(workers_own, kind, arguments):
     trigger = kind(**arguments)
-    trigger.shares = False
+    trigger.shares_poller = False
 
     event = await anext(trigger.run())
 

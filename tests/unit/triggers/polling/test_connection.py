@@ -124,7 +124,7 @@ async def test_many_first_calls_at_once_open_one_set_of_clients(churn, shared, l
     )
 
     async def look():
-        return await (await shared.calls()).look("churn")
+        return await (await shared.calls()).describe_endpoint("churn")
 
     looks = await asyncio.gather(*[look() for _ in range(20)])
 
@@ -151,8 +151,8 @@ async def test_close_closes_every_client_those_of_before_included(churn, shared,
     for key in (OLD, NEW):
         connect(key)
         calls = await renewed(shared)
-        await calls.look("churn")
-        await calls.alarms(("errors",))
+        await calls.describe_endpoint("churn")
+        await calls.describe_alarms(("errors",))
         clients += calls._clients.values()
         clock.now += LOOK_UP_EVERY
     assert len(clients) == 4
@@ -200,19 +200,19 @@ async def test_a_refusal_has_the_connection_looked_up_at_once_but_not_more_than_
     await shared.calls()
     clock.now += LOOK_UP_REFUSED_EVERY
     for _ in range(20):
-        shared.refused()
+        shared.rejected()
     await shared.settled()
     assert looked_up.times == 2
 
     clock.now += LOOK_UP_REFUSED_EVERY - 1
     connect(NEW)
-    shared.refused()
+    shared.rejected()
     await shared.settled()
     assert looked_up.times == 2
     assert await key_of(await shared.calls()) == OLD
 
     clock.now += 1
-    shared.refused()
+    shared.rejected()
     await shared.settled()
     assert looked_up.times == 3
     assert await key_of(await shared.calls()) == NEW
@@ -236,11 +236,11 @@ async def test_a_look_up_that_fails_changes_nothing(
     with caplog.at_level(logging.WARNING, logger=connections.__name__):
         clock.now += LOOK_UP_EVERY
         if told == "by a refusal":
-            shared.refused()
+            shared.rejected()
         assert await renewed(shared) is before
 
     assert "aws_default" in caplog.text
-    assert (await before.look("churn")).name == "churn"
+    assert (await before.describe_endpoint("churn")).name == "churn"
 
     looked_up.error = None
     connect(NEW)
@@ -288,10 +288,10 @@ async def test_a_first_look_up_that_fails_passes_and_is_made_again_for_all_once_
 
 async def test_a_call_in_flight_on_the_old_clients_is_answered(churn, shared, connect, clock):
     calls = await shared.calls()
-    await calls.look("churn")
+    await calls.describe_endpoint("churn")
     before = churn.calls("DescribeEndpoint")
     churn.simulator.client.fault("DescribeEndpoint", kind="hang", seconds=3600)
-    look = asyncio.create_task(calls.look("churn"))
+    look = asyncio.create_task(calls.describe_endpoint("churn"))
     while await asyncio.to_thread(churn.calls, "DescribeEndpoint") == before:  # noqa: ASYNC110 - it tells nobody
         await asyncio.sleep(0.01)
     connect(NEW)
@@ -352,13 +352,13 @@ async def test_calls_and_the_abort_switch_do_not_wait_for_a_look_up_that_hangs(
     connect(NEW)
     clock.now += LOOK_UP_EVERY if told == "by the clock" else LOOK_UP_REFUSED_EVERY
     if told == "by a refusal":
-        shared.refused()
+        shared.rejected()
 
     assert await shared.calls() is calls
     await is_asked(vault, "aws_default", 2)
     wait = a_wait(shared)
-    await wait.set_switch(switch_of(), THROWN)
-    assert (await wait.look("churn")).name == "churn"
+    await wait.set_abort_switch(switch_of(), THROWN)
+    assert (await wait.describe_endpoint("churn")).name == "churn"
     assert await shared.calls() is calls
 
     # When it answers, what has changed is noticed.
@@ -374,7 +374,7 @@ async def test_a_look_up_that_hangs_holds_up_no_other_connection(churn, shared, 
     await is_asked(vault, "aws_default", 1)
     other = SharedConnection(partial(GuardrailsHook, aws_conn_id="other"))
 
-    assert (await a_wait(other).look("churn")).name == "churn"
+    assert (await a_wait(other).describe_endpoint("churn")).name == "churn"
     clock.now += LOOK_UP_EVERY
     await renewed(other)
     assert vault.asked["other"] == 2
@@ -488,10 +488,10 @@ async def test_neither_the_log_nor_what_is_kept_of_a_connection_holds_its_secret
 ):
     # botocore itself tells keys to whoever debugs it.
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.INFO, logger="botocore"):
-        await (await shared.calls()).look("churn")
+        await (await shared.calls()).describe_endpoint("churn")
         connect(NEW)
         clock.now += LOOK_UP_EVERY
-        await (await renewed(shared)).look("churn")
+        await (await renewed(shared)).describe_endpoint("churn")
         looked_up.error = RuntimeError("the vault is sealed")
         clock.now += LOOK_UP_EVERY
         await renewed(shared)
@@ -517,7 +517,7 @@ async def test_a_wait_whose_credentials_are_refused_goes_on_when_the_connection_
     trigger = SageMakerRolloutTrigger(
         endpoint_name="churn", endpoint_config_name="churn-v2", waiter_delay=0.05, max_describe_gap=0.05
     )
-    trigger.say = partial(say, said)
+    trigger.log_progress = partial(say, said)
     waiting = asyncio.create_task(first_event(trigger))
     before = looked_up.times
     while looked_up.times < before + 3:
@@ -530,7 +530,7 @@ async def test_a_wait_whose_credentials_are_refused_goes_on_when_the_connection_
     event = await asyncio.wait_for(waiting, A_MOMENT)
 
     assert event["report"]["outcome"] == "Succeeded"
-    assert len([sentence for sentence in said if "the credentials are refused" in sentence]) == 1
+    assert len([sentence for sentence in said if "credentials were rejected" in sentence]) == 1
 
 
 async def test_a_wait_that_may_not_read_ends_with_the_reason(churn, connect):
@@ -550,8 +550,8 @@ async def test_what_is_refused_is_raised_by_the_calls_themselves(churn, shared):
     calls = await shared.calls()
 
     with pytest.raises(ClientError, match="ExpiredTokenException"):
-        await calls.look("churn")
-    assert isinstance(await calls.look("churn"), Endpoint)
+        await calls.describe_endpoint("churn")
+    assert isinstance(await calls.describe_endpoint("churn"), Endpoint)
 
 
 async def first_event(trigger):

@@ -47,15 +47,15 @@ class Account:
     others: int = 0
     counted: Counter[str] = field(default_factory=Counter)
     looks_at: list[float] = field(default_factory=list)
-    refusals: int = 0
+    rejections: int = 0
 
     async def calls(self):
         return self
 
-    def refused(self):
-        self.refusals += 1
+    def rejected(self):
+        self.rejections += 1
 
-    async def look(self, name):
+    async def describe_endpoint(self, name):
         self.counted["DescribeEndpoint"] += 1
         self.looks_at.append(now())
         await self._answer("DescribeEndpoint", name)
@@ -66,7 +66,7 @@ class Account:
             last_modified_at=TEN + timedelta(seconds=min(now(), self.ends_at.get(name, 0.0))),
         )
 
-    async def listed(self, status):
+    async def list_endpoints(self, status):
         there = [name for name in self.endpoints if self._status(name, now() - self.list_lag) is status]
         if status is UPDATING:
             there += [f"other-{number}" for number in range(self.others)]
@@ -142,7 +142,7 @@ def test_one_wait_costs_a_look_each_beat_and_reads_no_list():
 def test_a_thousand_waits_cost_ten_pages_each_beat_besides_the_looks_for_their_stages():
     account = fleet(1000)
     play(account, hours=1, gap=2 * HOUR)
-    beats = HOUR / (polling.AHEAD * 30)
+    beats = HOUR / (polling.LIST_EARLY * 30)
     assert account.counted["ListEndpoints"] == pytest.approx(10 * beats, rel=0.05)
     # Each has its look once in the gap, at a time of its own.
     assert account.counted["DescribeEndpoint"] == pytest.approx(500, rel=0.1)
@@ -308,7 +308,7 @@ def test_a_look_that_hangs_is_given_up_and_holds_up_nobody_else():
 def test_a_list_that_hangs_holds_up_nobody_longer_than_the_gap():
     account = fleet(30, hanging={"ListEndpoints"})
     account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
-    assert max(play(account)) <= 1000 + 300 + polling.LONGEST_SWEEP + 10
+    assert max(play(account)) <= 1000 + 300 + polling.LONGEST_LIST + 10
 
 
 @pytest.mark.parametrize("expected", [None, EndpointStatus.CREATING])
@@ -377,14 +377,14 @@ def test_credentials_that_are_refused_are_looked_up_and_end_no_wait():
 
     async def story():
         poller = Poller(account, ENDPOINTS)
-        with pytest.raises(Unanswered, match="credentials are refused"):
+        with pytest.raises(Unanswered, match="credentials were rejected"):
             await poller.next_look(
                 WaitForChange(name="churn-0", seconds=0.0, within=0.0), every=30, gap=300, until=HOUR
             )
         await poller.close()
 
     warped(story())
-    assert account.refusals == 1
+    assert account.rejections == 1
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), failure("AccessDeniedException")])
@@ -410,7 +410,7 @@ def test_a_round_that_fails_is_told_and_the_next_one_comes(caplog, monkeypatch):
     with caplog.at_level(logging.ERROR, logger=polling.__name__):
         (end,) = play(account)
     assert end <= 100 + 35
-    assert "A round of looks failed" in caplog.text
+    assert "Polling round failed" in caplog.text
 
 
 def test_a_wait_that_is_cancelled_leaves_nothing_behind_and_the_others_alone():
@@ -497,7 +497,7 @@ def test_a_wait_that_is_cancelled_leaves_its_look_to_another_that_waits_for_the_
         await poller.close()
         return seen
 
-    assert warped(story()) == pytest.approx(1 + polling.BREATH)
+    assert warped(story()) == pytest.approx(1 + polling.PLANNING_DELAY)
     assert account.counted["DescribeEndpoint"] == 1
 
 

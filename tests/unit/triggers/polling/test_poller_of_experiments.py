@@ -51,12 +51,12 @@ class Account:
     list_lag: float = 0.0
     denied: bool = False
     counted: Counter[str] = field(default_factory=Counter)
-    listed: Counter[ExperimentStatus] = field(default_factory=Counter)
+    list_endpoints: Counter[ExperimentStatus] = field(default_factory=Counter)
 
     async def calls(self):
         return self
 
-    async def look_at_experiment(self, name):
+    async def describe_inference_experiment(self, name):
         self.counted["Describe"] += 1
         await asyncio.sleep(1)
         since, status = self._at(name, now())
@@ -74,7 +74,7 @@ class Account:
             last_modified_at=moment(since),
         )
 
-    async def listed_experiments(self, status):
+    async def list_inference_experiments(self, status):
         then = now() - self.list_lag
         rows = {name: self._at(name, then) for name in self.lives}
         found = [
@@ -82,7 +82,7 @@ class Account:
         ]
         for first in range(0, max(len(found), 1), 100):
             self.counted["List"] += 1
-            self.listed[status] += 1
+            self.list_endpoints[status] += 1
             await asyncio.sleep(1)
             if self.denied:
                 raise DENIED
@@ -106,7 +106,9 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
         calls = ExperimentSubscription(account, poller, every=every, gap=gap)
         following = WaitPolicy(every=every, monotonic=clock, began_at=TEN)
         steps = follow_test(ShadowTestState(name=name, deadline=moment(deadline)), following)
-        ended = await run_effects_async(steps, calls, sleep=asyncio.sleep, say=heard, rest=calls.rest)
+        ended = await run_effects_async(
+            steps, calls, sleep=asyncio.sleep, log=heard, wait_for_change=calls.wait_for_change
+        )
         poller.leave(name)
         return ended.outcome, now()
 
@@ -132,7 +134,7 @@ def test_hundreds_of_waits_for_hours_cost_a_list_each_beat_and_a_look_each_in_th
     ends = play(account, gap=HOUR)
 
     assert lateness(account, ends) <= 60 + 4 + 30
-    assert account.counted["List"] == pytest.approx(2 * 4 * HOUR / (polling.AHEAD * 60), rel=0.1)
+    assert account.counted["List"] == pytest.approx(2 * 4 * HOUR / (polling.LIST_EARLY * 60), rel=0.1)
     assert account.counted["Describe"] == pytest.approx(200 * (4 + 2), rel=0.1)
 
 
@@ -158,8 +160,8 @@ def test_tests_that_wait_for_their_start_are_in_a_list_of_their_own():
     account = Account(lives)
 
     assert lateness(account, play(account, gap=10 * HOUR)) <= 60 + 5
-    beats = HOUR / (polling.AHEAD * 60)
-    assert account.listed == {
+    beats = HOUR / (polling.LIST_EARLY * 60)
+    assert account.list_endpoints == {
         CREATED: pytest.approx(beats, rel=0.1),
         RUNNING: pytest.approx(beats, rel=0.1),
     }
@@ -181,10 +183,8 @@ def test_without_permission_to_list_it_is_said_once_what_to_allow(caplog):
 
     assert lateness(account, ends) <= 65
     (record,) = caplog.records
-    assert record.getMessage().startswith(
-        "Shadow tests may not be listed, so each wait takes calls of its own"
-    )
-    assert "allow sagemaker:ListInferenceExperiments" in record.getMessage()
+    assert record.getMessage().startswith("No permission to list shadow tests: each wait makes its own calls")
+    assert "Allow sagemaker:ListInferenceExperiments" in record.getMessage()
 
 
 def test_a_deadline_passes_though_lists_show_nothing_new():

@@ -15,7 +15,7 @@ async def times(pace, number):
     loop = asyncio.get_running_loop()
 
     async def turn():
-        await pace.keep()
+        await pace.acquire()
         return round(loop.time(), 3)
 
     return await asyncio.gather(*[turn() for _ in range(number)])
@@ -70,7 +70,7 @@ def test_answers_make_it_as_quick_again_as_before():
         pace.throttled()
         intervals = []
         for _ in range(30):
-            pace.answered()
+            pace.succeeded()
             intervals.append(pace.interval)
         return intervals
 
@@ -88,13 +88,13 @@ def test_a_call_that_is_cancelled_takes_no_turn():
             pace.throttled()
             await asyncio.sleep(10)
         assert pace.interval == LONGEST_INTERVAL
-        await pace.keep()
-        cancelled = [asyncio.ensure_future(pace.keep()) for _ in range(50)]
+        await pace.acquire()
+        cancelled = [asyncio.ensure_future(pace.acquire()) for _ in range(50)]
         await asyncio.sleep(1)
         for turn in cancelled:
             turn.cancel()
         began = asyncio.get_running_loop().time()
-        await pace.keep()
+        await pace.acquire()
         return asyncio.get_running_loop().time() - began
 
     assert warped(story()) <= LONGEST_INTERVAL
