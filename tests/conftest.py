@@ -29,7 +29,7 @@ settings.load_profile("steady")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if "AIRFLOW_HOME" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
-    # Airflow writes there as soon as it is imported; a test must not touch the one of whoever runs it, nor
+    # Airflow writes there as soon as it is imported; a test must not touch that of the user, nor
     # of another process that runs tests.
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
     atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)

@@ -18,7 +18,7 @@ from tests.support.pages import page
 TEXT = " ".join(page("judge").split())
 
 
-def test_every_argument_of_a_rule_is_told():
+def test_every_argument_of_a_rule_is_on_the_page():
     told = re.findall(r"\| `(\w+)` \|", TEXT)
 
     assert told == [
@@ -37,7 +37,7 @@ def test_the_numbers_are_those_in_force():
     assert "three parts of the chance" in TEXT
 
 
-def test_what_the_past_is_good_for_is_told_with_its_numbers():
+def test_the_use_of_the_history_is_on_the_page_with_its_numbers():
     assert timedelta(hours=6) == MAX_HISTORY
     assert "Up to six hours of what production did before" in TEXT
     assert f"less than {MIN_HISTORY_MINUTES} minutes of the past ({bursts.MIN_MINUTES} for errors)" in TEXT

@@ -73,7 +73,7 @@ async def test_it_watches_to_the_end(deferred):
     assert event["report"]["warnings"] == ["noted"]
 
 
-async def test_it_tells_a_rollback_with_its_cause(churn, deferred):
+async def test_it_reports_a_rollback_with_its_cause(churn, deferred):
     trigger = deferred()
     sleep = trigger.sleep
 
@@ -166,7 +166,7 @@ def test_a_finding_of_a_kind_that_is_not_known_is_left_out(code):
     assert watch.findings == load_state(VERSION_1).findings
 
 
-def test_whom_an_older_release_was_to_let_judge_is_not_asked_for_any_more():
+def test_the_judge_that_an_older_release_has_stored_is_ignored():
     memory = {**VERSION_1["analysis"], "judge": "kayenta", "every": 300.0}
     watch = load_state({**VERSION_1, "analysis": memory})
     ours = replace(load_state(VERSION_1).analysis.config, every=timedelta(minutes=5))

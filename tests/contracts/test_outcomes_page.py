@@ -18,14 +18,14 @@ from tests.support.pages import first_column, page, section
 TEXT = page("outcomes")
 
 
-def test_every_field_of_the_report_is_told_in_its_order():
+def test_every_field_of_the_report_is_on_the_page_in_its_order():
     report = rollout_report(RolloutState(rollout=Rollout(endpoint_name="churn", target="v2")))
 
     assert first_column(section(TEXT, "The report")) == list(report)
     assert f"| `schema_version` | {SCHEMA_VERSION} |" in TEXT
 
 
-def test_every_kind_of_cause_is_told():
+def test_every_kind_of_cause_is_on_the_page():
     assert first_column(section(TEXT, "The cause")) == [kind.value for kind in CauseKind]
 
 

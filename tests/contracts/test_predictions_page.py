@@ -15,14 +15,14 @@ from tests.support.pages import first_column, page, section
 TEXT = page("predictions")
 
 
-def test_every_argument_and_every_kind_is_told_in_its_order():
+def test_every_argument_and_every_kind_is_on_the_page_in_its_order():
     arguments = [each.name for each in fields(PredictionRule)]
     assert first_column(section(TEXT, "What is compared")) == arguments + [
         kind.value for kind in Disagreement
     ]
 
 
-def test_every_reason_is_told():
+def test_every_reason_is_on_the_page():
     assert first_column(section(TEXT, "How requests are joined")) == [
         reason.value for reason in UnjoinedReason
     ]

@@ -1,4 +1,4 @@
-"""docs/simulator.md says what is so."""
+"""docs/simulator.md names what there is."""
 
 from __future__ import annotations
 

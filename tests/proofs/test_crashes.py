@@ -155,7 +155,7 @@ def throw(case: Case) -> None:
 
 @dataclass(frozen=True)
 class Story:
-    """What happens, and how an update that ran meanwhile is told of; if there was none, it is launched."""
+    """What happens, and how an update that ran meanwhile is reported; if there was none, it is launched."""
 
     happens: Callable[[Case], None]
     launched: End
@@ -282,7 +282,7 @@ def test_a_crash_before_the_task_defers(case, clean, story):
     assert unknown == unknowable(points, calls, story)
 
 
-# Where nothing can be known: the endpoint has changed, and nothing tells whether that was the update or not.
+# Where nothing can be known: the endpoint has changed, and whether that was the update is unknown.
 UNKNOWABLE = {
     # Meant, not asked for, and somebody else has changed the endpoint since.
     "is scaled if at rest": (("AddTags", Moment.UNANSWERED), ("UpdateEndpoint", Moment.UNSENT)),

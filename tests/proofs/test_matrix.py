@@ -120,7 +120,7 @@ def last_deployed(task: Instance, knob: str) -> Instance | None:
 
 def expected_at_target(task: Instance, *, named: bool, proven: bool) -> End:
     if named or (proven and (task.updates[-1].owner is task or not task.has_switch)):
-        # Without a switch nothing tells that its own was undone, and another one has brought the target.
+        # Without a switch it is unknown that its own was rolled back and another one deployed the target.
         return OWN
     if proven:
         return FOREIGN
@@ -236,14 +236,14 @@ class Matrix:
         forget(*pair)
 
     def retry(self, task: Instance, other: Instance | None = None, *, deferrable: bool = False) -> End:
-        """Run a try; it must end as what is so demands."""
+        """Run a try; it must end as the state of the endpoint demands."""
         task.note_ends()
         kept, wanted = other and other.intent, expected(task, knob=self._knob)
         named = task.has_switch and last_deployed(task, self._knob) is task
         end = task.run(deferrable=deferrable)
         assert end == wanted or (deferrable and end == DEFERRED), f"{end} instead of {wanted}"
         assert (other and other.intent) == kept, "somebody else's intent was changed"
-        # Where nothing is written down, and the last deployment is not its own, nothing tells of it.
+        # If nothing is recorded, and the last deployment is not its own, it is unknown.
         assert launched_by(task) <= 1 or (task.stores == NEITHER and not named), "it was launched twice"
         self.ends[str(end)] += 1
         return end

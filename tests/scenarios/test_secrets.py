@@ -1,4 +1,4 @@
-"""No credentials of an ``endpoint_url`` are told, and no line of AWS's is more than one."""
+"""No credentials of an ``endpoint_url`` are shown, and texts of AWS are one line."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def unreachable(request, monkeypatch, closed_port, shared_models):
 
 
 @pytest.mark.parametrize(("kind", "arguments"), TASKS, ids=lambda case: getattr(case, "__name__", ""))
-def test_a_task_that_cannot_reach_aws_tells_no_password(unreachable, kind, arguments, caplog, capsys):
+def test_a_task_that_cannot_reach_aws_shows_no_password(unreachable, kind, arguments, caplog, capsys):
     caplog.set_level(logging.INFO)
     task_instance = TaskInstance()
     task = kind(task_id="task", deferrable=False, **arguments)
@@ -121,7 +121,7 @@ async def no_time(_):
     ],
     ids=["rollout", "shadow test"],
 )
-async def test_a_trigger_that_cannot_reach_aws_tells_no_password(unreachable, trigger, says, caplog, capsys):
+async def test_a_trigger_that_cannot_reach_aws_shows_no_password(unreachable, trigger, says, caplog, capsys):
     caplog.set_level(logging.INFO)
     trigger.shares_poller, trigger.sleep, trigger.monotonic = False, no_time, itertools.count().__next__
 

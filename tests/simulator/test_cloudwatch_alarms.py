@@ -282,7 +282,7 @@ def test_a_deleted_alarm_leaves_its_history(helper):
     assert helper.transitions() == [(60, "Alarm updated from INSUFFICIENT_DATA to ALARM")]
 
 
-def test_a_name_that_does_not_exist_is_told_after_the_others_are_deleted(helper):
+def test_a_name_that_does_not_exist_is_an_error_after_the_others_are_deleted(helper):
     for name in ("errors", "latency", "stays"):
         helper.put(name)
     with pytest.raises(ResourceNotFound, match="nobody"):

@@ -400,7 +400,7 @@ def test_an_alarms_arn_is_of_its_region(aws):
     assert alarm["AlarmArn"] == "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:errors"
 
 
-def test_an_alarm_goes_off_and_its_history_tells_why(cloudwatch, publish, advance):
+def test_an_alarm_goes_off_and_its_history_gives_the_reason(cloudwatch, publish, advance):
     cloudwatch.put_metric_alarm(**ALARM, DatapointsToAlarm=1)
     publish(0.0)
     advance(minutes=1)

@@ -96,7 +96,7 @@ def test_with_one_minute_resolution_all_values_stand_at_the_minute(record, read)
     assert read("Sum", period=10) == {0: 3.0}
 
 
-def test_with_high_resolution_shorter_periods_are_told_apart(record, read):
+def test_with_high_resolution_shorter_periods_are_distinguished(record, read):
     record(1.0, at=15, resolution=1)
     record(2.0, at=45, resolution=1)
 

@@ -16,7 +16,7 @@ from tests.support.churn import model_request
 from tests.support.fakes import TaskInstance
 from tests.support.simulated import connection_to
 
-# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
+# Not on a whole second: the Date header has no fractions, LastModifiedTime has.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 
 

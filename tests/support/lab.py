@@ -17,7 +17,7 @@ PRODUCTION, SHADOW = "AllTraffic", "candidate"
 
 
 class Lab(Churn):
-    """Short words over boto3 and the simulator's control; nothing of ours makes what is tested here."""
+    """Short methods over boto3 and the simulator's control, none of which uses this package."""
 
     def request(
         self, name: str = NAME, *, start: timedelta | None = None, end: timedelta | None = None, **more: Any

@@ -57,7 +57,7 @@ ODD = (
 
 
 def parameters(kind: type, *, without: tuple[str, ...] = ()) -> list[str]:
-    """Name the arguments of a class: its own and those of bases of ours."""
+    """Name the arguments of a class: its own and those of its bases in this package."""
     found: dict[str, None] = {}
     for each in kind.__mro__:
         if each.__module__.startswith("airflow_guardrails") and "__init__" in vars(each):

@@ -177,12 +177,12 @@ class Update:
         self.house.trigger(self.dag_id, self.name, {"endpoint": self.name, "target": self.new})
 
     def start_and_bake(self) -> None:
-        """Go on when the canary bakes, and whoever waits for the end has seen that."""
+        """Continue when the canary bakes, and the waiting task or trigger has seen that."""
         self.start()
-        self.until(self.bakes, "the canary baking, and whoever waits seeing it")
+        self.until(self.bakes, "the canary baking, as the waiting task or trigger has seen it")
 
     def bakes(self) -> bool:
-        """Whether the canary bakes, and whoever waits for the end has seen that."""
+        """Whether the canary bakes, and the waiting task or trigger has seen that."""
         if self.stage() != "Baking":
             return False
         # Only a trigger publishes its report so far.
@@ -251,7 +251,7 @@ class Update:
         return report
 
     def seen(self) -> str | None:
-        """The last stage that the report so far tells of."""
+        """The last stage in the report so far."""
         stages = self.report().get("stages")
         return stages[-1]["stage"] if stages else None
 

@@ -1,4 +1,4 @@
-"""Whichever process is killed: one update is asked for, and its task tells what became of it."""
+"""Whichever process is killed: one update is started, and its task reports the outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three hundred waits in one triggerer, which is killed: each tells the truth, and all share their looks."""
+"""Three hundred waits in one triggerer, which is killed: each reports the truth, and all share calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENDINGS = {
     "cannot roll back": {"unseen": 5, "seen": 10},
     "fails": {"unseen": 5, "seen": 10},
     "vanishes": {"unseen": 5, "seen": 5},
-    # Somebody else's update begins after the end of ours: not under anybody's eyes, or they would see that.
+    # Another update begins after the end of this one, and only while no triggerer runs: it would be seen.
     "is superseded": {"unseen": 10},
 }
 WAITS = 300
@@ -63,7 +63,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """What a report tells and AWS knows."""
+    """What a report and AWS have to agree on."""
 
     outcome: str
     status: str | None
@@ -304,7 +304,7 @@ def story(house, cloud) -> Story:
     return Story(waits=waits, ends=ends, triggerers=(killed, following), looks=looks)
 
 
-def test_every_wait_tells_the_truth_about_its_own_endpoint(story):
+def test_every_wait_reports_the_true_outcome_of_its_own_endpoint(story):
     told = {
         end.update: (end.report["endpoint_name"], end.report["previous_endpoint_config_name"], _told(end))
         for end in story.ends
@@ -326,7 +326,7 @@ def test_the_task_of_a_successful_wait_returns_its_report(story):
     ]
 
 
-def test_the_alarm_behind_a_rollback_is_named_also_where_nobody_saw_it_trip(story):
+def test_the_alarm_behind_a_rollback_is_named_even_if_it_was_not_seen_in_alarm(story):
     causes = {
         end.update: (end.report["cause"]["kind"], [alarm["name"] for alarm in end.report["cause"]["alarms"]])
         for end in story.ends

@@ -24,7 +24,7 @@ ABORTED = ("task marked failed", "run marked failed")
 LEFT_ALONE = ("cleared", "cleared and failing again", "run timed out", "marked success")
 # Those that are still watched when the triggerer is restarted, and when another one takes over.
 WATCHED = "left to its trigger"
-# The one that is marked failed while no triggerer lives.
+# The one that is marked failed while no triggerer runs.
 UNSEEN = "marked failed unseen"
 
 REASSIGNED = "Airflow says this task is deferred: nothing is stopped"
@@ -65,7 +65,7 @@ class Story:
         self._evict(self.updates["in_worker: evicted"])
 
     def aborted(self) -> None:
-        """Go on when those that are marked failed are rolled back, and clear them then: a try that tells."""
+        """Once those marked failed are rolled back, clear them: the next try reports the rollback."""
         for where in WHERE:
             for what in ABORTED:
                 update = self.updates[key := f"{where}: {what}"]
@@ -169,7 +169,7 @@ def test_an_update_whose_task_or_run_is_marked_failed_is_rolled_back(story, wher
 
 @pytest.mark.parametrize("what", ABORTED)
 @pytest.mark.parametrize("where", WHERE)
-def test_a_task_that_is_cleared_after_that_tells_of_the_rollback_and_its_cause(story, where, what):
+def test_a_task_that_is_cleared_after_that_reports_the_rollback_and_its_cause(story, where, what):
     last = story.ends[f"{where}: {what}"]["last"]
     assert last["serves"] == "v1"
     assert (last["state"], last["try"]) == ("failed", 2)
@@ -234,7 +234,7 @@ def test_without_any_triggerer_the_concluding_task_aborts_an_update_that_is_mark
     assert "the abort switch is thrown" not in ends["last"]["first_log"]
 
 
-def test_the_concluding_task_tells_of_the_rollback_and_leaves_the_run_failed(story):
+def test_the_concluding_task_reports_the_rollback_and_leaves_the_run_failed(story):
     concluded = story.concluded
     assert (concluded["task"], concluded["run"]) == ("success", "failed")
     report = concluded["report"]

@@ -26,7 +26,7 @@ from airflow_guardrails.simulator.world import Simulation
 from tests.proofs.schedules.model import BASE, CONFIGS, ENDPOINTS, PEOPLES_ALARMS, SCRIPTED, Schedule
 from tests.support.churn import alarm_request, model_request
 
-# Not on a whole second: the Date header tells no fractions, LastModifiedTime does.
+# Not on a whole second: the Date header has no fractions, LastModifiedTime has.
 START = datetime(2026, 3, 2, 10, 0, 0, 400_000, tzinfo=timezone.utc)
 SOMEBODY = "somebody"
 
@@ -93,7 +93,7 @@ class Account:
         self.repointed: list[datetime] = []
         # What is asked at each call, see invariants.
         self.watchers: dict[str, tuple[Callable[..., str | None], ...]] = {}
-        # Who may change what, and why; told by the actors.
+        # Who may change what, and why; set by the actors.
         self.actors: dict[str, Any] = {}
         self.clock = Clock(start=START - timedelta(minutes=20))
         self.simulation = Simulation(clock=self.clock, seed=schedule.seed)
@@ -117,7 +117,7 @@ class Account:
         self.story.append(f"{passed // 3600:02}:{passed // 60 % 60:02}:{passed % 60:02}  {who}: {what}")
 
     def breaks(self, complaint: str | None) -> None:
-        """Take down what must not be; an error raised here might be swallowed by whoever called AWS."""
+        """Record a violation; an error raised here might be swallowed by the caller of AWS."""
         if complaint:
             self.tell("BROKEN", complaint)
             self.broken.append(complaint)

@@ -120,7 +120,7 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 class WiredTrigger(SageMakerRolloutTrigger):
-    """The trigger with a hook of ours; it is made of nothing but what was serialized."""
+    """The trigger with a hook of the test; it is created from its serialized arguments only."""
 
     shares = False
     line: Wire

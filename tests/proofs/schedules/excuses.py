@@ -77,7 +77,7 @@ def was_updated_back_unseen(actor: Any, watched: list[Update]) -> bool:
 
 
 def nobody_could_act_on_the_mark(actor: Any, mark: Any, until: datetime) -> str | None:
-    """A deferred task is stopped where its triggerer lives, Airflow and AWS answer, and a look shows it."""
+    """A deferred task is stopped if its triggerer runs, Airflow and AWS respond, and a look shows it."""
     account, run = actor.account, actor.run
     if run.xcom != "works" or run.supervisor_late > LONGEST_RESPONSE:
         return "Airflow does not say whether the task was marked failed"

@@ -54,7 +54,7 @@ class Play:
 
     @property
     def outcomes(self) -> list[str]:
-        """What was told at the ends of tasks."""
+        """The outcomes that tasks reported at their ends."""
         return [report["outcome"] for actor in self.actors for _, report in actor.reports]
 
     @property

@@ -82,7 +82,7 @@ class _WrongDatetime(datetime):
 
 @contextmanager
 def wrong_clocks() -> Iterator[None]:
-    """Let all of ours that reads a clock read that of the process it runs in."""
+    """Let all code of this package that reads a clock read that of its process."""
     with ExitStack() as stack:
         for module in (waiting, _base):
             stack.enter_context(patch.object(module, "datetime", _WrongDatetime))

@@ -89,7 +89,7 @@ def test_a_retry_leaves_the_switch_to_the_update_of_a_try_that_could_note_nothin
 
 
 def test_a_retry_that_is_refused_before_it_asks_leaves_the_switch_of_the_try_before():
-    """The tags are full, so nothing tells the retry of the update in flight; an alarm has gone off since."""
+    """The tags are full, so the retry does not know of the update in flight; an alarm has gone off since."""
     run = Run(
         **update(),
         tries=(Crash("UpdateEndpoint", 1, sent=True), None),

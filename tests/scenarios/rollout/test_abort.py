@@ -44,7 +44,7 @@ def abort(simulated_sleep):
 
 @pytest.fixture
 def launched(churn, update, context):
-    """An update of ours in flight, a quarter of it live."""
+    """An update of the task in flight, with a quarter of the traffic."""
     update(wait_for_completion=False).execute(context)
     churn.advance(minutes=5)
     return churn
@@ -65,7 +65,7 @@ def test_an_abort_in_a_bake_rolls_back_and_succeeds(launched, abort, context):
     assert report["serving_endpoint_config_name"] == "churn-v1" == launched.describe()["EndpointConfigName"]
 
 
-def test_whoever_sees_the_end_resets_the_switch(launched, abort, context):
+def test_the_switch_is_reset_at_the_end(launched, abort, context):
     abort().execute(context)
     launched.advance(seconds=30)
 
@@ -339,7 +339,7 @@ def test_an_abort_by_time_out_that_is_too_late_ends_as_what_it_is(churn, update,
     assert operator.execute(context)["outcome"] == "Succeeded"
 
 
-def test_an_abort_by_time_out_that_cannot_be_published_is_told(churn, update, context, simulated_sleep):
+def test_an_abort_by_time_out_that_cannot_be_published_is_reported(churn, update, context, simulated_sleep):
     operator = update(max_wait=timedelta(minutes=8), on_timeout="abort")
 
     def sleep(seconds):

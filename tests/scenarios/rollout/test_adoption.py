@@ -328,7 +328,7 @@ def test_requests_answered_by_the_target_prove_that_it_ran(churn, update, contex
         update(abort_switch=False).execute(context)
 
     report = caught.value.report
-    # It ran, and nothing tells who has asked for it.
+    # It ran, and it is unknown who has started it.
     assert (report["adopted"], report["previous_endpoint_config_name"]) == ("foreign", "churn-v1")
     assert any("nothing proves that this task started it" in warning for warning in report["warnings"])
     assert report["cause"]["kind"] == "unknown"
@@ -441,7 +441,7 @@ def launch_unseen(churn, update, context):
 
 @pytest.mark.parametrize("minutes", [0, 1, 2, 20])
 @pytest.mark.parametrize("relaunch", [False, True])
-def test_what_is_launched_is_not_launched_again_because_nobody_sees_it_yet(
+def test_an_update_that_is_not_visible_yet_is_not_launched_again(
     churn, update, context, launch_unseen, minutes, relaunch
 ):
     launch_unseen()
@@ -516,7 +516,7 @@ class Other:
 
 
 def test_what_somebody_else_launched_after_ours_was_over_is_foreign(churn, update, context, launch_and_die):
-    """It even carries our switch, as an update with RetainDeploymentConfig does: its StartTime tells."""
+    """It even names our switch, as an update with RetainDeploymentConfig does: its StartTime decides."""
     launch_and_die()
     undo(churn)
     foreign_update(churn, RetainDeploymentConfig=True)
@@ -570,9 +570,7 @@ def test_relaunch_does_not_ask_where_no_update_can_be(churn, update, context, la
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_an_update_that_ran_while_nobody_looked_and_whose_rollback_failed_is_told(
-    churn, update, context, launch_and_die
-):
+def test_an_unseen_update_whose_rollback_failed_is_reported(churn, update, context, launch_and_die):
     launch_and_die()
     undo(churn, status="UpdateRollbackFailed", reason="No capacity.")
 
@@ -707,7 +705,7 @@ def test_a_configuration_with_fifty_tags_has_no_room_and_hinders_nothing(churn, 
 
 
 @pytest.mark.parametrize("broken", ["get", "set"])
-def test_a_task_state_that_fails_hinders_nothing_and_is_told(churn, update, context, monkeypatch, broken):
+def test_a_failing_task_state_prevents_nothing_and_is_logged(churn, update, context, monkeypatch, broken):
     def fail(*_):
         raise RuntimeError("the API server is away")
 

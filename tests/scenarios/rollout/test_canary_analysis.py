@@ -49,7 +49,7 @@ def update(guarded_update):
     return partial(guarded_update, strategy=CANARY, analysis=ANALYSIS, waiter_delay=60)
 
 
-# The same by whoever waits.
+# The same in a worker and in a triggerer.
 
 
 def blocking(operator, context, simulated_sleep) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def stopping_traffic(busy, operator):
     return operator
 
 
-def test_without_traffic_it_goes_on_if_that_is_wished(busy, update, context):
+def test_without_traffic_it_continues_if_so_configured(busy, update, context):
     busy.simulator.client.stop_replay("churn")
     goes_on = update(analysis=replace(ANALYSIS, on_inconclusive="continue"))
 
@@ -194,7 +194,7 @@ def test_the_batches_of_a_rolling_update_are_judged_together(busy, update, conte
 # CloudWatch.
 
 
-def test_cloudwatch_that_never_answers_ends_in_the_abort_and_is_told(busy, update, context):
+def test_cloudwatch_without_any_response_ends_in_the_abort_with_the_reason(busy, update, context):
     busy.simulator.client.throttle("GetMetricData")
 
     with pytest.raises(EndpointRolledBack, match="no response from CloudWatch") as caught:
@@ -252,7 +252,7 @@ def test_a_retry_judges_on_by_all_that_there_is_since_the_start(busy, update, co
     assert busy.calls("UpdateEndpoint") == 1
 
 
-def test_a_retry_that_finds_the_rollback_over_tells_why_it_was(busy, update, context, simulated_sleep):
+def test_a_retry_that_finds_the_rollback_over_reports_its_cause(busy, update, context, simulated_sleep):
     behave(busy, "churn-v2", latency_ms=24)
     first = update()
 

@@ -1,4 +1,4 @@
-"""An alarm that somebody changes while it guards a rollout may not go off any more: that is told, at once."""
+"""An alarm that is changed during a rollout may not go off any more: that is reported at once."""
 
 from __future__ import annotations
 

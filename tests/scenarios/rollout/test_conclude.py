@@ -1,4 +1,4 @@
-"""The task behind an update: it aborts only what was marked failed while deferred, and tells how it ended."""
+"""The task behind an update: it aborts what was marked failed while deferred, and reports the end."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_an_update_is_recognised_whenever_sagemaker_names_its_switch_and_without
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "abort")
 
 
-def test_a_configuration_that_nobody_names_is_found_by_the_updates_own_switch(
+def test_a_configuration_that_is_not_given_is_found_by_the_updates_own_switch(
     churn, deferred, run, conclude, context
 ):
     deferred()
@@ -192,7 +192,7 @@ def test_a_throw_that_is_denied_is_in_the_report_and_the_rollout_is_watched(
     )
 
 
-def test_an_abort_that_is_too_late_is_told_as_such(churn, deferred, run, conclude, context):
+def test_an_abort_that_is_too_late_is_reported_as_such(churn, deferred, run, conclude, context):
     churn.simulator.client.set_knobs(deleting_seconds=600)
     deferred(strategy=Canary(percent=25, bake=timedelta(minutes=2)))
     churn.advance(minutes=1)
@@ -450,7 +450,7 @@ def test_the_report_of_an_update_that_ended_by_itself_is_taken_over(
     assert churn.calls("DescribeEndpoint") == looks
 
 
-def test_an_update_that_nobody_waits_for_is_waited_for(churn, update, run, conclude, context):
+def test_an_update_without_a_waiting_task_is_waited_for(churn, update, run, conclude, context):
     update(wait_for_completion=False).execute(run.context("update"))
     run.mark("update", "success")
 

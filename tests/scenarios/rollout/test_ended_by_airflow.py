@@ -53,7 +53,7 @@ def undo(churn):
 
 
 @pytest.mark.parametrize("ended", [TIMED_OUT, FAILED], ids=["timed out", "trigger failed"])
-def test_a_rollout_that_has_ended_meanwhile_is_told_as_what_it_is(
+def test_a_rollout_that_has_ended_meanwhile_has_its_true_outcome(
     churn, update, context, task_instance, ended
 ):
     operator = deferred(update(), context, task_instance)

@@ -34,7 +34,7 @@ def airflow(monkeypatch, task_instance):
 
 @pytest.fixture
 def deferred(churn, context, guarded_update, simulated_sleep):
-    """A trigger of an update of ours in flight, a quarter of it live, as a triggerer holds it."""
+    """The trigger of an update that is in flight with a quarter of the traffic, as a triggerer holds it."""
 
     def build(*, on_kill="abort"):
         operator = guarded_update(
@@ -140,7 +140,7 @@ async def test_a_throw_that_aws_does_not_take_at_first_is_tried_again(churn, def
     assert switch_state_after(churn) == "ALARM"
 
 
-async def test_a_throw_that_is_denied_is_told_in_the_log(churn, deferred, airflow, capsys):
+async def test_a_throw_that_is_denied_is_logged(churn, deferred, airflow, capsys):
     airflow("failed")
     trigger = deferred()
     churn.simulator.client.fault(
@@ -169,7 +169,9 @@ async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow,
     assert switch_state_after(churn) == "OK"
 
 
-async def test_with_leave_nobody_is_asked_and_nothing_aborted(churn, deferred, airflow, task_instance):
+async def test_with_leave_airflow_is_not_asked_and_nothing_is_aborted(
+    churn, deferred, airflow, task_instance
+):
     supervisor = airflow("failed")
     await cancel(deferred(on_kill="leave"), churn)
     assert (supervisor.kept(GetTaskStates), supervisor.kept(GetXCom)) == ([], [])

@@ -48,7 +48,7 @@ def tripped_while_baking(churn, simulated_sleep):
     return sleep
 
 
-def test_the_report_tells_the_stages_of_a_canary_that_went_well(churn, update, context):
+def test_the_report_has_the_stages_of_a_successful_canary(churn, update, context):
     report = update(waiter_delay=10).execute(context)
 
     assert [(stage["stage"], stage["instances"]) for stage in report["stages"]] == [
@@ -251,7 +251,7 @@ def test_an_endpoint_that_takes_no_update_is_named(churn, update, context):
     assert churn.calls("UpdateEndpoint") == 1
 
 
-def test_what_sagemaker_refuses_is_told_in_its_own_words(churn, update, context):
+def test_what_sagemaker_refuses_is_reported_in_its_own_words(churn, update, context):
     churn.simulator.client.set_knobs(instance_limit=4)
 
     with pytest.raises(UpdateRejected, match="account-level service limit"):

@@ -51,7 +51,7 @@ def test_an_alarm_half_way_brings_the_old_fleet_back(churn, update, context, tri
     assert churn.describe()["ProductionVariants"][0]["CurrentInstanceCount"] == 4
 
 
-def test_a_rollback_that_fails_is_told_and_repaired_by_the_next_update(
+def test_a_rollback_that_fails_is_reported_and_repaired_by_the_next_update(
     churn, update, context, tripped_at_half
 ):
     churn.simulator.client.set_knobs(rolling_rollback_ends_in="UpdateRollbackFailed")

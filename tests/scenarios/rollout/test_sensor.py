@@ -72,7 +72,7 @@ def test_the_configuration_from_before_is_learned_from_the_endpoint(churn, wait,
     assert poke_on(wait())["previous_endpoint_config_name"] == "churn-v1"
 
 
-def test_an_update_that_never_began_is_told_after_the_start_timeout(churn, wait, poke_on):
+def test_an_update_that_never_began_is_reported_after_the_start_timeout(churn, wait, poke_on):
     before = churn.now()
 
     with pytest.raises(RolloutNotStarted, match="No update of churn to churn-v2 was seen"):
@@ -242,7 +242,9 @@ def test_another_try_of_a_rescheduled_sensor_starts_anew(churn, reschedule, wait
         reschedule()
 
 
-def test_without_memory_a_rescheduled_sensor_tells_a_rollback_by_what_it_was_told(churn, reschedule, context):
+def test_without_state_a_rescheduled_sensor_recognises_a_rollback_by_its_arguments(
+    churn, reschedule, context
+):
     asked_at = churn.now()
     churn.advance(seconds=5)
     roll_back(churn)
@@ -251,7 +253,9 @@ def test_without_memory_a_rescheduled_sensor_tells_a_rollback_by_what_it_was_tol
         reschedule(previous_endpoint_config_name="churn-v1", started_after=asked_at.isoformat())
 
 
-def test_without_memory_an_update_that_never_began_is_told_apart_from_a_rollback(churn, reschedule, context):
+def test_without_state_an_update_that_never_began_is_distinguished_from_a_rollback(
+    churn, reschedule, context
+):
     churn.advance(seconds=5)
     asked_at = churn.now()
 
@@ -268,7 +272,7 @@ def test_without_memory_an_update_that_never_began_is_told_apart_from_a_rollback
         ({"previous_endpoint_config_name": "churn-v1", "started_after": "2026-03-02T10:00:00+00:00"}, False),
     ],
 )
-def test_before_airflow_keeps_task_state_reschedule_must_be_told_what_it_forgets(
+def test_before_airflow_has_task_state_reschedule_needs_what_it_forgets_as_arguments(
     wait, monkeypatch, arguments, refused
 ):
     monkeypatch.setattr("airflow_guardrails.sensors.rollout.keeps_task_state", lambda: False)

@@ -142,7 +142,7 @@ async def test_a_cancelled_trigger_fires_nothing(churn, trigger):
 
 @pytest.fixture
 def deferred(churn, context, simulated_sleep):
-    """A trigger of an update of ours in flight, a quarter of it live, as a triggerer holds it."""
+    """The trigger of an update that is in flight with a quarter of the traffic, as a triggerer holds it."""
 
     def build(*, on_kill="abort", adopted=False):
         if adopted:

@@ -317,7 +317,7 @@ def test_a_call_that_is_denied_on_a_retry_ends_nothing(task, stores, operation):
     fault(case, operation)
     is_undone(case)
 
-    # Tags that cannot be read any more may have been the only store; the switch tells the rest.
+    # Tags that cannot be read any more may have been the only store; the switch shows the rest.
     unread = operation == "ListTags" and not stores.task_state
     assert case.run() == (End(LaunchUnknown.__name__) if unread else UNDONE)
     assert case.launches == 1
@@ -345,7 +345,7 @@ class Failing:
     get = set = __call__
 
 
-def test_xcom_that_fails_ends_nothing_and_is_told_in_the_report(task):
+def test_failing_xcom_ends_nothing_and_is_in_the_report(task):
     case = task()
     case.context["ti"].xcom_push = Failing()
 
@@ -355,7 +355,7 @@ def test_xcom_that_fails_ends_nothing_and_is_told_in_the_report(task):
     assert case.launches == 1
 
 
-def test_task_state_that_fails_after_the_launch_ends_nothing_and_is_told_in_the_report(task):
+def test_failing_task_state_after_the_launch_ends_nothing_and_is_in_the_report(task):
     case = task(Stores(tags=True, task_state=True))
 
     def fails_from_now_on() -> None:

@@ -272,7 +272,7 @@ def test_an_endpoint_with_another_test_is_for_a_later_try(create, context, task_
         create().execute(context)
 
 
-def test_all_that_keeps_an_endpoint_from_having_a_shadow_is_told_at_once(create, context, candidate):
+def test_all_obstacles_to_a_shadow_are_reported_at_once(create, context, candidate):
     candidate.sagemaker.create_model(
         ModelName="many",
         PrimaryContainer={"Image": "registry/many:1", "Mode": "MultiModel", "ModelDataUrl": "s3://models/"},

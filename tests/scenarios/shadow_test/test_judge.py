@@ -35,7 +35,7 @@ def judge(lab, simulated_sleep):
 
 @pytest.fixture
 def trial(lab):
-    """Run the test ``trial``, for an hour unless told otherwise; profiles say how the two models behave."""
+    """Run the test ``trial``, for an hour by default; profiles say how the two models behave."""
 
     def run(
         *,
@@ -169,7 +169,7 @@ def test_a_cancelled_test_is_no_trial(judge, trial, context, lab):
         judge().execute(context)
 
 
-def test_a_name_that_no_test_has_is_told(judge, context):
+def test_a_name_that_no_test_has_is_an_error(judge, context):
     with pytest.raises(ShadowTestNotFound, match="ghost"):
         judge(name="ghost").execute(context)
 

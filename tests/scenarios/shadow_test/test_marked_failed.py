@@ -64,7 +64,7 @@ async def test_a_task_cleared_between_the_first_question_and_the_stop_stops_noth
     assert lab.calls("StopInferenceExperiment") == 0
 
 
-async def test_by_default_nobody_is_asked_and_nothing_stopped(lab, airflow):
+async def test_by_default_airflow_is_not_asked_and_nothing_is_stopped(lab, airflow):
     lab.run()
     supervisor = airflow("failed")
     await cancel(waiting(on_kill="leave"), lab)

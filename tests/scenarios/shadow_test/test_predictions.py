@@ -177,7 +177,7 @@ def test_a_test_that_keeps_nothing_cannot_be_compared(lab):
         plan().execute({})
 
 
-def test_a_name_that_no_test_has_is_told(lab):
+def test_a_name_that_no_test_has_is_an_error(lab):
     with pytest.raises(ShadowTestNotFound):
         plan().execute({})
 
@@ -216,7 +216,7 @@ def test_answers_are_reported_and_not_judged_without_a_rule(captured, context):
     assert report["predictions"]["pairs"] > 3000
 
 
-def test_answers_are_not_read_where_nobody_wants_them(captured, context):
+def test_answers_are_not_read_without_a_rule_for_them(captured, context):
     assert judge(compare_predictions=False).execute(context)["predictions"] is None
 
 

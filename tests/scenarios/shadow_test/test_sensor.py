@@ -117,7 +117,7 @@ MANY = {"min_requests": 500}
     ],
     ids=["completed", "running", "cancelled", "missing", "lagging", "enough", "too few"],
 )
-async def test_each_ending_is_told_alike_in_every_mode(
+async def test_each_outcome_is_reported_alike_in_every_mode(
     lab, context, report_in, arrange, arguments, outcome, mode
 ):
     arrange(lab)
@@ -156,7 +156,7 @@ async def test_a_test_that_was_stopped_before_it_began_is_no_success(lab, report
         await report_in("poke", until=until)
 
 
-async def test_a_test_that_was_deleted_is_told_from_one_that_never_was(lab, wait, context):
+async def test_a_deleted_test_is_distinguished_from_one_that_never_existed(lab, wait, context):
     sensor = wait(until="Completed")
     lab.run()
     assert sensor.poke(context) is False

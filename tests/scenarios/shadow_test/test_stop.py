@@ -69,7 +69,7 @@ def test_a_test_that_ended_without_promotion_is_no_promotion(stop, create, conte
         stop(name, action="promote").execute(context)
 
 
-def test_a_shadow_that_is_left_after_an_error_is_told(stop, running, context, candidate):
+def test_a_shadow_that_is_left_after_an_error_is_reported(stop, running, context, candidate):
     candidate.simulator.client.script_experiment(running, status="Cancelled", keep_shadow=True)
     candidate.advance(minutes=10)
 
@@ -94,7 +94,7 @@ def test_a_stop_that_is_not_taken_in_time_says_where_the_test_stands(stop, creat
         stop(name).execute(context)
 
 
-def test_a_name_that_no_test_has_is_told(stop, context, candidate):
+def test_a_name_that_no_test_has_is_an_error(stop, context, candidate):
     with pytest.raises(ShadowTestNotFound, match="no shadow test ghost"):
         stop("ghost").execute(context)
 

@@ -76,7 +76,7 @@ async def test_a_test_is_waited_for_until_it_runs(lab, trigger):
     assert (await report_of(trigger(until="Running")))["status"] == "Running"
 
 
-async def test_a_cancelled_test_is_told_with_its_reason(lab, trigger):
+async def test_a_cancelled_test_is_reported_with_its_reason(lab, trigger):
     lab.create()
     lab.script("Cancelled", after_seconds=900, reason="No capacity.")
 
@@ -85,13 +85,13 @@ async def test_a_cancelled_test_is_told_with_its_reason(lab, trigger):
     assert (report["outcome"], report["reason"]) == ("Cancelled", "No capacity.")
 
 
-async def test_whoever_waits_for_the_end_takes_a_cancelled_test_for_an_end(lab, trigger):
+async def test_a_wait_for_the_end_accepts_a_cancelled_test(lab, trigger):
     lab.run()
     lab.stop(state="Cancelled")
     assert (await report_of(trigger(until="Ended")))["outcome"] == "Reached"
 
 
-async def test_a_test_that_does_not_exist_is_told_after_the_grace(lab, trigger):
+async def test_a_test_that_does_not_exist_is_reported_after_the_grace(lab, trigger):
     before = lab.now()
     assert (await report_of(trigger()))["outcome"] == "NotFound"
     assert (lab.now() - before).total_seconds() == 120
@@ -191,7 +191,7 @@ async def test_requests_that_may_not_be_counted_end_the_watch_with_the_reason(la
     assert "no GetMetricStatistics" in event["error"]
 
 
-async def test_where_nobody_counts_nobody_needs_to_be_allowed_to(lab, trigger):
+async def test_without_a_count_no_permission_to_count_is_needed(lab, trigger):
     lab.run()
     deny(lab.simulator.client, "GetMetricStatistics")
     assert (await report_of(trigger(until="Running")))["outcome"] == "Reached"
@@ -296,7 +296,7 @@ async def called(lab, operation, times):
         await asyncio.sleep(QUICK)
 
 
-async def test_waits_of_all_kinds_share_a_connection_and_each_tells_its_own_end(lab, waiting, monkeypatch):
+async def test_waits_of_all_kinds_share_a_connection_and_each_fires_its_own_end(lab, waiting, monkeypatch):
     looked_up = []
     get_connection = GuardrailsHook.get_connection
 

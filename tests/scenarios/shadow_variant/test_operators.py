@@ -473,7 +473,7 @@ def test_an_update_that_comes_between_is_not_undone(hosting, add_shadow, context
     assert hosting.calls("UpdateEndpoint") == 1, "by the test"
 
 
-def test_what_sagemaker_refuses_of_the_configuration_is_told_in_its_own_words(
+def test_what_sagemaker_refuses_of_the_configuration_is_reported_in_its_own_words(
     hosting, add_shadow, names, context
 ):
     hosting.simulator.client.fault(

@@ -87,7 +87,7 @@ def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
         deployment(judge_early=True, min_requests=1000)
 
 
-# How its tasks are told which AWS, and what else they have in common.
+# The connection of its tasks, and what else they have in common.
 
 TASKS = ("shadow_test", "observe", "judge", "stop_shadow_test", "guarded_update", "conclude")
 ELSEWHERE = {"aws_conn_id": "staging", "region_name": "eu-west-1", "verify": False, "deferrable": False}

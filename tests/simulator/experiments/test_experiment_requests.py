@@ -87,7 +87,7 @@ def test_a_taken_name_and_an_endpoint_with_another_experiment_are_in_use(experim
     experiment.create("other")
 
 
-def test_what_is_said_in_words_nobody_knows_are_knobs(experiment):
+def test_error_texts_that_are_unknown_are_knobs(experiment):
     experiment.control.set_knobs(
         experiment_missing_message="none: {arn}",
         experiment_in_use_message="taken: {name}, {endpoint}",
@@ -231,7 +231,7 @@ def test_a_shadow_beyond_the_limit_is_refused_when_asked_for(experiment):
     assert experiment.status() == "Running"
 
 
-def test_while_it_has_the_endpoint_nobody_else_changes_it(experiment, arn):
+def test_while_it_has_the_endpoint_no_other_change_is_accepted(experiment, arn):
     experiment.config("green")
 
     def update():
@@ -512,7 +512,7 @@ def test_an_action_that_does_not_exist_is_refused_by_its_enum(at):
     assert "Map value must satisfy constraint: [Member must satisfy enum value set: [Retain, " in message
 
 
-def test_what_nobody_knows_about_actions_are_knobs(at):
+def test_what_is_unknown_about_actions_are_knobs(at):
     experiment = at("Running")
     experiment.control.set_knobs(experiment_keeps_shadow="reject", promote_without_desired="reject")
 

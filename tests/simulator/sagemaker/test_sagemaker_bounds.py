@@ -120,7 +120,7 @@ def test_an_unknown_type_of_routing_is_refused_with_the_known_ones(churn, canary
     assert "enum value set: [ALL_AT_ONCE, CANARY, LINEAR]" in message
 
 
-def test_all_that_is_wrong_is_told_at_once(churn, canary):
+def test_all_violations_are_reported_at_once(churn, canary):
     message = churn.refusal(churn.update, "green", canary(bake=9999, termination_wait=9999))[1]
 
     assert message.startswith("2 validation errors detected: ")

@@ -94,7 +94,7 @@ def test_a_rule_hears_each_status_and_each_stage_of_an_update_in_order(churn, ea
     ]
 
 
-def test_a_rolling_update_tells_its_stages_batch_by_batch(churn, ear, rolling):
+def test_a_rolling_update_sends_events_of_its_stages_batch_by_batch(churn, ear, rolling):
     churn.update("green", rolling(percent=50))
     churn.advance(minutes=60)
 
@@ -120,7 +120,7 @@ def test_an_event_comes_when_the_state_changes_and_is_not_repeated(churn, ear, c
     assert ear.told() == []
 
 
-def test_an_endpoint_tells_its_creation_and_its_deletion(endpoint, ear):
+def test_an_endpoint_sends_events_of_its_creation_and_its_deletion(endpoint, ear):
     endpoint.create()
     endpoint.delete()
     endpoint.advance(minutes=10)

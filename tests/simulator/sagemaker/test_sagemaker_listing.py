@@ -160,7 +160,7 @@ def test_a_configuration_is_described_as_it_was_created(endpoint):
     assert endpoint.look()["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
 
-def test_an_endpoint_tells_its_images(churn):
+def test_an_endpoint_shows_its_images(churn):
     assert churn.blue()["DeployedImages"][0]["SpecifiedImage"] == "registry/churn:1"
 
 

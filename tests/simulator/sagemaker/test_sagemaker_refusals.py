@@ -228,7 +228,7 @@ def test_a_variant_that_scales_keeps_its_instance_type_and_its_name(aws, endpoin
     assert endpoint.status() == ("InService", "bigger")
 
 
-def test_what_a_failed_endpoint_is_told_is_a_knob(endpoint, arn):
+def test_the_error_of_a_failed_endpoint_is_a_knob(endpoint, arn):
     """The text is not documented."""
     endpoint.control.profile("churn-model", never_healthy=True)
     endpoint.create()

@@ -38,7 +38,7 @@ def test_the_old_configuration_serves_and_the_new_one_is_pending_until_the_end(c
     assert churn.status() == ("InService", "green")
 
 
-def test_a_pending_deployment_is_told_only_while_a_new_configuration_is_on_its_way(endpoint):
+def test_a_pending_deployment_is_shown_only_during_an_update_to_a_new_configuration(endpoint):
     endpoint.sagemaker.create_endpoint(EndpointName="churn", EndpointConfigName="blue")
     assert endpoint.look()["PendingDeploymentSummary"]["EndpointConfigName"] == "blue"
     endpoint.advance(minutes=10)

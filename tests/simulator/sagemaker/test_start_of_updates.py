@@ -160,7 +160,7 @@ def test_the_pending_deployment_may_be_hidden_until_the_start(churn, canary):
     assert churn.look()["PendingDeploymentSummary"]["StartTime"] == churn.control.now()
 
 
-def test_an_endpoint_can_be_described_in_words_that_nobody_knows_yet(churn, canary):
+def test_an_endpoint_can_be_described_with_unknown_words(churn, canary):
     changes = {
         "PendingDeploymentSummary.ProductionVariants.*.VariantStatus.*.Status": "Warming",
         "EndpointStatus": "Preparing",
@@ -213,7 +213,7 @@ def test_an_alarm_may_undo_an_update_before_its_start(churn, strategy, request):
     assert churn.stage() is None
 
 
-def test_accepted_updates_are_told_with_their_alarms_and_their_start(churn, canary):
+def test_accepted_updates_are_listed_with_their_alarms_and_their_start(churn, canary):
     churn.control.set_knobs(start_time_delay_seconds=40)
     churn.alarm("errors")
     accepted = churn.control.now()
@@ -236,7 +236,7 @@ def test_accepted_updates_are_told_with_their_alarms_and_their_start(churn, cana
     assert churn.look()["PendingDeploymentSummary"]["StartTime"] == update.start_time
 
 
-def test_they_are_told_by_endpoint_and_neither_creating_nor_scaling_is_one(churn):
+def test_they_are_listed_by_endpoint_without_creation_and_scaling(churn):
     churn.sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="blue")
     churn.advance(minutes=10)
     churn.scale(instances=2)

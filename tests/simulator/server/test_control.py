@@ -34,7 +34,7 @@ def endpoint(simulator, aws):
     return lambda: sagemaker.describe_endpoint(EndpointName="churn")
 
 
-def test_without_the_token_nothing_is_told_and_nothing_done(simulator):
+def test_without_the_token_nothing_is_answered_and_nothing_done(simulator):
     for token in ("", "wrong", simulator.token[:-1], simulator.token + "x"):
         stranger = SimulatorClient(simulator.url, token)
         with pytest.raises(SimulatorError, match="X-Simulator-Token must be the token printed at start"):
@@ -53,7 +53,7 @@ def test_a_token_of_foreign_letters_is_wrong_and_not_a_crash(simulator):
     assert raised.value.code == 401
 
 
-def test_time_passes_when_it_is_told_to(simulator):
+def test_time_passes_on_request(simulator):
     assert simulator.client.speed == 0
 
     assert simulator.client.clock.advance(hours=1, minutes=2, seconds=3) == simulator.client.now()
@@ -151,7 +151,7 @@ def test_a_script_for_an_endpoint_that_does_not_exist_is_refused(simulator, do):
         do(simulator.client)
 
 
-def test_an_alarms_state_is_told(simulator, aws):
+def test_the_state_of_an_alarm_can_be_read(simulator, aws):
     aws("cloudwatch").put_metric_alarm(
         AlarmName="errors",
         Namespace="Test",

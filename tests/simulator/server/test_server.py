@@ -133,7 +133,7 @@ def test_boto3_reads_the_simulated_date(simulator, aws):
     assert headers["date"] == "Mon, 02 Mar 2026 10:10:00 GMT"
 
 
-def test_an_operation_nobody_simulates_is_said_to_be_unknown(simulator, aws):
+def test_an_operation_that_is_not_simulated_is_an_unknown_operation(simulator, aws):
     with pytest.raises(Exception, match=r"501|not been implemented"):
         aws("sagemaker").list_hubs()
 
@@ -217,7 +217,7 @@ def test_stopping_closes_the_port_and_may_be_said_twice():
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
-def test_a_running_clock_moves_and_its_timers_run_although_nobody_asks():
+def test_a_running_clock_moves_and_its_timers_run_without_requests():
     start = datetime(2026, 3, 2, tzinfo=timezone.utc)
     simulation = Simulation(clock=Clock(start=start, speed=3600))
     ran = []

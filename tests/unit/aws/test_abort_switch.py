@@ -99,5 +99,5 @@ def test_the_target_is_read_from_the_alarm_that_somebody_else_has_made():
         described(AlarmDescription="Changed by hand to churn-v2"),
     ],
 )
-def test_a_target_that_no_alarm_tells_is_not_made_up(answer):
+def test_a_target_that_no_alarm_names_is_not_made_up(answer):
     assert switch_target(answer) is None

@@ -125,18 +125,18 @@ def test_a_history_that_says_nothing_of_a_new_state_is_read_from_its_summary():
     ],
     ids=["metric alarm", "composite alarm"],
 )
-def test_a_state_nobody_knows_is_an_error_that_says_what_is_known(read):
+def test_an_unknown_state_is_an_error_that_names_the_known_ones(read):
     with pytest.raises(UnexpectedAnswer, match=r"'MUTED' of alarm errors.*OK, ALARM, INSUFFICIENT_DATA"):
         read("MUTED")
 
 
-def test_a_change_to_a_state_nobody_knows_is_left_out_as_it_only_explains():
+def test_a_change_to_an_unknown_state_is_left_out_as_it_only_explains():
     assert [entry.state for entry in parse_alarm_history([moved("MUTED"), moved("ALARM")])] == [
         AlarmState.ALARM
     ]
 
 
-def test_a_reason_is_one_line_whoever_wrote_it():
+def test_a_reason_is_always_one_line():
     reason = "Set by\n\x1b[31mhttps://me:secret@host\x1b[0m"
     (alarm,) = parse_alarms({"MetricAlarms": [described(StateReason=reason)]})
     (entry,) = parse_alarm_history([moved("ALARM", reason=reason)])

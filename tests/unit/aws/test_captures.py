@@ -52,7 +52,7 @@ def line(output="0.5", *, encoding="CSV", content_type="text/csv", at="2026-03-0
 
 
 @pytest.mark.parametrize("before", ["", "captures/", "captures/my-experiment/"])
-def test_a_key_tells_variant_and_hour_below_any_prefix(before):
+def test_a_key_has_variant_and_hour_below_any_prefix(before):
     key = f"{before}churn/shadow/2026/03/02/10/59-00-123-abc.jsonl"
     assert parse_capture_key(key) == WANTED
 

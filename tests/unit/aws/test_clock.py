@@ -129,14 +129,14 @@ def test_an_answer_without_a_date_is_of_the_time_that_it_is_at_aws(clocks, answe
     assert aws_time(answer, clock=clocks.aws) == TEN + timedelta(seconds=5)
 
 
-def test_what_another_process_was_told_goes_before_this_machine_s_time_of_day(clocks):
+def test_aws_s_time_of_another_process_takes_precedence_over_the_local_clock(clocks):
     clocks.aws.go_on_from(TEN)
     clocks.seconds += 5
 
     assert clocks.aws.read(None) == TEN + timedelta(seconds=5)
 
 
-def test_what_aws_has_told_this_process_goes_before_what_another_was_told(clocks):
+def test_aws_s_time_of_this_process_takes_precedence_over_that_of_another(clocks):
     clocks.aws.read(DATE)
     clocks.aws.go_on_from(TEN - timedelta(hours=1))
 

@@ -80,7 +80,7 @@ def published_canary(wire):
 
 
 @pytest.mark.parametrize("status", ["Hibernating", "IN_SERVICE", "inservice", ""])
-def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status):
+def test_an_unknown_status_is_an_error_that_names_the_known_ones(wire, status):
     with pytest.raises(UnexpectedAnswer, match="It is treated as an error") as caught:
         parse_endpoint(wire(EndpointStatus=status))
 
@@ -89,7 +89,7 @@ def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status)
 
 
 @pytest.mark.parametrize("where", ["ProductionVariants", "PendingDeploymentSummary"])
-def test_a_stage_nobody_knows_is_left_out_and_ends_nothing(wire, where):
+def test_an_unknown_stage_is_left_out_and_ends_nothing(wire, where):
     marks = [{"Status": "Simmering"}, {"Status": "Baking", "StartTime": 1772446020}]
     variants = [{"VariantName": "AllTraffic", "VariantStatus": marks}]
     pending = {"EndpointConfigName": "config-2", "ProductionVariants": variants}
@@ -111,13 +111,13 @@ def test_an_endpoint_in_service_must_say_what_it_is_on_its_way_to(wire):
         parse_endpoint(wire(PendingDeploymentSummary={"StartTime": 1772445600}))
 
 
-def test_a_failure_reason_is_one_line_whoever_wrote_it(wire):
+def test_a_failure_reason_is_always_one_line(wire):
     endpoint = parse_endpoint(wire(FailureReason="Could not pull\n\x1b[1m  https://me:secret@registry/x"))
 
     assert endpoint.failure_reason == "Could not pull https://***@registry/x"
 
 
-def test_a_line_of_the_list_with_a_status_nobody_knows_is_left_out_alone():
+def test_a_listed_endpoint_with_an_unknown_status_is_left_out_alone():
     rows = [
         {"EndpointName": "odd", "EndpointStatus": "Hibernating"},
         {"EndpointStatus": "Updating"},

@@ -73,7 +73,7 @@ def test_a_serverless_variant_has_no_instances(parsed):
     assert variant == VariantConfig(name="AllTraffic", model_name="churn-7", serverless=True)
 
 
-def test_a_weight_that_is_not_told_is_the_apis_default(parsed):
+def test_a_missing_weight_is_the_default_of_the_api(parsed):
     variant = {name: value for name, value in VARIANT.items() if name != "InitialVariantWeight"}
 
     assert parsed(ProductionVariants=[variant]).variants[0].initial_weight == 1.0

@@ -108,7 +108,7 @@ def mode(*shadows):
 
 
 @pytest.mark.parametrize("status", ["Failed", "RUNNING", "running", ""])
-def test_a_status_nobody_knows_is_an_error_that_says_what_is_known(wire, status):
+def test_an_unknown_status_is_an_error_that_names_the_known_ones(wire, status):
     with pytest.raises(UnexpectedAnswer, match="It is treated as an error") as caught:
         parse_experiment(wire(Status=status))
 
@@ -151,7 +151,7 @@ def test_a_creation_is_what_botocore_accepts(against, test, more):
     assert against("CreateInferenceExperiment", request) == ("", set())
 
 
-def test_the_shadow_is_as_production_unless_told_otherwise():
+def test_the_shadow_is_like_production_by_default():
     def capacity(**test):
         request = create_experiment_request(
             trial(shadow=test), name="trial", production=LIVE, starts_at=None, ends_at=TEN
@@ -281,7 +281,7 @@ def test_a_page_of_a_list_is_read(parsed):
 
 
 @pytest.mark.parametrize(("code", "missing"), [("ResourceNotFound", True), ("ValidationException", False)])
-def test_that_there_is_no_such_test_is_told_by_the_code_of_the_error(code, missing):
+def test_a_missing_test_is_recognised_by_the_code_of_the_error(code, missing):
     answer = {"Error": {"Code": code, "Message": "whatever it says"}, "ResponseMetadata": DATE}
     assert is_missing_experiment(ClientError(answer, "DescribeInferenceExperiment")) is missing
     assert missing_experiment("trial", answer) == MissingExperiment("trial", TEN + timedelta(minutes=7))

@@ -103,7 +103,7 @@ def test_a_sound_update_of_a_described_endpoint_has_nothing_to_say_but_how_many_
     assert [finding.code for finding in preflight(known)] == [Code.EXTRA_INSTANCES]
 
 
-def test_weights_and_counts_that_were_changed_live_are_told(churn, seen):
+def test_weights_and_counts_that_were_changed_live_are_findings(churn, seen):
     wish = {"VariantName": "AllTraffic", "DesiredInstanceCount": 3, "DesiredWeight": 0.5}
     churn.sagemaker.update_endpoint_weights_and_capacities(
         EndpointName="churn", DesiredWeightsAndCapacities=[wish]

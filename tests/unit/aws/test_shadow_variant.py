@@ -285,7 +285,7 @@ def test_a_request_can_be_looked_at_before_it_is_made(wanted):
         ("Could not find model", False),
     ],
 )
-def test_a_name_that_is_taken_is_told_from_other_refusals(text, taken):
+def test_a_name_that_is_taken_is_distinguished_from_other_refusals(text, taken):
     error = ClientError({"Error": {"Code": "ValidationException", "Message": text}}, "CreateEndpointConfig")
 
     assert is_taken(error) is taken

@@ -138,7 +138,7 @@ def test_no_text_is_an_error(text):
 
 
 @given(intent=intents(), end=st.integers(0, 256))
-def test_a_text_that_was_cut_off_tells_nothing_that_was_not_written(intent, end):
+def test_a_text_that_was_cut_off_has_nothing_that_was_not_written(intent, end):
     read = parse_intent(intent_text(intent)[:end])
     if read is not None:
         assert read.accepted_at is None or intent.accepted_at is not None

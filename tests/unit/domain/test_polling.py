@@ -63,7 +63,7 @@ def test_a_list_is_read_only_where_it_costs_less_than_the_looks_it_spares(pages,
     assert len(planned.spread) == (0 if lists else 10)
 
 
-def test_waits_that_are_due_within_the_beat_count_for_the_list():
+def test_waits_that_are_due_within_the_interval_count_for_the_list():
     later = [vigil("a"), vigil("b", due=130.0)]
     assert plan(later).lists == {UPDATING}
     much_later = [vigil("a"), vigil("b", due=130.1)]
@@ -79,7 +79,7 @@ def test_an_endpoint_that_waits_for_its_update_is_looked_for_among_those_under_w
     assert plan(many(2, expected=IN_SERVICE)).lists == {UPDATING}
 
 
-def test_where_nothing_may_be_listed_every_look_is_taken_within_the_beat():
+def test_without_lists_every_look_is_taken_within_the_interval():
     planned = plan(many(1000), may_list=False)
     assert (planned.lists, len(planned.spread), planned.within) == (set(), 1000, 30.0)
 
@@ -103,7 +103,7 @@ def test_the_next_round_is_when_the_first_has_to_be_seen_to():
     assert next_wake_at([]) == math.inf
 
 
-# What a list tells.
+# What a list shows.
 
 
 def listed(status=UPDATING, *, minutes=0):
@@ -124,7 +124,7 @@ def listed(status=UPDATING, *, minutes=0):
         (vigil(expected=EndpointStatus.UPDATE_ROLLBACK_FAILED), listed(), True),
     ],
 )
-def test_a_list_tells_of_a_change(wait, seen, news):
+def test_a_list_shows_a_change(wait, seen, news):
     assert wait.shows_change(seen) is news
 
 

@@ -315,7 +315,7 @@ def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, f
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_switch_tells_the_target_it_was_made_for(worlds, form):
+def test_a_switch_names_the_target_it_was_created_for(worlds, form):
     with worlds() as world:
         switch = switched(world, "churn-v2", "churn-v3")
         assert make_call(world, "get_abort_switch_target", call(switch), form) == "churn-v3"
@@ -332,7 +332,7 @@ def test_what_aws_would_refuse_the_second_time_is_never_retried():
 
 
 def told(answer: Any) -> Any:
-    """Leave out what tells two requests apart: their IDs."""
+    """Leave out what distinguishes two requests: their IDs."""
     return {**answer, "ResponseMetadata": None} if isinstance(answer, dict) else answer
 
 

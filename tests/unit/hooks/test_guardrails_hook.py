@@ -136,11 +136,11 @@ async def test_a_history_too_long_for_cloudwatch_to_keep_whole_is_read_all_the_s
 
     history = await ask(GuardrailsHook(), "describe_alarm_history", ("errors",), start=start, end=start)
 
-    # CloudWatch tells the newest first.
+    # CloudWatch returns the newest first.
     assert [entry.state for entry in history][:2] == [AlarmState.OK, AlarmState.ALARM]
 
 
-def test_a_state_of_an_alarm_that_nobody_knows_does_not_end_the_watch(churn):
+def test_an_unknown_state_of_an_alarm_does_not_end_the_wait(churn):
     def steps():
         return (yield DescribeAlarms(("errors",)))
 
@@ -184,7 +184,7 @@ def test_an_update_sends_its_guardrails_and_answers_the_time_on_awss_clock(churn
 
 @pytest.mark.parametrize("told_by", ["connection", "argument"])
 @pytest.mark.parametrize("kind", ["error", "throttle", "lose", "hang"])
-def test_the_update_is_never_retried_whoever_allows_retries(churn, connect, kind, told_by):
+def test_the_update_is_never_retried_even_if_the_connection_allows_retries(churn, connect, kind, told_by):
     url, region = churn.simulator.url, "us-east-1"
     config = {**FIVE_ATTEMPTS, "read_timeout": 0.5}
     if told_by == "connection":

@@ -185,7 +185,7 @@ async def test_the_loop_goes_on_while_sts_hangs(churn, assume, sts):
         assert (await look).name == "churn"
 
 
-async def test_an_sts_that_is_away_is_told_as_what_it_is_and_asked_again_at_the_next_call(churn, assume, sts):
+async def test_an_unreachable_sts_is_a_named_error_and_called_again_at_the_next_call(churn, assume, sts):
     assume(config_kwargs=ONCE)
     sts(kind="lose", times=1)
     async with GuardrailsHook().asynchronous() as calls:
@@ -362,7 +362,7 @@ async def test_a_refresh_that_fails_leaves_what_is_good_and_is_not_tried_at_ever
     assert await access_key(credentials) == "new-2"
 
 
-async def test_once_expired_a_refresh_that_fails_is_told_and_tried_again_at_the_next_call(refresh, lasting):
+async def test_after_expiry_a_failing_refresh_is_an_error_and_tried_again_at_the_next_call(refresh, lasting):
     credentials, age = lasting(seconds=-1)
     age()
     refresh.error = ClientError({"Error": {"Code": "ExpiredToken", "Message": "Expired"}}, "AssumeRole")
@@ -374,7 +374,7 @@ async def test_once_expired_a_refresh_that_fails_is_told_and_tried_again_at_the_
     assert await access_key(credentials) == "new-2"
 
 
-async def test_one_who_is_cancelled_takes_nobody_elses_refresh_along(refresh, lasting):
+async def test_a_cancelled_caller_does_not_cancel_the_refresh_of_others(refresh, lasting):
     credentials, age = lasting(seconds=-1)
     age()
     refresh.may_end.clear()
@@ -460,7 +460,7 @@ async def patience(hook):
         return config.retries, config.connect_timeout, config.read_timeout, config.max_pool_connections
 
 
-async def test_a_client_that_all_share_is_patient_unless_told_otherwise(connect):
+async def test_a_shared_client_has_long_time_outs_by_default(connect):
     connect()
     retries, *times = await patience(GuardrailsHook())
 

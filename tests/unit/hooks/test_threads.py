@@ -28,7 +28,7 @@ async def test_work_that_hangs_holds_up_no_other_until_too_much_of_it_does():
     assert await in_thread(threads, str, 3) == "3"
 
 
-async def test_whoever_is_cancelled_does_not_wait_for_work_that_hangs():
+async def test_a_cancelled_caller_does_not_wait_for_work_that_hangs():
     threads, end = Threads(most=1), threading.Event()
     hanging = asyncio.create_task(in_thread(threads, end.wait))
     await asyncio.sleep(0)

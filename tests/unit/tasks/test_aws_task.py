@@ -1,4 +1,4 @@
-"""What all operators and sensors that speak to AWS have in common: how they are told which AWS."""
+"""What all operators and sensors that call AWS have in common: their connection arguments."""
 
 from __future__ import annotations
 
@@ -73,18 +73,18 @@ def _elsewhere(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", '{"conn_type": "aws"}')
 
 
-def test_each_task_asks_where_it_is_told_to(build):
+def test_each_task_uses_the_connection_of_its_arguments(build):
     assert connection_of(build(**ELSEWHERE)) == ELSEWHERE
 
 
-def test_each_task_asks_where_its_dag_tells_it_to(build):
+def test_each_task_uses_the_connection_of_default_args(build):
     with DAG("deploy", default_args=ELSEWHERE, schedule=None):
         task = build()
 
     assert connection_of(task) == ELSEWHERE
 
 
-def test_each_task_asks_by_the_default_connection_if_it_is_told_nothing(build):
+def test_each_task_uses_the_default_connection_by_default(build):
     task = build()
 
     assert (task.aws_conn_id, task.region_name, task.verify, task.botocore_config) == (

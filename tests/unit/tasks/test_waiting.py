@@ -58,7 +58,7 @@ def test_a_sleep_before_the_beginning_ends_within_half_a_second_of_a_kill(task):
     assert task.slept == [0.5, 0.5, 0.5]
 
 
-def test_an_undisturbed_sleep_takes_as_long_as_it_is_told(task):
+def test_an_undisturbed_sleep_takes_its_seconds(task):
     task.sleep_unless_killed(2.2)
     assert sum(task.slept) == pytest.approx(2.2)
 

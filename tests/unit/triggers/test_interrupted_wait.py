@@ -97,6 +97,6 @@ def followed(rollout, looks, *, interrupted_before):
 
 @settings(max_examples=50)
 @given(rollouts, anything_seen(), st.sets(st.integers(0, 9)))
-def test_a_watch_ends_the_same_wherever_it_was_interrupted(rollout, looks, interruptions):
+def test_a_wait_ends_the_same_wherever_it_was_interrupted(rollout, looks, interruptions):
     interrupted = followed(rollout, looks, interrupted_before=interruptions)
     assert interrupted == followed(rollout, looks, interrupted_before=())

@@ -141,7 +141,7 @@ def test_what_is_written_down_is_plain_json(watch):
     assert json.loads(json.dumps(memory, allow_nan=False)) == memory
 
 
-def test_an_update_without_guardrails_is_not_confused_with_one_nobody_told_us_of():
+def test_an_update_without_guardrails_is_not_confused_with_unknown_guardrails():
     rollout = Rollout(endpoint_name="churn", target="churn-v2")
     bare = replace(rollout, guardrails=Guardrails(strategy=None))
 

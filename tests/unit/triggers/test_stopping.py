@@ -18,7 +18,7 @@ SECOND = 1.0
 
 
 class RolloutState(WaitingTrigger):
-    """Waits for ever; what it does to stop takes as long as it is told."""
+    """Waits for ever; its stop takes so many seconds."""
 
     own_fields = ()
 
@@ -141,7 +141,7 @@ def test_a_task_that_is_cleared_while_the_stop_is_tried_again_is_left_alone(play
     assert trigger.stopped_at == []
 
 
-def test_an_error_of_the_stop_is_told_and_the_trigger_ends_as_cancelled(play, capsys):
+def test_an_error_of_the_stop_is_logged_and_the_trigger_ends_as_cancelled(play, capsys):
     trigger = RolloutState(failures=[RuntimeError("no such thing")])
     assert play(trigger, Supervisor("failed")) < 5
     assert "could not be stopped: RuntimeError: no such thing" in capsys.readouterr().out

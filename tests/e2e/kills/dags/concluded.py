@@ -1,4 +1,4 @@
-"""A guarded update with the task behind it that concludes it, also where no triggerer lives."""
+"""A guarded update with the task behind it that concludes it, also if no triggerer runs."""
 
 from __future__ import annotations
 

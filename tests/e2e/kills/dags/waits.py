@@ -9,7 +9,7 @@ from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 
 @task
 def updates(dag_run=None) -> list[dict[str, str]]:
-    """What each wait is told: ``endpoint_name`` and ``endpoint_config_name``."""
+    """The arguments of each wait: ``endpoint_name`` and ``endpoint_config_name``."""
     return dag_run.conf["updates"]
 
 

@@ -39,7 +39,7 @@ def test_alarms_that_do_not_exist_are_each_named():
     assert missing == ["there is no CloudWatch alarm latency", "there is no CloudWatch alarm drift"]
 
 
-def test_an_alarm_in_alarm_is_told_with_since_when_and_why():
+def test_an_alarm_in_alarm_is_found_with_time_and_reason():
     given = watched_by(alarm(AlarmState.ALARM, since=NOW, reason="0.2 > 0.05"))
 
     found = the(Code.ALARM_IN_ALARM, given)
@@ -67,7 +67,7 @@ def test_no_data_is_right_for_an_alarm_on_the_new_fleet(required):
 
 
 @pytest.mark.parametrize("state", AlarmState)
-def test_the_switch_is_judged_by_whoever_readies_it(state):
+def test_the_state_of_the_switch_is_no_finding(state):
     switch = alarm(state, name=SWITCH, rule=on(EndpointName="another"))
 
     assert codes(context(alarms=(alarm(), switch))) == []
@@ -259,7 +259,7 @@ def test_an_alarm_on_both_fleets_must_be_able_to_see_a_failing_first_step(
     assert diluted(strategy, rule(comparison=comparison, threshold=threshold)) == hidden
 
 
-def test_what_an_alarm_on_both_fleets_would_read_is_told():
+def test_what_an_alarm_on_both_fleets_would_read_is_in_the_finding():
     given = guarded_by(STEPS_OF_A_TENTH[0], instances=10, alarms=(alarm(rule=rule(threshold=0.2)),))
 
     found = the(Code.ALARM_DILUTED, given)

@@ -103,7 +103,7 @@ def test_steps_out_of_the_bounds_are_refused_with_the_numbers(strategy, instance
     ],
     ids=str,
 )
-def test_the_largest_step_that_fits_is_told(size, fix):
+def test_the_largest_step_that_fits_is_proposed(size, fix):
     assert the(Code.STEP_TOO_LARGE, guarded_by(size, instances=7)).fix == fix
 
 
@@ -115,7 +115,7 @@ def test_the_largest_step_that_fits_is_told(size, fix):
     ],
     ids=str,
 )
-def test_the_smallest_step_that_fits_is_told(size, fix):
+def test_the_smallest_step_that_fits_is_proposed(size, fix):
     assert the(Code.STEP_TOO_SMALL, guarded_by(size, instances=101)).fix == fix
 
 
@@ -157,7 +157,7 @@ def test_each_variant_is_measured():
 # What will be otherwise than somebody may think.
 
 
-def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
+def test_a_live_count_that_overrides_the_configurations_is_found_with_both():
     given = context(endpoint=endpoint(live(instances=2)), target=config(NEW, asked(instances=3)))
 
     found = the(Code.COUNT_RETAINED, given)
@@ -166,7 +166,7 @@ def test_a_live_count_that_overrides_the_configurations_is_told_with_both():
     assert 'exclude_retained_variant_properties=["DesiredInstanceCount"]' in found.fix
 
 
-def test_a_live_weight_that_overrides_the_configurations_is_told_with_both():
+def test_a_live_weight_that_overrides_the_configurations_is_found_with_both():
     given = context(endpoint=endpoint(live(weight=0.25)))
 
     found = the(Code.WEIGHT_RETAINED, given)
@@ -204,7 +204,7 @@ def test_a_new_variant_has_nothing_to_retain():
 
 @pytest.mark.parametrize(("blue", "green", "told"), [(2, 2, False), (2, 3, True), (3, 2, True)])
 @pytest.mark.parametrize("strategy", [CANARY, AllAtOnce(), None], ids=["canary", "all at once", "default"])
-def test_two_fleets_at_once_are_told_where_they_exceed_the_default_quota(blue, green, told, strategy):
+def test_two_fleets_that_exceed_the_default_quota_are_found(blue, green, told, strategy):
     given = context(
         endpoint=endpoint(live(instances=blue)),
         target=config(NEW, asked(instances=green)),

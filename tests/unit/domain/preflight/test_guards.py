@@ -58,7 +58,7 @@ def test_neither_alarm_nor_switch_is_no_guard():
     assert codes(guards()) == [Code.NO_GUARD]
 
 
-def test_the_switch_alone_guards_only_if_somebody_throws_it():
+def test_the_switch_alone_guards_only_if_it_is_thrown():
     found = the(Code.ONLY_SWITCH, guards(SWITCH))
 
     assert not found.stops
@@ -93,7 +93,7 @@ def test_inf1_is_found_on_either_side_and_named(where):
 # What SageMaker would refuse.
 
 
-def test_variants_of_other_names_are_told_with_both_names():
+def test_variants_of_other_names_are_found_with_both_names():
     text = the(Code.VARIANT_NAMES, context(target=config(NEW, asked("Main")))).text
 
     assert "Main" in text
@@ -161,7 +161,7 @@ def test_a_deleted_serving_configuration_is_named():
     assert OLD in found.fix
 
 
-def test_a_configuration_nobody_named_is_not_called_deleted():
+def test_an_unknown_configuration_is_not_called_deleted():
     nameless = replace(endpoint(), endpoint_config_name=None)
 
     assert codes(context(serving=None, endpoint=nameless)) == []

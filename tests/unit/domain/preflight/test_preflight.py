@@ -90,7 +90,7 @@ def test_the_table_of_codes_has_each_once_and_no_other():
     assert [code for code, _, _ in table()] == [code.value for code in Code]
 
 
-# Nothing it is told makes it fail.
+# It never raises an error.
 
 whole_strategies = st.one_of(
     st.none(),

@@ -1,4 +1,4 @@
-"""An update analysed between the looks at it: a script answers, and tells what was asked and done."""
+"""An update analysed between looks: a script answers, and records what was requested and done."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_deadline_is_extended_for_the_rollback():
 # Whoever has thrown it may have been restarted since.
 
 
-def test_a_restarted_task_tells_what_the_judge_had_to_say_when_the_switch_was_thrown():
+def test_a_restarted_task_reports_the_verdict_that_threw_the_switch():
     update = Update(errors=0.3)
 
     report = thrown_before(update, watch())

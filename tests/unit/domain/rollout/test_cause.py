@@ -34,7 +34,7 @@ def test_without_evidence_the_cause_is_unknown():
     assert find_cause((), "") == Cause(kind=CauseKind.UNKNOWN)
 
 
-def test_a_reason_nobody_knows_is_no_evidence():
+def test_an_unknown_reason_is_no_evidence():
     assert find_cause((), "Request to service failed.").kind is CauseKind.UNKNOWN
 
 

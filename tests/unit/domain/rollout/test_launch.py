@@ -120,14 +120,14 @@ def test_an_update_is_asked_for_only_where_no_trace_of_an_earlier_one_is_left(in
         ("accepted", False, Move.FINISH),
     ],
 )
-def test_without_a_switch_nothing_tells_who_has_brought_a_target_that_serves(intent, named, expected):
+def test_without_a_switch_it_is_unknown_who_deployed_the_target_in_service(intent, named, expected):
     assert move(seen(serving="v2"), INTENTS[intent], named=named, has_switch=False) is expected
 
 
 @any_intent
 @switch_or_none
 @pytest.mark.parametrize("status", [*IN_FLIGHT, IN_SERVICE])
-def test_what_is_on_its_way_to_the_target_is_adopted_whoever_launched_it(status, own, named):
+def test_any_update_in_flight_to_the_target_is_adopted(status, own, named):
     assert move(seen(status, pending="v2", changed=True), own, named=named) is Move.ADOPT
 
 
@@ -294,6 +294,6 @@ def test_evidence_says_what_was_looked_at_and_what_was_there(found, says):
     ids=lambda value: value.status.value if isinstance(value, Endpoint) else value.value,
 )
 @pytest.mark.parametrize("reason", [None, "One or more configured alarms have tripped."])
-def test_an_update_that_nobody_saw_end_ended_as_the_endpoint_shows(look, outcome, reason):
+def test_an_update_whose_end_was_not_seen_ended_as_the_endpoint_shows(look, outcome, reason):
     """Whatever the FailureReason says: it may be an older one's."""
     assert infer_outcome(replace(look, failure_reason=reason), "v1") is outcome

@@ -94,7 +94,7 @@ def test_not_knowing_the_alarms_is_not_having_none(alarms, standing):
 
 @pytest.mark.parametrize("name", Stage)
 @pytest.mark.parametrize("strategy", [None, CANARY, LINEAR, ROLLING, AllAtOnce()])
-def test_every_stage_of_every_strategy_can_be_told(name, strategy):
+def test_every_stage_of_every_strategy_has_a_message(name, strategy):
     assert stage_message(stage(name, 2), strategy=strategy, alarms=None)
 
 
@@ -144,7 +144,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_has_a_sentence_that_says_what_is_so_and_what_to_do(outcome):
+def test_every_outcome_has_a_message_with_the_state_and_the_next_step(outcome):
     assert message(outcome.value) == SENTENCES[outcome]
 
 
@@ -193,12 +193,12 @@ def test_what_is_unknown_is_called_unknown():
     assert "failed: it does not exist any more" in message("Failed", **unknown)
 
 
-def test_an_endpoint_that_nobody_could_look_at_is_not_called_gone():
+def test_an_endpoint_that_could_not_be_described_is_not_called_gone():
     never_answered = {"serving_endpoint_config_name": None, "endpoint_status": None}
     assert "timed out (status unknown)" in message("TimedOut", **never_answered)
 
 
-def test_names_with_braces_are_told_as_they_are():
+def test_names_with_braces_are_kept_as_they_are():
     sentence = message("Failed", endpoint_name="{target}", failure_reason="{0}")
     assert "Update of {target} to v2" in sentence
     assert sentence.endswith("SageMaker says: {0}")

@@ -140,7 +140,7 @@ def test_no_answer_neither_confirms_a_suspicion_nor_takes_it_back():
     assert (seen.suspected, seen.outcome, seen.last_look) == (watch.suspected, None, watch.last_look)
 
 
-def test_silence_is_told_once_each_time_it_begins():
+def test_missing_responses_are_logged_once_each_time_they_begin():
     script = Script([THROTTLED, THROTTLED, in_service(60), THROTTLED, THROTTLED, in_service(900, "v2")])
     script.follow(launched())
     sentence = "No response from SageMaker (ThrottlingException: Rate exceeded); trying again"
@@ -234,7 +234,7 @@ def test_a_machine_that_slept_is_put_right_by_the_next_answer():
     assert script.passed == 30.0
 
 
-def test_a_rollback_seen_once_before_the_deadline_is_told_with_its_cause():
+def test_a_rollback_seen_once_before_the_deadline_is_reported_with_its_cause():
     tripped = AlarmTransition(name="errors", state=AlarmState.ALARM, at=after(200))
     script = Script([flying(30), in_service(300), THROTTLED], history=(tripped,))
     report = script.follow(launched("errors", deadline=after(310)))
@@ -254,7 +254,7 @@ STAGES = [
 ]
 
 
-def test_each_stage_is_told_once():
+def test_each_stage_is_logged_once():
     script = Script(STAGES)
     script.follow(launched("errors"))
     assert script.said == [
@@ -264,7 +264,7 @@ def test_each_stage_is_told_once():
     ]
 
 
-def test_whoever_goes_on_watching_does_not_tell_the_same_again():
+def test_a_wait_that_is_continued_does_not_log_the_same_again():
     watch = Script(STAGES[:3]).run_effects(poll_once(launched().after(STAGES[0])))
     script = Script(STAGES[2:])
     script.follow(watch)
@@ -274,7 +274,7 @@ def test_whoever_goes_on_watching_does_not_tell_the_same_again():
     ]
 
 
-def test_a_report_that_comes_with_news_is_of_a_rollout_under_way():
+def test_a_report_at_a_new_stage_is_of_a_rollout_in_flight():
     script = Script(STAGES)
     script.follow(launched("errors"))
     reports = [say.report for say in script.of(LogMessage)]
@@ -282,13 +282,13 @@ def test_a_report_that_comes_with_news_is_of_a_rollout_under_way():
     assert [len(report["stages"]) for report in reports] == [1, 2, 3]
 
 
-def test_alarms_that_cannot_be_asked_are_not_told_as_none():
+def test_alarms_that_cannot_be_read_are_not_reported_as_none():
     script = Script([flying(30), in_service(900, "v2")], states=THROTTLED)
     script.follow(launched("errors"))
     assert script.said == ["canary: no instance serves green; launching the green fleet; alarms unknown"]
 
 
-def test_alarms_nobody_has_told_of_are_not_told_as_none():
+def test_unknown_alarms_are_not_reported_as_none():
     script = Script([flying(30), in_service(900, "v2")])
     script.follow(launched(guardrails=None))
     assert script.said == ["update: no instance serves green; launching the green fleet; alarms unknown"]
@@ -389,7 +389,7 @@ def switched(**facts):
     ],
     ids=["succeeded", "rolled back", "superseded in flight"],
 )
-def test_whoever_sees_the_end_resets_the_switch_unless_another_update_flies(looks, reset):
+def test_the_switch_is_reset_at_the_end_unless_another_update_is_in_flight(looks, reset):
     script = Script(looks)
     script.follow(switched())
     assert script.of(SetAbortSwitch) == [SetAbortSwitch(SWITCH, RESET)] * reset
@@ -475,7 +475,7 @@ def test_a_rollout_of_somebody_else_is_not_aborted():
 
 
 def test_a_later_update_to_the_same_target_is_not_aborted():
-    """Its own has ended unseen, and the one in flight is somebody else's: seen once, told at the time-out."""
+    """Its own has ended unseen, and the one in flight is another: seen once, reported at the time-out."""
     theirs = replace(flying(60), pending=replace(flying(60).pending, started_at=after(50)))
     script = Script([flying(30), theirs])
     report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
@@ -491,7 +491,7 @@ def test_a_rollout_is_aborted_though_sagemaker_has_fallen_silent():
     assert report["abort_switch_thrown_at"] == after(60).isoformat()
 
 
-def test_a_silence_after_the_abort_is_not_told_as_one_that_kept_from_it():
+def test_missing_responses_after_the_abort_are_not_said_to_have_prevented_it():
     script = Script([flying(30), flying(60), THROTTLED])
     report = script.follow(switched(deadline=after(60)), on_timeout=TimeoutAction.ABORT)
     assert (report["outcome"], report["warnings"]) == ("TimedOut", [])
@@ -520,7 +520,7 @@ def test_where_no_start_was_seen_the_launch_counts():
 @pytest.mark.parametrize(
     "facts", [{"adopted": Adopted.FOREIGN}, {"launched_at": None}], ids=["foreign", "unknown"]
 )
-def test_whoever_does_not_know_when_its_own_rollout_began_deletes_nothing(facts):
+def test_without_a_start_time_no_switch_is_deleted(facts):
     script = Script([in_service(3, "v2")])
     script.follow(switched(**facts))
     assert script.of(DeleteAbortSwitches) == []
@@ -586,7 +586,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize(("changed", "words"), CHANGES.values(), ids=CHANGES)
-def test_an_alarm_that_is_changed_meanwhile_is_told_at_once_and_in_the_report(changed, words):
+def test_a_changed_alarm_is_logged_at_once_and_reported(changed, words):
     script = Changing([until(600)], changed=changed)
     report = script.follow(switched())
     warning = f"Alarm errors {words} during the update, so it may no longer guard it"
@@ -609,7 +609,7 @@ def test_an_update_that_must_be_guarded_is_aborted_where_an_alarm_is_changed(cha
     )
 
 
-def test_a_changed_alarm_of_an_update_that_cannot_be_aborted_is_told_as_such():
+def test_a_changed_alarm_of_an_update_that_cannot_be_aborted_is_reported_as_such():
     script = Changing([until(600)], changed=CHANGES["deleted"][0])
     report = script.follow(launched("errors", require_alarms_ok=True))
     assert report["warnings"] == [
@@ -633,7 +633,7 @@ def test_alarms_that_cannot_be_read_are_not_taken_for_deleted():
     assert THROWN not in [ask.value for ask in script.of(SetAbortSwitch)]
 
 
-def test_whoever_goes_on_watching_compares_with_what_was_first_seen():
+def test_a_wait_that_is_continued_compares_with_the_first_definitions():
     script = Script([baking(30)], states=(alarm(),))
     watch = script.run_effects(poll_once(switched()))
     assert [each.name for each in watch.definitions] == ["errors"]

@@ -170,12 +170,12 @@ def test_a_rollout_under_way_has_a_start_and_no_end():
     assert (report["started_at"], report["ended_at"]) == ("2026-03-02T10:00:01+00:00", None)
 
 
-def test_the_launch_is_the_start_where_sagemaker_told_none():
+def test_the_launch_is_the_start_if_sagemaker_gives_none():
     unsaid = replace(ROLLED_BACK, rollout=replace(ROLLED_BACK.rollout, started_at=None))
     assert rollout_report(unsaid)["started_at"] == "2026-03-02T10:00:00+00:00"
 
 
-def test_the_switch_is_told_by_its_alarm_and_when_it_was_thrown():
+def test_the_switch_is_reported_with_its_alarm_and_when_it_was_thrown():
     switch = switch_of(target="v2")
     thrown = replace(
         ROLLED_BACK,
@@ -214,7 +214,7 @@ def test_an_update_without_a_bake_is_not_guarded():
     assert "no bake or wait is longer than 0 s" in why
 
 
-def test_an_update_nobody_saw_the_alarms_of_is_not_called_guarded():
+def test_an_update_with_unknown_alarms_is_not_called_guarded():
     is_guarded, why, alarms = guarded(None)
     assert (is_guarded, alarms) == (False, [])
     assert "unknown whether it has any" in why

@@ -62,13 +62,13 @@ def missing(seconds):
 
 
 def launched(**facts):
-    """The watch of whoever launched the update from v1 to v2."""
+    """The state of the task that launched the update from v1 to v2."""
     known = {"previous": "v1", "launched_at": LAUNCH, "status_before": EndpointStatus.IN_SERVICE, **facts}
     return RolloutState(rollout=Rollout(endpoint_name="churn", target="v2", **known))
 
 
 def onlooker(**facts):
-    """The watch of a sensor, which knows nothing from before."""
+    """The state of a sensor, which knows nothing from before."""
     return RolloutState(rollout=Rollout(endpoint_name="churn", target="v2", **facts))
 
 
@@ -285,7 +285,7 @@ def test_an_update_that_says_no_start_may_be_this_one():
     assert (watch.outcome, watch.suspected, watch.started_at) == (None, None, after(0.5))
 
 
-def test_whoever_knows_the_start_from_an_earlier_try_takes_no_other_update_for_it():
+def test_a_known_start_time_excludes_other_updates():
     retry = onlooker(previous="v1", started_at=after(0.5), adopted=Adopted.OWN)
     assert seeing(retry, begun(400, 0.5)).seen_in_flight
     assert seeing(retry, begun(400, 300)).seen_in_flight is False
@@ -332,11 +332,11 @@ def test_a_former_config_that_was_not_seen_is_not_made_up(serves):
     assert seeing(onlooker(), flying(30, serves=serves)).rollout.previous is None
 
 
-def test_what_we_were_told_is_kept_where_the_update_in_flight_does_not_say():
+def test_given_guardrails_are_kept_if_the_update_in_flight_has_none():
     assert seeing(launched(), flying(30, serves=None)).rollout.previous == "v1"
 
 
-def test_the_former_config_as_seen_goes_before_the_one_we_were_told():
+def test_the_former_config_as_seen_takes_precedence_over_the_given_one():
     """Told v0, but the update in flight starts from v1: then v1 in service again is a rollback."""
     looks = [flying(30), look(400), look(430)]
     watch = seeing(onlooker(previous="v0"), *looks)
@@ -414,7 +414,7 @@ def test_the_limit_counts_from_the_launch_until_the_start_is_known():
     assert seeing(launched(max_wait=HOUR), look(3600, "Updating")).outcome is Outcome.TIMED_OUT
 
 
-def test_whoever_comes_later_gets_no_more_time():
+def test_a_later_observer_gets_no_more_time():
     retry = onlooker(max_wait=HOUR, adopted=Adopted.OWN)
     assert seeing(retry, flying(3601)).outcome is Outcome.TIMED_OUT
 
@@ -431,13 +431,13 @@ def test_an_end_seen_at_the_limit_counts_more_than_the_limit():
     assert seeing(watch, look(4000), look(4030)).outcome is Outcome.ROLLED_BACK
 
 
-def test_without_a_limit_only_whoever_waits_gives_up():
+def test_without_a_limit_only_the_waiting_task_gives_up():
     watch = seeing(launched(), flying(30), flying(10**6))
     assert watch.outcome is None
     assert watch.give_up().outcome is Outcome.TIMED_OUT
 
 
-def test_giving_up_tells_what_was_seen_once():
+def test_giving_up_reports_what_was_seen_once():
     watch = seeing(launched(), flying(30), look(400))
     assert watch.give_up().outcome is Outcome.ROLLED_BACK
 
@@ -583,7 +583,7 @@ def test_without_a_start_it_began_with_the_launch_or_the_first_look():
     assert seeing(launched(), unsaid).origin == LAUNCH
 
 
-def test_a_start_once_told_is_kept_where_a_later_answer_leaves_it_out():
+def test_a_start_once_seen_is_kept_if_a_later_response_lacks_it():
     unsaid = replace(flying(60), pending=green("v2", started=None))
     assert seeing(launched(), flying(30), unsaid).started_at == after(0.5)
 
@@ -594,12 +594,12 @@ def test_it_ended_when_the_endpoint_last_changed():
 
 
 def test_it_did_not_end_before_its_last_stage():
-    """Where the change SageMaker tells is the one that began the update."""
+    """If the last change that SageMaker shows is the one that began the update."""
     looks = [flying(220, stage=BAKING), look(400, modified=1), look(430, modified=1)]
     assert seeing(launched(), *looks).ended_at == after(430)
 
 
-def test_it_ended_when_last_looked_at_where_no_change_is_told():
+def test_it_ended_at_the_last_look_if_there_is_no_time_of_change():
     assert seeing(launched(), flying(30), missing(400), missing(430)).ended_at == after(430)
     assert seeing(launched(max_wait=HOUR), flying(30), flying(3700)).ended_at == after(3700)
 
@@ -650,19 +650,19 @@ SWITCH = switch_of()
 GUARDED = Guardrails(strategy=AllAtOnce(), alarms=("errors", SWITCH.alarm_name))
 
 
-def test_the_alarms_are_ours_or_else_those_sagemaker_tells():
+def test_the_alarms_are_the_given_ones_or_else_those_of_sagemaker():
     told = flying(30, guardrails=Guardrails(strategy=None, alarms=("theirs",)), rollback_alarms=("theirs",))
     assert seeing(launched(guardrails=GUARDED), told).alarms == ("errors", SWITCH.alarm_name)
     assert seeing(launched(), told).alarms == ("theirs",)
     assert seeing(launched(), flying(30)).alarms == ()
 
 
-def test_alarms_once_told_are_kept_where_a_later_answer_leaves_them_out():
+def test_alarms_once_seen_are_kept_if_a_later_response_lacks_them():
     watch = seeing(launched(), flying(30, rollback_alarms=("errors",)), flying(60))
     assert watch.alarms == ("errors",)
 
 
-def test_the_switch_is_among_the_alarms_once_whether_or_not_sagemaker_tells_it():
+def test_the_switch_is_among_the_alarms_once_even_if_sagemaker_lists_it():
     assert launched(switch=SWITCH).alarms == (SWITCH.alarm_name,)
     assert launched(switch=SWITCH, guardrails=GUARDED).alarms == ("errors", SWITCH.alarm_name)
     told = flying(30, rollback_alarms=("theirs",))
@@ -713,7 +713,7 @@ def test_the_switch_may_be_thrown_only_where_it_stops_this_rollout(watch, last, 
     assert seen.may_abort is (refusal is None)
 
 
-def test_a_silence_of_sagemaker_keeps_nobody_from_aborting():
+def test_missing_responses_of_sagemaker_prevent_no_abort():
     """The switch is this rollout's alone: whatever goes on meanwhile, it hits nothing else."""
     assert launched(**SWITCHED).may_abort
     silent = replace(seeing(launched(**SWITCHED), flying(60)), unanswered=True)

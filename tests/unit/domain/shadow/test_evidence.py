@@ -1,4 +1,4 @@
-"""What is compared of a shadow test's series, and what only tells how production behaves."""
+"""What is compared of a shadow test's series, and what is only production's history."""
 
 from __future__ import annotations
 

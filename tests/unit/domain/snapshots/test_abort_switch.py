@@ -119,7 +119,7 @@ def test_an_endpoint_names_the_switch_where_it_is_among_the_alarms_of_its_last_d
         (None, "no update of endpoint churn is in flight"),
     ],
 )
-def test_what_is_so_instead_of_an_update_to_the_target_is_said(pending, says):
+def test_what_happens_instead_of_an_update_to_the_target_is_reported(pending, says):
     update = PendingDeployment(endpoint_config_name=pending) if pending else None
     look = Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=TEN, pending=update)
     assert why_not_in_flight(look, target="v2") == says

@@ -1,4 +1,4 @@
-"""Which alarms were in ALARM while a rollout ran, and how alarms are told."""
+"""Which alarms were in ALARM while a rollout ran, and how alarms are reported."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_an_alarm_that_went_off_after_the_end_does_not_count():
     assert names(alarms=[stands("errors", since=31)]) == []
 
 
-def test_an_alarm_of_which_nobody_knows_since_when_is_no_evidence():
+def test_an_alarm_without_a_time_is_no_evidence():
     assert names(alarms=[stands("errors", since=None)]) == []
 
 
@@ -76,7 +76,7 @@ def test_they_come_in_the_order_in_which_they_tripped():
     ]
 
 
-def test_an_alarm_that_tripped_twice_is_told_once_by_the_first_time():
+def test_an_alarm_that_tripped_twice_is_reported_once_with_the_first_time():
     history = [moved("errors", 20, reason="again"), moved("errors", 5, reason="first")]
     (entry,) = tripped_between(history, [stands("errors", since=20)], start=START, end=END)
     assert (entry.at, entry.reason) == (minute(5), "first")
@@ -94,8 +94,8 @@ transitions = st.lists(
 
 @settings(max_examples=25)
 @given(transitions, st.randoms())
-def test_the_order_in_which_history_is_told_does_not_matter(history, random):
-    """CloudWatch tells the newest first unless asked otherwise, and each alarm by itself."""
+def test_the_order_of_the_history_does_not_matter(history, random):
+    """CloudWatch returns the newest first by default, and each alarm by itself."""
     shuffled = random.sample(history, len(history))
     times = {entry.name: entry.at for entry in tripped_between(history, [], start=START, end=END)}
     again = {entry.name: entry.at for entry in tripped_between(shuffled, [], start=START, end=END)}

@@ -21,7 +21,7 @@ NOT_TAKEN = {
     SageMakerAddShadowVariantOperator: DERIVED,
     SageMakerRemoveShadowVariantOperator: DERIVED,
 }
-# Of Airflow's own, those that may go wrong in a way of ours.
+# Arguments of Airflow that this package checks too.
 AIRFLOWS = {
     SageMakerRolloutSensor: ["timeout", "silent_fail", "never_fail"],
     SageMakerShadowTestSensor: ["silent_fail", "never_fail"],

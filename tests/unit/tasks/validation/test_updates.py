@@ -48,7 +48,7 @@ def writes(churn):
 
 
 @pytest.mark.parametrize("name", parameters(SageMakerGuardedUpdateOperator))
-def test_an_odd_value_that_is_accepted_comes_to_an_end_that_is_told(churn, update, context, name):
+def test_an_odd_value_that_is_accepted_ends_with_a_named_outcome(churn, update, context, name):
     accepted = [
         value for value in ODD if refused(SageMakerGuardedUpdateOperator, name, value, context) is None
     ]

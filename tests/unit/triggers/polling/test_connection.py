@@ -248,7 +248,7 @@ async def test_a_look_up_that_fails_changes_nothing(
     assert await key_of(await renewed(shared)) == NEW
 
 
-async def test_a_connection_that_is_not_found_is_used_when_somebody_makes_it(shared, looked_up, clock):
+async def test_a_connection_that_is_not_found_is_used_once_it_exists(shared, looked_up, clock):
     looked_up.error = AirflowNotFoundException("The conn_id `aws_default` isn't defined")
     for _ in range(3):
         with pytest.raises(Unanswered, match="ConnectionNotFound"):
@@ -440,7 +440,7 @@ def test_a_first_look_up_that_hangs_is_given_up_for_all_and_made_again(slowly, c
     assert slowly.begun == 2
 
 
-def test_whoever_is_cancelled_does_not_take_the_first_look_up_along(slowly):
+def test_a_cancelled_wait_does_not_cancel_the_first_look_up(slowly):
     async def story():
         shared = SharedConnection(GuardrailsHook)
         first, second = (asyncio.ensure_future(shared.calls()) for _ in range(2))
@@ -480,13 +480,13 @@ def test_a_look_up_that_hangs_is_made_again_after_a_while(slowly, connect, caplo
     assert "could not be looked up again" in caplog.text
 
 
-# Nothing secret is told.
+# Nothing secret is logged.
 
 
 async def test_neither_the_log_nor_what_is_kept_of_a_connection_holds_its_secrets(
     churn, shared, connect, clock, looked_up, caplog
 ):
-    # botocore itself tells keys to whoever debugs it.
+    # botocore itself logs keys at debug level.
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.INFO, logger="botocore"):
         await (await shared.calls()).describe_endpoint("churn")
         connect(NEW)

@@ -1,4 +1,4 @@
-"""One poller for many waits: how many calls it makes, how soon it tells, and what it survives."""
+"""One poller for many waits: how many calls it makes, how soon it notices a change, and what it survives."""
 
 from __future__ import annotations
 
@@ -133,13 +133,13 @@ def fleet(number, **facts):
 # What it costs.
 
 
-def test_one_wait_costs_a_look_each_beat_and_reads_no_list():
+def test_one_wait_costs_a_look_each_interval_and_reads_no_list():
     account = fleet(1)
     play(account, hours=1)
     assert account.counted == {"DescribeEndpoint": pytest.approx(HOUR / 31, abs=1)}
 
 
-def test_a_thousand_waits_cost_ten_pages_each_beat_besides_the_looks_for_their_stages():
+def test_a_thousand_waits_cost_ten_pages_each_interval_besides_the_looks_for_their_stages():
     account = fleet(1000)
     play(account, hours=1, gap=2 * HOUR)
     beats = HOUR / (polling.LIST_EARLY * 30)
@@ -175,11 +175,11 @@ def test_what_a_list_costs_is_tried_again_after_ten_minutes():
     assert account.counted["ListEndpoints"] == 6 * 6
 
 
-# How soon it tells.
+# How soon it notices a change.
 
 
 @pytest.mark.parametrize("number", [1, 2, 300])
-def test_an_end_is_told_within_a_beat(number):
+def test_an_end_is_noticed_within_an_interval(number):
     account = fleet(number)
     account.ends_at = {name: 1000.0 + place for place, name in enumerate(account.endpoints)}
     ends = play(account)
@@ -199,7 +199,7 @@ def test_what_a_list_has_missed_is_seen_within_the_gap(gap):
     assert account.counted["ListEndpoints"] > 20
 
 
-def test_a_thousand_that_end_at_once_are_all_told():
+def test_a_thousand_that_end_at_once_are_all_noticed():
     account = fleet(1000)
     account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
     ends = play(account, gap=2 * HOUR)
@@ -296,7 +296,7 @@ def test_looks_that_are_throttled_for_an_hour_end_no_wait():
     assert max(warped(story())) <= HOUR + 300
 
 
-def test_a_look_that_hangs_is_given_up_and_holds_up_nobody_else():
+def test_a_look_that_hangs_is_given_up_and_delays_no_other():
     account = fleet(30, hanging={"churn-7"})
     account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
     ends = play(account, until=2000.0)
@@ -305,7 +305,7 @@ def test_a_look_that_hangs_is_given_up_and_holds_up_nobody_else():
     assert max(ends) <= 1000 + 30 + 10
 
 
-def test_a_list_that_hangs_holds_up_nobody_longer_than_the_gap():
+def test_a_list_that_hangs_delays_no_wait_longer_than_the_gap():
     account = fleet(30, hanging={"ListEndpoints"})
     account.ends_at = dict.fromkeys(account.endpoints, 1000.0)
     assert max(play(account)) <= 1000 + 300 + polling.LONGEST_LIST + 10
@@ -396,7 +396,7 @@ def test_what_is_wrong_with_one_endpoint_ends_its_own_wait_only(error):
     assert max(ends) <= 1000 + 30 + 10
 
 
-def test_a_round_that_fails_is_told_and_the_next_one_comes(caplog, monkeypatch):
+def test_a_round_that_fails_is_logged_and_the_next_one_follows(caplog, monkeypatch):
     account = fleet(1)
     account.ends_at = {"churn-0": 100.0}
     plan, failures = polling.plan_poll, iter([RuntimeError("a bug")])

@@ -129,7 +129,7 @@ def lateness(account, ends):
     return max(seen - life[-1][0] for (_, seen), life in zip(ends, account.lives.values(), strict=True))
 
 
-def test_hundreds_of_waits_for_hours_cost_a_list_each_beat_and_a_look_each_in_the_gap():
+def test_hundreds_of_waits_for_hours_cost_a_list_each_interval_and_a_look_each_in_the_gap():
     account = Account(running(200, until=4 * HOUR))
     ends = play(account, gap=HOUR)
 
@@ -138,14 +138,14 @@ def test_hundreds_of_waits_for_hours_cost_a_list_each_beat_and_a_look_each_in_th
     assert account.counted["Describe"] == pytest.approx(200 * (4 + 2), rel=0.1)
 
 
-def test_one_wait_is_looked_at_each_beat_and_reads_no_list():
+def test_one_wait_is_looked_at_each_interval_and_reads_no_list():
     account = Account(running(1, until=HOUR))
     assert lateness(account, play(account)) <= 62
     assert account.counted == {"Describe": pytest.approx(HOUR / 61, abs=2)}
 
 
 @pytest.mark.parametrize("number", [2, 30])
-def test_a_test_that_is_over_is_in_no_list_any_more_and_is_told_within_a_beat(number):
+def test_a_test_that_is_over_leaves_the_lists_and_is_noticed_within_an_interval(number):
     account = Account(running(number, until=1000.0))
     assert lateness(account, play(account, gap=10 * HOUR)) <= 60 + 5
 

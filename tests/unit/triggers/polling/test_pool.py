@@ -1,4 +1,4 @@
-"""Triggers of one process, on the simulator: they share connection and poller, and each tells its own end."""
+"""Triggers of one process, on the simulator: they share connection and poller, and each fires its own end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def beats(churn, number):
         await asyncio.sleep(QUICK)
 
 
-async def test_each_trigger_tells_its_own_end_and_together_they_read_lists(churn, fleet):
+async def test_each_trigger_fires_its_own_end_and_together_they_read_lists(churn, fleet):
     waiting = [asyncio.ensure_future(event_of(trigger(name, target))) for name, target in fleet.items()]
     await beats(churn, 5)
     looks = churn.calls("DescribeEndpoint")
@@ -149,7 +149,7 @@ def test_each_event_loop_has_connections_of_its_own(churn):
     assert nobody_waits()
 
 
-async def test_a_trigger_alone_takes_a_look_each_beat_and_reads_no_list(churn):
+async def test_a_trigger_alone_takes_a_look_each_interval_and_reads_no_list(churn):
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName=GOOD)
     waiting = asyncio.ensure_future(event_of(trigger("churn", GOOD)))
     while churn.calls("DescribeEndpoint") < 6:  # noqa: ASYNC110 - the server tells nobody
@@ -176,7 +176,7 @@ async def test_a_deadline_passes_on_awss_clock_while_lists_show_nothing_new(chur
     assert outcomes == {"TimedOut"}
 
 
-async def test_where_listing_is_not_allowed_each_end_is_told_all_the_same(churn, fleet):
+async def test_without_permission_to_list_each_end_is_noticed_all_the_same(churn, fleet):
     churn.simulator.client.fault(
         "ListEndpoints", kind="error", code="AccessDeniedException", message="no", status=400, times=None
     )
