@@ -45,6 +45,11 @@ class HeaderClock:
             self._clock = AwsClock(self._monotonic, as_of=read)
         return read
 
+    def read_first(self, date_header: object) -> None:
+        """Set the clock to the time in *date_header*, unless it is set already."""
+        if self._clock is None:
+            self.go_on_from(read_date(date_header))
+
     def go_on_from(self, as_of: datetime | None) -> None:
         """Set the clock to *as_of*, read by another process, unless this process has read a header itself."""
         with self._lock:

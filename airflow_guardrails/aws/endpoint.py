@@ -105,14 +105,26 @@ def missing_endpoint(name: str, error_response: Response) -> MissingEndpoint:
     return MissingEndpoint(name=name, seen_at=aws_time(error_response))
 
 
+def learn_time(response: Response) -> None:
+    """
+    Set AWS's clock from any response, unless it is set.
+
+    A proxy may drop the header of some responses, and this machine's own clock must not end a wait.
+    """
+    HEADER_CLOCK.read_first(_date_header(response))
+
+
 def aws_time(response: Response, *, clock: HeaderClock = HEADER_CLOCK) -> datetime:
     """
     Return AWS's time of the response, from its ``Date`` header (whole seconds).
 
     Without a readable header: the time of the last response plus the time since.
     """
-    headers = section_of(section_of(response, "ResponseMetadata"), "HTTPHeaders")
-    return clock.read(headers.get("date"))
+    return clock.read(_date_header(response))
+
+
+def _date_header(response: Response) -> object:
+    return section_of(section_of(response, "ResponseMetadata"), "HTTPHeaders").get("date")
 
 
 def _parse_pending(response: Response, status: EndpointStatus) -> PendingDeployment | None:

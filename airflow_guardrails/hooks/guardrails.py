@@ -12,6 +12,7 @@ from typing import Any
 from botocore.config import Config
 
 from airflow_guardrails.aws import operations as op
+from airflow_guardrails.aws.endpoint import learn_time
 from airflow_guardrails.aws.operations import Operation, Request
 from airflow_guardrails.hooks._api_call import AsyncClient, SyncClient
 from airflow_guardrails.hooks._calls import Calls
@@ -75,7 +76,9 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
         client = self._client_for(request.operation)
         if request.paginated:
             return list(_paginate(client, request))
-        return getattr(client, request.operation.name)(**request.arguments)
+        response = getattr(client, request.operation.name)(**request.arguments)
+        learn_time(response)
+        return response
 
     def pages(self, request: Request) -> Iterator[Any]:
         """Yield the pages of *request*, see :class:`SyncClient`."""
@@ -119,7 +122,9 @@ class AsyncCalls(Calls, AsyncClient):
         client = await self._client_for(request.operation)
         if request.paginated:
             return [page async for page in _paginate(client, request)]
-        return await getattr(client, request.operation.name)(**request.arguments)
+        response = await getattr(client, request.operation.name)(**request.arguments)
+        learn_time(response)
+        return response
 
     async def pages(self, request: Request) -> AsyncIterator[Any]:
         """Yield the pages of *request*, see :class:`AsyncClient`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,11 +123,12 @@ class Loop(asyncio.SelectorEventLoop):
 class WiredTrigger(SageMakerRolloutTrigger):
     """The trigger with a hook of the test; it is created from its serialized arguments only."""
 
-    shares = False
+    shares_poller = False
     line: Wire
 
-    def _hook(self) -> Any:
-        return hook_on(self.line)
+    @property
+    def make_hook(self) -> Any:
+        return partial(hook_on, self.line)
 
 
 class TriggerRun:

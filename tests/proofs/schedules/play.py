@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
-from hypothesis import note
+from hypothesis import currently_in_test_context, note
 from moto.core.exceptions import ServiceException
 
 from airflow_guardrails.simulator.engine.faults import Fault
@@ -220,6 +220,7 @@ def play(schedule: Schedule) -> Play:
     try:
         play.play()
     except BaseException:
-        note("\n".join(["", f"{schedule}", *play.account.story]))
+        show = note if currently_in_test_context() else print
+        show("\n".join(["", f"{schedule}", *play.account.story]))
         raise
     return play

@@ -70,6 +70,10 @@ def _now() -> datetime:
     return _running().aws_clock.now()
 
 
+def _read_first(header: object) -> None:
+    _running().aws_clock.read_first(header)
+
+
 def _go_on_from(as_of: datetime | None) -> None:
     _running().aws_clock.go_on_from(as_of)
 
@@ -87,6 +91,7 @@ def wrong_clocks() -> Iterator[None]:
         for module in (waiting, _base):
             stack.enter_context(patch.object(module, "datetime", _WrongDatetime))
         stack.enter_context(patch.object(HEADER_CLOCK, "read", _read))
+        stack.enter_context(patch.object(HEADER_CLOCK, "read_first", _read_first))
         stack.enter_context(patch.object(HEADER_CLOCK, "now", _now))
         stack.enter_context(patch.object(HEADER_CLOCK, "go_on_from", _go_on_from))
         yield
@@ -156,7 +161,7 @@ class Log:
     def info(self, text: str, *args: Any, **_: Any) -> None:
         self._account.tell(self._who, f"  ({text % args if args else text})")
 
-    warning = error = debug = info
+    warning = error = debug = exception = info
 
     def log(self, _: int, text: str, *args: Any) -> None:
         self.info(text, *args)

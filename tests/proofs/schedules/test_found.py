@@ -126,3 +126,27 @@ def test_a_start_that_no_look_has_shown_counts_from_the_acceptance():
     )
 
     assert play.outcomes == ["TimedOut"]
+
+
+def test_a_worker_whose_clock_is_wrong_takes_the_time_from_any_response():
+    """The first looks have no Date header, and the machine is ten minutes ahead: the time is not up."""
+    run = Run(
+        **update(
+            strategy=AllAtOnce(),
+            allow_unguarded=True,
+            deferrable=True,
+            begins=182,
+            max_wait=timedelta(minutes=20),
+            on_timeout="abort",
+        ),
+        worker_clock=1200,
+    )
+    play = played(
+        run,
+        events=(
+            Event(181, "update", ("v2", "plain")),
+            Event(181, "fault", ("DescribeEndpoint", "missing", 4)),
+        ),
+    )
+
+    assert play.outcomes == ["Succeeded"]

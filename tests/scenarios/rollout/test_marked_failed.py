@@ -246,7 +246,7 @@ async def test_a_mark_that_cannot_be_written_ends_nothing_and_aborts_nothing(
     monkeypatch.setattr(task_instance, "xcom_push", refuse)
     trigger = deferred()
     assert (
-        "marking this task failed may not stop what it began: RuntimeError: no room"
+        "marking this task failed may not stop the update or test (RuntimeError: no room)"
         in capsys.readouterr().out
     )
     airflow("failed")
