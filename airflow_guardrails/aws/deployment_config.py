@@ -8,7 +8,7 @@ by building the strategy from it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow_guardrails.aws._strict_dict import Found, Section
 from airflow_guardrails.aws.reading import section_of, sections_of, text_of
@@ -40,7 +40,8 @@ _ROLLING = (
 _HINTS = {"CAPACITY_PERCENTAGE": "the API's value is CAPACITY_PERCENT"}
 
 _Arguments = dict[str, Found]
-_AnyStrategy = TypeVar("_AnyStrategy", AllAtOnce, Canary, Linear, Rolling)
+# A class of strategies.
+_Kind = Callable[..., Strategy]
 
 
 def as_guardrails(strategy: Strategy | Mapping[str, Any] | None, alarms: Iterable[str] = ()) -> Guardrails:
@@ -73,7 +74,13 @@ def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
     :raises InvalidAlarms: if the alarms break a rule.
     """
     config = Section(content, "DeploymentConfig", known=_DEPLOYMENT_CONFIG)
-    return _guardrails(config, _parse_policy(config))
+    given = [policy for policy in _POLICIES if policy in config]
+    if len(given) > 1:
+        raise InvalidStrategy(f"{config.path} must have one update policy (got {' and '.join(given)})")
+    if not given:
+        return _guardrails(config, None)
+    kind, arguments = _PARSE_POLICY[given[0]](config)
+    return _guardrails(config, _build(kind, arguments))
 
 
 def _with_alarms(written: Guardrails, alarms: tuple[str, ...]) -> Guardrails:
@@ -159,58 +166,54 @@ def _auto_rollback(alarms: tuple[str, ...]) -> dict[str, Any]:
     return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
 
 
-def _parse_policy(config: Section) -> Strategy | None:
-    given = [policy for policy in _POLICIES if policy in config]
-    if len(given) > 1:
-        raise InvalidStrategy(f"{config.path} must have one update policy (got {' and '.join(given)})")
-    if "BlueGreenUpdatePolicy" in config:
-        return _parse_blue_green(config.section("BlueGreenUpdatePolicy", known=_BLUE_GREEN))
-    if "RollingUpdatePolicy" in config:
-        return _parse_rolling(config.section("RollingUpdatePolicy", known=_ROLLING))
-    return None
+# Each parser returns the class of the strategy and its arguments, which know where they were written.
 
 
-def _parse_blue_green(policy: Section) -> Strategy:
+def _parse_blue_green(config: Section) -> tuple[_Kind, _Arguments]:
+    policy = config.section("BlueGreenUpdatePolicy", known=_BLUE_GREEN)
     routing = policy.section("TrafficRoutingConfiguration", known=_ROUTING)
-    parse = _PARSE_ROUTING[routing.choice("Type", _PARSE_ROUTING)]
-    return parse(routing, {**_parse_termination_wait(policy), **_parse_limit(policy)})
+    kind, parse = _PARSE_ROUTING[routing.choice("Type", _PARSE_ROUTING)]
+    return kind, {**parse(routing), **_parse_termination_wait(policy), **_parse_limit(policy)}
 
 
-def _parse_all_at_once(routing: Section, rest: _Arguments) -> AllAtOnce:
+def _parse_all_at_once(routing: Section) -> _Arguments:
     routing.refuse("CanarySize", "ALL_AT_ONCE has a single step")
     routing.refuse("LinearStepSize", "ALL_AT_ONCE has a single step")
     if "WaitIntervalInSeconds" in routing and routing.seconds("WaitIntervalInSeconds").value != NO_WAIT:
         routing.refuse("WaitIntervalInSeconds", "ALL_AT_ONCE has a single step; use TerminationWaitInSeconds")
-    return _build(AllAtOnce, rest)
+    return {}
 
 
-def _parse_canary(routing: Section, rest: _Arguments) -> Canary:
+def _parse_canary(routing: Section) -> _Arguments:
     routing.refuse("LinearStepSize", "CANARY is sized by CanarySize")
-    return _build(Canary, {**_parse_bake(routing), **_parse_capacity(routing, "CanarySize"), **rest})
+    return {"bake": routing.seconds("WaitIntervalInSeconds"), **_parse_capacity(routing, "CanarySize")}
 
 
-def _parse_linear(routing: Section, rest: _Arguments) -> Linear:
+def _parse_linear(routing: Section) -> _Arguments:
     routing.refuse("CanarySize", "LINEAR is sized by LinearStepSize")
-    return _build(Linear, {**_parse_bake(routing), **_parse_capacity(routing, "LinearStepSize"), **rest})
+    return {"bake": routing.seconds("WaitIntervalInSeconds"), **_parse_capacity(routing, "LinearStepSize")}
 
 
-_PARSE_ROUTING: dict[str, Callable[[Section, _Arguments], Strategy]] = {
-    "ALL_AT_ONCE": _parse_all_at_once,
-    "CANARY": _parse_canary,
-    "LINEAR": _parse_linear,
+_PARSE_ROUTING: dict[str, tuple[_Kind, Callable[[Section], _Arguments]]] = {
+    "ALL_AT_ONCE": (AllAtOnce, _parse_all_at_once),
+    "CANARY": (Canary, _parse_canary),
+    "LINEAR": (Linear, _parse_linear),
 }
 
 
-def _parse_rolling(policy: Section) -> Rolling:
+def _parse_rolling(config: Section) -> tuple[_Kind, _Arguments]:
+    policy = config.section("RollingUpdatePolicy", known=_ROLLING)
     batch = _parse_capacity(policy, "MaximumBatchSize", prefix="batch_")
     back: _Arguments = {}
     if "RollbackMaximumBatchSize" in policy:
         back = _parse_capacity(policy, "RollbackMaximumBatchSize", prefix="rollback_batch_")
-    return _build(Rolling, {**batch, **back, **_parse_bake(policy), **_parse_limit(policy)})
+    return Rolling, {**batch, **back, "bake": policy.seconds("WaitIntervalInSeconds"), **_parse_limit(policy)}
 
 
-def _parse_bake(section: Section) -> _Arguments:
-    return {"bake": section.seconds("WaitIntervalInSeconds")}
+_PARSE_POLICY: dict[str, Callable[[Section], tuple[_Kind, _Arguments]]] = {
+    "BlueGreenUpdatePolicy": _parse_blue_green,
+    "RollingUpdatePolicy": _parse_rolling,
+}
 
 
 def _parse_termination_wait(policy: Section) -> _Arguments:
@@ -229,7 +232,7 @@ def _parse_capacity(section: Section, key: str, *, prefix: str = "") -> _Argumen
     return {f"{prefix}{unit}": capacity.number("Value")}
 
 
-def _build(kind: Callable[..., _AnyStrategy], arguments: _Arguments) -> _AnyStrategy:
+def _build(kind: _Kind, arguments: _Arguments) -> Strategy:
     try:
         return kind(**{name: found.value for name, found in arguments.items()})
     except InvalidStrategy as error:

@@ -71,6 +71,7 @@ def parse_endpoint(response: Response) -> Endpoint:
     check_operation(response, "EndpointName", "EndpointStatus", by="DescribeEndpoint")
     name = required_text(response, "EndpointName", by="DescribeEndpoint")
     status = required_enum(EndpointStatus, response, "EndpointStatus", about=f"endpoint {name}")
+    deployment = response.get("LastDeploymentConfig")
     return Endpoint(
         name=name,
         status=status,
@@ -80,8 +81,8 @@ def parse_endpoint(response: Response) -> Endpoint:
         pending=_parse_pending(response, status),
         variants=_parse_variants(response),
         failure_reason=safe_text(response.get("FailureReason")) or None,
-        guardrails=_guardrails_of(response.get("LastDeploymentConfig")),
-        rollback_alarms=alarm_names(response.get("LastDeploymentConfig")),
+        guardrails=_parse_guardrails(json.dumps(deployment, sort_keys=True, default=str)),
+        rollback_alarms=alarm_names(deployment),
     )
 
 
@@ -165,17 +166,12 @@ def _parse_stages(variant: Response) -> tuple[VariantStage, ...]:
     )
 
 
-def _guardrails_of(deployment_config: Any) -> Guardrails | None:
-    if not deployment_config:
-        return None
-    return _parse_guardrails(json.dumps(deployment_config, sort_keys=True, default=str))
-
-
 # An endpoint has the same LastDeploymentConfig at every look, and many endpoints share one.
 @lru_cache(maxsize=1024)
 def _parse_guardrails(deployment_config: str) -> Guardrails | None:
-    """Return the guardrails in a ``DeploymentConfig`` given as JSON; None if this version cannot read it."""
+    """Return the guardrails in a ``DeploymentConfig`` as JSON; None for null and if it cannot be read."""
+    content = json.loads(deployment_config)
     try:
-        return parse_deployment_config(json.loads(deployment_config))
+        return parse_deployment_config(content) if content else None
     except GuardrailsValueError:
         return None

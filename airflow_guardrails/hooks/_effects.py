@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -101,7 +102,7 @@ def run_effects(
         except StopIteration as end:
             return cast("Result", end.value)
         try:
-            result = _carry_out(effect, hook, sleep=sleep, log=log)
+            result = _call_for(effect, hook, sleep=sleep, log=log)()
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             result = _no_answer(effect, error)
 
@@ -130,7 +131,7 @@ async def run_effects_async(
             if wait_for_change is not None and isinstance(effect, WaitForChange):
                 result = await wait_for_change(effect)
             else:
-                pending = _carry_out(effect, calls, sleep=sleep, log=log)
+                pending = _call_for(effect, calls, sleep=sleep, log=log)()
                 result = None if pending is None else await pending
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             result = _no_answer(effect, error)
@@ -139,31 +140,35 @@ async def run_effects_async(
 _MINUTE = 60  # seconds
 
 
-def _carry_out(  # noqa: C901, PLR0911 - one flat case for each effect, run at every look of every wait
+def _call_for(  # noqa: C901, PLR0911 - one flat case for each effect, run at every look of every wait
     effect: ShadowEffect, calls: Any, *, sleep: Callable[..., Any], log: Callable[..., Any]
-) -> Any:
-    """Return the result or, if *calls*, *sleep* and *log* are async, the awaitable for it."""
+) -> Callable[[], Any]:
+    """Return the call that carries out *effect*. It is async if *calls*, *sleep* and *log* are."""
     match effect:
         case Sleep(seconds) | WaitForChange(seconds=seconds):
-            return sleep(seconds) if seconds else None
+            return partial(sleep, seconds) if seconds else _nothing
         case LogMessage():
-            return log(effect)
+            return partial(log, effect)
         case DescribeEndpoint(endpoint_name):
-            return calls.describe_endpoint(endpoint_name)
+            return partial(calls.describe_endpoint, endpoint_name)
         case DescribeExperiment(name):
-            return calls.describe_inference_experiment(name)
+            return partial(calls.describe_inference_experiment, name)
         case DescribeAlarms(names):
-            return calls.describe_alarms(names)
+            return partial(calls.describe_alarms, names)
         case DescribeAlarmHistory(names, start, end):
-            return calls.describe_alarm_history(names, start=start, end=end)
+            return partial(calls.describe_alarm_history, names, start=start, end=end)
         case GetMetricData(queries, start, end):
-            return calls.get_metric_data(queries, start=start, end=end, period=_MINUTE)
+            return partial(calls.get_metric_data, queries, start=start, end=end, period=_MINUTE)
         case SetAbortSwitch(switch, value):
-            return calls.set_abort_switch(switch, value)
+            return partial(calls.set_abort_switch, switch, value)
         case DeleteAbortSwitches(endpoint_name, keep, before):
-            return calls.delete_abort_switches(endpoint_name, keep=keep, before=before)
+            return partial(calls.delete_abort_switches, endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
-            return calls.count_variant_requests(endpoint_name, names, start=start, end=end)
+            return partial(calls.count_variant_requests, endpoint_name, names, start=start, end=end)
+
+
+def _nothing() -> None:
+    """Do nothing: a wait of 0 seconds."""
 
 
 def _no_answer(effect: ShadowEffect, error: Exception) -> NoResponse:

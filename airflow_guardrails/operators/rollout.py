@@ -225,7 +225,11 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         """Start the update and wait for its end; return the rollout report."""
         self.check_rendered()
         launch = self._new_launch(context)
-        state = self._run_launch(context, launch)
+        try:
+            state = launch.run()
+        except PreflightFailed as failure:
+            self.push(context, REPORT_KEY, failure.report)
+            raise
         # The author's alarms come first, because the links are numbered by their place in that list.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *state.alarms])))
         if state.outcome is None and not self.wait_for_completion:
@@ -318,13 +322,6 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             is_first_try=not is_retry(context),
             config_factory=self._config_factory(),
         )
-
-    def _run_launch(self, context: Any, launch: Launch) -> RolloutState:
-        try:
-            return launch.run()
-        except PreflightFailed as failure:
-            self.push(context, REPORT_KEY, failure.report)
-            raise
 
     def _config_factory(self) -> ConfigFactory | None:
         """Return the factory for the target configuration, or None if the target must already exist."""

@@ -25,5 +25,7 @@ _CHECKS: tuple[_Check, ...] = (
 
 def preflight(context: PreflightContext) -> tuple[Finding, ...]:
     """Return all findings, errors first; empty if there are none. :mod:`.findings` lists the codes."""
-    found = [finding for check in _CHECKS for finding in check(context)]
+    found: list[Finding] = []
+    for check in _CHECKS:
+        found.extend(check(context))
     return tuple(sorted(found, key=lambda finding: not finding.stops))

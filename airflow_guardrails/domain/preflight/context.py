@@ -78,7 +78,10 @@ class PreflightContext:
 
     def live(self, name: str) -> Variant | None:
         """Return the variant of the endpoint with this name; None if it does not serve."""
-        return next((variant for variant in self.endpoint.variants if variant.name == name), None)
+        for variant in self.endpoint.variants:
+            if variant.name == name:
+                return variant
+        return None
 
     def live_instances(self, name: str) -> int | None:
         """Return the instances that a variant is scaled to; None if it does not serve, or is serverless."""
@@ -102,8 +105,11 @@ class PreflightContext:
     @property
     def fleets(self) -> tuple[tuple[str, int], ...]:
         """Variant names and sizes of the new fleets, without serverless ones."""
-        counts = [(variant.name, self.instances(variant)) for variant in self.target.variants]
-        return tuple((name, count) for name, count in counts if count is not None)
+        return tuple(
+            (variant.name, count)
+            for variant in self.target.variants
+            if (count := self.instances(variant)) is not None
+        )
 
     @property
     def longest_wait(self) -> timedelta:

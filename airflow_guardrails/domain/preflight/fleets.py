@@ -87,17 +87,14 @@ def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
     green = sum(count for _, count in context.fleets)
     blue = sum(context.live_instances(name) or 0 for name in context.serving_names)
     if green and green + blue > _DEFAULT_QUOTA:
+        wait = context.longest_wait
+        billed = f", both billed for {duration_in_words(wait)} and provisioning" if wait else ""
         text = (
-            f"the update runs {green} new instances beside the {blue} that serve{_billed(context)} "
+            f"the update runs {green} new instances beside the {blue} that serve{billed} "
             f"({green + blue} > {_DEFAULT_QUOTA}, the default quota)"
         )
         fix = "check your quotas, or use Rolling, which adds one batch at a time"
         yield warning(Code.EXTRA_INSTANCES, text, fix=fix)
-
-
-def _billed(context: PreflightContext) -> str:
-    wait = context.longest_wait
-    return f", both billed for {duration_in_words(wait)} and provisioning" if wait else ""
 
 
 CHECKS = (_fleet_too_small, _step_in_instances, _retained, _extra_instances)

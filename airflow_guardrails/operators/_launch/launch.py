@@ -122,18 +122,6 @@ class Launch:
         :raises GuardrailsError: if the update was not started, or may not have been; the text says what to
             do.
         """
-        state = self._launch_or_adopt()
-        # An endpoint that needed no update of this task has no two fleets to compare.
-        unchanged = state.outcome is Outcome.SUCCEEDED and state.rollout.adopted is Adopted.FOREIGN
-        return state if unchanged else self.request.with_analysis(state)
-
-    def record_start(self, state: RolloutState) -> None:
-        """Store the update's StartTime for a retry, as soon as DescribeEndpoint has shown it."""
-        known = self.own.started_at if self.own else None
-        if state.started_at is not None and state.rollout.adopted is not Adopted.FOREIGN and known is None:
-            self.intents.mark_started(state.started_at)
-
-    def _launch_or_adopt(self) -> RolloutState:
         endpoint = self._wait_until_free()
         move = self._next_move(endpoint)
         if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
@@ -147,9 +135,21 @@ class Launch:
                 self._clean_up()
                 raise
             if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
-                return self._call_update(endpoint)
+                return self.request.with_analysis(self._call_update(endpoint))
             self._clean_up()
-        return self._adoption().resolve(move, endpoint, self.own)
+        return self._adopted(move, endpoint)
+
+    def record_start(self, state: RolloutState) -> None:
+        """Store the update's StartTime for a retry, as soon as DescribeEndpoint has shown it."""
+        known = self.own.started_at if self.own else None
+        if state.started_at is not None and state.rollout.adopted is not Adopted.FOREIGN and known is None:
+            self.intents.mark_started(state.started_at)
+
+    def _adopted(self, move: Move, endpoint: EndpointLook) -> RolloutState:
+        state = self._adoption().resolve(move, endpoint, self.own)
+        # An endpoint that needed no update of this task has no two fleets to compare.
+        unchanged = state.outcome is Outcome.SUCCEEDED and state.rollout.adopted is Adopted.FOREIGN
+        return state if unchanged else self.request.with_analysis(state)
 
     def _clean_up(self) -> None:
         """Remove the traces of an update that was not started."""
@@ -224,7 +224,12 @@ class Launch:
         request = self.request
         if request.abort_switch:
             self.switch.create()
-        self._preflight(endpoint)
+        factory = self.config_factory
+        target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
+        self.findings = run_preflight(request, endpoint, target=target, hook=self.hook, log=self.log)
+        if factory is not None:
+            # Created only after preflight, so that a failure leaves nothing behind.
+            self.intents.set_target(factory.create())
         intent = self.intents.write(endpoint)
         if request.abort_switch:
             self.switch.wait_until_ok()
@@ -236,20 +241,12 @@ class Launch:
             self._check_base(again, created_from=endpoint)
         return again, move
 
-    def _preflight(self, endpoint: Endpoint) -> None:
-        """Run preflight; a target is created only after it, so that a failure leaves nothing behind."""
-        factory = self.config_factory
-        if factory is not None:
-            target: EndpointConfig | None = factory.plan(endpoint, existing=self.intents.config)
-        else:
-            # A configuration does not change under its name, but while the task waited it may have been
-            # created, or deleted and created again.
-            if self._has_waited or self.intents.config is None:
-                self.intents.read_target_again()
-            target = self.intents.target
-        self.findings = run_preflight(self.request, endpoint, target=target, hook=self.hook, log=self.log)
-        if factory is not None:
-            self.intents.set_target(factory.create())
+    def _target(self) -> EndpointConfig | None:
+        # A configuration does not change under its name, but while the task waited it may have been created,
+        # or deleted and created again.
+        if self._has_waited or self.intents.config is None:
+            self.intents.read_target_again()
+        return self.intents.target
 
     def _check_base(self, endpoint: Endpoint, *, created_from: Endpoint) -> None:
         """Stop if the target was created from a configuration that is no longer in service."""

@@ -11,7 +11,12 @@ from airflow_guardrails.simulator.engine.errors import ConstraintViolation, Vali
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.engine.validation import violation
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
-from airflow_guardrails.simulator.sagemaker.sizes import SizeRule, base_counts, instances, size_violations
+from airflow_guardrails.simulator.sagemaker.rollouts.sizes import (
+    SizeRule,
+    base_counts,
+    instances,
+    size_violations,
+)
 
 _ROUTING = "deploymentConfig.blueGreenUpdatePolicy.trafficRoutingConfiguration"
 _ROLLING = "deploymentConfig.rollingUpdatePolicy"
