@@ -88,13 +88,13 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         """Throw the abort switch and wait for the rollback; return the rollout report."""
         self.check_rendered()
         state = self._abort(context)
-        state = self.observe(context, state)
+        state = self.poll_once(context, state)
         self.push_links(context, state.alarms)
         if state.outcome is not None:
-            return self.end(context, self.conclude(context, state))
+            return self.end(context, self.finish(context, state))
         if self.deferrable:
-            self.defer_watch(context, state, every=self.waiter_delay)
-        return self.end(context, self.follow(context, state, every=self.waiter_delay))
+            self.defer_wait(context, state, every=self.waiter_delay)
+        return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
     def end(self, context: Any, report: RolloutReport) -> RolloutReport:
         """

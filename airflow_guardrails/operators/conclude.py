@@ -159,12 +159,12 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             state = self._abort(context, state)
         self.push_links(context, state.alarms)
         if state.outcome is None:
-            state = self.observe(context, state)
+            state = self.poll_once(context, state)
         if state.outcome is not None:
-            return self.end(context, self.conclude(context, state))
+            return self.end(context, self.finish(context, state))
         if self.deferrable:
-            self.defer_watch(context, state, every=self.waiter_delay)
-        return self.end(context, self.follow(context, state, every=self.waiter_delay))
+            self.defer_wait(context, state, every=self.waiter_delay)
+        return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         """

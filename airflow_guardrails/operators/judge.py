@@ -19,7 +19,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
-from airflow_guardrails.tasks.aws_task import ConnectedTask, fire_floor
+from airflow_guardrails.tasks.aws_task import AwsTask, fire_floor
 from airflow_guardrails.tasks.validation import (
     check_alpha,
     check_choice,
@@ -39,7 +39,7 @@ OnVerdict = Literal["fail", "skip", "return"]
 _VERDICT_KEY = "verdict"
 
 
-class SageMakerJudgeShadowTestOperator(ConnectedTask):
+class SageMakerJudgeShadowTestOperator(AwsTask):
     """
     Judge a shadow test: Pass, Fail or Inconclusive.
 
@@ -80,12 +80,12 @@ class SageMakerJudgeShadowTestOperator(ConnectedTask):
     :raises ShadowTestCancelled: if the test was cancelled.
     """
 
-    template_fields: Sequence[str] = ("name", "comparison", *ConnectedTask.template_fields)
+    template_fields: Sequence[str] = ("name", "comparison", *AwsTask.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"comparison": "json"}
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "name": check_experiment_name,
         "comparison": check_options,
-        **ConnectedTask.rendered_checks,
+        **AwsTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#efe6d2"

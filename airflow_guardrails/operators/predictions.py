@@ -32,7 +32,7 @@ from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestNotFound
 from airflow_guardrails.operators._judging.captures import Captures
 from airflow_guardrails.rules import PredictionRule
-from airflow_guardrails.tasks.aws_task import ConnectedTask
+from airflow_guardrails.tasks.aws_task import AwsTask
 from airflow_guardrails.tasks.validation import check_flag, check_list, coerce, parse_time_argument
 
 _SUMMARY_KEY = "predictions"
@@ -54,13 +54,13 @@ def _check_hour(name: str, value: Any) -> None:
     _hour(name, value)
 
 
-class _CapturesTask(ConnectedTask):
+class _CapturesTask(AwsTask):
     """Base of the tasks that read the captured data of a shadow test."""
 
     name: str
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "name": check_experiment_name,
-        **ConnectedTask.rendered_checks,
+        **AwsTask.rendered_checks,
     }
 
     def experiment(self) -> Experiment:
@@ -94,7 +94,7 @@ class SageMakerPlanPredictionsOperator(_CapturesTask):
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     """
 
-    template_fields: Sequence[str] = ("name", *ConnectedTask.template_fields)
+    template_fields: Sequence[str] = ("name", *AwsTask.template_fields)
     ui_color = "#efe6d2"
 
     def __init__(
@@ -131,7 +131,7 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     """
 
-    template_fields: Sequence[str] = ("name", "hour", *ConnectedTask.template_fields)
+    template_fields: Sequence[str] = ("name", "hour", *AwsTask.template_fields)
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "hour": _check_hour,
         **_CapturesTask.rendered_checks,

@@ -238,13 +238,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             return report
         self.abort_if_killed(context, state.rollout)
         if state.outcome is None:
-            state = self.observe(context, state)
+            state = self.poll_once(context, state)
             launch.record_start(state)
         if state.outcome is not None and not self._must_abort(state):
-            return self.end(context, self.conclude(context, state))
+            return self.end(context, self.finish(context, state))
         if self.deferrable and (state.outcome is None or state.may_abort):
-            self.defer_watch(context, state, every=self.waiter_delay)
-        return self.end(context, self.follow(context, state, every=self.waiter_delay))
+            self.defer_wait(context, state, every=self.waiter_delay)
+        return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
     def check_rendered(self) -> None:
         """

@@ -268,18 +268,18 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             adopted=created.adopted,
             warnings=created.warnings,
         )
-        state = self.observe_test(context, state)
+        state = self.poll_test_once(context, state)
         if self.wait_until is None and state.outcome in {None, ShadowTestOutcome.REACHED}:
             report = shadow_test_report(replace(state, outcome=None))
             self.push(context, SHADOW_TEST_REPORT_KEY, report)
             return report
         if state.outcome is not None:
-            return self.conclude_test(context, state)
+            return self.finish_test(context, state)
         state = state.with_timeout(self._remaining(state.look, test), now=datetime.now(timezone.utc))
         if self.deferrable:
             self.defer_test(context, state, every=self.waiter_delay)
-        state = self.follow_test(context, state, every=self.waiter_delay)
-        return self.conclude_test(context, state)
+        state = self.wait_for_test(context, state, every=self.waiter_delay)
+        return self.finish_test(context, state)
 
     def _test(self) -> ShadowTest:
         try:

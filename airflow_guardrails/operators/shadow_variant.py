@@ -34,14 +34,14 @@ from airflow_guardrails.operators._shadow.variant_config import (
 )
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Strategy
-from airflow_guardrails.tasks.aws_task import ConnectedTask
+from airflow_guardrails.tasks.aws_task import AwsTask
 from airflow_guardrails.tasks.validation import check_flag
 
 # Production's fleet is replaced by an equal one, so the risk is small; but without a bake nothing could be
 # rolled back.
 _DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 
-_UPDATE_FIELDS = ("strategy", "alarms", *ConnectedTask.template_fields)
+_UPDATE_FIELDS = ("strategy", "alarms", *AwsTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):

@@ -103,8 +103,8 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         if state.outcome is None and self.deferrable:
             self.defer_test(context, state, every=self.waiter_delay)
         if state.outcome is None:
-            state = self.follow_test(context, state, every=self.waiter_delay)
-        return self.conclude_test(context, state)
+            state = self.wait_for_test(context, state, every=self.waiter_delay)
+        return self.finish_test(context, state)
 
     def end_test(self, context: Any, report: ShadowReport) -> ShadowReport:
         """

@@ -139,7 +139,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         except AirflowSensorTimeout:
             # Airflow measures the time-out, also in reschedule mode; the report has what was seen last.
             state = self._state or self._first_state(context)
-            return self.end(context, self.conclude(context, state.give_up()))
+            return self.end(context, self.finish(context, state.give_up()))
 
     def poke(self, context: Any) -> bool | PokeReturnValue:
         """Look at the endpoint once; return the report if the update has ended, else False."""
@@ -163,7 +163,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
     def _look_or_defer(self, context: Any) -> Any:
         report = self._look(context)
         if report is None and self._state is not None:
-            self.defer_watch(context, self._state, every=self.poke_interval)
+            self.defer_wait(context, self._state, every=self.poke_interval)
         return report
 
     def _look(self, context: Any) -> RolloutReport | None:
@@ -171,15 +171,15 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         state = self._first_state(context)
         if self.reschedule:
             # The next poke may not know what this one suspects, so this one confirms it.
-            state = self.observe_for_good(context, state, again_after=_SECOND_LOOK_AFTER_SECONDS)
+            state = self.poll_until_confirmed(context, state, again_after=_SECOND_LOOK_AFTER_SECONDS)
         else:
-            state = self.observe(context, state)
+            state = self.poll_once(context, state)
         state = self._with_deadline(state)
         self._state = state
         if state.outcome is None:
             self._store(context, state)
             return None
-        return self.end(context, self.conclude(context, state))
+        return self.end(context, self.finish(context, state))
 
     def _first_state(self, context: Any) -> RolloutState:
         if self._state is not None:

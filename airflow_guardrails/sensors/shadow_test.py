@@ -119,7 +119,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         except AirflowSensorTimeout:
             # Airflow measures the time-out, also in reschedule mode; the report has what was seen last.
             state = self._state or self._first_state()
-            return self.conclude_test(context, state.give_up())
+            return self.finish_test(context, state.give_up())
 
     def poke(self, context: Any) -> bool | PokeReturnValue:
         """Look at the test once; return the report if the wait is over, else False."""
@@ -152,15 +152,15 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
     def _look(self, context: Any) -> ShadowReport | None:
         self.check_rendered()
         before = self._state or self._first_state()
-        state = self.observe_test(context, before)
+        state = self.poll_test_once(context, before)
         while self.reschedule and state.missing_since and not (state.outcome or state.unanswered):
             # The next poke does not know since when the test is missing, so this one waits.
             self.sleep(_SECOND_LOOK_AFTER_SECONDS)
-            state = self.observe_test(context, state)
+            state = self.poll_test_once(context, state)
         self._state = state
         if state.look is not None and before.look is None:
             self.push_endpoint_links(context, state.look.endpoint_name)
-        return self.conclude_test(context, state) if state.outcome else None
+        return self.finish_test(context, state) if state.outcome else None
 
     def _first_state(self) -> ShadowTestState:
         return ShadowTestState(name=self.name, until=Until(self.until), min_requests=self.min_requests)

@@ -41,7 +41,7 @@ LONGEST_DEFERRAL = timedelta(days=31)
 _ENTRIES = ("execute", "execute_complete", "execute_again", "poke")
 
 
-class ConnectedTask(BaseOperator):
+class AwsTask(BaseOperator):
     """
     Base of the operators and sensors of this package that call AWS.
 
@@ -211,7 +211,7 @@ class ConnectedTask(BaseOperator):
 
 def _with_public_errors(method: Callable[..., Result]) -> Callable[..., Result]:
     @wraps(method)
-    def with_public_errors(task: ConnectedTask, *args: Any, **kwargs: Any) -> Result:
+    def with_public_errors(task: AwsTask, *args: Any, **kwargs: Any) -> Result:
         with task.public_errors():
             return method(task, *args, **kwargs)
 

@@ -25,7 +25,7 @@ from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.hooks._cancellation import abort_rollout
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
-from airflow_guardrails.tasks.waiting import WatchingTask, report_of
+from airflow_guardrails.tasks.waiting import WaitingTask, report_of
 from airflow_guardrails.triggers._base import REPORT_KEY
 from airflow_guardrails.triggers._state import dump_state, load_state
 
@@ -41,7 +41,7 @@ LAST_LOOKS_EVERY = 10.0
 _UNWATCHED = "The wait for the rollout failed, so its outcome is unknown"
 
 
-class RolloutTask(WatchingTask):
+class RolloutTask(WaitingTask):
     """Base of the operators and the sensor of rollouts; it changes nothing in AWS but the abort switch."""
 
     endpoint_name: str
@@ -53,14 +53,14 @@ class RolloutTask(WatchingTask):
     kill_action: OnKill = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
-    def observe(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutState:
+    def poll_once(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
         """Describe the endpoint once, and return the new state."""
         from airflow_guardrails.domain.rollout.process import poll_once  # noqa: PLC0415
 
-        return self._watching(context, poll_once(watch))
+        return self._run_process(context, poll_once(state))
 
-    def observe_for_good(
-        self, context: Mapping[str, Any], watch: RolloutState, *, again_after: float
+    def poll_until_confirmed(
+        self, context: Mapping[str, Any], state: RolloutState, *, again_after: float
     ) -> RolloutState:
         """
         Describe the endpoint when no later look is certain; a second look confirms a suspected outcome.
@@ -69,32 +69,34 @@ class RolloutTask(WatchingTask):
 
         :param again_after: seconds between the two looks.
         """
-        watch = self.observe(context, watch)
-        if watch.suspected and watch.outcome is None:
+        state = self.poll_once(context, state)
+        if state.suspected and state.outcome is None:
             self.sleep(again_after)
-            watch = self.observe(context, watch)
-        return watch
+            state = self.poll_once(context, state)
+        return state
 
-    def follow(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> RolloutReport:
+    def wait_until_finished(
+        self, context: Mapping[str, Any], state: RolloutState, *, every: float
+    ) -> RolloutReport:
         """Wait in this worker until the rollout ends, looking *every* so many seconds; return the report."""
         from airflow_guardrails.domain.rollout.process import wait_until_finished  # noqa: PLC0415
 
-        following = self.following(every=every, on_timeout=self.on_timeout)
-        _, report = self._watching(context, wait_until_finished(watch, following))
+        wait_policy = self.wait_policy(every=every, on_timeout=self.on_timeout)
+        _, report = self._run_process(context, wait_until_finished(state, wait_policy))
         return report
 
-    def conclude(self, context: Mapping[str, Any], watch: RolloutState) -> RolloutReport:
+    def finish(self, context: Mapping[str, Any], state: RolloutState) -> RolloutReport:
         """Find the cause of the outcome, clean up old abort switches, and return the report."""
         from airflow_guardrails.domain.rollout.process import finish  # noqa: PLC0415
 
-        return self._watching(context, finish(watch))
+        return self._run_process(context, finish(state))
 
     def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
         """From now on, throw the rollout's abort switch if somebody marks this task failed in the UI."""
         if self.kill_action == "abort":
             self._stop_if_killed(context, partial(abort_rollout, self.hook, rollout, self.log))
 
-    def defer_watch(self, context: Mapping[str, Any], watch: RolloutState, *, every: float) -> NoReturn:
+    def defer_wait(self, context: Mapping[str, Any], state: RolloutState, *, every: float) -> NoReturn:
         """
         Defer the task: the triggerer waits from now on.
 
@@ -102,16 +104,16 @@ class RolloutTask(WatchingTask):
         """
         from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger  # noqa: PLC0415
 
-        payload = dump_state(watch)
+        payload = dump_state(state)
         # Needed for the last looks if Airflow ends the wait before the trigger does.
         self.push(context, WATCH_KEY, payload)
         trigger = SageMakerRolloutTrigger(
             endpoint_name=self.endpoint_name,
-            endpoint_config_name=watch.rollout.target,
-            previous_endpoint_config_name=watch.rollout.previous,
+            endpoint_config_name=state.rollout.target,
+            previous_endpoint_config_name=state.rollout.previous,
             waiter_delay=every,
-            start_timeout=watch.rollout.grace.total_seconds(),
-            deadline=watch.deadline.timestamp() if watch.deadline else None,
+            start_timeout=state.rollout.grace.total_seconds(),
+            deadline=state.deadline.timestamp() if state.deadline else None,
             memory=payload,
             fire_floor=fire_floor(),
             aws_conn_id=self.aws_conn_id,
@@ -122,12 +124,12 @@ class RolloutTask(WatchingTask):
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
         )
-        aborts = self.on_timeout == "abort" or (watch.analysis and watch.analysis.config.may_abort)
-        extra = ABORTING if aborts or watch.rollout.require_alarms_ok else timedelta(0)
+        aborts = self.on_timeout == "abort" or (state.analysis and state.analysis.config.may_abort)
+        extra = ABORTING if aborts or state.rollout.require_alarms_ok else timedelta(0)
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=defer_timeout(watch.as_of, watch.deadline, extra=extra),
+            timeout=defer_timeout(state.as_of, state.deadline, extra=extra),
         )
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> RolloutReport:
@@ -136,15 +138,15 @@ class RolloutTask(WatchingTask):
         if not payload:
             raise RolloutUnwatched(f"{_UNWATCHED}: {reason}")
         # Stages that only the trigger has seen are lost.
-        watch = replace(load_state(payload), stages_complete=False)
-        watch = self.observe_for_good(context, watch, again_after=LAST_LOOKS_EVERY)
-        if watch.outcome is None and not timed_out:
-            raise self._unwatched(context, Unwatchable(reason, rollout_report(watch)))
-        if watch.outcome is None and self.on_timeout == "abort":
-            return self.end(context, self.follow(context, watch, every=LAST_LOOKS_EVERY))
-        if watch.outcome is None:
-            watch = watch.give_up()
-        return self.end(context, self.conclude(context, watch))
+        state = replace(load_state(payload), stages_complete=False)
+        state = self.poll_until_confirmed(context, state, again_after=LAST_LOOKS_EVERY)
+        if state.outcome is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, rollout_report(state)))
+        if state.outcome is None and self.on_timeout == "abort":
+            return self.end(context, self.wait_until_finished(context, state, every=LAST_LOOKS_EVERY))
+        if state.outcome is None:
+            state = state.give_up()
+        return self.end(context, self.finish(context, state))
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> RolloutReport:
         """End with the report in the trigger's event; Airflow calls it when the trigger fired."""

@@ -14,7 +14,7 @@ from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTest
 from airflow_guardrails.exceptions import ERROR_BY_SHADOW_TEST_OUTCOME, ShadowTestUnwatched
 from airflow_guardrails.hooks._cancellation import stop_test
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
-from airflow_guardrails.tasks.waiting import WatchingTask, report_of
+from airflow_guardrails.tasks.waiting import WaitingTask, report_of
 from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
 
 OnKillTest = Literal["leave", "stop"]
@@ -28,7 +28,7 @@ WATCH_KEY = "shadow_test_watch"
 _UNWATCHED = "The wait for the shadow test failed"
 
 
-class ShadowTestTask(WatchingTask):
+class ShadowTestTask(WaitingTask):
     """Base of the tasks that wait for a shadow test."""
 
     report_key = SHADOW_TEST_REPORT_KEY
@@ -37,27 +37,27 @@ class ShadowTestTask(WatchingTask):
     kill_action: OnKillTest = "leave"
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
-    def observe_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowTestState:
+    def poll_test_once(self, context: Mapping[str, Any], state: ShadowTestState) -> ShadowTestState:
         """Describe the test once, and return the new state."""
         from airflow_guardrails.domain.shadow.process import observe_test  # noqa: PLC0415 - not in DAG files
 
-        return self._watching(context, observe_test(watch))
+        return self._run_process(context, observe_test(state))
 
     def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
         """From now on, stop the test if somebody marks this task failed, where ``on_kill="stop"``."""
         if self.kill_action == "stop":
             self._stop_if_killed(context, partial(stop_test, self.hook, name, self.log))
 
-    def follow_test(
-        self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float
+    def wait_for_test(
+        self, context: Mapping[str, Any], state: ShadowTestState, *, every: float
     ) -> ShadowTestState:
         """Wait in this worker for the end, looking *every* so many seconds; return the final state."""
         from airflow_guardrails.domain.shadow.process import follow_test  # noqa: PLC0415 - not in DAG files
 
-        self.stop_test_if_killed(context, watch.name)
-        return self._watching(context, follow_test(watch, self.following(every=every)))
+        self.stop_test_if_killed(context, state.name)
+        return self._run_process(context, follow_test(state, self.wait_policy(every=every)))
 
-    def defer_test(self, context: Mapping[str, Any], watch: ShadowTestState, *, every: float) -> NoReturn:
+    def defer_test(self, context: Mapping[str, Any], state: ShadowTestState, *, every: float) -> NoReturn:
         """
         Defer the task: the triggerer waits from now on.
 
@@ -66,16 +66,16 @@ class ShadowTestTask(WatchingTask):
         from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
 
         # Needed for the last look if Airflow ends the wait before the trigger does.
-        kept = {"name": watch.name, "until": watch.until.value, "min_requests": watch.min_requests}
+        kept = {"name": state.name, "until": state.until.value, "min_requests": state.min_requests}
         self.push(context, WATCH_KEY, kept)
         trigger = SageMakerShadowTestTrigger(
-            name=watch.name,
-            until=watch.until.value,
-            min_requests=watch.min_requests,
-            adopted=watch.adopted,
-            warnings=list(watch.warnings),
+            name=state.name,
+            until=state.until.value,
+            min_requests=state.min_requests,
+            adopted=state.adopted,
+            warnings=list(state.warnings),
             waiter_delay=every,
-            deadline=watch.deadline.timestamp() if watch.deadline else None,
+            deadline=state.deadline.timestamp() if state.deadline else None,
             fire_floor=fire_floor(),
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
@@ -87,7 +87,7 @@ class ShadowTestTask(WatchingTask):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=defer_timeout(watch.as_of, watch.deadline),
+            timeout=defer_timeout(state.as_of, state.deadline),
         )
 
     def ended_by_airflow(self, context: Mapping[str, Any], reason: str, *, timed_out: bool) -> ShadowReport:
@@ -95,10 +95,10 @@ class ShadowTestTask(WatchingTask):
         kept = self.pull(context, WATCH_KEY)
         if not kept:
             raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
-        watch = self.observe_test(context, ShadowTestState(**{**kept, "until": Until(kept["until"])}))
-        if watch.outcome is None and not timed_out:
-            raise self._unwatched(context, Unwatchable(reason, shadow_test_report(watch)))
-        return self.conclude_test(context, watch if watch.outcome else watch.give_up())
+        state = self.poll_test_once(context, ShadowTestState(**{**kept, "until": Until(kept["until"])}))
+        if state.outcome is None and not timed_out:
+            raise self._unwatched(context, Unwatchable(reason, shadow_test_report(state)))
+        return self.finish_test(context, state if state.outcome else state.give_up())
 
     def execute_complete(self, context: Mapping[str, Any], event: Any = None) -> ShadowReport:
         """End with the report in the trigger's event; Airflow calls it when the trigger fired."""
@@ -106,9 +106,9 @@ class ShadowTestTask(WatchingTask):
         # A trigger of an older release may have fired before the upgrade.
         return self.end_test(context, {"outcome": report.get("ending"), **report})
 
-    def conclude_test(self, context: Mapping[str, Any], watch: ShadowTestState) -> ShadowReport:
-        """End with the report of *watch*."""
-        return self.end_test(context, shadow_test_report(watch))
+    def finish_test(self, context: Mapping[str, Any], state: ShadowTestState) -> ShadowReport:
+        """End with the report of *state*."""
+        return self.end_test(context, shadow_test_report(state))
 
     def end_test(self, context: Mapping[str, Any], report: ShadowReport) -> ShadowReport:
         """

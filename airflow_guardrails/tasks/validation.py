@@ -2,7 +2,7 @@
 Checks of a DAG author's arguments; each raises :class:`~airflow_guardrails.exceptions.InvalidArgument`.
 
 A constructor checks the arguments that are not templated. Templated ones are checked once they are rendered,
-see :meth:`airflow_guardrails.tasks.aws_task.ConnectedTask.check_rendered`.
+see :meth:`airflow_guardrails.tasks.aws_task.AwsTask.check_rendered`.
 """
 
 from __future__ import annotations

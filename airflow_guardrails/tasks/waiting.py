@@ -12,7 +12,7 @@ from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rollout.outcome import TimeoutAction
 from airflow_guardrails.exceptions import AccessDenied, ReportedError, TaskKilled, UnexpectedAnswer
 from airflow_guardrails.hooks._cancellation import SLICE_SECONDS, TRY_KEY, KillableSleep, try_mark
-from airflow_guardrails.tasks.aws_task import ConnectedTask
+from airflow_guardrails.tasks.aws_task import AwsTask
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -30,7 +30,7 @@ AIRFLOW_ENDED_IT = "__fail__"
 DEFERRAL_TIMED_OUT = "Trigger timeout"
 
 
-class WatchingTask(ConnectedTask):
+class WaitingTask(AwsTask):
     """
     Base of the tasks that wait for a rollout or a shadow test.
 
@@ -135,7 +135,7 @@ class WatchingTask(ConnectedTask):
                 error,
             )
 
-    def following(self, *, every: float, on_timeout: str = "fail") -> WaitPolicy:
+    def wait_policy(self, *, every: float, on_timeout: str = "fail") -> WaitPolicy:
         """
         Return how to wait.
 
@@ -154,7 +154,7 @@ class WatchingTask(ConnectedTask):
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
-    def _watching(self, context: Mapping[str, Any], steps: Process[Result]) -> Result:
+    def _run_process(self, context: Mapping[str, Any], steps: Process[Result]) -> Result:
         """Run *steps* to their end; if they cannot continue, end the task with the report so far."""
         from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
 

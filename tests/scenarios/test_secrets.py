@@ -23,7 +23,7 @@ from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTes
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import AllAtOnce
-from airflow_guardrails.tasks.aws_task import ConnectedTask
+from airflow_guardrails.tasks.aws_task import AwsTask
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
 from tests.support.fakes import TaskInstance
@@ -184,7 +184,7 @@ def test_a_clean_answer_of_aws_reaches_the_task(churn):
         "DescribeEndpoint", kind="error", code="ValidationException", message="No\n\x1b[1mline", status=400
     )
 
-    class Task(ConnectedTask):
+    class Task(AwsTask):
         def execute(self, context):  # noqa: ARG002 - Airflow's signature
             return self.hook.describe_endpoint("churn")
 
@@ -193,7 +193,7 @@ def test_a_clean_answer_of_aws_reaches_the_task(churn):
 
 
 def test_what_a_task_says_of_an_odd_answer_is_one_line(churn):
-    class Task(ConnectedTask):
+    class Task(AwsTask):
         def execute(self, context):  # noqa: ARG002 - Airflow's signature
             from airflow_guardrails.aws.endpoint import parse_endpoint  # noqa: PLC0415
 

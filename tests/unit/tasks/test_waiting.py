@@ -7,13 +7,13 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_guardrails.exceptions import TaskKilled
-from airflow_guardrails.tasks.waiting import WatchingTask
+from airflow_guardrails.tasks.waiting import WaitingTask
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 
 
 @pytest.fixture
 def task():
-    found = WatchingTask(task_id="update")
+    found = WaitingTask(task_id="update")
     found.kill_action = "abort"
     found.slept = []
     found.sleep = found.slept.append
