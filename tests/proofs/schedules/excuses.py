@@ -1,7 +1,7 @@
 """
 Every excuse that the invariants let through, with its reason: something that nothing can know.
 
-README and docs/outcomes.md list the same.
+docs/outcomes.md lists the same.
 """
 
 from __future__ import annotations
