@@ -118,15 +118,14 @@ def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
 
 
 def stopping_traffic(busy, operator):
-    """Let the traffic end once the update is checked and asked for."""
-    run_launch = operator._run_launch
+    """Let the traffic end right after the launch, when the operator pushes its links."""
+    push_links = operator.push_links
 
-    def launch(*arguments: Any) -> Any:
-        state = run_launch(*arguments)
+    def stop_traffic(*arguments: Any) -> None:
         busy.simulator.client.stop_replay("churn")
-        return state
+        push_links(*arguments)
 
-    operator._run_launch = launch
+    operator.push_links = stop_traffic
     return operator
 
 
