@@ -164,7 +164,7 @@ def test_an_update_whose_task_or_run_is_marked_failed_is_rolled_back(story, wher
     assert ends["first"]["serves"] == "v1"
     assert ends["first"]["state"] == "failed"
     assert "ALARM" in ends["first"]["switch"]
-    assert "the abort switch is thrown" in ends["first"]["log"]
+    assert "abort switch thrown" in ends["first"]["log"]
 
 
 @pytest.mark.parametrize("what", ABORTED)
@@ -231,7 +231,7 @@ def test_without_any_triggerer_the_concluding_task_aborts_an_update_that_is_mark
     assert (ends["first"]["serves"], ends["first"]["state"]) == ("v1", "failed")
     assert "ALARM" in ends["first"]["switch"]
     # Not by its own trigger, which the next triggerer may still begin, and then finds it rolled back.
-    assert "the abort switch is thrown" not in ends["last"]["first_log"]
+    assert "abort switch thrown" not in ends["last"]["first_log"]
 
 
 def test_the_concluding_task_reports_the_rollback_and_leaves_the_run_failed(story):
