@@ -27,6 +27,7 @@ def rollout_asset(endpoint_name: str, outcome: str) -> Asset:
     :raises InvalidArgument: if there is no such outcome, or the name cannot be that of an endpoint.
     """
     refused(check_name)("endpoint_name", endpoint_name)
+    # A rollout that timed out still runs, so no event is sent for it.
     known = [each.value for each in Outcome if each is not Outcome.TIMED_OUT]
     # Outcome is a str enum, and its text in an f-string depends on the version of Python.
     value = outcome.value if isinstance(outcome, Outcome) else outcome

@@ -37,11 +37,13 @@ def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
 
 def _identity(context: Mapping[str, Any]) -> bytes:
     task_instance = context["ti"]
+    # They are joined by a null byte, which no ID contains, so different parts never give the same text.
     parts = (task_instance.dag_id, task_instance.run_id, task_instance.task_id, str(task_instance.map_index))
     return "\x00".join(parts).encode()
 
 
 def _as_bytes(content: Any) -> bytes:
+    # The first word keeps bytes apart from a JSON value with the same bytes.
     if isinstance(content, bytes):
         return b"bytes " + content
     return b"json " + json.dumps(content, sort_keys=True, default=str).encode()

@@ -150,6 +150,7 @@ def guarded_deployment(
             },
         )
         report: Any = shadow_test.output
+        # This XCom exists as soon as the test does, so the teardown finds the test even if shadow_test fails.
         name = report["name"]
         observe = SageMakerShadowTestSensor(
             task_id="observe",
@@ -157,6 +158,7 @@ def guarded_deployment(
             until="Running" if judge_early else "Completed",
             min_requests=min_requests,
             poke_interval=_default(group, "poke_interval", waiter_delay, every),
+            # More than the duration, because SageMaker takes time to add the shadow and to remove it.
             timeout=(duration + timedelta(hours=2)).total_seconds(),
             **waiting,
         )
@@ -192,6 +194,8 @@ def guarded_deployment(
             },
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
+        # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
+        # because an endpoint with a running test accepts no guarded update.
         [judge, stop] >> update
         # For this task, too, arguments of the update override default_args.
         SageMakerConcludeRolloutOperator(

@@ -11,6 +11,7 @@ from airflow_guardrails.domain.errors import InvalidStrategy
 
 # Jinja renders numbers as text. No number of seconds or instances has more than 12 digits.
 _WHOLE_NUMBER = re.compile(r"\s*[+-]?[0-9]{1,12}\s*")
+# Less than the largest timedelta. The strategy itself checks SageMaker's limits.
 _MOST_SECONDS = 10**12
 
 
@@ -89,6 +90,7 @@ class Section:
 
 
 def _whole_number(value: object, path: str, *, of: str = "") -> int:
+    # In Python, True is an int, but here it is a mistake.
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):

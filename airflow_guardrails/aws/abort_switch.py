@@ -19,6 +19,7 @@ def switch_definition(switch: AbortSwitch) -> dict[str, Any]:
         "Namespace": NAMESPACE,
         "MetricName": METRIC,
         "Dimensions": _dimensions(switch),
+        # In a period with both values the switch counts as thrown, so a reset cannot hide an abort.
         "Statistic": "Maximum",
         "Period": PERIOD_SECONDS,
         "EvaluationPeriods": 1,
@@ -43,6 +44,7 @@ def put_switch_request(switch: AbortSwitch, *, target: str) -> dict[str, Any]:
 def switch_target(response: Mapping[str, Any]) -> str | None:
     """Return the target configuration in the alarm's description; None if there is no such alarm."""
     described = (alarm.get("AlarmDescription") or "" for alarm in response.get("MetricAlarms", ()))
+    # The name of a configuration has no spaces, so it follows the last " to ".
     targets = (text.rpartition(" to ")[2] for text in described if text.startswith(_DESCRIPTION))
     return next(targets, None)
 
@@ -56,6 +58,7 @@ def publish_request(switch: AbortSwitch, value: float) -> dict[str, Any]:
         "MetricName": METRIC,
         "Dimensions": _dimensions(switch),
         "Value": value,
+        # CloudWatch needs high-resolution data for an alarm with a period of 10 seconds.
         "StorageResolution": 1,
     }
     return {"Namespace": NAMESPACE, "MetricData": [datum]}

@@ -47,6 +47,7 @@ def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:
         (name, parse_time(alarm.get("AlarmConfigurationUpdatedTimestamp")))
         for name, alarm in _named(response, "MetricAlarms")
     )
+    # An alarm without a readable time may be a new one, so it is left out.
     return tuple(name for name, changed in changes if changed is not None and changed < moment)
 
 
@@ -93,6 +94,7 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
             f"{', '.join(state.value for state in AlarmState)}). It is treated as an error: check the alarm "
             "and update this package"
         )
+    # StateUpdatedTimestamp also changes with EvaluationState, so it is only the second choice.
     since = parse_time(alarm.get("StateTransitionedTimestamp"))
     return Alarm(
         name=name,
@@ -160,6 +162,7 @@ def _parse_rule(alarm: Response) -> AlarmRule | None:
         threshold=threshold,
         period=timedelta(seconds=period),
         evaluation_periods=evaluations,
+        # CloudWatch's defaults, if the alarm does not set these two.
         datapoints_to_alarm=whole_number_of(alarm, "DatapointsToAlarm") or evaluations,
         treat_missing_data=text_of(alarm, "TreatMissingData") or "missing",
     )

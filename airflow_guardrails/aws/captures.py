@@ -28,6 +28,7 @@ _MOST_SECONDS = 8192
 _NOTHING: Mapping[str, Any] = {}
 # The first word that a content type contains.
 _FORM_BY_WORD = {
+    # Before "json", which is a part of "jsonl" and of "ndjson".
     "jsonl": Form.JSON_LINES,
     "ndjson": Form.JSON_LINES,
     "json": Form.JSON,
@@ -104,6 +105,7 @@ def parse_capture(line: bytes | str, *, with_input: bool = False) -> Captured | 
             _microseconds(metadata["inferenceTime"]),
             inference_id if type(inference_id) is str else "",
             event_id if type(event_id) is str else "",
+            # Inputs are only compared with each other, so a hash of 12 bytes takes their place in memory.
             blake2b(sent.encode("utf-8", "surrogatepass"), digest_size=12).digest() if sent else b"",
             form,
             output,

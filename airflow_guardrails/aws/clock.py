@@ -47,6 +47,7 @@ class HeaderClock:
 
     def read_first(self, date_header: object) -> None:
         """Set the clock to the time in *date_header*, unless it is set already."""
+        # Read without the lock, because go_on_from() checks it again under the lock.
         if self._clock is None:
             self.go_on_from(read_date(date_header))
 

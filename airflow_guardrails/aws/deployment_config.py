@@ -75,6 +75,7 @@ def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
     """
     config = Section(content, "DeploymentConfig", known=_DEPLOYMENT_CONFIG)
     given = [policy for policy in _POLICIES if policy in config]
+    # The API reference allows one policy. What SageMaker does with two is not documented.
     if len(given) > 1:
         raise InvalidStrategy(f"{config.path} must have one update policy (got {' and '.join(given)})")
     if not given:
@@ -110,6 +111,7 @@ def alarm_names(content: object) -> tuple[str, ...]:
 
 
 def _policy(strategy: Strategy | None) -> dict[str, Any]:
+    # Without a policy SageMaker updates blue/green, all at once (API reference, DeploymentConfig).
     if strategy is None:
         return {}
     if isinstance(strategy, Rolling):
@@ -146,6 +148,7 @@ def _rolling(strategy: Rolling) -> dict[str, Any]:
 
 def _rollback_batch(strategy: Rolling) -> dict[str, Any]:
     size = (strategy.rollback_batch_percent, strategy.rollback_batch_instances)
+    # If it is left out, SageMaker moves the whole fleet back at once.
     return {} if size == (None, None) else {"RollbackMaximumBatchSize": _capacity(*size)}
 
 
@@ -177,6 +180,7 @@ def _parse_blue_green(config: Section) -> tuple[_Kind, _Arguments]:
 
 
 def _parse_all_at_once(routing: Section) -> _Arguments:
+    # AWS does not document what it does with a size that belongs to another type, so none is sent.
     routing.refuse("CanarySize", "ALL_AT_ONCE has a single step")
     routing.refuse("LinearStepSize", "ALL_AT_ONCE has a single step")
     if "WaitIntervalInSeconds" in routing and routing.seconds("WaitIntervalInSeconds").value != NO_WAIT:

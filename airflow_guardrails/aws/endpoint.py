@@ -52,6 +52,7 @@ def update_endpoint_request(
     request: dict[str, Any] = {"EndpointName": endpoint_name, "EndpointConfigName": endpoint_config_name}
     if retained.retain_all:
         request["RetainAllVariantProperties"] = True
+        # AWS asks not to send exclusions without RetainAllVariantProperties.
         if retained.excluded:
             request["ExcludeRetainedVariantProperties"] = [
                 {"VariantPropertyType": name} for name in retained.excluded
@@ -76,11 +77,14 @@ def parse_endpoint(response: Response) -> Endpoint:
         name=name,
         status=status,
         seen_at=aws_time(response),
+        # The API's model does not require this field.
         endpoint_config_name=text_of(response, "EndpointConfigName"),
         last_modified_at=parse_time(response.get("LastModifiedTime")),
         pending=_parse_pending(response, status),
         variants=_parse_variants(response),
+        # It decides nothing: it may be empty after a rollback, and it may be about a failed scaling.
         failure_reason=safe_text(response.get("FailureReason")) or None,
+        # As text, because a dict cannot be the key of a cache.
         guardrails=_parse_guardrails(json.dumps(deployment, sort_keys=True, default=str)),
         rollback_alarms=alarm_names(deployment),
     )

@@ -51,6 +51,7 @@ def account_of(arn: str) -> str:
 
 
 def _containers(model: Response) -> list[Response]:
+    # A model has either one primary container or a list of containers.
     primary = section_of(model, "PrimaryContainer")
     return [*([primary] if primary else []), *sections_of(model, "Containers")]
 
@@ -100,6 +101,7 @@ def _parse_variants(response: Response, key: str) -> tuple[VariantConfig, ...]:
 
 def _weight(variant: Response) -> float:
     weight = number_of(variant, "InitialVariantWeight")
+    # 1.0 is the API's default for InitialVariantWeight.
     return 1.0 if weight is None else weight
 
 

@@ -145,6 +145,7 @@ def is_missing_endpoint(error: ClientError) -> bool:
 
 def is_missing_experiment(error: ClientError) -> bool:
     """Return whether SageMaker says that the inference experiment does not exist."""
+    # The API has an error code for missing experiments, but none for missing endpoints.
     return code_of(error) in {"ResourceNotFound", "ResourceNotFoundException"}
 
 
@@ -192,6 +193,7 @@ def is_refused(error: Exception) -> bool:
 
 def may_be_carried_out(error: ClientError) -> bool:
     """Return whether AWS may have carried the call out despite this error: it is a server error."""
+    # A throttled call is refused before AWS carries anything out.
     return is_passing(error) and not is_throttled(error)
 
 

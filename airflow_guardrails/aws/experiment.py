@@ -65,6 +65,7 @@ def create_experiment_request(
     mode = {"ShadowModelVariantName": spec.name, "SamplingPercentage": spec.sampling_percentage}
     request: dict[str, Any] = {
         "Name": name,
+        # The API has no other type.
         "Type": "ShadowMode",
         "EndpointName": test.endpoint_name,
         "RoleArn": test.role_arn,
@@ -79,6 +80,7 @@ def create_experiment_request(
         "Description": description,
         "Tags": [{"Key": key, "Value": value} for key, value in (tags or {}).items()],
     }
+    # boto3 does not accept None for an argument.
     return {key: value for key, value in request.items() if value}
 
 
@@ -126,6 +128,7 @@ def parse_experiment(response: Response) -> Experiment:
     name = required_text(response, "Name", by="DescribeInferenceExperiment")
     mode, endpoint = section_of(response, "ShadowModeConfig"), section_of(response, "EndpointMetadata")
     shadows, schedule = sections_of(mode, "ShadowModelVariants"), section_of(response, "Schedule")
+    # AWS allows one shadow variant on an endpoint.
     if len(shadows) != 1:
         raise UnexpectedAnswer(
             f"Unexpected response: experiment {name} must have one shadow variant (got {len(shadows)})"
@@ -189,6 +192,7 @@ def _production_variant(production: Production) -> dict[str, Any]:
 
 def _infrastructure(instance_type: str, instances: int) -> dict[str, Any]:
     return {
+        # The API has no other type.
         "InfrastructureType": "RealTimeInference",
         "RealTimeInferenceConfig": {"InstanceType": instance_type, "InstanceCount": instances},
     }
@@ -201,6 +205,7 @@ def _storage_request(storage: CaptureStorage | None) -> dict[str, Any] | None:
         "CsvContentTypes": list(storage.csv_content_types),
         "JsonContentTypes": list(storage.json_content_types),
     }
+    # The API does not accept an empty list of content types.
     content = {key: value for key, value in content.items() if value}
     request = {"Destination": storage.uri, "KmsKey": storage.kms_key, "ContentType": content}
     return {key: value for key, value in request.items() if value}

@@ -70,6 +70,7 @@ def _are_lists(result: Response, *keys: str) -> bool:
 
 
 def _id(number: int) -> str:
+    # CloudWatch requires that an Id begins with a lower-case letter.
     return f"q{number}"
 
 
@@ -88,6 +89,7 @@ def _entry(number: int, query: MetricQuery, period: int) -> dict[str, Any]:
     }
 
 
+# Limit of datapoints in one response of GetMetricStatistics.
 _MOST_DATAPOINTS = 1440
 _MINUTE = 60
 # CloudWatch keeps data by the minute for 15 days; older data has periods of five minutes.
@@ -147,5 +149,6 @@ def _invocations_request(dimensions: dict[str, str], *, start: datetime, end: da
 def _period(start: datetime, end: datetime) -> int:
     """Return the shortest period in seconds that CloudWatch accepts and that fits all data into one page."""
     minutes = max(1.0, (end - start).total_seconds() / _MINUTE)
+    # One more, because start and end need not be the beginning of a period.
     shortest = _MINUTE * ceil((minutes + 1) / _MOST_DATAPOINTS)
     return shortest if shortest == _MINUTE else _FIVE_MINUTES * ceil(shortest / _FIVE_MINUTES)

@@ -74,6 +74,7 @@ def differences(found: Config, wanted: Config, *, shadow_count: int | None = Non
 
 def with_tags(request: Request, tags: Mapping[str, str], *, derived_from: str) -> Request:
     """Return the request with *tags* (without those of AWS and of this package) and a tag of its origin."""
+    # AWS refuses keys that begin with "aws:". Our own tags are about rollouts of the other configuration.
     kept = {key: value for key, value in tags.items() if not key.startswith((_AWS, _OURS))}
     new = {**kept, DERIVED_FROM: derived_from}
     return {**request, "Tags": [{"Key": key, "Value": value} for key, value in new.items()]}

@@ -90,6 +90,7 @@ class Call(ApiCall, Generic[_Arguments, _Result]):
     def __init__(self, call: Callable[Concatenate[Any, _Arguments], Steps[_Result]]) -> None:
         super().__init__(call, sync_method=_sync_method(call), async_method=_async_method(call))
 
+    # For mypy only. When the program runs, the client's class has functions in place of the calls.
     if TYPE_CHECKING:
 
         @overload

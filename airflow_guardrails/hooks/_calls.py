@@ -81,6 +81,7 @@ class Calls:
         try:
             return parse_endpoint((yield op.DESCRIBE_ENDPOINT(EndpointName=endpoint_name)))
         except ClientError as error:
+            # The API has no error of its own for this: it is a ValidationException, known by its text.
             if errors.is_missing_endpoint(error):
                 return missing_endpoint(endpoint_name, error.response)
             raise
@@ -189,6 +190,7 @@ class Calls:
     @Call
     def list_active_experiments(self) -> Steps[list[ListedExperiment]]:
         """Return the inference experiments that have not ended, also those that have not started yet."""
+        # Without StatusEquals, which takes one status only: several statuses mean that a test has not ended.
         pages = yield op.LIST_EXPERIMENTS.pages(PaginationConfig={"PageSize": 100})
         listed = [experiment for page in pages for experiment in parse_experiment_list(page)]
         return [experiment for experiment in listed if not PHASE_BY_STATUS[experiment.status].over]
@@ -268,6 +270,7 @@ class Calls:
     @Call
     def describe_alarms(self, names: Iterable[str]) -> Steps[tuple[Alarm, ...]]:
         """Return the metric and composite alarms of these names; a name without an alarm is left out."""
+        # An update has at most 10 alarms, so the first page has all of them.
         return parse_alarms((yield op.DESCRIBE_ALARMS(**describe_alarms_request(names))))
 
     @Call
@@ -276,6 +279,7 @@ class Calls:
     ) -> Steps[tuple[AlarmTransition, ...]]:
         """Return the state changes of the alarms from *start* to *end*, for each alarm the newest first."""
         transitions: list[AlarmTransition] = []
+        # One request for each alarm, because DescribeAlarmHistory takes a single name.
         for name in names:
             request = describe_alarm_history_request(name, start=start, end=end)
             for page in (yield op.DESCRIBE_ALARM_HISTORY.pages(**request)):

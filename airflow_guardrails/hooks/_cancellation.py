@@ -152,6 +152,7 @@ async def abort_rollout_async(
 def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:
     """Stop the shadow test, unless it has ended; production stays as it is."""
     if look := _running_test(hook.describe_inference_experiment(name), log):
+        # Cancelled and not Completed, so that the judge refuses the data of a test that was cut short.
         with _log_whether_it_stops(look, log):
             hook.stop_inference_experiment(look, Action.KEEP_PRODUCTION, state="Cancelled", reason=_REASON)
 
@@ -211,6 +212,7 @@ def _log_whether_it_stops(look: Experiment, log: Any) -> Iterator[None]:
 
 def task_states_query(task_instance: Any) -> dict[str, Any]:
     """Return the arguments of Airflow's ``get_task_states`` for this task instance only."""
+    # Airflow gives -1 to a task that is not mapped. The query has None for that.
     mapped = task_instance.map_index is not None and task_instance.map_index >= 0
     return {
         "dag_id": task_instance.dag_id,

@@ -104,6 +104,7 @@ def run_effects(
         try:
             result = _call_for(effect, hook, sleep=sleep, log=log)()
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
+            # The error is sent into the process as a value: the process decides whether the wait continues.
             result = _no_answer(effect, error)
 
 
@@ -132,11 +133,13 @@ async def run_effects_async(
                 result = await wait_for_change(effect)
             else:
                 pending = _call_for(effect, calls, sleep=sleep, log=log)()
+                # A wait of 0 seconds is no coroutine, so there is nothing to await.
                 result = None if pending is None else await pending
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             result = _no_answer(effect, error)
 
 
+# SageMaker publishes its metrics by the minute, unless the configuration has enhanced metrics.
 _MINUTE = 60  # seconds
 
 

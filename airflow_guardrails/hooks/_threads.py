@@ -37,6 +37,7 @@ class Threads(Executor):
         if not self._free.acquire(blocking=False):
             raise TooManyThreads(f"all {self._most} threads are busy: no new one is started")
         future: Future[Any] = Future()
+        # From now on the future cannot be cancelled, because a thread cannot be stopped.
         future.set_running_or_notify_cancel()
         threading.Thread(target=self._run, args=(future, work, args, kwargs), daemon=True).start()
         return future
@@ -45,6 +46,7 @@ class Threads(Executor):
         try:
             result = work(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - the future passes it on
+            # Before the future is done: whoever waits for it may submit more work at once.
             self._free.release()
             future.set_exception(error)
         else:

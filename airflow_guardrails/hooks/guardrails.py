@@ -53,6 +53,7 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
     def key(self) -> str:
         """Equal for hooks with the same connection, region and configuration; these can share clients."""
         config = self._connection["config"]
+        # botocore has no public way to read what a Config was made of.
         options = config._user_provided_options if isinstance(config, Config) else config  # noqa: SLF001
         return json.dumps({**self._connection, "config": options}, sort_keys=True, default=str)
 
@@ -115,6 +116,7 @@ class AsyncCalls(Calls, AsyncClient):
         self._stack = stack
         # By service; a client without retries has a name of its own.
         self._clients: dict[str, Any] = {}
+        # Two tasks that need the same client at the same time build it once.
         self._opening = asyncio.Lock()
 
     async def send(self, request: Request) -> Any:

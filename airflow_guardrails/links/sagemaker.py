@@ -41,6 +41,7 @@ class _ConsoleLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
         """Return the URL; "" if there is nothing to link to."""
+        # Airflow calls this in the worker, also at a deferral, and stores the URL for the UI.
         data = XCom.get_value(key=LINK_DATA_KEY, ti_key=ti_key)
         page = self.page(data) if data and data["domain"] else None
         return f"https://console.{data['domain']}{page}" if page else ""
@@ -94,4 +95,5 @@ class CloudWatchAlarmLink(_ConsoleLink):
 
 
 def _quoted(text: str) -> str:
+    # An alarm's name may have any character, also "/" and "#".
     return quote(text, safe="")

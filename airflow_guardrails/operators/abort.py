@@ -62,6 +62,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#f3d9d4"
+    # A rollback is what this task is for, so it is no failure here.
     on_rollback: OnRollback = "return"
 
     def __init__(
@@ -90,6 +91,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         state = self._abort(context)
         state = self.poll_once(context, state)
         self.push_links(context, state.alarms)
+        # A retry may find that the update has ended since an earlier try aborted it.
         if state.outcome is not None:
             return self.end(context, self.finish(context, state))
         if self.deferrable:
@@ -103,6 +105,7 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         :raises AbortTooLate: if the update ended in service.
         """
         ended = super().end(context, report)
+        # Only a success or a rollback gets here; super().end() raises for all other outcomes.
         if ended["outcome"] != Outcome.SUCCEEDED.value:
             return ended
         raise AbortTooLate(
@@ -120,9 +123,11 @@ class SageMakerAbortRolloutOperator(RolloutTask):
         if (
             not isinstance(endpoint, Endpoint)
             or not endpoint.changing
+            # Scaling changes the endpoint too, but then there is no PendingDeploymentSummary.
             or endpoint.pending_config_name is None
         ):
             target = self.endpoint_config_name
+            # A first try has thrown no switch yet, so it has no earlier abort to report.
             aborted = rollouts.aborted_before(endpoint, target=target) if is_retry(context) else None
             if aborted is None:
                 raise NothingToAbort(

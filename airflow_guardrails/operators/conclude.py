@@ -32,6 +32,7 @@ _Result = TypeVar("_Result")
 
 # How long a call to AWS is repeated if there is no response.
 _RETRY_SECONDS = 3600.0
+# Short, because the abort only acts in a bake, and the last bake may end meanwhile.
 _THROW_RETRY_PAUSE_SECONDS = 5.0
 
 _CONNECTION_ARGUMENTS = ("aws_conn_id", "region_name", "verify", "botocore_config")
@@ -131,8 +132,10 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         check_flag("deferrable", self.deferrable)
         check_seconds("waiter_delay", waiter_delay)
         self.waiter_delay = waiter_delay
+        # Airflow accepts events only for outlets that the DAG file declares.
         if ROLLOUTS not in self.outlets:
             self.outlets = [*self.outlets, ROLLOUTS]
+        # In Airflow 3.1 to 3.3, a teardown also starts when the update task, or the run, is marked failed.
         self.as_teardown()
         if update is not None:
             self.set_upstream(update)
@@ -152,9 +155,11 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         """Abort the rollout if the update task was marked failed, wait for its end, and return the report."""
         self.check_rendered()
         task = self._update_task(context)
+        # The endpoint may have been updated again since, so the report is better evidence than a new look.
         if task.report is not None and task.has_final_report:
             return self.end(context, task.report)
         state = self._find(context, task)
+        # A task killed in a worker throws the switch itself. For a deferred one, the triggerer may be down.
         if task.marked_failed_while_deferred and self.abort_action == "abort":
             state = self._abort(context, state)
         self.push_links(context, state.alarms)
@@ -176,8 +181,10 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
         report = parse_report(self.with_warnings(report))
+        # Before the raise below: Airflow keeps no return value of a task that fails.
         self.push(context, REPORT_KEY, report)
         message = outcome_message(outcome, report)
+        # A rollout that timed out still runs. The error for that is retried, and no event is sent yet.
         if outcome is Outcome.TIMED_OUT or not self._may_succeed(context, outcome):
             raise ERROR_BY_OUTCOME[outcome](message, report)
         if outcome is Outcome.SUCCEEDED:
@@ -293,12 +300,14 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             in_flight = isinstance(state.last_look, Endpoint) and state.last_look.changing
             return state.with_warning(why_not) if in_flight else state
         give_up = self.monotonic() + _RETRY_SECONDS
+        # Asked again before each attempt: if somebody has cleared the task, its new try continues the update.
         while self._update_task(context).marked_failed_while_deferred:
             try:
                 self.hook.set_abort_switch(state.switch, THROWN)
             except (ClientError, BotoCoreError) as error:
                 text = text_for_people(error)
                 if not is_passing(error) or self.monotonic() >= give_up:
+                    # Only a warning, because the end of the rollout is still to be reported.
                     return state.with_warning(_NOT_ABORTED.format(self.update_task_id, text))
                 self.log.warning("The abort switch could not be thrown (%s); trying again", text)
                 self.sleep(_THROW_RETRY_PAUSE_SECONDS)

@@ -128,6 +128,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         self.until_decided = until_decided
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
+        # Built here only for their checks, so that a wrong rule is an error of the DAG file.
         self._rules()
         self._prediction_rule()
 
@@ -152,6 +153,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         while True:
             experiment = self._experiment()
             self.push_endpoint_links(context, experiment.endpoint_name)
+            # The status is read before the metrics, so a test that ends in between can still be judged again.
             may_wait = self.until_decided and not experiment.phase.over
             verdict, comparison = judge.judge(experiment, is_last=not may_wait)
             if not may_wait or verdict.label is not Label.INCONCLUSIVE:
@@ -161,6 +163,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
                 self._defer()
             self.sleep(self.waiter_delay)
         report = verdict_report(experiment, verdict, comparison)
+        # Before _end(), which may raise: Airflow keeps no return value of a task that fails.
         self.push(context, _VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
@@ -204,6 +207,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         experiment = self.hook.describe_inference_experiment(self.name)
         if not isinstance(experiment, Experiment):
             raise ShadowTestNotFound(f"There is no shadow test {self.name} in {self.hook.conn_region_name}")
+        # SageMaker has no status Failed for experiments: one that ends by an error is Cancelled, too.
         if experiment.phase is Phase.CANCELLED:
             raise ShadowTestCancelled(
                 f"Shadow test {self.name} was cancelled ({experiment.reason or 'no reason given'}): "

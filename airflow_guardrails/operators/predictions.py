@@ -43,6 +43,7 @@ def _hour(name: str, value: Any) -> datetime:
         hour = parse_time_argument(name, value)
     except InvalidArgument:
         hour = None
+    # The S3 keys of captured data name the hour and no smaller unit, so whole hours are compared.
     if hour is None or hour != hour.replace(minute=0, second=0, microsecond=0):
         raise InvalidArgument(
             f"{name} must be the beginning of an hour with time zone, as ISO 8601 (got {shown(value)})"
@@ -153,6 +154,7 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
         self.hour = hour
         self.predictions = predictions
         self.with_payloads = with_payloads
+        # Built here only for its checks, so that a wrong rule is an error of the DAG file.
         self._rule()
 
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature

@@ -218,6 +218,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         self.allow_unguarded = allow_unguarded
         self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
+        # Built here only for the checks: these two arguments are not templated.
         self._retained()
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
@@ -228,6 +229,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         try:
             state = launch.run()
         except PreflightFailed as failure:
+            # Airflow does not store the attributes of an error, so the findings are pushed.
             self.push(context, REPORT_KEY, failure.report)
             raise
         # The author's alarms come first, because the links are numbered by their place in that list.
@@ -236,6 +238,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             report = rollout_report(state)
             self.push(context, REPORT_KEY, report)
             return report
+        # The launch does this only for an update that it starts. A kill aborts an adopted one, too.
         self.abort_if_killed(context, state.rollout)
         if state.outcome is None:
             state = self.poll_once(context, state)
@@ -253,6 +256,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         :raises InvalidArgument: if one of them breaks a rule.
         """
         super().check_rendered()
+        # The owner does not matter for the checks. The real one follows from the context.
         self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name))
 
     def _guardrails(self, switch: AbortSwitch) -> Guardrails:
@@ -313,11 +317,13 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
             hook=self.hook,
             intents=intents,
             log=self.log,
+            # Before UpdateEndpoint is called, a kill ends the task at once: there is nothing to abort.
             sleep=self.sleep_unless_killed,
             monotonic=self.monotonic,
             waiter_delay=self.waiter_delay,
             refuse_if_killed=self.refuse_if_killed,
             on_update_called=partial(self.abort_if_killed, context),
+            # After the call, the update may run even if AWS did not respond, so a kill has to abort it.
             sleep_after_call=self._sleep,
             is_first_try=not is_retry(context),
             config_factory=self._config_factory(),
@@ -346,4 +352,5 @@ def _alarm_links(alarms: Any, strategy: Any) -> list[BaseOperatorLink]:
 
 
 def _literal(name: Any) -> str | None:
+    # The link's name is fixed when the DAG file is parsed, before templates are rendered.
     return name if isinstance(name, str) and "{{" not in name else None

@@ -260,7 +260,9 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             tags=self.tags or {},
         )
         created = creation.run()
+        # First of all: if the task was killed since the test exists, this stops the test.
         self.stop_test_if_killed(context, created.name)
+        # Before the wait, so that a teardown can stop the test even if this task fails.
         self.push(context, _NAME_KEY, created.name)
         state = ShadowTestState(
             name=created.name,
@@ -268,6 +270,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             adopted=created.adopted,
             warnings=created.warnings,
         )
+        # One look is taken in any case, so that a test that SageMaker has cancelled fails the task.
         state = self.poll_test_once(context, state)
         if self.wait_until is None and state.outcome in {None, ShadowTestOutcome.REACHED}:
             report = shadow_test_report(replace(state, outcome=None))
@@ -323,4 +326,5 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         else:
             planned = experiment.ends_at if self.wait_until == "Completed" else experiment.starts_at
             limit = (planned or experiment.seen_at) + CHANGING
+        # Both are times of AWS, so a wrong clock of this machine does not change the result.
         return max(timedelta(0), limit - experiment.seen_at)

@@ -254,6 +254,7 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
         """Push and return the report; delete the configuration with the shadow if *delete_config* is set."""
         ended = super().end(context, report)
         before = ended["previous_endpoint_config_name"]
+        # Until the update has succeeded, SageMaker may need the configuration for a rollback.
         if self.delete_config and ended["outcome"] == Outcome.SUCCEEDED.value and before:
             self._delete(before)
         return ended

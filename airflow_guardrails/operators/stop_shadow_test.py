@@ -98,6 +98,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         state = self._stop_request(deadline).send(ShadowTestState(name=self.name, until=Until.ENDED))
         if state.look is not None:
             self.push_endpoint_links(context, state.look.endpoint_name)
+        # The time that the stop itself has taken counts.
         left = timedelta(seconds=max(0.0, deadline - self.monotonic()))
         state = state.with_timeout(left, now=datetime.now(timezone.utc))
         if state.outcome is None and self.deferrable:
@@ -113,6 +114,8 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         :raises ShadowTestNotStopped: if the endpoint does not serve what *action* should have left.
         """
         ended = super().end_test(context, report)
+        # A new deadline: after a deferral this is another process, maybe on another machine, so the monotonic
+        # clock does not continue.
         deadline = self.monotonic() + self.max_wait.total_seconds()
         self._stop_request(deadline).verify(ended)
         return ended

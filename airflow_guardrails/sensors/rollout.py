@@ -109,6 +109,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         **kwargs: Any,
     ) -> None:
+        # Before Airflow's constructor, which raises other errors for wrong values.
         check_interval("poke_interval", poke_interval)
         if "timeout" in kwargs:
             check_interval("timeout", kwargs["timeout"], may_be_zero=True)
@@ -175,6 +176,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         else:
             state = self.poll_once(context, state)
         state = self._with_deadline(state)
+        # In mode "poke", the next poke continues with it. After a time-out, the report is made from it.
         self._state = state
         if state.outcome is None:
             self._store(context, state)

@@ -93,6 +93,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         max_describe_gap: float = MAX_DESCRIBE_GAP,
         **kwargs: Any,
     ) -> None:
+        # Before Airflow's constructor, which raises other errors for wrong values.
         check_interval("poke_interval", poke_interval)
         check_interval("timeout", timeout, most=_LONGEST_TIMEOUT, may_be_zero=True)
         # Airflow's own soft_fail would also skip a cancelled test, so it is not passed on.

@@ -124,6 +124,7 @@ class RolloutTask(WaitingTask):
             on_kill=self.kill_action,
             max_describe_gap=self.max_describe_gap,
         )
+        # Each of these may throw the abort switch as late as the deadline, and then the rollback takes time.
         aborts = self.on_timeout == "abort" or (state.analysis and state.analysis.config.may_abort)
         extra = ABORTING if aborts or state.rollout.require_alarms_ok else timedelta(0)
         self.defer(
@@ -140,8 +141,10 @@ class RolloutTask(WaitingTask):
         # Stages that only the trigger has seen are lost.
         state = replace(load_state(payload), stages_complete=False)
         state = self.poll_until_confirmed(context, state, again_after=LAST_LOOKS_EVERY)
+        # The rollout still runs, and its time is not over: it has not timed out, but nobody watches it.
         if state.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, rollout_report(state)))
+        # No trigger has aborted at the deadline, so this worker does it now.
         if state.outcome is None and self.on_timeout == "abort":
             return self.end(context, self.wait_until_finished(context, state, every=LAST_LOOKS_EVERY))
         if state.outcome is None:

@@ -96,6 +96,7 @@ class ShadowTestTask(WaitingTask):
         if not kept:
             raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
         state = self.poll_test_once(context, ShadowTestState(**{**kept, "until": Until(kept["until"])}))
+        # The test goes on, and its time is not over: it has not timed out, but nobody watches it.
         if state.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, shadow_test_report(state)))
         return self.finish_test(context, state if state.outcome else state.give_up())

@@ -68,6 +68,7 @@ def check_list(name: str, value: object, *, of: str) -> None:
     :param of: what the list holds, for the error text.
     :raises InvalidArgument: if *value* is not a list, tuple or other sequence.
     """
+    # A string is a sequence, too, and each of its characters would count as an item.
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise InvalidArgument(f"{name} must be a list of {of} (got {shown(value)})")
 
@@ -105,6 +106,7 @@ def check_strategy(name: str, value: Any) -> None:
 
     :raises InvalidArgument: if *value* is neither a strategy nor a dict in the API's form.
     """
+    # as_guardrails() takes None for SageMaker's default. Here it is more likely a template without a value.
     if value is None:
         raise InvalidArgument(
             f"{name} must be built from airflow_guardrails.strategies, or a dict in the form of the API's "
@@ -114,6 +116,7 @@ def check_strategy(name: str, value: Any) -> None:
         as_guardrails(value)
     except GuardrailsValueError as error:
         text = str(error)
+        # The error about a dict begins with a path in it, which does not name the argument.
         raise InvalidArgument(text if text.startswith(name) else f"{name}: {text}") from error
 
 

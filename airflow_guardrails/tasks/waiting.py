@@ -55,6 +55,7 @@ class WaitingTask(AwsTask):
 
     def on_kill(self) -> None:
         """Note that Airflow wants this worker to end; the wait acts on it within half a second."""
+        # Only a flag: Airflow calls this in a signal handler, where a call to AWS is not safe.
         self._killing.killed = True
 
     def refuse_if_killed(self) -> None:
@@ -81,12 +82,15 @@ class WaitingTask(AwsTask):
 
     def defer(self, **kwargs: Any) -> NoReturn:
         """Defer the task, and note in XCom ``rollout_try`` that this try was deferred."""
+        # The last chance in this worker: the trigger learns nothing of a kill that came before it existed.
         self._killing.stop_if_marked_failed()
+        # Before the deferral: the trigger may be cancelled as soon as it runs, and then reads this XCom.
         self._mark_try(_current_context(), deferred=True)
         super().defer(**kwargs)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Continue after a deferral; Airflow calls it when the trigger fired, failed or timed out."""
+        # First of all: if the task fails from here on, that is not a request to stop anything.
         self._mark_try(context, deferred=False)
         if next_method != AIRFLOW_ENDED_IT:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -161,6 +165,7 @@ class WaitingTask(AwsTask):
         try:
             return run_effects(steps, self.hook, sleep=self._sleep, log=self._say)
         except Unwatchable as error:
+            # Without the cause, because Airflow logs a traceback for each error of a chain.
             raise self._unwatched(context, error) from None
 
     def _unwatched(self, context: Mapping[str, Any], error: Unwatchable) -> ReportedError:

@@ -159,6 +159,7 @@ class WaitingTrigger(BaseTrigger):
                 await finish(self._stop_if_marked_failed())
             raise
         # Outside the try: after the end there is nothing left to stop.
+        # Nothing follows it: Airflow cancels a trigger that still runs code after its event.
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     @abstractmethod

@@ -27,6 +27,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, _Result]) -> _Result:
     finally:
         if not task.done():
             task.cancel()
+            # Not "await task", which would raise the task's own error here.
             await asyncio.wait({task})
 
 
@@ -44,6 +45,7 @@ async def without_cancelling(work: Coroutine[Any, Any, _Result], *, within: floa
     task = asyncio.ensure_future(work)
     _LEFT_RUNNING.add(task)
     task.add_done_callback(_forget)
+    # Unlike wait_for(), asyncio.wait() does not cancel what it waits for.
     await asyncio.wait({task}, timeout=within)
     if not task.done():
         raise asyncio.TimeoutError

@@ -131,6 +131,7 @@ def _dump_rollout(rollout: Rollout) -> StatePayload:
         "launched_at": format_time(rollout.launched_at),
         "started_at": format_time(rollout.started_at),
         "status_before": rollout.status_before.value if rollout.status_before else None,
+        # In the API's form, which does not change when this package renames its own classes.
         "guardrails": deployment_config_request(rollout.guardrails) if rollout.guardrails else None,
         "switch": rollout.switch.rollout if rollout.switch else None,
         "grace": rollout.grace.total_seconds(),

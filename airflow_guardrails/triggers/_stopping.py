@@ -88,6 +88,7 @@ async def _try_mark(task_instance: Any) -> Any:
     )
     response = await _send(request)
     value = getattr(response, "value", None)
+    # Airflow's own backend returns the dict. A custom one returns what it has stored, such as a path.
     return value if value is None or isinstance(value, Mapping) else await _deserialized(response)
 
 
@@ -95,6 +96,7 @@ async def _deserialized(response: Any) -> Any:
     """Read an XCom that a custom XCom backend has stored."""
     from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415 - only in a triggerer
 
+    # In a thread, because a custom backend may do blocking reads.
     reading = asyncio.to_thread(XCom.deserialize_value, response)
     try:
         return await without_cancelling(reading, within=LONGEST_RESPONSE)

@@ -119,6 +119,7 @@ class SageMakerRolloutTrigger(WaitingTrigger):
             on_timeout=TimeoutAction(self.on_timeout),
         )
         async with self._calls() as calls:
+            # Without the shared poller there are no lists, and each look comes after a plain pause.
             wait_for_change = calls.wait_for_change if isinstance(calls, EndpointSubscription) else None
             _, report = await run_effects_async(
                 wait_until_finished(self._state(), policy),

@@ -86,6 +86,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
         self.until = until
         self.min_requests = min_invocations if min_requests is None else min_requests
         self.adopted = adopted
+        # It is serialized, and JSON has no tuples.
         self.warnings = list(warnings)
 
     async def stop(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
