@@ -140,6 +140,7 @@ def check_sampling_percentage(name: str, value: object) -> None:
 
 def rendered_number(value: Any) -> Any:
     """Return the int of a text of up to 9 digits, as Jinja renders numbers; other values unchanged."""
+    # With nine digits the number fits into SageMaker's Integer.
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value) else value
 
 
@@ -160,6 +161,7 @@ def check_name(name: str, value: object, *, longest: int = LONGEST_NAME) -> None
 
 def check_experiment_name(name: str, value: object) -> None:
     """Accept the name of an inference experiment: up to 120 characters."""
+    # API reference of CreateInferenceExperiment.
     check_name(name, value, longest=120)
 
 
@@ -189,6 +191,7 @@ def check_connection_id(name: str, value: object) -> None:
     """Accept the id of an Airflow connection, or None; the text "None" is refused."""
     if value is None:
         return
+    # Jinja renders None as "None", and Airflow would look for a connection of that name.
     if not isinstance(value, str) or value == "None" or not _CONNECTION_ID.fullmatch(value):
         hint = ": None stands for boto3's default credential chain"
         raise _invalid(name, "the id of an Airflow connection, or None", value, hint)

@@ -81,8 +81,10 @@ class PendingLook:
     def shows_change(self, listed: Mapping[str, ListedStatus]) -> bool:
         """Whether the list of status *listed_in* (name -> entry) shows a change."""
         found = listed.get(self.name)
+        # The list of another status: the resource appears in it when it begins to change.
         if self.expected is not self.listed_in:
             return found is not None
+        # It has left the list of its status, so its status is another one now.
         if found is None:
             return True
         return bool(self.modified_at and found.last_modified_at and found.last_modified_at > self.modified_at)

@@ -24,6 +24,7 @@ from airflow_guardrails.simulator.serving.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
+# moto's default account, so that its other services share it.
 ACCOUNT_ID = "123456789012"
 
 

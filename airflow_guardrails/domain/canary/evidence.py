@@ -133,6 +133,7 @@ def requests_query(endpoint_name: str, variant: str, config: str | None = None) 
 
 def published_until(now: datetime) -> datetime:
     """Return the end of the minutes that CloudWatch has published for both fleets."""
+    # Whole minutes only: a minute that is not over has too few requests.
     return (now - METRICS_LAG).replace(second=0, microsecond=0)
 
 
@@ -192,6 +193,7 @@ def evidence_of(
             for rule in rules
         },
         expected_share=new / old if busy else 1.0,
+        # Each request goes to one fleet only, so the fleets answer different requests.
         paired=False,
         history=trial.history(variant, series, rules),
     )

@@ -50,6 +50,7 @@ class RetainedProperties:
                 f"(got {unknown[0]!r})",
                 field="exclude_retained_variant_properties",
             )
+        # CloudFormation's reference says not to combine them. SageMaker's answer is not documented.
         if self.excluded and not self.retain_all:
             raise InvalidRetention(
                 "exclude_retained_variant_properties must be empty without retain_all_variant_properties "
@@ -105,6 +106,7 @@ class Guardrails:
     @property
     def unguarded_because(self) -> str | None:
         """Why no alarm can roll the update back; None if one can."""
+        # Developer guide: without alarms "the auto-rollback functionality does not work".
         if not self.alarms:
             return "no alarm is given"
         if not self.total_bake:
@@ -131,6 +133,7 @@ def _check_alarms(alarms: object) -> None:
         raise InvalidAlarms(f"alarms must be a tuple of alarm names (got {alarms!r})", field="alarms")
     for alarm in alarms:
         _check_alarm(alarm)
+    # botocore does not check maxima, so SageMaker would refuse them only when the task runs.
     if len(alarms) > MAX_ALARMS:
         raise InvalidAlarms(f"alarms must be at most {MAX_ALARMS} (got {len(alarms)})", field="alarms")
     for alarm in alarms:

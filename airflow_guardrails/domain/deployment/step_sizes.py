@@ -60,6 +60,7 @@ def longest_bake(strategy: Strategy | None) -> timedelta:
         case AllAtOnce(termination_wait=wait):
             return wait
         case Canary(bake=bake, termination_wait=wait) | Linear(bake=bake, termination_wait=wait):
+            # The final wait counts too: AWS's message calls it baking.
             return max(bake, wait)
         case Rolling(bake=bake):
             return bake

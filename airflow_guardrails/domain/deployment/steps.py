@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
+# API reference of TrafficRoutingConfig and RollingUpdatePolicy.
 MIN_LINEAR_PERCENT = 10
 MIN_BATCH_PERCENT = 5
 HALF_OF_THE_FLEET = 50

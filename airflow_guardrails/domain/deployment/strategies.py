@@ -59,6 +59,7 @@ def _check_instances(strategy: object, field: str) -> None:
 
 def _check_wait(strategy: object, *fields: str) -> None:
     for field in fields:
+        # API reference of WaitIntervalInSeconds and TerminationWaitInSeconds.
         _check_seconds(strategy, field, least=0, most=3600, because="SageMaker waits at most an hour")
 
 
@@ -69,6 +70,7 @@ def _check_max_duration(strategy: object, total_bake: timedelta) -> None:
     _check_seconds(
         strategy, "max_duration", least=600, most=28800, because="SageMaker allows 10 minutes to 8 hours"
     )
+    # API reference: it "should be larger than the total waiting time".
     if duration <= total_bake:
         rule = f"longer than the {_seconds(total_bake)} of its bakes and waits"
         because = "SageMaker would end the update before it is finished"
@@ -213,6 +215,7 @@ class Canary(_Strategy):
 
     def __post_init__(self) -> None:
         _check_one_of(self, "percent", "instances")
+        # API reference of TrafficRoutingConfig: CanarySize is at most 50 % of the variant's instances.
         because = "SageMaker allows at most half of the fleet in the first step"
         _check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
         _check_instances(self, "instances")
@@ -263,6 +266,7 @@ class Linear(_Strategy):
 
     def __post_init__(self) -> None:
         _check_one_of(self, "percent", "instances")
+        # API reference of TrafficRoutingConfig, LinearStepSize.
         because = "SageMaker moves 10 to 50 percent of the fleet in a linear step"
         _check_percent(self, "percent", least=MIN_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
         _check_instances(self, "instances")
@@ -277,6 +281,7 @@ class Linear(_Strategy):
     @property
     def total_bake(self) -> timedelta:
         """One bake for each documented step, and the termination wait."""
+        # AWS does not document whether the last step bakes too. Here it counts.
         return documented_steps(self.percent) * self.bake + self.termination_wait
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
@@ -322,6 +327,7 @@ class Rolling(_Strategy):
 
     def _check_batch(self) -> None:
         _check_one_of(self, "batch_percent", "batch_instances")
+        # API reference of RollingUpdatePolicy, MaximumBatchSize.
         because = "SageMaker replaces 5 to 50 percent of the fleet in a batch"
         _check_percent(
             self, "batch_percent", least=MIN_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because
@@ -330,6 +336,7 @@ class Rolling(_Strategy):
 
     def _check_rollback_batch(self) -> None:
         _check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
+        # AWS documents no bounds here, only that 100 % is the whole fleet at once.
         because = "100 is the whole old fleet at once"
         _check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
         _check_instances(self, "rollback_batch_instances")
@@ -351,6 +358,7 @@ class Rolling(_Strategy):
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
         """Return one bake for each possible batch."""
+        # RollingUpdatePolicy has no final wait.
         return self.max_batches(instances) * self.bake
 
     def describe(self) -> str:

@@ -36,6 +36,7 @@ def _missing(context: PreflightContext) -> Iterator[Finding]:
 
 def _state(context: PreflightContext) -> Iterator[Finding]:
     for alarm in context.users_alarms:
+        # AWS does not document what SageMaker does with an alarm that is in ALARM at the start.
         if alarm.state is AlarmState.ALARM:
             since = f" since {format_time(alarm.since)}" if alarm.since else ""
             reason = f" ({alarm.reason})" if alarm.reason else ""
@@ -51,6 +52,7 @@ def _is_for_new_fleet(alarm: Alarm, context: PreflightContext) -> bool:
 
 
 def _without_data(alarm: Alarm, *, required: bool) -> Finding:
+    # A new alarm begins in this state. AWS does not document what it means for an update.
     finding = error if required else warning
     text = f"alarm {alarm.name} is in INSUFFICIENT_DATA, and {'must' if required else 'should'} be OK"
     fix = "check its dimensions, and whether the endpoint gets requests"
@@ -69,6 +71,7 @@ def _composite(context: PreflightContext) -> Iterator[Finding]:
 
 def _elsewhere(context: PreflightContext) -> Iterator[Finding]:
     for alarm, rule in _rules(context):
+        # The dimensions of a custom metric may mean anything.
         if rule.namespace not in _NAMESPACES:
             continue
         if foreign := [*_foreign_dimensions(rule, context)]:
@@ -91,6 +94,7 @@ def _foreign_dimensions(rule: AlarmRule, context: PreflightContext) -> Iterator[
 
 def _unreachable(context: PreflightContext) -> Iterator[Finding]:
     for alarm, rule in _rules(context):
+        # A sample in the developer guide has such a condition: Average above 1.
         if _is_error_rate(rule) and not _goes_off_at(1, rule):
             text = f"alarm {alarm.name} needs {_condition(rule)}, and an error rate is at most 1 (100 %)"
             fix = "write 1 % as 0.01, or use the statistic Sum to count errors"
@@ -101,6 +105,7 @@ def _too_slow(context: PreflightContext) -> Iterator[Finding]:
     longest, total = longest_bake(context.guardrails.strategy), context.guardrails.total_bake
     for alarm, rule in _rules(context):
         needed = _time_needed(rule)
+        # SageMaker watches alarms in bakes, so a slower alarm may go off too late.
         if total and needed > longest:
             limit = f"{duration_in_words(longest)}, the longest bake"
             if needed > total:

@@ -73,6 +73,7 @@ class PreflightContext:
     @property
     def serving_names(self) -> tuple[str, ...]:
         """Names of the variants that serve, even if their configuration was deleted."""
+        # DescribeEndpoint still shows the variants when the configuration is deleted.
         live = tuple(variant.name for variant in self.endpoint.variants)
         return self.serving.variant_names if self.serving else live
 
@@ -100,6 +101,7 @@ class PreflightContext:
             if self.retained.keeps(VariantProperty.DESIRED_INSTANCE_COUNT)
             else None
         )
+        # Developer guide: a retained count wins, whatever InitialInstanceCount says.
         return variant.initial_instances if retained is None else retained
 
     @property

@@ -82,6 +82,7 @@ def _live_and_configured(
 
 def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
     """Warn if the old and the new fleet together exceed the default quota of an account."""
+    # A rolling update needs about one batch more, not a second fleet.
     if isinstance(context.guardrails.strategy, Rolling):
         return
     green = sum(count for _, count in context.fleets)

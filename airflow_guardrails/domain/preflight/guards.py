@@ -29,6 +29,7 @@ def _only_switch(context: PreflightContext) -> Iterator[Finding]:
 
 
 def _no_bake(context: PreflightContext) -> Iterator[Finding]:
+    # Developer guide: alarms are watched "during any baking period".
     if not context.guardrails.total_bake:
         name = strategy_name(context.guardrails.strategy)
         text = f"{name} bakes for 0 s in total, and SageMaker watches alarms only while it bakes"
@@ -63,6 +64,7 @@ def _marketplace(context: PreflightContext) -> Iterator[Finding]:
 
 def _variant_names(context: PreflightContext) -> Iterator[Finding]:
     old, new = context.serving_names, context.target.variant_names
+    # AWS does not document whether SageMaker refuses other names or updates everything at once.
     if old and set(old) != set(new):
         text = (
             f"{context.target.name} has variants {', '.join(sorted(new))}, and the endpoint serves "
@@ -75,6 +77,7 @@ def _variant_names(context: PreflightContext) -> Iterator[Finding]:
 def _rolling(context: PreflightContext) -> Iterator[Finding]:
     if not isinstance(context.guardrails.strategy, Rolling):
         return
+    # Developer guide, exclusions: no rolling update of serverless or multi-variant endpoints.
     for config in context.configs:
         if len(config.variants) > 1:
             text = f"rolling supports 1 variant, and {config.name} has {len(config.variants)}"
@@ -87,6 +90,7 @@ def _rolling(context: PreflightContext) -> Iterator[Finding]:
 
 def _serving_config_deleted(context: PreflightContext) -> Iterator[Finding]:
     name = context.endpoint.endpoint_config_name
+    # Issues of the Terraform provider show this refusal (40048, 48997).
     if context.serving is None and name is not None:
         text = (
             f"configuration {name}, which {context.endpoint.name} serves, is deleted: "
@@ -97,6 +101,7 @@ def _serving_config_deleted(context: PreflightContext) -> Iterator[Finding]:
 
 
 def _async_dropped(context: PreflightContext) -> Iterator[Finding]:
+    # An issue of AWS's Python SDK shows this refusal (sagemaker-python-sdk 3124).
     if context.serving and context.serving.asynchronous and not context.target.asynchronous:
         text = (
             f"{context.serving.name} has an AsyncInferenceConfig and {context.target.name} has none: "

@@ -125,6 +125,7 @@ def _time_left(state: RolloutState) -> timedelta | None:
         earlier_bakes=len(bakes) - 1,
     )
     length = last_bake_length(guardrails.strategy, bake, needed=analysis.config.abort_cutoff)
+    # A stage may come without its StartTime. Then the first look at the bake counts.
     since = mark.since or (bakes[-1].at if bakes else look.seen_at)
     return None if length is None else since + length - look.seen_at
 

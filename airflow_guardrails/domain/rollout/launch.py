@@ -79,6 +79,7 @@ def owner_of(*, dag_id: str, run_id: str, task_id: str, map_index: int, endpoint
     So a retry and a cleared task own what the first try started. Another task, mapped instance or endpoint
     has another id.
     """
+    # No part can contain this character, so two identities never join to the same text.
     identity = "\x00".join((dag_id, run_id, task_id, str(map_index), endpoint_name))
     return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
@@ -118,6 +119,7 @@ def next_move(
     """
     if isinstance(look, MissingEndpoint):
         return Move.MISSING
+    # Never a second call: SageMaker refuses an update of an endpoint that is changing.
     if look.changing and look.pending_config_name == target:
         return Move.ADOPT
     if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == target:

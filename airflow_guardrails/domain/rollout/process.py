@@ -249,6 +249,7 @@ def _judge_or_person(state: RolloutState, cause: Cause) -> Generator[Effect, Any
 
 def _find_cause(state: RolloutState) -> Generator[Effect, Any, tuple[Cause, Sequence[str]]]:
     """Return the cause and warnings; the alarms' history counts from the start of the rollout to its end."""
+    # SageMaker does not say which alarm caused a rollback, so the alarms themselves are read.
     names, start, end = state.alarms, state.origin, state.ended_at
     if not names or start is None or end is None:
         return _cause(state, ()), ()

@@ -114,6 +114,7 @@ def find_cause(
     :param switch: name of the abort switch's alarm.
     :param thrown_for: the cause if the abort switch is the first alarm.
     """
+    # Alarms first: no source shows the FailureReason of a rollback by alarm, and it may be empty.
     if tripped:
         kind = thrown_for if tripped[0].name == switch else CauseKind.ALARM
         return Cause(kind=kind, alarms=tripped)

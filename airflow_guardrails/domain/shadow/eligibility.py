@@ -83,6 +83,7 @@ def shadow_refusals(
 def _endpoint_refusals(endpoint: Endpoint, config: EndpointConfig) -> Iterator[str]:
     if endpoint.status is not EndpointStatus.IN_SERVICE:
         yield f"the endpoint must be InService (is {endpoint.status.value})"
+    # API reference of CreateEndpointConfig: with a shadow, only one production variant.
     if len(config.variants) != 1:
         names = ", ".join(config.variant_names)
         yield f"the endpoint must have one production variant (has {len(config.variants)}: {names})"

@@ -103,6 +103,7 @@ def _history(
     experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
 ) -> History:
     starts, _ = period_of(experiment)
+    # Values by five minutes cannot be compared with the minutes of the test.
     if not is_kept_by_minute(starts, experiment.seen_at):
         return History()
     production = experiment.production_name

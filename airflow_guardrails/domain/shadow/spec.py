@@ -147,6 +147,7 @@ class Schedule:
         """
         starts = self.starts_at if self.starts_at and self.starts_at > now else None
         begins = starts or now
+        # The reserve must not exceed the 30 days that SageMaker allows.
         ends = self.ends_at or begins + min((self.duration or _DEFAULT_LENGTH) + _REQUEST_TIME, LONGEST)
         _check_length(f"the time from {format_time(begins)} to end_time", ends - begins)
         return starts, ends
@@ -209,6 +210,7 @@ class ShadowTest:
             "data_storage_uri": (_uri(self.storage), _uri(experiment.storage)),
             "volume_kms_key": (self.volume_kms_key, experiment.volume_kms_key),
         }
+        # Without these arguments the shadow got production's values, which may have changed since.
         if found and shadow.instance_type:
             pairs["instance_type"] = (shadow.instance_type, found.instance_type)
         if found and shadow.instance_count:

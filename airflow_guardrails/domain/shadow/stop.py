@@ -23,6 +23,7 @@ class Action(str, Enum):
     @property
     def of_production(self) -> str:
         """``ModelVariantAction`` for the production variant."""
+        # AWS does not document the legal pairs. In the guide a promotion replaces production.
         return "Remove" if self is Action.PROMOTE else "Retain"
 
     @property

@@ -65,6 +65,7 @@ class AbortSwitch:
 
 def switch_prefix(endpoint_name: str) -> str:
     """Return the prefix of the alarm names of all switches of an endpoint."""
+    # A hash, so that the prefix of endpoint "a" does not also begin the names of endpoint "a-b".
     return f"{_PREFIX}-{_digest(endpoint_name, 12)}-"
 
 

@@ -37,6 +37,7 @@ class AlarmRule:
     period: timedelta
     evaluation_periods: int
     datapoints_to_alarm: int
+    # The API's default.
     treat_missing_data: str = "missing"
 
     def dimension(self, name: str) -> str | None:

@@ -28,6 +28,7 @@ class EndpointStatus(str, Enum):
         return self in IN_FLIGHT
 
 
+# Without Deleting: no update can succeed any more.
 IN_FLIGHT = frozenset(
     {
         EndpointStatus.CREATING,
@@ -108,6 +109,7 @@ class Endpoint:
     name: str
     status: EndpointStatus
     seen_at: datetime
+    # Optional in the service model.
     endpoint_config_name: str | None = None
     last_modified_at: datetime | None = None
     pending: PendingDeployment | None = None
@@ -131,6 +133,7 @@ class Endpoint:
     @property
     def current_stage(self) -> VariantStage | None:
         """The latest stage of any fleet, green or blue; None if no stage is shown."""
+        # The guide shows stages in both places: of pending variants, and of variants that are scaled.
         variants = (*(self.pending.variants if self.pending else ()), *self.variants)
         stages = [stage for variant in variants for stage in variant.stages]
         return max(stages, key=lambda stage: stage.since or self.seen_at, default=None)

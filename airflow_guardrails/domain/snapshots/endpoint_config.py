@@ -21,6 +21,7 @@ class VariantConfig:
     model_name: str | None = None
     instance_types: tuple[str, ...] = ()
     initial_instances: int | None = None
+    # The API's default.
     initial_weight: float = 1.0
     serverless: bool = False
     startup: timedelta = timedelta(0)

@@ -15,6 +15,7 @@ from airflow_guardrails.simulator.serving.profiles import Fleet
 from airflow_guardrails.simulator.serving.traffic import Batch
 
 _OK = 200
+# Not in the guides; a knob leaves it out.
 _OF_SHADOW = "ShadowExperiment"
 
 

@@ -103,4 +103,5 @@ def _window(now: datetime, seconds: float) -> tuple[datetime, datetime]:
         return now, now
     hour = now.replace(minute=0, second=0, microsecond=0)
     begin = hour + (now - hour) // timedelta(seconds=seconds) * timedelta(seconds=seconds)
+    # The key names one hour, so a file ends with its hour.
     return begin, min(begin + timedelta(seconds=seconds), hour + _HOUR)

@@ -17,6 +17,7 @@ from airflow_guardrails.simulator.sagemaker.capture_rules import BASE64, Capture
 from airflow_guardrails.simulator.serving.containers import Answer
 from airflow_guardrails.simulator.serving.traffic import InvocationRequest
 
+# The value in the developer guide's example.
 _EVENT_VERSION = "0"
 
 

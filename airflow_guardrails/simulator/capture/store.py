@@ -34,12 +34,14 @@ class CaptureStore:
         if parts.scheme != "s3":
             self._warn_once(destination, "the destination must be s3://bucket/prefix")
             return
+        # The destination may be a bucket without a prefix.
         whole_key = f"{parts.path.strip('/')}/{key}".lstrip("/")
         try:
             stored = self._s3.put_object(parts.netloc, whole_key, content)
         except S3ClientError as error:
             self._warn_once(destination, error.message)
         else:
+            # moto would set real time. It keeps times in UTC without a zone.
             stored.last_modified = self._clock.now().astimezone(timezone.utc).replace(tzinfo=None)
 
     @property

@@ -14,6 +14,7 @@ from airflow_guardrails.simulator.cloudwatch.queries import page, without_none
 
 # API reference of DescribeAlarms: without AlarmTypes, only metric alarms are returned.
 _DEFAULT_TYPES = (METRIC_ALARM,)
+# API reference: at most 100 records on a page, and at most 100 names.
 _PAGE, _NAMES = 100, 100
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
 

@@ -53,6 +53,7 @@ class _Parser:
         self._text = text
         self._tokens = self._tokenize()
         self._place = 0
+        # A dict keeps the order of the rule and drops repetitions.
         self._children: dict[str, None] = {}
 
     def parse(self) -> AlarmRule:
@@ -133,6 +134,7 @@ _NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval
 
 def without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a request that DescribeAlarms shows again."""
+    # API reference: actions are enabled by default.
     return {"ActionsEnabled": True, **{k: v for k, v in request.items() if k != "Tags" and v is not None}}
 
 
@@ -161,6 +163,7 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
         unit=watched.get("Unit"),
         period=period,
         evaluation_periods=periods,
+        # API reference: by default the same number as EvaluationPeriods.
         datapoints_to_alarm=to_alarm or periods,
         datapoints_given=to_alarm is not None,
         threshold=float(_required(request, "Threshold")),
@@ -222,6 +225,7 @@ def _from_metrics(request: Mapping[str, Any]) -> Mapping[str, Any]:
     if both := [field for field in given if request.get(field)]:
         raise ValidationError(f"Metrics list and {', '.join(both)} are mutually exclusive")
     queries = request["Metrics"]
+    # The AWS CDK may write an alarm on one metric in this form, so it is accepted.
     if len(queries) != 1 or "MetricStat" not in queries[0]:
         raise ValidationError("Metric math alarms are not simulated: Metrics must hold one MetricStat")
     stat: Mapping[str, Any] = queries[0]["MetricStat"]
@@ -256,6 +260,7 @@ def _check_low_samples(request: Mapping[str, Any], *, percentile: bool) -> None:
 
 def _treat_missing(request: Mapping[str, Any]) -> str:
     if request.get("TreatMissingData") is None:
+        # API reference: the default.
         return MissingData.MISSING.value
     return _one_of(request, "TreatMissingData", [member.value for member in MissingData])
 

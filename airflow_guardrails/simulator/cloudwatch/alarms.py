@@ -33,6 +33,7 @@ from airflow_guardrails.simulator.engine.clock import Clock
 
 METRIC_ALARM = "MetricAlarm"
 COMPOSITE_ALARM = "CompositeAlarm"
+# User guide: high-resolution alarms are evaluated every 10 seconds, others every minute.
 _TICK_SECONDS = 10
 _MAX_NAMES = 100
 
@@ -154,12 +155,14 @@ class Alarms:
         :raises ResourceNotFound: if a name does not exist. The other alarms are deleted.
         """
         found = [self._alarms[name] for name in dict.fromkeys(names) if name in self._alarms]
+        # All checks come first, so that a refused call deletes nothing.
         _check_deletion(names, found, self.all())
         for alarm in found:
             del self._alarms[alarm.name]
             self.tags.pop(self.arn(alarm.name), None)
             self._record_configuration(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
+        # API reference: a wrong name does not keep the other alarms from being deleted.
         missing = [name for name in names if name not in deleted]
         if missing:
             raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
@@ -180,6 +183,7 @@ class Alarms:
             config=without_tags(request),
             spec=spec,
             rule=rule,
+            # API reference: an update leaves the state as it is.
             state=old.state if old else _UNCHECKED,
             configured=now,
             updated=old.updated if old else now,
@@ -223,6 +227,7 @@ class Alarms:
         Return the datapoints of the evaluation range: only periods that are over and whose data is visible.
         """
         step = _TICK_SECONDS if spec.high_resolution else MINUTE
+        # A period that is not over would hold too few requests.
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
         samples = self._metrics.samples(
@@ -232,6 +237,7 @@ class Alarms:
 
     def _set_state(self, alarm: Alarm, new: AlarmState) -> None:
         old, alarm.state, alarm.updated = alarm.state, new, self._clock.now()
+        # History and parents follow the state; a new reason alone is not a transition.
         if old.value is new.value:
             return
         alarm.transitioned = alarm.updated
@@ -243,6 +249,7 @@ class Alarms:
 
     def _update_composite(self, alarm: Alarm, because: str) -> None:
         if alarm.rule:
+            # A rule is true or false, so there is no INSUFFICIENT_DATA.
             state = State.ALARM if alarm.rule.holds(self.state) else State.OK
             self._set_state(alarm, AlarmState(value=state, reason=f"{because} {state.value}"[:1023]))
 

@@ -131,6 +131,7 @@ def decide(
     """
     Return the state for points that breach (True), do not breach (False) or are missing (None), oldest first.
     """
+    # User guide: with enough real points in the range, TreatMissingData has no effect.
     real = [point for point in breaching if point is not None][-evaluation_periods:]
     if not real:
         return _without_data(treat_missing, state)
@@ -238,6 +239,7 @@ def _listed(points: Sequence[Datapoint]) -> str:
 def _needed(spec: AlarmSpec, state: State) -> str:
     if state is State.ALARM:
         return f"minimum {_count(spec.datapoints_to_alarm, 'datapoint')} for OK -> ALARM transition"
+    # So many good points leave too few bad ones for ALARM.
     enough = spec.evaluation_periods - spec.datapoints_to_alarm + 1
     return f"minimum {_count(enough, 'datapoint')} for ALARM -> OK transition"
 

@@ -170,6 +170,7 @@ class _Timeline(Generic[_Item]):
 
     def _insert(self, second: int, items: Sequence[_Item]) -> None:
         for item in items:
+            # Slow, but rare: traffic comes in order, and only clients publish for another time.
             place = bisect_right(self.times, second)
             self.times.insert(place, second)
             self.items.insert(place, item)
@@ -209,6 +210,7 @@ class _Grid(NamedTuple):
 
     def chunks(self, line: _Timeline[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:
         here = bisect_left(line.times, self._edge(self.start))
+        # A client may publish up to two hours ahead. Such a value is hidden until its time.
         visible = bisect_right(line.times, self.visible_until)
         last = min(bisect_left(line.times, self._edge(self.end)), visible)
         while here < last:
@@ -219,7 +221,9 @@ class _Grid(NamedTuple):
 
     def _begin(self, second: int) -> int:
         stored = second - second % self.resolution
+        # Periods count from the start of the query, so the window of an alarm can move every minute.
         return stored - (stored - self.start) % self.period
 
     def _edge(self, second: int) -> int:
+        # Up, because a stored minute belongs to a range only if it begins in it.
         return -(-second // self.resolution) * self.resolution

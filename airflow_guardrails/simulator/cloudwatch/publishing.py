@@ -122,6 +122,7 @@ def _counted(path: str, datum: Mapping[str, Any]) -> tuple[list[float], list[Sta
         raise InvalidParameterValue(f"{path}: Values and Counts must have the same size.")
     if any(count <= 0 for count in counts):
         raise InvalidParameterValue(f"{path}.Counts must be greater than 0 (got {min(counts)})")
+    # A count may be large or a fraction, so its values are not stored one by one.
     return [], [StatisticSet.repeated(value, count) for value, count in zip(values, counts, strict=True)]
 
 
@@ -153,6 +154,7 @@ def _out_of_time(path: str, at: datetime) -> CloudWatchError:
 
 def _finite(path: str, value: Any) -> float:
     number = float(value)
+    # API reference of PutMetricData: NaN and infinity are not supported.
     if not math.isfinite(number):
         raise InvalidParameterValue(f"The value {value} for parameter {path} is invalid.")
     return number

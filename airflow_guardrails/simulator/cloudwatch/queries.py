@@ -61,6 +61,7 @@ _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 _SHORT_PERIODS = (1, 5, 10, 20, 30)
 _QUERIES, _DATAPOINTS = 500, 100_800
 _STATISTICS_DATAPOINTS = 1440
+# API reference of ListMetrics.
 _METRICS_ON_PAGE = 500
 
 
@@ -104,6 +105,7 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
     metric = _metric(request)
     datapoints = [
         {"Timestamp": _at(begin), "Unit": unit, **_measured(sample, simple, extended)}
+        # API reference: without Unit, the data of every unit is returned, each with its unit.
         for unit in ([request["Unit"]] if request.get("Unit") else store.units(metric))
         for begin, sample in store.samples(metric, start=start, end=end, period=period, unit=unit).items()
     ]
@@ -114,6 +116,7 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
 
 def list_metrics(store: MetricStore, request: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
     """Carry out ListMetrics."""
+    # API reference of ListMetrics: PT3H is the only value of RecentlyActive.
     recently = (now - timedelta(hours=3)).timestamp() if request.get("RecentlyActive") else None
     found = [metric for metric in store.metrics(active_since=recently) if _matches(metric, request)]
     metrics, token = page(found, request.get("NextToken"), _METRICS_ON_PAGE)
@@ -167,6 +170,7 @@ def _span(request: Mapping[str, Any], error: type[CloudWatchError]) -> tuple[int
 
 def _rounded(start: int, period: int) -> int:
     """Round the start down to a whole minute, or to the period if it is shorter."""
+    # API reference. Its coarser rounding is for data older than 15 days, which is not kept here.
     return start - start % min(period, MINUTE)
 
 

@@ -45,12 +45,14 @@ def _is_arithmetic(node: ast.expr) -> bool:
         return type(node.op) in _OPERATORS and _is_arithmetic(node.left) and _is_arithmetic(node.right)
     if isinstance(node, ast.UnaryOp):
         return isinstance(node.op, ast.USub) and _is_arithmetic(node.operand)
+    # type() and not isinstance(), because True is an int.
     return isinstance(node, ast.Name) or (isinstance(node, ast.Constant) and type(node.value) in (int, float))
 
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float | None:
     try:
         return _calculated(node, values)
+    # A division by zero has no value, so there is no point at that second.
     except ArithmeticError:
         return None
 
@@ -90,6 +92,7 @@ class StatisticSet:
     @property
     def known(self) -> bool:
         """Whether all values in the set are known."""
+        # API reference of PutMetricData: only such sets have percentiles.
         return self.sample_count == 1 or self.minimum == self.maximum
 
 
@@ -146,6 +149,7 @@ class Sample:
             passed += weight
             if passed >= rank:
                 return value
+        # Rounding may leave the sum just below the rank.
         return weighted[-1][0]
 
 

@@ -73,6 +73,7 @@ class Fault:
             "doubled": [f"{true}, {true}"],
             "repeated": [true, true],
             "without_zone": [true.removesuffix(" GMT")],
+            # RFC 5322 writes "-0000" for an unknown zone.
             "unknown_zone": [true.replace("GMT", "-0000")],
         }.get(self.date or "", [true])
 

@@ -104,6 +104,7 @@ class Knobs:
     show_rolling_back: bool = _knob(
         False, "Whether an UpdateEndpoint that rolls back shows RollingBack instead of Updating.", kind=_FLAG
     )
+    # The guide says "during any baking period" and, for linear updates, "at any point".
     alarms_judged: str = _choice(
         "bakes",
         "always",
@@ -159,6 +160,7 @@ class Knobs:
             "What a percentage refers to if an endpoint has several variants: each variant, or all together."
         ),
     )
+    # Not documented. The one example of AWS, 33 % of 3 instances is 1, fits all three.
     capacity_rounding: str = _choice(
         "ceil", "round", "floor", meaning="How CAPACITY_PERCENT is rounded to instances; at least one."
     )
@@ -196,6 +198,7 @@ class Knobs:
         meaning="Whether PendingDeploymentSummary is present before its StartTime.",
     )
 
+    # The docs only ask for a new configuration; no source shows an error.
     same_config_update: str = _choice(
         "accept",
         "reject",
@@ -280,6 +283,7 @@ class Knobs:
     )
     experiment_stale_read_seconds: float = _knob(30.0, "Age of the state that such a call returns.")
     experiment_list_lag_seconds: float = _knob(0.0, "Age of what ListInferenceExperiments returns.")
+    # The console's minimum.
     experiment_least_seconds: float = _knob(
         3600.0, "Shortest duration that an experiment may be scheduled for."
     )

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_guardrails.simulator.sagemaker.experiments.experiment import Experiment
 
 CSV, JSON, BASE64 = "CSV", "JSON", "BASE64"
+# CaptureMode has three values, and CaptureOptions may list several of them.
 _INPUT = frozenset({"Input", "InputAndOutput"})
 _OUTPUT = frozenset({"Output", "InputAndOutput"})
 
@@ -31,6 +32,7 @@ class _Encodings:
 
     def of(self, content_type: str) -> str:
         """Return CSV, JSON or BASE64 for a content type. Its parameters after the semicolon are ignored."""
+        # A request may say "text/csv; charset=utf-8", but CaptureContentTypeHeader lists plain types.
         plain = content_type.partition(";")[0].strip().lower()
         if plain in self.csv:
             return CSV
@@ -86,6 +88,7 @@ def _of_config(capture: Mapping[str, Any]) -> CaptureRule:
 
 
 def _of_experiment(experiment: Experiment) -> CaptureRule:
+    # DataStorageConfig has no sampling and no options, so both sides of every request are recorded.
     storage = experiment.request["DataStorageConfig"]
     return CaptureRule(
         destination=storage["Destination"],

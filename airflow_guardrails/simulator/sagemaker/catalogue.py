@@ -72,6 +72,7 @@ class Catalogue:
 
         :raises EndpointConfigNotFound: if it does not exist, or is not visible yet.
         """
+        # API reference of CreateEndpoint: reads are eventually consistent, so a new one may be missing.
         return self._configs.find(name, visible_after=self._knobs.config_visible_after_seconds).request
 
     def add_config(self, config: Request) -> None:
@@ -80,12 +81,14 @@ class Catalogue:
 
     def unused_config_name(self, base_name: str) -> str:
         """Return *base_name* cut to its maximum length, with a number if that name is taken."""
+        # The pattern for names allows no hyphen at the end, and the cut may leave one.
         base_name = base_name[:_MAX_BASE_NAME].rstrip("-")
         numbered = (f"{base_name}-{number}" for number in itertools.count(2))
         return next(name for name in itertools.chain([base_name], numbered) if name not in self._configs)
 
     def create_model(self, request: Request) -> Response:
         """Carry out CreateModel."""
+        # Only for its errors: a model is read again when it is used.
         Model.from_request(request)
         return {"ModelArn": self._add(self._models, request).arn}
 
@@ -132,6 +135,7 @@ class Catalogue:
         return page(rows, request, prefix="EndpointConfig", key="EndpointConfigs")
 
     def _not_found(self, arn: str) -> ServiceException:
+        # Its text comes from a knob, so this class does not fit into the table.
         if _resource_type(arn) == _EXPERIMENT:
             return ExperimentNotFound(self._knobs, arn=arn)
         return _NOT_FOUND[_resource_type(arn)](arn)

@@ -20,6 +20,7 @@ def describe(endpoint: Endpoint) -> Description:
     """
     return without_none(
         **summarize(endpoint),
+        # The old name until the update ends, as in AWS's example of an event.
         EndpointConfigName=endpoint.config_name,
         FailureReason=endpoint.failure_reason,
         LastDeploymentConfig=endpoint.last_deployment_config,
@@ -70,6 +71,7 @@ def _pending(endpoint: Endpoint) -> dict[str, Any] | None:
 
 
 def _pending_variant(variant: Variant, green: Fleet) -> dict[str, Any]:
+    # The service model has InstanceType only for pending variants.
     return {**_variant(variant, green), **without_none(InstanceType=variant.instance_type)}
 
 
@@ -77,6 +79,7 @@ def _variant(variant: Variant, fleet: Fleet) -> dict[str, Any]:
     return without_none(
         VariantName=variant.name,
         DeployedImages=_images(variant, fleet),
+        # AWS's example shows weight 1 in both fleets: the share of a canary is not in the weights.
         CurrentWeight=variant.weight,
         DesiredWeight=variant.desired_weight,
         **_capacity(variant),
@@ -96,6 +99,7 @@ def _images(variant: Variant, fleet: Fleet) -> list[dict[str, Any]] | None:
     image = variant.model.image
     if image is None:
         return None
+    # SageMaker resolves a tag to a digest. There is no registry to ask here.
     return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": fleet.launched_at}]
 
 
@@ -112,5 +116,6 @@ def _data_capture(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "CaptureStatus": "Started" if enabled else "Stopped",
         "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
         "DestinationS3Uri": config["DestinationS3Uri"],
+        # The service model requires this field, also without a key.
         "KmsKeyId": config.get("KmsKeyId", ""),
     }

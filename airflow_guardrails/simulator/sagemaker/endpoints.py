@@ -14,6 +14,7 @@ from airflow_guardrails.simulator.sagemaker.steps import RunningSteps
 Description = Mapping[str, Any]
 
 _IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+# The old fleet serves during an update. A rollback that failed leaves both fleets in service.
 _SERVING = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
 # Enough for reads that lag by minutes; an update has about ten changes.
 _MAX_SNAPSHOTS = 200
@@ -112,6 +113,7 @@ class Endpoint:
         """
         if self.blue is None or self.green is None:
             return sum(fleet.instances for fleet in self.fleets)
+        # No source says that both fleets count for quotas. It is inferred: both run during the update.
         return self.blue.instances + min(self.green.instances, self.extra_instances)
 
     @property
@@ -121,6 +123,7 @@ class Endpoint:
 
     def begin(self, status: str, *, now: datetime) -> None:
         """Enter a status in which something is in progress."""
+        # The next update clears FailureReason, as tests of AWS's ACK controller show.
         self.status, self.failure_reason, self.modified_at = status, None, now
 
     def set_deployment_config(self, deployment_config: Mapping[str, Any], *, immediately: bool) -> None:

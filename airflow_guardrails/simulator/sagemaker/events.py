@@ -74,9 +74,11 @@ class EndpointEvents:
             self._send(_DEPLOYMENT_STATE_CHANGE, {**detail, **_pending(now)})
 
     def _send(self, detail_type: str, detail: Mapping[str, Any]) -> None:
+        # Developer guide: SageMaker may send several events for one change of state.
         copies = 2 if self._rng.random() < self._knobs.event_duplicate_probability else 1
         for _ in range(copies):
             event = Event(
+                # From seeded random numbers, so that a run can be repeated.
                 id=str(UUID(int=self._rng.getrandbits(128), version=4)),
                 detail_type=detail_type,
                 at=self._clock.now(),
@@ -136,6 +138,7 @@ def _variant_statuses(description: Description) -> list[Any]:
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, datetime):
+        # The published examples have times in milliseconds since the epoch.
         return round(value.timestamp() * 1000)
     if isinstance(value, Mapping):
         return {key: _to_json(item) for key, item in value.items()}

@@ -99,6 +99,7 @@ class Fleet:
     @property
     def active_share(self) -> float:
         """The share of the production instances that take traffic, 0 to 1."""
+        # A fleet that was rolled back has no instances left.
         return self.active / max(self.total, 1)
 
     def activate(self, counts: Sequence[int]) -> None:
@@ -115,6 +116,7 @@ class Fleet:
 
     def activate_share(self, share: float) -> None:
         """Let a share of the instances of each variant take traffic, 0 to 1."""
+        # AWS does not document how an old fleet rounds when it gives up a share.
         self.activate([round(variant.desired * share) for variant in self.variants])
 
     def enter(self, status: str, message: Callable[[Variant], str], *, now: datetime) -> None:
@@ -170,6 +172,7 @@ def new_fleet(
 
 
 def _variant(spec: Mapping[str, Any], model: Model, old: Variant | None, excluded: Sequence[str]) -> Variant:
+    # API reference: the weight is 1.0 by default. A serverless variant has no instance count.
     count, weight = spec.get("InitialInstanceCount", 1), spec.get("InitialVariantWeight", 1.0)
     # RetainAllVariantProperties keeps what autoscaling or a client has changed since.
     if old and "DesiredInstanceCount" not in excluded:

@@ -9,6 +9,7 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.endpoints import Endpoint
 from airflow_guardrails.simulator.sagemaker.fleets import Fleet
 
+# The name of the quota in AWS's General Reference.
 _PER_ENDPOINT = "Maximum number of instances per endpoint"
 
 
@@ -30,6 +31,7 @@ def check(
         (_PER_ENDPOINT, knobs.endpoint_instance_limit, [endpoint] if endpoint else []),
         (f"{fleet.variants[0].instance_type} for endpoint usage", knobs.instance_limit, endpoints),
     ):
+        # AWS has a quota for each instance type. Here all instances of the region count together.
         used = sum(each.instances for each in sharing)
         # A request for fewer instances is accepted even above the limit.
         if limit is not None and requested > 0 and used + requested > limit:

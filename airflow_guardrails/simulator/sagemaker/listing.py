@@ -26,6 +26,7 @@ def page(rows: Sequence[_Summary], request: Mapping[str, Any], *, prefix: str, k
     """
     found = [row for row in rows if _matches(row, request, prefix)]
     found.sort(
+        # Also by name: resources of the same moment must keep one order over all pages.
         key=lambda row: (row[_sort_field(request, prefix)], row[f"{prefix}Name"]),
         reverse=request.get("SortOrder", "Descending") == "Descending",
     )
@@ -67,6 +68,7 @@ def parse_time(value: Any) -> datetime | None:
 
 def _sort_field(request: Mapping[str, Any], prefix: str) -> str:
     by = request.get("SortBy", "CreationTime")
+    # SortBy says Name or Status, but the fields have a prefix, such as EndpointName.
     return by if by == "CreationTime" else f"{prefix}{by}"
 
 

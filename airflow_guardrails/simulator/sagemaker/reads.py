@@ -32,6 +32,7 @@ class ReadModel:
         # A sliding window of one simulated second.
         while self._recent_calls and self._recent_calls[0] <= now - _SECOND:
             self._recent_calls.popleft()
+        # AWS publishes no rate. Its Python SDK polls every 30 seconds, because 5 caused throttling.
         if limit is not None and len(self._recent_calls) >= limit:
             raise ThrottlingException
         self._recent_calls.append(now)

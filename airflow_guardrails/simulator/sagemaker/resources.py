@@ -97,6 +97,7 @@ class ResourceStore:
         arn = self._arn(self.resource_type.arn_type, name)
         if name in self._resources:
             raise AlreadyExists(self.resource_type.text, arn)
+        # Describe does not return tags, and AddTags may change them later.
         stored = {key: value for key, value in request.items() if key != "Tags"}
         resource = Resource(name=name, arn=arn, created_at=self._clock.now(), request=stored)
         self._resources[name] = resource
@@ -110,6 +111,7 @@ class ResourceStore:
         :raises ValidationException: the not-found error of the type.
         """
         resource = self._resources.get(name)
+        # One error for both: a client cannot tell a late configuration from a missing one.
         if resource is None or self._age(resource) < visible_after:
             raise self.resource_type.not_found(self._arn(self.resource_type.arn_type, name))
         return resource

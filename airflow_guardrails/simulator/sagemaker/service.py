@@ -46,6 +46,7 @@ from airflow_guardrails.simulator.sagemaker.scaling import ScalableTargets
 
 __all__ = ["AlarmStates", "HealthChecks", "Model", "Route", "SageMaker"]
 
+# Limits on memory: a simulation may run for days.
 _MAX_DELETED = 1000
 _MAX_UPDATES = 100_000
 # Creating and deleting have stages too, but AWS has published no example of an event for them.
@@ -157,6 +158,7 @@ class SageMaker:
     def update_endpoint(self, request: Request) -> Response:
         """Carry out UpdateEndpoint: check it, and start the deployment."""
         endpoint, blue = self._updatable(request["EndpointName"])
+        # AWS does not document whether an endpoint can be updated during an experiment.
         self._lifecycle.check_change_allowed(endpoint)
         # The update fails if the old configuration was deleted, as real endpoints show.
         self.catalogue.config(endpoint.config_name)
@@ -199,6 +201,7 @@ class SageMaker:
     def delete_endpoint(self, request: Request) -> Response:
         """Carry out DeleteEndpoint."""
         endpoint = self._find(request["EndpointName"])
+        # DeleteEndpoint has the same text: "Cannot update in-progress endpoint".
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
         self._lifecycle.check_change_allowed(endpoint)
@@ -305,6 +308,7 @@ class SageMaker:
         delay = updates.delay_start(green, self._knobs)
         endpoint.green, endpoint.extra_instances = green, extra
         endpoint.begin("Updating", now=self._clock.now())
+        # Decided at the start: an alarm that is ignored then stays ignored.
         watched = self._rollback_alarms.watched(plan.alarms)
         deploy = roll if plan.rollback_batch else deployments.update
         steps = deploy(endpoint, blue, green, plan, self._context)
@@ -326,6 +330,8 @@ class SageMaker:
         endpoint = self._find(name)
         if endpoint.busy:
             raise EndpointInProgress(endpoint.arn)
+        # API reference: a failed endpoint can only be deleted. After UpdateRollbackFailed an update is the
+        # documented repair, so that status is accepted.
         if endpoint.status == "Failed" or endpoint.blue is None:
             raise EndpointFailed(self._knobs, arn=endpoint.arn)
         return endpoint, endpoint.blue
@@ -358,6 +364,7 @@ class SageMaker:
         return running.get(config_name) or self._new_fleet(config_name)
 
     def _change_system_updates(self, endpoint: Endpoint, increase: int) -> None:
+        # A number and not a flag, because two system updates may overlap.
         endpoint.system_updates += increase
         endpoint.modified_at = self._clock.now()
         self._record(endpoint)
@@ -369,6 +376,7 @@ class SageMaker:
         if description and self._events.has_rules:
             self._publish(endpoint, description)
         endpoint.history.record(self._clock.now(), description)
+        # Last, because an experiment may start the next update here, which records its own states.
         self._lifecycle.endpoint_changed(endpoint)
 
     def _publish(self, endpoint: Endpoint, description: Response) -> None:

@@ -21,6 +21,7 @@ def check_config(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own_a
     """Raise ShadowRefused if SageMaker would not run the shadow of this endpoint configuration."""
     if reason := _wrong_variants(config):
         raise ShadowRefused(knobs.shadow_refused_message, reason)
+    # The guide has these exclusions for shadow tests. It does not repeat them for configurations.
     if knobs.shadow_exclusions == "reject":
         check_features(config, model_of, knobs=knobs, own_account=own_account)
 
@@ -33,6 +34,7 @@ def check_features(config: _Config, model_of: _ModelLookup, *, knobs: Knobs, own
 
 def _wrong_variants(config: _Config) -> str | None:
     production, shadow = config["ProductionVariants"], config["ShadowProductionVariants"]
+    # API reference of CreateEndpointConfig; the service model itself allows more.
     if len(production) != 1 or len(shadow) != 1:
         return (
             "there must be one production variant and one shadow variant "

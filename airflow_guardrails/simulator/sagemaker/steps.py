@@ -108,6 +108,7 @@ class RunningSteps:
             self._wait = step()
         except StopIteration:
             self._finish()
+        # Before the wait begins: a wait of 0 seconds moves on at once and would hide this state.
         self._changed()
         if self._wait is not None:
             self._wait_for(self._wait, self._wait.seconds)

@@ -132,6 +132,7 @@ class Container:
 def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
     # The code of a model must not get credentials, nor a home folder with a credentials file.
     passed_on = {name: os.environ[name] for name in _COPIED_VARIABLES if name in os.environ}
+    # The later ones win: a model must not change the PYTHONPATH of this interpreter.
     return {**of_model, **passed_on, **dict.fromkeys(_THREAD_VARIABLES, "1")}
 
 
@@ -163,6 +164,7 @@ def _fetch(url: str, *, account_id: str, region: str) -> _Artefact:
     return _Artefact(etag=found.etag, content=found.value)
 
 
+# A limit on memory: each process holds an interpreter, its libraries and a model.
 _MAX_RUNNING = 8
 _PLACEHOLDER_SECONDS = 0.020
 _PLACEHOLDER_BODY = b"0"
@@ -254,6 +256,7 @@ class Containers:
         deployed = self._deployed.get(key)
         if deployed is None:
             return self._deploy(model, key)
+        # A running instance keeps what it has loaded, also if the object in S3 is replaced.
         return self._start(model, key, deployed.artefact)
 
     def _deploy(self, model: Model, key: _Key) -> Container:

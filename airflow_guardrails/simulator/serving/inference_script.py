@@ -131,6 +131,7 @@ _ANY = "*/*"
 _TEXTS = (_CSV, _JSON)
 _DEFAULT_ACCEPT = "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"
 _STAGES = ("input_fn", "predict_fn", "output_fn")
+# As many as the worker predicts one by one in each batch.
 _REMEMBERED = 3
 
 
@@ -239,6 +240,7 @@ def _default_input_fn(body: str | bytes, content_type: str) -> np.ndarray:
     if content_type == _JSON:
         return np.array(json.loads(body)).astype(np.float32)
     if content_type == _NPY and isinstance(body, bytes):
+        # Without pickle, because a request must not run code.
         array: np.ndarray = np.load(io.BytesIO(body), allow_pickle=False)
         return array
     raise RequestRefused(415, f"content type must be one of {_CSV}, {_JSON}, {_NPY} (got {content_type!r})")
@@ -303,5 +305,6 @@ def _same(part: np.ndarray, alone: Any) -> bool:
     if not isinstance(alone, np.ndarray) or part.shape != alone.shape:
         return False
     if part.dtype.kind in "fc":
+        # A batch may add up floats in another order than a single row.
         return bool(np.allclose(part, alone, equal_nan=True))
     return bool(np.array_equal(part, alone))

@@ -45,6 +45,7 @@ class InstanceMetrics:
         dimensions = {"EndpointName": endpoint_name, "VariantName": variant.name}
         by_fleet = {**dimensions, "EndpointConfigName": fleet.config_name}
         now, metrics = self._clock.now(), self._metrics
+        # AWS documents the dimension EndpointConfigName for invocation metrics only.
         for under in (dimensions, by_fleet) if self._knobs.instance_metrics_by_config else (dimensions,):
             for name, percent in (
                 ("CPUUtilization", profile.cpu_percent),

@@ -133,6 +133,7 @@ class Profiles:
 
     def latency(self, profile: Profile, fleet: Fleet, seconds: float) -> float:
         """Return the latency in seconds of a response that took the model *seconds*."""
+        # Drawn without jitter too: setting it must not shift the numbers of later requests.
         jitter = self._rng_for(fleet).random() * profile.latency_jitter_ms
         own = seconds if profile.latency_ms is None else profile.latency_ms / 1000
         return own * profile.latency_factor + (profile.extra_latency_ms + jitter) / 1000

@@ -32,6 +32,7 @@ def record(
     variant = {"EndpointName": fleet.endpoint_name, "VariantName": fleet.variant_name}
     by_fleet = {**variant, "EndpointConfigName": fleet.endpoint_config_name}
     for name, unit, values in _measures(answers, instances, rng):
+        # Both fleets of an update have the same VariantName; only the configuration tells them apart.
         for dimensions in (variant, by_fleet):
             metrics.record(_NAMESPACE, name, dimensions, values, at=at, unit=unit)
 
@@ -42,6 +43,7 @@ def _measures(
     status = [answer.status for answer in answers]
     return [
         ("Invocations", "None", [1.0] * len(answers)),
+        # Developer guide: each request counts 1 / number of instances.
         ("InvocationsPerInstance", "None", [1.0 / max(1, instances)] * len(answers)),
         ("Invocation4XXErrors", "None", [float(400 <= code < 500) for code in status]),  # noqa: PLR2004
         ("Invocation5XXErrors", "None", [float(code >= 500) for code in status]),  # noqa: PLR2004

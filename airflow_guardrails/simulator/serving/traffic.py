@@ -23,6 +23,7 @@ from airflow_guardrails.simulator.serving.profiles import Fleet, Profiles
 _TICK_SECONDS = 5
 """Seconds between two batches of a replay. Twelve batches make a minute, the first at its beginning."""
 
+# Each request leaves 14 values: seven metrics, each with two sets of dimensions.
 _MAX_PER_MINUTE = 60_000
 
 
@@ -143,6 +144,7 @@ class Traffic:
         self._rng = rng
         self._shadow_rng = shadow_rng
         self._event_rng = event_rng
+        # One count for all replays: captured records are joined by these ids.
         self._numbers = count(1)
         self._replays: dict[str, _Replay] = {}
 
@@ -235,6 +237,7 @@ class Traffic:
             routes = self._routes(endpoint_name)
         except ServiceException:  # the endpoint was deleted; it may be created again
             return
+        # Requests are not made up for later: clients would have got errors meanwhile.
         if not routes:
             return
         batch = Batch(

@@ -131,6 +131,7 @@ def _error(error: Exception, *, seconds: float) -> _Reply:
 
 
 _LENGTH = struct.Struct(">Q")
+# A small archive can unpack to more than the disk holds.
 _MAX_UNPACKED_BYTES = 2 << 30
 _PROGRAM = "SAGEMAKER_PROGRAM"
 _USUAL_PROGRAM = "inference.py"
@@ -196,6 +197,7 @@ def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.e
     import joblib  # noqa: PLC0415
 
     handlers = ModelAlone(joblib.load(directory / "model.joblib"))
+    # A model may refuse a row of zeros. Then its first request is slow, and nothing is wrong.
     with suppress(Exception):
         handlers.warm_up()
     return handlers
@@ -215,6 +217,7 @@ def _unpack(artefact: bytes, directory: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(artefact), mode="r:*") as archive:
         if sum(member.size for member in archive.getmembers()) > _MAX_UNPACKED_BYTES:
             raise ValueError(f"the artefact unpacks to more than {_MAX_UNPACKED_BYTES} bytes")
+        # The filter refuses devices, and paths and links that lead out of the folder.
         if hasattr(tarfile, "data_filter"):
             archive.extractall(directory, filter="data")
         else:

@@ -30,6 +30,7 @@ def alter_response(response: Response, changes: Mapping[str, Any]) -> Response:
 
 def _change(answer: Any, path: Sequence[str], value: Any) -> None:
     first, *rest = path
+    # Also a field that is not there yet: a newer service returns fields that botocore does not know.
     if not rest and value is not None and isinstance(answer, dict) and first != _ALL:
         answer[first] = value
         return

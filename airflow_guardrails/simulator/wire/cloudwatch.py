@@ -118,6 +118,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
     @property
     def _tags(self) -> dict[str, str]:
         arn = self._request["ResourceARN"]
+        # Every alarm has an entry, also without tags.
         if arn not in self._alarms.tags:
             raise ResourceNotFoundException(f"Resource {arn} does not exist")
         return self._alarms.tags[arn]

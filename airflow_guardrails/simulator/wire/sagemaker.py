@@ -125,6 +125,7 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         return self._sagemaker.experiments
 
     def _is_ours(self) -> bool:
+        # moto keeps the tags of its own resources, such as training jobs.
         return is_simulated(self._get_param("ResourceArn") or "")
 
     def _answer(self, operation: _Operation) -> ActionResult:

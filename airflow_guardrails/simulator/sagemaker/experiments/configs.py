@@ -44,6 +44,7 @@ def fleet_with_shadow(
     if "KmsKey" in experiment.request:
         config["KmsKeyId"] = experiment.request["KmsKey"]
     models = {**_models(blue), spec["ModelName"]: model_of(spec["ModelName"])}
+    # Production keeps the count and the weight that autoscaling or a client has set since.
     green = new_fleet(config, models, now=now, retained=_production(blue))
     apply_sampling(green, experiment)
     return green
@@ -74,6 +75,7 @@ def fleet_after(
     :param blue: the fleet that serves now, with the shadow.
     """
     assert experiment.original
+    # ModelVariants has only a part of the variant's fields; the original configuration has all.
     production = [*experiment.original["ProductionVariants"]]
     retained, models = _production(blue), _models(blue)
     kept = experiment.source_name
@@ -81,6 +83,7 @@ def fleet_after(
         assert blue.shadow
         kept = experiment.shadow_name
         production, retained = [to_variant_spec(experiment.model_variants[kept])], {kept: blue.shadow}
+    # DesiredModelVariants sets the instances, so nothing is kept from the running variant.
     if kept in outcome.desired:
         production, retained = [to_variant_spec(outcome.desired[kept])], {}
     config = {**experiment.original, "ProductionVariants": production}

@@ -114,6 +114,7 @@ class Experiment:
 
     def enter(self, status: str, *, now: datetime) -> None:
         """Enter a status and set the status of each variant."""
+        # The timer belongs to the status that ends. Later it would start or stop the experiment again.
         self.timer.cancel()
         self.status, self.modified_at = status, now
         if status == "Running":
@@ -178,6 +179,7 @@ SUMMARY_FIELDS = (
 
 
 def _metadata(experiment: Experiment, endpoint: Endpoint | None) -> dict[str, Any]:
+    # EndpointName is the only required field of EndpointMetadata.
     if endpoint is None:
         return {"EndpointName": experiment.endpoint_name}
     return without_none(
@@ -193,5 +195,6 @@ def _status_of(name: str, experiment: Experiment) -> str:
 
 
 def _shadow(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    # The service model allows exactly one shadow.
     shadow: Mapping[str, Any] = request["ShadowModeConfig"]["ShadowModelVariants"][0]
     return shadow

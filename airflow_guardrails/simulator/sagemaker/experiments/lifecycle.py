@@ -125,6 +125,7 @@ class ExperimentLifecycle:
         variants = requests.model_variants(request, self._knobs)
         for variant in variants.values():
             self._catalogue.model(variant["ModelName"])
+        # AWS does not document what the API does without the endpoint. The console can create one.
         if not self._endpoints.endpoint(request["EndpointName"]) and (
             self._knobs.experiment_missing_endpoint == "cancelled"
         ):
@@ -133,6 +134,7 @@ class ExperimentLifecycle:
         variants = requests.with_production(variants, request, fleet, self._knobs)
         spec = requests.shadow_variant_spec(variants, request, fleet.variants[0].weight)
         config = {**fleet.config, "ShadowProductionVariants": [spec]}
+        # Developer guide: here these features are an error; an update falls back to all at once.
         check_features(config, self._catalogue.model, knobs=self._knobs, own_account=self._account_id)
         self._endpoints.check_quota(fleet, spec["InitialInstanceCount"], endpoint)
         return variants
@@ -191,14 +193,17 @@ class ExperimentLifecycle:
             green = configs.fleet_with_shadow(
                 experiment, variants, blue, self._catalogue.model, name=name, now=self._clock.now()
             )
+            # That SageMaker deploys another configuration is inferred: EndpointMetadata has its name.
             self._catalogue.add_config(green.config)
             experiment.original, experiment.config_name = blue.config, name
             self._replace_fleet(experiment, endpoint, green, self._shadow_added)
         except ServiceException as error:
+            # There is no status Failed: the error becomes the StatusReason of a Cancelled experiment.
             self._fail(experiment, error.message)
 
     def _shadow_added(self, experiment: Experiment) -> None:
         endpoint = self._endpoints.endpoint(experiment.endpoint_name)
+        # InService alone is no success: a rolled-back update ends there too, with the old configuration.
         if endpoint and endpoint.status == "InService" and endpoint.config_name == experiment.config_name:
             self._run(experiment)
         else:

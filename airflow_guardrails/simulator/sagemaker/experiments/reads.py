@@ -34,6 +34,7 @@ class ExperimentReadModel:
 
     def freeze(self, experiment: Experiment, endpoint: Endpoint | None) -> None:
         """Keep the present description for reads that lag. Called before each change."""
+        # AWS documents no lag of these reads. A test sets one, to see what a task does with old states.
         until = self._clock.now() + timedelta(seconds=self._knobs.experiment_describe_lag_seconds)
         experiment.history.freeze(until, describe(experiment, endpoint))
 
@@ -55,5 +56,6 @@ class ExperimentReadModel:
         if not self._knobs.experiment_list_lag_seconds:
             return [summarize(experiment) for experiment in experiments]
         when = self._clock.now() - timedelta(seconds=self._knobs.experiment_list_lag_seconds)
+        # Deleted experiments too: at that time they may still have existed.
         histories = [experiment.history for experiment in (*experiments, *deleted)]
         return rows_as_of(histories, when, SUMMARY_FIELDS)

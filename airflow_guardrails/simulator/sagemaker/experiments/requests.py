@@ -19,6 +19,7 @@ ModelVariants = dict[str, Mapping[str, Any]]
 
 # Actions for production and shadow. AWS does not document which pairs are allowed.
 _ALLOWED_ACTIONS = frozenset({("Retain", "Remove"), ("Remove", "Promote"), ("Retain", "Retain")})
+# Developer guide: in a running test only description, sampling percentage and end can change.
 _FIXED_WHILE_RUNNING = ("ModelVariants", "DataStorageConfig")
 
 
@@ -61,6 +62,7 @@ def with_production(variants: ModelVariants, request: _Request, fleet: Fleet, kn
     :raises ExperimentInvalid: if an endpoint with this fleet cannot have the experiment.
     """
     source, shadow = _names(request)
+    # Developer guide: one production variant and one shadow at most.
     if fleet.names != [source] or fleet.shadow:
         raise ExperimentInvalid(
             knobs,
@@ -138,9 +140,11 @@ def stop_outcome(experiment: Experiment, request: _Request, knobs: Knobs) -> Out
         pair == ("Retain", "Retain") and knobs.experiment_keeps_shadow == "reject"
     ):
         raise ExperimentInvalid(knobs, f"{source} cannot be {pair[0]} where {shadow} is {pair[1]}")
+    # AWS does not document whether a promotion needs DesiredModelVariants.
     if promoted and shadow not in desired and knobs.promote_without_desired == "reject":
         raise ExperimentInvalid(knobs, f"DesiredModelVariants must hold {shadow}, which is promoted")
     return Outcome(
+        # No default is documented. An experiment that a client concludes early is called Cancelled.
         status=request.get("DesiredState", "Cancelled"),
         production=pair[0],
         shadow=pair[1],

@@ -30,6 +30,7 @@ class Schedule:
 
     def starting_at(self, now: datetime) -> Schedule:
         """Return the schedule of an experiment that starts now. The end is at most 30 days later."""
+        # Developer guide: after an early start SageMaker moves an end that would be too late.
         return Schedule(start=now, end=min(self.end, now + _MAX_DURATION))
 
     def ending_by(self, now: datetime) -> Schedule:
@@ -87,6 +88,7 @@ def _checked(schedule: Schedule, now: datetime, knobs: Knobs) -> Schedule:
         raise ExperimentInvalid(
             knobs, f"EndTime must be in the future and after StartTime (got {schedule.end.isoformat()})"
         )
+    # The console asks for at least one hour; the API reference has no minimum.
     if duration < minimum:
         raise ExperimentInvalid(knobs, f"the duration must be at least {minimum} (got {duration})")
     if duration > _MAX_DURATION:

@@ -21,6 +21,7 @@ from airflow_guardrails.simulator.sagemaker.experiments.reads import ExperimentR
 from airflow_guardrails.simulator.sagemaker.experiments.schedule import changed_schedule, new_schedule
 from airflow_guardrails.simulator.sagemaker.listing import page
 
+# Deleted experiments are kept only for lists that lag.
 _MAX_DELETED = 1000
 
 
@@ -132,6 +133,7 @@ class Experiments:
 
     def delete_inference_experiment(self, request: Request) -> Response:
         """Carry out DeleteInferenceExperiment. The endpoint is not changed."""
+        # The call has a ConflictException in the service model, which does not say for which status.
         experiment = self._find_in(TERMINAL, request["Name"], "deleted")
         self._lifecycle.forget(experiment)
         del self._experiments[experiment.name]

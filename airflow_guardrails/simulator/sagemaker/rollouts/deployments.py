@@ -52,6 +52,7 @@ def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Step
     try:
         yield from launch(fleet, context, watched=False)
     except Rollback as rollback:
+        # A new endpoint has no old fleet to return to.
         endpoint.finish("Failed", now=context.clock.now(), failure_reason=rollback.reason)
     else:
         endpoint.serve(fleet)
@@ -67,6 +68,7 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: D
         yield from launch(green, context, watched=watched)
         for shift in plan.shifts:
             yield from shift_traffic(blue, green, shift, plan, context, watched=watched)
+        # AWS's message calls this wait baking too, so alarms are judged in it.
         yield from _bake(green, plan.termination_wait, context)
     except Rollback as rollback:
         yield from _roll_back(endpoint, blue, green, rollback, context)
@@ -87,6 +89,7 @@ def scale(endpoint: Endpoint, fleet: Fleet, desired: Mapping[str, Any], context:
         variant.desired = change.get("DesiredInstanceCount", variant.desired)
         variant.desired_weight = change.get("DesiredWeight", variant.desired_weight)
     enter(fleet, "Updating", lambda v: f"Scaling out desired instance count to {v.desired}.", context)
+    # Final, because no alarm and no time limit guards a change of capacity.
     yield Wait(seconds=context.knobs.provisioning_seconds, final=True)
     no_capacity = fleet.instances > count and not context.knobs.capacity_available
     if no_capacity or context.knobs.scaling_ends_in == "rollback":
@@ -127,6 +130,7 @@ def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances
         raise Rollback(_NO_CAPACITY)
     for variant in fleet.deployed:
         if not context.containers.healthy(variant.model, shadow=variant is fleet.shadow):
+            # SageMaker pings until the time is up. No alarm takes part in this.
             yield Wait(seconds=_ping_timeout(variant), watched=watched)
             raise Rollback(_ping_failure(variant))
 
@@ -138,6 +142,7 @@ def shift_traffic(
     enter(green, "ActivatingTraffic", _on_capacity("Activating traffic", shift.active, green), context)
     yield Wait(seconds=context.knobs.activation_seconds, watched=watched)
     green.activate(shift.active)
+    # Developer guide: a linear step deactivates the same part of blue. A canary leaves blue whole.
     if plan.blue_shrinks:
         blue.activate_share(1 - green.active_share)
     yield from _bake(green, shift.bake_seconds, context)
@@ -158,6 +163,7 @@ def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, context: DeploymentCon
     green.clear_stages()
     enter(blue, "Deleting", lambda v: f"Terminating {v.active or v.desired} instance(s).", context)
     yield Wait(seconds=context.knobs.deleting_seconds, final=True)
+    # The name changes last: AWS's example shows the old one while the update runs.
     endpoint.serve(green)
     endpoint.finish("InService", now=context.clock.now())
 
@@ -165,6 +171,7 @@ def retire(endpoint: Endpoint, blue: Fleet, green: Fleet, context: DeploymentCon
 def _roll_back(
     endpoint: Endpoint, blue: Fleet, green: Fleet, rollback: Rollback, context: DeploymentContext
 ) -> Steps:
+    # The API reference has RollingBack for weights and capacities; for updates it is not known.
     if context.knobs.show_rolling_back:
         endpoint.status = "RollingBack"
     enter(green, "Deleting", lambda v: f"Terminating {v.desired} instance(s).", context)

@@ -27,6 +27,7 @@ _SIZES: Mapping[str, tuple[str, SizeRule]] = {
 }
 _BATCH = SizeRule(path=f"{_ROLLING}.maximumBatchSize", minimum=5, maximum=50)
 _ROLLBACK_BATCH = SizeRule(path=f"{_ROLLING}.rollbackMaximumBatchSize", minimum=5, maximum=50)
+# Developer guide: without RollbackMaximumBatchSize the whole old fleet returns at once.
 _WHOLE_FLEET = {"Type": "CAPACITY_PERCENT", "Value": 100}
 
 
@@ -93,11 +94,13 @@ def plan_update(config: Mapping[str, Any], green: Fleet, *, guarded: bool, knobs
     if not guarded:
         return all_at_once(green)
     plan = _plan(config, green, full, knobs)
+    # Developer guide: "alarms are a prerequisite for using baking periods". The effect is not documented.
     return plan if plan.alarms or knobs.bakes_without_alarms else plan.without_bakes()
 
 
 def _plan(config: Mapping[str, Any], green: Fleet, full: tuple[int, ...], knobs: Knobs) -> Plan:
     if rolling := config.get("RollingUpdatePolicy"):
+        # API reference of DeploymentConfig: "Only one update policy should be used".
         if "BlueGreenUpdatePolicy" in config:
             raise ValidationException(
                 "Only one of BlueGreenUpdatePolicy and RollingUpdatePolicy can be given."
@@ -114,6 +117,7 @@ def alarm_names(config: Mapping[str, Any]) -> list[str]:
 
 def _blue_green(config: Mapping[str, Any], full: tuple[int, ...], knobs: Knobs) -> Plan:
     policy = config.get("BlueGreenUpdatePolicy", {})
+    # API reference of DeploymentConfig: without a policy SageMaker updates all at once.
     routing = policy.get("TrafficRoutingConfiguration", {"Type": "ALL_AT_ONCE"})
     if found := list(_routing_violations(routing, full, knobs)):
         raise ConstraintViolation(*found)
@@ -140,6 +144,7 @@ def _linear_shifts(routing: Mapping[str, Any], full: tuple[int, ...], knobs: Kno
     size, bake = routing["LinearStepSize"], routing["WaitIntervalInSeconds"]
     # All variants shift in the same steps, so the largest one decides their number.
     whole = 100 if size["Type"] == "CAPACITY_PERCENT" else max(base_counts(full, knobs))
+    # The last step takes what is left, so it is not in the loop.
     for step in range(1, math.ceil(whole / size["Value"])):
         yield Shift(active=instances(size, step, full, knobs), bake_seconds=bake)
     yield Shift(active=full, bake_seconds=bake if knobs.linear_last_step_bakes else 0)

@@ -28,6 +28,7 @@ class RollbackAlarms:
 
     def check(self, names: Sequence[str]) -> None:
         """Raise ValidationException if UpdateEndpoint refuses these alarms."""
+        # AWS documents neither the effect of a missing alarm nor whether a composite one is accepted.
         missing = [name for name in names if self._state(name) is None]
         if missing and self._knobs.missing_alarm == "reject":
             raise ValidationException(f"Could not find alarms {missing}.")
@@ -51,9 +52,11 @@ class RollbackAlarms:
     def _is_bad(self, state: str | None) -> bool:
         if state is None:
             return self._knobs.missing_alarm == "rolls_back"
+        # Not documented. A new alarm has this state until its first evaluation.
         if state == "INSUFFICIENT_DATA":
             return self._knobs.insufficient_data == "rolls_back"
         return state == "ALARM"
 
     def _state(self, name: str) -> str | None:
+        # Developer guide: the role needs cloudwatch:DescribeAlarms. The effect of a missing right is unknown.
         return self._alarms.state(name) if self._knobs.alarms_readable else None

@@ -23,6 +23,7 @@ def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: Dep
     watched = context.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, context, watched=watched)
+        # RollingUpdatePolicy has no TerminationWaitInSeconds, so no wait follows the last batch.
         for shift in plan.shifts:
             yield from _replace_batch(blue, green, shift, plan, context, watched=watched)
     except Rollback as rollback:
@@ -65,6 +66,7 @@ def _roll_back(
     while green.active:
         back = min(batch or green.active, green.active)
         enter(blue, "Creating", _always(f"Launching {back} instance(s)."), context)
+        # Final: a rollback is not rolled back, whatever the alarms say.
         yield Wait(seconds=context.knobs.provisioning_seconds, final=True)
         blue.clear_stages()
         no_capacity = not context.knobs.capacity_available

@@ -67,6 +67,7 @@ def routes(endpoint: Endpoint, knobs: Knobs, experiment: Experiment | None = Non
 def _of_fleet(fleet: Fleet, share: float, knobs: Knobs, experiment: Experiment | None) -> Iterator[Route]:
     own_experiment = experiment if experiment and experiment.config_name == fleet.config_name else None
     captures = capture_rules_of(fleet.config, own_experiment)
+    # The service model allows a weight of 0, so all of them may be 0.
     weights = sum(variant.weight for variant in fleet.variants) or 1.0
     for variant in fleet.variants:
         yield Route(
@@ -74,6 +75,7 @@ def _of_fleet(fleet: Fleet, share: float, knobs: Knobs, experiment: Experiment |
             endpoint_config_name=fleet.config_name,
             model=variant.model,
             share=share * variant.weight / weights,
+            # InvocationsPerInstance divides by it.
             instances=max(variant.active, 1),
             mirror=_mirror(fleet.shadow, variant, knobs) if fleet.shadow else None,
             captures=captures,

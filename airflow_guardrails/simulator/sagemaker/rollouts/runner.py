@@ -58,6 +58,7 @@ class DeploymentRunner:
             steps,
             changed=lambda: self._changed(endpoint),
             check=lambda: self._tripped(alarms),
+            # A function, because a test may change the knob while the update runs.
             check_interval=lambda: self._knobs.alarm_poll_seconds,
         )
         endpoint.running_steps = running_steps
@@ -92,6 +93,7 @@ class DeploymentRunner:
         return None
 
     def _timed_out(self, seconds: int) -> Rollback:
+        # AWS documents the time limit, but not how the endpoint ends.
         if self._knobs.timeout_ends_in == "Failed":
             return Rollback(f"The update did not finish within {seconds} seconds.", ends_in="Failed")
         return Rollback(self._knobs.rollback_failure_reason)

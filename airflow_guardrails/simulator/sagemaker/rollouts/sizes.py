@@ -56,6 +56,7 @@ def _taken(size: _Size, steps: int, total: int, knobs: Knobs) -> int:
         return int(min(total, size["Value"] * steps))
     # AWS does not document the rounding; one of its notebooks says that 33 % of 3 is 1.
     round_count = _ROUNDING[knobs.capacity_rounding]
+    # Round once for all steps: otherwise the errors of single steps would add up.
     return min(total, max(1, round_count(total * size["Value"] * steps / 100)))
 
 
@@ -77,6 +78,7 @@ def _percent(size: _Size, total: int, knobs: Knobs) -> float:
 
 
 def _half_up(value: float) -> int:
+    # Python's round() takes a half to the even number: 2.5 would be 2.
     return math.floor(value + 0.5)
 
 

@@ -53,6 +53,7 @@ def retained_variants(endpoint: Endpoint, request: Mapping[str, Any]) -> dict[st
     """Return name -> variant whose properties the update keeps."""
     if not request.get("RetainAllVariantProperties") or endpoint.blue is None:
         return {}
+    # Developer guide: the present count is kept, whatever InitialInstanceCount says.
     return {variant.name: variant for variant in endpoint.blue.deployed}
 
 
@@ -102,6 +103,7 @@ def is_excluded(fleets: Iterable[Fleet], *, own_account: str) -> bool:
 
 def check_async_kept(endpoint: Endpoint, blue: Fleet, new: Mapping[str, Any]) -> None:
     """Raise ValidationException if an update removes AsyncInferenceConfig."""
+    # The error is known from an issue of AWS's Python SDK (sagemaker-python-sdk 3124).
     if "AsyncInferenceConfig" in blue.config and "AsyncInferenceConfig" not in new:
         raise ValidationException(
             f"The AsyncInferenceConfig parameter cannot be removed from this endpoint {endpoint.name}."
@@ -132,6 +134,7 @@ def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs:
         return False
     if set(blue.names) == set(green.names):
         return True
+    # The guide demands equal names. It does not say what happens otherwise.
     if knobs.variant_names_differ == "all_at_once":
         return False
     raise ValidationException(
@@ -141,6 +144,7 @@ def _may_be_guarded(config: Mapping[str, Any], blue: Fleet, green: Fleet, knobs:
 
 
 def _runs_unguarded(variant: Variant, own_account: str) -> bool:
+    # Inf2 is not in the guide's list.
     if (variant.instance_type or "").startswith("ml.inf1."):
         return True
     return variant.model.from_marketplace(own_account=own_account)
