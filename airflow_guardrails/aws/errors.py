@@ -122,7 +122,7 @@ def _clean_value(value: object) -> object:
 
 
 def clean_answer(response: object) -> None:
-    """Make the message of AWS's error, if the *answer* is one, one line without credentials."""
+    """Make the message of AWS's error, if the *response* is one, one line without credentials."""
     error = response.get("Error") if isinstance(response, dict) else None
     if isinstance(error, dict) and isinstance(error.get("Message"), str):
         error["Message"] = safe_text(error["Message"])

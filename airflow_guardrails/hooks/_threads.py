@@ -32,7 +32,7 @@ class Threads(Executor):
         """
         Start *work* in a new thread.
 
-        :raises TooManyHang: if *most* threads are still running.
+        :raises TooManyThreads: if *most* threads are still running.
         """
         if not self._free.acquire(blocking=False):
             raise TooManyThreads(f"all {self._most} threads are busy: no new one is started")
