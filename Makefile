@@ -36,7 +36,7 @@ ui: $(READY)
 	@$(BIN)/python -m airflow_guardrails.demo --ui $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 -m "not e2e and not proof" $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not e2e and not proof" $(ARGS)
 
 proofs: $(READY)
 	@$(BIN)/python -m pytest -n 2 -m proof $(ARGS)
