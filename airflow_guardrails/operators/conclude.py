@@ -26,7 +26,7 @@ from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_choice, check_flag, check_seconds
-from airflow_guardrails.triggers._base import REPORT_KEY
+from airflow_guardrails.triggers._keys import REPORT_KEY
 
 _Result = TypeVar("_Result")
 

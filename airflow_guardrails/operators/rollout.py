@@ -36,7 +36,7 @@ from airflow_guardrails.tasks.validation import (
     coerce,
 )
 from airflow_guardrails.tasks.waiting import is_retry
-from airflow_guardrails.triggers._base import REPORT_KEY
+from airflow_guardrails.triggers._keys import REPORT_KEY
 
 if TYPE_CHECKING:
     # It imports the checks and the judge, which the parsing of a DAG file need not pay for.

@@ -42,7 +42,7 @@ from airflow_guardrails.tasks.validation import (
     check_tags,
     parse_time_argument,
 )
-from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
+from airflow_guardrails.triggers._keys import SHADOW_TEST_REPORT_KEY
 
 WaitUntil = Literal["Running", "Completed"]
 

@@ -26,7 +26,7 @@ from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.hooks._cancellation import abort_rollout
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
 from airflow_guardrails.tasks.waiting import WaitingTask, report_of
-from airflow_guardrails.triggers._base import REPORT_KEY
+from airflow_guardrails.triggers._keys import REPORT_KEY
 from airflow_guardrails.triggers._state import dump_state, load_state
 
 OnRollback = Literal["fail", "skip", "return"]

@@ -15,7 +15,7 @@ from airflow_guardrails.exceptions import ERROR_BY_SHADOW_TEST_OUTCOME, ShadowTe
 from airflow_guardrails.hooks._cancellation import stop_test
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
 from airflow_guardrails.tasks.waiting import WaitingTask, report_of
-from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY
+from airflow_guardrails.triggers._keys import SHADOW_TEST_REPORT_KEY
 
 OnKillTest = Literal["leave", "stop"]
 

@@ -38,9 +38,6 @@ FIRE_FLOOR = 8.0
 
 _logger = logging.getLogger(__name__)
 
-REPORT_KEY = "rollout_report"
-SHADOW_TEST_REPORT_KEY = "shadow_test_report"
-
 
 async def push_report(task_instance: Any, key: str, report: Mapping[str, Any]) -> None:
     """

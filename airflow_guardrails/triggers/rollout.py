@@ -21,7 +21,8 @@ from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.hooks._cancellation import abort_rollout_async
 from airflow_guardrails.hooks._effects import RolloutCalls, run_effects_async
-from airflow_guardrails.triggers._base import REPORT_KEY, WaitingTrigger
+from airflow_guardrails.triggers._base import WaitingTrigger
+from airflow_guardrails.triggers._keys import REPORT_KEY
 from airflow_guardrails.triggers._polling.pool import subscribe
 from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
 from airflow_guardrails.triggers._state import StatePayload, load_state

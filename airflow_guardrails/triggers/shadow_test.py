@@ -20,7 +20,8 @@ from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_re
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.hooks._cancellation import stop_test_async
 from airflow_guardrails.hooks._effects import ShadowCalls, run_effects_async
-from airflow_guardrails.triggers._base import SHADOW_TEST_REPORT_KEY, WaitingTrigger
+from airflow_guardrails.triggers._base import WaitingTrigger
+from airflow_guardrails.triggers._keys import SHADOW_TEST_REPORT_KEY
 from airflow_guardrails.triggers._polling.pool import subscribe
 from airflow_guardrails.triggers._polling.subscription import ExperimentSubscription
 

@@ -7,25 +7,19 @@ holds the checks of one subject. Reading from AWS is in ``operators._launch.pref
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from airflow_guardrails.domain.preflight import alarms, analysis, fleets, guards
-from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Finding
-
-_Check = Callable[[PreflightContext], Iterable[Finding]]
-
-_CHECKS: tuple[_Check, ...] = (
-    *guards.CHECKS,
-    *fleets.CHECKS,
-    *alarms.CHECKS,
-    *analysis.CHECKS,
-)
+if TYPE_CHECKING:
+    from airflow_guardrails.domain.preflight.context import PreflightContext
+    from airflow_guardrails.domain.preflight.findings import Finding
 
 
 def preflight(context: PreflightContext) -> tuple[Finding, ...]:
     """Return all findings, errors first; empty if there are none. :mod:`.findings` lists the codes."""
+    # The report needs the findings' codes when a DAG file is parsed, and a DAG file runs no check.
+    from airflow_guardrails.domain.preflight import alarms, analysis, fleets, guards  # noqa: PLC0415
+
     found: list[Finding] = []
-    for check in _CHECKS:
+    for check in (*guards.CHECKS, *fleets.CHECKS, *alarms.CHECKS, *analysis.CHECKS):
         found.extend(check(context))
     return tuple(sorted(found, key=lambda finding: not finding.stops))
