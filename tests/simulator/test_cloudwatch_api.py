@@ -226,7 +226,7 @@ def test_other_metric_math_is_refused(query, cloudwatch, expression):
 @pytest.mark.parametrize(
     ("queries", "changes", "message"),
     [
-        ([stat(statistic="tm90")], {}, "tm90"),
+        ([stat(statistic="TM90")], {}, "TM90"),
         ([stat(statistic="p101")], {}, "p101"),
         ([stat(period=45)], {}, "Period must be"),
         ([stat(query_id="Upper")], {}, "Upper"),
@@ -248,7 +248,7 @@ def test_what_get_metric_data_refuses(cloudwatch, queries, changes, message):
     [
         ({"Statistics": ["Sum"], "ExtendedStatistics": ["p90"]}, "InvalidParameterCombination", "either"),
         ({}, "InvalidParameterCombination", "either"),
-        ({"ExtendedStatistics": ["tm90"]}, "InvalidParameterValue", "tm90"),
+        ({"ExtendedStatistics": ["TM90"]}, "InvalidParameterValue", "TM90"),
         ({"Statistics": ["Mean"]}, "InvalidParameterValue", "Mean"),
         ({"Statistics": ["Sum"], "Period": 7}, "InvalidParameterValue", "Period"),
         ({"Statistics": ["Sum"], "Period": 1}, "InvalidParameterCombination", "3,600 datapoints"),

@@ -197,7 +197,7 @@ def test_a_statistic_set_adds_to_statistics_but_has_no_percentiles():
     assert statistic(sample, "p50") is None
 
 
-@pytest.mark.parametrize("name", ["p101", "p-1", "50", "P50", "tm90", "avg", "p99.", "p", "Average "])
+@pytest.mark.parametrize("name", ["p101", "p-1", "50", "P50", "TM90", "avg", "p99.", "p", "Average "])
 def test_what_is_no_statistic_is_known_as_such(name):
     assert not is_statistic(name)
 

@@ -22,7 +22,7 @@ from airflow_guardrails.simulator.cloudwatch.statistics import (
     Points,
     Sample,
     calculate,
-    is_percentile,
+    is_extended,
     is_statistic,
     statistic,
 )
@@ -69,8 +69,7 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
     """
     Carry out GetMetricData for up to 500 queries. A page holds up to MaxDatapoints of all queries together.
 
-    :raises ValidationError: for what CloudWatch refuses. Expressions other than arithmetic, and trimmed
-        statistics, are not simulated.
+    :raises ValidationError: for what CloudWatch refuses. Expressions other than arithmetic are not simulated.
     """
     queries = request["MetricDataQueries"]
     _check_queries(queries)
@@ -137,13 +136,19 @@ def _check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
         if ("MetricStat" in query) == ("Expression" in query):
             raise ValidationError(f"{path} must have exactly one of MetricStat and Expression.")
         if "MetricStat" in query:
-            _check_stat(query["MetricStat"], f"{path}.MetricStat")
+            _check_period(query["MetricStat"]["Period"], ValidationError)
+    _check_stats(queries)
 
 
-def _check_stat(stat: Mapping[str, Any], path: str) -> None:
-    _check_period(stat["Period"], ValidationError)
-    if not is_statistic(stat["Stat"]):
-        raise ValidationError(f"The value {stat['Stat']} for parameter {path}.Stat is not supported.")
+def _check_stats(queries: Sequence[Mapping[str, Any]]) -> None:
+    # AWS's text, with a line for each wrong query (yet-another-cloudwatch-exporter#385).
+    if wrong := [
+        f"The value {query['MetricStat']['Stat']} for parameter "
+        f"MetricDataQueries.member.{place}.MetricStat.Stat is not a valid statistic."
+        for place, query in enumerate(queries, 1)
+        if "MetricStat" in query and not is_statistic(query["MetricStat"]["Stat"])
+    ]:
+        raise ValidationError("\n".join(wrong))
 
 
 def _check_statistics(simple: Sequence[str], extended: Sequence[str]) -> None:
@@ -151,7 +156,7 @@ def _check_statistics(simple: Sequence[str], extended: Sequence[str]) -> None:
         raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
     for name in (name for name in simple if name not in SIMPLE_STATISTICS):
         raise InvalidParameterValue(f"The value {name} for parameter Statistics is invalid.")
-    for name in (name for name in extended if not is_percentile(name)):
+    for name in (name for name in extended if not is_extended(name)):
         raise InvalidParameterValue(f"The value {name} for parameter ExtendedStatistics is not supported.")
 
 
@@ -218,8 +223,8 @@ def _result(query: Mapping[str, Any], row: Sequence[tuple[int, float]], *, compl
 
 def _measured(sample: Sample, simple: Iterable[str], extended: Iterable[str]) -> dict[str, Any]:
     measured: dict[str, Any] = {name: statistic(sample, name) for name in simple}
-    percentiles = {name: statistic(sample, name) for name in extended}
-    known = {name: value for name, value in percentiles.items() if value is not None}
+    values = {name: statistic(sample, name) for name in extended}
+    known = {name: value for name, value in values.items() if value is not None}
     return {**measured, "ExtendedStatistics": known} if known else measured
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import math
 import operator
-import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_guardrails.simulator.cloudwatch.errors import ValidationError
+from airflow_guardrails.simulator.cloudwatch.extended import Weighted, parse
 
 Points = Mapping[int, float]
 _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -72,9 +73,6 @@ def _not_simulated(query_id: str, expression: str) -> ValidationError:
     )
 
 
-_PERCENTILE = re.compile(r"p(100|\d{1,2}(\.\d{1,10})?)")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatisticSet:
     """Values that were published as a summary. Values between minimum and maximum are not known."""
@@ -92,8 +90,9 @@ class StatisticSet:
     @property
     def known(self) -> bool:
         """Whether all values in the set are known."""
-        # API reference of PutMetricData: only such sets have percentiles.
-        return self.sample_count == 1 or self.minimum == self.maximum
+        # User guide: Min and Max are equal, and Sum is Min multiplied by SampleCount. The client's sum may be
+        # rounded.
+        return self.minimum == self.maximum and math.isclose(self.sum, self.minimum * self.sample_count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +127,20 @@ class Sample:
         """Largest value."""
         return max([*self.values, *(s.maximum for s in self.sets)])
 
-    def percentile(self, percent: float) -> float | None:
+    def weighted(self) -> Weighted | None:
         """
-        Return the smallest value that is not exceeded by at least *percent* (0 to 100) of all values.
+        Return the different values and how often each occurs, ascending.
 
-        None if the values of a statistic set are not known, as in AWS.
+        None if not all values are known, or if one is negative.
         """
-        if not all(s.known for s in self.sets):
+        # User guide, "Requirements to use percentiles": negative values of a metric rule out every statistic
+        # that needs all values. It does not say for how long; here, for the period that has one.
+        if not all(s.known for s in self.sets) or self.minimum < 0:
             return None
-        if not self.sets:
-            rank = math.ceil(len(self.values) * percent / 100)
-            return sorted(self.values)[max(rank, 1) - 1]
-        return self._weighted_percentile(percent)
-
-    def _weighted_percentile(self, percent: float) -> float:
-        single, repeated = ((v, 1.0) for v in self.values), ((s.minimum, s.sample_count) for s in self.sets)
-        weighted = sorted([*single, *repeated])
-        rank, passed = self.count * percent / 100, 0.0
-        for value, weight in weighted:
-            passed += weight
-            if passed >= rank:
-                return value
-        # Rounding may leave the sum just below the rank.
-        return weighted[-1][0]
+        counts: dict[float, float] = dict(Counter(self.values))
+        for each in self.sets:
+            counts[each.minimum] = counts.get(each.minimum, 0) + each.sample_count
+        return sorted(counts.items())
 
 
 _SIMPLE: dict[str, Callable[[Sample], float]] = {
@@ -164,20 +154,24 @@ SIMPLE_STATISTICS = tuple(_SIMPLE)
 
 
 def is_percentile(name: str) -> bool:
-    """
-    Whether *name* is p0 to p100, with up to ten decimals. Trimmed statistics (tm, wm, tc, ts) are not
-    simulated.
-    """
-    return _PERCENTILE.fullmatch(name) is not None
+    """Whether *name* is p0 to p100, with up to ten decimals."""
+    parsed = parse(name)
+    return parsed is not None and parsed.kind == "p"
+
+
+def is_extended(name: str) -> bool:
+    """Whether *name* is an extended statistic: a percentile, or for example tm90, TC(300:), IQM."""
+    return parse(name) is not None
 
 
 def is_statistic(name: str) -> bool:
-    """Whether *name* is a simulated statistic."""
-    return name in _SIMPLE or is_percentile(name)
+    """Whether *name* is a statistic of CloudWatch."""
+    return name in _SIMPLE or is_extended(name)
 
 
 def statistic(sample: Sample, name: str) -> float | None:
-    """Return the statistic *name* of a period, or None if the data does not determine it."""
+    """Return the statistic *name* of a period, or None if there is none or the data does not determine it."""
     if name in _SIMPLE:
         return _SIMPLE[name](sample)
-    return sample.percentile(float(name[1:]))
+    parsed, values = parse(name), sample.weighted()
+    return None if parsed is None or values is None else parsed.of(values)
