@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -280,3 +281,49 @@ def put_alarm(cloudwatch):
         )
 
     return put_alarm
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        "p88.0",
+        "tm90",
+        "TM(2%:98%)",
+        "TM(150:1000)",
+        "IQM",
+        "wm98",
+        "PR(:300)",
+        "tc90",
+        "TS(80%:)",
+        "TC(:0.5)",
+    ],
+)
+def test_an_alarm_accepts_the_statistics_that_aws_accepts(cloudwatch, put_alarm, statistic):
+    put_alarm(statistic)
+
+    [alarm] = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert alarm["ExtendedStatistic"] == statistic
+
+
+def test_an_alarm_on_the_number_of_slow_requests(simulator, cloudwatch, publish, put_alarm):
+    put_alarm("TC(300:)", threshold=2.0)
+
+    def state_after(*values, minute):
+        publish(*values, minute=minute)
+        simulator.client.clock.advance(minutes=1)
+        [alarm] = cloudwatch.describe_alarms()["MetricAlarms"]
+        return alarm["StateValue"], json.loads(alarm["StateReasonData"])
+
+    state, data = state_after(300.0, 400.0, 500.0, minute=0)
+    assert (state, data["extendedStatistic"], data["recentDatapoints"]) == ("OK", "TC(300:)", [2.0])
+    state, data = state_after(301.0, 400.0, 500.0, minute=1)
+    assert (state, data["recentDatapoints"]) == ("ALARM", [3.0])
+
+
+@pytest.mark.parametrize("statistic", ["tm90", "TC(300:)"])
+def test_low_sample_counts_are_an_option_of_percentiles_only(put_alarm, statistic):
+    put_alarm("p90", EvaluateLowSampleCountPercentile="ignore")
+
+    with pytest.raises(ClientError, match=r"only for percentile statistics\.") as caught:
+        put_alarm(statistic, EvaluateLowSampleCountPercentile="ignore")
+    assert caught.value.response["Error"]["Code"] == "ValidationError"

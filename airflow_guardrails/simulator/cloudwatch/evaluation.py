@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
-from airflow_guardrails.simulator.cloudwatch.statistics import is_percentile
+from airflow_guardrails.simulator.cloudwatch.statistics import is_extended
 
 # CloudWatch reads more periods than it needs. The guide's tables show two more; the number is not documented.
 _EXTRA_PERIODS = 2
@@ -188,7 +188,7 @@ def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: dat
         data["startDate"] = iso(real[0].at)
     if spec.unit:
         data["unit"] = spec.unit
-    data["extendedStatistic" if is_percentile(spec.statistic) else "statistic"] = spec.statistic
+    data["extendedStatistic" if is_extended(spec.statistic) else "statistic"] = spec.statistic
     data["period"] = spec.period
     data["recentDatapoints"] = [point.value for point in real]
     data["threshold"] = spec.threshold
