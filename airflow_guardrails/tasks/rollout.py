@@ -57,7 +57,8 @@ class RolloutTask(WaitingTask):
         """Describe the endpoint once, and return the new state."""
         from airflow_guardrails.domain.rollout.process import poll_once  # noqa: PLC0415
 
-        return self._run_process(context, poll_once(state))
+        with self._ends_if_unwatchable(context):
+            return self._run_process(poll_once(state))
 
     def poll_until_confirmed(
         self, context: Mapping[str, Any], state: RolloutState, *, again_after: float
@@ -82,14 +83,16 @@ class RolloutTask(WaitingTask):
         from airflow_guardrails.domain.rollout.process import wait_until_finished  # noqa: PLC0415
 
         wait_policy = self.wait_policy(every=every, on_timeout=self.on_timeout)
-        _, report = self._run_process(context, wait_until_finished(state, wait_policy))
+        with self._ends_if_unwatchable(context):
+            _, report = self._run_process(wait_until_finished(state, wait_policy))
         return report
 
     def finish(self, context: Mapping[str, Any], state: RolloutState) -> RolloutReport:
         """Find the cause of the outcome, clean up old abort switches, and return the report."""
         from airflow_guardrails.domain.rollout.process import finish  # noqa: PLC0415
 
-        return self._run_process(context, finish(state))
+        with self._ends_if_unwatchable(context):
+            return self._run_process(finish(state))
 
     def abort_if_killed(self, context: Mapping[str, Any], rollout: Rollout) -> None:
         """From now on, throw the rollout's abort switch if somebody marks this task failed in the UI."""

@@ -41,7 +41,8 @@ class ShadowTestTask(WaitingTask):
         """Describe the test once, and return the new state."""
         from airflow_guardrails.domain.shadow.process import observe_test  # noqa: PLC0415 - not in DAG files
 
-        return self._run_process(context, observe_test(state))
+        with self._ends_if_unwatchable(context):
+            return self._run_process(observe_test(state))
 
     def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
         """From now on, stop the test if somebody marks this task failed, where ``on_kill="stop"``."""
@@ -55,7 +56,8 @@ class ShadowTestTask(WaitingTask):
         from airflow_guardrails.domain.shadow.process import follow_test  # noqa: PLC0415 - not in DAG files
 
         self.stop_test_if_killed(context, state.name)
-        return self._run_process(context, follow_test(state, self.wait_policy(every=every)))
+        with self._ends_if_unwatchable(context):
+            return self._run_process(follow_test(state, self.wait_policy(every=every)))
 
     def defer_test(self, context: Mapping[str, Any], state: ShadowTestState, *, every: float) -> NoReturn:
         """

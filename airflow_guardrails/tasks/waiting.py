@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import get_current_context
@@ -158,12 +160,18 @@ class WaitingTask(AwsTask):
     def _sleep(self, seconds: float) -> None:
         self._killing.sleep(seconds, self.sleep)
 
-    def _run_process(self, context: Mapping[str, Any], steps: Process[Result]) -> Result:
-        """Run *steps* to their end; if they cannot continue, end the task with the report so far."""
+    @property
+    def _run_process(self) -> Callable[[Process[Result]], Result]:
+        """The function that runs a process to its end with this task's hook, sleep and log."""
         from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
 
+        return partial(run_effects, hook=self.hook, sleep=self._sleep, log=self._say)
+
+    @contextmanager
+    def _ends_if_unwatchable(self, context: Mapping[str, Any]) -> Iterator[None]:
+        """End the task with the report so far if a process within cannot continue."""
         try:
-            return run_effects(steps, self.hook, sleep=self._sleep, log=self._say)
+            yield
         except Unwatchable as error:
             # Without the cause, because Airflow logs a traceback for each error of a chain.
             raise self._unwatched(context, error) from None
