@@ -107,11 +107,9 @@ class PreflightContext:
     @property
     def fleets(self) -> tuple[tuple[str, int], ...]:
         """Variant names and sizes of the new fleets, without serverless ones."""
-        return tuple(
-            (variant.name, count)
-            for variant in self.target.variants
-            if (count := self.instances(variant)) is not None
-        )
+        counts = list(map(self.instances, self.target.variants))
+        sized = zip(self.target.variant_names, counts, strict=True)
+        return tuple((name, count) for name, count in sized if count is not None)
 
     @property
     def longest_wait(self) -> timedelta:

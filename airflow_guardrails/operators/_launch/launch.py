@@ -27,7 +27,7 @@ from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUn
 from airflow_guardrails.operators._launch.abort_switch import AbortSwitchSetup
 from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
-from airflow_guardrails.operators._launch.preflight import run_preflight
+from airflow_guardrails.operators._launch.preflight import read_context, run_preflight
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
@@ -158,9 +158,6 @@ class Launch:
         if self.request.abort_switch and self.is_first_try:
             self.switch.delete()
 
-    def _describe(self) -> EndpointLook:
-        return self.hook.describe_endpoint(self.request.endpoint_name)
-
     def _next_move(self, endpoint: EndpointLook) -> Move:
         request = self.request
         move = next_move(
@@ -175,7 +172,7 @@ class Launch:
         return move
 
     def _wait_until_free(self) -> EndpointLook:
-        endpoint = self._describe()
+        endpoint = self.hook.describe_endpoint(self.request.endpoint_name)
         settled_at, clock = self._settled_at(endpoint), AwsClock(self.monotonic, as_of=endpoint.seen_at)
         give_up = endpoint.seen_at + self.request.busy_timeout
         while self._must_wait(endpoint, is_over=clock.now() >= give_up, settled_at=settled_at):
@@ -187,7 +184,7 @@ class Launch:
     def _describe_if_possible(self, clock: AwsClock) -> EndpointLook | None:
         """Return None if SageMaker did not respond; an error that will not go away is raised."""
         try:
-            endpoint = self._describe()
+            endpoint = self.hook.describe_endpoint(self.request.endpoint_name)
         except (ClientError, BotoCoreError) as error:
             if not errors.is_passing(error):
                 raise
@@ -226,14 +223,15 @@ class Launch:
             self.switch.create()
         factory = self.config_factory
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
-        self.findings = run_preflight(request, endpoint, target=target, hook=self.hook, log=self.log)
+        context = read_context(request, endpoint, target=target, hook=self.hook)
+        self.findings = run_preflight(request, context, log=self.log)
         if factory is not None:
             # Created only after preflight, so that a failure leaves nothing behind.
             self.intents.set_target(factory.create())
         intent = self.intents.write(endpoint)
         if request.abort_switch:
             self.switch.wait_until_ok()
-        again = self._describe()
+        again = self.hook.describe_endpoint(request.endpoint_name)
         move = self._next_move(again)
         if move is Move.LAUNCH and isinstance(again, Endpoint):
             if intent.changed_since(again):
@@ -305,7 +303,7 @@ class Launch:
             ) from error
         if not errors.is_in_progress(error):
             raise UpdateRejected(f"SageMaker rejected the update of {name}: {text}") from error
-        endpoint = self._describe()
+        endpoint = self.hook.describe_endpoint(name)
         if self._next_move(endpoint) is Move.ADOPT:
             # Somebody else was faster, or an earlier try's update was not visible before.
             return self._adoption().resolve(Move.ADOPT, endpoint, self.own)

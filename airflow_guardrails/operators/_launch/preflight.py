@@ -30,37 +30,20 @@ if TYPE_CHECKING:
 _ONE_HOUR = timedelta(hours=1)
 
 
-def run_preflight(
-    request: LaunchRequest,
-    endpoint: Endpoint,
-    *,
-    target: EndpointConfig | None,
-    hook: GuardrailsHook,
-    log: Any,
-) -> tuple[Finding, ...]:
+def read_context(
+    request: LaunchRequest, endpoint: Endpoint, *, target: EndpointConfig | None, hook: GuardrailsHook
+) -> PreflightContext:
     """
-    Log and return all findings, if none of them stops the update.
+    Read what the checks need.
 
     :param target: the configuration to update to; ``None`` if there is none of that name.
     :raises EndpointConfigNotFound: if *target* is ``None``.
-    :raises PreflightFailed: if any finding stops the update. The text lists all findings.
     """
     if target is None:
         raise EndpointConfigNotFound(
             f"Endpoint configuration {request.target} does not exist in {hook.conn_region_name}: create it "
             "before this task, or correct endpoint_config_name"
         )
-    findings = preflight(_context(request, endpoint, target=target, hook=hook))
-    for finding in findings:
-        log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
-    if any(finding.stops for finding in findings):
-        raise _failure(request, endpoint, findings)
-    return findings
-
-
-def _context(
-    request: LaunchRequest, endpoint: Endpoint, *, target: EndpointConfig, hook: GuardrailsHook
-) -> PreflightContext:
     serving = _serving_config(endpoint, hook)
     switch = request.switch.alarm_name
     names = [name for name in request.guardrails.alarms if name != switch]
@@ -82,6 +65,20 @@ def _context(
         past=past,
         traffic_unread=unread,
     )
+
+
+def run_preflight(request: LaunchRequest, context: PreflightContext, *, log: Any) -> tuple[Finding, ...]:
+    """
+    Log and return all findings, if none of them stops the update.
+
+    :raises PreflightFailed: if any finding stops the update. The text lists all findings.
+    """
+    findings = preflight(context)
+    for finding in findings:
+        log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
+    if any(finding.stops for finding in findings):
+        raise _failure(request, context.endpoint, findings)
+    return findings
 
 
 def _serving_config(endpoint: Endpoint, hook: GuardrailsHook) -> EndpointConfig | None:
