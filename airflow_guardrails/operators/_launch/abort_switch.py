@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
-from airflow_guardrails.domain.snapshots.alarms import AlarmState
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.exceptions import AbortSwitchNotReady
 
 if TYPE_CHECKING:
@@ -71,9 +72,14 @@ class AbortSwitchSetup:
         :raises AbortSwitchNotReady: if the alarm is not OK within three minutes.
         """
         began, logged = self._monotonic(), False
-        while (alarm_state := self._alarm_state()) is not AlarmState.OK:
+        while True:
+            alarms: tuple[Alarm, ...] = ()
+            with _passing_errors_ignored():
+                alarms = self._hook.describe_alarms([self.switch.alarm_name])
+            if alarms and alarms[0].state is AlarmState.OK:
+                return
             waited = self._monotonic() - began
-            shown = alarm_state.value if alarm_state else "not visible"
+            shown = alarms[0].state.value if alarms else "not visible"
             if waited >= _TIMEOUT_SECONDS:
                 raise self._not_ready(
                     f"alarm {self.switch.alarm_name} is {shown} after {_TIMEOUT_SECONDS:g} s, and must be OK"
@@ -98,18 +104,18 @@ class AbortSwitchSetup:
                 "Alarm %s was not deleted: %s", self.switch.alarm_name, errors.text_for_people(error)
             )
 
-    def _alarm_state(self) -> AlarmState | None:
-        """Return the state of the alarm; None if it is not visible yet, or CloudWatch does not respond."""
-        try:
-            alarms = self._hook.describe_alarms([self.switch.alarm_name])
-        except (ClientError, BotoCoreError) as error:
-            if not errors.is_passing(error):
-                raise
-            return None
-        return next((alarm.state for alarm in alarms), None)
-
     def _not_ready(self, reason: str) -> AbortSwitchNotReady:
         return AbortSwitchNotReady(
             f"Abort switch of endpoint {self.switch.endpoint_name} is not ready: {reason}. "
             "Set abort_switch=False to run without it"
         )
+
+
+@contextmanager
+def _passing_errors_ignored() -> Iterator[None]:
+    """Ignore an error that may go away, for example if CloudWatch does not respond."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        if not errors.is_passing(error):
+            raise

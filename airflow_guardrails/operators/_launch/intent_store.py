@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -117,12 +118,16 @@ class IntentStore:
     def mark_accepted(self, at: datetime) -> None:
         """Store when SageMaker accepted the update. A failure becomes a warning: a retry then knows less."""
         if self._written is not None:
-            self._mark(replace(self._written, accepted_at=at))
+            self._written = replace(self._written, accepted_at=at)
+            with self._failure_as_warning():
+                self._store(self._written)
 
     def mark_started(self, at: datetime) -> None:
-        """Store the update's StartTime, which identifies it."""
+        """Store the update's StartTime, which identifies it. A failure becomes a warning."""
         if self._written is not None:
-            self._mark(replace(self._written, started_at=at))
+            self._written = replace(self._written, started_at=at)
+            with self._failure_as_warning():
+                self._store(self._written)
 
     def withdraw(self) -> None:
         """
@@ -131,16 +136,14 @@ class IntentStore:
         If that fails, the intent stays. That is safe: a retry starts no update unless it is sure.
         """
         if self._written is not None:
-            self._store_or_warn(self._earlier or replace(self._written, withdrawn=True))
+            with self._failure_as_warning():
+                self._store(self._earlier or replace(self._written, withdrawn=True))
             self._written = None
 
-    def _mark(self, intent: Intent) -> None:
-        self._written = intent
-        self._store_or_warn(intent)
-
-    def _store_or_warn(self, intent: Intent) -> None:
+    @contextmanager
+    def _failure_as_warning(self) -> Iterator[None]:
         try:
-            self._store(intent)
+            yield
         except (ClientError, BotoCoreError) as error:
             self._warn(
                 f"The progress of this task could not be written to a tag ({errors.text_for_people(error)})"
