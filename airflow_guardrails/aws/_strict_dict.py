@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
 
 from airflow_guardrails.domain.errors import InvalidStrategy
 
@@ -22,7 +23,7 @@ class Found(NamedTuple):
     path: str
 
 
-class Section:
+class Section(dict[str, Any]):
     """
     The dict at *path*. All methods raise ``InvalidStrategy`` for a missing or wrong value.
 
@@ -36,63 +37,51 @@ class Section:
         for key in content:
             if key not in known:
                 raise InvalidStrategy(f"{path} has the unknown key {key!r} (known: {', '.join(known)})")
+        super().__init__(content)
         self.path = path
-        self._content = content
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._content
-
-    def at(self, key: str) -> str:
-        """Return the path of *key*."""
-        return f"{self.path}.{key}"
-
-    def value(self, key: str) -> Any:
-        """Return the value of *key*, which must exist."""
-        if key not in self._content:
-            raise InvalidStrategy(f"{self.at(key)} is missing")
-        return self._content[key]
+    def __missing__(self, key: str) -> NoReturn:
+        raise InvalidStrategy(f"{self.path}.{key} is missing")
 
     def section(self, key: str, *, known: Sequence[str]) -> Section:
         """Return the dict under *key*."""
-        return Section(self.value(key), self.at(key), known=known)
+        return Section(self[key], f"{self.path}.{key}", known=known)
 
     def sections(self, key: str, *, known: Sequence[str]) -> list[Section]:
         """Return the dicts in the list under *key*."""
-        items = self.value(key)
+        items, path = self[key], f"{self.path}.{key}"
         if not isinstance(items, (list, tuple)):
-            raise InvalidStrategy(f"{self.at(key)} must be a list (got {items!r})")
-        return [Section(item, f"{self.at(key)}[{at}]", known=known) for at, item in enumerate(items)]
+            raise InvalidStrategy(f"{path} must be a list (got {items!r})")
+        paths = [f"{path}[{at}]" for at in range(len(items))]
+        return list(map(partial(Section, known=known), items, paths))
 
     def choice(self, key: str, choices: Iterable[str], *, hints: Mapping[str, str] | None = None) -> str:
         """Return the value of *key*, one of *choices*; *hints* has wrong value -> advice for the error."""
-        value, choices = self.value(key), tuple(choices)
+        value, choices = self[key], tuple(choices)
         if not isinstance(value, str) or value not in choices:
             hint = (hints or {}).get(str(value))
-            rule = f"{self.at(key)} must be {' or '.join(choices)} (got {value!r})"
+            rule = f"{self.path}.{key} must be {' or '.join(choices)} (got {value!r})"
             raise InvalidStrategy(f"{rule}: {hint}" if hint else rule)
         return value
 
-    def number(self, key: str) -> Found:
-        """Return the whole number under *key*."""
-        return Found(_whole_number(self.value(key), self.at(key)), self.at(key))
+    def number(self, key: str, *, of: str = "") -> Found:
+        """Return the whole number under *key*; *of* is its unit, for the error."""
+        value, path = self[key], f"{self.path}.{key}"
+        # In Python, True is an int, but here it is a mistake.
+        if isinstance(value, int) and not isinstance(value, bool):
+            return Found(value, path)
+        if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
+            return Found(int(value), path)
+        raise InvalidStrategy(f"{path} must be a whole number{f' of {of}' if of else ''} (got {value!r})")
 
     def seconds(self, key: str) -> Found:
         """Return the whole number of seconds under *key*, as a timedelta."""
-        number = _whole_number(self.value(key), self.at(key), of="seconds")
+        number, path = self.number(key, of="seconds")
         if abs(number) > _MOST_SECONDS:
-            raise InvalidStrategy(f"{self.at(key)} is out of range (got {number})")
-        return Found(timedelta(seconds=number), self.at(key))
+            raise InvalidStrategy(f"{path} is out of range (got {number})")
+        return Found(timedelta(seconds=number), path)
 
     def refuse(self, key: str, because: str) -> None:
         """Raise InvalidStrategy if *key* exists."""
-        if key in self._content:
-            raise InvalidStrategy(f"{self.at(key)} must be left out: {because}")
-
-
-def _whole_number(value: object, path: str, *, of: str = "") -> int:
-    # In Python, True is an int, but here it is a mistake.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
-        return int(value)
-    raise InvalidStrategy(f"{path} must be a whole number{f' of {of}' if of else ''} (got {value!r})")
+        if key in self:
+            raise InvalidStrategy(f"{self.path}.{key} must be left out: {because}")

@@ -7,8 +7,9 @@ by building the strategy from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from airflow_guardrails.aws._strict_dict import Found, Section
 from airflow_guardrails.aws.reading import section_of, sections_of, text_of
@@ -28,6 +29,7 @@ _PERCENT, _COUNT = "CAPACITY_PERCENT", "INSTANCE_COUNT"
 _POLICIES = ("BlueGreenUpdatePolicy", "RollingUpdatePolicy")
 _DEPLOYMENT_CONFIG = (*_POLICIES, "AutoRollbackConfiguration")
 _BLUE_GREEN = ("TrafficRoutingConfiguration", "TerminationWaitInSeconds", "MaximumExecutionTimeoutInSeconds")
+_CAPACITY = ("Type", "Value")
 _ROUTING = ("Type", "WaitIntervalInSeconds", "CanarySize", "LinearStepSize")
 _ROLLING = (
     "MaximumBatchSize",
@@ -78,10 +80,24 @@ def parse_deployment_config(content: Mapping[str, Any]) -> Guardrails:
     # The API reference allows one policy. What SageMaker does with two is not documented.
     if len(given) > 1:
         raise InvalidStrategy(f"{config.path} must have one update policy (got {' and '.join(given)})")
-    if not given:
-        return _guardrails(config, None)
-    kind, arguments = _PARSE_POLICY[given[0]](config)
-    return _guardrails(config, _build(kind, arguments))
+    strategy = None
+    if given:
+        kind, arguments = _PARSE_POLICY[given[0]](config)
+        with _naming_path(arguments):
+            strategy = kind(**{name: found.value for name, found in arguments.items()})
+    alarms = _parse_alarms(config)
+    with _naming_path({"alarms": alarms}):
+        return Guardrails(strategy=strategy, alarms=alarms.value)
+
+
+@contextmanager
+def _naming_path(arguments: _Arguments) -> Iterator[None]:
+    """Put the path of the wrong argument before the text of its error."""
+    try:
+        yield
+    except (InvalidStrategy, InvalidAlarms) as error:
+        path = arguments[str(error.field)].path
+        raise type(error)(f"{path}: {error}", field=error.field) from None
 
 
 def _with_alarms(written: Guardrails, alarms: tuple[str, ...]) -> Guardrails:
@@ -169,49 +185,62 @@ def _auto_rollback(alarms: tuple[str, ...]) -> dict[str, Any]:
     return {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm} for alarm in alarms]}}
 
 
+class _RoutingType(NamedTuple):
+    """A ``Type`` of TrafficRoutingConfiguration: its strategy, the key of its step, and keys it refuses."""
+
+    kind: _Kind
+    step: str | None
+    refused: tuple[str, ...]
+    because: str
+
+
+# AWS does not document what it does with a size that belongs to another type, so none is sent.
+_ROUTING_TYPES = {
+    "ALL_AT_ONCE": _RoutingType(
+        AllAtOnce, None, ("CanarySize", "LinearStepSize"), "ALL_AT_ONCE has a single step"
+    ),
+    "CANARY": _RoutingType(Canary, "CanarySize", ("LinearStepSize",), "CANARY is sized by CanarySize"),
+    "LINEAR": _RoutingType(Linear, "LinearStepSize", ("CanarySize",), "LINEAR is sized by LinearStepSize"),
+}
+
+
 # Each parser returns the class of the strategy and its arguments, which know where they were written.
 
 
 def _parse_blue_green(config: Section) -> tuple[_Kind, _Arguments]:
     policy = config.section("BlueGreenUpdatePolicy", known=_BLUE_GREEN)
     routing = policy.section("TrafficRoutingConfiguration", known=_ROUTING)
-    kind, parse = _PARSE_ROUTING[routing.choice("Type", _PARSE_ROUTING)]
-    return kind, {**parse(routing), **_parse_termination_wait(policy), **_parse_limit(policy)}
+    kind, step, refused, because = _ROUTING_TYPES[routing.choice("Type", _ROUTING_TYPES)]
+    for key in refused:
+        routing.refuse(key, because)
+    arguments: _Arguments = {}
+    if step is None:
+        _refuse_bake(routing)
+    else:
+        arguments["bake"] = routing.seconds("WaitIntervalInSeconds")
+        arguments |= _parse_capacity(routing.section(step, known=_CAPACITY))
+    if "TerminationWaitInSeconds" in policy:
+        arguments["termination_wait"] = policy.seconds("TerminationWaitInSeconds")
+    if "MaximumExecutionTimeoutInSeconds" in policy:
+        arguments["max_duration"] = policy.seconds("MaximumExecutionTimeoutInSeconds")
+    return kind, arguments
 
 
-def _parse_all_at_once(routing: Section) -> _Arguments:
-    # AWS does not document what it does with a size that belongs to another type, so none is sent.
-    routing.refuse("CanarySize", "ALL_AT_ONCE has a single step")
-    routing.refuse("LinearStepSize", "ALL_AT_ONCE has a single step")
+def _refuse_bake(routing: Section) -> None:
     if "WaitIntervalInSeconds" in routing and routing.seconds("WaitIntervalInSeconds").value != NO_WAIT:
         routing.refuse("WaitIntervalInSeconds", "ALL_AT_ONCE has a single step; use TerminationWaitInSeconds")
-    return {}
-
-
-def _parse_canary(routing: Section) -> _Arguments:
-    routing.refuse("LinearStepSize", "CANARY is sized by CanarySize")
-    return {"bake": routing.seconds("WaitIntervalInSeconds"), **_parse_capacity(routing, "CanarySize")}
-
-
-def _parse_linear(routing: Section) -> _Arguments:
-    routing.refuse("CanarySize", "LINEAR is sized by LinearStepSize")
-    return {"bake": routing.seconds("WaitIntervalInSeconds"), **_parse_capacity(routing, "LinearStepSize")}
-
-
-_PARSE_ROUTING: dict[str, tuple[_Kind, Callable[[Section], _Arguments]]] = {
-    "ALL_AT_ONCE": (AllAtOnce, _parse_all_at_once),
-    "CANARY": (Canary, _parse_canary),
-    "LINEAR": (Linear, _parse_linear),
-}
 
 
 def _parse_rolling(config: Section) -> tuple[_Kind, _Arguments]:
     policy = config.section("RollingUpdatePolicy", known=_ROLLING)
-    batch = _parse_capacity(policy, "MaximumBatchSize", prefix="batch_")
-    back: _Arguments = {}
+    arguments = _parse_capacity(policy.section("MaximumBatchSize", known=_CAPACITY), prefix="batch_")
     if "RollbackMaximumBatchSize" in policy:
-        back = _parse_capacity(policy, "RollbackMaximumBatchSize", prefix="rollback_batch_")
-    return Rolling, {**batch, **back, "bake": policy.seconds("WaitIntervalInSeconds"), **_parse_limit(policy)}
+        size = policy.section("RollbackMaximumBatchSize", known=_CAPACITY)
+        arguments |= _parse_capacity(size, prefix="rollback_batch_")
+    arguments["bake"] = policy.seconds("WaitIntervalInSeconds")
+    if "MaximumExecutionTimeoutInSeconds" in policy:
+        arguments["max_duration"] = policy.seconds("MaximumExecutionTimeoutInSeconds")
+    return Rolling, arguments
 
 
 _PARSE_POLICY: dict[str, Callable[[Section], tuple[_Kind, _Arguments]]] = {
@@ -220,41 +249,17 @@ _PARSE_POLICY: dict[str, Callable[[Section], tuple[_Kind, _Arguments]]] = {
 }
 
 
-def _parse_termination_wait(policy: Section) -> _Arguments:
-    key = "TerminationWaitInSeconds"
-    return {"termination_wait": policy.seconds(key)} if key in policy else {}
-
-
-def _parse_limit(policy: Section) -> _Arguments:
-    key = "MaximumExecutionTimeoutInSeconds"
-    return {"max_duration": policy.seconds(key)} if key in policy else {}
-
-
-def _parse_capacity(section: Section, key: str, *, prefix: str = "") -> _Arguments:
-    capacity = section.section(key, known=("Type", "Value"))
+def _parse_capacity(capacity: Section, *, prefix: str = "") -> _Arguments:
     unit = "percent" if capacity.choice("Type", (_PERCENT, _COUNT), hints=_HINTS) == _PERCENT else "instances"
     return {f"{prefix}{unit}": capacity.number("Value")}
 
 
-def _build(kind: _Kind, arguments: _Arguments) -> Strategy:
-    try:
-        return kind(**{name: found.value for name, found in arguments.items()})
-    except InvalidStrategy as error:
-        raise InvalidStrategy(f"{arguments[str(error.field)].path}: {error}", field=error.field) from None
-
-
-def _guardrails(config: Section, strategy: Strategy | None) -> Guardrails:
-    try:
-        return Guardrails(strategy=strategy, alarms=_parse_alarms(config))
-    except InvalidAlarms as error:
-        path = "AutoRollbackConfiguration.Alarms"
-        raise InvalidAlarms(f"{config.at(path)}: {error}", field=error.field) from None
-
-
-def _parse_alarms(config: Section) -> tuple[str, ...]:
+def _parse_alarms(config: Section) -> Found:
+    path = f"{config.path}.AutoRollbackConfiguration.Alarms"
     if "AutoRollbackConfiguration" not in config:
-        return ()
+        return Found((), path)
     rollback = config.section("AutoRollbackConfiguration", known=("Alarms",))
     if "Alarms" not in rollback:
-        return ()
-    return tuple(alarm.value("AlarmName") for alarm in rollback.sections("Alarms", known=("AlarmName",)))
+        return Found((), path)
+    alarms = rollback.sections("Alarms", known=("AlarmName",))
+    return Found(tuple(alarm["AlarmName"] for alarm in alarms), path)
