@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.aws.reading import (
     Response,
     enum_of,
-    items_of,
     number_of,
     section_of,
     sections_of,
@@ -68,8 +68,8 @@ def parse_alarms(response: Response) -> tuple[Alarm, ...]:
 
     :raises UnexpectedAnswer: if an alarm has a state that this version does not know.
     """
-    metric = [_parse_alarm(alarm, composite=False) for alarm in _named(response, "MetricAlarms")]
-    composite = [_parse_alarm(alarm, composite=True) for alarm in _named(response, "CompositeAlarms")]
+    metric = map(partial(_parse_alarm, composite=False), _named(response, "MetricAlarms"))
+    composite = map(partial(_parse_alarm, composite=True), _named(response, "CompositeAlarms"))
     return (*metric, *composite)
 
 
@@ -170,11 +170,19 @@ def _parse_rule(alarm: Response) -> AlarmRule | None:
 
 def _dimensions(alarm: Response) -> tuple[tuple[str, str], ...] | None:
     """Return the dimensions; None if one cannot be read, because fewer dimensions are another metric."""
-    value = items_of(alarm, "Dimensions")
-    pairs = [(text_of(each, "Name"), text_of(each, "Value")) for each in sections_of(alarm, "Dimensions")]
-    found = tuple((name, value) for name, value in pairs if name and value)
-    odd = alarm.get("Dimensions") is not None and not isinstance(alarm["Dimensions"], list | tuple)
-    return None if odd or len(found) != len(value) else found
+    dimensions, pairs = alarm.get("Dimensions"), []
+    if dimensions is None:
+        return ()
+    if not isinstance(dimensions, list | tuple):
+        return None
+    for dimension in dimensions:
+        if not isinstance(dimension, Mapping):
+            return None
+        name, value = text_of(dimension, "Name"), text_of(dimension, "Value")
+        if name is None or value is None:
+            return None
+        pairs.append((name, value))
+    return tuple(pairs)
 
 
 def _parse_transition(item: Response) -> AlarmTransition | None:

@@ -75,7 +75,10 @@ def read_date(header: object) -> datetime | None:
 
     Some proxies add a second header, and HTTP clients join the two with a comma. No time zone means UTC.
     """
-    return next((moment for part in _parts(header) if (moment := _moment(part))), None)
+    for part in _parts(header):
+        if moment := _moment(part):
+            return moment
+    return None
 
 
 def _parts(header: object) -> Iterator[str]:

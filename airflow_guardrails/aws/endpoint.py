@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -81,7 +82,7 @@ def parse_endpoint(response: Response) -> Endpoint:
         endpoint_config_name=text_of(response, "EndpointConfigName"),
         last_modified_at=parse_time(response.get("LastModifiedTime")),
         pending=_parse_pending(response, status),
-        variants=_parse_variants(response),
+        variants=tuple(_parse_variants(response)),
         # It decides nothing: it may be empty after a rollback, and it may be about a failed scaling.
         failure_reason=safe_text(response.get("FailureReason")) or None,
         # As text, because a dict cannot be the key of a cache.
@@ -143,31 +144,27 @@ def _parse_pending(response: Response, status: EndpointStatus) -> PendingDeploym
     return PendingDeployment(
         endpoint_config_name=target,
         started_at=parse_time(summary.get("StartTime")),
-        variants=_parse_variants(summary),
+        variants=tuple(_parse_variants(summary)),
     )
 
 
-def _parse_variants(response: Response) -> tuple[Variant, ...]:
-    return tuple(
-        Variant(
-            name=name,
-            instances=whole_number_of(variant, "CurrentInstanceCount") or 0,
-            desired_instances=whole_number_of(variant, "DesiredInstanceCount") or 0,
-            stages=_parse_stages(variant),
-            desired_weight=number_of(variant, "DesiredWeight"),
-        )
-        for variant in sections_of(response, "ProductionVariants")
-        if (name := text_of(variant, "VariantName"))
-    )
+def _parse_variants(response: Response) -> Iterator[Variant]:
+    for variant in sections_of(response, "ProductionVariants"):
+        if name := text_of(variant, "VariantName"):
+            yield Variant(
+                name=name,
+                instances=whole_number_of(variant, "CurrentInstanceCount") or 0,
+                desired_instances=whole_number_of(variant, "DesiredInstanceCount") or 0,
+                stages=tuple(_parse_stages(variant)),
+                desired_weight=number_of(variant, "DesiredWeight"),
+            )
 
 
-def _parse_stages(variant: Response) -> tuple[VariantStage, ...]:
-    """Return the stages. They decide nothing, so a stage that AWS adds later is left out."""
-    return tuple(
-        VariantStage(stage=stage, since=parse_time(mark.get("StartTime")))
-        for mark in sections_of(variant, "VariantStatus")
-        if (stage := enum_of(Stage, mark.get("Status")))
-    )
+def _parse_stages(variant: Response) -> Iterator[VariantStage]:
+    """Yield the stages. They decide nothing, so a stage that AWS adds later is left out."""
+    for mark in sections_of(variant, "VariantStatus"):
+        if stage := enum_of(Stage, mark.get("Status")):
+            yield VariantStage(stage=stage, since=parse_time(mark.get("StartTime")))
 
 
 # An endpoint has the same LastDeploymentConfig at every look, and many endpoints share one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from airflow_guardrails.aws.reading import (
@@ -77,16 +78,16 @@ def parse_endpoint_config(response: Response) -> EndpointConfig:
     return EndpointConfig(
         name=name,
         arn=required_text(response, "EndpointConfigArn", by=f"Endpoint configuration {name}"),
-        variants=_parse_variants(response, "ProductionVariants"),
-        shadow_variants=_parse_variants(response, "ShadowProductionVariants"),
+        variants=tuple(_parse_variants(response, "ProductionVariants")),
+        shadow_variants=tuple(_parse_variants(response, "ShadowProductionVariants")),
         asynchronous=bool(response.get("AsyncInferenceConfig")),
         data_capture=bool(section_of(response, "DataCaptureConfig").get("EnableCapture")),
     )
 
 
-def _parse_variants(response: Response, key: str) -> tuple[VariantConfig, ...]:
-    return tuple(
-        VariantConfig(
+def _parse_variants(response: Response, key: str) -> Iterator[VariantConfig]:
+    for variant in sections_of(response, key):
+        yield VariantConfig(
             name=required_text(variant, "VariantName", by=f"{key} of DescribeEndpointConfig"),
             model_name=text_of(variant, "ModelName"),
             instance_types=_instance_types(variant),
@@ -95,8 +96,6 @@ def _parse_variants(response: Response, key: str) -> tuple[VariantConfig, ...]:
             serverless=bool(variant.get("ServerlessConfig")),
             startup=timedelta(seconds=sum(whole_number_of(variant, limit) or 0 for limit in _STARTUP_LIMITS)),
         )
-        for variant in sections_of(response, key)
-    )
 
 
 def _weight(variant: Response) -> float:

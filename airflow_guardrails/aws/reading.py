@@ -63,7 +63,10 @@ def items_of(response: Response, key: str) -> tuple[Any, ...]:
 
 def enum_of(enum: type[_Enum], value: object) -> _Enum | None:
     """Return the member of *enum* with this value; None if there is none."""
-    return next((member for member in enum if member.value == value), None)
+    try:
+        return enum(value)
+    except ValueError:
+        return None
 
 
 def required_text(response: Response, key: str, *, by: str) -> str:
