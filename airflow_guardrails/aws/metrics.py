@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
 from airflow_guardrails.aws.reading import Response, items_of, number_of, sections_of, shown, text_of
-from airflow_guardrails.domain.snapshots.metrics import REQUEST_NAMESPACE, MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import REQUEST_NAMESPACE, MetricDatum, MetricQuery
 from airflow_guardrails.domain.times import parse_time
 
 # Limit of MetricDataQueries in one call of GetMetricData.
@@ -86,6 +86,25 @@ def _entry(number: int, query: MetricQuery, period: int) -> dict[str, Any]:
             "Period": period,
             "Stat": query.stat,
         },
+    }
+
+
+# PutMetricData accepts 1000 metrics and 1 MB in one request. A datum of this package has at most about 1 KB.
+_MOST_DATA = 500
+
+
+def put_metric_data_requests(namespace: str, data: Sequence[MetricDatum]) -> Iterator[dict[str, Any]]:
+    """Yield PutMetricData's requests for *data*, up to 500 in each."""
+    for first in range(0, len(data), _MOST_DATA):
+        batch = data[first : first + _MOST_DATA]
+        yield {"Namespace": namespace, "MetricData": [_datum(each) for each in batch]}
+
+
+def _datum(datum: MetricDatum) -> dict[str, Any]:
+    return {
+        "MetricName": datum.metric,
+        "Dimensions": [{"Name": name, "Value": value} for name, value in datum.dimensions],
+        "Value": datum.value,
     }
 
 

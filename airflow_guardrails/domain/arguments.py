@@ -176,6 +176,12 @@ def check_instance_type(name: str, value: object) -> None:
     check_matches(name, value, r"ml(\.[a-z0-9-]+){1,3}", 'an instance type, like "ml.m5.large"')
 
 
+def check_custom_namespace(name: str, value: object) -> None:
+    """Accept a CloudWatch namespace for metrics of one's own: not one of AWS, which begins with ``AWS/``."""
+    rule = 'a CloudWatch namespace of letters, digits, spaces or ".-_/#:", not beginning with AWS/ or ":"'
+    check_matches(name, value, r"(?!:|AWS/| *$)[0-9A-Za-z._/#: -]{1,255}", rule)
+
+
 def check_matches(name: str, value: object, pattern: str, rule: str) -> None:
     """
     Accept text that matches *pattern* completely.

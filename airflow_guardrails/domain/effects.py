@@ -15,7 +15,7 @@ from typing import Any
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,14 @@ class GetMetricData:
     queries: tuple[MetricQuery, ...]
     start: datetime
     end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PutMetricData:
+    """Request to publish *data* as metrics of *namespace*; the result is None."""
+
+    namespace: str
+    data: tuple[MetricDatum, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,7 @@ Effect = (
     | DescribeAlarms
     | DescribeAlarmHistory
     | GetMetricData
+    | PutMetricData
     | SetAbortSwitch
     | DeleteAbortSwitches
     | Sleep

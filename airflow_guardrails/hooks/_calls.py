@@ -46,6 +46,7 @@ from airflow_guardrails.aws.metrics import (
     metric_data_requests,
     parse_metric_data,
     parse_requests,
+    put_metric_data_requests,
     variant_requests_request,
 )
 from airflow_guardrails.aws.tags import parse_tags
@@ -62,7 +63,7 @@ from airflow_guardrails.domain.snapshots.experiment import (
     ExperimentStatus,
     ListedExperiment,
 )
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
 
 
@@ -264,6 +265,12 @@ class Calls:
         for batch, request in metric_data_requests(queries, start=start, end=end, period=period):
             series.update(parse_metric_data((yield op.GET_METRIC_DATA.pages(**request)), batch))
         return series
+
+    @Call
+    def put_metric_data(self, namespace: str, data: Sequence[MetricDatum]) -> Steps[None]:
+        """Publish *data* as metrics of *namespace*."""
+        for request in put_metric_data_requests(namespace, data):
+            yield op.PUT_METRIC_DATA(**request)
 
     # Alarms and the abort switch.
 

@@ -29,6 +29,7 @@ from airflow_guardrails.domain.effects import (
     GetMetricData,
     LogMessage,
     NoResponse,
+    PutMetricData,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
@@ -39,7 +40,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file can do without.
@@ -66,6 +67,8 @@ class RolloutCalls(Protocol):
     async def get_metric_data(
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
     ) -> dict[MetricQuery, dict[datetime, float]]: ...
+
+    async def put_metric_data(self, namespace: str, data: Sequence[MetricDatum]) -> None: ...
 
 
 class ShadowCalls(Protocol):
@@ -162,6 +165,8 @@ def _call_for(  # noqa: C901, PLR0911 - one flat case for each effect, run at ev
             return partial(calls.describe_alarm_history, names, start=start, end=end)
         case GetMetricData(queries, start, end):
             return partial(calls.get_metric_data, queries, start=start, end=end, period=_MINUTE)
+        case PutMetricData(namespace, data):
+            return partial(calls.put_metric_data, namespace, data)
         case SetAbortSwitch(switch, value):
             return partial(calls.set_abort_switch, switch, value)
         case DeleteAbortSwitches(endpoint_name, keep, before):

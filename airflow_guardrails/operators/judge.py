@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
-from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_options
+from airflow_guardrails.domain.arguments import (
+    Check,
+    check_custom_namespace,
+    check_experiment_name,
+    check_options,
+    optional,
+)
+from airflow_guardrails.domain.judge.publishing import NOT_PUBLISHED
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
@@ -70,6 +77,8 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         only when the metrics pass.
     :param deferrable: whether to wait between two verdicts in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two verdicts.
+    :param verdict_namespace: CloudWatch namespace in which each verdict is published as metrics, for alarms
+        and dashboards; not one that begins with ``AWS/``. Default: none is published. (templated)
     :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
     :param region_name: AWS region; default: the region of the connection. (templated)
     :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
@@ -80,11 +89,12 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
     :raises ShadowTestCancelled: if the test was cancelled.
     """
 
-    template_fields: Sequence[str] = ("name", "comparison", *AwsTask.template_fields)
+    template_fields: Sequence[str] = ("name", "comparison", "verdict_namespace", *AwsTask.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"comparison": "json"}
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "name": check_experiment_name,
         "comparison": check_options,
+        "verdict_namespace": optional(check_custom_namespace),
         **AwsTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
@@ -105,6 +115,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         until_decided: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 300,
+        verdict_namespace: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -128,6 +139,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         self.until_decided = until_decided
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
+        self.verdict_namespace = verdict_namespace
         # Built here only for their checks, so that a wrong rule is an error of the DAG file.
         self._rules()
         self._prediction_rule()
@@ -156,29 +168,48 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
             # The status is read before the metrics, so a test that ends in between can still be judged again.
             may_wait = self.until_decided and not experiment.phase.over
             verdict, comparison = judge.judge(experiment, is_last=not may_wait)
+            self._publish(judge, experiment, verdict)
             if not may_wait or verdict.label is not Label.INCONCLUSIVE:
                 break
             self.log.info("No verdict yet: %s", verdict.describe())
             if self.deferrable:
                 self._defer()
             self.sleep(self.waiter_delay)
-        report = verdict_report(experiment, verdict, comparison)
+        report = self.with_warnings(verdict_report(experiment, verdict, comparison))
         # Before _end(), which may raise: Airflow keeps no return value of a task that fails.
         self.push(context, _VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
         return self._end(verdict, report)
 
-    def execute_again(self, context: Any, event: Any = None) -> dict[str, Any]:  # noqa: ARG002
+    def execute_again(
+        self,
+        context: Any,
+        event: Any = None,  # noqa: ARG002
+        warnings: Sequence[str] = (),
+    ) -> dict[str, Any]:
         """Judge again; Airflow calls it after the pause."""
+        self._troubles = tuple(warnings)
         return self.execute(context)
 
+    def _publish(self, judge: ShadowTestJudge, experiment: Experiment, verdict: Verdict) -> None:
+        """Publish the verdict if there is a namespace for it. A failure is only a warning, given once."""
+        if self.verdict_namespace is None:
+            return
+        warning = judge.publish(experiment, verdict, namespace=self.verdict_namespace)
+        if warning and not any(known.startswith(NOT_PUBLISHED) for known in self._troubles):
+            self.warn(warning)
+
     def _defer(self) -> NoReturn:
-        """Defer until the next verdict. No state is kept: each verdict is read anew from AWS."""
+        """Defer until the next verdict. Only warnings are kept: each verdict is read anew from AWS."""
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger  # noqa: PLC0415
 
         pause = timedelta(seconds=max(self.waiter_delay, fire_floor()))
-        self.defer(trigger=TimeDeltaTrigger(pause), method_name="execute_again")
+        self.defer(
+            trigger=TimeDeltaTrigger(pause),
+            method_name="execute_again",
+            kwargs={"warnings": list(self._troubles)},
+        )
 
     def _judge(self) -> ShadowTestJudge:
         from airflow_guardrails.operators._judging.shadow_test import ShadowTestJudge  # noqa: PLC0415 - not in every DAG file

@@ -21,7 +21,7 @@ def test_the_page_names_every_argument_and_its_default():
     default = CanaryAnalysis()
     minute = timedelta(minutes=1)
     assert (default.every, default.warm_up, default.alpha) == (minute, 2 * minute, 0.05)
-    assert (default.observe_only, default.holds) == (False, True)
+    assert (default.observe_only, default.holds, default.verdict_namespace) == (False, True, None)
     assert METRICS_LAG.total_seconds() == 180
 
 

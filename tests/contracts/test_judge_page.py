@@ -9,11 +9,13 @@ from datetime import timedelta
 from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, MAX_HISTORY
 from airflow_guardrails.domain.judge.means import MEAN_ALPHA_SHARE, MIN_MINUTES
 from airflow_guardrails.domain.judge.missing_data import MIN_COVERAGE, SHARE_TOLERANCE
+from airflow_guardrails.domain.judge.publishing import TrialKind, verdict_data
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics import overdispersion as bursts
 from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
 from airflow_guardrails.domain.judge.statistics.rates import ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS
-from tests.support.pages import page
+from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
+from tests.support.pages import page, section
 
 TEXT = " ".join(page("judge").split())
 
@@ -60,3 +62,24 @@ def test_the_default_margins_are_those_in_force():
 def test_the_table_of_the_benchmark_is_there():
     for name in ("latency, independent", "errors, 2 %, new endpoint"):
         assert f"| {name} | unharmed |" in TEXT
+
+
+def test_the_published_metrics_and_dimensions_are_on_the_page():
+    reason = Reason(
+        metric="ModelLatency",
+        stat="p90",
+        label=Label.PASS,
+        measured=0.0,
+        low=-0.1,
+        high=0.1,
+        limit=0.2,
+        text="",
+        variant="a",
+    )
+    verdict = Verdict(label=Label.PASS, reasons=(reason, reason))
+    told = section(page("judge"), "The verdict as CloudWatch metrics")
+
+    for kind in TrialKind:
+        for datum in verdict_data(verdict, endpoint_name="churn", kind=kind, name="trial"):
+            assert {datum.metric, *dict(datum.dimensions)} <= set(re.findall(r"`(\w+)`", told))
+        assert f"`{kind.value}`" in told

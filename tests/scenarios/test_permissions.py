@@ -258,7 +258,9 @@ def capturing(account: Account) -> None:
 
 def judge(account: Account) -> Any:
     capturing(account)
-    task = SageMakerJudgeShadowTestOperator(task_id="judge", name="trial", on_inconclusive="return")
+    task = SageMakerJudgeShadowTestOperator(
+        task_id="judge", name="trial", on_inconclusive="return", verdict_namespace="Shop"
+    )
     return account.prepared(task)
 
 
@@ -294,7 +296,7 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
     create_test: {"DescribeModel": "sagemaker:DescribeModel"},
     stop_test: {},
     test_sensor: {},
-    judge: {},
+    judge: {"PutMetricData": "A verdict was not published as metrics of Shop"},
     plan_predictions: {},
     compare_predictions: {},
     add_shadow: OF_A_SHADOW,

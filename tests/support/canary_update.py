@@ -15,6 +15,7 @@ from airflow_guardrails.domain.effects import (
     GetMetricData,
     LogMessage,
     NoResponse,
+    PutMetricData,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
@@ -75,6 +76,7 @@ class Update:
     requests: float = 400.0
     lived: float = 0.0
     silent: NoResponse | None = None
+    unpublished: NoResponse | None = None
     deaf: bool = False
     switch: object = None
     strategy: Canary = CANARY
@@ -94,12 +96,14 @@ class Update:
             self.asked.append(ask)
             answer = self.answer(ask)
 
-    def answer(self, ask):
+    def answer(self, ask):  # noqa: PLR0911 - one for each effect
         match ask:
             case DescribeEndpoint():
                 return self.look()
             case GetMetricData():
                 return self.silent or self.series(ask)
+            case PutMetricData():
+                return self.unpublished
             case SetAbortSwitch(_, value):
                 if value == THROWN and self.switch is None:
                     self.thrown_at = self.passed

@@ -8,7 +8,14 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_guardrails.domain.arguments import InvalidValue, check_alpha, is_number, shown
+from airflow_guardrails.domain.arguments import (
+    InvalidValue,
+    check_alpha,
+    check_custom_namespace,
+    is_number,
+    optional,
+    shown,
+)
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule, OnMissing
 
@@ -53,6 +60,8 @@ class CanaryAnalysis:
     :param observe_only: whether to only report what would have been done, and when.
     :param on_inconclusive: what to do when the last bake is about to end without a Pass: ``"hold"`` throws
         the switch, because SageMaker cannot pause an update; ``"continue"`` lets the update continue.
+    :param verdict_namespace: CloudWatch namespace in which each verdict is published as metrics, for alarms
+        and dashboards; not one that begins with ``AWS/``. Default: none is published.
     :raises InvalidAnalysis: with the name of the argument, the rule and the value.
     :raises InvalidRule: if an argument of a rule is wrong.
     """
@@ -63,6 +72,7 @@ class CanaryAnalysis:
     alpha: float = 0.05
     observe_only: bool = False
     on_inconclusive: OnInconclusive | str = OnInconclusive.HOLD
+    verdict_namespace: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", _rules(self.rules))
@@ -73,6 +83,7 @@ class CanaryAnalysis:
         )
         try:
             check_alpha("alpha", self.alpha)
+            optional(check_custom_namespace)("verdict_namespace", self.verdict_namespace)
         except InvalidValue as error:
             raise InvalidAnalysis(str(error), field=error.field) from None
         if not isinstance(self.observe_only, bool):
@@ -115,6 +126,7 @@ class CanaryAnalysis:
             "alpha": self.alpha,
             "observe_only": self.observe_only,
             "on_inconclusive": OnInconclusive(self.on_inconclusive).value,
+            "verdict_namespace": self.verdict_namespace,
         }
 
 

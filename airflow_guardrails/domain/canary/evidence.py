@@ -153,8 +153,12 @@ def judge_trial(
         # All variants share the chance of a false alarm (Bonferroni's inequality).
         verdict = judge(evidence, rules, alpha=config.alpha / len(trial.variants))
         judged = _with_exposure(evidence, verdict)
-        reasons += [replace(one, text=f"{variant}: {one.text}") if several else one for one in judged]
+        reasons += [_of_variant(variant, one) if several else one for one in judged]
     return combine(reasons)
+
+
+def _of_variant(variant: str, reason: Reason) -> Reason:
+    return replace(reason, text=f"{variant}: {reason.text}", variant=variant)
 
 
 def evidence_of(

@@ -41,6 +41,7 @@ class Reason:
     :param text: metric, measured value, limit and interval in one sentence.
     :param missing: what a decision still needs, and about how long that takes at this traffic.
     :param ignored: whether it does not count: data is missing, and the rule has ``on_missing="ignore"``.
+    :param variant: name of the variant, if several are judged; then *text* has it too.
     """
 
     metric: str
@@ -53,6 +54,7 @@ class Reason:
     text: str
     missing: str | None = None
     ignored: bool = False
+    variant: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON for the report; a number that is not finite is null."""

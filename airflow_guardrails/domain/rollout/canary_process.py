@@ -18,6 +18,7 @@ from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
+from airflow_guardrails.domain.rollout.publishing import publish_verdict
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Stage, Variant
@@ -38,7 +39,10 @@ def analyse(state: RolloutState) -> _Steps:
     if analysis.due(now) or (abort_cutoff and analysis.passed_at is None):
         state = yield from _judge(state, analysis, trial, now, abort_cutoff=abort_cutoff)
     if state.analysis is not None and state.analysis.wants_abort(abort_cutoff=abort_cutoff):
-        return (yield from _abort(state, state.analysis, now))
+        state = yield from _abort(state, state.analysis, now)
+    if state.analysis is not None and state.analysis.looks > analysis.looks:
+        # After the abort, which must not wait for it.
+        return (yield from publish_verdict(state))
     return state
 
 

@@ -42,6 +42,20 @@ class MetricQuery:
     dimensions: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricDatum:
+    """
+    One value to publish.
+
+    :param value: finite, and within the range that CloudWatch accepts: -2**360 to 2**360.
+    :param dimensions: pairs of name and value, in ASCII.
+    """
+
+    metric: str
+    value: float
+    dimensions: tuple[tuple[str, str], ...]
+
+
 def finest_period(start: datetime, now: datetime) -> int:
     """Return the shortest period in seconds for which CloudWatch still has data since *start*."""
     return _MINUTE if is_kept_by_minute(start, now) else _FIVE_MINUTES

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws.errors import denied_action, named_text
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
+from airflow_guardrails.domain.judge.publishing import TrialKind, not_published, verdict_data
 from airflow_guardrails.domain.judge.verdict import verdict_of_error
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
@@ -63,6 +67,20 @@ class ShadowTestJudge:
         if self.predictions is None:
             return verdict, comparison
         return combine([*verdict.reasons, *self._judge_predictions(comparison, alpha=part)]), comparison
+
+    def publish(self, experiment: Experiment, verdict: Verdict, *, namespace: str) -> str | None:
+        """Publish *verdict* as metrics of *namespace*; return the warning if that fails."""
+        data = verdict_data(
+            verdict,
+            endpoint_name=experiment.endpoint_name,
+            kind=TrialKind.SHADOW_TEST,
+            name=experiment.name,
+        )
+        try:
+            self.hook.put_metric_data(namespace, data)
+        except (BotoCoreError, ClientError) as error:
+            return not_published(namespace, named_text(error), denied=denied_action(error))
+        return None
 
     def evidence(self, experiment: Experiment) -> Evidence:
         """Read the metrics of both variants so far, and of production before the test."""

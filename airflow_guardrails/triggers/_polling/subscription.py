@@ -13,7 +13,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks.guardrails import AsyncCalls
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
@@ -91,6 +91,9 @@ class EndpointSubscription(Subscription[EndpointLook]):
         self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: int
     ) -> dict[MetricQuery, dict[datetime, float]]:
         return await (await self._calls()).get_metric_data(queries, start=start, end=end, period=period)
+
+    async def put_metric_data(self, namespace: str, data: Sequence[MetricDatum]) -> None:
+        await (await self._calls()).put_metric_data(namespace, data)
 
 
 class ExperimentSubscription(Subscription[ExperimentLook]):

@@ -118,14 +118,18 @@ def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
 
 
 def stopping_traffic(busy, operator):
-    """Let the traffic end right after the launch, when the operator pushes its links."""
+    return once_launched(operator, lambda: busy.simulator.client.stop_replay("churn"))
+
+
+def once_launched(operator, change):
+    """Call *change* right after the launch, when the operator pushes its links."""
     push_links = operator.push_links
 
-    def stop_traffic(*arguments: Any) -> None:
-        busy.simulator.client.stop_replay("churn")
+    def change_then_push(*arguments: Any) -> None:
+        change()
         push_links(*arguments)
 
-    operator.push_links = stop_traffic
+    operator.push_links = change_then_push
     return operator
 
 
@@ -385,3 +389,99 @@ def test_without_permission_to_read_metrics_it_is_a_warning(busy, update, contex
     (finding,) = [finding for finding in report["findings"] if finding["code"] == "analysis_unreadable"]
     assert "not authorized to perform: cloudwatch:GetMetricData" in finding["text"]
     assert report["outcome"] == "Succeeded"
+
+
+# The verdict as metrics of the user's own.
+
+PUBLISHING = replace(ANALYSIS, verdict_namespace="Shop/Verdicts")
+
+
+def published(busy, metric: str, dimensions: dict[str, str]) -> list[float]:
+    """The values of a metric in Shop/Verdicts, oldest first."""
+    answer = busy.cloudwatch.get_metric_statistics(
+        Namespace="Shop/Verdicts",
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=busy.now() - timedelta(hours=3),
+        EndTime=busy.now() + timedelta(hours=1),
+        Period=60,
+        Statistics=["Maximum"],
+    )
+    return [point["Maximum"] for point in sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])]
+
+
+UPDATES = {"EndpointName": "churn", "Trial": "Update"}
+TO_V2 = {"EndpointName": "churn", "EndpointConfigName": "churn-v2"}
+LATENCY = {**TO_V2, "Metric": "ModelLatency", "Stat": "Average"}
+
+
+@FOLLOWERS
+def test_the_verdicts_are_published_and_an_alarm_goes_off_at_a_fail(
+    busy, update, context, simulated_sleep, follower
+):
+    behave(busy, "churn-v2", latency_ms=24)
+    busy.cloudwatch.put_metric_alarm(
+        AlarmName="judged-worse",
+        Namespace="Shop/Verdicts",
+        MetricName="VerdictFail",
+        Dimensions=[{"Name": name, "Value": value} for name, value in UPDATES.items()],
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="ignore",
+    )
+
+    with pytest.raises(EndpointRolledBack) as caught:
+        follower(update(analysis=PUBLISHING), context, simulated_sleep)
+
+    report = caught.value.report
+    assert report["warnings"] == []
+    busy.advance(minutes=2)
+    assert busy.simulator.client.alarm_state("judged-worse") == "ALARM"
+    fails = published(busy, "VerdictFail", TO_V2)
+    assert (fails[0], fails[-1]) == (0, 1)
+    assert len(fails) == pytest.approx(report["analysis"]["looks"], abs=1)
+    assert published(busy, "VerdictPass", UPDATES)[-1] == 0
+    (latency,) = [reason for reason in report["analysis"]["reasons"] if reason["metric"] == "ModelLatency"]
+    assert published(busy, "Difference", LATENCY)[-1] == latency["measured"]
+    assert published(busy, "IntervalLow", LATENCY)[-1] == latency["low"]
+    assert published(busy, "Limit", LATENCY)[-1] == 0.1
+    # Without any error, the interval of the difference is finite, and so both of its ends are published.
+    assert published(busy, "IntervalHigh", {**TO_V2, "Metric": "Invocation5XXErrors", "Stat": "Sum"})
+
+
+@FOLLOWERS
+def test_a_verdict_that_may_not_be_published_is_only_a_warning(
+    busy, update, context, simulated_sleep, follower
+):
+    deny = partial(
+        busy.simulator.client.fault,
+        "PutMetricData",
+        kind="error",
+        times=None,
+        code="AccessDenied",
+        message="not authorized to perform: cloudwatch:PutMetricData",
+        status=403,
+    )
+
+    report = follower(once_launched(update(analysis=PUBLISHING), deny), context, simulated_sleep)
+
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
+    (warning,) = [text for text in report["warnings"] if "published" in text]
+    assert warning.startswith("A verdict was not published as metrics of Shop/Verdicts (ClientError: ")
+    assert warning.endswith("; allow cloudwatch:PutMetricData for this namespace")
+    assert not published(busy, "VerdictPass", UPDATES)
+    assert busy.calls("PutMetricData") > report["analysis"]["looks"]
+
+
+def test_a_throttled_put_is_only_a_warning_and_later_verdicts_are_published(busy, update, context):
+    throttle = partial(busy.simulator.client.throttle, "PutMetricData", times=5)
+
+    report = once_launched(update(analysis=PUBLISHING), throttle).execute(context)
+
+    assert (report["outcome"], report["analysis"]["label"]) == ("Succeeded", "Pass")
+    (warning,) = report["warnings"]
+    assert "Shop/Verdicts (ClientError: An error occurred (Throttling" in warning
+    assert published(busy, "VerdictPass", UPDATES)[-1] == 1

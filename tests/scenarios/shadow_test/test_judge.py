@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -322,3 +323,113 @@ def test_a_test_that_still_runs_is_judged_again_after_a_judge_that_raises(judge,
 
     assert judge(until_decided=True).execute(context)["label"] == "Pass"
     assert len(calls) > 1
+
+
+# The verdict as metrics of the user's own.
+
+
+def published(lab, metric: str, **dimensions: str) -> list[float]:
+    """The values of a metric of the endpoint in Shop/Verdicts, oldest first."""
+    dimensions = {"EndpointName": "churn", **dimensions}
+    answer = lab.cloudwatch.get_metric_statistics(
+        Namespace="Shop/Verdicts",
+        MetricName=metric,
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=START,
+        EndTime=lab.now() + timedelta(minutes=1),
+        Period=60,
+        Statistics=["Maximum"],
+    )
+    return [point["Maximum"] for point in sorted(answer["Datapoints"], key=lambda point: point["Timestamp"])]
+
+
+def deny_publishing(lab) -> None:
+    lab.simulator.client.fault(
+        "PutMetricData",
+        kind="error",
+        times=None,
+        code="AccessDenied",
+        message="not authorized to perform: cloudwatch:PutMetricData",
+        status=403,
+    )
+
+
+def test_a_verdict_is_published_in_the_namespace_that_is_given(judge, trial, context, lab):
+    trial(candidate={"latency_ms": 30})
+
+    report = judge(on_fail="return", verdict_namespace="Shop/Verdicts").execute(context)
+
+    assert published(lab, "VerdictFail", Trial="ShadowTest") == [1]
+    assert published(lab, "VerdictFail", ShadowTestName="trial") == [1]
+    assert published(lab, "VerdictPass", Trial="ShadowTest") == [0]
+    p90 = {"ShadowTestName": "trial", "Metric": "ModelLatency", "Stat": "p90"}
+    (reason,) = [reason for reason in report["reasons"] if reason["stat"] == "p90"]
+    assert published(lab, "Difference", **p90) == [reason["measured"]]
+    assert published(lab, "IntervalHigh", **p90) == [reason["high"]]
+    assert published(lab, "Limit", **p90) == [0.1]
+    assert report["warnings"] == []
+
+
+def test_each_verdict_of_a_running_test_is_published(judge, trial, context, lab):
+    trial(minutes=1, end=timedelta(hours=12))
+
+    judge(until_decided=True, verdict_namespace="Shop/Verdicts").execute(context)
+
+    passes = published(lab, "VerdictPass", Trial="ShadowTest")
+    assert passes == [0] * (len(passes) - 1) + [1]
+    assert len(passes) > 1
+
+
+def test_without_a_namespace_nothing_is_published(judge, trial, context, lab):
+    trial()
+    before = lab.calls("PutMetricData")
+
+    judge().execute(context)
+
+    assert lab.calls("PutMetricData") == before
+
+
+def test_a_verdict_that_may_not_be_published_is_only_a_warning(
+    judge, trial, context, lab, task_instance, caplog
+):
+    trial(minutes=1, end=timedelta(hours=12))
+    deny_publishing(lab)
+
+    report = judge(until_decided=True, verdict_namespace="Shop/Verdicts").execute(context)
+
+    assert report["label"] == "Pass"
+    (warning,) = report["warnings"]
+    assert warning.startswith("A verdict was not published as metrics of Shop/Verdicts (ClientError: ")
+    assert warning.endswith("; allow cloudwatch:PutMetricData for this namespace")
+    assert task_instance.xcoms["verdict"] == report
+    assert lab.calls("PutMetricData") > 1
+
+
+def test_a_deferred_judge_does_not_repeat_its_warning(judge, trial, context, lab):
+    trial(minutes=1, end=timedelta(hours=12))
+    deny_publishing(lab)
+    operator = judge(until_decided=True, deferrable=True, verdict_namespace="Shop/Verdicts")
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    kwargs = json.loads(json.dumps(deferred.value.kwargs))
+    lab.advance(hours=1)
+
+    again = judge(until_decided=True, deferrable=True, verdict_namespace="Shop/Verdicts")
+    warned = []
+    again.warn = warned.append
+    report = again.execute_again(context, event=None, **kwargs)
+
+    assert report["label"] == "Pass"
+    assert report["warnings"] == kwargs["warnings"]
+    assert len(kwargs["warnings"]) == 1
+    assert warned == []
+
+
+@pytest.mark.parametrize("namespace", ["AWS/SageMaker", ":Shop", "", "Läden", "x" * 256])
+def test_a_namespace_that_cloudwatch_would_refuse_is_refused_before_any_call(judge, context, lab, namespace):
+    before = lab.calls("DescribeInferenceExperiment")
+
+    with pytest.raises(InvalidArgument, match=r"^verdict_namespace must be .*\(got "):
+        judge(verdict_namespace=namespace).execute(context)
+
+    assert lab.calls("DescribeInferenceExperiment") == before

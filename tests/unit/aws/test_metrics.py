@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from airflow_guardrails.aws.errors import Unanswered, is_passing
-from airflow_guardrails.aws.metrics import metric_data_requests, parse_metric_data
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery, finest_period
+from airflow_guardrails.aws.metrics import (
+    metric_data_requests,
+    parse_metric_data,
+    put_metric_data_requests,
+)
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery, finest_period
 
 TEN = datetime(2026, 3, 2, 10, tzinfo=timezone.utc)
 MINUTE = timedelta(minutes=1)
@@ -41,6 +46,26 @@ def test_more_queries_than_cloudwatch_takes_are_divided():
 
     assert [len(part) for part in parts] == [500, 500, 100]
     assert [one for part in parts for one in part] == queries
+
+
+def test_data_are_published_in_requests_of_less_than_a_megabyte(refused):
+    # SageMaker's and CloudWatch's longest names.
+    lengths = {"EndpointName": 63, "ShadowTestName": 120, "VariantName": 63, "Metric": 255, "Stat": 255}
+    longest = tuple((name, "x" * length) for name, length in lengths.items())
+    data = [
+        MetricDatum(metric="IntervalHigh", value=number / 3, dimensions=longest) for number in range(1100)
+    ]
+
+    requests = list(put_metric_data_requests("Shop/Verdicts", data))
+
+    assert [len(request["MetricData"]) for request in requests] == [500, 500, 100]
+    assert [datum["Value"] for request in requests for datum in request["MetricData"]] == [
+        datum.value for datum in data
+    ]
+    for request in requests:
+        assert refused("PutMetricData", request) == ""
+        assert len(json.dumps(request)) < 1_000_000
+    assert requests[0]["MetricData"][0]["Dimensions"][0] == {"Name": "EndpointName", "Value": "x" * 63}
 
 
 def test_pages_of_one_query_are_put_together_and_no_data_is_an_empty_series():

@@ -26,7 +26,7 @@ from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
-from airflow_guardrails.domain.snapshots.metrics import MetricQuery
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks._api_call import ApiCall, PagedCall
 from airflow_guardrails.hooks._calls import Calls
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -53,6 +53,7 @@ QUERY = MetricQuery(
     stat="Sum",
     dimensions=(("EndpointName", "churn"), ("VariantName", PRODUCTION)),
 )
+DATUM = MetricDatum(metric="VerdictFail", value=1.0, dimensions=(("EndpointName", "churn"),))
 
 
 @dataclass
@@ -173,6 +174,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         "get_metric_data",
         lambda world: (replayed(world), call([QUERY], **SPAN, period=60))[1],
     ),
+    "put_metric_data": ("put_metric_data", lambda _: call("Shop/Verdicts", [DATUM] * 501)),
     "describe_alarms": ("describe_alarms", lambda world: call(tripped(world))),
     "describe_alarm_history": ("describe_alarm_history", lambda world: call(tripped(world), **SPAN)),
     "put_abort_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),

@@ -15,12 +15,14 @@ from airflow_guardrails.domain.effects import (
     DescribeEndpoint,
     LogMessage,
     NoResponse,
+    PutMetricData,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
 )
 from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment
 from airflow_guardrails.domain.snapshots.abort_switch import RESET
+from airflow_guardrails.domain.snapshots.metrics import MetricDatum
 from airflow_guardrails.hooks._effects import run_effects, run_effects_async
 from tests.support.churn import switch_of
 
@@ -31,11 +33,13 @@ START, END = (
 SWITCH = switch_of()
 LOOK, PAUSE, SAY = DescribeEndpoint("churn"), Sleep(30.0), LogMessage("news", report={})
 REST = WaitForChange(name="churn", seconds=40.0, within=1e9)
+DATUM = MetricDatum(metric="VerdictFail", value=1.0, dimensions=(("EndpointName", "churn"),))
 ABOUT_ALARMS = [
     DescribeAlarms(("errors",)),
     DescribeAlarmHistory(("errors",), START, END),
     SetAbortSwitch(SWITCH, RESET),
     DeleteAbortSwitches("churn", (SWITCH.alarm_name,), START),
+    PutMetricData("Shop/Verdicts", (DATUM,)),
 ]
 LOOK_AT_TEST = DescribeExperiment("trial")
 COUNT = CountRequests("churn", ("live", "candidate"), START, END)
@@ -77,6 +81,9 @@ class Calls:
 
     def delete_abort_switches(self, endpoint_name, *, keep, before):
         return self.answer("delete_abort_switches", endpoint_name, keep, before)
+
+    def put_metric_data(self, namespace, data):
+        return self.answer("put_metric_data", namespace, data)
 
 
 class Awaited:
@@ -133,6 +140,7 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
         ("describe_alarm_history", ("errors",), START, END),
         ("set_abort_switch", SWITCH, RESET),
         ("delete_abort_switches", "churn", (SWITCH.alarm_name,), START),
+        ("put_metric_data", "Shop/Verdicts", (DATUM,)),
         None,
         None,
         None,

@@ -119,6 +119,7 @@ def analyses():
         warm_up=st.timedeltas(timedelta(0), timedelta(hours=8)),
         alpha=st.floats(0.001, 0.499),
         on_inconclusive=st.sampled_from(OnInconclusive),
+        verdict_namespace=st.none() | st.sampled_from(["Ours", "Ours/Verdicts #2"]),
     )
     return st.builds(AnalysisState, config=configs, looks=st.integers(0, 9), passed_at=st.none() | moments())
 

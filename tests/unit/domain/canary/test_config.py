@@ -42,6 +42,7 @@ def test_an_analysis_survives_json():
         alpha=0.01,
         observe_only=True,
         on_inconclusive="continue",
+        verdict_namespace="Shop/Verdicts",
     )
     written = json.loads(json.dumps(analysis.as_dict(), allow_nan=False))
 
@@ -57,6 +58,11 @@ def test_rules_may_be_dicts_and_durations_seconds():
     given = CanaryAnalysis(rules=[{"metric": "ModelLatency", "margin": "10%"}], every=30, warm_up=0)
 
     assert given == CanaryAnalysis(rules=(LATENCY,), every=timedelta(seconds=30), warm_up=timedelta(0))
+
+
+@pytest.mark.parametrize("namespace", [None, "Shop", "Shop/Verdicts of #1: a_b-c.d", "x" * 255, "/aws/ours"])
+def test_verdicts_may_be_published_in_any_namespace_that_is_not_of_aws(namespace):
+    assert CanaryAnalysis(verdict_namespace=namespace).verdict_namespace == namespace
 
 
 def test_a_rule_given_twice_is_one():
@@ -85,6 +91,13 @@ def test_a_rule_given_twice_is_one():
         ({"alpha": "0.05"}, "alpha"),
         ({"observe_only": "no"}, "observe_only"),
         ({"on_inconclusive": "abort"}, "on_inconclusive"),
+        ({"verdict_namespace": "AWS/SageMaker"}, "verdict_namespace"),
+        ({"verdict_namespace": ":Shop"}, "verdict_namespace"),
+        ({"verdict_namespace": "Läden"}, "verdict_namespace"),
+        ({"verdict_namespace": "{{ params.namespace }}"}, "verdict_namespace"),
+        ({"verdict_namespace": "x" * 256}, "verdict_namespace"),
+        ({"verdict_namespace": "  "}, "verdict_namespace"),
+        ({"verdict_namespace": 7}, "verdict_namespace"),
     ],
 )
 def test_invalid_arguments_are_refused_by_name(wrong, field):

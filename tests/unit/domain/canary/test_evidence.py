@@ -215,6 +215,7 @@ def test_all_variants_are_judged_and_one_that_fails_is_enough():
 
     assert verdict.label is Label.FAIL
     assert [reason.text.partition(": ")[0] for reason in verdict.reasons] == ["Main"] * 3 + ["Side"] * 3
+    assert [reason.variant for reason in verdict.reasons] == ["Main"] * 3 + ["Side"] * 3
     assert [reason.label for reason in verdict.reasons if reason.stat == "Average"] == [
         Label.PASS,
         Label.FAIL,

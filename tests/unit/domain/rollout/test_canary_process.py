@@ -14,6 +14,7 @@ from airflow_guardrails.domain.effects import (
     GetMetricData,
     LogMessage,
     NoResponse,
+    PutMetricData,
     SetAbortSwitch,
     WaitForChange,
 )
@@ -501,3 +502,74 @@ def test_the_analysis_does_not_act_on_a_look_before_a_missing_response(silent_fr
 
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     assert 'although on_inconclusive is "hold"' in report["warnings"][0]
+
+
+# The verdict as metrics.
+
+
+def published(update):
+    return [{datum.metric: datum.value for datum in ask.data} for ask in update.of(PutMetricData)]
+
+
+def publishing(analysis=HOLD):
+    return watch(replace(analysis, verdict_namespace="Shop/Verdicts"))
+
+
+def test_each_verdict_is_published_once():
+    update = Update(errors=0.0)
+
+    report = update.follow(publishing())
+
+    assert len(update.of(PutMetricData)) == report["analysis"]["looks"]
+    assert {ask.namespace for ask in update.of(PutMetricData)} == {"Shop/Verdicts"}
+    assert (published(update)[0]["VerdictInconclusive"], published(update)[-1]["VerdictPass"]) == (1, 1)
+    assert report["warnings"] == []
+
+
+def test_without_a_namespace_nothing_is_published():
+    update = Update(errors=0.3)
+    update.follow(watch())
+
+    assert not update.of(PutMetricData)
+
+
+def test_a_fail_is_published_after_the_switch_is_thrown():
+    update = Update(errors=0.3)
+    update.follow(publishing())
+
+    assert [values["VerdictFail"] for values in published(update)][-1] == 1
+    last = [n for n, ask in enumerate(update.asked) if isinstance(ask, PutMetricData)][-1]
+    assert update.asked.index(SetAbortSwitch(SWITCH, THROWN)) < last
+
+
+def test_nothing_is_published_without_a_response_of_cloudwatch():
+    update = Update(silent=THROTTLED)
+    update.follow(publishing(GO_ON))
+
+    assert not update.of(PutMetricData)
+
+
+@pytest.mark.parametrize("errors", [0.0, 0.3])
+@pytest.mark.parametrize("why", [THROTTLED, NoResponse("no", denied="cloudwatch:PutMetricData")])
+def test_a_verdict_that_is_not_published_changes_nothing_but_a_warning(errors, why):
+    silent, heard = Update(errors=errors, unpublished=why), Update(errors=errors)
+
+    report, expected = silent.follow(publishing()), heard.follow(publishing())
+
+    (warning,) = report.pop("warnings")
+    assert expected.pop("warnings") == []
+    assert report == expected
+    assert len(silent.of(PutMetricData)) == len(heard.of(PutMetricData)) > 1
+    assert warning.startswith(f"A verdict was not published as metrics of Shop/Verdicts ({why.reason})")
+    assert ("allow cloudwatch:PutMetricData" in warning) == bool(why.denied)
+    assert silent.said.count(warning) == 1
+
+
+def test_a_warning_that_was_given_before_a_restart_is_not_given_again():
+    update = Update(unpublished=THROTTLED)
+    state = publishing().with_warning("A verdict was not published as metrics of Shop/Verdicts (denied)")
+
+    report = update.follow(state)
+
+    assert report["warnings"] == ["A verdict was not published as metrics of Shop/Verdicts (denied)"]
+    assert not [said for said in update.said if "published" in said]
