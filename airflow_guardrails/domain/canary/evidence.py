@@ -18,7 +18,7 @@ from airflow_guardrails.domain.judge import (
     history_start,
     judge,
 )
-from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
@@ -58,7 +58,7 @@ class Trial:
         configs = (self.previous, self.target, *((None,) if with_history else ()))
         fleets = [(variant, config) for variant in self.variants for config in configs]
         queries = [self.requests_query(*fleet) for fleet in fleets]
-        queries += [self.metric_query(rule, *fleet) for rule in rules for fleet in fleets]
+        queries += [self.metric_query(rule, *fleet) for rule in with_denominators(rules) for fleet in fleets]
         return tuple(dict.fromkeys(queries))
 
     def requests_query(self, variant: str, config: str | None) -> MetricQuery:
@@ -89,7 +89,10 @@ class Trial:
         configuration.
         """
         config = self._history_config(variant, series)
-        metrics = {rule: series.get(self.metric_query(rule, variant, config), {}) for rule in rules}
+        metrics = {
+            rule: series.get(self.metric_query(rule, variant, config), {})
+            for rule in with_denominators(rules)
+        }
         return History.before(self.start, series.get(self.requests_query(variant, config), {}), metrics)
 
     def _history_config(self, variant: str, series: _SeriesByQuery) -> str | None:
@@ -114,7 +117,7 @@ class TrialHistory:
         """Take the history from a response that begins at :meth:`Trial.history_start`."""
         fleets = [(variant, trial._history_config(variant, series)) for variant in trial.variants]  # noqa: SLF001
         queries = [trial.requests_query(*fleet) for fleet in fleets]
-        queries += [trial.metric_query(rule, *fleet) for rule in rules for fleet in fleets]
+        queries += [trial.metric_query(rule, *fleet) for rule in with_denominators(rules) for fleet in fleets]
         return cls(
             trial=trial, series={query: _before(trial.start, series.get(query, {})) for query in queries}
         )
@@ -194,7 +197,7 @@ def evidence_of(
                 ),
                 busy,
             )
-            for rule in rules
+            for rule in with_denominators(rules)
         },
         expected_share=new / old if busy else 1.0,
         # Each request goes to one fleet only, so the fleets answer different requests.

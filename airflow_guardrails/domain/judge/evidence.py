@@ -40,8 +40,8 @@ class Series:
     :raises InvalidEvidence: if a value is infinite or NaN.
     """
 
-    control: Points
-    candidate: Points
+    control: Points = field(default_factory=dict)
+    candidate: Points = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = (*self.control.values(), *self.candidate.values())
@@ -49,6 +49,13 @@ class Series:
         odd = next((value for value in values if not isfinite(value)), None)
         if odd is not None:
             raise InvalidEvidence(f"a series must consist of finite numbers (got {odd!r})")
+
+    def per(self, denominator: Series) -> Series:
+        """Return the ratio in each minute in which both have a value and *denominator* is above 0."""
+        return Series(
+            control=_ratio(self.control, denominator.control),
+            candidate=_ratio(self.candidate, denominator.candidate),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +67,7 @@ class History:
     errors, and the usual range of values. A trial alone takes longer to show these.
 
     :param requests: minute -> requests of production.
-    :param metrics: minute -> value, for each rule; a rule without history may be absent.
+    :param metrics: minute -> value, for each rule and denominator; one without history may be absent.
     """
 
     requests: Points = field(default_factory=dict)
@@ -95,7 +102,7 @@ class Evidence:
     Everything that is known about a trial.
 
     :param requests: minute -> requests.
-    :param metrics: minute -> value, for each rule; a rule without data may be absent.
+    :param metrics: minute -> value, for each rule and denominator; one without data may be absent.
     :param expected_share: the candidate's expected requests for each of production's, above 0.
     :param minutes: duration of the trial; default: from the first to the last minute in *requests*.
     :param paired: True if the candidate got copies of production's requests (shadow test), False if requests
@@ -142,6 +149,21 @@ class Evidence:
             moment for moment, count in control.items() if count > 0 and candidate.get(moment, 0) > 0
         )
 
+    def minutes_of(self, rule: MetricRule) -> list[datetime]:
+        """Return the busy minutes in which *rule* should have data: its denominator is not 0 on any side."""
+        if rule.denominator is None:
+            return self.busy_minutes()
+        denominator = self.metrics.get(rule.denominator, Series())
+        sides = denominator.control, denominator.candidate
+        return [moment for moment in self.busy_minutes() if all(side.get(moment) != 0 for side in sides)]
+
+    def series_of(self, rule: MetricRule) -> Series:
+        """Return the values of *rule*; if it has a denominator, the ratios."""
+        series = self.metrics.get(rule, Series())
+        if rule.denominator is None:
+            return series
+        return series.per(self.metrics.get(rule.denominator, Series()))
+
     def without_warm_up(self, warm_up: timedelta) -> Evidence:
         """Drop all minutes up to *warm_up* after the candidate's first request; the history stays."""
         served = [moment for moment, count in self.requests.candidate.items() if count > 0]
@@ -166,6 +188,8 @@ class Pairs:
 
     :param history: production's values before the trial.
     :param history_requests: production's requests in the same minutes.
+    :param control_denominators: what the values were divided by; empty for other rules than ratios.
+    :param candidate_denominators: the same.
     """
 
     control: list[float]
@@ -174,6 +198,8 @@ class Pairs:
     candidate_requests: list[float]
     history: list[float] = field(default_factory=list)
     history_requests: list[float] = field(default_factory=list)
+    control_denominators: list[float] = field(default_factory=list)
+    candidate_denominators: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.control)
@@ -195,10 +221,15 @@ class Pairs:
         """
         Return a weight for each minute: the fourth root of n m / (n + m), with a mean of 1.
 
-        n and m are the requests of the sides. The square root would be right if a minute's variance came from
-        its requests alone, a constant if it came from what they share. The fourth root is between the two.
+        n and m are the requests of the sides, or the denominators of a ratio. The square root would be right
+        if a minute's variance came from its requests alone, a constant if it came from what they share. The
+        fourth root is between the two.
         """
-        both = zip(self.control_requests, self.candidate_requests, strict=True)
+        both = zip(
+            self.control_denominators or self.control_requests,
+            self.candidate_denominators or self.candidate_requests,
+            strict=True,
+        )
         raw = [(one * other / (one + other)) ** 0.25 for one, other in both]
         mean = sum(raw) / len(raw)
         return [weight / mean for weight in raw]
@@ -219,32 +250,32 @@ class Pairs:
 
 def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
     """Return the minutes by which *rule* can be judged; a percentile needs enough requests in a minute."""
-    series = evidence.metrics.get(rule)
-    requests, quantile = evidence.requests, rule.quantile
-    moments = (
-        []
-        if series is None
-        else [
-            moment
-            for moment in evidence.busy_minutes()
-            if moment in series.control
-            and moment in series.candidate
-            and is_comparable(quantile, requests.control[moment], requests.candidate[moment])
-        ]
-    )
+    series, requests, quantile = evidence.series_of(rule), evidence.requests, rule.quantile
+    moments = [
+        moment
+        for moment in evidence.busy_minutes()
+        if moment in series.control
+        and moment in series.candidate
+        and is_comparable(quantile, requests.control[moment], requests.candidate[moment])
+    ]
+    denominator = evidence.metrics[rule.denominator] if moments and rule.denominator else None
     history, history_requests = _history_of(evidence.history, rule)
     return Pairs(
-        control=[series.control[moment] for moment in moments] if series else [],
-        candidate=[series.candidate[moment] for moment in moments] if series else [],
+        control=[series.control[moment] for moment in moments],
+        candidate=[series.candidate[moment] for moment in moments],
         control_requests=[requests.control[moment] for moment in moments],
         candidate_requests=[requests.candidate[moment] for moment in moments],
         history=history,
         history_requests=history_requests,
+        control_denominators=[denominator.control[moment] for moment in moments] if denominator else [],
+        candidate_denominators=[denominator.candidate[moment] for moment in moments] if denominator else [],
     )
 
 
 def _history_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
     values, quantile = history.metrics.get(rule, {}), rule.quantile
+    if rule.denominator:
+        values = _ratio(values, history.metrics.get(rule.denominator, {}))
     rows = [
         (values[moment], count)
         for moment, count in sorted(history.requests.items())
@@ -283,6 +314,14 @@ def requests_needed(quantile: float, *, similar: bool) -> float:
     """
     beyond = _BEYOND_IF_SIMILAR if similar else _BEYOND_IF_DIFFERENT
     return round(beyond / min(quantile, 1 - quantile), 6)
+
+
+def _ratio(numerator: Points, denominator: Points) -> dict[datetime, float]:
+    return {
+        moment: value / denominator[moment]
+        for moment, value in numerator.items()
+        if denominator.get(moment, 0) > 0
+    }
 
 
 def _since(series: Series, begin: datetime) -> Series:

@@ -92,9 +92,10 @@ def missing_data(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[st
     :return: the text of the reason, and what a decision needs.
     """
     # The order matters: each check may rely on those before it, and the first one names the cause.
-    busy = evidence.busy_minutes()
+    busy = evidence.minutes_of(rule)
     return (
-        _no_requests(busy)
+        _no_requests(evidence.busy_minutes())
+        or _no_denominator(rule, busy)
         or _no_data(evidence, rule, busy)
         or _too_few_requests(evidence, rule)
         or _too_few_for_percentile(evidence, rule, busy)
@@ -107,13 +108,13 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
     """Return the reason for missing data: Inconclusive, Fail or ignored, as ``rule.on_missing`` says."""
     return Reason(
         metric=rule.metric,
-        stat=rule.stat,
+        stat=rule.shown_stat,
         label=Label.FAIL if rule.on_missing is OnMissing.FAIL else Label.INCONCLUSIVE,
         measured=None,
         low=None,
         high=None,
         limit=rule.allowed if rule.worse_is_more else -rule.allowed,
-        text=f"{rule.metric} {rule.stat}: {text}",
+        text=f"{rule.metric} {rule.shown_stat}: {text}",
         missing=missing,
         ignored=rule.on_missing is OnMissing.IGNORE,
     )
@@ -125,17 +126,27 @@ def _no_requests(busy: list[datetime]) -> tuple[str, str] | None:
     return "there is no minute in which both sides had requests", "requests to both sides"
 
 
+def _no_denominator(rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
+    if busy:
+        return None
+    return f"there is no minute in which both sides had {rule.per}", f"{rule.per} of both sides"
+
+
 def _no_data(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
-    series = evidence.metrics.get(rule)
+    series = evidence.series_of(rule)
     sides = {
-        "production": bool(series and any(moment in series.control for moment in busy)),
-        "the candidate": bool(series and any(moment in series.candidate for moment in busy)),
+        "production": any(moment in series.control for moment in busy),
+        "the candidate": any(moment in series.candidate for moment in busy),
     }
     without = [side for side, has in sides.items() if not has]
     if not without:
         return None
     names = " and ".join(without)
-    return f"no data for {names}, although there were requests", f"{rule.metric} of {names}"
+    return f"no data for {names}, although there were requests", f"{_metrics_of(rule)} of {names}"
+
+
+def _metrics_of(rule: MetricRule) -> str:
+    return f"{rule.metric} and {rule.per}" if rule.per else rule.metric
 
 
 def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
@@ -169,14 +180,14 @@ def _too_few_for_percentile(
 
 
 def _gaps(evidence: Evidence, rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
-    series = evidence.metrics[rule]
+    series = evidence.series_of(rule)
     covered = sum(1 for moment in busy if moment in series.control and moment in series.candidate)
     if covered >= MIN_COVERAGE * len(busy):
         return None
     share = f"{covered / len(busy):.0%} < {MIN_COVERAGE:.0%}"
     return (
         f"only {covered} of {len(busy)} minutes with requests have data ({share})",
-        f"{rule.metric} of both sides for the same minutes",
+        f"{_metrics_of(rule)} of both sides for the same minutes",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any
@@ -44,11 +44,14 @@ class MetricRule:
     One metric in which the candidate must not be worse than production by more than a margin.
 
     ``Sum`` counts events and is judged as a rate: events per request. The average of SageMaker's error
-    metrics is already that rate. Any other metric is judged by its mean over the minutes.
+    metrics is already that rate. A sum *per* another metric is judged as the ratio of both. Any other metric
+    is judged by its mean over the minutes.
 
     :param metric: name of the metric in CloudWatch.
     :param stat: ``Average``, ``Sum`` or a percentile from ``p0.1`` to ``p99.9``. ``Maximum`` is not possible,
         because it grows with the number of requests.
+    :param per: name of a metric to divide a ``Sum`` by, with the same namespace and dimensions:
+        ``MetricRule("Clicks", stat="Sum", per="Answers", namespace="Shop")`` judges clicks per answer.
     :param margin: how much worse is accepted: a percentage of production's value (``"10%"``), or a number in
         the metric's own unit (ModelLatency: microseconds; rates: share of the requests, so 0.005 is half a
         percentage point). Default: 0.005 for SageMaker's error metrics, ``"10%"`` for all others.
@@ -67,6 +70,7 @@ class MetricRule:
     metric: str
     _: KW_ONLY
     stat: str = "Average"
+    per: str | None = None
     margin: float | str | None = None
     direction: Direction | str = Direction.INCREASE
     critical: bool = False
@@ -82,6 +86,7 @@ class MetricRule:
         if self.margin is None:
             object.__setattr__(self, "margin", 0.005 if self.metric in ERROR_METRICS else "10%")
         _check_stat(self.metric, self.stat)
+        _check_per(self)
         object.__setattr__(self, "direction", _choice("direction", self.direction, Direction))
         object.__setattr__(self, "on_missing", _choice("on_missing", self.on_missing, OnMissing))
         _check_margin(self)
@@ -105,7 +110,19 @@ class MetricRule:
     @property
     def counted(self) -> bool:
         """Whether the metric counts events and is judged as events per request."""
-        return self.stat == "Sum" or self.metric in ERROR_METRICS
+        return self.per is None and (self.stat == "Sum" or self.metric in ERROR_METRICS)
+
+    @property
+    def denominator(self) -> MetricRule | None:
+        """The metric to divide by, as a rule whose values are read as those of this one; ``None`` if none."""
+        if self.per is None:
+            return None
+        return MetricRule(self.per, stat="Sum", namespace=self.namespace, dimensions=self.dimensions)
+
+    @property
+    def shown_stat(self) -> str:
+        """The statistic as reports and texts show it after the metric: ``per Answers`` for a ratio."""
+        return self.stat if self.per is None else f"per {self.per}"
 
     @property
     def quantile(self) -> float | None:
@@ -164,6 +181,22 @@ def _check_stat(metric: str, stat: str) -> None:
         )
 
 
+def _check_per(rule: MetricRule) -> None:
+    if rule.per is None:
+        return
+    _check_text("per", rule.per)
+    if rule.per == rule.metric:
+        raise InvalidRule(f"per must be another metric than metric (got {rule.per!r})", field="per")
+    if rule.stat != "Sum":
+        text = f'per must be used with stat="Sum" (got {rule.per!r} with stat={rule.stat!r})'
+        raise InvalidRule(text, field="per")
+    if wrong := {rule.metric, rule.per} & ERROR_METRICS:
+        raise InvalidRule(
+            f"per must not be used with {wrong.pop()} (got {rule.per!r}): errors are judged per request",
+            field="per",
+        )
+
+
 def _choice(name: str, value: Any, words: type[Enum]) -> Enum:
     try:
         return words(value)
@@ -194,6 +227,12 @@ def _checked_dimensions(given: Any) -> dict[str, str]:
     if not texts:
         raise InvalidRule(f"dimensions must map names to values (got {given!r})", field="dimensions")
     return dict(given)
+
+
+def with_denominators(rules: Iterable[MetricRule]) -> tuple[MetricRule, ...]:
+    """Return the rules whose values must be read to judge *rules*: these, and what they are divided by."""
+    read = (one for rule in rules for one in (rule, rule.denominator) if one is not None)
+    return tuple(dict.fromkeys(read))
 
 
 DEFAULT_RULES: tuple[MetricRule, ...] = (

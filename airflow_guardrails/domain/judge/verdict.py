@@ -147,13 +147,13 @@ def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, minut
     unit = unit_of(rule)
     sign = _SIGNS[label, rule.worse_is_more]
     text = (
-        f"{rule.metric} {rule.stat}: {difference_in_words(interval.measured, unit)} {sign} limit "
+        f"{rule.metric} {rule.shown_stat}: {difference_in_words(interval.measured, unit)} {sign} limit "
         f"{difference_in_words(limit, unit)} ({interval_in_words(interval.low, interval.high, unit)}, "
         f"{len(pairs)} minutes)"
     )
     return Reason(
         metric=rule.metric,
-        stat=rule.stat,
+        stat=rule.shown_stat,
         label=label,
         measured=interval.measured,
         low=interval.low,

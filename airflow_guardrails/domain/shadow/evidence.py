@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from airflow_guardrails.domain.judge import Evidence, History, Series, history_start
-from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import (
     REQUEST_NAMESPACE,
@@ -36,7 +36,11 @@ class Span:
 def queries_of(experiment: Experiment, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
     """Return the queries for requests and metrics of both variants."""
     queries = [_requests(experiment, name) for name in _variant_names(experiment)]
-    queries += [_query(experiment, rule, name) for rule in rules for name in _variant_names(experiment)]
+    queries += [
+        _query(experiment, rule, name)
+        for rule in with_denominators(rules)
+        for name in _variant_names(experiment)
+    ]
     return tuple(dict.fromkeys(queries))
 
 
@@ -63,7 +67,7 @@ def evidence_of(
                 control=judged(_query(experiment, rule, production)),
                 candidate=judged(_query(experiment, rule, shadow)),
             )
-            for rule in rules
+            for rule in with_denominators(rules)
         },
         expected_share=experiment.sampling_percentage / 100,
         history=_history(experiment, rules, series),
@@ -107,7 +111,7 @@ def _history(
     if not is_kept_by_minute(starts, experiment.seen_at):
         return History()
     production = experiment.production_name
-    metrics = {rule: series[_query(experiment, rule, production)] for rule in rules}
+    metrics = {rule: series[_query(experiment, rule, production)] for rule in with_denominators(rules)}
     return History.before(starts, series[_requests(experiment, production)], metrics)
 
 

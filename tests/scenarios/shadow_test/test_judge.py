@@ -325,6 +325,43 @@ def test_a_test_that_still_runs_is_judged_again_after_a_judge_that_raises(judge,
     assert len(calls) > 1
 
 
+# A ratio.
+
+
+def publish_clicks(lab, *, per_answer: dict[str, float]) -> None:
+    """Publish Clicks and Answers of both variants, for each of the last 60 minutes."""
+    begin = lab.now() - timedelta(minutes=60)
+    for variant, rate in per_answer.items():
+        own = [{"Name": "EndpointName", "Value": "churn"}, {"Name": "VariantName", "Value": variant}]
+        data = [
+            {
+                "MetricName": name,
+                "Dimensions": own,
+                "Timestamp": begin + timedelta(minutes=minute),
+                "Value": value,
+            }
+            for minute in range(60)
+            for answers in [50 + minute % 5]
+            for name, value in (
+                ("Answers", answers),
+                ("Clicks", rate * answers * (1 + 0.02 * (-1) ** minute)),
+            )
+        ]
+        lab.cloudwatch.put_metric_data(Namespace="Shop", MetricData=data)
+
+
+@pytest.mark.parametrize(("rate", "label"), [(0.3, "Pass"), (0.2, "Fail")])
+def test_clicks_per_answer_are_judged(judge, trial, context, lab, rate, label):
+    trial(minutes=70)
+    publish_clicks(lab, per_answer={"AllTraffic": 0.3, "candidate": rate})
+    rule = {"metric": "Clicks", "stat": "Sum", "per": "Answers", "namespace": "Shop", "direction": "decrease"}
+
+    report = judge(metrics=[rule], on_fail="return").execute(context)
+
+    assert report["label"] == label
+    assert labels(report)["Clicks per Answers"] == label
+
+
 # The verdict as metrics of the user's own.
 
 

@@ -111,6 +111,9 @@ def analyses():
         min_minutes=st.integers(1, 60),
         namespace=st.sampled_from(["AWS/SageMaker", "Ours"]),
         dimensions=st.dictionaries(st.text(), st.text(), max_size=2),
+        per=st.none(),
+    ) | st.builds(
+        MetricRule, st.just("Clicks"), stat=st.just("Sum"), per=st.sampled_from(["Answers", "Seconds"])
     )
     configs = every_field(
         CanaryAnalysis,

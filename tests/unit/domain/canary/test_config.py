@@ -35,8 +35,9 @@ def test_an_analysis_survives_json():
         namespace="Ours",
         dimensions={"Zone": "a"},
     )
+    clicks = MetricRule("Clicks", stat="Sum", per="Answers", namespace="Shop", direction="decrease")
     analysis = CanaryAnalysis(
-        rules=[LATENCY, errors],
+        rules=[LATENCY, errors, clicks],
         every=timedelta(seconds=300.5),
         warm_up=minutes(3),
         alpha=0.01,

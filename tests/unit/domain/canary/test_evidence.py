@@ -10,7 +10,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
-from airflow_guardrails.domain.canary.evidence import Trial, evidence_of, judge_trial, published_until
+from airflow_guardrails.domain.canary.evidence import (
+    Trial,
+    TrialHistory,
+    evidence_of,
+    judge_trial,
+    published_until,
+)
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.verdict import Label
@@ -93,6 +99,42 @@ def test_dimensions_of_a_rule_are_added():
         "VariantName": "All",
         "EndpointConfigName": "v2",
         "Zone": "a",
+    }
+
+
+CLICKS = MetricRule("Clicks", stat="Sum", per="Answers", namespace="Shop", direction="decrease", margin="5%")
+
+
+def test_the_denominator_of_a_ratio_is_queried_for_each_fleet_and_for_the_history():
+    queries = trial().queries([CLICKS])
+
+    assert len(queries) == 9
+    assert [query.metric for query in queries] == [
+        name for name in ("Invocations", "Clicks", "Answers") for _ in "123"
+    ]
+    assert {(query.namespace, query.stat) for query in queries[3:]} == {("Shop", "Sum")}
+
+
+@pytest.mark.parametrize(("clicks", "label"), [(30, Label.PASS), (25, Label.FAIL)])
+def test_a_ratio_is_judged_with_its_history(clicks, label):
+    config, of = CanaryAnalysis(rules=[CLICKS], warm_up=0), trial()
+    given = {query: points for query, points in answer().items() if query.metric == "Invocations"}
+    for fleet, count, rate in (("v1", 100, 30), ("v2", 40, clicks)):
+        given[of.metric_query(CLICKS.denominator, "All", fleet)] = dict.fromkeys(MINUTES, count)
+        given[of.metric_query(CLICKS, "All", fleet)] = {
+            minute: value * count / 100 for minute, value in noisy(rate, seed=count).items()
+        }
+
+    verdict = judged(given, config=config)
+
+    known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
+    kept = TrialHistory.of(of, {**given, **known}, [CLICKS])
+    assert verdict.reasons[-1].label is label
+    assert judge_trial(of, kept.joined_with(given), config, config.rules) == verdict
+    assert {query.metric for query, points in kept.series.items() if points} == {
+        "Invocations",
+        "Clicks",
+        "Answers",
     }
 
 

@@ -141,3 +141,17 @@ def test_periods_of_five_minutes_are_no_history():
     series = answers(trial, live=periods, shadow=periods)
 
     assert evidence_of(trial, [LATENCY], series).history == History()
+
+
+def test_the_denominator_of_a_ratio_is_read_for_both_sides_and_the_history():
+    clicks, trial = MetricRule("Clicks", stat="Sum", per="Answers", namespace="Shop"), running()
+    queries = queries_of(trial, [clicks])
+    series = {query: minutes(-90, 60, 7.0 if query.metric == "Clicks" else 70.0) for query in queries}
+
+    evidence = evidence_of(trial, [clicks], series)
+
+    assert [query.metric for query in queries] == [
+        name for name in ("Invocations", "Clicks", "Answers") for _ in "12"
+    ]
+    assert evidence.series_of(clicks).candidate == pytest.approx(minutes(0, 60, 0.1))
+    assert evidence.history.metrics[clicks.denominator] == minutes(-90, 0, 70.0)
