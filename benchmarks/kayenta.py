@@ -95,7 +95,7 @@ def _deviation(control: Sequence[float], candidate: Sequence[float]) -> float:
 
 def _judge_rule(evidence: Evidence, rule: MetricRule) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = missing_data(evidence, rule, pairs)
+    gap = missing_data(evidence, rule, pairs, alpha=0.05)
     if gap:
         return missing_reason(rule, *gap)
     shift = shift_of(pairs.control, pairs.candidate)

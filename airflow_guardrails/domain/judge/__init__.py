@@ -119,13 +119,13 @@ def judge_share(
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
-    gap = missing_data(evidence, rule, pairs) or _invalid_values(rule, pairs)
+    gap = missing_data(evidence, rule, pairs, alpha=alpha_pass) or _invalid_values(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
     interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
     reason = measured_reason(rule, pairs, interval, minutes_run=evidence.minutes_run)
     # A Fail stands: the interval already allows for the largest bursts that the data permit.
-    unknown = unknown_dispersion(rule, pairs)
+    unknown = unknown_dispersion(rule, pairs, minutes_run=evidence.minutes_run)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 

@@ -13,7 +13,7 @@ from airflow_guardrails.domain.judge.statistics.rates import (
     ratio_of_rates_interval,
     requests_without_events,
 )
-from airflow_guardrails.domain.judge.text import minutes_in_words
+from airflow_guardrails.domain.judge.text import wait_in_words
 
 
 def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
@@ -54,13 +54,18 @@ def requests_to_pass(rule: MetricRule, *, share: float, alpha: float) -> int:
     return requests_without_events(rule.allowed, share=share, alpha=alpha) if predictable else 0
 
 
-def unknown_dispersion(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
-    """Return the reason, and what is missing, if there are too few minutes to estimate the overdispersion."""
+def unknown_dispersion(rule: MetricRule, pairs: Pairs, *, minutes_run: int) -> tuple[str, str] | None:
+    """
+    Return the reason, and what is missing, if there are too few minutes to estimate the overdispersion.
+
+    :param minutes_run: duration of the trial in minutes.
+    """
     if not rule.counted or is_estimable(len(pairs), len(pairs.history)):
         return None
     seen = max(len(pairs), len(pairs.history))
-    wait = minutes_in_words(MIN_MINUTES - len(pairs))
+    missing = MIN_MINUTES - len(pairs)
+    wait = wait_in_words(pairs.least_requests, minutes_run, missing * minutes_run / len(pairs))
     return (
         f"only {seen} < {MIN_MINUTES} minutes of production: too few to know how its errors come in bursts",
-        f"about {wait} more with requests, or {MIN_MINUTES} minutes of production before the trial",
+        f"{missing} more minutes with requests: {wait}; or {MIN_MINUTES} minutes of production before it",
     )

@@ -205,6 +205,11 @@ class Pairs:
         return len(self.control)
 
     @property
+    def least_requests(self) -> float:
+        """Requests of the side that had fewer."""
+        return min(sum(self.control_requests), sum(self.candidate_requests))
+
+    @property
     def allows_sign_test(self) -> bool:
         """
         Whether a typical minute of the candidate can be compared with one of production.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from math import ceil, sqrt
 
+from airflow_guardrails.domain.judge.counts import requests_to_pass
 from airflow_guardrails.domain.judge.evidence import (
     Evidence,
     Pairs,
@@ -13,8 +14,9 @@ from airflow_guardrails.domain.judge.evidence import (
     requests_needed,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, OnMissing
-from airflow_guardrails.domain.judge.text import minutes_in_words
+from airflow_guardrails.domain.judge.text import traffic_in_words, wait_in_words
 from airflow_guardrails.domain.judge.verdict import Label, Reason
+from airflow_guardrails.domain.text import count_in_words
 
 # 5 % may be missing at the edges of the trial. If more are missing, it may be requests of one kind.
 SHARE_TOLERANCE = 0.05
@@ -85,20 +87,24 @@ def _reason(
 MIN_COVERAGE = 0.8
 
 
-def missing_data(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
+def missing_data(
+    evidence: Evidence, rule: MetricRule, pairs: Pairs, *, alpha: float
+) -> tuple[str, str] | None:
     """
     Return what is missing before *rule* can be judged, or ``None``.
 
+    :param alpha: probability, 0 to 1, of a false Pass.
     :return: the text of the reason, and what a decision needs.
     """
     # The order matters: each check may rely on those before it, and the first one names the cause.
     busy = evidence.minutes_of(rule)
     return (
-        _no_requests(evidence.busy_minutes())
+        _no_requests(evidence, rule)
         or _no_denominator(rule, busy)
         or _no_data(evidence, rule, busy)
-        or _too_few_requests(evidence, rule)
+        # Before the number of requests: a longer trial has more of them, but not more in a minute.
         or _too_few_for_percentile(evidence, rule, busy)
+        or _too_few_requests(evidence, rule, alpha)
         or _gaps(evidence, rule, busy)
         or _too_few_minutes(evidence, rule, pairs)
     )
@@ -120,10 +126,24 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
     )
 
 
-def _no_requests(busy: list[datetime]) -> tuple[str, str] | None:
-    if busy:
+def _no_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
+    if evidence.busy_minutes():
         return None
-    return "there is no minute in which both sides had requests", "requests to both sides"
+    minutes_run = evidence.minutes_run
+    sides = evidence.requests.control, evidence.requests.candidate
+    shares = [sum(1 for count in side.values() if count > 0) / minutes_run for side in sides]
+    missing = "requests to both sides"
+    if all(shares):
+        # Each side had requests, but never in the same minute.
+        wait = wait_in_words(
+            _least_requests(evidence), minutes_run, rule.min_minutes / (shares[0] * shares[1])
+        )
+        missing = f"requests to both sides in the same {rule.min_minutes} minutes: {wait}"
+    return "there is no minute in which both sides had requests", missing
+
+
+def _least_requests(evidence: Evidence) -> float:
+    return min(sum(evidence.requests.control.values()), sum(evidence.requests.candidate.values()))
 
 
 def _no_denominator(rule: MetricRule, busy: list[datetime]) -> tuple[str, str] | None:
@@ -149,14 +169,20 @@ def _metrics_of(rule: MetricRule) -> str:
     return f"{rule.metric} and {rule.per}" if rule.per else rule.metric
 
 
-def _too_few_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
-    requests = evidence.requests
-    least = min(sum(requests.control.values()), sum(requests.candidate.values()))
+def _too_few_requests(evidence: Evidence, rule: MetricRule, alpha: float) -> tuple[str, str] | None:
+    least, minutes_run = _least_requests(evidence), evidence.minutes_run
     if least >= rule.min_requests:
         return None
-    wait = evidence.minutes_run * (rule.min_requests / least - 1)
-    more = f"{rule.min_requests - least:,.0f} more requests to each side, about {minutes_in_words(wait)}"
-    return f"too few requests ({least:,.0f} < {rule.min_requests})", more
+    times, more = rule.min_requests / least, f"{rule.min_requests - least:,.0f} more requests to each side"
+    candidate = sum(evidence.requests.candidate.values())
+    share = candidate / sum(evidence.requests.control.values())
+    # A margin for errors may need far more requests than min_requests.
+    to_pass = requests_to_pass(rule, share=share, alpha=alpha)
+    if to_pass / candidate > times:
+        times = to_pass / candidate
+        more = f"{to_pass - candidate:,.0f} more requests to the candidate, for a Pass if none fails"
+    wait = wait_in_words(least, minutes_run, minutes_run * (times - 1))
+    return f"too few requests ({least:,.0f} < {rule.min_requests})", f"{more}: {wait}"
 
 
 def _too_few_for_percentile(
@@ -175,7 +201,10 @@ def _too_few_for_percentile(
     needed = ceil(requests_needed(rule.quantile, similar=is_similar(*sides)))
     return (
         f"too few requests a minute for a percentile (median {min(sides):,.0f} < {needed})",
-        f"{needed} requests a minute to each side, or a rule for the average",
+        (
+            f"{needed} requests a minute to each side, or a rule for the average: "
+            f"{traffic_in_words(min(sides), 1)} no trial is long enough"
+        ),
     )
 
 
@@ -196,9 +225,9 @@ def _too_few_minutes(evidence: Evidence, rule: MetricRule, pairs: Pairs) -> tupl
         return None
     # Minutes without requests do not count, so the wait is longer in proportion.
     share = max(len(pairs), 1) / evidence.minutes_run
-
-    wait = (rule.min_minutes - len(pairs)) / min(share, 1)
+    missing = rule.min_minutes - len(pairs)
+    wait = wait_in_words(_least_requests(evidence), evidence.minutes_run, missing / min(share, 1))
     return (
         f"too few minutes with data on both sides ({len(pairs)} < {rule.min_minutes})",
-        f"{rule.min_minutes - len(pairs)} more minutes with requests, about {minutes_in_words(wait)}",
+        f"{count_in_words(missing, 'more minute')} with requests: {wait}",
     )

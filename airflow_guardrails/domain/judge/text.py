@@ -9,6 +9,8 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.text import count_in_words
 
 _MINUTES_OF_A_DAY, _MINUTES_OF_AN_HOUR = 1440, 60
+# Requests a minute: below the first they are shown by the hour, from the second on without decimals.
+_RARE, _MANY = 0.1, 10
 
 
 class Unit(str, Enum):
@@ -47,5 +49,24 @@ def minutes_in_words(minutes: float) -> str:
     if minutes >= 2 * _MINUTES_OF_A_DAY:
         return f"{minutes / _MINUTES_OF_A_DAY:.0f} days"
     if minutes >= 2 * _MINUTES_OF_AN_HOUR:
-        return f"{minutes / _MINUTES_OF_AN_HOUR:.0f} h"
+        return f"{minutes / _MINUTES_OF_AN_HOUR:.0f} hours"
     return count_in_words(max(1, round(minutes)), "minute")
+
+
+def wait_in_words(requests: float, minutes_run: float, minutes: float) -> str:
+    """
+    Return "at 5 requests a minute this takes about 9 hours": *minutes* more, at the traffic so far.
+
+    :param requests: requests so far, to the side that had fewer.
+    :param minutes_run: duration of the trial so far in minutes.
+    """
+    return f"{traffic_in_words(requests, minutes_run)} this takes about {minutes_in_words(minutes)}"
+
+
+def traffic_in_words(requests: float, minutes_run: float) -> str:
+    """Return "at 5 requests a minute", or "at 3 requests an hour" if there are fewer than 0.1 a minute."""
+    rate, unit = requests / minutes_run, "a minute"
+    if rate < _RARE:
+        rate, unit = rate * _MINUTES_OF_AN_HOUR, "an hour"
+    number = f"{rate:,.0f}" if rate >= _MANY else f"{rate:.2g}"
+    return f"at {number} {'request' if number == '1' else 'requests'} {unit}"

@@ -15,7 +15,9 @@ from airflow_guardrails.domain.judge.text import (
     difference_in_words,
     interval_in_words,
     minutes_in_words,
+    traffic_in_words,
     unit_of,
+    wait_in_words,
 )
 from airflow_guardrails.domain.text import error_in_words
 
@@ -217,33 +219,42 @@ _SIGNS = {
 def _missing(rule: MetricRule, pairs: Pairs, interval: Interval, limit: float, minutes_run: int) -> str:
     if interval.low == -inf and interval.high == inf and not rule.counted:
         return _more_minutes(interval, pairs, minutes_run)
-    times = _times_longer(interval, limit)
+    requests = pairs.least_requests
+    times = _times_longer(interval, limit, power=1 if _is_without_events(rule, pairs) else 2)
     if times is None:
         measured = difference_in_words(interval.measured, unit_of(rule))
-        return f"a margin further from the measured {measured}: they are too close for any trial"
-    wait = minutes_in_words(minutes_run * (times - 1))
-    return f"about {wait} more at this traffic, if the difference does not change"
+        longest = minutes_in_words(minutes_run * (_MAX_TIMES_LONGER - 1))
+        traffic = traffic_in_words(requests, minutes_run)
+        return f"a margin further from the measured {measured}: {traffic} this one takes more than {longest}"
+    wait = wait_in_words(requests, minutes_run, minutes_run * (times - 1))
+    return f"a longer trial: {wait} more, if the difference does not change"
+
+
+def _is_without_events(rule: MetricRule, pairs: Pairs) -> bool:
+    return rule.counted and not any(pairs.control) and not any(pairs.candidate)
 
 
 def _more_minutes(interval: Interval, pairs: Pairs, minutes_run: int) -> str:
     if not interval.minutes_needed:
         return "less autocorrelated minutes"
-    wait = (interval.minutes_needed - len(pairs)) * minutes_run / len(pairs)
-    return f"{interval.minutes_needed} minutes with data for an interval: about {minutes_in_words(wait)} more"
+    missing = interval.minutes_needed - len(pairs)
+    wait = wait_in_words(pairs.least_requests, minutes_run, missing * minutes_run / len(pairs))
+    return f"{interval.minutes_needed} minutes with data for an interval: {wait} more"
 
 
-def _times_longer(interval: Interval, limit: float) -> float | None:
+def _times_longer(interval: Interval, limit: float, *, power: int = 2) -> float | None:
     """
     Return how many times as much data would exclude *limit*; ``None`` if no trial is that long.
 
-    The width of an interval shrinks with the square root of the data.
+    :param power: the data that an interval of half the width needs, as a power of two. The width shrinks with
+        the square root of the data (2), or with the data itself (1) as long as no event is seen.
     """
     gap = abs(interval.measured - limit)
     end = interval.low if interval.measured > limit else interval.high
     # An end that is not known yet gives no hint: try twice as long.
     if not isfinite(end) or not isfinite(gap):
         return 2.0
-    times = (abs(interval.measured - end) / gap) ** 2 if gap > 0 else inf
+    times = (abs(interval.measured - end) / gap) ** power if gap > 0 else inf
     return max(times, 1.1) if times <= _MAX_TIMES_LONGER else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -179,9 +180,21 @@ def test_an_inconclusive_reason_says_what_is_missing(trial, latencies):
     near = judge(trial({LATENCY: latencies(1.09, spread=0.1)}), [LATENCY])
     short = judge(trial({LATENCY: latencies(minutes=5)}, minutes=5, known=False), [LATENCY])
 
-    assert "more at this traffic, if the difference does not change" in reason_of(near, LATENCY).missing
+    assert re.fullmatch(
+        r"a longer trial: at 100 requests a minute this takes about \d+ (hours|days) more, "
+        "if the difference does not change",
+        reason_of(near, LATENCY).missing,
+    )
     assert reason_of(short, LATENCY).missing == (
-        "15 minutes with data for an interval: about 10 minutes more"
+        "15 minutes with data for an interval: at 100 requests a minute this takes about 10 minutes more"
+    )
+
+
+def test_a_difference_too_close_to_its_margin_says_how_long_no_trial_should_be(trial, latencies):
+    close = judge(trial({LATENCY: latencies(1.0999, spread=0.1)}), [LATENCY])
+
+    assert reason_of(close, LATENCY).missing == (
+        "a margin further from the measured +9.99%: at 100 requests a minute this one takes more than 4 days"
     )
 
 
@@ -255,8 +268,9 @@ def test_errors_of_a_new_endpoint_are_not_judged_at_once(trial, errors, failing)
 
     assert reason.label is Label.INCONCLUSIVE
     assert "only 30 < 50 minutes of production: too few to know how its errors come in bursts" in reason.text
-    assert (
-        reason.missing == "about 20 minutes more with requests, or 50 minutes of production before the trial"
+    assert reason.missing == (
+        "20 more minutes with requests: at 100 requests a minute this takes about 20 minutes; "
+        "or 50 minutes of production before it"
     )
 
 
