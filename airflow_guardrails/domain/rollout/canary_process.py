@@ -14,7 +14,7 @@ from typing import Any
 from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory, judge_trial, published_until
 from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length
 from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoResponse
-from airflow_guardrails.domain.judge.verdict import Label
+from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
 from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
@@ -36,7 +36,7 @@ def analyse(state: RolloutState) -> _Steps:
         return state
     now, left = state.last_look.seen_at, _time_left(state)
     abort_cutoff = left is not None and left <= analysis.config.abort_cutoff
-    if analysis.due(now) or (abort_cutoff and analysis.passed_at is None):
+    if analysis.due(now) or (abort_cutoff and not analysis.pass_stands):
         state = yield from _judge(state, analysis, trial, now, abort_cutoff=abort_cutoff)
     if state.analysis is not None and state.analysis.wants_abort(abort_cutoff=abort_cutoff):
         state = yield from _abort(state, state.analysis, now)
@@ -156,8 +156,15 @@ def _judge(
         return (yield from _after_error(state, analysis, error, now))
     judged = replace(state, analysis=analysis.judged(verdict, now))
     if verdict.label is not analysis.label:
-        yield LogMessage(f"Analysis of the new fleet: {verdict.describe()}", rollout_report(judged))
+        yield _new_label(judged, verdict, trial.start)
     return judged
+
+
+def _new_label(state: RolloutState, verdict: Verdict, start: datetime) -> LogMessage:
+    analysis, text = state.analysis, verdict.describe()
+    if analysis and analysis.passed_at and verdict.label is not Label.PASS:
+        text = f"{analysis.course(start)}: {text}"
+    return LogMessage(f"Analysis of the new fleet: {text}", rollout_report(state))
 
 
 def _without_response(state: RolloutState, analysis: AnalysisState, reason: str, now: datetime) -> _Steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
@@ -28,7 +28,7 @@ class AnalysisState:
     :param read_at: when CloudWatch was last read, with or without a response.
     :param unanswered: why that gave no response, or no verdict; ``None`` if it gave one.
     :param first_fail_at: when the verdict was first Fail.
-    :param passed_at: when the verdict was first Pass; later verdicts do not change it.
+    :param passed_at: when the verdict was first Pass; see :attr:`pass_stands`.
     :param acted_at: when the analysis threw the abort switch; nothing is judged after that.
     :param would_have_acted_at: when it would have thrown it, with ``observe_only``.
     :param refused: why the switch could not be thrown, although the analysis wanted to.
@@ -54,6 +54,16 @@ class AnalysisState:
         return self.verdict.label if self.verdict else None
 
     @property
+    def pass_stands(self) -> bool:
+        """
+        Whether there was a Pass, and no Fail since.
+
+        An Inconclusive does not take a Pass back. The judge limits the probability that a worse configuration
+        *ever* passes, so one Pass is enough, and near a margin later verdicts may be undecided again.
+        """
+        return self.label is Label.PASS or (self.passed_at is not None and self.first_fail_at is None)
+
+    @property
     def over(self) -> bool:
         """Whether the analysis has acted, or would have: nothing is judged any more."""
         return self.acted_at is not None or self.would_have_acted_at is not None
@@ -70,7 +80,7 @@ class AnalysisState:
         """
         if self.over:
             return False
-        return self.label is Label.FAIL or (abort_cutoff and self.config.holds and self.passed_at is None)
+        return self.label is Label.FAIL or (abort_cutoff and self.config.holds and not self.pass_stands)
 
     def judged(self, verdict: Verdict, at: datetime) -> AnalysisState:
         """Return the state after *verdict*."""
@@ -119,6 +129,19 @@ class AnalysisState:
         label = self.label.value if self.label else Label.INCONCLUSIVE.value
         return f"{label}: {'; '.join(self.because)}"
 
+    def course(self, start: datetime | None) -> str | None:
+        """
+        Return the first Pass and the first Fail, as "passed at 10:13 UTC (minute 12)"; None without either.
+
+        :param start: when the update began; minutes count from there.
+        """
+        turns = [("passed", self.passed_at), ("failed", self.first_fail_at)]
+        seen = sorted((at, word) for word, at in turns if at is not None)
+        parts = [f"{word} at {_moment(at, start)}" for at, word in seen]
+        if self.pass_stands and self.label is not Label.PASS:
+            parts.append("Inconclusive now, but the Pass stands")
+        return ", ".join(parts) or None
+
     def warnings(self, *, succeeded: bool) -> tuple[str, ...]:
         """
         Return the warnings for the report.
@@ -136,8 +159,8 @@ class AnalysisState:
         but = ', although on_inconclusive is "hold"' if self.config.holds and self.config.may_abort else ""
         return (f"The target came into service without a Pass of the analysis{but} ({self.summary()})",)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the field ``analysis`` of the report."""
+    def as_dict(self, start: datetime | None = None) -> dict[str, Any]:
+        """Return the field ``analysis`` of the report; *start* is when the update began."""
         reasons = self.verdict.reasons if self.verdict else ()
         return {
             "label": self.label.value if self.label else None,
@@ -146,6 +169,7 @@ class AnalysisState:
             "unanswered": self.unanswered,
             "first_fail_at": format_time(self.first_fail_at),
             "passed_at": format_time(self.passed_at),
+            "course": self.course(start),
             "observe_only": self.config.observe_only,
             "on_inconclusive": OnInconclusive(self.config.on_inconclusive).value,
             "acted": self.acted_at is not None,
@@ -156,6 +180,11 @@ class AnalysisState:
 def not_aborted(analysis: AnalysisState, why: str) -> str:
     """Return the warning that the analysis could not throw the abort switch."""
     return f"The analysis could not abort the update: {why} ({analysis.summary()})"
+
+
+def _moment(at: datetime, start: datetime | None) -> str:
+    minute = f" (minute {int((at - start).total_seconds() // 60)})" if start else ""
+    return f"{at.astimezone(timezone.utc):%H:%M} UTC{minute}"
 
 
 def _in_words(reason: Reason) -> str:

@@ -147,13 +147,21 @@ def _why(report: RolloutReport) -> str:
     parts = []
     if cause:
         if reasons := cause.get("reasons"):
-            parts.append(f"The comparison rolled the update back: {'; '.join(reasons)}.")
+            course = _course(report)
+            parts.append(f"The comparison rolled the update back: {course}{'; '.join(reasons)}.")
         parts += [_alarm(alarm) for alarm in cause["alarms"]]
         if not parts:
             parts.append(f"Cause: {cause['kind'].replace('_', ' ')}.")
     if reason:
         parts.append(f"SageMaker says: {reason}")
     return " ".join(parts)
+
+
+def _course(report: RolloutReport) -> str:
+    """Return when the analysis passed and failed, if it did both; that it failed is clear without it."""
+    analysis = report["analysis"] or {}
+    passed = analysis.get("passed_at") and analysis.get("first_fail_at")
+    return f"{analysis['course']}: " if passed and analysis.get("course") else ""
 
 
 def _alarm(alarm: AlarmReport) -> str:

@@ -131,7 +131,7 @@ def rollout_report(
     unguarded_because = _unguarded_because(state)
     # Without an endpoint (deleted, or never seen) its keys are null.
     look = state.last_look if isinstance(state.last_look, Endpoint) else None
-    adopted = state.rollout.adopted
+    adopted, start = state.rollout.adopted, state.started_at or state.rollout.launched_at
     return {
         "schema_version": SCHEMA_VERSION,
         "outcome": state.outcome.value if state.outcome else None,
@@ -140,7 +140,7 @@ def rollout_report(
         "previous_endpoint_config_name": state.rollout.previous,
         "serving_endpoint_config_name": look.endpoint_config_name if look else None,
         "endpoint_status": look.status.value if look else None,
-        "started_at": format_time(state.started_at or state.rollout.launched_at),
+        "started_at": format_time(start),
         "ended_at": format_time(state.ended_at),
         "adopted": adopted.value if adopted else None,
         "guarded": unguarded_because is None,
@@ -154,7 +154,7 @@ def rollout_report(
         "warnings": [*state.warnings, *warnings, *_analysis_warnings(state)],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
-        "analysis": state.analysis.as_dict() if state.analysis else None,
+        "analysis": state.analysis.as_dict(start) if state.analysis else None,
     }
 
 

@@ -19,6 +19,7 @@ from airflow_guardrails.domain.effects import (
     WaitForChange,
 )
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
+from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Adopted, TimeoutAction
@@ -245,6 +246,15 @@ def test_a_pass_stays_although_a_later_verdict_is_inconclusive():
     assert report["analysis"]["label"] == "Inconclusive"
     assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
     assert report["warnings"] == []
+    course = f"passed at {turn(report, 'passed_at')}, Inconclusive now, but the Pass stands"
+    assert report["analysis"]["course"] == course
+    assert [said for said in update.said if said.startswith(f"Analysis of the new fleet: {course}: Inc")]
+
+
+def turn(report, name):
+    """Say when something of the analysis was, as the course does; the update began a second after 10:00."""
+    seconds = int(moment(report, name))
+    return f"{after(seconds):%H:%M} UTC (minute {(seconds - 1) // 60})"
 
 
 def test_a_fail_after_a_pass_still_aborts():
@@ -262,6 +272,31 @@ def test_a_fail_after_a_pass_still_aborts():
 
     assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
     assert report["analysis"]["passed_at"] < report["analysis"]["first_fail_at"]
+    course = f"passed at {turn(report, 'passed_at')}, failed at {turn(report, 'first_fail_at')}"
+    assert report["analysis"]["course"] == course
+    (reason,) = report["cause"]["reasons"]
+    assert f"{course}: {reason}" in outcome_message(reported_outcome(report), report)
+    assert f"Analysis of the new fleet: {course}: Fail: {reason}" in update.said
+
+
+def test_the_analysis_continues_after_a_pass_until_the_update_cannot_be_aborted():
+    update = Update()
+    report = update.follow(watch())
+
+    ends = [ask.end for ask in update.of(GetMetricData)]
+    assert moment(report, "passed_at") < ALL_ON - 300
+    assert max(ends) >= after(OVER - HOLD.every.total_seconds() - 240)
+
+
+def test_a_pass_before_a_fail_does_not_count_if_the_switch_failed():
+    """The switch is refused once. When it works again, the verdict is Inconclusive, as before the Pass."""
+    state = AnalysisState(config=HOLD)
+    for label in (Label.PASS, Label.FAIL, Label.INCONCLUSIVE):
+        state = state.judged(Verdict(label=label, reasons=()), LAUNCH)
+        assert state.pass_stands == (label is Label.PASS)
+
+    assert state.wants_abort(abort_cutoff=True)
+    assert not state.wants_abort(abort_cutoff=False)
 
 
 def test_without_data_the_update_is_aborted_before_the_last_bake_ends():
