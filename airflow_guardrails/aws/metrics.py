@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 from airflow_guardrails.aws.errors import Unanswered, UnexpectedAnswer
@@ -58,6 +58,14 @@ def _points(result: Response, query: MetricQuery) -> dict[datetime, float]:
             f"Unexpected response: GetMetricData must return one value for each time of {query.metric} (got "
             f"{len(moments)} times and {len(values)} values). It is treated as an error"
         )
+    # By far the most responses, and a response may have 100,000 points.
+    plain = {
+        moment: value
+        for moment, value in zip(moments, values, strict=True)
+        if type(value) is float and isfinite(value) and type(moment) is datetime and moment.tzinfo is not None
+    }
+    if len(plain) == len(moments):
+        return plain
     read = (
         (parse_time(moment), number_of({"": value}, ""))
         for moment, value in zip(moments, values, strict=True)

@@ -1,5 +1,5 @@
 """
-The requests of the domain to its caller, as values: describe an endpoint, read alarms, log a line, wait.
+The requests of the domain to its caller, as values: describe an endpoint, read alarms, compute, log, wait.
 
 Generators of ``domain.rollout`` and ``domain.shadow`` yield them and are sent the results. ``hooks._effects``
 runs them. A failed request gives :class:`NoResponse`.
@@ -7,7 +7,7 @@ runs them. A failed request gives :class:`NoResponse`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -106,6 +106,33 @@ class WaitForChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Compute:
+    """
+    Request to call *function*, which may take long; the result is what it returns, or :class:`ComputeFailed`.
+
+    An event loop calls it in a thread. So it must be pure: it has no effects, and nobody changes its
+    arguments meanwhile. If the wait is cancelled, it runs to its end and nobody gets the result.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+
+    def run(self) -> Any:
+        """Call the function, in the calling thread."""
+        try:
+            return self.function(*self.arguments)
+        except Exception as error:  # noqa: BLE001 - the process that has requested it decides
+            return ComputeFailed(error)
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeFailed:
+    """The result of :class:`Compute` if its function raised *error*."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class LogMessage:
     """Request to log *sentence*; *report* is the report of the rollout so far."""
 
@@ -136,6 +163,7 @@ Effect = (
     | PutMetricData
     | SetAbortSwitch
     | DeleteAbortSwitches
+    | Compute
     | Sleep
     | WaitForChange
     | LogMessage

@@ -22,6 +22,7 @@ from airflow_guardrails.aws.errors import (
     named_text,
 )
 from airflow_guardrails.domain.effects import (
+    Compute,
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
@@ -41,6 +42,7 @@ from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
+from airflow_guardrails.hooks._threads import in_computing_thread
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file can do without.
@@ -105,7 +107,7 @@ def run_effects(
         except StopIteration as end:
             return cast("Result", end.value)
         try:
-            result = _call_for(effect, hook, sleep=sleep, log=log)()
+            result = _call_for(effect, hook, sleep=sleep, log=log, compute=Compute.run)()
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             # The error is sent into the process as a value: the process decides whether the wait continues.
             result = _no_answer(effect, error)
@@ -135,7 +137,7 @@ async def run_effects_async(
             if wait_for_change is not None and isinstance(effect, WaitForChange):
                 result = await wait_for_change(effect)
             else:
-                pending = _call_for(effect, calls, sleep=sleep, log=log)()
+                pending = _call_for(effect, calls, sleep=sleep, log=log, compute=_compute_in_thread)()
                 # A wait of 0 seconds is no coroutine, so there is nothing to await.
                 result = None if pending is None else await pending
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
@@ -147,14 +149,21 @@ _MINUTE = 60  # seconds
 
 
 def _call_for(  # noqa: C901, PLR0911 - one flat case for each effect, run at every look of every wait
-    effect: ShadowEffect, calls: Any, *, sleep: Callable[..., Any], log: Callable[..., Any]
+    effect: ShadowEffect,
+    calls: Any,
+    *,
+    sleep: Callable[..., Any],
+    log: Callable[..., Any],
+    compute: Callable[[Compute], Any],
 ) -> Callable[[], Any]:
-    """Return the call that carries out *effect*. It is async if *calls*, *sleep* and *log* are."""
+    """Return the call that carries out *effect*. It is async if *calls*, *sleep*, *log* and *compute* are."""
     match effect:
         case Sleep(seconds) | WaitForChange(seconds=seconds):
             return partial(sleep, seconds) if seconds else _nothing
         case LogMessage():
             return partial(log, effect)
+        case Compute():
+            return partial(compute, effect)
         case DescribeEndpoint(endpoint_name):
             return partial(calls.describe_endpoint, endpoint_name)
         case DescribeExperiment(name):
@@ -173,6 +182,10 @@ def _call_for(  # noqa: C901, PLR0911 - one flat case for each effect, run at ev
             return partial(calls.delete_abort_switches, endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
             return partial(calls.count_variant_requests, endpoint_name, names, start=start, end=end)
+
+
+async def _compute_in_thread(effect: Compute) -> Any:
+    return await in_computing_thread(effect.run)
 
 
 def _nothing() -> None:

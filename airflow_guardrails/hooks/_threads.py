@@ -1,10 +1,18 @@
-"""Threads for blocking work of an event loop, one for each piece: work that hangs delays no other work."""
+"""
+Threads for the blocking work of an event loop.
+
+Work that waits (for STS, for a secrets backend) has a thread for each piece: one that hangs delays no other.
+Work that computes has one thread for the whole process.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -67,3 +75,23 @@ async def in_thread(
         work, thread_sensitive=False, executor=threads
     )
     return await call(*args, **kwargs)
+
+
+async def in_computing_thread(
+    function: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """
+    Run *function*, which computes and does not wait, in the thread for this; return its result.
+
+    Several calls take turns. If the caller is cancelled, a call that waits for its turn is dropped, and one
+    that runs continues to its end without anybody getting the result.
+    """
+    call = functools.partial(function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_computing_thread(os.getpid()), call)
+
+
+@functools.cache
+def _computing_thread(pid: int) -> ThreadPoolExecutor:  # noqa: ARG001 - a forked process needs a thread of its own
+    # One thread, because Python runs one at a time. The event loop waits up to 5 ms for it
+    # (sys.getswitchinterval()) whenever it continues; with several threads it might wait for each of them.
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="airflow-guardrails-computing")

@@ -9,6 +9,7 @@ from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.effects import (
+    Compute,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
@@ -93,6 +94,9 @@ class Update:
             except StopIteration as end:
                 _, report = end.value
                 return report
+            if isinstance(ask, Compute):
+                answer = ask.run()
+                continue
             self.asked.append(ask)
             answer = self.answer(ask)
 

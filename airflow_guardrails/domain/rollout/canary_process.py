@@ -6,14 +6,23 @@ The functions are generators that yield effects and are sent the results, as in 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory, judge_trial, published_until
 from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length
-from airflow_guardrails.domain.effects import Effect, GetMetricData, LogMessage, NoResponse
+from airflow_guardrails.domain.effects import (
+    Compute,
+    ComputeFailed,
+    Effect,
+    GetMetricData,
+    LogMessage,
+    NoResponse,
+)
+from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
@@ -22,6 +31,7 @@ from airflow_guardrails.domain.rollout.publishing import publish_verdict
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Stage, Variant
+from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 
 # In these stages the new fleet has traffic, and the update can still be aborted.
 _WITH_TRAFFIC = frozenset({Stage.ACTIVATING_TRAFFIC, Stage.BAKING})
@@ -76,9 +86,9 @@ def judged_at(state: RolloutState, thrown_at: datetime) -> _Steps:
     )
     if isinstance(series, NoResponse):
         return state
-    try:
-        verdict = judge_trial(trial, series, analysis.config, rules)
-    except Exception:  # noqa: BLE001 - it would only explain the rollback, so no error may end the wait
+    verdict = yield Compute(judge_trial, (trial, series, analysis.config, rules))
+    if isinstance(verdict, ComputeFailed):
+        # The verdict would only explain the rollback, so no error may end the wait.
         return state
     judged = analysis.judged(verdict, thrown_at)
     if judged.label is Label.FAIL:
@@ -148,16 +158,29 @@ def _judge(
     series = yield GetMetricData(trial.queries(rules, with_history=history is None), start, until)
     if isinstance(series, NoResponse):
         return (yield from _without_response(state, analysis, series.reason, now))
-    try:
-        history = history or TrialHistory.of(trial, series, rules)
+    if history is None:
+        history = yield Compute(TrialHistory.of, (trial, series, rules))
+        if isinstance(history, ComputeFailed):
+            return (yield from _after_error(state, analysis, history.error, now))
         analysis = replace(analysis, history=history)
-        verdict = judge_trial(trial, history.joined_with(series), config, rules)
-    except Exception as error:  # noqa: BLE001 - the judge may fail on any data, and must not end the wait
-        return (yield from _after_error(state, analysis, error, now))
+    verdict = yield Compute(_judge_with_history, (trial, history, series, config, rules))
+    if isinstance(verdict, ComputeFailed):
+        # The judge may fail on any data, and that must not end the wait.
+        return (yield from _after_error(state, analysis, verdict.error, now))
     judged = replace(state, analysis=analysis.judged(verdict, now))
     if verdict.label is not analysis.label:
         yield _new_label(judged, verdict, trial.start)
     return judged
+
+
+def _judge_with_history(
+    trial: Trial,
+    history: TrialHistory,
+    series: Mapping[MetricQuery, Points],
+    config: CanaryAnalysis,
+    rules: Sequence[MetricRule],
+) -> Verdict:
+    return judge_trial(trial, history.joined_with(series), config, rules)
 
 
 def _new_label(state: RolloutState, verdict: Verdict, start: datetime) -> LogMessage:

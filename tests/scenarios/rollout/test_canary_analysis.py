@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -13,6 +14,7 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.domain.deployment.deadline import ABORTING
+from airflow_guardrails.domain.rollout import canary_process
 from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling
@@ -297,6 +299,24 @@ async def test_triggers_that_share_their_looks_judge_too(busy, update, context):
             await asyncio.sleep(0.02)
 
     assert fired_once.result().payload["report"]["cause"]["kind"] == "judge"
+
+
+def test_the_judge_runs_in_a_thread_of_the_triggerer(busy, update, context, simulated_sleep, monkeypatch):
+    behave(busy, "churn-v2", latency_ms=24)
+    judges = set()
+    judge = canary_process.judge_trial
+
+    def noting(*arguments: Any) -> Any:
+        judges.add(threading.get_ident())
+        return judge(*arguments)
+
+    monkeypatch.setattr(canary_process, "judge_trial", noting)
+
+    with pytest.raises(EndpointRolledBack, match="ModelLatency Average"):
+        deferred(update(), context, simulated_sleep)
+
+    assert len(judges) == 1
+    assert threading.get_ident() not in judges
 
 
 def test_the_triggerer_gets_the_time_that_a_rollback_takes(busy, update, guarded_update, context):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import datetime, timezone
 
 import pytest
@@ -9,6 +11,8 @@ from botocore.exceptions import ClientError, NoCredentialsError, ReadTimeoutErro
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.effects import (
+    Compute,
+    ComputeFailed,
     DeleteAbortSwitches,
     DescribeAlarmHistory,
     DescribeAlarms,
@@ -202,3 +206,69 @@ async def test_requests_that_may_not_be_counted_are_a_final_answer(driven):
 async def test_a_bug_is_not_taken_for_silence(driven):
     with pytest.raises(KeyError):
         await driven(asking(LOOK), Calls(KeyError("EndpointName")))
+
+
+# What takes long to compute.
+
+
+async def test_what_is_computed_is_sent_back_with_its_errors(driven):
+    """Not even a StopIteration is lost, which no future can hold and which ends generators."""
+    lost, broken = StopIteration(3), ZeroDivisionError("division by zero")
+
+    def fail(error):
+        raise error
+
+    asked = asking(Compute(divmod, (17, 5)), Compute(fail, (lost,)), Compute(fail, (broken,)))
+
+    assert await driven(asked, Calls()) == [(3, 2), ComputeFailed(lost), ComputeFailed(broken)]
+
+
+async def test_a_request_that_fails_inside_of_it_is_its_error_too(driven):
+    def fail():
+        raise THROTTLED
+
+    assert await driven(asking(Compute(fail)), Calls()) == [ComputeFailed(THROTTLED)]
+
+
+async def test_a_loop_has_it_computed_in_another_thread():
+    (thread,) = await on_a_loop(asking(Compute(threading.get_ident)), Calls())
+    assert thread != threading.get_ident()
+
+
+async def test_a_worker_computes_by_itself():
+    (thread,) = await blocking(asking(Compute(threading.get_ident)), Calls())
+    assert thread == threading.get_ident()
+
+
+async def test_a_loop_goes_on_while_something_is_computed():
+    """The computation waits for the loop: they would wait for each other in one thread."""
+    loop, came = asyncio.get_running_loop(), threading.Event()
+
+    def compute():
+        loop.call_soon_threadsafe(came.set)
+        return came.wait(60)
+
+    assert await on_a_loop(asking(Compute(compute)), Calls()) == [True]
+
+
+async def test_a_cancelled_wait_does_not_wait_for_what_is_computed():
+    began, end, sent = threading.Event(), threading.Event(), []
+
+    def compute():
+        began.set()
+        return end.wait(60)
+
+    def process():
+        sent.append((yield Compute(compute)))
+
+    waiting = asyncio.ensure_future(on_a_loop(process(), Calls()))
+    while not began.is_set():  # noqa: ASYNC110 - it is set by a thread
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+    end.set()
+    # The thread is free for others, and nobody was sent the result.
+    assert await on_a_loop(asking(Compute(str, (1,))), Calls()) == ["1"]
+    assert sent == []

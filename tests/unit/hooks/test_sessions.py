@@ -23,6 +23,7 @@ from botocore.exceptions import (
     NoCredentialsError,
 )
 from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from botocore.utils import parse_timestamp
 
 from airflow_guardrails.aws.errors import is_passing
@@ -599,6 +600,35 @@ def test_the_sync_clients_are_those_of_the_amazon_provider(connect):
 def test_a_time_of_an_answer_is_read_as_botocore_reads_it(value):
     assert _parse_time(value) == parse_timestamp(value)
     assert _parse_time(value).tzinfo is not None
+
+
+@pytest.mark.parametrize(("points", "on_the_loop"), [(10, True), (5000, False)])
+async def test_a_long_answer_is_read_in_a_thread(simulator, connect, monkeypatch, points, on_the_loop):
+    """As long as the metrics of an analysis; what is read is the same."""
+    connect()
+    readers = set()
+
+    def parse(value):
+        readers.add(threading.get_ident())
+        return _parse_time(value)
+
+    monkeypatch.setattr(_sessions, "_parse_time", parse)
+    moments = [1_772_445_600 + 60 * number for number in range(points)]
+    results = [{"Id": "q0", "StatusCode": "Complete", "Timestamps": moments, "Values": [0.5] * points}]
+    body = json.dumps({"MetricDataResults": results}).encode()
+    factory = async_session(GuardrailsHook().get_session()).get_component("response_parser_factory")
+    operation = LOADER.load_service_model("cloudwatch", "service-2")
+    shape = ServiceModel(operation).operation_model("GetMetricData").output_shape
+
+    answer = await factory.create_parser("json").parse(
+        {"body": body, "headers": {}, "status_code": 200}, shape
+    )
+
+    assert (readers == {threading.get_ident()}) == on_the_loop
+    assert len(readers) == 1
+    (result,) = answer["MetricDataResults"]
+    assert result["Timestamps"] == [datetime.fromtimestamp(at, timezone.utc) for at in moments]
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 @pytest.mark.parametrize("service", ["sagemaker", "cloudwatch"])
