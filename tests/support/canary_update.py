@@ -70,12 +70,14 @@ class Update:
     Plays an update by its schedule; what throws the switch within a bake is rolled back by the next look.
 
     *errors* is the part of the new fleet's requests that fail; *lived*: for how long both configurations have
-    served before, and failed in everything; else the old one has, and never failed.
+    served before, and failed in everything; else the old one has, and never failed. *loses_at*: the second
+    from which the new fleet gets only a tenth of its requests.
     """
 
     errors: float = 0.0
     requests: float = 400.0
     lived: float = 0.0
+    loses_at: float = float("inf")
     silent: NoResponse | None = None
     unpublished: NoResponse | None = None
     deaf: bool = False
@@ -141,7 +143,8 @@ class Update:
         new = dict(query.dimensions).get("EndpointConfigName") == "v2"
         first, last = (TRAFFIC_ON, OVER) if new else (0, ALL_ON)
         value = self.requests if query.metric == "Invocations" else self.requests * self.errors * new
-        served = {after(second): value for second in range(first, last, 60) if self.requests}
+        lost = {second: 0.1 for second in range(first, last, 60) if new and second >= self.loses_at}
+        served = {after(s): value * lost.get(s, 1) for s in range(first, last, 60) if self.requests}
         before = {after(-second): 400.0 for second in range(60, int(self.lived), 60)}
         if not (self.lived or new):
             before = {after(-second): value for second in range(60, 3600, 60) if self.requests}

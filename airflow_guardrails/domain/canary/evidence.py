@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.canary.sample_ratio import Step, StepShares
 from airflow_guardrails.domain.judge import (
     Evidence,
     History,
@@ -141,21 +142,32 @@ def published_until(now: datetime) -> datetime:
 
 
 def judge_trial(
-    trial: Trial, series: _SeriesByQuery, config: CanaryAnalysis, rules: Sequence[MetricRule]
+    trial: Trial,
+    series: _SeriesByQuery,
+    config: CanaryAnalysis,
+    rules: Sequence[MetricRule],
+    steps: Sequence[Step] = (),
 ) -> Verdict:
     """
-    Judge every variant separately: Fail if one fails, Pass if all pass.
+    Judge every variant separately: Fail if one fails, Pass if all pass and none loses its share of requests.
 
     :param series: for ``trial.queries(rules)``, from ``trial.history_start(now)`` on.
     :param rules: the rules of *config*, or its interim rules.
+    :param steps: the bakes so far, in each of which the share of the requests should stay the same.
     """
     several = len(trial.variants) > 1
     reasons: list[Reason] = []
     for variant in trial.variants:
         evidence = evidence_of(trial, variant, series, rules, warm_up=config.warm_up)
         # All variants share the chance of a false alarm (Bonferroni's inequality).
-        verdict = judge(evidence, rules, alpha=config.alpha / len(trial.variants))
-        judged = _with_exposure(evidence, verdict)
+        alpha = config.alpha / len(trial.variants)
+        shares = StepShares(
+            variant=variant, requests=_requests(trial, variant, series), steps=steps, warm_up=config.warm_up
+        )
+        exposure, *others = _with_exposure(evidence, judge(evidence, rules, alpha=alpha))
+        if share := shares.in_words():
+            exposure = replace(exposure, text=f"{exposure.text}; in this step {share}")
+        judged = (exposure, *shares.findings(alpha=alpha), *others)
         reasons += [_of_variant(variant, one) if several else one for one in judged]
     return combine(reasons)
 
@@ -171,11 +183,10 @@ def evidence_of(
     Pair the minutes in which both fleets had requests, and add the history of the old fleet.
 
     SageMaker sends each request to one of the fleets at random, so both get the same kind of requests. The
-    proportion is undocumented and changes with each step. So the measured share is also the expected share.
+    proportion is undocumented and changes with each step. So the measured share is also the expected share;
+    whether it changes within a step is tested by ``sample_ratio``.
     """
-    requests = trial.pair(
-        series, trial.requests_query(variant, trial.previous), trial.requests_query(variant, trial.target)
-    )
+    requests = _requests(trial, variant, series)
     # The warm-up begins with the first request, not with the start of the instances.
     served = [moment for moment, count in requests.candidate.items() if count > 0]
     begin = min(served) + warm_up if served else trial.start
@@ -203,6 +214,12 @@ def evidence_of(
         # Each request goes to one fleet only, so the fleets answer different requests.
         paired=False,
         history=trial.history(variant, series, rules),
+    )
+
+
+def _requests(trial: Trial, variant: str, series: _SeriesByQuery) -> Series:
+    return trial.pair(
+        series, trial.requests_query(variant, trial.previous), trial.requests_query(variant, trial.target)
     )
 
 

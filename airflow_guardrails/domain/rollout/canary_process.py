@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.evidence import Trial, TrialHistory, judge_trial, published_until
+from airflow_guardrails.domain.canary.sample_ratio import steps_after
 from airflow_guardrails.domain.canary.schedule import Bake, last_bake_length
 from airflow_guardrails.domain.effects import (
     Compute,
@@ -41,10 +42,12 @@ _Steps = Generator[Effect, Any, RolloutState]
 
 def analyse(state: RolloutState) -> _Steps:
     """Judge the new fleet if it is time to, and abort the update if that follows; return the next state."""
-    trial, analysis = _trial_in_flight(state), state.analysis
-    if trial is None or analysis is None or state.last_look is None:
+    trial, analysis, look = _trial_in_flight(state), state.analysis, state.last_look
+    if trial is None or analysis is None or not isinstance(look, Endpoint):
         return state
-    now, left = state.last_look.seen_at, _time_left(state)
+    analysis = replace(analysis, steps=steps_after(analysis.steps, look))
+    state = replace(state, analysis=analysis)
+    now, left = look.seen_at, _time_left(state)
     abort_cutoff = left is not None and left <= analysis.config.abort_cutoff
     if analysis.due(now) or (abort_cutoff and not analysis.pass_stands):
         state = yield from _judge(state, analysis, trial, now, abort_cutoff=abort_cutoff)
@@ -86,7 +89,7 @@ def judged_at(state: RolloutState, thrown_at: datetime) -> _Steps:
     )
     if isinstance(series, NoResponse):
         return state
-    verdict = yield Compute(judge_trial, (trial, series, analysis.config, rules))
+    verdict = yield Compute(judge_trial, (trial, series, analysis.config, rules, analysis.steps))
     if isinstance(verdict, ComputeFailed):
         # The verdict would only explain the rollback, so no error may end the wait.
         return state
@@ -147,9 +150,9 @@ def _time_left(state: RolloutState) -> timedelta | None:
 def _judge(
     state: RolloutState, analysis: AnalysisState, trial: Trial, now: datetime, *, abort_cutoff: bool
 ) -> _Steps:
-    config, until = analysis.config, published_until(now)
+    until = published_until(now)
     # At the last look in time no more data will come, so each rule's on_missing applies.
-    rules = tuple(config.rules) if abort_cutoff else config.interim_rules
+    rules = tuple(analysis.config.rules) if abort_cutoff else analysis.config.interim_rules
     if until <= trial.start:
         return state
     # The history of another trial is not used: the update's start may become known between two looks.
@@ -163,24 +166,28 @@ def _judge(
         if isinstance(history, ComputeFailed):
             return (yield from _after_error(state, analysis, history.error, now))
         analysis = replace(analysis, history=history)
-    verdict = yield Compute(_judge_with_history, (trial, history, series, config, rules))
+    verdict = yield Compute(
+        partial(_judge_with_history, history, series, trial=trial, analysis=analysis, rules=rules)
+    )
     if isinstance(verdict, ComputeFailed):
         # The judge may fail on any data, and that must not end the wait.
         return (yield from _after_error(state, analysis, verdict.error, now))
-    judged = replace(state, analysis=analysis.judged(verdict, now))
-    if verdict.label is not analysis.label:
+    after = analysis.judged(verdict, now)
+    judged = replace(state, analysis=after)
+    if verdict.label is not analysis.label or after.share_fell_at != analysis.share_fell_at:
         yield _new_label(judged, verdict, trial.start)
     return judged
 
 
 def _judge_with_history(
-    trial: Trial,
     history: TrialHistory,
     series: Mapping[MetricQuery, Points],
-    config: CanaryAnalysis,
+    *,
+    trial: Trial,
+    analysis: AnalysisState,
     rules: Sequence[MetricRule],
 ) -> Verdict:
-    return judge_trial(trial, history.joined_with(series), config, rules)
+    return judge_trial(trial, history.joined_with(series), analysis.config, rules, analysis.steps)
 
 
 def _new_label(state: RolloutState, verdict: Verdict, start: datetime) -> LogMessage:

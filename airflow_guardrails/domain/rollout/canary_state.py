@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.canary.evidence import TrialHistory
+from airflow_guardrails.domain.canary.sample_ratio import Step, is_share_finding
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
 from airflow_guardrails.domain.text import error_in_words
 from airflow_guardrails.domain.times import format_time
@@ -29,9 +30,12 @@ class AnalysisState:
     :param unanswered: why that gave no response, or no verdict; ``None`` if it gave one.
     :param first_fail_at: when the verdict was first Fail.
     :param passed_at: when the verdict was first Pass; see :attr:`pass_stands`.
+    :param share_fell_at: when a verdict first said that the new fleet's share of the requests fell.
     :param acted_at: when the analysis threw the abort switch; nothing is judged after that.
     :param would_have_acted_at: when it would have thrown it, with ``observe_only``.
     :param refused: why the switch could not be thrown, although the analysis wanted to.
+    :param steps: the bakes that the looks have shown, with the sizes of both fleets; after a restart, only
+        those since then.
     :param history: metrics from before the update, which are read only once per wait. They are not part of
         the serialized state, so a restarted triggerer reads them again.
     """
@@ -43,9 +47,11 @@ class AnalysisState:
     unanswered: str | None = None
     first_fail_at: datetime | None = None
     passed_at: datetime | None = None
+    share_fell_at: datetime | None = None
     acted_at: datetime | None = None
     would_have_acted_at: datetime | None = None
     refused: str | None = None
+    steps: tuple[Step, ...] = ()
     history: TrialHistory | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -56,12 +62,14 @@ class AnalysisState:
     @property
     def pass_stands(self) -> bool:
         """
-        Whether there was a Pass, and no Fail since.
+        Whether there was a Pass, and nothing since that takes it back: a Fail, or a fall of the share.
 
-        An Inconclusive does not take a Pass back. The judge limits the probability that a worse configuration
-        *ever* passes, so one Pass is enough, and near a margin later verdicts may be undecided again.
+        Any other Inconclusive does not. The judge limits the probability that a worse configuration *ever*
+        passes, so one Pass is enough, and near a margin later verdicts may be undecided again.
         """
-        return self.label is Label.PASS or (self.passed_at is not None and self.first_fail_at is None)
+        if self.label is Label.PASS:
+            return True
+        return self.passed_at is not None and self.first_fail_at is None and self.share_fell_at is None
 
     @property
     def over(self) -> bool:
@@ -92,6 +100,7 @@ class AnalysisState:
             unanswered=None,
             first_fail_at=self.first_fail_at or (at if verdict.label is Label.FAIL else None),
             passed_at=self.passed_at or (at if verdict.label is Label.PASS else None),
+            share_fell_at=self.share_fell_at or (at if any(map(is_share_finding, verdict.reasons)) else None),
             # A new verdict may not want the abort any more.
             refused=self.refused if verdict.label is self.label else None,
         )
@@ -131,11 +140,17 @@ class AnalysisState:
 
     def course(self, start: datetime | None) -> str | None:
         """
-        Return the first Pass and the first Fail, as "passed at 10:13 UTC (minute 12)"; None without either.
+        Return when the new fleet first passed, failed and lost its share: "passed at 10:13 UTC (minute 12)".
+
+        None if it did nothing of it.
 
         :param start: when the update began; minutes count from there.
         """
-        turns = [("passed", self.passed_at), ("failed", self.first_fail_at)]
+        turns = [
+            ("passed", self.passed_at),
+            ("failed", self.first_fail_at),
+            ("lost its share of the requests", self.share_fell_at),
+        ]
         seen = sorted((at, word) for word, at in turns if at is not None)
         parts = [f"{word} at {_moment(at, start)}" for at, word in seen]
         if self.pass_stands and self.label is not Label.PASS:
@@ -154,7 +169,7 @@ class AnalysisState:
             return ()
         if self.acted_at:
             return ("The analysis threw the abort switch, but the target came into service",)
-        if self.passed_at or self.over:
+        if self.pass_stands or self.over:
             return ()
         but = ', although on_inconclusive is "hold"' if self.config.holds and self.config.may_abort else ""
         return (f"The target came into service without a Pass of the analysis{but} ({self.summary()})",)
@@ -169,6 +184,7 @@ class AnalysisState:
             "unanswered": self.unanswered,
             "first_fail_at": format_time(self.first_fail_at),
             "passed_at": format_time(self.passed_at),
+            "share_fell_at": format_time(self.share_fell_at),
             "course": self.course(start),
             "observe_only": self.config.observe_only,
             "on_inconclusive": OnInconclusive(self.config.on_inconclusive).value,

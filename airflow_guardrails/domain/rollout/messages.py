@@ -158,10 +158,10 @@ def _why(report: RolloutReport) -> str:
 
 
 def _course(report: RolloutReport) -> str:
-    """Return when the analysis passed and failed, if it did both; that it failed is clear without it."""
+    """Return what happened after a Pass of the analysis; without a Pass the reasons alone are clear."""
     analysis = report["analysis"] or {}
-    passed = analysis.get("passed_at") and analysis.get("first_fail_at")
-    return f"{analysis['course']}: " if passed and analysis.get("course") else ""
+    course = analysis.get("course") if analysis.get("passed_at") else None
+    return f"{course}: " if course else ""
 
 
 def _alarm(alarm: AlarmReport) -> str:

@@ -17,6 +17,7 @@ from airflow_guardrails.domain.canary.evidence import (
     judge_trial,
     published_until,
 )
+from airflow_guardrails.domain.canary.sample_ratio import FleetSizes, Step, is_share_finding
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.verdict import Label
@@ -268,6 +269,64 @@ def test_a_variant_without_data_keeps_the_others_from_passing():
     both = trial("Main", "Side")
 
     assert judged(answer(both, variant="Main"), of=both).label is Label.INCONCLUSIVE
+
+
+def of_all(*, new=2, old=6, variants=("All",)):
+    fleets = tuple(FleetSizes(variant=name, new=new, desired=8, old=old) for name in variants)
+    return [Step(start=MINUTES[5], end=MINUTES[-1] + timedelta(minutes=1), fleets=fleets)]
+
+
+def losing(given, *, of=None, variant="All", since=25, left=4):
+    """Let the new fleet get *left* requests a minute from that minute on."""
+    query = (of or trial()).requests_query(variant, "v2")
+    fewer = {moment: left if moment >= MINUTES[since] else count for moment, count in given[query].items()}
+    return {**given, query: {moment: count for moment, count in fewer.items() if count}}
+
+
+def judged_by_steps(given, steps, *, of=None):
+    known = {of_any(query): hour_before(points) for query, points in given.items() if is_old(query)}
+    return judge_trial(of or trial(), {**given, **known}, NOW, NOW.rules, steps)
+
+
+def test_the_share_of_the_requests_is_shown_beside_that_of_the_instances():
+    exposure, *_ = judged_by_steps(answer(), of_all()).reasons
+
+    assert exposure.text.endswith("in 35 minutes; in this step 29% of the requests with 25% of the instances")
+
+
+@pytest.mark.parametrize("left", [4, 0])
+def test_a_fleet_that_loses_its_share_of_the_requests_does_not_pass(left):
+    """The minutes without any request to it, which are not compared, show it too."""
+    assert judged_by_steps(answer(), of_all()).label is Label.PASS
+
+    verdict = judged_by_steps(losing(answer(), left=left), of_all())
+
+    assert verdict.label is Label.INCONCLUSIVE
+    (finding,) = [reason for reason in verdict.reasons if is_share_finding(reason)]
+    assert f"fell from 29% to {left}% at 10:25 UTC, while its instances stayed at 2 of 8" in finding.text
+
+
+def test_a_fleet_that_is_worse_fails_also_if_it_loses_its_share():
+    assert judged_by_steps(losing(answer(slower=1.3)), of_all()).label is Label.FAIL
+
+
+def test_a_fall_of_the_share_between_two_steps_is_no_finding():
+    first, second = MINUTES[25], MINUTES[-1] + timedelta(minutes=1)
+    (step,) = of_all()
+    steps = [replace(step, end=first), replace(step, start=first, end=second)]
+
+    assert judged_by_steps(losing(answer()), steps).label is Label.PASS
+
+
+def test_one_variant_that_loses_its_share_rules_out_a_pass():
+    both = trial("Main", "Side")
+    given = {**answer(both, variant="Main"), **losing(answer(both, variant="Side"), of=both, variant="Side")}
+
+    verdict = judged_by_steps(given, of_all(variants=("Main", "Side")), of=both)
+
+    assert verdict.label is Label.INCONCLUSIVE
+    (finding,) = [reason for reason in verdict.reasons if is_share_finding(reason)]
+    assert finding.text.startswith("Side: the new fleet's share of the requests fell")
 
 
 def test_minutes_count_once_both_sides_are_published():

@@ -299,6 +299,54 @@ def test_a_pass_before_a_fail_does_not_count_if_the_switch_failed():
     assert not state.wants_abort(abort_cutoff=False)
 
 
+def test_a_fall_of_the_share_takes_a_pass_back():
+    """The new fleet bakes from minute 10 to 30, and gets a tenth of its requests from minute 22 on."""
+    update = Update(loses_at=1320)
+    report = update.follow(watch())
+
+    assert report["analysis"]["label"] == "Inconclusive"
+    assert moment(report, "passed_at") < 1320 < moment(report, "share_fell_at")
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert update.thrown_at >= ALL_ON
+    course = (
+        f"passed at {turn(report, 'passed_at')}, lost its share of the requests at "
+        f"{turn(report, 'share_fell_at')}"
+    )
+    assert report["analysis"]["course"] == course
+    (reason,) = report["cause"]["reasons"]
+    assert "fell from 50% to 9% at 10:22 UTC, while its instances stayed at 1 of 4" in reason
+    assert [said for said in update.said if said.startswith(f"Analysis of the new fleet: {course}: Inc")]
+    assert f"{course}: {reason}" in outcome_message(reported_outcome(report), report)
+
+
+def test_a_fall_of_the_share_is_a_warning_if_the_update_continues():
+    update = Update(loses_at=1320)
+    report = update.follow(watch(GO_ON))
+
+    assert (report["outcome"], update.thrown_at) == ("Succeeded", None)
+    (warning,) = report["warnings"]
+    assert "without a Pass of the analysis" in warning
+    assert "share of the requests fell from 50% to 9%" in warning
+
+
+def test_a_fall_of_the_share_is_logged_once_although_the_label_stays():
+    update = Update(loses_at=1320, errors=0.05)
+    report = update.follow(watch(GO_ON))
+
+    assert report["analysis"]["passed_at"] is None
+    told = [said for said in update.said if "share of the requests fell" in said]
+    assert len(told) == 1
+
+
+def test_a_restarted_wait_finds_the_fall_of_the_current_bake_too():
+    update = Update(loses_at=1320, passed=1700)
+    rollout = replace(watch().rollout, started_at=after(1))
+    report = update.follow(replace(watch(), rollout=rollout, seen_in_flight=True))
+
+    assert (report["outcome"], report["cause"]["kind"]) == ("RolledBack", "judge")
+    assert "share of the requests fell from 50% to 9% at 10:22" in report["cause"]["reasons"][0]
+
+
 def test_without_data_the_update_is_aborted_before_the_last_bake_ends():
     update = Update(requests=0)
 
