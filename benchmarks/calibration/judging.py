@@ -70,11 +70,14 @@ def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
             control=dict(zip(at, control, strict=False)), candidate=dict(zip(at, candidate, strict=False))
         )
 
+    share = row.share
+    if share is None:
+        share = sum(first.candidate_requests[:minutes]) / sum(first.control_requests[:minutes])
     return Evidence(
         history=history_of(trials) if row.known else History(),
         requests=series(first.control_requests, first.candidate_requests),
         metrics={rule: series(trial.control, trial.candidate) for rule, trial in trials.items()},
-        expected_share=row.share,
+        expected_share=share,
         paired=row.paired,
     )
 

@@ -19,6 +19,7 @@ from calibration.series import (
     hidden,
     independent,
     latencies,
+    linear,
     shared_bursts,
     skewed,
     skewed_requests,
@@ -46,7 +47,7 @@ class Row:
     :param unharmed: a candidate exactly at the margin of its rule: neither Fail nor Pass is right.
     :param harmed: name -> a candidate that is worse than the margin.
     :param minutes: duration of a trial.
-    :param share: the candidate's requests for each of production's.
+    :param share: the candidate's requests for each of production's; ``None``: the share that it had so far.
     :param paired: whether the candidate gets copies of production's requests.
     :param passes: whether the unharmed candidate is better than the margin, so that Pass is right.
     :param known: whether the judge gets the history of production.
@@ -56,7 +57,7 @@ class Row:
     unharmed: Maker
     harmed: dict[str, Maker] = field(default_factory=dict)
     minutes: int = 60
-    share: float = 1.0
+    share: float | None = 1.0
     paired: bool = True
     passes: bool = False
     known: bool = True
@@ -104,7 +105,7 @@ def requests_row(name: str, traffic: Traffic) -> Row:
 def error_row(
     name: str,
     rate: float,
-    times: tuple[int, ...],
+    times: tuple[float, ...],
     *,
     traffic: Traffic = COPIES,
     rule: MetricRule = FAILING,
@@ -127,6 +128,11 @@ def error_row(
 def live(row: Row, share: float) -> Row:
     """Return the row for divided requests, of which the candidate gets *share*, 0 to 1."""
     return replace(row, share=share / (1 - share), paired=False)
+
+
+def stepped(row: Row) -> Row:
+    """Return the row for divided requests, of which the candidate gets more and more."""
+    return replace(row, share=None, paired=False)
 
 
 def everything(effect: float, rate: float) -> Maker:
@@ -210,6 +216,17 @@ ROWS = (
             burst=10,
         ),
         0.25,
+    ),
+    *(
+        stepped(
+            error_row(
+                f"live, linear 10 to 90 % of {many:,} a minute, {name}",
+                rate,
+                (1.1, 1.2),
+                traffic=linear(many),
+            )
+        )
+        for many, rate, name in ((1_000, 0.02, "2 %"), (5_000, 0.02, "2 %"), (20_000, 0.01, "1 %"))
     ),
     error_row("bursts of 8 in a minute, 1 %", 0.01, (3, 10), burst=8),
     Row("errors, bursts over 4 minutes on both sides at once", only(FAILING, shared_bursts(0.01, COPIES))),

@@ -23,6 +23,9 @@ BURSTING = 0.1
 # Share of the minutes in which one instance is slow.
 SPIKES = 0.02
 
+# Events from which on a Poisson count is drawn as a normal value.
+MANY = 600
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -118,6 +121,21 @@ def divided(requests: float, share: float, *, bursts: bool = False) -> Traffic:
             part = share if minute >= PAST else 0.0
             candidate.append(float(poisson(random, many * part)))
             control.append(float(poisson(random, many * (1 - part))))
+        return control, candidate
+
+    return traffic
+
+
+def linear(requests: float, *, steps: int = 9) -> Traffic:
+    """Return Poisson traffic, *requests* a minute; the candidate gets 10 % more of it with each step."""
+
+    def traffic(random: Random, count: int) -> tuple[list[float], list[float]]:
+        control, candidate = [], []
+        for minute in range(count):
+            step = max(minute - PAST, 0) * steps // (count - PAST) + 1
+            share = step / (steps + 1) if minute >= PAST else 0.0
+            candidate.append(float(poisson(random, requests * share)))
+            control.append(float(poisson(random, requests * (1 - share))))
         return control, candidate
 
     return traffic
@@ -226,7 +244,9 @@ def sparse(traffic: Traffic) -> Callable[[Random, int], Trial]:
 
 
 def poisson(random: Random, mean: float) -> int:
-    """Draw a Poisson count by the gaps between its events."""
+    """Draw a Poisson count by the gaps between its events, or a rounded normal value if there are many."""
+    if mean > MANY:
+        return max(round(random.gauss(mean, math.sqrt(mean))), 0)
     count, reached = 0, random.expovariate(1)
     while reached < mean:
         count += 1

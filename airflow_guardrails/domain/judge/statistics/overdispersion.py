@@ -68,62 +68,95 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
     """
     trial = _trial_residuals(minutes)
     if len(history) >= MIN_MINUTES:
-        bound = _upper_bound(*trial) if len(minutes) >= MIN_MINUTES else inf
+        bound = _upper_bound(trial) if len(minutes) >= MIN_MINUTES else inf
         return max(
-            min(_estimate(*_history_residuals(history), tolerance=_CHANCE), bound),
-            _estimate(*trial, tolerance=_CHANCE),
+            min(_estimate(_history_residuals(history), tolerance=_CHANCE), bound),
+            _estimate(trial, tolerance=_CHANCE),
         )
     if len(minutes) >= MIN_MINUTES:
-        return _estimate(*trial, tolerance=0.0)
-    return _upper_bound(*trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
+        return _estimate(trial, tolerance=0.0)
+    return _upper_bound(trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
 
 
-def _history_residuals(history: Sequence[tuple[float, float]]) -> tuple[list[float], float]:
-    """Return each minute's events minus those expected from its requests, and the sum of all events."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Residuals:
+    """
+    What each minute has more or less than expected, and what that varies by if events are independent.
+
+    :param values: one for each minute.
+    :param variance: sum over all minutes of their variances under independence.
+    :param events: the number of Poisson events that would have the same kurtosis.
+    """
+
+    values: list[float]
+    variance: float
+    events: float
+
+
+def _history_residuals(history: Sequence[tuple[float, float]]) -> _Residuals:
+    """Return each minute's events minus those expected from its requests."""
     events, requests = sum(many for many, _ in history), sum(served for _, served in history)
-    return [many - events / requests * served for many, served in history], events
+    values = [many - events / requests * served for many, served in history]
+    return _Residuals(values=values, variance=events, events=events)
 
 
-def _trial_residuals(minutes: Sequence[MinuteCounts]) -> tuple[list[float], float]:
-    """Return the difference between the sides in each minute, and its Poisson variance over all minutes."""
-    share = sum(m.candidate_requests for m in minutes) / sum(m.control_requests for m in minutes)
-    events = sum(m.candidate + share * share * m.control for m in minutes)
-    return [m.candidate - share * m.control for m in minutes], events
+def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
+    """
+    Return the candidate's events minus its share of each minute's events, minute by minute.
+
+    Each minute has its own share p of the requests. The candidate has c events and production b, so the
+    residual is c - p (c + b) = (1 - p) c - p b. Its variance is estimated by (1 - p)^2 c + p^2 b, which has
+    the right expectation for independent events at any rates of the two sides. A constant difference d of
+    the rates adds p (1 - p) d for each request, which is subtracted: shares that change are no bursts.
+    """
+    shares = [m.candidate_requests / (m.candidate_requests + m.control_requests) for m in minutes]
+    both = list(zip(minutes, shares, strict=True))
+    raw = [(1 - p) * m.candidate - p * m.control for m, p in both]
+    # What a difference of 1 adds in each minute: p (1 - p) for each request of both sides.
+    reach = [(1 - p) * m.candidate_requests for m, p in both]
+    difference = sum(raw) / sum(reach)
+    variance = sum((1 - p) ** 2 * m.candidate + p**2 * m.control for m, p in both)
+    fourth = sum((1 - p) ** 4 * m.candidate + p**4 * m.control for m, p in both)
+    return _Residuals(
+        values=[value - difference * each for value, each in zip(raw, reach, strict=True)],
+        variance=variance,
+        events=variance * variance / fourth if fourth > 0 else 0.0,
+    )
 
 
-def _estimate(residuals: Sequence[float], events: float, *, tolerance: float) -> float:
+def _estimate(residuals: _Residuals, *, tolerance: float) -> float:
     """Return the largest index of all block lengths that is more than *tolerance* standard errors above 1."""
     largest = 1.0
-    for length, blocks, error in _blocks(residuals, events):
+    for length, blocks, error in _blocks(residuals):
         # Single minutes are always used, or a trial of few minutes would have no estimate at all.
         if len(blocks) >= _MIN_BLOCKS or length == 1:
-            index = _variation(blocks) / events
+            index = _variation(blocks) / residuals.variance
             largest = max(largest, index if index > 1 + tolerance * error else 1.0)
     return largest
 
 
-def _upper_bound(residuals: Sequence[float], events: float) -> float:
+def _upper_bound(residuals: _Residuals) -> float:
     """Return the largest index of all block lengths, after the margin for its standard error is added."""
     return max(
         (
-            max(_variation(blocks) / events, 1.0) * (1 + _CAUTION * error)
-            for _, blocks, error in _blocks(residuals, events)
+            max(_variation(blocks) / residuals.variance, 1.0) * (1 + _CAUTION * error)
+            for _, blocks, error in _blocks(residuals)
             if len(blocks) >= _MIN_BLOCKS_FOR_BOUND
         ),
         default=1.0,
     )
 
 
-def _blocks(residuals: Sequence[float], events: float) -> Iterator[tuple[int, list[float], float]]:
+def _blocks(residuals: _Residuals) -> Iterator[tuple[int, list[float], float]]:
     """
     Yield each block length, the block sums, and the relative standard error of their variance.
 
     For n Poisson counts of mean m and an estimate by successive differences it is sqrt((3 + 1 / m) / n).
     """
     for length in BLOCK_LENGTHS:
-        blocks = _block_sums(residuals, length)
-        if events > 0 and blocks:
-            yield length, blocks, sqrt((3 + len(blocks) / events) / len(blocks))
+        blocks = _block_sums(residuals.values, length)
+        if residuals.variance > 0 and residuals.events > 0 and blocks:
+            yield length, blocks, sqrt((3 + len(blocks) / residuals.events) / len(blocks))
 
 
 def _block_sums(values: Sequence[float], length: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from random import Random
 from statistics import median
@@ -56,6 +57,45 @@ def test_the_history_shows_bursts_before_the_trial_has_any(events, size):
 
 def test_bursts_on_both_sides_at_once_do_not_count():
     assert dispersion(trial(BURST, BURST), []) == 1
+
+
+def growing(rate, *, harm=0.0, requests=1000, minutes=60, seed=1):
+    """Independent errors while the candidate gets 10 % more of the requests every six minutes."""
+    random = Random(seed)
+    made = []
+    for minute in range(minutes):
+        candidate = requests * min(minute // 6 + 1, 9) // 10
+        control = requests - candidate
+        made.append(
+            MinuteCounts(
+                control=sum(random.random() < rate for _ in range(control)),
+                candidate=sum(random.random() < rate + harm for _ in range(candidate)),
+                control_requests=control,
+                candidate_requests=candidate,
+            )
+        )
+    return made
+
+
+@pytest.mark.parametrize("harm", [0.0, 0.02, 0.1])
+def test_growing_steps_are_no_bursts(harm):
+    """With one share for the whole trial, these errors looked like bursts of 13 or more."""
+    sizes = [dispersion(growing(0.02, harm=harm, seed=seed), []) for seed in range(5)]
+
+    assert max(sizes) < 2.5
+
+
+def test_bursts_during_growing_steps_are_seen():
+    quiet = growing(0.0)
+    bursts = [replace(one, candidate=12.0) if minute % 15 == 9 else one for minute, one in enumerate(quiet)]
+
+    assert 8 < dispersion(bursts, []) < 18
+
+
+def test_an_incident_on_both_sides_during_growing_steps_is_no_burst():
+    quiet, incident = growing(0.01), growing(0.1)
+
+    assert dispersion([*incident[:8], *quiet[8:]], []) < 2.5
 
 
 def test_events_that_come_by_chance_are_no_bursts():
