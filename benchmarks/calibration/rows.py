@@ -111,6 +111,8 @@ def error_row(
     rule: MetricRule = FAILING,
     burst: int = 1,
     lasting: int = 1,
+    onset: float = 0.0,
+    incident: float = 1.0,
 ) -> Row:
     """
     Return a row for errors.
@@ -119,8 +121,10 @@ def error_row(
     :param times: factors of the harmed candidates' rates.
     :param burst: errors of a burst; 1: independent errors.
     :param lasting: minutes of a burst.
+    :param onset: share of the trial, 0 to 1, after which the harm begins.
+    :param incident: factor of both sides' errors in the first minutes.
     """
-    make = partial(errors, traffic=traffic, burst=burst, lasting=lasting)
+    make = partial(errors, traffic=traffic, burst=burst, lasting=lasting, onset=onset, incident=incident)
     harmed = {f"x {many}": only(rule, make(rate, rate * many)) for many in times}
     return Row(f"errors, {name}", only(rule, make(rate, rate)), harmed)
 
@@ -227,6 +231,28 @@ ROWS = (
             )
         )
         for many, rate, name in ((1_000, 0.02, "2 %"), (5_000, 0.02, "2 %"), (20_000, 0.01, "1 %"))
+    ),
+    stepped(
+        error_row(
+            "live, linear 10 to 90 % of 1,000 a minute, 1 %, an incident of both sides",
+            0.01,
+            (1.5,),
+            traffic=linear(1_000),
+            incident=20,
+        )
+    ),
+    *(
+        live(
+            error_row(
+                f"live, 50 % of 1,000 a minute, 2 %, harm after {name} of the trial",
+                0.02,
+                (1.5, 2),
+                traffic=divided(1_000, 0.5),
+                onset=onset,
+            ),
+            0.5,
+        )
+        for onset, name in ((1 / 3, "a third"), (2 / 3, "two thirds"))
     ),
     error_row("bursts of 8 in a minute, 1 %", 0.01, (3, 10), burst=8),
     Row("errors, bursts over 4 minutes on both sides at once", only(FAILING, shared_bursts(0.01, COPIES))),

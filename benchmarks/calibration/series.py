@@ -23,6 +23,9 @@ BURSTING = 0.1
 # Share of the minutes in which one instance is slow.
 SPIKES = 0.02
 
+# Minutes of an incident that both sides have.
+INCIDENT = 6
+
 # Events from which on a Poisson count is drawn as a normal value.
 MANY = 600
 
@@ -186,7 +189,14 @@ def skewed_requests(traffic: Traffic, *, effect: float = 0.0) -> Callable[[Rando
 
 
 def errors(
-    control: float, candidate: float, traffic: Traffic, *, burst: int = 1, lasting: int = 1
+    control: float,
+    candidate: float,
+    traffic: Traffic,
+    *,
+    burst: int = 1,
+    lasting: int = 1,
+    onset: float = 0.0,
+    incident: float = 1.0,
 ) -> Callable[[Random, int], Trial]:
     """
     Return a maker of trials with failed requests.
@@ -194,11 +204,13 @@ def errors(
     :param control: production's errors per request.
     :param candidate: the candidate's errors per request.
     :param burst: errors that come together, in one minute or over *lasting* minutes.
+    :param onset: share of the trial, 0 to 1, before which the candidate is as production.
+    :param incident: factor of both sides' errors in the first :data:`INCIDENT` minutes of the trial.
     """
 
-    def side(random: Random, rate: float, requests: list[float]) -> list[float]:
+    def side(random: Random, rates: list[float], requests: list[float]) -> list[float]:
         failed = [0.0] * len(requests)
-        for minute, many in enumerate(requests):
+        for minute, (rate, many) in enumerate(zip(rates, requests, strict=True)):
             for _ in range(poisson(random, rate * many / burst)):
                 for one in range(burst):
                     at = minute + one * lasting // burst
@@ -208,7 +220,13 @@ def errors(
 
     def trial(random: Random, minutes: int) -> Trial:
         many, served = traffic(random, PAST + minutes)
-        return begun(side(random, control, many), side(random, candidate, served), many, served)
+        begin = PAST + round(onset * minutes)
+        usual = [incident if PAST <= minute < PAST + INCIDENT else 1.0 for minute in range(PAST + minutes)]
+        sides = (
+            [control * times for times in usual],
+            [(control if minute < begin else candidate) * times for minute, times in enumerate(usual)],
+        )
+        return begun(side(random, sides[0], many), side(random, sides[1], served), many, served)
 
     return trial
 

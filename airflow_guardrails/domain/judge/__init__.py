@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from airflow_guardrails.domain.arguments import check_alpha
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.judge.counts import interval_of_counts, unknown_dispersion
+from airflow_guardrails.domain.judge.counts import judge_counts, unknown_dispersion
 from airflow_guardrails.domain.judge.evidence import (
     MAX_HISTORY,
     Evidence,
@@ -122,16 +122,36 @@ def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_p
     gap = missing_data(evidence, rule, pairs, alpha=alpha_pass) or _invalid_values(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
-    interval = _interval(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
-    reason = measured_reason(rule, pairs, interval, minutes_run=evidence.minutes_run)
+    reason = (_counts_reason if rule.counted else _means_reason)(
+        rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass, minutes_run=evidence.minutes_run
+    )
     # A Fail stands: the interval already allows for the largest bursts that the data permit.
     unknown = unknown_dispersion(rule, pairs, minutes_run=evidence.minutes_run)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 
-def _interval(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
-    bound = interval_of_counts if rule.counted else interval_of_means
-    interval = bound(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
+def _counts_reason(
+    rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float, minutes_run: int
+) -> Reason:
+    result = judge_counts(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
+    since = (result.onset, result.measured_since_onset - (1 if rule.relative else 0))
+    return measured_reason(
+        rule,
+        pairs,
+        _as_percentage(rule, result.interval),
+        minutes_run=minutes_run,
+        harm_since=since if result.fails else None,
+    )
+
+
+def _means_reason(
+    rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float, minutes_run: int
+) -> Reason:
+    interval = interval_of_means(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
+    return measured_reason(rule, pairs, _as_percentage(rule, interval), minutes_run=minutes_run)
+
+
+def _as_percentage(rule: MetricRule, interval: Interval) -> Interval:
     # A ratio of 1.1 is shown and compared as +10 %.
     if not rule.relative:
         return interval

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.onsets import WHOLE_TRIAL_WEIGHT
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES, dispersion, is_estimable
 from airflow_guardrails.domain.judge.statistics.rates import (
     ZERO_RATE_WEIGHT,
     ZERO_RATE_WEIGHT_AFTER_EVENTS,
     difference_interval,
+    harm_beyond,
+    measured,
     ratio_of_rates_interval,
     requests_without_events,
 )
 from airflow_guardrails.domain.judge.text import wait_in_words
 
 
-def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Interval:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountsResult:
     """
-    Return the interval of the candidate's rate minus production's, or of their ratio if *rule* is relative.
+    What the counts of a rule say.
+
+    :param interval: of the candidate's rate minus production's, or of their ratio if the rule is relative, in
+        the whole trial. Its end beyond the margin has half of the probability of a false Fail.
+    :param fails: whether harm beyond the margin is proven, in the whole trial or since some minute.
+    :param onset: index of the pair with which the harm most likely began, from 0.
+    :param measured_since_onset: the difference or ratio from that pair on.
+    """
+
+    interval: Interval
+    fails: bool
+    onset: int
+    measured_since_onset: float
+
+
+def judge_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> CountsResult:
+    """
+    Compare the candidate's events per request with production's.
+
+    The interval fails only if the evidence over all onsets does, see :data:`WHOLE_TRIAL_WEIGHT`: so both
+    together have a false Fail with a probability of at most *alpha_fail*.
 
     :param alpha_fail: probability, 0 to 1, of a false Fail.
     :param alpha_pass: probability, 0 to 1, of a false Pass.
     """
-    # The low end decides a Fail if an increase is worse, and a Pass if a decrease is worse.
-    low, high = (alpha_fail, alpha_pass) if rule.worse_is_more else (alpha_pass, alpha_fail)
-    bound = ratio_of_rates_interval if rule.relative else difference_interval
     # The average of an error metric is a rate, see ERROR_METRICS; the formulas need counts.
     as_rate = rule.stat != "Sum"
     minutes = pairs.counts(as_rate=as_rate)
@@ -33,12 +56,28 @@ def interval_of_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alp
         (value * requests if as_rate else value, requests)
         for value, requests in zip(pairs.history, pairs.history_requests, strict=True)
     ]
-    return bound(
+    size = dispersion(minutes, history)
+    zero_rate_weight = ZERO_RATE_WEIGHT_AFTER_EVENTS if any(pairs.history) else ZERO_RATE_WEIGHT
+    alphas = WHOLE_TRIAL_WEIGHT * alpha_fail, alpha_pass
+    # The low end decides a Fail if an increase is worse, and a Pass if a decrease is worse.
+    low, high = alphas if rule.worse_is_more else reversed(alphas)
+    bound = ratio_of_rates_interval if rule.relative else difference_interval
+    allowed = rule.allowed if rule.worse_is_more else -rule.allowed
+    harm = harm_beyond(
+        1 + allowed if rule.relative else allowed,
         minutes,
-        dispersion=dispersion(minutes, history),
-        zero_rate_weight=ZERO_RATE_WEIGHT_AFTER_EVENTS if any(pairs.history) else ZERO_RATE_WEIGHT,
-        alpha_low=low,
-        alpha_high=high,
+        relative=rule.relative,
+        more=rule.worse_is_more,
+        dispersion=size,
+        zero_rate_weight=zero_rate_weight,
+    )
+    return CountsResult(
+        interval=bound(
+            minutes, dispersion=size, zero_rate_weight=zero_rate_weight, alpha_low=low, alpha_high=high
+        ),
+        fails=harm.fails(alpha_fail),
+        onset=harm.onset,
+        measured_since_onset=measured(minutes[harm.onset :], relative=rule.relative),
     )
 
 

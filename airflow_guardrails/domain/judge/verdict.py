@@ -138,19 +138,30 @@ _MAX_TIMES_LONGER = 100.0
 _ROUNDING = 1e-9
 
 
-def measured_reason(rule: MetricRule, pairs: Pairs, interval: Interval, *, minutes_run: int) -> Reason:
+def measured_reason(
+    rule: MetricRule,
+    pairs: Pairs,
+    interval: Interval,
+    *,
+    minutes_run: int,
+    harm_since: tuple[int, float] | None = None,
+) -> Reason:
     """
     Compare *interval* with the margin of *rule*: Fail if wholly beyond, Pass if wholly within.
 
     :param minutes_run: duration of the trial in minutes.
+    :param harm_since: if harm is proven apart from the interval: index of the pair with which it began, and
+        the difference from there on.
     """
     limit = rule.allowed if rule.worse_is_more else -rule.allowed
-    label = _label_of(interval, limit, worse_is_more=rule.worse_is_more)
+    label = Label.FAIL if harm_since else _label_of(interval, limit, worse_is_more=rule.worse_is_more)
     unit = unit_of(rule)
     sign = _SIGNS[label, rule.worse_is_more]
+    begin, measured = harm_since or (0, interval.measured)
+    since = f" in the last {minutes_in_words(len(pairs) - begin)}" if begin else ""
     text = (
-        f"{rule.metric} {rule.shown_stat}: {difference_in_words(interval.measured, unit)} {sign} limit "
-        f"{difference_in_words(limit, unit)} ({interval_in_words(interval.low, interval.high, unit)}, "
+        f"{rule.metric} {rule.shown_stat}: {difference_in_words(measured, unit)} {sign} limit "
+        f"{difference_in_words(limit, unit)}{since} ({interval_in_words(interval.low, interval.high, unit)}, "
         f"{len(pairs)} minutes)"
     )
     return Reason(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, sqrt
+from math import inf, isnan, sqrt
 
 # Minutes of a block: a burst may last some minutes.
 BLOCK_LENGTHS = (1, 2, 5, 10, 20)
@@ -25,6 +25,9 @@ MIN_MINUTES = 50
 MIN_MINUTES_FOR_BOUND = 10
 
 _MIN_BLOCKS_FOR_BOUND = 2
+
+# Minutes after which a difference between the sides is no burst.
+_LASTING = 10
 
 # Standard errors above 1 that chance explains.
 _CHANCE = 2.0
@@ -57,7 +60,8 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
     minutes count as one. The variance is estimated by successive differences (von Neumann, "Distribution of
     the ratio of the mean square successive difference to the variance", Annals of Mathematical Statistics 12,
     1941), so that a rate which changes once is no burst. For a trial it is the variance of the difference
-    between the sides: what happens on both sides at once cancels.
+    between the sides: what happens on both sides at once cancels. If the history shows how events come, that
+    difference may change once: harm that begins during the trial is no burst.
 
     The history is used unless the trial contradicts it: by larger bursts or, after enough minutes, by smaller
     ones. Without a history, a trial that is long enough is used. If neither is (:func:`is_estimable`), the
@@ -71,8 +75,9 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
         bound = _upper_bound(trial) if len(minutes) >= MIN_MINUTES else inf
         return max(
             min(_estimate(_history_residuals(history), tolerance=_CHANCE), bound),
-            _estimate(trial, tolerance=_CHANCE),
+            _estimate(trial, tolerance=_CHANCE, may_change=True),
         )
+    # Without a history, harm that began ten minutes ago looks the same as one long burst.
     if len(minutes) >= MIN_MINUTES:
         return _estimate(trial, tolerance=0.0)
     return _upper_bound(trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
@@ -84,11 +89,13 @@ class _Residuals:
     What each minute has more or less than expected, and what that varies by if events are independent.
 
     :param values: one for each minute.
+    :param changed: the same if the difference between the sides changes once; empty: that is not asked.
     :param variance: sum over all minutes of their variances under independence.
     :param events: the number of Poisson events that would have the same kurtosis.
     """
 
     values: list[float]
+    changed: list[float]
     variance: float
     events: float
 
@@ -97,7 +104,7 @@ def _history_residuals(history: Sequence[tuple[float, float]]) -> _Residuals:
     """Return each minute's events minus those expected from its requests."""
     events, requests = sum(many for many, _ in history), sum(served for _, served in history)
     values = [many - events / requests * served for many, served in history]
-    return _Residuals(values=values, variance=events, events=events)
+    return _Residuals(values=values, changed=[], variance=events, events=events)
 
 
 def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
@@ -109,28 +116,66 @@ def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
     the right expectation for independent events at any rates of the two sides. A constant difference d of
     the rates adds p (1 - p) d for each request, which is subtracted: shares that change are no bursts.
     """
-    shares = [m.candidate_requests / (m.candidate_requests + m.control_requests) for m in minutes]
-    both = list(zip(minutes, shares, strict=True))
-    raw = [(1 - p) * m.candidate - p * m.control for m, p in both]
-    # What a difference of 1 adds in each minute: p (1 - p) for each request of both sides.
-    reach = [(1 - p) * m.candidate_requests for m, p in both]
-    difference = sum(raw) / sum(reach)
-    variance = sum((1 - p) ** 2 * m.candidate + p**2 * m.control for m, p in both)
-    fourth = sum((1 - p) ** 4 * m.candidate + p**4 * m.control for m, p in both)
+    control, candidate = [m.control_requests for m in minutes], [m.candidate_requests for m in minutes]
+    both = [x + y for x, y in zip(control, candidate, strict=True)]
+    rows = [(y / n, x / n, m) for x, y, n, m in zip(control, candidate, both, minutes, strict=True)]
+    raw = [rest * m.candidate - share * m.control for share, rest, m in rows]
+    # What a difference of 1 adds in each minute.
+    reach = [rest * m.candidate_requests for _, rest, m in rows]
+    variance = sum(rest**2 * m.candidate + share**2 * m.control for share, rest, m in rows)
+    fourth = sum(rest**4 * m.candidate + share**4 * m.control for share, rest, m in rows)
+    change = _change(raw, reach)
     return _Residuals(
-        values=[value - difference * each for value, each in zip(raw, reach, strict=True)],
+        values=_centred(raw, reach),
+        changed=[*_centred(raw[:change], reach[:change]), *_centred(raw[change:], reach[change:])],
         variance=variance,
         events=variance * variance / fourth if fourth > 0 else 0.0,
     )
 
 
-def _estimate(residuals: _Residuals, *, tolerance: float) -> float:
-    """Return the largest index of all block lengths that is more than *tolerance* standard errors above 1."""
+def _centred(values: Sequence[float], reach: Sequence[float]) -> list[float]:
+    """Subtract the difference that the *values* have in common."""
+    whole = sum(reach)
+    difference = sum(values) / whole if whole > 0 else 0.0
+    return [value - difference * each for value, each in zip(values, reach, strict=True)]
+
+
+def _change(values: Sequence[float], reach: Sequence[float]) -> int:
+    """
+    Return the minute in which a lasting change of the difference most likely begins; 0 if there is none.
+
+    It is where the sum of squares between the times before and after is largest (least squares). Less than
+    :data:`_LASTING` minutes may be a burst.
+    """
+    most, change = 0.0, 0
+    all_values, all_reach = sum(values), sum(reach)
+    value = served = 0.0
+    for minute, (one, each) in enumerate(zip(values, reach, strict=True), 1):
+        value, served = value + one, served + each
+        rest = all_reach - served
+        if _LASTING <= minute <= len(values) - _LASTING and served > 0 and rest > 0:
+            step = value / served - (all_values - value) / rest
+            between = step * step * served * rest
+            if between > most:
+                most, change = between, minute
+    return change
+
+
+def _estimate(residuals: _Residuals, *, tolerance: float, may_change: bool = False) -> float:
+    """
+    Return the largest index of all block lengths that is more than *tolerance* standard errors above 1.
+
+    :param may_change: whether harm that begins during the trial may explain what varies.
+    """
     largest = 1.0
-    for length, blocks, error in _blocks(residuals):
+    for length, count, error in _blocks(residuals):
         # Single minutes are always used, or a trial of few minutes would have no estimate at all.
-        if len(blocks) >= _MIN_BLOCKS or length == 1:
-            index = _variation(blocks) / residuals.variance
+        if count >= _MIN_BLOCKS or length == 1:
+            index = _index(residuals.values, residuals.variance, length)
+            if may_change:
+                index = min(index, _index(residuals.changed, residuals.variance, length))
+            if isnan(index):
+                return inf
             largest = max(largest, index if index > 1 + tolerance * error else 1.0)
     return largest
 
@@ -139,24 +184,29 @@ def _upper_bound(residuals: _Residuals) -> float:
     """Return the largest index of all block lengths, after the margin for its standard error is added."""
     return max(
         (
-            max(_variation(blocks) / residuals.variance, 1.0) * (1 + _CAUTION * error)
-            for _, blocks, error in _blocks(residuals)
-            if len(blocks) >= _MIN_BLOCKS_FOR_BOUND
+            max(_index(residuals.values, residuals.variance, length), 1.0) * (1 + _CAUTION * error)
+            for length, count, error in _blocks(residuals)
+            if count >= _MIN_BLOCKS_FOR_BOUND
         ),
         default=1.0,
     )
 
 
-def _blocks(residuals: _Residuals) -> Iterator[tuple[int, list[float], float]]:
+def _blocks(residuals: _Residuals) -> Iterator[tuple[int, int, float]]:
     """
-    Yield each block length, the block sums, and the relative standard error of their variance.
+    Yield each block length, the number of blocks, and the relative standard error of their index.
 
     For n Poisson counts of mean m and an estimate by successive differences it is sqrt((3 + 1 / m) / n).
     """
     for length in BLOCK_LENGTHS:
-        blocks = _block_sums(residuals.values, length)
-        if residuals.variance > 0 and residuals.events > 0 and blocks:
-            yield length, blocks, sqrt((3 + len(blocks) / residuals.events) / len(blocks))
+        count = len(residuals.values) // length
+        if residuals.variance > 0 and residuals.events > 0 and count:
+            yield length, count, sqrt((3 + count / residuals.events) / count)
+
+
+def _index(values: Sequence[float], variance: float, length: int) -> float:
+    """Return the variance of blocks divided by that of independent events."""
+    return _variation(_block_sums(values, length)) / variance
 
 
 def _block_sums(values: Sequence[float], length: int) -> list[float]:
@@ -167,4 +217,4 @@ def _block_sums(values: Sequence[float], length: int) -> list[float]:
 def _variation(values: Sequence[float]) -> float:
     """Return half the squares of successive differences, with the mean as value before and after."""
     mean = sum(values) / len(values)
-    return sum((one - other) ** 2 for one, other in pairwise((mean, *values, mean))) / 2
+    return sum((one - other) * (one - other) for one, other in pairwise((mean, *values, mean))) / 2

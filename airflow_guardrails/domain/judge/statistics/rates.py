@@ -5,15 +5,28 @@ If both sides have the same rate, each event falls on the candidate with a proba
 the requests. That is true for every rate, also for one that changes from minute to minute. A bet on a larger
 share then gains only by chance, so its wealth is an e-process: over all looks it reaches 1 / alpha with a
 probability of at most alpha.
+
+With y requests of the candidate and x of production in a minute, and c and b events, a stake s in (-1, x / y)
+multiplies the wealth by (1 + s)^c (1 - s y / x)^b exp(-s y d). The expectation of that is at most 1 if events
+are Poisson, or 0 or 1 for each request, and the candidate's rate is at most production's plus d (for s < 0:
+at least). For d = 0 it is the likelihood ratio of the split of c + b, given their total: Lindon and Malek,
+"Anytime-valid inference for multinomial count data", NeurIPS 2022, on inhomogeneous Poisson processes. The
+mixture over s is theirs and Robbins's, "Statistical methods related to the law of the iterated logarithm",
+Annals of Mathematical Statistics 41, 1970.
+
+A burst of k events counts as one: the k-th root of the wealth keeps an expectation of at most 1, because
+(1 + s)^(c / k) is convex in c. That is proven for bursts that are all of size k; for others it is measured,
+by the benchmark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, exp, inf, log
+from math import ceil, exp, inf, isfinite, isnan, log, log1p, nan
 
 from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.onsets import NO_HARM, Harm, harm_over_onsets, log_sum
 from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 
 # The alternatives of the mixture: the candidate's rate as a multiple of production's, and their weights. A
@@ -24,8 +37,19 @@ _WEIGHTS = (0.04, 0.08, 0.1, 0.1, 0.12, 0.1, 0.06)
 # Weight of the bet on a rate of zero: if production's history has no event or is unknown, and if it has some.
 ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS = 0.4, 0.1
 
-_BISECTION_STEPS = 60
+# The ends of an interval are exact to this part of the searched range.
+_TOLERANCE = 1e-10
 _VERY_LARGE = 1e6
+
+# Minutes whose log shares differ by at most this, times the cube root of (dispersion / events), are added up.
+# The third derivative of log(1 + exp(v)) is at most 0.0963, so the error of a log e-value is at most 0.001.
+_GROUP_WIDTH = 0.5
+
+# exp() of more is an overflow.
+_MAX_LOG = 700.0
+
+# Limits of the ratio of the sides' requests, so that its reciprocal is a number too.
+_SMALLEST, _LARGEST = 1e-300, 1e300
 
 
 def difference_interval(
@@ -45,16 +69,17 @@ def difference_interval(
     :param alpha_low: probability, 0 to 1, that the low end is ever above the truth.
     :param alpha_high: probability, 0 to 1, that the high end is ever below the truth.
     """
+    control, candidate = standardised_rates(minutes)
+    if dispersion == inf:
+        return Interval(measured=candidate - control, low=-inf, high=inf)
     more, less = (
-        _bets(minutes, alternatives(zero_rate_weight, more=more), ratio=1.0) for more in (True, False)
+        _linear_bets(minutes, alternatives(zero_rate_weight, more=more), dispersion) for more in (True, False)
     )
-    control, candidate = _rates(minutes)
     # A request has at most one error; of other events it may have many.
     reach = 1.0 if max(control, candidate) <= 1 else 10 * (control + candidate)
-    low = _root(lambda at: _log_wealth(more, at, dispersion) < -log(alpha_low), -reach, reach)
-    high = _root(lambda at: _log_wealth(less, at, dispersion) >= -log(alpha_high), -reach, reach)
-    measured = candidate - control
-    return Interval(measured=measured, low=min(low, measured), high=max(high, measured))
+    low = _root(lambda at: -log(alpha_low) - _log_wealth(more, at), -reach, reach)
+    high = _root(lambda at: _log_wealth(less, at) + log(alpha_high), -reach, reach)
+    return _interval(candidate - control, low, high)
 
 
 def ratio_of_rates_interval(
@@ -70,19 +95,51 @@ def ratio_of_rates_interval(
 
     The parameters are those of :func:`difference_interval`. Ends that are unknown are 0 and ``inf``.
     """
-
-    def log_wealth(at: float, *, more: bool) -> float:
-        bets = _bets(minutes, alternatives(zero_rate_weight, more=more), ratio=exp(at))
-        return _log_wealth(bets, 0.0, dispersion)
-
+    if dispersion == inf:
+        return Interval(measured=measured(minutes, relative=True), low=0.0, high=inf)
+    splits = _GroupedSplits.of(minutes, dispersion)
+    more, less = (alternatives(zero_rate_weight, more=more) for more in (True, False))
     reach = log(_VERY_LARGE)
-    low = exp(_root(lambda at: log_wealth(at, more=True) < -log(alpha_low), -reach, reach))
-    high = exp(_root(lambda at: log_wealth(at, more=False) >= -log(alpha_high), -reach, reach))
-    control, candidate = _rates(minutes)
-    measured = candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
+    low = exp(_root(lambda at: -log(alpha_low) - splits.log_wealth(more, at), -reach, reach))
+    high = exp(_root(lambda at: splits.log_wealth(less, at) + log(alpha_high), -reach, reach))
     # An end at the limit of the search is unknown.
     low, high = (low if low > 1 / _VERY_LARGE * 2 else 0.0), (high if high < _VERY_LARGE / 2 else inf)
-    return Interval(measured=measured, low=min(low, measured), high=max(high, measured))
+    return _interval(measured(minutes, relative=True), low, high)
+
+
+def harm_beyond(
+    margin: float,
+    minutes: Sequence[MinuteCounts],
+    *,
+    relative: bool,
+    more: bool,
+    dispersion: float,
+    zero_rate_weight: float,
+) -> Harm:
+    """
+    Return the evidence that the candidate's rate is beyond *margin*, in the whole trial or since some minute.
+
+    :param margin: the candidate's rate divided by production's if *relative*, else minus production's.
+    :param more: whether larger than *margin* is harm; else smaller.
+    """
+    if dispersion == inf:
+        return NO_HARM
+    times, difference = (margin, 0.0) if relative else (1.0, margin)
+    splits = _Splits.of(minutes, times)
+    bets = [
+        (weight, [(factor - difference * slope) / dispersion for factor, slope in splits.bet(ratio)])
+        for ratio, weight in alternatives(zero_rate_weight, more=more)
+    ]
+    harm = harm_over_onsets(bets)
+    return NO_HARM if isnan(harm.log_e) else harm
+
+
+def measured(minutes: Sequence[MinuteCounts], *, relative: bool) -> float:
+    """Return the candidate's rate divided by production's if *relative*, else minus production's."""
+    control, candidate = standardised_rates(minutes)
+    if not relative:
+        return candidate - control
+    return candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
 
 
 def requests_without_events(difference: float, *, share: float, alpha: float) -> int:
@@ -96,8 +153,8 @@ def requests_without_events(difference: float, *, share: float, alpha: float) ->
     """
     # Without events, wealth depends only on requests times difference, so one request is enough to solve it.
     one = MinuteCounts(control=0, candidate=0, control_requests=1 / share, candidate_requests=1)
-    bets = _bets([one], alternatives(ZERO_RATE_WEIGHT, more=False), ratio=1.0)
-    return ceil(_root(lambda at: _log_wealth(bets, at, 1.0) >= -log(alpha), 0.0, _VERY_LARGE) / difference)
+    bets = _linear_bets([one], alternatives(ZERO_RATE_WEIGHT, more=False), 1.0)
+    return ceil(_root(lambda at: _log_wealth(bets, at) + log(alpha), 0.0, 1e3) / difference)
 
 
 def alternatives(zero_rate_weight: float, *, more: bool) -> list[tuple[float, float]]:
@@ -114,88 +171,224 @@ def alternatives(zero_rate_weight: float, *, more: bool) -> list[tuple[float, fl
     return [*finite, (inf if more else 0.0, zero_rate_weight)]
 
 
-def _rates(minutes: Sequence[MinuteCounts]) -> tuple[float, float]:
-    """Return events per request of production and of the candidate."""
-    control = sum(minute.control for minute in minutes) / sum(minute.control_requests for minute in minutes)
-    candidate = sum(minute.candidate for minute in minutes)
-    return control, candidate / sum(minute.candidate_requests for minute in minutes)
+def standardised_rates(minutes: Sequence[MinuteCounts]) -> tuple[float, float]:
+    """
+    Return events per request of production and of the candidate, with the same weight of a minute for both.
+
+    The weight is x y / (x + y), so that a minute counts as much as it can say about the difference (Mantel
+    and Haenszel, "Statistical aspects of the analysis of data from retrospective studies of disease", Journal
+    of the National Cancer Institute 22, 1959). Rates of all requests would compare different times while the
+    candidate's share grows: an incident in which production has most requests would look like its own fault.
+    The bets on a small difference have the same weights, so the interval lies around this difference.
+    """
+    control = candidate = requests = 0.0
+    for minute in minutes:
+        served = minute.control_requests + minute.candidate_requests
+        control += minute.candidate_requests / served * minute.control
+        candidate += minute.control_requests / served * minute.candidate
+        requests += minute.control_requests / served * minute.candidate_requests
+    return (control / requests, candidate / requests) if requests > 0 else (nan, nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Bet:
+class _Splits:
+    """
+    The minutes as splits of their events between the sides.
+
+    :param shares: the candidate's requests for each of production's, times the ratio that is tested.
+    """
+
+    control: list[float]
+    candidate: list[float]
+    requests: list[float]
+    shares: list[float]
+
+    @classmethod
+    def of(cls, minutes: Sequence[MinuteCounts], times: float = 1.0) -> _Splits:
+        return cls(
+            control=[minute.control for minute in minutes],
+            candidate=[minute.candidate for minute in minutes],
+            requests=[minute.candidate_requests for minute in minutes],
+            shares=[
+                min(max(times * minute.candidate_requests / minute.control_requests, _SMALLEST), _LARGEST)
+                for minute in minutes
+            ],
+        )
+
+    def bet(self, ratio: float) -> list[tuple[float, float]]:
+        """
+        Return, for each minute, the log of what a bet on *ratio* multiplies its wealth by, for d = 0, and
+        what is subtracted from that for each unit of d.
+
+        The stake (ratio - 1) / (1 + ratio share) is the best one if the candidate's rate is *ratio* times
+        production's.
+        """
+        rows = zip(self.control, self.candidate, self.requests, self.shares, strict=True)
+        if ratio == inf:
+            return [
+                (-inf if b > 0 else c * log1p(1 / share), requests / share) for b, c, requests, share in rows
+            ]
+        if ratio == 0:
+            return [(-inf if c > 0 else b * log1p(share), -requests) for b, c, requests, share in rows]
+        gain, stake = log(ratio), ratio - 1
+        return [
+            (
+                c * gain + (b + c) * (log1p(share) - log1p(ratio * share)),
+                stake * requests / (1 + ratio * share),
+            )
+            for b, c, requests, share in rows
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LinearBet:
     """The log wealth of one bet, as a linear function of the difference that is tested."""
 
-    weight: float
+    log_weight: float
     log_wealth: float
     slope: float
 
 
-def _bets(
-    minutes: Sequence[MinuteCounts], alternatives: Sequence[tuple[float, float]], *, ratio: float
-) -> list[_Bet]:
-    groups = _by_share(minutes)
-    return [_bet(groups, rate_ratio, weight, ratio=ratio) for rate_ratio, weight in alternatives]
-
-
-def _by_share(minutes: Sequence[MinuteCounts]) -> list[MinuteCounts]:
-    """Add up the minutes in which requests were divided alike: a bet has the same stake in them."""
-    groups: dict[float, list[MinuteCounts]] = {}
-    for minute in minutes:
-        groups.setdefault(minute.candidate_requests / minute.control_requests, []).append(minute)
-    return [
-        MinuteCounts(
-            control=sum(minute.control for minute in group),
-            candidate=sum(minute.candidate for minute in group),
-            control_requests=sum(minute.control_requests for minute in group),
-            candidate_requests=sum(minute.candidate_requests for minute in group),
+def _linear_bets(
+    minutes: Sequence[MinuteCounts], alternatives: Sequence[tuple[float, float]], dispersion: float
+) -> list[_LinearBet]:
+    splits = _Splits.of(minutes)
+    made = []
+    for ratio, weight in alternatives:
+        factors, slopes = zip(*splits.bet(ratio), strict=True)
+        made.append(
+            _LinearBet(
+                log_weight=log(weight), log_wealth=sum(factors) / dispersion, slope=sum(slopes) / dispersion
+            )
         )
-        for group in groups.values()
-    ]
+    return made
 
 
-def _bet(minutes: Sequence[MinuteCounts], rate_ratio: float, weight: float, *, ratio: float) -> _Bet:
+def _log_wealth(bets: Sequence[_LinearBet], difference: float) -> float:
+    return log_sum([bet.log_weight + bet.log_wealth - difference * bet.slope for bet in bets])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Events of minutes with similar shares: mean and variance of the logarithm of the share."""
+
+    events: float
+    mean: float
+    variance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _GroupedSplits:
     """
-    Bet that the candidate's rate is *rate_ratio* times *ratio* times production's.
+    The splits of all events, for the log wealth against any ratio.
 
-    With y requests of the candidate for each x of production's, and c and b events, a stake s in (-1, x / y)
-    gives the wealth (1 + s)^c (1 - s y / x)^b exp(-s y d). Its expectation is at most 1 if events are
-    Poisson, or 0 or 1 for each request, and the candidate's rate is at most production's plus d (for s < 0:
-    at least). For d = 0 it is the likelihood ratio of the split of c + b, given their total: Lindon and
-    Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022, on inhomogeneous Poisson
-    processes. The mixture over s is theirs and Robbins's, "Statistical methods related to the law of the
-    iterated logarithm", Annals of Mathematical Statistics 41, 1970.
+    A bet on the ratio r against the ratio t has the log wealth C log(r) + F(t) - F(r t), where C is the
+    number of the candidate's events and F(t) the sum of log(1 + t share) over all events. Minutes of similar
+    shares are added up, so F has few terms: it is a Taylor series to the second order around the mean.
     """
-    log_wealth, slope = 0.0, 0.0
-    for minute in minutes:
-        share = ratio * minute.candidate_requests / minute.control_requests
-        stake = 1 / share if rate_ratio == inf else (rate_ratio - 1) / (1 + rate_ratio * share)
-        log_wealth += minute.candidate * _log(1 + stake) + minute.control * _log(1 - stake * share)
-        slope += stake * minute.candidate_requests
-    return _Bet(weight=weight, log_wealth=log_wealth, slope=slope)
+
+    control: float
+    candidate: float
+    candidate_log_shares: float
+    groups: list[_Group]
+    dispersion: float
+
+    @classmethod
+    def of(cls, minutes: Sequence[MinuteCounts], dispersion: float) -> _GroupedSplits:
+        shares = [log(m.candidate_requests) - log(m.control_requests) for m in minutes]
+        control, candidate = sum(m.control for m in minutes), sum(m.candidate for m in minutes)
+        return cls(
+            control=control,
+            candidate=candidate,
+            candidate_log_shares=sum(m.candidate * share for m, share in zip(minutes, shares, strict=True)),
+            groups=_grouped(
+                [(share, m.control + m.candidate) for m, share in zip(minutes, shares, strict=True)],
+                width=_GROUP_WIDTH * (dispersion / max(control + candidate, 1.0)) ** (1 / 3),
+            ),
+            dispersion=dispersion,
+        )
+
+    def log_wealth(self, alternatives: Sequence[tuple[float, float]], log_ratio: float) -> float:
+        """Return the log wealth of the mixture against the ratio exp(*log_ratio*)."""
+        null = self._sum(log_ratio)
+        return log_sum(
+            [
+                log(weight) + self._log_wealth(ratio, log_ratio, null) / self.dispersion
+                for ratio, weight in alternatives
+            ]
+        )
+
+    def _log_wealth(self, ratio: float, log_ratio: float, null: float) -> float:
+        if ratio == inf:
+            gained = null - self.candidate * log_ratio - self.candidate_log_shares
+            return gained if self.control == 0 else -inf
+        if ratio == 0:
+            return null if self.candidate == 0 else -inf
+        gain = log(ratio)
+        return self.candidate * gain + null - self._sum(log_ratio + gain)
+
+    def _sum(self, log_ratio: float) -> float:
+        """Return F(exp(*log_ratio*))."""
+        total = 0.0
+        for group in self.groups:
+            at = log_ratio + group.mean
+            part = 1 / (1 + exp(-at)) if at > -_MAX_LOG else 0.0
+            total += group.events * (
+                max(at, 0.0) + log1p(exp(-abs(at))) + group.variance / 2 * part * (1 - part)
+            )
+        return total
 
 
-def _log(value: float) -> float:
-    # Where the whole stake is lost, the subtraction may leave a rounding error instead of 0.
-    return log(value) if value > 1e-12 else -_VERY_LARGE  # noqa: PLR2004
+def _grouped(shares: list[tuple[float, float]], *, width: float) -> list[_Group]:
+    """Add up minutes, given as (log share, events), whose log shares differ by at most *width*."""
+    groups: list[list[tuple[float, float]]] = []
+    for share, events in sorted(shares):
+        if events > 0:
+            if not groups or share - groups[-1][0][0] > width:
+                groups.append([])
+            groups[-1].append((share, events))
+    return [_group(minutes) for minutes in groups]
 
 
-def _log_wealth(bets: Sequence[_Bet], difference: float, dispersion: float) -> float:
+def _group(minutes: Sequence[tuple[float, float]]) -> _Group:
+    events = sum(many for _, many in minutes)
+    mean = sum(many * share for share, many in minutes) / events
+    variance = sum(many * (share - mean) * (share - mean) for share, many in minutes) / events
+    return _Group(events=events, mean=mean, variance=variance)
+
+
+def _interval(value: float, low: float, high: float) -> Interval:
+    """Return the interval; without numbers (values near the limits of a float) nothing is known."""
+    if isnan(value) or isnan(low) or isnan(high):
+        return Interval(measured=value, low=-inf, high=inf)
+    return Interval(measured=value, low=min(low, value), high=max(high, value))
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """
-    Return the log wealth of the mixture against *difference*.
+    Find where the increasing *function* reaches 0: *low* if it is not below 0 there, *high* if it never does.
 
-    A burst of s events counts as one: the s-th root keeps the expectation at most 1, because
-    (1 + s)^(c / s) is convex.
+    By the Illinois method (Dowell and Jarratt, "A modified regula falsi method", BIT 11, 1971), which takes
+    few steps for a smooth function. Every third step is a bisection, so that it always ends.
     """
-    logs = [(bet.log_wealth - difference * bet.slope) / dispersion + log(bet.weight) for bet in bets]
-    largest = max(logs)
-    return largest + log(sum(exp(one - largest) for one in logs))
-
-
-def _root(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Find by bisection where *holds* becomes true; at *high* it is true, or nothing is known there."""
-    if holds(low):
-        return low
-    for _ in range(_BISECTION_STEPS):
+    below, above = function(low), function(high)
+    if isnan(below) or isnan(above):
+        return nan
+    if below >= 0 or above <= 0:
+        return low if below >= 0 else high
+    tolerance = _TOLERANCE * (high - low)
+    step, value = 0, inf
+    while high - low > tolerance and abs(value) > _TOLERANCE:
+        step += 1
         middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return (low + high) / 2
+        if step % 3 and isfinite(above - below):
+            middle = high - above * (high - low) / (above - below)
+        moves_low, value = value < 0, function(middle)
+        if isnan(value):
+            return nan
+        # An end that stays twice gets half its value, or the other one would move in ever smaller steps.
+        if value < 0:
+            low, below, above = middle, value, above / 2 if moves_low else above
+        else:
+            high, above, below = middle, value, below if moves_low else below / 2
+    return (low + high) / 2 if abs(value) > _TOLERANCE else middle

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from math import inf
+from itertools import product
+from math import inf, isnan
 from random import Random
 
 import pytest
 
-from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
+from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts, dispersion
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 from airflow_guardrails.domain.judge.statistics.rates import (
     ZERO_RATE_WEIGHT,
     ZERO_RATE_WEIGHT_AFTER_EVENTS,
     alternatives,
     difference_interval,
+    harm_beyond,
     ratio_of_rates_interval,
     requests_without_events,
+    standardised_rates,
 )
 
 # For independent events and a history without any.
@@ -98,6 +101,46 @@ def test_events_in_proportion_to_the_requests_are_no_difference():
 
     assert interval.measured == pytest.approx(0)
     assert interval.low < 0 < interval.high
+
+
+def test_an_incident_on_both_sides_during_growing_steps_is_no_difference():
+    """All requests together would show the candidate better: it had few of them during the incident."""
+    incident = minutes([180.0] * 5, [30.0] * 5, control_requests=900, candidate_requests=100)
+    after = minutes([5.0] * 5, [15.0] * 5, control_requests=500, candidate_requests=1000)
+
+    rates = standardised_rates([*incident, *after])
+    interval = difference([*incident, *after], alpha_low=0.05, alpha_high=0.05)
+
+    assert (
+        sum(m.candidate for m in (*incident, *after)) / 5500
+        < sum(m.control for m in (*incident, *after)) / 7000
+    )
+    assert rates[1] / rates[0] == pytest.approx(1.5)
+    assert 0 < interval.low < interval.measured
+
+
+ODD = [0.0, 1e-320, 0.3, 1.0, 1e9, 1e150, 1.7e308]
+
+
+@pytest.mark.parametrize("bound", [difference, times])
+@pytest.mark.parametrize("control_requests", [1e-320, 1.0, 1e17, 1.7e308])
+@pytest.mark.parametrize("candidate_requests", [1e-320, 1.0, 1e17, 1.7e308])
+def test_no_numbers_raise(bound, control_requests, candidate_requests):
+    for one, other in product(ODD, ODD):
+        counts = minutes(
+            [one, other, 0.0],
+            [other, 0.0, one],
+            control_requests=control_requests,
+            candidate_requests=candidate_requests,
+        )
+        size = dispersion(counts * 20, [])
+        interval = bound(counts, alpha_low=0.05, alpha_high=0.05)
+        harm = harm_beyond(
+            0.1, counts, relative=bound is times, more=True, dispersion=size, zero_rate_weight=0.4
+        )
+
+        assert size >= 1
+        assert not any(isnan(number) for number in (interval.low, interval.high, harm.log_e))
 
 
 def test_the_ratio_of_rates():

@@ -1,0 +1,88 @@
+"""
+Harm that begins during a trial: bets are started at every minute, and their wealth is added up.
+
+The minutes before the harm lose a bet on it, and the minutes after have to win that back first. A bet that
+starts with the harm does not. Each minute j starts the same bets anew with the part w_j of the stake. The
+parts sum to 1, so the sum of all wealth is an e-process if each bet is one: over all looks it reaches 1 /
+alpha with a probability of at most alpha. The idea is that of Shin, Ramdas and Rinaldo, "E-detectors: a
+nonparametric framework for sequential change detection", New England Journal of Statistics in Data Science 2,
+2023; there the parts are not bounded by 1, here the probability of a false alarm must not grow with time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from math import exp, inf, log
+
+# Part of the stake on harm from the first minute on.
+WHOLE_TRIAL_WEIGHT = 0.5
+
+# Half of the other parts fall on the first so many minutes. The duration of a trial is not known in advance,
+# so they decrease with time, as slowly as 1 / j^2.
+_MEDIAN_ONSET = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harm:
+    """
+    How much speaks for harm beyond a margin.
+
+    :param log_e: logarithm of the e-value: if there is no such harm, it ever reaches log(1 / alpha) with a
+        probability of at most alpha.
+    :param onset: the minute of the trial, from 0, in which the harm most likely began.
+    """
+
+    log_e: float
+    onset: int
+
+    def fails(self, alpha: float) -> bool:
+        """Whether the harm is proven; *alpha* is the probability, 0 to 1, of a false Fail."""
+        return self.log_e >= -log(alpha)
+
+
+NO_HARM = Harm(log_e=0.0, onset=0)
+
+
+def onset_weight(minute: int) -> float:
+    """Return the part of the stake on harm that begins in *minute*; the parts of all minutes sum to 1."""
+    if minute == 0:
+        return WHOLE_TRIAL_WEIGHT
+    # This is a difference of successive values of 1 / (j + 59), so the sum telescopes.
+    before, after = minute + _MEDIAN_ONSET - 1, minute + _MEDIAN_ONSET
+    return (1 - WHOLE_TRIAL_WEIGHT) * _MEDIAN_ONSET / (before * after)
+
+
+def harm_over_onsets(bets: Sequence[tuple[float, Sequence[float]]]) -> Harm:
+    """
+    Return the evidence of all *bets* over all minutes in which the harm may have begun.
+
+    :param bets: weight of each bet, above 0, and the logarithm of what it multiplies its wealth by in each
+        minute, ``-inf`` if it loses everything. The weights sum to at most 1.
+    """
+    logs = [log(weight) for weight, _ in bets]
+    # From the last minute back to the first: the log wealth of a bet that starts in that minute.
+    since = [list(accumulate(reversed(factors))) for _, factors in bets]
+    by_onset = [
+        log_sum([start + wealth for start, wealth in zip(logs, column, strict=True)])
+        for column in zip(*since, strict=True)
+    ]
+    by_onset.reverse()
+    if not by_onset:
+        return NO_HARM
+    weighted = [log(onset_weight(minute)) + one for minute, one in enumerate(by_onset)]
+    # What is staked on later minutes is still there.
+    left = 1 - sum(onset_weight(minute) for minute in range(len(by_onset)))
+    return Harm(
+        log_e=log_sum([*weighted, log(left)]),
+        onset=max(range(len(weighted)), key=weighted.__getitem__),
+    )
+
+
+def log_sum(logs: Sequence[float]) -> float:
+    """Return the logarithm of the sum of the numbers whose logarithms are *logs*, without overflow."""
+    largest = max(logs)
+    if largest == -inf:
+        return -inf
+    return largest + log(sum(exp(one - largest) for one in logs))
