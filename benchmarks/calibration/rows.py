@@ -234,11 +234,11 @@ ROWS = (
     ),
     stepped(
         error_row(
-            "live, linear 10 to 90 % of 1,000 a minute, 1 %, an incident of both sides",
-            0.01,
+            "live, linear 10 to 90 % of 500 a minute, 2 %, an incident of both sides",
+            0.02,
             (1.5,),
-            traffic=linear(1_000),
-            incident=20,
+            traffic=linear(500),
+            incident=4,
         )
     ),
     *(
