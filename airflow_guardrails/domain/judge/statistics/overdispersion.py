@@ -26,8 +26,9 @@ MIN_MINUTES_FOR_BOUND = 10
 
 _MIN_BLOCKS_FOR_BOUND = 2
 
-# Minutes after which a difference between the sides is no burst.
-_LASTING = 10
+# Minutes after which a difference between the sides is no burst: if the history shows how events come, and if
+# only the trial does.
+_LASTING, _LASTING_WITHOUT_HISTORY = 10, 15
 
 # Standard errors above 1 that chance explains.
 _CHANCE = 2.0
@@ -83,6 +84,30 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
     return _upper_bound(trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
 
 
+def split_dispersion(minutes: Sequence[MinuteCounts]) -> float:
+    """
+    Estimate the index of dispersion, at least 1, from a short trial alone.
+
+    It is the largest index of all block lengths, plus one standard error. That of blocks of more than one
+    minute counts if it is more than one standard error above 1. The difference between the sides may change
+    once. This is calibrated: :func:`dispersion` is more cautious, and needs more minutes or a history.
+
+    :return: ``inf`` for fewer than :data:`MIN_MINUTES_FOR_BOUND` minutes.
+    """
+    if len(minutes) < MIN_MINUTES_FOR_BOUND:
+        return inf
+    residuals, largest = _trial_residuals(minutes, lasting=_LASTING_WITHOUT_HISTORY), 1.0
+    for length, count, error in _blocks(residuals):
+        index = min(
+            _index(values, residuals.variance, length) for values in (residuals.values, residuals.changed)
+        )
+        if isnan(index):
+            return inf
+        if length == 1 or (count >= _MIN_BLOCKS_FOR_BOUND and index > 1 + error):
+            largest = max(largest, max(index, 1.0) * (1 + error))
+    return largest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Residuals:
     """
@@ -107,7 +132,7 @@ def _history_residuals(history: Sequence[tuple[float, float]]) -> _Residuals:
     return _Residuals(values=values, changed=[], variance=events, events=events)
 
 
-def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
+def _trial_residuals(minutes: Sequence[MinuteCounts], *, lasting: int = _LASTING) -> _Residuals:
     """
     Return the candidate's events minus its share of each minute's events, minute by minute.
 
@@ -115,6 +140,8 @@ def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
     residual is c - p (c + b) = (1 - p) c - p b. Its variance is estimated by (1 - p)^2 c + p^2 b, which has
     the right expectation for independent events at any rates of the two sides. A constant difference d of
     the rates adds p (1 - p) d for each request, which is subtracted: shares that change are no bursts.
+
+    :param lasting: minutes that a difference must last, before and after it changes.
     """
     control, candidate = [m.control_requests for m in minutes], [m.candidate_requests for m in minutes]
     both = [x + y for x, y in zip(control, candidate, strict=True)]
@@ -124,7 +151,7 @@ def _trial_residuals(minutes: Sequence[MinuteCounts]) -> _Residuals:
     reach = [rest * m.candidate_requests for _, rest, m in rows]
     variance = sum(rest**2 * m.candidate + share**2 * m.control for share, rest, m in rows)
     fourth = sum(rest**4 * m.candidate + share**4 * m.control for share, rest, m in rows)
-    change = _change(raw, reach)
+    change = _change(raw, reach, lasting)
     return _Residuals(
         values=_centred(raw, reach),
         changed=[*_centred(raw[:change], reach[:change]), *_centred(raw[change:], reach[change:])],
@@ -140,12 +167,12 @@ def _centred(values: Sequence[float], reach: Sequence[float]) -> list[float]:
     return [value - difference * each for value, each in zip(values, reach, strict=True)]
 
 
-def _change(values: Sequence[float], reach: Sequence[float]) -> int:
+def _change(values: Sequence[float], reach: Sequence[float], lasting: int) -> int:
     """
     Return the minute in which a lasting change of the difference most likely begins; 0 if there is none.
 
     It is where the sum of squares between the times before and after is largest (least squares). Less than
-    :data:`_LASTING` minutes may be a burst.
+    *lasting* minutes may be a burst.
     """
     most, change = 0.0, 0
     all_values, all_reach = sum(values), sum(reach)
@@ -153,7 +180,7 @@ def _change(values: Sequence[float], reach: Sequence[float]) -> int:
     for minute, (one, each) in enumerate(zip(values, reach, strict=True), 1):
         value, served = value + one, served + each
         rest = all_reach - served
-        if _LASTING <= minute <= len(values) - _LASTING and served > 0 and rest > 0:
+        if lasting <= minute <= len(values) - lasting and served > 0 and rest > 0:
             step = value / served - (all_values - value) / rest
             between = step * step * served * rest
             if between > most:

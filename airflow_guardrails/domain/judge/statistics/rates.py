@@ -125,7 +125,7 @@ def harm_beyond(
     if dispersion == inf:
         return NO_HARM
     times, difference = (margin, 0.0) if relative else (1.0, margin)
-    splits = _Splits.of(minutes, times)
+    splits = Splits.of(minutes, times)
     bets = [
         (weight, [(factor - difference * slope) / dispersion for factor, slope in splits.bet(ratio)])
         for ratio, weight in alternatives(zero_rate_weight, more=more)
@@ -191,7 +191,7 @@ def standardised_rates(minutes: Sequence[MinuteCounts]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Splits:
+class Splits:
     """
     The minutes as splits of their events between the sides.
 
@@ -204,7 +204,7 @@ class _Splits:
     shares: list[float]
 
     @classmethod
-    def of(cls, minutes: Sequence[MinuteCounts], times: float = 1.0) -> _Splits:
+    def of(cls, minutes: Sequence[MinuteCounts], times: float = 1.0) -> Splits:
         return cls(
             control=[minute.control for minute in minutes],
             candidate=[minute.candidate for minute in minutes],
@@ -252,7 +252,7 @@ class _LinearBet:
 def _linear_bets(
     minutes: Sequence[MinuteCounts], alternatives: Sequence[tuple[float, float]], dispersion: float
 ) -> list[_LinearBet]:
-    splits = _Splits.of(minutes)
+    splits = Splits.of(minutes)
     made = []
     for ratio, weight in alternatives:
         factors, slopes = zip(*splits.bet(ratio), strict=True)
