@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, exp, inf, isfinite, isnan, log, log1p, nan
+from math import ceil, exp, inf, isfinite, isnan, log, log1p, nan, sqrt
 
 from airflow_guardrails.domain.judge.statistics.means import Interval
 from airflow_guardrails.domain.judge.statistics.onsets import NO_HARM, Harm, harm_over_onsets, log_sum
@@ -42,14 +42,11 @@ _TOLERANCE = 1e-10
 _VERY_LARGE = 1e6
 
 # Minutes whose log shares differ by at most this, times the cube root of (dispersion / events), are added up.
-# The third derivative of log(1 + exp(v)) is at most 0.0963, so the error of a log e-value is at most 0.001.
-_GROUP_WIDTH = 0.5
-
-# exp() of more is an overflow.
-_MAX_LOG = 700.0
+# The third derivative of log(1 + exp(v)) is at most 0.0963, so the error of a log e-value is at most 0.004.
+_GROUP_WIDTH = 0.8
 
 # Limits of the ratio of the sides' requests, so that its reciprocal is a number too.
-_SMALLEST, _LARGEST = 1e-300, 1e300
+_SMALLEST, _LARGEST = 1e-290, 1e290
 
 
 def difference_interval(
@@ -77,7 +74,7 @@ def difference_interval(
     )
     # A request has at most one error; of other events it may have many.
     reach = 1.0 if max(control, candidate) <= 1 else 10 * (control + candidate)
-    low = _root(lambda at: -log(alpha_low) - _log_wealth(more, at), -reach, reach)
+    low = _root(lambda at: _log_wealth(more, at) + log(alpha_low), reach, -reach)
     high = _root(lambda at: _log_wealth(less, at) + log(alpha_high), -reach, reach)
     return _interval(candidate - control, low, high)
 
@@ -97,14 +94,18 @@ def ratio_of_rates_interval(
     """
     if dispersion == inf:
         return Interval(measured=measured(minutes, relative=True), low=0.0, high=inf)
+    value = measured(minutes, relative=True)
     splits = _GroupedSplits.of(minutes, dispersion)
     more, less = (alternatives(zero_rate_weight, more=more) for more in (True, False))
     reach = log(_VERY_LARGE)
-    low = exp(_root(lambda at: -log(alpha_low) - splits.log_wealth(more, at), -reach, reach))
-    high = exp(_root(lambda at: splits.log_wealth(less, at) + log(alpha_high), -reach, reach))
+    # The search begins at the measured ratio, if it has a logarithm.
+    start = min(max(log(value), -reach), reach) if 0 < value < inf else 0.0
+    step = splits.standard_error
+    low = exp(_end(lambda at: splits.log_wealth(more, at) + log(alpha_low), start, -step, -reach))
+    high = exp(_end(lambda at: splits.log_wealth(less, at) + log(alpha_high), start, step, reach))
     # An end at the limit of the search is unknown.
     low, high = (low if low > 1 / _VERY_LARGE * 2 else 0.0), (high if high < _VERY_LARGE / 2 else inf)
-    return _interval(measured(minutes, relative=True), low, high)
+    return _interval(value, low, high)
 
 
 def harm_beyond(
@@ -269,15 +270,6 @@ def _log_wealth(bets: Sequence[_LinearBet], difference: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """Events of minutes with similar shares: mean and variance of the logarithm of the share."""
-
-    events: float
-    mean: float
-    variance: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _GroupedSplits:
     """
     The splits of all events, for the log wealth against any ratio.
@@ -285,32 +277,37 @@ class _GroupedSplits:
     A bet on the ratio r against the ratio t has the log wealth C log(r) + F(t) - F(r t), where C is the
     number of the candidate's events and F(t) the sum of log(1 + t share) over all events. Minutes of similar
     shares are added up, so F has few terms: it is a Taylor series to the second order around the mean.
+
+    :param groups: events, share, and half the variance of the logarithm of the share.
     """
 
     control: float
     candidate: float
     candidate_log_shares: float
-    groups: list[_Group]
+    groups: list[tuple[float, float, float]]
     dispersion: float
 
     @classmethod
     def of(cls, minutes: Sequence[MinuteCounts], dispersion: float) -> _GroupedSplits:
-        shares = [log(m.candidate_requests) - log(m.control_requests) for m in minutes]
-        control, candidate = sum(m.control for m in minutes), sum(m.candidate for m in minutes)
+        rows = [(_log_share(minute), minute.control, minute.candidate) for minute in minutes]
+        control, candidate = sum(b for _, b, _ in rows), sum(c for _, _, c in rows)
+        width = _GROUP_WIDTH * (dispersion / max(control + candidate, 1.0)) ** (1 / 3)
         return cls(
             control=control,
             candidate=candidate,
-            candidate_log_shares=sum(m.candidate * share for m, share in zip(minutes, shares, strict=True)),
-            groups=_grouped(
-                [(share, m.control + m.candidate) for m, share in zip(minutes, shares, strict=True)],
-                width=_GROUP_WIDTH * (dispersion / max(control + candidate, 1.0)) ** (1 / 3),
-            ),
+            candidate_log_shares=sum(c * share for share, _, c in rows),
+            groups=_grouped([(share, b + c) for share, b, c in rows if b + c > 0], width=width),
             dispersion=dispersion,
         )
 
+    @property
+    def standard_error(self) -> float:
+        """About that of the logarithm of the measured ratio."""
+        return sqrt(self.dispersion * (1 / max(self.control, 1.0) + 1 / max(self.candidate, 1.0)))
+
     def log_wealth(self, alternatives: Sequence[tuple[float, float]], log_ratio: float) -> float:
         """Return the log wealth of the mixture against the ratio exp(*log_ratio*)."""
-        null = self._sum(log_ratio)
+        null = self._sum(exp(log_ratio))
         return log_sum(
             [
                 log(weight) + self._log_wealth(ratio, log_ratio, null) / self.dispersion
@@ -324,37 +321,36 @@ class _GroupedSplits:
             return gained if self.control == 0 else -inf
         if ratio == 0:
             return null if self.candidate == 0 else -inf
-        gain = log(ratio)
-        return self.candidate * gain + null - self._sum(log_ratio + gain)
+        return self.candidate * log(ratio) + null - self._sum(ratio * exp(log_ratio))
 
-    def _sum(self, log_ratio: float) -> float:
-        """Return F(exp(*log_ratio*))."""
+    def _sum(self, ratio: float) -> float:
+        """Return F(*ratio*)."""
         total = 0.0
-        for group in self.groups:
-            at = log_ratio + group.mean
-            part = 1 / (1 + exp(-at)) if at > -_MAX_LOG else 0.0
-            total += group.events * (
-                max(at, 0.0) + log1p(exp(-abs(at))) + group.variance / 2 * part * (1 - part)
-            )
+        for events, share, half_variance in self.groups:
+            odds = ratio * share
+            total += events * (log1p(odds) + half_variance * odds / ((1 + odds) * (1 + odds)))
         return total
 
 
-def _grouped(shares: list[tuple[float, float]], *, width: float) -> list[_Group]:
+def _log_share(minute: MinuteCounts) -> float:
+    share = log(minute.candidate_requests) - log(minute.control_requests)
+    return min(max(share, log(_SMALLEST)), log(_LARGEST))
+
+
+def _grouped(shares: list[tuple[float, float]], *, width: float) -> list[tuple[float, float, float]]:
     """Add up minutes, given as (log share, events), whose log shares differ by at most *width*."""
     groups: list[list[tuple[float, float]]] = []
     for share, events in sorted(shares):
-        if events > 0:
-            if not groups or share - groups[-1][0][0] > width:
-                groups.append([])
-            groups[-1].append((share, events))
-    return [_group(minutes) for minutes in groups]
-
-
-def _group(minutes: Sequence[tuple[float, float]]) -> _Group:
-    events = sum(many for _, many in minutes)
-    mean = sum(many * share for share, many in minutes) / events
-    variance = sum(many * (share - mean) * (share - mean) for share, many in minutes) / events
-    return _Group(events=events, mean=mean, variance=variance)
+        if not groups or share - groups[-1][0][0] > width:
+            groups.append([])
+        groups[-1].append((share, events))
+    made = []
+    for minutes in groups:
+        events = sum(many for _, many in minutes)
+        mean = sum(many * share for share, many in minutes) / events
+        variance = sum(many * (share - mean) * (share - mean) for share, many in minutes) / events
+        made.append((events, exp(mean), variance / 2))
+    return made
 
 
 def _interval(value: float, low: float, high: float) -> Interval:
@@ -364,31 +360,53 @@ def _interval(value: float, low: float, high: float) -> Interval:
     return Interval(measured=value, low=min(low, value), high=max(high, value))
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
+def _end(excess: Callable[[float], float], start: float, step: float, limit: float) -> float:
     """
-    Find where the increasing *function* reaches 0: *low* if it is not below 0 there, *high* if it never does.
+    Find where *excess* becomes positive between *start* and *limit*; *limit* if it never does.
+
+    :param step: first step from *start*; it doubles.
+    """
+    reached = start
+    while reached != limit:
+        at = min(reached + step, limit) if limit > start else max(reached + step, limit)
+        value = excess(at)
+        if isnan(value):
+            return nan
+        if value > 0:
+            return _root(excess, reached, at)
+        reached, step = at, 2 * step
+    return limit
+
+
+def _root(excess: Callable[[float], float], start: float, end: float) -> float:
+    """
+    Find where *excess* becomes positive between *start* and *end*; *end* if it never does.
 
     By the Illinois method (Dowell and Jarratt, "A modified regula falsi method", BIT 11, 1971), which takes
     few steps for a smooth function. Every third step is a bisection, so that it always ends.
     """
-    below, above = function(low), function(high)
-    if isnan(below) or isnan(above):
+    inside, outside = excess(start), excess(end)
+    if isnan(inside) or isnan(outside):
         return nan
-    if below >= 0 or above <= 0:
-        return low if below >= 0 else high
-    tolerance = _TOLERANCE * (high - low)
-    step, value = 0, inf
-    while high - low > tolerance and abs(value) > _TOLERANCE:
+    if inside > 0 or outside <= 0:
+        return start if inside > 0 else end
+    tolerance = _TOLERANCE * abs(end - start)
+    step, moved = 0, 0
+    while abs(end - start) > tolerance:
         step += 1
-        middle = (low + high) / 2
-        if step % 3 and isfinite(above - below):
-            middle = high - above * (high - low) / (above - below)
-        moves_low, value = value < 0, function(middle)
+        middle = (start + end) / 2
+        if step % 3 and isfinite(outside - inside):
+            middle = end - outside * (end - start) / (outside - inside)
+        value = excess(middle)
         if isnan(value):
             return nan
+        if abs(value) < _TOLERANCE:
+            return middle
         # An end that stays twice gets half its value, or the other one would move in ever smaller steps.
-        if value < 0:
-            low, below, above = middle, value, above / 2 if moves_low else above
+        if value > 0:
+            end, outside, inside = middle, value, inside / 2 if moved > 0 else inside
+            moved = 1
         else:
-            high, above, below = middle, value, below if moves_low else below / 2
-    return (low + high) / 2 if abs(value) > _TOLERANCE else middle
+            start, inside, outside = middle, value, outside / 2 if moved < 0 else outside
+            moved = -1
+    return (start + end) / 2
