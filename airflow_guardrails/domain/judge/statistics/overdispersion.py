@@ -75,13 +75,18 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
     if len(history) >= MIN_MINUTES:
         bound = _upper_bound(trial) if len(minutes) >= MIN_MINUTES else inf
         return max(
-            min(_estimate(_history_residuals(history), tolerance=_CHANCE), bound),
+            min(history_dispersion(history), bound),
             _estimate(trial, tolerance=_CHANCE, may_change=True),
         )
     # Without a history, harm that began ten minutes ago looks the same as one long burst.
     if len(minutes) >= MIN_MINUTES:
         return _estimate(trial, tolerance=0.0)
     return _upper_bound(trial) if len(minutes) >= MIN_MINUTES_FOR_BOUND else inf
+
+
+def history_dispersion(history: Sequence[tuple[float, float]]) -> float:
+    """Estimate the index of dispersion, at least 1, from events and requests of production in each minute."""
+    return _estimate(_history_residuals(history), tolerance=_CHANCE)
 
 
 def split_dispersion(minutes: Sequence[MinuteCounts]) -> float:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, exp, inf, isfinite, isnan, log, log1p, nan, sqrt
+from math import exp, inf, isfinite, isnan, log, log1p, nan, sqrt
 
 from airflow_guardrails.domain.judge.statistics.means import Interval
 from airflow_guardrails.domain.judge.statistics.onsets import NO_HARM, Harm, harm_over_onsets, log_sum
@@ -143,19 +143,55 @@ def measured(minutes: Sequence[MinuteCounts], *, relative: bool) -> float:
     return candidate / control if control > 0 else (inf if candidate > 0 else 1.0)
 
 
-def requests_without_events(difference: float, *, share: float, alpha: float) -> int:
+def requests_to_exclude(
+    margin: float,
+    *,
+    rate: float,
+    share: float,
+    relative: bool,
+    more: bool,
+    dispersion: float,
+    zero_rate_weight: float,
+    alpha: float,
+) -> float:
     """
-    Return the candidate's requests after which its rate is proven to be less than *difference* above
-    production's, if neither side has an event. With events it takes more requests.
+    Predict after how many requests of the candidate *margin* is excluded, if both sides have the same rate.
 
-    :param difference: events per request, above 0.
+    The prediction is where the expected log wealth of the bets reaches log(1 / alpha). Without events it is
+    exact; with events most trials need somewhat less.
+
+    :param margin: the candidate's rate divided by production's if *relative*, else minus production's.
+    :param rate: events per request of both sides.
     :param share: the candidate's requests for each of production's.
+    :param more: whether it is to be shown that the truth is above *margin*; else below.
+    :param dispersion: index of dispersion, at least 1.
     :param alpha: probability, 0 to 1, that the conclusion is ever wrong.
+    :return: ``inf`` if no number of requests is enough.
     """
-    # Without events, wealth depends only on requests times difference, so one request is enough to solve it.
-    one = MinuteCounts(control=0, candidate=0, control_requests=1 / share, candidate_requests=1)
-    bets = _linear_bets([one], alternatives(ZERO_RATE_WEIGHT, more=False), 1.0)
-    return ceil(_root(lambda at: _log_wealth(bets, at) + log(alpha), 0.0, 1e3) / difference)
+    # What one request of the candidate adds to the log wealth of each bet; a bet is linear in the events.
+    times, difference = (margin, 0.0) if relative else (1.0, margin)
+    one = MinuteCounts(
+        control=rate / share, candidate=rate, control_requests=1 / share, candidate_requests=1.0
+    )
+    splits = Splits.of([one], times)
+    gains = []
+    for ratio, weight in alternatives(zero_rate_weight, more=more):
+        ((factor, slope),) = splits.bet(ratio)
+        gains.append((log(weight), (factor - difference * slope) / dispersion))
+    best = max(gain for _, gain in gains)
+    if not best > 0:
+        return inf
+    # In units of the best bet's gain; 0 * inf would not be a number.
+    return (
+        _root(
+            lambda at: (
+                log_sum([start + (gain / best * at if at else 0.0) for start, gain in gains]) + log(alpha)
+            ),
+            0.0,
+            1e3,
+        )
+        / best
+    )
 
 
 def alternatives(zero_rate_weight: float, *, more: bool) -> list[tuple[float, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import product
-from math import inf, isnan
+from math import ceil, inf, isnan
 from random import Random
 
 import pytest
@@ -18,7 +18,7 @@ from airflow_guardrails.domain.judge.statistics.rates import (
     difference_interval,
     harm_beyond,
     ratio_of_rates_interval,
-    requests_without_events,
+    requests_to_exclude,
     standardised_rates,
 )
 
@@ -42,7 +42,18 @@ def minutes(control, candidate, *, control_requests=100.0, candidate_requests=10
 @pytest.mark.parametrize("share", [0.05, 1.0, 3.0])
 @pytest.mark.parametrize("limit", [0.0005, 0.05])
 def test_the_requests_that_a_pass_takes_without_events_are_exact(share, limit):
-    enough = requests_without_events(limit, share=share, alpha=0.05)
+    enough = ceil(
+        requests_to_exclude(
+            limit,
+            rate=0.0,
+            share=share,
+            relative=False,
+            more=False,
+            dispersion=1.0,
+            zero_rate_weight=ZERO_RATE_WEIGHT,
+            alpha=0.05,
+        )
+    )
 
     def high(requests):
         nothing = minutes([0], [0], control_requests=requests / share, candidate_requests=requests)
