@@ -14,9 +14,9 @@ at least). For d = 0 it is the likelihood ratio of the split of c + b, given the
 mixture over s is theirs and Robbins's, "Statistical methods related to the law of the iterated logarithm",
 Annals of Mathematical Statistics 41, 1970.
 
-A burst of k events counts as one: the k-th root of the wealth keeps an expectation of at most 1, because
-(1 + s)^(c / k) is convex in c. That is proven for bursts that are all of size k; for others it is measured,
-by the benchmark.
+A burst of k events counts as one: the bet is the k-th root. A burst of j <= k events multiplies it by
+(1 + s)^(j / k), which is at most 1 + s j / k (Bernoulli's inequality), so the expectation stays at most 1. That
+is proven for a known k and bursts within a minute. The benchmark shows that it holds for an estimated k.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _TOLERANCE = 1e-10
 _VERY_LARGE = 1e6
 
 # Minutes whose log shares differ by at most this, times the cube root of (dispersion / events), are added up.
-# The third derivative of log(1 + exp(v)) is at most 0.0963, so the error of a log e-value is at most 0.004.
+# The third derivative of log(1 + exp(v)) is at most 0.0963, so the error of a log e-value is at most 0.005.
 _GROUP_WIDTH = 0.8
 
 # Limits of the ratio of the sides' requests, so that its reciprocal is a number too.
