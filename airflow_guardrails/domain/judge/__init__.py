@@ -28,10 +28,10 @@ from airflow_guardrails.domain.judge.evidence import (
     history_start,
     pairs_of,
 )
-from airflow_guardrails.domain.judge.means import interval_of_means
+from airflow_guardrails.domain.judge.means import judge_means
 from airflow_guardrails.domain.judge.missing_data import exposure_reason, missing_data, missing_reason
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
-from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 from airflow_guardrails.domain.judge.verdict import (
     Label,
@@ -122,18 +122,17 @@ def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_p
     gap = missing_data(evidence, rule, pairs, alpha=alpha_pass) or _invalid_values(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
-    reason = (_counts_reason if rule.counted else _means_reason)(
-        rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass, minutes_run=evidence.minutes_run
-    )
+    reason = _reason(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass, minutes_run=evidence.minutes_run)
     # A Fail stands: the interval already allows for the largest bursts that the data permit.
     unknown = unknown_dispersion(rule, pairs, minutes_run=evidence.minutes_run)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason
 
 
-def _counts_reason(
+def _reason(
     rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float, minutes_run: int
 ) -> Reason:
-    result = judge_counts(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
+    compare = judge_counts if rule.counted else judge_means
+    result = compare(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
     since = (result.onset, result.measured_since_onset - (1 if rule.relative else 0))
     return measured_reason(
         rule,
@@ -142,13 +141,6 @@ def _counts_reason(
         minutes_run=minutes_run,
         harm_since=since if result.fails else None,
     )
-
-
-def _means_reason(
-    rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float, minutes_run: int
-) -> Reason:
-    interval = interval_of_means(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass)
-    return measured_reason(rule, pairs, _as_percentage(rule, interval), minutes_run=minutes_run)
 
 
 def _as_percentage(rule: MetricRule, interval: Interval) -> Interval:

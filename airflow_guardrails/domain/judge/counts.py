@@ -8,7 +8,7 @@ from math import ceil, isfinite
 
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.onsets import WHOLE_TRIAL_WEIGHT
 from airflow_guardrails.domain.judge.statistics.overdispersion import (
     MIN_MINUTES,

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_guardrails.domain.judge.evidence import Pairs
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.text import (
     difference_in_words,
     interval_in_words,

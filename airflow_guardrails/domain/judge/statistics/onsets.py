@@ -81,8 +81,8 @@ def harm_over_onsets(bets: Sequence[tuple[float, Sequence[float]]]) -> Harm:
 
 
 def log_sum(logs: Sequence[float]) -> float:
-    """Return the logarithm of the sum of the numbers whose logarithms are *logs*, without overflow."""
-    largest = max(logs)
+    """Return the logarithm of the sum of the numbers whose logarithms are *logs*; ``-inf`` if there is none."""
+    largest = max(logs, default=-inf)
     if largest == -inf:
         return -inf
     return largest + log(sum(exp(one - largest) for one in logs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf, lgamma, log
 
-from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.interval import Interval
 
 _BISECTION_STEPS = 60
 

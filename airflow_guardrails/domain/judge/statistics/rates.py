@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, isnan, log, log1p, nan, sqrt
 
-from airflow_guardrails.domain.judge.statistics.means import Interval
+from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.onsets import NO_HARM, Harm, harm_over_onsets, log_sum
 from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 
