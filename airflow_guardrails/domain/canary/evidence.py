@@ -20,7 +20,7 @@ from airflow_guardrails.domain.judge import (
     judge,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
-from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
+from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
 # Response of GetMetricData: query -> (minute -> value).
@@ -85,7 +85,7 @@ class Trial:
         """
         Return what the old fleet did before the update.
 
-        If that is less than an hour, return what the variant did with any configuration. The old
+        If that is less than 50 minutes, return what the variant did with any configuration. The old
         configuration may be new itself, for example after a shadow test, which changes the endpoint's
         configuration.
         """
@@ -99,7 +99,7 @@ class Trial:
     def _history_config(self, variant: str, series: _SeriesByQuery) -> str | None:
         requests = series.get(self.requests_query(variant, self.previous), {})
         own = History.before(self.start, requests, {})
-        return self.previous if len(own.requests) >= MIN_HISTORY_MINUTES else None
+        return self.previous if len(own.requests) >= MIN_MINUTES else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

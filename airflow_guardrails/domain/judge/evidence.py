@@ -9,11 +9,10 @@ from math import inf, isfinite
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import outlier_hour
 from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 from airflow_guardrails.domain.snapshots.metrics import Points, is_kept_by_minute
 
-# How much of production's history is used, to estimate autocorrelation and overdispersion.
+# How much of production's history is used, to estimate the overdispersion of events.
 MAX_HISTORY = timedelta(hours=6)
 
 _MINUTE = timedelta(minutes=1)
@@ -22,10 +21,6 @@ _MINUTE = timedelta(minutes=1)
 # on both sides if their counts differ by at most 10 %.
 _BEYOND_IF_SIMILAR, _BEYOND_IF_DIFFERENT = 1, 5
 _SIMILAR = 0.1
-
-# The mean of few skewed requests is mostly lower than that of many. From 100 requests a minute on, or with at
-# most twice as many on one side, that no longer matters.
-_MANY_REQUESTS, _MAX_REQUEST_RATIO = 100, 2
 
 
 class InvalidEvidence(GuardrailsValueError):
@@ -63,8 +58,8 @@ class History:
     """
     What production did before the trial, minute by minute.
 
-    Nothing in it is compared with the candidate. It shows the autocorrelation of the minutes, the bursts of
-    errors, and the usual range of values. A trial alone takes longer to show these.
+    Nothing in it is compared with the candidate. It shows whether events come in bursts; a trial alone takes
+    longer to show that.
 
     :param requests: minute -> requests of production.
     :param metrics: minute -> value, for each rule and denominator; one without history may be absent.
@@ -209,19 +204,6 @@ class Pairs:
         """Requests of the side that had fewer."""
         return min(sum(self.control_requests), sum(self.candidate_requests))
 
-    @property
-    def allows_sign_test(self) -> bool:
-        """
-        Whether a typical minute of the candidate can be compared with one of production.
-
-        If some requests are far slower than the rest, the mean of few requests is mostly better than that of
-        many. If production has far fewer requests, that would look like harm, so there is no sign test. If
-        the candidate has fewer, it can only hide harm, which the test of the mean still finds.
-        """
-        candidate, control = sum(self.candidate_requests), sum(self.control_requests)
-        enough = min(candidate, control) >= _MANY_REQUESTS * len(self)
-        return candidate <= _MAX_REQUEST_RATIO * control or enough
-
     def weights(self) -> list[float]:
         """
         Return a weight for each minute: the fourth root of n m / (n + m), with a mean of 1.
@@ -286,10 +268,6 @@ def _history_of(history: History, rule: MetricRule) -> tuple[list[float], list[f
         for moment, count in sorted(history.requests.items())
         if count > 0 and moment in values and is_comparable(quantile, count, count)
     ]
-    # Bursts of errors are what the history of counts is for, so there no hour is left out.
-    if not rule.counted:
-        first, last = outlier_hour([value for value, _ in rows])
-        rows = rows[:first] + rows[last:]
     return [value for value, _ in rows], [count for _, count in rows]
 
 

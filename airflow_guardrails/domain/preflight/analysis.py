@@ -13,9 +13,8 @@ from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_compa
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, requests_needed
-from airflow_guardrails.domain.judge.means import minutes_needed
+from airflow_guardrails.domain.judge.statistics.harm import minutes_needed
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
@@ -194,12 +193,12 @@ class _Forecast:
         # _past() checks the minutes that counts need because of their overdispersion.
         if rule.counted:
             return rule.min_minutes
-        return max(rule.min_minutes, minutes_needed(self.minutes_known, alpha=self.analysis.alpha))
+        return max(rule.min_minutes, minutes_needed(self.analysis.alpha))
 
     @property
     def minutes_known(self) -> int:
         """Minutes of history in which every variant with traffic had requests."""
-        past, enough = self.context.past, MIN_HISTORY_MINUTES
+        past, enough = self.context.past, MINUTES_FOR_BURSTS
         return min((past.get(name, enough) for name, _ in self.traffic), default=enough)
 
     @property
