@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import exp, sqrt
+from math import exp, log, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,13 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from airflow_guardrails.domain.judge.statistics import rates  # noqa: E402
-from airflow_guardrails.domain.judge.statistics.means import PRIOR_VARIANCE, t_bound  # noqa: E402
+from airflow_guardrails.domain.judge.statistics.harm import log_gain  # noqa: E402
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "unit" / "domain" / "judge"
+
+# Variance of the prior on a mean, in variances of a value, for which the libraries are asked.
+PRIOR_VARIANCE = 1.0
 
 Case = Mapping[str, Any]
 
@@ -216,6 +219,18 @@ def reach(theirs: float, pairs: int, alpha: float, prior: float) -> list[Row]:
     ours = t_bound(pairs, alpha=alpha / 2)
     name = f"{pairs} pairs: standard errors to either side at {alpha}"
     return [Row(name, ours, theirs, 1.0, 1 + 5 / pairs)]
+
+
+def t_bound(count: int, *, alpha: float) -> float:
+    """Return the t statistic of *count* values at which our odds reach 1 / *alpha*."""
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        t = (low + high) / 2
+        # The mean of values with this t statistic, in units of the root of the sum of their squares.
+        mean = sqrt(t * t / (count * (count - 1 + t * t)))
+        odds = log_gain(count * mean, count, 1.0, count, (PRIOR_VARIANCE,))
+        low, high = (t, high) if odds < -log(alpha) else (low, t)
+    return high
 
 
 def check_current(golden: object, now: object) -> None:

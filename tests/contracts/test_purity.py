@@ -50,7 +50,7 @@ def test_the_modules_looked_at_are_all_there_are():
     rooms = {
         "domain.rollout.state",
         "domain.judge",
-        "domain.judge.statistics.means",
+        "domain.judge.statistics.harm",
         "domain.predictions.joining",
     }
     assert {f"airflow_guardrails.{room}" for room in rooms} <= DOMAIN

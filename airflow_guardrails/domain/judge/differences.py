@@ -57,16 +57,24 @@ class Differences:
             return inf if signed > 0 else 0.0
         return self.limit * (2 + signed) / (2 - signed)
 
+    def mean_at(self, value: float) -> float:
+        """Return the mean of the differences at a ratio, or a difference: the inverse of :meth:`value_at`."""
+        if not self.in_percent:
+            return (value - self.limit) / self.unit
+        signed = 2.0 if value == inf else 2 * (value - self.limit) / (value + self.limit)
+        return signed if self.unit > 0 else -signed
 
-def differences_of(rule: MetricRule, pairs: Pairs, *, merge_by_production: bool) -> Differences:
+
+def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
     """
     Return the differences of *pairs*.
 
-    :param merge_by_production: whose few requests could be taken for a difference: if that side has under 100
-        a minute, and under half of the other's, minutes are merged until it has 100.
+    Few requests can be taken for harm on the side whose smaller values look like it: production if an increase
+    is worse. If that side has under 100 requests a minute, and under half of the other's, minutes are merged
+    until it has 100.
     """
     scale = max((abs(value) for value in (*pairs.control, *pairs.candidate)), default=0.0) or 1.0
-    first_pairs, control, candidate = _merged(pairs, scale, by_production=merge_by_production)
+    first_pairs, control, candidate = _merged(pairs, scale, by_production=rule.worse_is_more)
     sign = 1 if rule.worse_is_more else -1
     allowed = sign * rule.allowed
     limit = 1 + allowed if rule.relative else allowed

@@ -11,6 +11,7 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.harm import (
     AUTOREGRESSIVE,
     MIN_MINUTES,
+    SLOW,
     SLOW_UNDER_NOISE,
     UNDER_NOISE,
     Minutes,
@@ -23,8 +24,9 @@ from airflow_guardrails.domain.judge.statistics.onsets import WHOLE_TRIAL_WEIGHT
 # Below this variation of the differences, what is left is hardly noise of single minutes.
 _HARDLY_NOISE = 0.5
 
-# From so many minutes on, slow waves can be told from harm, so more of them are allowed for.
-_LONG_TRIAL = 90
+# From so many minutes on, a slow wave can be told from harm, and from so many also one under noise. Before
+# that, allowing for them would only make a decision later.
+_SLOW_FROM, _SLOW_UNDER_NOISE_FROM = 30, 90
 
 # The allowance of a Fail, see _allowance(): least, most, the minutes of e, and until when it does not fall.
 _LEAST_ALLOWANCE, _MOST_ALLOWANCE, _ALLOWANCE_MINUTES, _ALLOWANCE_FALLS = 0.7, 1.6, 8, 60
@@ -47,33 +49,31 @@ def judge_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass
     :param alpha_fail: probability, 0 to 1, of a false Fail.
     :param alpha_pass: probability, 0 to 1, of a false Pass.
     """
-    # Few requests look better than many: of the candidate they must not pass, of production not fail.
-    harm = differences_of(rule, pairs, merge_by_production=rule.worse_is_more)
-    safety = differences_of(rule, pairs, merge_by_production=not rule.worse_is_more)
-    measured = _measured(rule, pairs, 0)
-    if min(len(harm), len(safety)) < MIN_MINUTES:
-        least = min(len(harm), len(safety))
+    differences, measured = differences_of(rule, pairs), _measured(rule, pairs, 0)
+    if len(differences) < MIN_MINUTES:
         # Minutes may be merged, so a minute of the test may need several.
-        needed = ceil(minutes_needed(min(alpha_fail, alpha_pass)) * len(pairs) / max(least, 1))
+        minutes_each = len(pairs) / max(len(differences), 1)
+        needed = ceil(minutes_needed(min(alpha_fail, alpha_pass)) * minutes_each)
         interval = Interval(measured=measured, low=-inf, high=inf, minutes_needed=needed)
         return Result(interval=interval, fails=False, onset=0, measured_since_onset=measured)
-    minutes, threshold = Minutes(harm.values), -log(alpha_fail) - _allowance(harm)
-    worst = minutes.end(_structures(harm), threshold - log(WHOLE_TRIAL_WEIGHT), low=True)
-    # Mostly they are the same, and then so are the sums.
-    safe_minutes = minutes if safety.values == harm.values else Minutes(safety.values)
-    best = safe_minutes.end(_structures(safety), -log(alpha_pass), low=False)
-    found = minutes.harm(_structures(harm))
-    onset = harm.first_pairs[found.onset]
+    minutes, structures = Minutes(differences.values), _structures(differences)
+    threshold = -log(alpha_fail) - _allowance(differences)
+    worst = minutes.end(structures, threshold - log(WHOLE_TRIAL_WEIGHT), low=True)
+    best = minutes.end(structures, -log(alpha_pass), low=False)
+    # The mean of few skewed requests is mostly lower than that of many. The plain means have no such bias.
+    best += max(0.0, differences.mean_at(measured) - minutes.mean)
+    harm = minutes.harm(structures)
+    onset = differences.first_pairs[harm.onset]
     since = _measured(rule, pairs, onset)
     return Result(
         interval=_interval(
             rule,
             measured,
-            fails_from=harm.value_at(worst),
-            passes_to=safety.value_at(best),
+            fails_from=differences.value_at(worst),
+            passes_to=differences.value_at(best),
             recent=_measured(rule, pairs, -_LAST_MINUTES),
         ),
-        fails=found.log_e >= threshold and (since > harm.limit) is rule.worse_is_more,
+        fails=harm.log_e >= threshold and (since > differences.limit) is rule.worse_is_more,
         onset=onset,
         measured_since_onset=since,
     )
@@ -91,11 +91,13 @@ def _interval(
 
 def _structures(differences: Differences) -> tuple[Structure, ...]:
     """Return the structures of noise that may explain the minutes without harm."""
-    if len(differences) > _LONG_TRIAL:
-        return *AUTOREGRESSIVE, *UNDER_NOISE, *SLOW_UNDER_NOISE
+    minutes = len(differences)
+    slow = SLOW if minutes >= _SLOW_FROM else ()
+    if minutes >= _SLOW_UNDER_NOISE_FROM:
+        return *AUTOREGRESSIVE, *slow, *UNDER_NOISE, *SLOW_UNDER_NOISE
     # Noise of single minutes comes from each side's own requests. If the sides share most of what varies, there
     # is little of it.
-    return AUTOREGRESSIVE if differences.variation < _HARDLY_NOISE else (*AUTOREGRESSIVE, *UNDER_NOISE)
+    return *AUTOREGRESSIVE, *slow, *(UNDER_NOISE if differences.variation >= _HARDLY_NOISE else ())
 
 
 def _allowance(differences: Differences) -> float:

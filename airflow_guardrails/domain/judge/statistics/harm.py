@@ -36,9 +36,8 @@ from airflow_guardrails.domain.judge.statistics.noise import (
 from airflow_guardrails.domain.judge.statistics.onsets import Harm, log_sum, onset_weight
 
 # Structures of the noise that may explain the minutes without harm.
-AUTOREGRESSIVE = tuple(
-    autoregressive(phi) for phi in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.97)
-)
+AUTOREGRESSIVE = tuple(autoregressive(phi) for phi in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93))
+SLOW = (autoregressive(0.97),)
 UNDER_NOISE = under_noise(0.8, 0.3), under_noise(0.9, 0.3), under_noise(0.9, 0.5)
 SLOW_UNDER_NOISE = under_noise(0.97, 0.5), under_noise(0.97, 0.75)
 
@@ -95,6 +94,7 @@ class Minutes:
 
     def __init__(self, differences: Sequence[float]) -> None:
         self._differences = differences
+        self.mean = sum(differences) / len(differences)
         self._fits: dict[Structure, _Fit] = {}
         reach = max(abs(one) for one in differences)
         self._floor = len(differences) * (_LEAST_DEVIATION**2 + (_ROUNDING * reach) ** 2)
@@ -124,7 +124,7 @@ class Minutes:
         logs = []
         for one, weight in _WITH_HARM.items():
             product, square = moved[one]
-            gain = _log_gain(product if above else -product, constants[one], square, len(self), _STEP_PRIORS)
+            gain = log_gain(product if above else -product, constants[one], square, len(self), _STEP_PRIORS)
             logs.append(weight + gain + self._log_likelihood(one, square))
         best = log_sum(logs)
         return min(best - self._log_likelihood(one, moved[one][1]) for one in structures)
@@ -141,7 +141,7 @@ class Minutes:
         def is_excluded(mean: float) -> bool:
             return self.log_e_of_mean(structures, mean, above=low) >= log_threshold
 
-        inside = sum(self._differences) / len(self)
+        inside = self.mean
         # Whether the margin, 0, is excluded decides; where exactly the interval ends is only shown.
         outside = 0.0
         if sign * inside >= 0 or not is_excluded(outside):
@@ -206,8 +206,8 @@ class Minutes:
         count, fit, shapes = len(self), self._fit(structure), lengths(structure, len(self))
         whole, steps = fit.steps[0], fit.steps
         ramps = list(accumulate(reversed(steps)))[::-1]
-        yield 0, _LOG_STEP + _log_gain(whole, shapes.constant, fit.square, count, _STEP_PRIORS)
-        yield 0, _LOG_RAMP + _log_gain(ramps[0], shapes.ramp[0], fit.square, count, _RAMP_PRIORS)
+        yield 0, _LOG_STEP + log_gain(whole, shapes.constant, fit.square, count, _STEP_PRIORS)
+        yield 0, _LOG_RAMP + log_gain(ramps[0], shapes.ramp[0], fit.square, count, _RAMP_PRIORS)
         for onset in range(1, count):
             before, rest = shapes.before[onset], fit.rests[onset]
             # What the mean before the onset explains is left out of both shapes.
@@ -215,13 +215,13 @@ class Minutes:
             mean = (whole - steps[onset]) / before
             if (step := steps[onset] - with_step * mean) > 0:
                 length = shapes.step[onset] - with_step * with_step / before
-                yield onset, _LOG_STEP + _log_gain(step, length, rest, count - 1, _STEP_PRIORS)
+                yield onset, _LOG_STEP + log_gain(step, length, rest, count - 1, _STEP_PRIORS)
             if (ramp := ramps[onset] - with_ramp * mean) > 0:
                 length = shapes.ramp[onset] - with_ramp * with_ramp / before
-                yield onset, _LOG_RAMP + _log_gain(ramp, length, rest, count - 1, _RAMP_PRIORS)
+                yield onset, _LOG_RAMP + log_gain(ramp, length, rest, count - 1, _RAMP_PRIORS)
 
 
-def _log_gain(product: float, length: float, rest: float, freedom: int, priors: Sequence[float]) -> float:
+def log_gain(product: float, length: float, rest: float, freedom: int, priors: Sequence[float]) -> float:
     """
     Return the log of the one-sided Bayes factor of a shape minus its value at 0; ``-inf`` if that is below 0.
 
@@ -255,11 +255,17 @@ def _log_onset_weights(minutes: int) -> tuple[float, ...]:
 @lru_cache(maxsize=64)
 def minutes_needed(alpha: float) -> int:
     """
-    Return how many minutes a trial needs before any mean is excluded, however far it is from the minutes.
+    Return how many minutes a trial needs at least before a mean is excluded.
+
+    It is the number for a mean of five standard deviations and little autocorrelation.
 
     :param alpha: probability, 0 to 1, that the interval is ever wrong.
     """
     minutes = MIN_MINUTES
-    while Minutes([1.0] * minutes).log_e_of_mean(AUTOREGRESSIVE, 0.0, above=True) < -log(alpha):
+    while _clear(minutes).log_e_of_mean(AUTOREGRESSIVE, 0.0, above=True) < -log(alpha):
         minutes += 1
     return minutes
+
+
+def _clear(minutes: int) -> Minutes:
+    return Minutes([5.0 + (-1) ** minute for minute in range(minutes)])

@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from scipy import integrate, stats
 
-from airflow_guardrails.domain.judge.statistics.means import PRIOR_VARIANCE, t_bound
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 
 HERE = Path(__file__).parent
@@ -45,20 +44,20 @@ def test_an_interval_that_holds_at_every_look_is_wider_than_one_that_holds_at_on
 
 @pytest.mark.parametrize("blocks", [6, 10, 30, 60])
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_the_t_statistic_is_bounded_where_its_bayes_factor_says(blocks, alpha):
-    bound = t_bound(blocks, alpha=alpha)
+def test_the_t_statistic_is_bounded_where_its_bayes_factor_says(oracles, blocks, alpha):
+    bound = oracles.t_bound(blocks, alpha=alpha)
 
     # Half of the alpha on either side, and the part of the prior on the wrong one.
-    expected = 1 / (2 * alpha) + 1 / math.sqrt(1 + blocks * PRIOR_VARIANCE)
-    assert bayes_factor(bound, blocks) == pytest.approx(expected, rel=1e-3)
+    expected = 1 / (2 * alpha) + 1 / math.sqrt(1 + blocks * oracles.PRIOR_VARIANCE)
+    assert bayes_factor(bound, blocks, oracles.PRIOR_VARIANCE) == pytest.approx(expected, rel=1e-3)
 
 
-def bayes_factor(t: float, blocks: int) -> float:
+def bayes_factor(t: float, blocks: int, variance: float) -> float:
     """By quadrature: how much likelier *t* is with a mean drawn from the prior than with none."""
 
     def weighed(mean: float) -> float:
         density: float = stats.nct.pdf(t, blocks - 1, math.sqrt(blocks) * mean)
-        return density * stats.norm.pdf(mean, scale=math.sqrt(PRIOR_VARIANCE))
+        return density * stats.norm.pdf(mean, scale=math.sqrt(variance))
 
     most = t / math.sqrt(blocks)
     above, _ = integrate.quad(weighed, -4, 8, points=[most], limit=200)
