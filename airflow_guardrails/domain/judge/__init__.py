@@ -122,7 +122,9 @@ def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_p
     gap = missing_data(evidence, rule, pairs, alpha=alpha_pass) or _invalid_values(rule, pairs)
     if gap:
         return missing_reason(rule, *gap)
-    reason = _reason(rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass, minutes_run=evidence.minutes_run)
+    reason = _reason(
+        rule, pairs, alpha_fail=alpha_fail, alpha_pass=alpha_pass, minutes_run=evidence.minutes_run
+    )
     # A Fail stands: the interval already allows for the largest bursts that the data permit.
     unknown = unknown_dispersion(rule, pairs, minutes_run=evidence.minutes_run)
     return missing_reason(rule, *unknown) if unknown and reason.label is not Label.FAIL else reason

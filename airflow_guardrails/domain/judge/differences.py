@@ -80,7 +80,9 @@ def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
     limit = 1 + allowed if rule.relative else allowed
     in_percent = rule.relative and min((*control, *candidate), default=0.0) >= 0
     if in_percent:
-        values = [sign * _difference(one, limit * other) for one, other in zip(candidate, control, strict=True)]
+        values = [
+            sign * _difference(one, limit * other) for one, other in zip(candidate, control, strict=True)
+        ]
         unit = float(sign)
     elif rule.relative:
         # A ratio of values below 0 has no meaning in a single minute, only in the mean.

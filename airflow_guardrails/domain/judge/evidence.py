@@ -12,7 +12,7 @@ from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 from airflow_guardrails.domain.snapshots.metrics import Points, is_kept_by_minute
 
-# How much of production's history is used, to estimate the overdispersion of events.
+# How much of production's history is used.
 MAX_HISTORY = timedelta(hours=6)
 
 _MINUTE = timedelta(minutes=1)
@@ -58,8 +58,8 @@ class History:
     """
     What production did before the trial, minute by minute.
 
-    Nothing in it is compared with the candidate. It shows whether events come in bursts; a trial alone takes
-    longer to show that.
+    Nothing in it is compared with the candidate. It shows whether events come in bursts, and whether the
+    metric has slow waves; a trial alone takes longer to show these.
 
     :param requests: minute -> requests of production.
     :param metrics: minute -> value, for each rule and denominator; one without history may be absent.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, inf, log
 
 from airflow_guardrails.domain.judge.differences import Differences, differences_of
@@ -15,6 +16,7 @@ from airflow_guardrails.domain.judge.statistics.harm import (
     SLOW_UNDER_NOISE,
     UNDER_NOISE,
     Minutes,
+    is_without_slow_waves,
     minutes_needed,
 )
 from airflow_guardrails.domain.judge.statistics.interval import Interval
@@ -56,8 +58,8 @@ def judge_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass
         needed = ceil(minutes_needed(min(alpha_fail, alpha_pass)) * minutes_each)
         interval = Interval(measured=measured, low=-inf, high=inf, minutes_needed=needed)
         return Result(interval=interval, fails=False, onset=0, measured_since_onset=measured)
-    minutes, structures = Minutes(differences.values), _structures(differences)
-    threshold = -log(alpha_fail) - _allowance(differences)
+    minutes, structures = Minutes(differences.values), _structures(differences, pairs.history)
+    threshold = -log(alpha_fail) - _allowance(differences, structures)
     worst = minutes.end(structures, threshold - log(WHOLE_TRIAL_WEIGHT), low=True)
     best = minutes.end(structures, -log(alpha_pass), low=False)
     # The mean of few skewed requests is mostly lower than that of many. The plain means have no such bias.
@@ -89,8 +91,10 @@ def _interval(
     return Interval(measured=measured, low=low, high=high)
 
 
-def _structures(differences: Differences) -> tuple[Structure, ...]:
+def _structures(differences: Differences, history: Sequence[float]) -> tuple[Structure, ...]:
     """Return the structures of noise that may explain the minutes without harm."""
+    if is_without_slow_waves(history):
+        return AUTOREGRESSIVE
     minutes = len(differences)
     slow = SLOW if minutes >= _SLOW_FROM else ()
     if minutes >= _SLOW_UNDER_NOISE_FROM:
@@ -100,7 +104,7 @@ def _structures(differences: Differences) -> tuple[Structure, ...]:
     return *AUTOREGRESSIVE, *slow, *(UNDER_NOISE if differences.variation >= _HARDLY_NOISE else ())
 
 
-def _allowance(differences: Differences) -> float:
+def _allowance(differences: Differences, structures: Sequence[Structure]) -> float:
     """
     Return what is subtracted from the log of the threshold of a Fail.
 
@@ -110,7 +114,7 @@ def _allowance(differences: Differences) -> float:
     the second hour, and is 0 where the sides vary independently.
     """
     minutes = len(differences)
-    if differences.variation >= _TOGETHER:
+    if differences.variation >= _TOGETHER and structures is not AUTOREGRESSIVE:
         return 0.0
     least = max(_LEAST_ALLOWANCE, log(minutes / _ALLOWANCE_MINUTES))
     return min(_MOST_ALLOWANCE, least) * min(1.0, max(0.0, 2 - minutes / _ALLOWANCE_FALLS))
@@ -121,7 +125,9 @@ def _measured(rule: MetricRule, pairs: Pairs, first: int) -> float:
     weights = pairs.weights()[first:]
     total = sum(weights)
     # Divided first, so that the sum of the largest numbers does not overflow.
-    control = sum(weight / total * value for weight, value in zip(weights, pairs.control[first:], strict=True))
+    control = sum(
+        weight / total * value for weight, value in zip(weights, pairs.control[first:], strict=True)
+    )
     candidate = sum(
         weight / total * value for weight, value in zip(weights, pairs.candidate[first:], strict=True)
     )

@@ -63,6 +63,10 @@ MIN_MINUTES = 6
 # squares of constant minutes would be rounding errors.
 _LEAST_DEVIATION, _ROUNDING = 1e-3, 1e-6
 
+# Minutes of a history that are needed, and looked at; the autocorrelation from which a wave is slow; and the log
+# of how much better a history must be explained without one.
+_HISTORY_MINUTES, _HISTORY_LOOKED_AT, _MUCH_MEMORY, _CLEARLY = 60, 360, 0.7, 3.0
+
 # Steps of the search for an end of the interval: outwards, each twice as far, and then by bisection.
 _SEARCH_STEPS, _BISECTION_STEPS = 8, 12
 
@@ -157,6 +161,10 @@ class Minutes:
             outside, inside = (middle, inside) if is_excluded(middle) else (outside, middle)
         return outside
 
+    def log_likelihood(self, structure: Structure) -> float:
+        """Return the log marginal likelihood of the minutes, whatever their mean and their deviation."""
+        return self._fit(structure).log_likelihoods[-1]
+
     def _moved(self, structure: Structure, mean: float, constant: float) -> tuple[float, float]:
         """Return the product with a constant, and the square, of the minutes minus *mean*."""
         fit = self._fit(structure)
@@ -250,6 +258,30 @@ def _log_onset_weights(minutes: int) -> tuple[float, ...]:
     """Return the logs of the weights of harm from each minute on, and of harm that has not begun."""
     weights = [onset_weight(minute) for minute in range(minutes)]
     return tuple(log(weight) for weight in (*weights, 1 - sum(weights)))
+
+
+def is_without_slow_waves(history: Sequence[float]) -> bool:
+    """
+    Say whether earlier minutes of production show that its noise has no slow wave under it.
+
+    An hour at least is needed. If even the best autoregressive structure with little memory explains them 20
+    times as well as the best structure with a slow wave, there is none.
+    """
+    return len(history) >= _HISTORY_MINUTES and _is_without_slow_waves(tuple(history[-_HISTORY_LOOKED_AT:]))
+
+
+# A history does not change while a trial runs.
+@lru_cache(maxsize=256)
+def _is_without_slow_waves(history: tuple[float, ...]) -> bool:
+    middle = sum(history) / len(history)
+    scale = max(abs(value - middle) for value in history)
+    if scale == 0:
+        return False
+    minutes = Minutes([(value - middle) / scale for value in history])
+    fast = max(minutes.log_likelihood(one) for one in AUTOREGRESSIVE if one.phi < _MUCH_MEMORY)
+    waves = (one for one in (*AUTOREGRESSIVE, *SLOW, *UNDER_NOISE, *SLOW_UNDER_NOISE))
+    slow = max(minutes.log_likelihood(one) for one in waves if one.phi >= _MUCH_MEMORY)
+    return fast - slow >= _CLEARLY
 
 
 @lru_cache(maxsize=64)

@@ -195,7 +195,7 @@ def test_a_new_configuration_uses_the_history_of_its_variant():
     """As after a shadow test, in which the endpoint has a configuration of its own."""
     given = with_past(answer())
     for query in [one for one in given if is_old(one)]:
-        given[query] = {m: v for m, v in given[query].items() if m >= MINUTES[0] - timedelta(minutes=59)}
+        given[query] = {m: v for m, v in given[query].items() if m >= MINUTES[0] - timedelta(minutes=49)}
         given[of_any(query)] = dict.fromkeys(given[of_any(query)], 5.0)
 
     past = evidence_of(trial(), "All", given, [LATENCY], warm_up=timedelta(0)).history

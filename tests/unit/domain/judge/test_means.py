@@ -1,112 +1,185 @@
-"""The ratio of two means and its interval."""
+"""Means: minutes as differences from the margin, and what follows from them."""
 
 from __future__ import annotations
 
-from math import exp, inf, log, sqrt
+from math import inf, log
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_guardrails.domain.judge.statistics.means import log_e_value, ratio_of, t_bound
-from tests.support.series import autoregressive
+from airflow_guardrails.domain.judge.differences import differences_of
+from airflow_guardrails.domain.judge.evidence import Pairs
+from airflow_guardrails.domain.judge.means import judge_means
+from airflow_guardrails.domain.judge.rules import MetricRule
+from tests.support.series import independent
 
-
-def series(level, *, seed, count=40, rho=0.0):
-    return [level + one for one in autoregressive(rho, count, seed)]
-
-
-def ratio(candidate, control, *, autocorrelation=0.0):
-    return ratio_of(candidate, control, [1.0] * len(control), autocorrelation=autocorrelation)
-
-
-def test_the_bound_of_many_values_is_that_of_the_asymptotic_confidence_sequence():
-    count, alpha = 100_000, 0.05
-
-    growth = count + 1
-    asymptotic = sqrt(2 * growth / count * log(1 + sqrt(growth) / (2 * alpha)))
-
-    assert t_bound(count, alpha=alpha) == pytest.approx(asymptotic, rel=0.001)
+LATENCY = MetricRule("ModelLatency", margin="10%")
+PLAIN = MetricRule("ModelLatency", margin=5.0)
+LESS = MetricRule("Confidence", margin="10%", direction="decrease")
 
 
-def test_the_bound_of_few_values_is_wide_and_of_almost_none_without_end():
-    bounds = [t_bound(count, alpha=0.01) for count in (1, 2, 6, 12, 30)]
-
-    assert bounds[:2] == [inf, inf]
-    assert inf > bounds[2] > bounds[3] > bounds[4] > 3
-
-
-@pytest.mark.parametrize(("count", "information"), [(8, 8.0), (40, 33.0), (40, 90.0)])
-@pytest.mark.parametrize("alpha", [0.05, 0.01])
-def test_at_its_bound_a_t_statistic_has_an_e_value_of_one_over_alpha(count, information, alpha):
-    bound = t_bound(count, alpha=alpha, information=information)
-
-    assert exp(log_e_value(bound, count, information=information)) == pytest.approx(1 / alpha)
-    assert log_e_value(-1.0, count, information=information) == -inf
-
-
-def test_equal_values_have_the_largest_e_value_of_so_few():
-    assert exp(log_e_value(inf, 5, information=5)) == pytest.approx(2 * (6**2.5 - 1) / sqrt(6))
-
-
-def test_independent_minutes_have_the_usual_t_statistic():
-    control, candidate = series(10, seed=1), series(12, seed=2)
-    apart = [one - 1.1 * other for one, other in zip(candidate, control, strict=True)]
-    mean = sum(apart) / 40
-    spread = sum((one - mean) ** 2 for one in apart) / 39
-
-    assert ratio(candidate, control).t(1.1) == pytest.approx(mean / sqrt(spread / 40))
-
-
-def test_the_ends_of_a_ratio_are_where_the_t_statistic_is_at_its_bound():
-    found = ratio(series(12, seed=2), series(10, seed=1), autocorrelation=0.3)
-
-    interval = found.interval(alpha_low=0.01, alpha_high=0.05)
-
-    bounds = [t_bound(40, alpha=alpha, information=found.information) for alpha in (0.01, 0.05)]
-    assert found.t(interval.low) == pytest.approx(bounds[0])
-    assert found.t(interval.high) == pytest.approx(-bounds[1])
-    assert interval.low < 1.2 < interval.high
-    assert interval.minutes_needed == 0
-
-
-def test_a_higher_autocorrelation_widens_the_interval():
-    candidate, control = series(12, seed=2), series(10, seed=1)
-
-    widths = []
-    for autocorrelation in (0.0, 0.3, 0.6, 0.8):
-        interval = ratio(candidate, control, autocorrelation=autocorrelation).interval(
-            alpha_low=0.05, alpha_high=0.05
-        )
-        widths.append(interval.high - interval.low)
-
-    assert widths == sorted(widths)
-
-
-def test_too_few_minutes_have_no_interval_and_the_needed_number_is_predicted():
-    found = ratio([1.0, 1.3, 0.9, 1.1], [1.0, 0.9, 1.1, 1.2])
-
-    interval = found.interval(alpha_low=0.01, alpha_high=0.05)
-
-    assert (interval.low, interval.high) == (-inf, inf)
-    assert (
-        t_bound(interval.minutes_needed, alpha=0.01) < inf == t_bound(interval.minutes_needed - 1, alpha=0.01)
+def pairs(control, candidate, *, requests=(1000, 1000), history=()):
+    return Pairs(
+        history=list(history),
+        history_requests=[1000.0] * len(history),
+        control=list(control),
+        candidate=list(candidate),
+        control_requests=[requests[0]] * len(control),
+        candidate_requests=[requests[1]] * len(control),
     )
 
 
-def test_equal_minutes_exclude_every_other_ratio():
-    found = ratio([12.0] * 20, [10.0] * 20)
-
-    assert (found.t(1.19), found.t(1.21)) == (inf, -inf)
-    assert found.measured == pytest.approx(1.2)
-    assert found.search_limit(above=True) <= found.measured <= found.search_limit(above=False)
+def noisy(level, *, count=60, seed=1, spread=0.05):
+    return [level * (1 + spread * value) for value in independent(count, seed)]
 
 
-def test_a_ratio_to_nothing_is_refused():
-    with pytest.raises(ValueError, match="must have a mean above 0"):
-        ratio_of([1.0], [0.0], [1.0], autocorrelation=0.0)
+def judged(rule, control, candidate, **facts):
+    return judge_means(rule, pairs(control, candidate, **facts), alpha_fail=0.05, alpha_pass=0.05)
 
 
-def test_the_limits_of_the_search_are_excluded():
-    found = ratio(series(12, seed=2), series(10, seed=1))
+@pytest.mark.parametrize(("rule", "ratio"), [(LATENCY, 1.1), (LESS, 0.9)])
+def test_a_difference_is_about_the_logarithm_of_the_ratio_to_the_margin(rule, ratio):
+    found = differences_of(rule, pairs([100.0] * 9, [130.0] * 9))
 
-    assert found.t(found.search_limit(above=True)) > 30
-    assert found.t(found.search_limit(above=False)) < -30
+    sign = 1 if rule is LATENCY else -1
+    assert found.values == pytest.approx([sign * log(1.3 / ratio)] * 9, rel=0.02)
+
+
+@pytest.mark.parametrize("rule", [LATENCY, LESS, PLAIN])
+@pytest.mark.parametrize("value", [0.7, 1.0, 1.3])
+def test_a_mean_and_its_value_are_inverse(rule, value):
+    found = differences_of(rule, pairs(noisy(100), noisy(110)))
+
+    assert found.value_at(found.mean_at(value)) == pytest.approx(value)
+
+
+def test_where_nothing_was_measured_nothing_differs():
+    assert differences_of(LATENCY, pairs([0.0] * 9, [0.0] * 9)).values == (0.0,) * 9
+    assert differences_of(LATENCY, pairs([0.0] * 9, [1.0] * 9)).values == (2.0,) * 9
+
+
+def test_one_outlier_is_moved_to_its_neighbours():
+    control, candidate = noisy(100), noisy(100, seed=2)
+    before = differences_of(LATENCY, pairs(control, candidate)).values
+    candidate[30] *= 20
+
+    after = differences_of(LATENCY, pairs(control, candidate)).values
+
+    assert abs(after[30] - before[30]) < 0.5
+    assert after[:29] == pytest.approx(before[:29], abs=0.1)
+
+
+def test_few_requests_of_production_are_merged_and_those_of_the_candidate_are_not():
+    few = pairs(noisy(100), noisy(100, seed=2), requests=(10, 90))
+    many = pairs(noisy(100), noisy(100, seed=2), requests=(90, 10))
+
+    assert differences_of(LATENCY, few).first_pairs == (0, 10, 20, 30, 40, 50)
+    assert len(differences_of(LATENCY, many)) == 60
+    assert differences_of(LESS, many).first_pairs == (0, 10, 20, 30, 40, 50)
+
+
+def test_sides_that_share_what_varies_have_a_small_variation():
+    wave = noisy(100)
+    apart = differences_of(LATENCY, pairs(wave, noisy(100, seed=2)))
+    together = differences_of(LATENCY, pairs(wave, [value * 1.05 for value in wave]))
+
+    assert together.variation < 0.01
+    assert 0.7 < apart.variation < 1.4
+
+
+@pytest.mark.parametrize(("times", "passes", "fails"), [(1.0, True, False), (1.3, False, True)])
+def test_a_mean_within_the_margin_passes_and_one_beyond_fails(times, passes, fails):
+    found = judged(LATENCY, noisy(100), noisy(100 * times, seed=2))
+
+    assert (found.interval.high < 1.1, found.fails) == (passes, fails)
+    assert found.interval.low < times < found.interval.high
+    assert found.interval.measured == pytest.approx(times, abs=0.05)
+
+
+def test_harm_that_begins_later_fails_with_its_onset_and_size():
+    candidate = noisy(100, seed=2)
+    candidate[40:] = [value * 1.4 for value in candidate[40:]]
+
+    found = judged(LATENCY, noisy(100), candidate, history=noisy(100, count=360, seed=3))
+
+    assert found.fails
+    assert found.onset in range(39, 42)
+    assert found.measured_since_onset == pytest.approx(1.4, abs=0.05)
+
+
+def test_a_history_without_slow_waves_makes_the_judge_decide_sooner():
+    control, candidate = noisy(100), noisy(100, seed=2)
+    candidate[40:] = [value * 1.4 for value in candidate[40:]]
+
+    assert not judged(LATENCY, control, candidate).fails
+
+
+def test_far_slower_minutes_of_the_candidate_rule_out_a_pass():
+    control, candidate = noisy(100), noisy(100, seed=2)
+    for minute in range(5, 60, 10):
+        candidate[minute] *= 4
+
+    found = judged(LATENCY, control, candidate)
+
+    assert found.interval.high > found.interval.measured > 1.2
+
+
+def test_the_last_minutes_must_be_within_the_margin_for_a_pass():
+    candidate = noisy(100, count=120, seed=2, spread=0.2)
+    candidate[-12:] = [value * 1.2 for value in candidate[-12:]]
+
+    found = judged(LATENCY, noisy(100, count=120, spread=0.2), candidate)
+
+    assert found.interval.high > 1.1
+
+
+def test_values_below_zero_have_a_percentage_of_their_mean():
+    control = [10 + 12 * value for value in independent(200, 1)]
+    candidate = [60 + 12 * value for value in independent(200, 2)]
+
+    found = judged(LATENCY, control, candidate)
+
+    assert found.interval.measured == pytest.approx(6.0, abs=1.0)
+    assert found.fails
+
+
+@pytest.mark.parametrize("rule", [LATENCY, LESS, PLAIN, MetricRule("ModelLatency", margin="0%")])
+@pytest.mark.parametrize(
+    ("control", "candidate"),
+    [
+        ([5.0] * 30, [5.0] * 30),
+        ([5.0] * 30, [5.5] * 30),
+        ([5.0] * 30, [9.0] * 30),
+        ([0.0] * 30, [0.0] * 30),
+        ([1.0, 2.0] * 15, [1.1, 2.2] * 15),
+        ([1e-9, 2e-9] * 15, [3e-9, 1e-9] * 15),
+        ([1e300, 2e300] * 15, [2e300, 1e300] * 15),
+        ([0.0, 1.0, 0.0] * 10, [0.0, 0.0, 1.0] * 10),
+    ],
+)
+def test_constant_proportional_tiny_and_huge_series_are_judged(rule, control, candidate):
+    found = judged(rule, control, candidate)
+
+    assert found.interval.low <= found.interval.measured <= found.interval.high
+
+
+def test_equal_gauges_pass_and_gauges_far_apart_fail():
+    gauge = [40.0, 41.0, 40.0, 42.0] * 10
+
+    assert judged(LATENCY, gauge, gauge).interval.high < 1.1
+    assert judged(LATENCY, gauge, [value * 1.5 for value in gauge]).fails
+
+
+_VALUES = st.floats(0, 1e12) | st.sampled_from([0.0, 1.0, 5e-324, 1e307])
+
+
+@given(
+    st.lists(st.tuples(_VALUES, _VALUES), min_size=1, max_size=40), st.sampled_from([LATENCY, LESS, PLAIN])
+)
+def test_no_series_is_an_error(values, rule):
+    control, candidate = zip(*values, strict=True)
+
+    found = judged(rule, control, candidate)
+
+    assert -inf <= found.interval.low <= found.interval.high <= inf

@@ -75,7 +75,7 @@ def test_a_minute_is_weighted_by_its_denominators_and_has_its_own_requests(trial
 def test_the_history_is_that_of_the_ratio(trial, clicks):
     pairs = pairs_of(trial(clicks()), CLICKS)
 
-    assert len(pairs.history) == 300  # six hours without the most unusual one
+    assert len(pairs.history) == 360
     assert set(pairs.history) <= set(pairs.control)
 
 

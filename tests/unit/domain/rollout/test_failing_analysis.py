@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.means import Ratio
+from airflow_guardrails.domain.judge.statistics.harm import Minutes
 from airflow_guardrails.domain.rollout import canary_process
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from tests.support.canary_update import (
@@ -135,7 +135,7 @@ def test_an_analysis_that_fails_does_not_explain_a_thrown_switch(failing):
 
 
 def test_a_division_by_zero_in_the_judge_does_not_end_the_wait(monkeypatch):
-    monkeypatch.setattr(Ratio, "interval", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(Minutes, "harm", lambda *_, **__: 1 / 0)
     update = Latency(of_minute=lambda minute: 10.0 + minute % 7, factor=1.02)
 
     report = update.follow(watch(CanaryAnalysis(rules=[LATENCY], warm_up=0, on_inconclusive="continue")))
