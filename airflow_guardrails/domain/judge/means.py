@@ -1,4 +1,4 @@
-"""Evidence from values: how much worse the candidate's minutes are, in the whole trial or since some minute."""
+"""Evidence from values: how much worse the candidate is, in the whole trial or since some minute."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def _structures(differences: Differences, history: Sequence[float]) -> tuple[Str
     slow = SLOW if minutes >= _SLOW_FROM else ()
     if minutes >= _SLOW_UNDER_NOISE_FROM:
         return *AUTOREGRESSIVE, *slow, *UNDER_NOISE, *SLOW_UNDER_NOISE
-    # Noise of single minutes comes from each side's own requests. If the sides share most of what varies, there
-    # is little of it.
+    # Noise of single minutes comes from each side's own requests. If the sides share most of what varies,
+    # there is little of it.
     return *AUTOREGRESSIVE, *slow, *(UNDER_NOISE if differences.variation >= _HARDLY_NOISE else ())
 
 

@@ -13,8 +13,8 @@ from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_compa
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.judge.counts import requests_to_pass
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, requests_needed
-from airflow_guardrails.domain.judge.statistics.harm import minutes_needed
 from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.judge.statistics.harm import minutes_needed
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning

@@ -63,8 +63,8 @@ MIN_MINUTES = 6
 # squares of constant minutes would be rounding errors.
 _LEAST_DEVIATION, _ROUNDING = 1e-3, 1e-6
 
-# Minutes of a history that are needed, and looked at; the autocorrelation from which a wave is slow; and the log
-# of how much better a history must be explained without one.
+# Minutes of a history that are needed, and looked at; the autocorrelation from which a wave is slow; and the
+# log of how much better a history must be explained without one.
 _HISTORY_MINUTES, _HISTORY_LOOKED_AT, _MUCH_MEMORY, _CLEARLY = 60, 360, 0.7, 3.0
 
 # Steps of the search for an end of the interval: outwards, each twice as far, and then by bisection.
@@ -107,7 +107,7 @@ class Minutes:
         return len(self._differences)
 
     def harm(self, structures: Sequence[Structure]) -> Harm:
-        """Return the evidence that the mean is above 0, from any minute on, whichever of *structures* holds."""
+        """Return the evidence that the mean is above 0 from any minute on, whichever structure holds."""
         numerators = self._log_likelihoods_with_harm()
         weakest, onset = inf, 0
         for structure in structures:

@@ -42,8 +42,9 @@ def under_noise(phi: float, share: float) -> Structure:
     """
     Return the structure of AR(1) minutes under white noise.
 
-    Its theta is the root below 1 of (1 + theta^2) / theta = ((1 - q) (1 - phi^2) + q (1 + phi^2)) / (q phi): the
-    autocovariances of both sides of d_t - phi d_(t-1) are equal then.
+    Its theta is the root below 1 of
+    (1 + theta^2) / theta = ((1 - q) (1 - phi^2) + q (1 + phi^2)) / (q phi):
+    the autocovariances of both sides of d_t - phi d_(t-1) are equal then.
 
     :param phi: autocorrelation of the AR(1) part at lag 1.
     :param share: q, the noise's share of the variance, between 0 and 1.
@@ -79,9 +80,9 @@ def products_with_steps(structure: Structure, errors: Sequence[float]) -> list[f
     """
     Return the inner product of *errors* with a step from each minute on, whitened as they are.
 
-    Item 0 is the product with a constant. All steps take one pass from the end: a step from j on is an impulse
-    in each minute from j on, of which whitening leaves 1 - phi (all of it in the first), and of what it leaves
-    in one minute, theta in the next.
+    Item 0 is the product with a constant. All steps take one pass from the end: a step from j on is an
+    impulse in each minute from j on. Whitening leaves 1 - phi of it (all of it in the first), and of what it
+    leaves in one minute, theta in the next.
     """
     theta, kept = structure.theta, 1 - structure.phi
     products = [0.0] * len(errors)
@@ -119,7 +120,6 @@ class Lengths:
 @lru_cache(maxsize=512)
 def lengths(structure: Structure, minutes: int) -> Lengths:
     """Return the inner products of the shapes in a series of *minutes*; they do not depend on its values."""
-    first_variance = structure.first_variance
     constant = whitened(structure, [1.0] * minutes)
     with_constant = products_with_steps(structure, constant)
     ramp_with_constant = _summed_from_end(with_constant)

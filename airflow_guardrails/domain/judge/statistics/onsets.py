@@ -81,7 +81,7 @@ def harm_over_onsets(bets: Sequence[tuple[float, Sequence[float]]]) -> Harm:
 
 
 def log_sum(logs: Sequence[float]) -> float:
-    """Return the logarithm of the sum of the numbers whose logarithms are *logs*; ``-inf`` if there is none."""
+    """Return the log of the sum of the numbers whose logs are *logs*; ``-inf`` if there is none."""
     largest = max(logs, default=-inf)
     if largest == -inf:
         return -inf
