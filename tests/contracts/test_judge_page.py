@@ -7,12 +7,12 @@ from dataclasses import fields
 from datetime import timedelta
 
 from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, MAX_HISTORY
-from airflow_guardrails.domain.judge.means import MEAN_ALPHA_SHARE, MIN_MINUTES
+from airflow_guardrails.domain.judge.means import _LAST_MINUTES
 from airflow_guardrails.domain.judge.missing_data import MIN_COVERAGE, SHARE_TOLERANCE
 from airflow_guardrails.domain.judge.publishing import TrialKind, verdict_data
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics import overdispersion as bursts
-from airflow_guardrails.domain.judge.statistics.autocorrelation import MIN_HISTORY_MINUTES
+from airflow_guardrails.domain.judge.statistics.harm import _HISTORY_MINUTES
 from airflow_guardrails.domain.judge.statistics.rates import ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS
 from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
 from tests.support.pages import page, section
@@ -42,10 +42,9 @@ def test_the_numbers_are_those_in_force():
 def test_the_use_of_the_history_is_on_the_page_with_its_numbers():
     assert timedelta(hours=6) == MAX_HISTORY
     assert "Up to six hours of what production did before" in TEXT
-    assert f"less than {MIN_HISTORY_MINUTES} minutes of the past ({bursts.MIN_MINUTES} for errors)" in TEXT
-    assert f"a mean then takes {MIN_MINUTES} minutes" in TEXT
+    assert f"less than {_HISTORY_MINUTES} minutes of the past ({bursts.MIN_MINUTES} for errors)" in TEXT
+    assert f"the last {_LAST_MINUTES} minutes" in TEXT
     assert f"errors take {bursts.MIN_MINUTES_FOR_BOUND} to fail and {bursts.MIN_MINUTES} to pass" in TEXT
-    assert f"the mean has {MEAN_ALPHA_SHARE:.0%} and".replace("%", " %") in TEXT
     assert f"{bursts._CAUTION} standard deviations above what they look like" in TEXT
     assert (ZERO_RATE_WEIGHT, ZERO_RATE_WEIGHT_AFTER_EVENTS) == (0.4, 0.1)
     assert "40 % of the stake" in TEXT

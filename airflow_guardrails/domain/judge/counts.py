@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, isfinite
 
 from airflow_guardrails.domain.judge.evidence import Pairs
+from airflow_guardrails.domain.judge.result import Result
 from airflow_guardrails.domain.judge.rules import MetricRule
-from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.onsets import WHOLE_TRIAL_WEIGHT
 from airflow_guardrails.domain.judge.statistics.overdispersion import (
     MIN_MINUTES,
@@ -31,30 +30,13 @@ from airflow_guardrails.domain.judge.text import wait_in_words
 _EARLIER = 0.88
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountsResult:
-    """
-    What the counts of a rule say.
-
-    :param interval: of the candidate's rate minus production's, or of their ratio if the rule is relative, in
-        the whole trial. Its end beyond the margin has half of the probability of a false Fail.
-    :param fails: whether harm beyond the margin is proven, in the whole trial or since some minute.
-    :param onset: index of the pair with which the harm most likely began, from 0.
-    :param measured_since_onset: the difference or ratio from that pair on.
-    """
-
-    interval: Interval
-    fails: bool
-    onset: int
-    measured_since_onset: float
-
-
-def judge_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> CountsResult:
+def judge_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass: float) -> Result:
     """
     Compare the candidate's events per request with production's.
 
-    The interval fails only if the evidence over all onsets does, see :data:`WHOLE_TRIAL_WEIGHT`: so both
-    together have a false Fail with a probability of at most *alpha_fail*.
+    The end of the interval beyond the margin has half of the probability of a false Fail. It fails only if
+    the evidence over all onsets does, see :data:`WHOLE_TRIAL_WEIGHT`: so both together have a false Fail with
+    a probability of at most *alpha_fail*.
 
     :param alpha_fail: probability, 0 to 1, of a false Fail.
     :param alpha_pass: probability, 0 to 1, of a false Pass.
@@ -81,7 +63,7 @@ def judge_counts(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pas
         dispersion=size,
         zero_rate_weight=zero_rate_weight,
     )
-    return CountsResult(
+    return Result(
         interval=bound(
             minutes, dispersion=size, zero_rate_weight=zero_rate_weight, alpha_low=low, alpha_high=high
         ),

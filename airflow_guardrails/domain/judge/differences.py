@@ -28,8 +28,8 @@ class Differences:
     The differences of candidate and production in each minute.
 
     :param values: above 0 if the candidate is beyond the margin. Percentages are
-        2 (x - r c) / (x + r c): about the logarithm of the ratio to the margin, and from -2 to 2. Other differences are in units of the
-        largest value.
+        2 (x - r c) / (x + r c): about the logarithm of the ratio to the margin, and from -2 to 2. Other
+        differences are in units of the largest value.
     :param first_pairs: index of the first pair in each minute; several pairs may be merged into one.
     :param variation: squares of the differences, divided by those of both sides: 1 if they vary
         independently, near 0 if what varies is common to both.
@@ -70,8 +70,8 @@ def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
     Return the differences of *pairs*.
 
     Few requests can be taken for harm on the side whose smaller values look like it: production if an
-    increase is worse. If that side has under 100 requests a minute, and under half of the other's, minutes are merged
-    until it has 100.
+    increase is worse. If that side has under 100 requests a minute, and under half of the other's, minutes
+    are merged until it has 100.
     """
     scale = max((abs(value) for value in (*pairs.control, *pairs.candidate)), default=0.0) or 1.0
     first_pairs, control, candidate = _merged(pairs, scale, by_production=rule.worse_is_more)

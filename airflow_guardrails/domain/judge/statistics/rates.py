@@ -15,8 +15,8 @@ mixture over s is theirs and Robbins's, "Statistical methods related to the law 
 Annals of Mathematical Statistics 41, 1970.
 
 A burst of k events counts as one: the bet is the k-th root. A burst of j <= k events multiplies it by
-(1 + s)^(j / k), which is at most 1 + s j / k (Bernoulli's inequality), so the expectation stays at most 1. That
-is proven for a known k and bursts within a minute. The benchmark shows that it holds for an estimated k.
+(1 + s)^(j / k), which is at most 1 + s j / k (Bernoulli's inequality), so the expectation stays at most 1.
+That is proven for a known k and bursts within a minute. The benchmark shows that it holds for an estimated k.
 """
 
 from __future__ import annotations
