@@ -14,6 +14,7 @@ from airflow_guardrails.domain.judge import (
     Label,
     Reason,
     Series,
+    SlowRequests,
     Verdict,
     combine,
     history_start,
@@ -21,6 +22,7 @@ from airflow_guardrails.domain.judge import (
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES
+from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit, stat_of_count
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
 # Response of GetMetricData: query -> (minute -> value).
@@ -73,6 +75,38 @@ class Trial:
             metric=rule.metric,
             stat=rule.stat,
             dimensions=(*_dimensions(self.endpoint_name, variant, config), *sorted(rule.dimensions.items())),
+        )
+
+    def slow_queries(self, rules: Sequence[MetricRule], series: _SeriesByQuery) -> tuple[MetricQuery, ...]:
+        """
+        Return the queries that count slow requests of both fleets, for the rules of high percentiles.
+
+        :param series: for :meth:`queries`, with the history: they show which requests are slow.
+        """
+        return tuple(
+            query
+            for variant in self.variants
+            for rule in rules
+            if (limits := self.limits(variant, rule, series))
+            for query in self.count_queries(variant, rule, limits)
+        )
+
+    def limits(self, variant: str, rule: MetricRule, series: _SeriesByQuery) -> Limits | None:
+        """Return the limits of slow requests; ``None`` if *rule* has none, or they are not known yet."""
+        if not is_counted_by_limit(rule):
+            return None
+        history = self.history(variant, series, [rule]).metrics.get(rule, {})
+        own = series.get(self.metric_query(rule, variant, self.previous), {})
+        return Limits.of(rule, history, _since(self.start, own))
+
+    def count_queries(
+        self, variant: str, rule: MetricRule, limits: Limits
+    ) -> tuple[MetricQuery, MetricQuery]:
+        """Return the queries that count slow requests of the old and of the new fleet."""
+        old, new = (self.metric_query(rule, variant, config) for config in (self.previous, self.target))
+        return (
+            replace(old, stat=stat_of_count(limits.control)),
+            replace(new, stat=stat_of_count(limits.candidate)),
         )
 
     def pair(self, series: _SeriesByQuery, old: MetricQuery, new: MetricQuery) -> Series:
@@ -197,8 +231,10 @@ def evidence_of(
     }
     counted = _only(requests, busy) if busy else requests
     new, old = sum(counted.candidate.values()), sum(counted.control.values())
+    slow = {rule: one for rule in rules if (one := _slow_requests(trial, variant, rule, series, busy))}
     return Evidence(
         requests=counted,
+        slow=slow,
         metrics={
             rule: _only(
                 trial.pair(
@@ -214,6 +250,22 @@ def evidence_of(
         # Each request goes to one fleet only, so the fleets answer different requests.
         paired=False,
         history=trial.history(variant, series, rules),
+    )
+
+
+def _slow_requests(
+    trial: Trial, variant: str, rule: MetricRule, series: _SeriesByQuery, busy: set[datetime]
+) -> SlowRequests | None:
+    limits = trial.limits(variant, rule, series)
+    queries = trial.count_queries(variant, rule, limits) if limits else ()
+    # CloudWatch may not have this statistic for the metric.
+    if limits is None or not all(series.get(query) for query in queries):
+        return None
+    counted = {moment for moment in busy if limits.begin is None or moment >= limits.begin}
+    return SlowRequests(
+        counts=_only(trial.pair(series, *queries), counted),
+        control_limit=limits.control,
+        candidate_limit=limits.candidate,
     )
 
 

@@ -25,6 +25,7 @@ from airflow_guardrails.domain.judge.evidence import (
     InvalidEvidence,
     Pairs,
     Series,
+    SlowRequests,
     history_start,
     pairs_of,
 )
@@ -33,6 +34,7 @@ from airflow_guardrails.domain.judge.missing_data import exposure_reason, missin
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
 from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
+from airflow_guardrails.domain.judge.tails import judge_slow_requests
 from airflow_guardrails.domain.judge.verdict import (
     Label,
     Reason,
@@ -50,6 +52,7 @@ __all__ = [
     "Label",
     "Reason",
     "Series",
+    "SlowRequests",
     "Verdict",
     "combine",
     "history_start",
@@ -118,6 +121,21 @@ def judge_share(
 
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
+    slow = evidence.slow.get(rule)
+    counted = slow and judge_slow_requests(
+        evidence, rule, slow, alpha_fail=alpha_fail, alpha_pass=alpha_pass / 2
+    )
+    if not counted:
+        return _judge_values(evidence, rule, alpha_fail, alpha_pass)
+    if counted.label is Label.INCONCLUSIVE:
+        # With many requests a minute, the percentiles themselves may sooner show that they are within the
+        # margin.
+        by_values = _judge_values(evidence, rule, alpha_fail, alpha_pass / 2)
+        return by_values if by_values.label is Label.PASS else counted
+    return counted
+
+
+def _judge_values(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
     pairs = pairs_of(evidence, rule)
     gap = missing_data(evidence, rule, pairs, alpha=alpha_pass) or _invalid_values(rule, pairs)
     if gap:

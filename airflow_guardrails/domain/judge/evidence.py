@@ -54,6 +54,21 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SlowRequests:
+    """
+    How many requests were slower than a limit.
+
+    :param counts: minute -> number of requests.
+    :param control_limit: production's limit, in the metric's unit.
+    :param candidate_limit: the candidate's: production's and the margin.
+    """
+
+    counts: Series
+    control_limit: float
+    candidate_limit: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """
     What production did before the trial, minute by minute.
@@ -103,6 +118,7 @@ class Evidence:
     :param paired: True if the candidate got copies of production's requests (shadow test), False if requests
         were divided between the sides (canary).
     :param history: what production did before the trial.
+    :param slow: for rules of high percentiles, the counts of slow requests; a rule without may be absent.
     :raises InvalidEvidence: if *expected_share* or a number of requests is out of range.
     """
 
@@ -112,6 +128,7 @@ class Evidence:
     minutes: int | None = None
     paired: bool = True
     history: History = field(default_factory=History)
+    slow: Mapping[MetricRule, SlowRequests] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if isinstance(self.expected_share, bool) or not 0 < self.expected_share < inf:
@@ -165,13 +182,17 @@ class Evidence:
         # Without any request of the candidate there is nothing to warm up.
         if not served or not warm_up:
             return self
-        begin = min(served) + warm_up
-        first = min((*self.requests.control, *served))
+        return self.since(min(served) + warm_up)
+
+    def since(self, begin: datetime) -> Evidence:
+        """Drop all minutes before *begin*; the history stays."""
+        first = min((*self.requests.control, *self.requests.candidate, begin))
         dropped = int((begin - first).total_seconds() // 60)
         return replace(
             self,
             requests=_since(self.requests, begin),
             metrics={rule: _since(series, begin) for rule, series in self.metrics.items()},
+            slow={rule: replace(slow, counts=_since(slow.counts, begin)) for rule, slow in self.slow.items()},
             minutes=None if self.minutes is None else max(self.minutes - dropped, 1),
         )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf, isfinite
 from typing import Any
 
-from airflow_guardrails.domain.judge.evidence import Pairs
+from airflow_guardrails.domain.judge.evidence import Pairs, SlowRequests
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.text import (
+    Unit,
     difference_in_words,
     interval_in_words,
     minutes_in_words,
@@ -174,6 +175,52 @@ def measured_reason(
         limit=limit,
         text=text,
         missing=_missing(rule, pairs, interval, limit, minutes_run) if label is Label.INCONCLUSIVE else None,
+    )
+
+
+def slow_reason(
+    rule: MetricRule,
+    slow: SlowRequests,
+    pairs: Pairs,
+    interval: Interval,
+    *,
+    fails: bool,
+    onset: int,
+    minutes_run: int,
+) -> Reason:
+    """
+    Compare the shares of slow requests of both sides: the candidate's may not be larger.
+
+    :param interval: of the candidate's share divided by production's.
+    :param fails: whether harm is proven.
+    :param onset: index of the pair with which it most likely began, from 0.
+    :param minutes_run: duration of the trial in minutes.
+    """
+    label = Label.FAIL if fails else _label_of(interval, 1.0, worse_is_more=True)
+    since = onset if fails else 0
+    candidate, control = (
+        sum(counts[since:]) / sum(requests[since:])
+        for counts, requests in (
+            (pairs.candidate, pairs.candidate_requests),
+            (pairs.control, pairs.control_requests),
+        )
+    )
+    begun = f" in the last {minutes_in_words(len(pairs) - since)}" if since else ""
+    return Reason(
+        metric=rule.metric,
+        stat=rule.stat,
+        label=label,
+        measured=interval.measured - 1,
+        low=interval.low - 1,
+        high=interval.high - 1,
+        limit=0.0,
+        text=f"{rule.metric} {rule.stat}: {candidate:.2%} of the requests above {slow.candidate_limit:,.6g}"
+        f"{begun} {_SIGNS[label, True]} production's {control:.2%} above {slow.control_limit:,.6g} "
+        f"(the ratio's {interval_in_words(interval.low - 1, interval.high - 1, Unit.RELATIVE)}, "
+        f"{len(pairs)} minutes)",
+        missing=_missing(replace(rule, stat="Sum", margin="0%"), pairs, interval, 1.0, minutes_run)
+        if label is Label.INCONCLUSIVE
+        else None,
     )
 
 

@@ -24,6 +24,7 @@ from airflow_guardrails.domain.effects import (
     NoResponse,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule
+from airflow_guardrails.domain.judge.tails import is_counted_by_limit
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
@@ -89,6 +90,7 @@ def judged_at(state: RolloutState, thrown_at: datetime) -> _Steps:
     )
     if isinstance(series, NoResponse):
         return state
+    series = yield from _with_slow_requests(trial, rules, series, published_until(thrown_at))
     verdict = yield Compute(judge_trial, (trial, series, analysis.config, rules, analysis.steps))
     if isinstance(verdict, ComputeFailed):
         # The verdict would only explain the rollback, so no error may end the wait.
@@ -166,6 +168,7 @@ def _judge(
         if isinstance(history, ComputeFailed):
             return (yield from _after_error(state, analysis, history.error, now))
         analysis = replace(analysis, history=history)
+    series = yield from _with_slow_requests(trial, rules, series, until, history)
     verdict = yield Compute(
         partial(_judge_with_history, history, series, trial=trial, analysis=analysis, rules=rules)
     )
@@ -177,6 +180,24 @@ def _judge(
     if verdict.label is not analysis.label or after.share_fell_at != analysis.share_fell_at:
         yield _new_label(judged, verdict, trial.start)
     return judged
+
+
+def _with_slow_requests(
+    trial: Trial,
+    rules: Sequence[MetricRule],
+    series: Mapping[MetricQuery, Points],
+    until: datetime,
+    history: TrialHistory | None = None,
+) -> Generator[Effect, Any, Mapping[MetricQuery, Points]]:
+    """Return *series* with the counts of slow requests, if rules need them and CloudWatch has them."""
+    if not any(is_counted_by_limit(rule) for rule in rules):
+        return series
+    queries = trial.slow_queries(rules, history.joined_with(series) if history else series)
+    if not queries:
+        return series
+    # A request of its own: if CloudWatch does not have this statistic, everything else can still be judged.
+    counts = yield GetMetricData(queries, trial.start, until)
+    return series if isinstance(counts, NoResponse) else {**series, **counts}
 
 
 def _judge_with_history(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
-from airflow_guardrails.domain.judge import Evidence, History, Series, history_start
+from airflow_guardrails.domain.judge import Evidence, History, Series, SlowRequests, history_start
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
+from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit, stat_of_count
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import (
     REQUEST_NAMESPACE,
@@ -58,7 +59,24 @@ def evidence_of(
     def judged(query: MetricQuery) -> Points:
         return {moment: value for moment, value in series[query].items() if span.contains(moment)}
 
+    def slow(rule: MetricRule) -> SlowRequests | None:
+        limits = _limits(experiment, rule, series)
+        queries = _count_queries(experiment, rule, limits) if limits else ()
+        # CloudWatch may not have this statistic for the metric.
+        if limits is None or not all(series.get(query) for query in queries):
+            return None
+        control, candidate = (
+            {m: count for m, count in judged(query).items() if limits.begin is None or m >= limits.begin}
+            for query in queries
+        )
+        return SlowRequests(
+            counts=Series(control=control, candidate=candidate),
+            control_limit=limits.control,
+            candidate_limit=limits.candidate,
+        )
+
     return Evidence(
+        slow={rule: one for rule in rules if (one := slow(rule))},
         requests=Series(
             control=judged(_requests(experiment, production)), candidate=judged(_requests(experiment, shadow))
         ),
@@ -71,6 +89,41 @@ def evidence_of(
         },
         expected_share=experiment.sampling_percentage / 100,
         history=_history(experiment, rules, series),
+    )
+
+
+def slow_queries(
+    experiment: Experiment, rules: Sequence[MetricRule], series: Mapping[MetricQuery, Points]
+) -> tuple[MetricQuery, ...]:
+    """
+    Return the queries that count slow requests of both variants, for the rules of high percentiles.
+
+    :param series: for :func:`queries_of`: they show which requests are slow.
+    """
+    return tuple(
+        query
+        for rule in rules
+        if (limits := _limits(experiment, rule, series))
+        for query in _count_queries(experiment, rule, limits)
+    )
+
+
+def _limits(experiment: Experiment, rule: MetricRule, series: Mapping[MetricQuery, Points]) -> Limits | None:
+    if not is_counted_by_limit(rule):
+        return None
+    starts, _ = period_of(experiment)
+    history = _history(experiment, [rule], series).metrics.get(rule, {})
+    own = series[_query(experiment, rule, experiment.production_name)]
+    return Limits.of(rule, history, {moment: value for moment, value in own.items() if moment >= starts})
+
+
+def _count_queries(
+    experiment: Experiment, rule: MetricRule, limits: Limits
+) -> tuple[MetricQuery, MetricQuery]:
+    production, shadow = (_query(experiment, rule, name) for name in _variant_names(experiment))
+    return (
+        replace(production, stat=stat_of_count(limits.control)),
+        replace(shadow, stat=stat_of_count(limits.candidate)),
     )
 
 

@@ -17,7 +17,13 @@ from airflow_guardrails.domain.judge.publishing import TrialKind, not_published,
 from airflow_guardrails.domain.judge.verdict import verdict_of_error
 from airflow_guardrails.domain.predictions.comparison import Comparison
 from airflow_guardrails.domain.predictions.verdict import prediction_reason
-from airflow_guardrails.domain.shadow.evidence import evidence_of, metrics_start, period_of, queries_of
+from airflow_guardrails.domain.shadow.evidence import (
+    evidence_of,
+    metrics_start,
+    period_of,
+    queries_of,
+    slow_queries,
+)
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.domain.times import format_time
@@ -109,13 +115,17 @@ class ShadowTestJudge:
     def _series(self, experiment: Experiment) -> dict[MetricQuery, dict[datetime, float]]:
         starts, ends = period_of(experiment)
         # Of the last minutes only one variant may be published, which would look like a difference.
-        ends = min(ends, experiment.seen_at - METRICS_LAG)
-        return self.hook.get_metric_data(
-            queries_of(experiment, self.metrics),
-            start=metrics_start(experiment),
-            end=max(ends, starts),
-            period=finest_period(starts, experiment.seen_at),
+        ends = max(min(ends, experiment.seen_at - METRICS_LAG), starts)
+        period = finest_period(starts, experiment.seen_at)
+        series = self.hook.get_metric_data(
+            queries_of(experiment, self.metrics), start=metrics_start(experiment), end=ends, period=period
         )
+        if queries := slow_queries(experiment, self.metrics, series):
+            try:
+                series |= self.hook.get_metric_data(queries, start=starts, end=ends, period=period)
+            except (BotoCoreError, ClientError) as error:
+                self.log.warning("Slow requests are not counted: %s", named_text(error))
+        return series
 
     def _compare(self, experiment: Experiment) -> Comparison | None:
         if self.comparison:

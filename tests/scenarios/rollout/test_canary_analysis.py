@@ -106,6 +106,18 @@ def test_one_as_good_as_production_passes_and_comes_into_service(busy, update, c
 
 
 @FOLLOWERS
+def test_a_slower_tail_is_found_by_counting_slow_requests(busy, update, context, simulated_sleep, follower):
+    """Thirty requests a minute to each fleet are too few for a percentile of each minute."""
+    behave(busy, "churn-v2", latency_ms=26)
+    by_tail = CanaryAnalysis(rules=[MetricRule("ModelLatency", stat="p99", margin="10%")])
+
+    with pytest.raises(
+        EndpointRolledBack, match=r"p99: \d+\.\d+% of the requests above [\d,]+ > production's"
+    ):
+        follower(update(analysis=replace(by_tail, on_inconclusive="continue")), context, simulated_sleep)
+
+
+@FOLLOWERS
 def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
     busy, update, context, simulated_sleep, follower
 ):

@@ -92,6 +92,42 @@ def test_each_fleet_is_queried_once_by_its_configuration():
     assert {query.metric for query in queries} == {"Invocations", "ModelLatency", "Invocation5XXErrors"}
 
 
+P99 = MetricRule("ModelLatency", stat="p99", margin="10%")
+
+
+def with_percentiles(given):
+    of = trial()
+    return with_past(
+        {
+            **given,
+            **{of.metric_query(P99, "All", config): dict.fromkeys(MINUTES, 500.0) for config in ("v1", "v2")},
+        },
+        value=400.0,
+    )
+
+
+def test_slow_requests_are_counted_above_the_usual_percentile_of_the_history():
+    queries = trial().slow_queries([LATENCY, P99], with_percentiles(answer()))
+
+    assert [(dict(query.dimensions)["EndpointConfigName"], query.stat) for query in queries] == [
+        ("v1", "TC(400:)"),
+        ("v2", "TC(440:)"),
+    ]
+
+
+def test_counts_of_slow_requests_belong_to_the_evidence_if_cloudwatch_has_them():
+    given = with_percentiles(answer())
+    old, new = trial().slow_queries([P99], given)
+    counts = {old: dict.fromkeys(MINUTES, 1.0), new: dict.fromkeys(MINUTES[5:], 2.0)}
+
+    found = evidence_of(trial(), "All", {**given, **counts}, [P99], warm_up=timedelta(0))
+    without = evidence_of(trial(), "All", given, [P99], warm_up=timedelta(0))
+
+    assert (found.slow[P99].control_limit, found.slow[P99].candidate_limit) == (400, 440)
+    assert set(found.slow[P99].counts.candidate) == set(MINUTES[5:])
+    assert without.slow == {}
+
+
 def test_dimensions_of_a_rule_are_added():
     rule = MetricRule("Depth", namespace="Ours", dimensions={"Zone": "a"})
 
