@@ -31,7 +31,7 @@ from airflow_guardrails.domain.judge.evidence import (
 )
 from airflow_guardrails.domain.judge.means import judge_means
 from airflow_guardrails.domain.judge.missing_data import exposure_reason, missing_data, missing_reason
-from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
+from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, Direction, MetricRule
 from airflow_guardrails.domain.judge.statistics.interval import Interval
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 from airflow_guardrails.domain.judge.tails import judge_slow_requests
@@ -39,6 +39,7 @@ from airflow_guardrails.domain.judge.verdict import (
     Label,
     Reason,
     Verdict,
+    both_within,
     combine,
     measured_reason,
     share_reason,
@@ -61,6 +62,9 @@ __all__ = [
 ]
 
 _NO_WARM_UP = timedelta(0)
+
+# Of the labels of both directions, the first of these is the label of the rule.
+_MOST_DECISIVE = {Label.FAIL: 0, Label.INCONCLUSIVE: 1, Label.PASS: 2}
 
 # A critical rule's part of alpha, where any other rule has 1.
 CRITICAL_WEIGHT = 3
@@ -121,6 +125,8 @@ def judge_share(
 
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:
+    if rule.direction is Direction.BOTH:
+        return _judge_both_directions(evidence, rule, alpha_fail, alpha_pass)
     slow = evidence.slow.get(rule)
     counted = slow and judge_slow_requests(
         evidence, rule, slow, alpha_fail=alpha_fail, alpha_pass=alpha_pass / 2
@@ -133,6 +139,20 @@ def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_p
         by_values = _judge_values(evidence, rule, alpha_fail, alpha_pass / 2)
         return by_values if by_values.label is Label.PASS else counted
     return counted
+
+
+def _judge_both_directions(
+    evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float
+) -> Reason:
+    increase, decrease = (
+        # Only one of the two can be beyond the margin, so a Pass of both needs no part of alpha for each.
+        _judge_values(evidence.renamed(rule, one), one, alpha_fail / 2, alpha_pass)
+        for one in (
+            replace(rule, direction=direction) for direction in (Direction.INCREASE, Direction.DECREASE)
+        )
+    )
+    deciding = min((increase, decrease), key=lambda reason: _MOST_DECISIVE[reason.label])
+    return deciding if deciding.label is not Label.PASS else both_within(rule, increase, decrease)
 
 
 def _judge_values(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:

@@ -184,6 +184,15 @@ class Evidence:
             return self
         return self.since(min(served) + warm_up)
 
+    def renamed(self, rule: MetricRule, new: MetricRule) -> Evidence:
+        """Return the evidence in which the data of *rule* are those of *new*."""
+        past = self.history.metrics
+        return replace(
+            self,
+            metrics={**self.metrics, new: self.metrics.get(rule, Series())},
+            history=replace(self.history, metrics={**past, new: past.get(rule, {})}),
+        )
+
     def since(self, begin: datetime) -> Evidence:
         """Drop all minutes before *begin*; the history stays."""
         first = min((*self.requests.control, *self.requests.candidate, begin))

@@ -24,10 +24,11 @@ class InvalidRule(GuardrailsValueError):
 
 
 class Direction(str, Enum):
-    """The direction in which the metric becomes worse."""
+    """The direction in which the metric becomes worse; both: it should not change."""
 
     INCREASE = "increase"
     DECREASE = "decrease"
+    BOTH = "both"
 
 
 class OnMissing(str, Enum):
@@ -55,7 +56,7 @@ class MetricRule:
     :param margin: how much worse is accepted: a percentage of production's value (``"10%"``), or a number in
         the metric's own unit (ModelLatency: microseconds; rates: share of the requests, so 0.005 is half a
         percentage point). Default: 0.005 for SageMaker's error metrics, ``"10%"`` for all others.
-    :param direction: which direction is worse, ``"increase"`` or ``"decrease"``.
+    :param direction: which direction is worse: ``"increase"``, ``"decrease"`` or ``"both"``.
     :param critical: find harm to this metric sooner. The rules share the probability of a false alarm; a
         critical rule gets three parts where another gets one.
     :param on_missing: result without enough data: ``"inconclusive"``, ``"fail"`` or ``"ignore"`` (reported,
@@ -132,7 +133,7 @@ class MetricRule:
 
     @property
     def worse_is_more(self) -> bool:
-        """Whether an increase of the metric is worse."""
+        """Whether only an increase of the metric is worse."""
         return self.direction is Direction.INCREASE
 
 

@@ -224,6 +224,22 @@ def slow_reason(
     )
 
 
+def both_within(rule: MetricRule, increase: Reason, decrease: Reason) -> Reason:
+    """Return one Pass for two: the metric neither increases nor decreases by more than the margin."""
+    assert increase.measured is not None
+    assert decrease.low is not None
+    assert increase.high is not None
+    unit = unit_of(rule)
+    measured, limit = (difference_in_words(value, unit) for value in (increase.measured, rule.allowed))
+    interval = interval_in_words(decrease.low, increase.high, unit)
+    return replace(
+        increase,
+        low=decrease.low,
+        text=f"{rule.metric} {rule.shown_stat}: {measured} within the limit of {limit} in both directions "
+        f"({interval})",
+    )
+
+
 def _label_of(interval: Interval, limit: float, *, worse_is_more: bool) -> Label:
     # An interval that only touches the limit is neither beyond nor within.
     rounding = _ROUNDING * max(1.0, abs(limit))

@@ -327,3 +327,42 @@ def test_evidence_has_its_series_and_duration(trial, latencies):
 
     assert isinstance(evidence.metrics[LATENCY], Series)
     assert evidence.minutes_run == 60
+
+
+@pytest.mark.parametrize(
+    ("times", "label"),
+    [
+        (0.8, Label.FAIL),
+        (0.9, Label.INCONCLUSIVE),
+        (1.0, Label.PASS),
+        (1.1, Label.INCONCLUSIVE),
+        (1.2, Label.FAIL),
+    ],
+)
+def test_a_rule_may_forbid_both_directions(trial, latencies, times, label):
+    rule = MetricRule("Confidence", margin="10%", direction="both")
+
+    reason = reason_of(judge(trial({rule: latencies(times)}), [rule]), rule)
+
+    assert reason.label is label
+    assert reason.measured == pytest.approx(times - 1, abs=0.002)
+    if label is Label.PASS:
+        assert re.fullmatch(
+            r"Confidence Average: [-+][\d.]+% within the limit of \+10% in both directions "
+            r"\(interval -[\d.]+% to \+[\d.]+%\)",
+            reason.text,
+        )
+
+
+def test_counts_may_be_forbidden_to_change_in_both_directions(trial, errors):
+    rule = MetricRule("Fallbacks", stat="Sum", margin="50%", direction="both")
+
+    labels = [judge(trial({rule: errors(20, many)}), [rule]).label for many in (4, 20, 60)]
+
+    assert labels == [Label.FAIL, Label.PASS, Label.FAIL]
+
+
+def test_missing_data_of_a_rule_in_both_directions_is_missing_data(trial):
+    rule = MetricRule("Confidence", direction="both", on_missing="fail")
+
+    assert judge(trial(), [rule]).label is Label.FAIL
