@@ -36,7 +36,7 @@ from airflow_guardrails.domain.snapshots.metrics import ERROR_METRICS
         ({"margin": "100%", "direction": "decrease"}, "margin must be below 100%"),
         ({"metric": "Invocation5XXErrors", "margin": 5}, "it is a share of the requests"),
         ({"metric": "Invocation5XXErrors", "stat": "p90"}, "stat must be Sum or Average"),
-        ({"direction": "up"}, r"direction must be one of 'increase', 'decrease' \(got 'up'\)"),
+        ({"direction": "up"}, r"direction must be one of 'increase', 'decrease', 'both' \(got 'up'\)"),
         ({"on_missing": "pass"}, r"on_missing must be one of .*\(got 'pass'\)"),
         ({"critical": "yes"}, "critical must be True or False"),
         ({"min_requests": 0}, "min_requests must be a whole number of at least 1"),
