@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kayenta import judge_kayenta
 
 from airflow_guardrails.domain.judge import Evidence, History, Label, Series, Verdict, judge
 from airflow_guardrails.domain.judge.rules import MetricRule
-from calibration.rows import Row, Trials
+from calibration.row import Row, Trials
 from calibration.series import PAST, moments
 
 ALPHA = 0.05
@@ -61,7 +62,7 @@ def course(judge_at: Judge, row: Row, trials: Trials, looks: Iterable[int]) -> C
 
 
 def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
-    """Return the evidence after *minutes* of the trial."""
+    """Return the evidence after *minutes* of the trial, without the warm-up."""
     at = moments(minutes)
     first = next(iter(trials.values()))
 
@@ -73,13 +74,14 @@ def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
     share = row.share
     if share is None:
         share = sum(first.candidate_requests[:minutes]) / sum(first.control_requests[:minutes])
-    return Evidence(
+    evidence = Evidence(
         history=history_of(trials) if row.known else History(),
         requests=series(first.control_requests, first.candidate_requests),
         metrics={rule: series(trial.control, trial.candidate) for rule, trial in trials.items()},
         expected_share=share,
         paired=row.paired,
     )
+    return evidence.without_warm_up(timedelta(minutes=row.warm_up))
 
 
 def history_of(trials: Trials) -> History:

@@ -2,104 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule
+from calibration.latency_rows import LATENCY_ROWS
+from calibration.row import COPIES, Maker, Row, Trials, live, only, stepped, unknown
 from calibration.series import (
-    Noise,
     Traffic,
-    Trial,
-    autoregressive,
     divided,
     errors,
-    heavy_tailed,
-    hidden,
     independent,
     latencies,
     linear,
     shared_bursts,
-    skewed,
-    skewed_requests,
     sparse,
-    spiked,
-    steady,
 )
 
-Trials = dict[MetricRule, Trial]
-Maker = Callable[[Random, int], Trials]
-
 # A margin of 0 asks whether the candidate is worse at all, as Kayenta's judge does.
-SLOWER = MetricRule("ModelLatency", margin="0%")
 FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
-
-SLOWER_BY = MetricRule("ModelLatency", margin="10%")
 FAILING_BY = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.005)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """
-    One kind of series.
-
-    :param unharmed: a candidate exactly at the margin of its rule: neither Fail nor Pass is right.
-    :param harmed: name -> a candidate that is worse than the margin.
-    :param minutes: duration of a trial.
-    :param share: the candidate's requests for each of production's; ``None``: the share that it had so far.
-    :param paired: whether the candidate gets copies of production's requests.
-    :param passes: whether the unharmed candidate is better than the margin, so that Pass is right.
-    :param known: whether the judge gets the history of production.
-    """
-
-    name: str
-    unharmed: Maker
-    harmed: dict[str, Maker] = field(default_factory=dict)
-    minutes: int = 60
-    share: float | None = 1.0
-    paired: bool = True
-    passes: bool = False
-    known: bool = True
-
-
-def only(rule: MetricRule, make: Callable[[Random, int], Trial]) -> Maker:
-    """Return a maker of trials with one rule."""
-    return lambda random, count: {rule: make(random, count)}
-
-
-COPIES = steady(100)
-
-
-def latency_row(
-    name: str,
-    noise: Noise,
-    *,
-    traffic: Traffic = COPIES,
-    rule: MetricRule = SLOWER,
-    effects: tuple[int, ...] = (10, 20),
-    at: float = 0.0,
-    daily: float = 0.0,
-    spread: float = 0.1,
-) -> Row:
-    """
-    Return a row for latency.
-
-    :param effects: percent by which the harmed candidates are slower.
-    :param at: fraction by which the unharmed candidate is slower.
-    :param daily: half the height of a daily wave, as a fraction.
-    :param spread: standard deviation of a minute, as a fraction.
-    """
-    make = partial(latencies, noise, traffic, daily=daily, spread=spread)
-    harmed = {f"+{percent} %": only(rule, make(effect=percent / 100)) for percent in effects}
-    return Row(f"latency, {name}", only(rule, make(effect=at)), harmed)
-
-
-def requests_row(name: str, traffic: Traffic) -> Row:
-    """Return a row for latency that is computed from single requests of skewed latency."""
-    make = partial(skewed_requests, traffic)
-    harmed = {f"+{percent} %": only(SLOWER, make(effect=percent / 100)) for percent in (20, 50)}
-    return Row(f"latency, {name}", only(SLOWER, make()), harmed)
 
 
 def error_row(
@@ -129,16 +51,6 @@ def error_row(
     return Row(f"errors, {name}", only(rule, make(rate, rate)), harmed)
 
 
-def live(row: Row, share: float) -> Row:
-    """Return the row for divided requests, of which the candidate gets *share*, 0 to 1."""
-    return replace(row, share=share / (1 - share), paired=False)
-
-
-def stepped(row: Row) -> Row:
-    """Return the row for divided requests, of which the candidate gets more and more."""
-    return replace(row, share=None, paired=False)
-
-
 def everything(effect: float, rate: float) -> Maker:
     """
     Return a maker of series for all default rules; percentiles have the same mean with independent noise.
@@ -155,36 +67,8 @@ def everything(effect: float, rate: float) -> Maker:
     return make
 
 
-def unknown(row: Row) -> Row:
-    """Return the row without a history of production."""
-    return replace(row, known=False)
-
-
 ROWS = (
-    latency_row("independent", independent),
-    latency_row("AR(1) 0.3", autoregressive(0.3)),
-    latency_row("AR(1) 0.6", autoregressive(0.6)),
-    latency_row("AR(1) 0.8", autoregressive(0.8)),
-    replace(latency_row("AR(1) 0.8, 6 h", autoregressive(0.8)), minutes=360),
-    replace(latency_row("wave of a day, +-30 %, 6 h", independent, daily=0.3), minutes=360),
-    latency_row("AR(1) 0.9 under as much noise", hidden(0.9, 0.5)),
-    latency_row("heavy tails (t, 3)", heavy_tailed),
-    latency_row("skewed (lognormal), twice the noise", skewed, spread=0.2),
-    latency_row("at a margin of 10 %", independent, rule=SLOWER_BY, at=0.1, effects=(20, 30)),
-    live(latency_row("live, 5 % of the requests", independent, traffic=divided(100, 0.05)), 0.05),
-    live(latency_row("live, 50 % of the requests", independent, traffic=divided(100, 0.5)), 0.5),
-    live(
-        latency_row("live, 10 %, traffic in bursts", independent, traffic=divided(100, 0.1, bursts=True)), 0.1
-    ),
-    live(
-        latency_row("live, 25 %, one minute in fifty of a bad instance", spiked, traffic=divided(100, 0.25)),
-        0.25,
-    ),
-    live(requests_row("live, 5 %, means of skewed requests", divided(100, 0.05)), 0.05),
-    live(requests_row("live, 80 %, means of skewed requests", divided(100, 0.8)), 0.8),
-    unknown(latency_row("independent, new endpoint", independent)),
-    unknown(latency_row("AR(1) 0.6, new endpoint", autoregressive(0.6))),
-    unknown(latency_row("AR(1) 0.8, new endpoint", autoregressive(0.8))),
+    *LATENCY_ROWS,
     Row(
         "errors, none in production",
         only(FAILING, errors(0, 0, COPIES)),

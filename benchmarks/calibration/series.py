@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from random import Random
 
+from calibration.onsets import Effect, constant
+
 BEGIN = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
 
 # Standard deviation of a minute's mean latency, as a fraction: about that of real endpoints.
@@ -22,6 +24,9 @@ BURSTING = 0.1
 
 # Share of the minutes in which one instance is slow.
 SPIKES = 0.02
+
+# The same, where it happens often.
+OFTEN = 0.1
 
 # Minutes of an incident that both sides have.
 INCIDENT = 6
@@ -92,21 +97,36 @@ def skewed(random: Random, count: int) -> list[float]:
     return [(random.lognormvariate(0, sigma) - mean) / deviation for _ in range(count)]
 
 
+def left_skewed(random: Random, count: int) -> list[float]:
+    """Return the mirror image of :func:`skewed`: some minutes are far quicker."""
+    return [-one for one in skewed(random, count)]
+
+
 def spiked(random: Random, count: int) -> list[float]:
     """Return noise of variance 1, with one minute in fifty in which an instance is far slower."""
     return [random.gauss(0, 1) + (10 if random.random() < SPIKES else 0) for _ in range(count)]
 
 
+def spiked_often(random: Random, count: int) -> list[float]:
+    """Return noise of mean 0, with one minute in ten that is far slower."""
+    return [random.gauss(0, 1) + (9 if random.random() < OFTEN else -1) for _ in range(count)]
+
+
 def hidden(rho: float, part: float) -> Noise:
     """Return noise of variance 1: the share *part* of it is AR(1) with *rho*, the rest is independent."""
     slow = autoregressive(rho)
+    return lambda random, count: mixed(slow(random, count), independent(random, count), part)
 
-    def noise(random: Random, count: int) -> list[float]:
-        return [
-            math.sqrt(part) * one + math.sqrt(1 - part) * random.gauss(0, 1) for one in slow(random, count)
-        ]
 
-    return noise
+def mixed(one: list[float], other: list[float], part: float) -> list[float]:
+    """Return noise of variance 1 of which the share *part*, 0 to 1, comes from *one*."""
+    few, many = math.sqrt(part), math.sqrt(1 - part)
+    return [few * a + many * b for a, b in zip(one, other, strict=True)]
+
+
+def flat(_: Random, count: int) -> list[float]:
+    """Return no noise: all minutes are alike."""
+    return [0.0] * count
 
 
 def steady(requests: float) -> Traffic:
@@ -145,7 +165,16 @@ def linear(requests: float, *, steps: int = 9) -> Traffic:
 
 
 def latencies(
-    noise: Noise, traffic: Traffic, *, effect: float = 0.0, daily: float = 0.0, spread: float = SPREAD
+    noise: Noise,
+    traffic: Traffic,
+    *,
+    effect: float | Effect = 0.0,
+    daily: float = 0.0,
+    spread: float = SPREAD,
+    shared: float = 0.0,
+    movement: Noise | None = None,
+    grain: float = 0.0,
+    candidates: Noise | None = None,
 ) -> Callable[[Random, int], Trial]:
     """
     Return a maker of trials with the mean latency of each minute.
@@ -153,19 +182,53 @@ def latencies(
     :param effect: fraction by which the candidate is slower.
     :param daily: half the height of a daily wave that both sides share, as a fraction.
     :param spread: standard deviation of a minute, as a fraction.
+    :param shared: share of the variance, 0 to 1, of a movement that both sides share.
+    :param movement: the kind of that movement, if it is another than each side's own noise.
+    :param grain: distance between the values that are possible, as a fraction; 0: any value.
+    :param candidates: the candidate's noise, if it is another.
     """
+    slower = effect if callable(effect) else constant(effect)
+    grid = LATENCY * grain
 
     def trial(random: Random, minutes: int) -> Trial:
         count = PAST + minutes
         begin = random.random()
         wave = [1 + daily * math.sin(2 * math.pi * (begin + minute / 1440)) for minute in range(count)]
-        sides = []
-        for factor in (1.0, 1.0 + effect):
-            rest = noise(random, count)
-            sides.append(
-                [LATENCY * factor * max(w * (1 + spread * r), 0.0) for w, r in zip(wave, rest, strict=True)]
-            )
+        common = (movement or noise)(random, count) if shared else [0.0] * count
+        factors = [1.0] * PAST + [1 + slower(minute, minutes) for minute in range(minutes)]
+
+        def side(noise: Noise, factors: list[float]) -> list[float]:
+            rest = mixed(common, noise(random, count), shared)
+            values = [
+                LATENCY * factor * max(w * (1 + spread * r), 0.0)
+                for factor, w, r in zip(factors, wave, rest, strict=True)
+            ]
+            return [round(value / grid) * grid for value in values] if grid else values
+
+        sides = side(noise, [1.0] * count), side(candidates or noise, factors)
         return begun(*sides, *traffic(random, count))
+
+    return trial
+
+
+def proportional(noise: Noise, traffic: Traffic, *, effect: float = 0.0) -> Callable[[Random, int], Trial]:
+    """Return a maker of trials in which the candidate's values are production's times 1 + *effect*."""
+
+    def trial(random: Random, minutes: int) -> Trial:
+        values = [LATENCY * max(1 + SPREAD * one, 0.0) for one in noise(random, PAST + minutes)]
+        return begun(values, [value * (1 + effect) for value in values], *traffic(random, PAST + minutes))
+
+    return trial
+
+
+def now_and_then(rate: float, traffic: Traffic, *, effect: float = 0.0) -> Callable[[Random, int], Trial]:
+    """Return a maker of trials with a gauge of 0 or 1; it is 1 in the share *rate* of the minutes."""
+
+    def trial(random: Random, minutes: int) -> Trial:
+        def side(rate: float) -> list[float]:
+            return [float(random.random() < rate) for _ in range(PAST + minutes)]
+
+        return begun(side(rate), side(rate * (1 + effect)), *traffic(random, PAST + minutes))
 
     return trial
 
