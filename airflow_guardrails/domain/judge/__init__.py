@@ -93,7 +93,7 @@ def judge(
     exposure = exposure_reason(evidence)
     # A rule that is given twice is judged once, so it gets one part of alpha.
     reasons = [
-        _judge_rule(evidence, rule, _alpha_of(rule, rules, alpha), alpha) for rule in dict.fromkeys(rules)
+        _judge_rule(evidence, rule, alpha_of(rule, rules, alpha), alpha) for rule in dict.fromkeys(rules)
     ]
     if exposure.label is not Label.PASS:
         reasons = [_without_exposure(reason) for reason in reasons]
@@ -198,7 +198,7 @@ def _invalid_values(rule: MetricRule, pairs: Pairs) -> tuple[str, str] | None:
     return None
 
 
-def _alpha_of(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:
+def alpha_of(rule: MetricRule, rules: Sequence[MetricRule], alpha: float) -> float:
     """Return the rule's part of *alpha* (weighted Bonferroni correction)."""
     weights = {one: CRITICAL_WEIGHT if one.critical else 1 for one in rules}
     return alpha * weights[rule] / sum(weights.values())

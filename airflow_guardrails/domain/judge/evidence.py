@@ -276,7 +276,7 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
         and is_comparable(quantile, requests.control[moment], requests.candidate[moment])
     ]
     denominator = evidence.metrics[rule.denominator] if moments and rule.denominator else None
-    history, history_requests = _history_of(evidence.history, rule)
+    history, history_requests = history_of(evidence.history, rule)
     return Pairs(
         control=[series.control[moment] for moment in moments],
         candidate=[series.candidate[moment] for moment in moments],
@@ -289,7 +289,7 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
     )
 
 
-def _history_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
+def history_of(history: History, rule: MetricRule) -> tuple[list[float], list[float]]:
     values, quantile = history.metrics.get(rule, {}), rule.quantile
     if rule.denominator:
         values = _ratio(values, history.metrics.get(rule.denominator, {}))
