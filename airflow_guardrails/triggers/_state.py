@@ -54,6 +54,7 @@ def dump_state(state: RolloutState) -> StatePayload:
         "findings": [finding.as_dict() for finding in state.findings],
         "suspected": state.suspected.value if state.suspected else None,
         "analysis": state.analysis.config.as_dict() if state.analysis else None,
+        "power": dict(state.analysis.power) if state.analysis and state.analysis.power else None,
     }
 
 
@@ -69,7 +70,7 @@ def load_state(payload: StatePayload) -> RolloutState:
     """
     as_of = parse_time(payload.get("as_of"))
     HEADER_CLOCK.go_on_from(as_of)
-    analysis, warnings = _load_analysis(payload.get("analysis"))
+    analysis, warnings = _load_analysis(payload.get("analysis"), power=payload.get("power"))
     return RolloutState(
         rollout=_load_rollout(payload["rollout"], started_at=payload.get("started_at")),
         seen_in_flight=payload["seen_in_flight"],
@@ -95,14 +96,16 @@ def _load_definitions(payload: StatePayload) -> tuple[AlarmDefinition, ...]:
     )
 
 
-def _load_analysis(payload: StatePayload | None) -> tuple[AnalysisState | None, tuple[str, ...]]:
+def _load_analysis(
+    payload: StatePayload | None, *, power: StatePayload | None
+) -> tuple[AnalysisState | None, tuple[str, ...]]:
     """Return the analysis and warnings: an analysis that this release cannot read must not end the wait."""
     if not payload:
         return None, ()
     # Older releases had a choice of judges; the key is not used any more.
     settings = {name: value for name, value in payload.items() if name != "judge"}
     try:
-        return AnalysisState(config=CanaryAnalysis(**settings)), ()
+        return AnalysisState(config=CanaryAnalysis(**settings), power=power), ()
     except (TypeError, ValueError) as error:
         return None, (f"The analysis cannot be read ({error}); the wait continues without it",)
 

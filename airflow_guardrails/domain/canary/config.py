@@ -102,6 +102,11 @@ class CanaryAnalysis:
         return not self.observe_only
 
     @property
+    def needs_pass(self) -> bool:
+        """Whether an update that never passes is rolled back."""
+        return self.holds and self.may_abort
+
+    @property
     def has_shortest_interval(self) -> bool:
         """Whether ``every`` cannot be shorter."""
         return self.every == _MIN_EVERY

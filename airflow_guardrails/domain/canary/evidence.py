@@ -58,7 +58,13 @@ class Trial:
         :param with_history: whether to include each variant without its configuration. Only the history
             needs these series.
         """
-        configs = (self.previous, self.target, *((None,) if with_history else ()))
+        return self._queries(rules, (self.previous, self.target, *((None,) if with_history else ())))
+
+    def history_queries(self, rules: Sequence[MetricRule]) -> tuple[MetricQuery, ...]:
+        """Return the queries for what :meth:`history` needs, before there is a new fleet."""
+        return self._queries(rules, (self.previous, None))
+
+    def _queries(self, rules: Sequence[MetricRule], configs: Sequence[str | None]) -> tuple[MetricQuery, ...]:
         fleets = [(variant, config) for variant in self.variants for config in configs]
         queries = [self.requests_query(*fleet) for fleet in fleets]
         queries += [self.metric_query(rule, *fleet) for rule in with_denominators(rules) for fleet in fleets]

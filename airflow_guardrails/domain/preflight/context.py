@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.canary.power import VariantPower
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties, VariantProperty
+from airflow_guardrails.domain.judge.evidence import History
 from airflow_guardrails.domain.snapshots.alarms import Alarm
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
@@ -29,9 +31,9 @@ class PreflightContext:
     :param max_wait: how long the task waits for the end of the update; ``None``: no limit.
     :param analysis: settings of the comparison between the fleets; ``None`` without one.
     :param traffic: variant -> requests in the last hour; only with an analysis.
-    :param past: variant -> number of minutes in the last hours with requests; a variant that is absent counts
-        as known for long enough.
-    :param traffic_unread: why the traffic could not be read; ``None`` if it was.
+    :param past: variant -> what it did in the last hours; the past of a variant that is absent is unknown.
+    :param traffic_unread: why traffic and past could not be read; ``None`` if they were.
+    :param power: what the analysis can find in each variant; empty if that is not known, or not yet.
     """
 
     endpoint: Endpoint
@@ -47,8 +49,9 @@ class PreflightContext:
     allow_unguarded: bool = False
     analysis: CanaryAnalysis | None = None
     traffic: Mapping[str, float] = field(default_factory=dict)
-    past: Mapping[str, int] = field(default_factory=dict)
+    past: Mapping[str, History] = field(default_factory=dict)
     traffic_unread: str | None = None
+    power: tuple[VariantPower, ...] = ()
 
     @property
     def users_alarms(self) -> tuple[Alarm, ...]:

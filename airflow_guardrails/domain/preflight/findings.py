@@ -35,6 +35,8 @@ analysis_no_bake       error    there is no bake in which both fleets have traff
 analysis_bake_short    error    the bakes end before the rules can decide anything
 analysis_traffic_low   error +  the traffic of the last hour is too low for the rules
 analysis_past_short    error +  the history is too short to know the bursts of errors
+analysis_pass_unlikely error +  even a good model would hardly pass the analysis; by means: a warning
+analysis_power         note     what the analysis can find
 analysis_unreadable    warning  the traffic of the last hour cannot be read
 analysis_by_instances  warning  instance metrics may not be published for each fleet
 ====================== ======== ======================================================================
@@ -49,10 +51,15 @@ from enum import Enum
 
 
 class Severity(str, Enum):
-    """An error stops the update before it is started; a warning is logged and reported."""
+    """
+    An error stops the update before it is started; a warning is logged and reported.
+
+    So is a note, at the level INFO: nothing is wrong.
+    """
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class Code(str, Enum):
@@ -89,6 +96,8 @@ class Code(str, Enum):
     ANALYSIS_BAKE_SHORT = "analysis_bake_short"
     ANALYSIS_TRAFFIC_LOW = "analysis_traffic_low"
     ANALYSIS_PAST_SHORT = "analysis_past_short"
+    ANALYSIS_PASS_UNLIKELY = "analysis_pass_unlikely"  # noqa: S105 - no password
+    ANALYSIS_POWER = "analysis_power"
     ANALYSIS_UNREADABLE = "analysis_unreadable"
     ANALYSIS_BY_INSTANCES = "analysis_by_instances"
 
@@ -99,7 +108,7 @@ UNGUARDING = frozenset({Code.NO_GUARD, Code.NO_BAKE, Code.INF1, Code.MARKETPLACE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """*text* has the measured value and the limit, *fix* says what to do."""
+    """*text* has the measured value and the limit, *fix* says what to do; a note needs none."""
 
     code: Code
     severity: Severity
@@ -121,7 +130,8 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        return f"{self.severity.value} {self.code.value}: {self.text}; {self.fix}"
+        fix = f"; {self.fix}" if self.fix else ""
+        return f"{self.severity.value} {self.code.value}: {self.text}{fix}"
 
 
 def error(code: Code, text: str, *, fix: str) -> Finding:
@@ -132,3 +142,8 @@ def error(code: Code, text: str, *, fix: str) -> Finding:
 def warning(code: Code, text: str, *, fix: str) -> Finding:
     """Return a finding that does not stop the update."""
     return Finding(code=code, severity=Severity.WARNING, text=text, fix=fix)
+
+
+def note(code: Code, text: str) -> Finding:
+    """Return a finding that is worth knowing, and needs no fix."""
+    return Finding(code=code, severity=Severity.NOTE, text=text, fix="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -24,6 +25,7 @@ class AnalysisState:
     """
     What is known about an analysis between two looks; an immutable value. All times are on AWS's clock.
 
+    :param power: what the analysis can find, as JSON for the report; ``None`` if unknown.
     :param verdict: the last verdict; ``None`` before the first one.
     :param looks: number of verdicts.
     :param read_at: when CloudWatch was last read, with or without a response.
@@ -41,6 +43,7 @@ class AnalysisState:
     """
 
     config: CanaryAnalysis
+    power: Mapping[str, Any] | None = None
     verdict: Verdict | None = None
     looks: int = 0
     read_at: datetime | None = None
@@ -180,6 +183,7 @@ class AnalysisState:
         return {
             "label": self.label.value if self.label else None,
             "reasons": [reason.as_dict() for reason in reasons],
+            "power": dict(self.power) if self.power else None,
             "looks": self.looks,
             "unanswered": self.unanswered,
             "first_fail_at": format_time(self.first_fail_at),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
+from airflow_guardrails.domain.canary.power import power_report
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
@@ -110,6 +111,7 @@ class Launch:
         # The intent of an earlier try. The one that this try writes proves nothing about an earlier update.
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
+        self.power: dict[str, Any] | None = None
         self.switch = AbortSwitchSetup(
             request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
@@ -135,7 +137,7 @@ class Launch:
                 self._clean_up()
                 raise
             if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
-                return self.request.with_analysis(self._call_update(endpoint))
+                return self.request.with_analysis(self._call_update(endpoint), power=self.power)
             self._clean_up()
         return self._adopted(move, endpoint)
 
@@ -225,6 +227,7 @@ class Launch:
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
         context = read_context(request, endpoint, target=target, hook=self.hook)
         self.findings = run_preflight(request, context, log=self.log)
+        self.power = power_report(context.power)
         if factory is not None:
             # Created only after preflight, so that a failure leaves nothing behind.
             self.intents.set_target(factory.create())

@@ -11,11 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
-from airflow_guardrails.domain.canary.evidence import published_until, requests_query
-from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
+from airflow_guardrails.domain.canary.evidence import Trial, published_until
+from airflow_guardrails.domain.canary.power import power_report
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
 from airflow_guardrails.domain.preflight import preflight
+from airflow_guardrails.domain.preflight.analysis import with_power
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code, Finding
+from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 _ONE_HOUR = timedelta(hours=1)
+_LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
 
 
 def read_context(
@@ -47,8 +50,8 @@ def read_context(
     serving = _serving_config(endpoint, hook)
     switch = request.switch.alarm_name
     names = [name for name in request.guardrails.alarms if name != switch]
-    traffic, past, unread = _traffic(endpoint, hook) if request.analysis else ({}, {}, None)
-    return PreflightContext(
+    traffic, past, unread = _traffic(request, endpoint, hook)
+    context = PreflightContext(
         endpoint=endpoint,
         serving=serving,
         target=target,
@@ -65,6 +68,7 @@ def read_context(
         past=past,
         traffic_unread=unread,
     )
+    return with_power(context)
 
 
 def run_preflight(request: LaunchRequest, context: PreflightContext, *, log: Any) -> tuple[Finding, ...]:
@@ -75,9 +79,9 @@ def run_preflight(request: LaunchRequest, context: PreflightContext, *, log: Any
     """
     findings = preflight(context)
     for finding in findings:
-        log.log(logging.ERROR if finding.stops else logging.WARNING, "%s", finding)
+        log.log(_LEVELS[finding.severity], "%s", finding)
     if any(finding.stops for finding in findings):
-        raise _failure(request, context.endpoint, findings)
+        raise _failure(request, context, findings)
     return findings
 
 
@@ -99,36 +103,49 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
         raise
 
 
-def _traffic(endpoint: Endpoint, hook: GuardrailsHook) -> tuple[dict[str, float], dict[str, int], str | None]:
+def _traffic(
+    request: LaunchRequest, endpoint: Endpoint, hook: GuardrailsHook
+) -> tuple[dict[str, float], dict[str, History], str | None]:
     """
-    Read how much traffic each variant has had.
+    Read the traffic and the metrics of each variant; nothing without an analysis.
 
-    Returns variant -> requests in the last hour, variant -> minutes with requests before now, and the reason
-    if CloudWatch could not be read. A missing metric stops no update, so no error is raised.
+    Returns variant -> requests in the last hour, variant -> what it did before now, and the reason if
+    CloudWatch could not be read. A missing metric stops no update, so no error is raised.
     """
-    # All configurations count, not only the one in service: it may have come into service a minute ago.
-    by_variant = {variant.name: requests_query(endpoint.name, variant.name) for variant in endpoint.variants}
-    end = published_until(endpoint.seen_at)
-    queries = tuple(by_variant.values())
+    if request.analysis is None:
+        return {}, {}, None
+    names, end = tuple(variant.name for variant in endpoint.variants), published_until(endpoint.seen_at)
+    serving = endpoint.endpoint_config_name or request.target
+    trial = Trial(
+        endpoint_name=endpoint.name, variants=names, previous=serving, target=request.target, start=end
+    )
+    rules = request.analysis.rules
     try:
-        series = hook.get_metric_data(queries, start=end - MAX_HISTORY, end=end, period=60)
+        series = hook.get_metric_data(
+            trial.history_queries(rules), start=end - MAX_HISTORY, end=end, period=60
+        )
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
         return {}, {}, errors.named_text(error)
+    # All configurations count, not only the one in service: it may have come into service a minute ago.
+    requests = {name: series[trial.requests_query(name, None)] for name in names}
     traffic = {
-        name: sum(count for minute, count in series[query].items() if minute >= end - _ONE_HOUR)
-        for name, query in by_variant.items()
+        name: sum(count for minute, count in counts.items() if minute >= end - _ONE_HOUR)
+        for name, counts in requests.items()
     }
-    past = {name: sum(count > 0 for count in series[query].values()) for name, query in by_variant.items()}
-    return traffic, past, None
+    return traffic, {name: trial.history(name, series, rules) for name in names}, None
 
 
-def _failure(request: LaunchRequest, endpoint: Endpoint, findings: tuple[Finding, ...]) -> PreflightFailed:
+def _failure(
+    request: LaunchRequest, context: PreflightContext, findings: tuple[Finding, ...]
+) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
-    rollout = request.rollout(previous=endpoint.endpoint_config_name, target=None)
-    state = request.with_analysis(RolloutState(rollout=rollout, findings=findings))
+    rollout = request.rollout(previous=context.endpoint.endpoint_config_name, target=None)
+    state = request.with_analysis(
+        RolloutState(rollout=rollout, findings=findings), power=power_report(context.power)
+    )
     lines = "\n".join(f"- {finding}" for finding in findings)
     return (AlarmNotFound if missing else PreflightFailed)(
         f"Preflight stopped the update of {request.endpoint_name} to {request.target}:\n{lines}",
         [finding.as_dict() for finding in findings],
-        rollout_report(replace(state, last_look=endpoint)),
+        rollout_report(replace(state, last_look=context.endpoint)),
     )

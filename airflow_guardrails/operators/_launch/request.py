@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_update_and_rollback
@@ -77,8 +78,12 @@ class LaunchRequest:
         """The longest time that SageMaker itself may take, and never less than *max_wait*."""
         return max(longest_update_and_rollback(self.guardrails), self.max_wait or timedelta(0))
 
-    def with_analysis(self, state: RolloutState) -> RolloutState:
-        """Add the analysis of the new fleet to *state*, if one is requested."""
-        return (
-            state if self.analysis is None else replace(state, analysis=AnalysisState(config=self.analysis))
-        )
+    def with_analysis(self, state: RolloutState, *, power: dict[str, Any] | None = None) -> RolloutState:
+        """
+        Add the analysis of the new fleet to *state*, if one is requested.
+
+        :param power: what it can find, as in the report; None if unknown.
+        """
+        if self.analysis is None:
+            return state
+        return replace(state, analysis=AnalysisState(config=self.analysis, power=power))

@@ -238,6 +238,64 @@ def test_one_call_a_look_while_the_new_fleet_has_traffic(busy, update, context):
     assert report["analysis"]["looks"] == pytest.approx(25, abs=2)
 
 
+# What it can find.
+
+
+@FOLLOWERS
+def test_what_can_be_found_is_told_before_the_update_and_in_the_report(
+    busy, update, context, simulated_sleep, follower
+):
+    report = follower(update(), context, simulated_sleep)
+
+    power = report["analysis"]["power"]
+    (finding,) = [one for one in report["findings"] if one["code"] == "analysis_power"]
+    assert (finding["severity"], finding["text"]) == ("note", power["text"])
+    latency, errors = power["rules"]
+    assert (latency["metric"], errors["metric"]) == ("ModelLatency", "Invocation5XXErrors")
+    assert 0.5 < latency["pass_chance"] <= 1.0
+    assert 0.1 < latency["found"] < 2.0
+    assert 0.05 < errors["found"] < 0.5
+    # The bake, and the wait behind it in which the switch acts.
+    assert 6 < errors["by_minute"] <= 25
+
+
+def test_a_past_with_too_many_errors_to_pass_stops_the_update(busy, update, context):
+    for config in ("churn-v1", "churn-v2"):
+        behave(busy, config, error_rate=0.1)
+    busy.advance(minutes=240)
+    strict = replace(ANALYSIS, rules=[replace(RULES[1], margin=0.005)])
+
+    with pytest.raises(PreflightFailed, match="as good as production passes with under 5%") as caught:
+        update(analysis=strict, alarms=()).execute(context)
+
+    (finding,) = [one for one in caught.value.findings if one["code"] == "analysis_pass_unlikely"]
+    assert finding["severity"] == "error"
+    assert "no bake of up to an hour suffices; or allow Invocation5XXErrors Sum a margin of" in finding["fix"]
+    assert caught.value.report["analysis"]["power"]["rules"][0]["pass_chance"] < 0.05
+    assert busy.calls("UpdateEndpoint") == 0
+
+
+def test_whoever_insists_gets_the_same_as_a_warning(busy, update, context):
+    for config in ("churn-v1", "churn-v2"):
+        behave(busy, config, error_rate=0.1)
+    busy.advance(minutes=240)
+    strict = replace(
+        ANALYSIS, rules=[replace(RULES[1], margin=0.005)], on_inconclusive="continue", alpha=0.001
+    )
+
+    report = update(analysis=strict, alarms=()).execute(context)
+
+    (finding,) = [one for one in report["findings"] if one["code"] == "analysis_pass_unlikely"]
+    assert (report["outcome"], finding["severity"]) == ("Succeeded", "warning")
+
+
+def test_the_past_of_all_rules_is_read_in_one_call(busy, update, context):
+    with pytest.raises(PreflightFailed):
+        update(abort_switch=False).execute(context)
+
+    assert busy.calls("GetMetricData") == 1
+
+
 # A crash in the middle.
 
 
@@ -419,6 +477,7 @@ def test_without_permission_to_read_metrics_it_is_a_warning(busy, update, contex
     report = update().execute(context)
 
     (finding,) = [finding for finding in report["findings"] if finding["code"] == "analysis_unreadable"]
+    assert report["analysis"]["power"] is None
     assert "not authorized to perform: cloudwatch:GetMetricData" in finding["text"]
     assert report["outcome"] == "Succeeded"
 

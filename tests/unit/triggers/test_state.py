@@ -124,7 +124,14 @@ def analyses():
         on_inconclusive=st.sampled_from(OnInconclusive),
         verdict_namespace=st.none() | st.sampled_from(["Ours", "Ours/Verdicts #2"]),
     )
-    return st.builds(AnalysisState, config=configs, looks=st.integers(0, 9), passed_at=st.none() | moments())
+    powers = st.fixed_dictionaries({"text": st.text(), "rules": st.just([{"pass_chance": 0.9}])})
+    return st.builds(
+        AnalysisState,
+        config=configs,
+        power=st.none() | powers,
+        looks=st.integers(0, 9),
+        passed_at=st.none() | moments(),
+    )
 
 
 def through_json(watch):
@@ -134,7 +141,8 @@ def through_json(watch):
 @given(watch=watches())
 def test_a_watch_is_recalled_as_it_was_but_for_its_last_look_and_verdict(watch):
     # An analysis judges anew from all that there is.
-    anew = AnalysisState(config=watch.analysis.config) if watch.analysis else None
+    analysis = watch.analysis
+    anew = AnalysisState(config=analysis.config, power=analysis.power) if analysis else None
     assert through_json(watch) == replace(watch, last_look=None, analysis=anew)
 
 

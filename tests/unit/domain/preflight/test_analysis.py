@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -9,12 +10,14 @@ import pytest
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.judge import Evidence, Label, Series, judge
+from airflow_guardrails.domain.judge import Evidence, History, Label, Series, judge
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.preflight import preflight
+from airflow_guardrails.domain.preflight.analysis import with_power
 from airflow_guardrails.domain.preflight.findings import Code, Severity
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from tests.support.preflight import (
+    NOW,
     OLD,
     SWITCH,
     asked,
@@ -34,6 +37,14 @@ CANARY = Canary(percent=50, bake=minutes(30), termination_wait=minutes(10))
 CODES = {code for code in Code if code.value.startswith("analysis_")}
 
 
+def served(number, rules=(ERRORS,), value=0.0, *, a_minute=100.0):
+    """The past of a variant: requests in the last *number* minutes, and the metrics of *rules* at *value*."""
+    moments = [NOW - timedelta(minutes=ago) for ago in range(number, 0, -1)]
+    values = value if callable(value) else lambda _: value
+    points = {moment: float(values(at)) for at, moment in enumerate(moments)}
+    return History(requests=dict.fromkeys(moments, a_minute), metrics=dict.fromkeys(rules, points))
+
+
 def analysed(analysis=ANALYSIS, strategy=CANARY, *, instances=2, an_hour=6000.0, **changes):
     guardrails = Guardrails(strategy=strategy, alarms=("errors", SWITCH))
     fleets = {
@@ -44,8 +55,13 @@ def analysed(analysis=ANALYSIS, strategy=CANARY, *, instances=2, an_hour=6000.0,
     return context(analysis=analysis, **given)
 
 
+def findings(given):
+    return [finding for finding in preflight(with_power(given)) if finding.code in CODES]
+
+
 def found(given):
-    return [finding for finding in preflight(given) if finding.code in CODES]
+    """What is wrong."""
+    return [finding for finding in findings(given) if finding.severity is not Severity.NOTE]
 
 
 def codes(given):
@@ -162,14 +178,14 @@ def test_observe_only_needs_no_time_for_the_switch():
 )
 def test_a_bake_shorter_than_the_rules_need_is_found(rule, minutes_needed):
     short = Canary(percent=50, bake=minutes(minutes_needed + 7))
-    given = analysed(CanaryAnalysis(rules=[rule]), short, past={"AllTraffic": 60})
+    given = analysed(CanaryAnalysis(rules=[rule]), short, past={"AllTraffic": served(60, rules=())})
 
     assert codes(given) == [Code.ANALYSIS_BAKE_SHORT]
     assert f"the rules need {minutes_needed} minutes with data" in found(given)[0].text
 
 
 def test_an_endpoint_without_enough_history_of_errors_is_found():
-    young = analysed(past={"AllTraffic": 20})
+    young = analysed(past={"AllTraffic": served(20)})
 
     (finding,) = found(young)
 
@@ -185,15 +201,15 @@ def test_an_endpoint_without_enough_history_of_errors_is_found():
 def test_long_bakes_replace_the_history_of_errors():
     longer = replace(CANARY, bake=minutes(53))
 
-    assert found(analysed(strategy=longer, past={"AllTraffic": 20})) == []
+    assert found(analysed(strategy=longer, past={"AllTraffic": served(20)})) == []
 
 
 def test_a_short_history_is_no_error_without_counts_or_without_hold():
     means = CanaryAnalysis(rules=[LATENCY])
     goes_on = replace(ANALYSIS, on_inconclusive="continue")
 
-    assert found(analysed(means, past={"AllTraffic": 20})) == []
-    (finding,) = found(analysed(goes_on, past={"AllTraffic": 20}))
+    assert found(analysed(means, past={"AllTraffic": served(20)})) == []
+    (finding,) = found(analysed(goes_on, past={"AllTraffic": served(20)}))
     assert finding.severity is Severity.WARNING
 
 
@@ -255,23 +271,33 @@ def test_low_traffic_is_only_a_warning_without_hold(wish):
     assert (finding.code, finding.severity) == (Code.ANALYSIS_TRAFFIC_LOW, Severity.WARNING)
 
 
-def test_traffic_too_low_for_a_pass_without_any_error_is_found():
-    # 100 a minute, a third of them to the new fleet, for 28 minutes.
-    (finding,) = found(analysed(CanaryAnalysis(rules=[ERRORS, FEWER])))
+# A good model.
 
-    assert finding.code is Code.ANALYSIS_TRAFFIC_LOW
+
+def of_rule(rule, value, *, strategy=CANARY, minutes_known=360, **wishes):
+    past = {"AllTraffic": served(minutes_known, [rule], value)}
+    return analysed(CanaryAnalysis(rules=[rule], **wishes), strategy, past=past)
+
+
+def test_too_few_requests_for_a_pass_without_any_error_are_found():
+    # 100 a minute, a third of them to the new fleet, for 28 minutes.
+    (finding,) = found(of_rule(FEWER, 0.0))
+
+    assert finding.code is Code.ANALYSIS_PASS_UNLIKELY
     assert finding.stops
     assert finding.text == (
-        "AllTraffic had 6,000 requests in the last hour, of which the new fleet would get about 933 while "
-        "both are compared < 1,859, which Invocation5XXErrors Sum needs to pass even if none fails"
+        "a model as good as production passes with under 5% (Invocation5XXErrors Sum under 5%: 0 for 100 "
+        "requests in the past), at 33% of 6,000 requests an hour; an update without a Pass is rolled back"
     )
-    assert finding.fix == "bake for at least 58 min; or use larger steps, or allow more than 0.002"
+    assert finding.fix == (
+        "bake for at least 58 min; or allow Invocation5XXErrors Sum a margin of 0.004; or set "
+        'on_inconclusive="continue"'
+    )
 
 
 @pytest.mark.parametrize(("bake", "label"), [(57, Label.INCONCLUSIVE), (58, Label.PASS)])
 def test_a_model_without_errors_passes_in_the_bake_that_the_fix_names(bake, label):
-    strategy = replace(CANARY, bake=minutes(bake))
-    given = analysed(CanaryAnalysis(rules=[FEWER]), strategy)
+    given = of_rule(FEWER, 0.0, strategy=replace(CANARY, bake=minutes(bake)))
     begin = datetime(2026, 3, 2, tzinfo=timezone.utc)
 
     def always(value):
@@ -289,17 +315,111 @@ def test_a_model_without_errors_passes_in_the_bake_that_the_fix_names(bake, labe
     assert (found(given) == []) is (label is Label.PASS)
 
 
+def test_errors_of_the_past_that_no_bake_outweighs_are_found():
+    """A tenth of the requests fails, and half a point is allowed."""
+    given = of_rule(replace(ERRORS, margin=0.005), lambda at: 9 + at % 3)
+
+    (finding,) = found(given)
+
+    assert (finding.code, finding.stops) == (Code.ANALYSIS_PASS_UNLIKELY, True)
+    assert "Invocation5XXErrors Sum under 5%: 10 for 100 requests in the past" in finding.text
+    assert finding.fix.startswith(
+        "no bake of up to an hour suffices; or allow Invocation5XXErrors Sum a margin"
+    )
+
+
+def test_the_margin_of_the_fix_suffices():
+    (finding,) = found(of_rule(replace(ERRORS, margin=0.005), 10.0))
+
+    margin = float(re.search(r"a margin of ([\d.]+)", finding.fix)[1])
+    assert found(of_rule(replace(ERRORS, margin=margin), 10.0)) == []
+    assert found(of_rule(replace(ERRORS, margin=margin / 4), 10.0)) != []
+
+
+def test_a_larger_share_is_named_if_it_suffices():
+    tenth = Canary(percent=10, bake=minutes(60), termination_wait=minutes(10))
+
+    (finding,) = found(of_rule(FEWER, 0.0, strategy=tenth))
+
+    assert "no bake of up to an hour suffices; or use percent=50; or allow" in finding.fix
+
+
 @pytest.mark.parametrize(
-    "rule",
-    [
-        MetricRule("Invocation5XXErrors", stat="Sum", margin="50%"),
-        MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0),
-        MetricRule("Served", namespace="Ours", stat="Sum", margin=0.002, direction="decrease"),
-    ],
-    ids=["relative", "nothing allowed", "the other way"],
+    "wish", [{"on_inconclusive": "continue"}, {"observe_only": True}], ids=["goes on", "observes"]
 )
-def test_relative_margins_for_counts_are_not_forecast(rule):
-    assert found(analysed(CanaryAnalysis(rules=[rule]))) == []
+def test_an_unlikely_pass_is_only_a_warning_without_hold(wish):
+    (finding,) = found(of_rule(FEWER, 0.0, **wish))
+
+    assert (finding.code, finding.severity) == (Code.ANALYSIS_PASS_UNLIKELY, Severity.WARNING)
+    assert "rolled back" not in finding.text
+
+
+def test_a_pass_that_means_make_unlikely_is_a_warning_because_their_noise_may_be_overstated():
+    noisy = of_rule(LATENCY, lambda at: 100 + 40 * (at % 2) + at % 7)
+
+    (finding,) = found(noisy)
+
+    assert (finding.code, finding.severity) == (Code.ANALYSIS_PASS_UNLIKELY, Severity.WARNING)
+    assert finding.text.startswith(
+        "a model as good as production may pass with only under 5% (ModelLatency Average under 5%: its "
+        "minutes vary by"
+    )
+    assert "a good model may pass with only under 5%" in findings(noisy)[-1].text
+
+
+def test_what_can_be_found_is_a_note():
+    (finding,) = findings(of_rule(ERRORS, 0.0))
+
+    assert (finding.code, finding.severity, finding.stops) == (Code.ANALYSIS_POWER, Severity.NOTE, False)
+    assert re.fullmatch(
+        r"at 33% of 6,000 requests an hour: a good model passes with over 95%; "
+        r"Invocation5XXErrors Sum \+\d+(\.\d+)? points by minute \d+ is found \(90% chance\)",
+        finding.text,
+    )
+    assert str(finding) == f"note analysis_power: {finding.text}"
+
+
+def test_the_minute_counts_from_the_beginning_of_the_bakes():
+    """Two minutes of warm-up, and four until CloudWatch has a minute."""
+    (variant,) = with_power(of_rule(ERRORS, 0.0)).power
+    (rule,) = variant.rules
+
+    assert variant.as_dicts()[0]["by_minute"] == rule.by_minute + 6
+    assert f"by minute {rule.by_minute + 6} " in variant.describe()
+
+
+def test_an_unknown_past_is_told_and_is_no_number():
+    given = analysed(past={"AllTraffic": served(360, [])})
+
+    (finding,) = findings(given)
+
+    assert finding.text == (
+        "at 33% of 6,000 requests an hour: a good model passes with an unknown chance; "
+        "Invocation5XXErrors Sum is unknown (0 of 50 minutes of its past are known)"
+    )
+
+
+def test_missing_requests_explain_an_unlikely_pass():
+    few = analysed(an_hour=300, past={"AllTraffic": served(360, a_minute=5.0)})
+
+    assert codes(few) == [Code.ANALYSIS_TRAFFIC_LOW]
+
+
+def test_several_variants_are_told_apart_and_share_alpha():
+    both = {
+        "endpoint": endpoint(live("a"), live("b")),
+        "serving": config(OLD, asked("a"), asked("b")),
+        "target": config("churn-v2", asked("a"), asked("b")),
+        "traffic": {"a": 6000.0, "b": 6000.0},
+    }
+    known = {"a": served(360), "b": served(360)}
+
+    (finding,) = findings(analysed(past=known, **both))
+    (alone,) = with_power(of_rule(ERRORS, 0.0)).power
+
+    assert finding.text.startswith("a: at 33%")
+    assert "; b: at 33%" in finding.text
+    assert with_power(analysed(past=known, **both)).power[0].rules[0].by_minute > alone.rules[0].by_minute
 
 
 def test_a_percentile_needs_its_requests_each_minute():
