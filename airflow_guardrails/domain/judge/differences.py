@@ -29,7 +29,7 @@ class Differences:
 
     :param values: above 0 if the candidate is beyond the margin. Percentages are
         2 (x - r c) / (x + r c): about the logarithm of the ratio to the margin, and from -2 to 2. Other
-        differences are in units of the largest value.
+        differences are in units of the largest value, or of the margin if it is larger.
     :param first_pairs: index of the first pair in each minute; several pairs may be merged into one.
     :param variation: squares of the differences, divided by those of both sides: 1 if they vary
         independently, near 0 if what varies is common to both.
@@ -73,7 +73,8 @@ def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
     increase is worse. If that side has under 100 requests a minute, and under half of the other's, minutes
     are merged until it has 100.
     """
-    scale = max((abs(value) for value in (*pairs.control, *pairs.candidate)), default=0.0) or 1.0
+    sizes = [abs(value) for value in (*pairs.control, *pairs.candidate)]
+    scale = max([*sizes, 0.0 if rule.relative else rule.allowed]) or 1.0
     first_pairs, control, candidate = _merged(pairs, scale, by_production=rule.worse_is_more)
     sign = 1 if rule.worse_is_more else -1
     allowed = sign * rule.allowed

@@ -15,7 +15,8 @@ from itertools import accumulate
 from math import sqrt
 
 
-@dataclass(frozen=True, slots=True)
+# Compared by identity, which is quick: equal ones are the same object, see _arma().
+@dataclass(frozen=True, slots=True, eq=False)
 class Structure:
     """
     An ARMA(1, 1) process: d_t = phi d_(t-1) + e_t - theta e_(t-1), with independent normal e_t.
@@ -53,6 +54,7 @@ def under_noise(phi: float, share: float) -> Structure:
     return _arma(phi, half - sqrt(half * half - 1))
 
 
+@lru_cache(maxsize=None)
 def _arma(phi: float, theta: float) -> Structure:
     return Structure(phi, theta, (1 - 2 * phi * theta + theta * theta) / (1 - phi * phi))
 
