@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 from math import sqrt
 
@@ -54,7 +54,7 @@ def under_noise(phi: float, share: float) -> Structure:
     return _arma(phi, half - sqrt(half * half - 1))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _arma(phi: float, theta: float) -> Structure:
     return Structure(phi, theta, (1 - 2 * phi * theta + theta * theta) / (1 - phi * phi))
 
