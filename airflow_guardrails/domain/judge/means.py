@@ -111,7 +111,7 @@ def _allowance(differences: Differences, structures: Sequence[Structure]) -> flo
     The smallest e-value of a grid is smaller than that of the true structure, so a Fail would come later than
     alpha allows. The allowance gives a part of that back. It is calibrated, not proven: by ``make calibrate``
     for up to an hour of sides that vary together; formally, the bound is e^1.6 alpha there. It falls to 0 in
-    the second hour, and is 0 where the sides vary independently.
+    the second hour. It is 0 if the sides vary independently, unless a history shows no slow waves.
     """
     minutes = len(differences)
     if differences.variation >= _TOGETHER and structures is not AUTOREGRESSIVE:

@@ -3,9 +3,10 @@ Is the mean of a series above 0, from its beginning or from some minute on? It m
 
 For each onset j, two models of the minutes are compared. Without harm, the mean after j is 0; the mean before
 j may be anything. With harm, a step or a ramp is added from j on. The ratio of their marginal likelihoods is
-an e-process, whatever the standard deviation of the minutes and their mean before j: both have a right Haar
-prior (Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown
-variance", Sequential Analysis 44, 2025; Lai, "On confidence sequences", Annals of Statistics 4, 1976).
+at most a test martingale, whatever the standard deviation of the minutes and their mean before j: both have a
+right Haar prior (Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with
+unknown variance", Sequential Analysis 44, 2025; Lai, "On confidence sequences", Annals of Statistics 4,
+1976).
 
 The noise of the model with harm is a mixture of structures. The noise of the model without harm is taken from
 a grid, and the answer is the smallest over the grid: whichever structure is true, it is at most the e-process
@@ -13,6 +14,9 @@ of that one. So a slow wave, which looks like a change, is no harm if one of the
 
 What is exact: normal minutes of a structure of the grid without theta, and a mean of exactly 0 without harm.
 What is not: minutes that are not normal, other structures, and the second minute of a structure with theta.
+And the onsets have martingales in different filtrations, so their sum is an e-value at each minute, but that
+it keeps alpha over all minutes is not proven (Choe and Ramdas, "Combining evidence across filtrations", arXiv
+2402.09698).
 ``benchmarks/calibrate.py`` shows how much that matters.
 """
 
@@ -52,7 +56,7 @@ _WITH_HARM = {
 # Logs of the weights of a step and of a ramp.
 _LOG_STEP, _LOG_RAMP = log(0.7), log(0.3)
 
-# Variances of the prior on the size of a step, and of a ramp's rise in a minute, in variances of a minute.
+# Variances of the prior on the size of a step, and of a ramp's rise in a minute, in variances of e_t.
 _STEP_PRIORS = (2.0, 16.0)
 _RAMP_PRIORS = (0.1, 1.0)
 
@@ -235,8 +239,8 @@ def log_gain(product: float, length: float, rest: float, freedom: int, priors: S
 
     With information I, product y, rest R and a prior of variance g on the size of the shape, the factor is
     (1 - y^2 g / (R (1 + g I)))^(-nu / 2) / sqrt(1 + g I). Of it, the half of the prior on the wrong side is
-    subtracted only up to its value at y = 0, so the result is an e-value for means below 0, too (Grünwald and
-    Koolen, "Supermartingales for one-sided tests", arXiv 2502.04208).
+    subtracted only up to its value at y = 0. For one structure it is an e-value for means below 0, too
+    (Grünwald and Koolen, "Supermartingales for one-sided tests", arXiv 2502.04208).
 
     :param freedom: nu, degrees of freedom.
     :param priors: variances g, equally likely.

@@ -3,10 +3,11 @@ Harm that begins during a trial: bets are started at every minute, and their wea
 
 The minutes before the harm lose a bet on it, and the minutes after have to win that back first. A bet that
 starts with the harm does not. Each minute j starts the same bets anew with the part w_j of the stake. The
-parts sum to 1, so the sum of all wealth is an e-process if each bet is one: over all looks it reaches 1 /
-alpha with a probability of at most alpha. The idea is that of Shin, Ramdas and Rinaldo, "E-detectors: a
-nonparametric framework for sequential change detection", New England Journal of Statistics in Data Science 2,
-2023; there the parts are not bounded by 1, here the probability of a false alarm must not grow with time.
+parts sum to 1, so the sum of all wealth is an e-process if each bet is one in the same filtration: over all
+looks it reaches 1 / alpha with a probability of at most alpha. The idea is that of Shin, Ramdas and Rinaldo,
+"E-detectors: a nonparametric framework for sequential change detection", New England Journal of Statistics in
+Data Science 2, 2023; there the parts are not bounded by 1, here the probability of a false alarm must not
+grow with time.
 """
 
 from __future__ import annotations

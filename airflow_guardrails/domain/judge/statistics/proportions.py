@@ -16,7 +16,7 @@ def share_interval(hits: int, trials: int, *, alpha: float) -> Interval:
     A share p is inside as long as the mixture of all likelihoods, with Jeffreys's prior, is less than
     1 / *alpha* times the likelihood of p (Robbins, "Statistical methods related to the law of the iterated
     logarithm", Annals of Mathematical Statistics 41, 1970; Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform,
-    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49(2), 2021, proposition 7).
+    nonparametric, nonasymptotic confidence sequences", Annals of Statistics 49(2), 2021).
 
     :param alpha: probability, 0 to 1, that the true share is ever outside, on either side.
     """
