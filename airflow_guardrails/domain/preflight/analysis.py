@@ -18,6 +18,7 @@ from airflow_guardrails.domain.judge.power import power
 from airflow_guardrails.domain.judge.rules import InvalidRule, MetricRule
 from airflow_guardrails.domain.judge.statistics.harm import minutes_needed
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES as MINUTES_FOR_BURSTS
+from airflow_guardrails.domain.judge.tails import is_counted_by_limit
 from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note, warning
 from airflow_guardrails.domain.preflight.guards import exclusions, strategy_name
@@ -175,6 +176,9 @@ def _too_few_per_minute(forecast: _Forecast, name: str, requests: float) -> Iter
     """Find percentiles for which each minute has too few requests, however long the bake is."""
     least = requests / 60 * max(min(share, 1 - share) for share in forecast.plan.shares)
     for rule in forecast.analysis.rules:
+        # Slow requests are counted over all minutes.
+        if is_counted_by_limit(rule):
+            continue
         if rule.quantile and least < (needed := requests_needed(rule.quantile, similar=False)):
             text = (
                 f"{name} had {_count(requests)} in the last hour, of which a fleet would get about "

@@ -432,6 +432,12 @@ def test_a_percentile_needs_its_requests_each_minute():
     assert found(analysed(p90, an_hour=60 * 151)) == []
 
 
+def test_a_high_percentile_needs_none_because_slow_requests_are_counted():
+    p99 = CanaryAnalysis(rules=[MetricRule("ModelLatency", stat="p99", min_requests=1)])
+
+    assert found(analysed(p99, an_hour=60 * 10)) == []
+
+
 def test_each_variant_with_a_weight_is_counted():
     both = {
         "endpoint": endpoint(live("a"), live("b"), live("idle", weight=0)),
