@@ -57,7 +57,7 @@ def test_the_priors_and_weights_of_means_are_on_the_page():
     ]
     assert r"$\varphi$ = 0, 0.3, 0.6, 0.8 (weights 0.4, 0.25, 0.2, 0.15)" in ratio
     assert (harm._STEP_PRIORS, harm._RAMP_PRIORS) == ((2, 16), (0.1, 1))
-    assert (log(0.7), log(0.3)) == (harm._LOG_STEP, harm._LOG_RAMP)
+    assert (log(0.7), log(1 - 0.7)) == (harm._LOG_STEP, harm._LOG_RAMP)
     assert (
         "$g$ = 2 and 16 is used for steps (weight 0.7) and over $g$ = 0.1 and 1 for ramps (weight 0.3)"
         in ratio

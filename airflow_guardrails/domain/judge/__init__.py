@@ -1,9 +1,10 @@
 """
 The judge: Pass, Fail or Inconclusive from the metrics of production and candidate, one value a minute.
 
-Missing data is settled first. Then each metric has a confidence interval for how much worse the candidate is.
-The interval is compared with the rule's margin: wholly beyond it is Fail, wholly within it is Pass, otherwise
-Inconclusive. The intervals hold at every look, so a trial may be judged every minute and stopped at any look.
+Missing data is settled first. Then each metric has evidence that the candidate is worse than the margin, in
+the whole trial or since some minute: enough of it is Fail. If the confidence interval of the whole trial lies
+within the margin, it is Pass, otherwise Inconclusive. A trial may be judged every minute and stopped at any
+look.
 
 Here belong rules, evidence, verdicts and their texts; ``statistics/`` has the formulas. Calls to AWS, clocks,
 and when to judge do not belong here.

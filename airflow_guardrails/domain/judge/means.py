@@ -14,6 +14,7 @@ from airflow_guardrails.domain.judge.statistics.harm import (
     MIN_MINUTES,
     SLOW,
     SLOW_UNDER_NOISE,
+    STEP_WEIGHT,
     UNDER_NOISE,
     Minutes,
     is_without_slow_waves,
@@ -60,7 +61,9 @@ def judge_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass
         return Result(interval=interval, fails=False, onset=0, measured_since_onset=measured)
     minutes, structures = Minutes(differences.values), _structures(differences, pairs.history)
     threshold = -log(alpha_fail) - _allowance(differences, structures)
-    worst = minutes.end(structures, threshold - log(WHOLE_TRIAL_WEIGHT), low=True)
+    # The sum over all onsets has this part of a step from the first minute on, so the interval adds no Fail.
+    whole = threshold - log(WHOLE_TRIAL_WEIGHT * STEP_WEIGHT)
+    worst = minutes.end(structures, whole, low=True)
     best = minutes.end(structures, -log(alpha_pass), low=False)
     # The mean of few skewed requests is mostly lower than that of many. The plain means have no such bias.
     best += max(0.0, differences.mean_at(measured) - minutes.mean)

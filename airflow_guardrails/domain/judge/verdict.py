@@ -37,8 +37,10 @@ class Reason:
     The result for one metric.
 
     :param measured: the candidate's difference from production, as a fraction of production's (0.1 is +10 %)
-        or in the metric's unit, whichever the margin uses; ``None`` without data.
-    :param low: low end of the confidence interval; ``None`` or infinite if nothing is known on that side.
+        or in the metric's unit, whichever the margin uses; since the harm began, if that is found. ``None``
+        without data.
+    :param low: low end of the confidence interval of the whole trial; ``None`` or infinite if nothing is
+        known on that side.
     :param high: high end of the confidence interval, likewise.
     :param limit: the margin with its sign: negative if a decrease is worse.
     :param text: metric, measured value, limit and interval in one sentence.
@@ -159,17 +161,20 @@ def measured_reason(
     unit = unit_of(rule)
     sign = _SIGNS[label, rule.worse_is_more]
     begin, measured = harm_since or (0, interval.measured)
-    since = f" in the last {minutes_in_words(len(pairs) - begin)}" if begin else ""
+    since, whole = "", interval_in_words(interval.low, interval.high, unit)
+    if begin:
+        # The interval of the whole trial says little about harm that began during it.
+        since = f" in the last {minutes_in_words(len(pairs) - begin)}"
+        whole = f"whole trial {difference_in_words(interval.measured, unit)}"
     text = (
         f"{rule.metric} {rule.shown_stat}: {difference_in_words(measured, unit)} {sign} limit "
-        f"{difference_in_words(limit, unit)}{since} ({interval_in_words(interval.low, interval.high, unit)}, "
-        f"{len(pairs)} minutes)"
+        f"{difference_in_words(limit, unit)}{since} ({whole}, {len(pairs)} minutes)"
     )
     return Reason(
         metric=rule.metric,
         stat=rule.shown_stat,
         label=label,
-        measured=interval.measured,
+        measured=measured,
         low=interval.low,
         high=interval.high,
         limit=limit,

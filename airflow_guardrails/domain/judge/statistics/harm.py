@@ -53,8 +53,9 @@ _WITH_HARM = {
     autoregressive(0.8): log(0.15),
 }
 
-# Logs of the weights of a step and of a ramp.
-_LOG_STEP, _LOG_RAMP = log(0.7), log(0.3)
+# Weight of a step; the rest is that of a ramp.
+STEP_WEIGHT = 0.7
+_LOG_STEP, _LOG_RAMP = log(STEP_WEIGHT), log(1 - STEP_WEIGHT)
 
 # Variances of the prior on the size of a step, and of a ramp's rise in a minute, in variances of e_t.
 _STEP_PRIORS = (2.0, 16.0)

@@ -212,10 +212,11 @@ def standardised_rates(minutes: Sequence[MinuteCounts]) -> tuple[float, float]:
     """
     Return events per request of production and of the candidate, with the same weight of a minute for both.
 
-    The weight is x y / (x + y), so that a minute counts as much as it can say about the difference (Mantel
-    and Haenszel, "Statistical aspects of the analysis of data from retrospective studies of disease", Journal
-    of the National Cancer Institute 22, 1959). Rates of all requests would compare different times while the
-    candidate's share grows: an incident in which production has most requests would look like its own fault.
+    The weight is x y / (x + y), so that a minute counts as much as it can say about the difference. These are
+    Mantel and Haenszel's weights, for rate differences by Greenland and Robins, "Estimation of a common
+    effect parameter from sparse follow-up data", Biometrics 41, 1985. Rates of all requests would compare
+    different times while the candidate's share grows: an incident in which production has most requests would
+    look like its own fault.
     The bets on a small difference have the same weights, so the interval lies around this difference.
     """
     control = candidate = requests = 0.0

@@ -101,7 +101,7 @@ def test_harm_that_begins_late_fails_and_the_reason_says_since_when(trial, error
 
     assert verdict.label is Label.FAIL
     assert (
-        "Invocation5XXErrors Sum: +7 points > limit +0.5 points in the last 20 minutes (interval"
+        "Invocation5XXErrors Sum: +7 points > limit +0.5 points in the last 20 minutes (whole trial"
         in verdict.describe()
     )
 
