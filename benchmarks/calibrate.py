@@ -31,7 +31,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "judge.md"
 BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
 AN_HOUR = 60
 WIDTH = 128
-LIMITS = "Rows in which alpha is exceeded, and why:"
+BROKEN_ROWS = "Alpha is exceeded in these rows:"
 NEW = "The same without a history of production before the trial:"
 HEAD = (
     "| series | candidate | ours, every minute: Fail | Pass | Kayenta, 11 looks: Fail | Pass "
@@ -244,9 +244,14 @@ def write(lines: Sequence[Line], runs: int) -> None:
         f"lasts 6 h; fewer if they hardly depend on chance; and {MORE} times as many of Kayenta's judge if "
         "these do not show whether it keeps its alpha."
     )
-    limits = "\n".join(f"- {line.row.name}: {line.row.limit}" for line in lines if line.row.limit)
+    broken = [
+        f"- {line.row.name}{f': {line.row.limit}' if line.row.limit else ''}"
+        for line in lines
+        if line.is_broken
+    ]
+    limits = "\n".join((BROKEN_ROWS, "", *broken, "", "")) if broken else ""
     summary = fill(f"{runs_made} {compared_with_kayenta(lines)}", width=WIDTH)
-    text = f"{summary}\n\n{known}\n\n{LIMITS}\n\n{limits}\n\n{NEW}\n\n{unknown}"
+    text = f"{summary}\n\n{known}\n\n{limits}{NEW}\n\n{unknown}"
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 

@@ -41,7 +41,7 @@ LOOKS = 3
 TICK = 0.001
 
 # Kayenta's judge sorts the differences of all pairs of minutes: after 2 d, eight millions for each rule.
-MOST_PAIRS = 20_000_000
+MOST_PAIRS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)

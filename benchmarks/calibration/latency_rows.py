@@ -107,32 +107,31 @@ def late_row(name: str, share: float) -> Row:
     return changing_row(f"slower after {name} of the trial", beginning(share, 0.1), harmed)
 
 
-def twins_row(noise: Noise, name: str) -> Row:
+def twins(effect: float | Effect, noise: Noise = independent) -> Maker:
     """
-    Return a row for sides that share 95 % of their movement; the unharmed one is as production.
+    Return a maker of sides that share 95 % of their movement, at a margin of 10 %.
 
     :param noise: what each side does not share.
     """
-    make_latencies = partial(latencies, noise, COPIES, shared=0.95, movement=autoregressive(0.9))
+    make = latencies(noise, COPIES, effect=effect, shared=0.95, movement=autoregressive(0.9))
+    return only(SLOWER_BY, make)
 
-    def make(effect: float | Effect) -> Maker:
-        return only(SLOWER_BY, make_latencies(effect=effect))
 
+def twins_row(noise: Noise, name: str) -> Row:
+    """Return a row for twins; the unharmed one is as production."""
     return Row(
         f"latency, margin 10 %, twins: 0.95 of AR(1) 0.9 is shared, the rest is {name}",
-        make(0.0),
-        {"+20 %": make(0.2), "+30 % after a third": make(beginning(1 / 3, 0.3))},
+        twins(0.0, noise),
+        {"+20 %": twins(0.2, noise), "+30 % after a third": twins(beginning(1 / 3, 0.3), noise)},
         passes=True,
     )
 
 
 def cold_row(slow: int) -> Row:
-    """Return a row for a cold start with a warm-up of 2 minutes; *slow* minutes are slow nevertheless."""
+    """Return a row for twins with a cold start, of which *slow* minutes are left after the warm-up."""
     left = "minute" if slow == 1 else f"{slow} minutes"
-    row = changing_row(
-        f"cold start: 2 minutes of warm-up and the first {left} after it take x 3", cold(2 + slow, 3), {}
-    )
-    return replace(row, warm_up=2)
+    name = f"latency, margin 10 %, twins, cold start: x 3 in the first {left} after 2 of warm-up"
+    return Row(name, twins(cold(2 + slow, 3)), passes=True, warm_up=2)
 
 
 def gauge_row(name: str, rule: MetricRule, effects: tuple[int, ...], *, at: float = 0.0) -> Row:

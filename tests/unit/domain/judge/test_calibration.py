@@ -159,6 +159,29 @@ def test_a_row_in_which_alpha_is_exceeded_is_marked(calibration):
     assert benchmark.BROKEN not in str(line(100, name="+20 %"))
 
 
+def test_the_rows_in_which_alpha_is_exceeded_are_on_the_page(calibration, monkeypatch, tmp_path):
+    benchmark, course = calibration["calibrate"], calibration["judging"].Course
+    row, other = (
+        row for row in calibration["rows"].ROWS if row.name in {"latency, independent", "errors, 2 %"}
+    )
+    fails, never = (course(9, None),) * 100, (course(None, None),) * 100
+    page = tmp_path / "judge.md"
+    page.write_text(f"before\n{benchmark.BEGIN}\nold\n{benchmark.END}\nafter\n")
+    monkeypatch.setattr(benchmark, "PAGE", page)
+
+    benchmark.write(
+        [benchmark.Line(row, None, fails, never, never), benchmark.Line(other, None, never, never, never)],
+        100,
+    )
+
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert f"\n- {row.name}\n" in text
+    assert f"\n- {other.name}\n" not in text
+
+
 def test_a_wrong_pass_is_marked_and_a_right_one_is_not(calibration):
     benchmark, course = calibration["calibrate"], calibration["judging"].Course
     rows = {row.passes: row for row in calibration["rows"].ROWS if not row.limit}
