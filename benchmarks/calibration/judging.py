@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from kayenta import judge_kayenta
 
-from airflow_guardrails.domain.judge import Evidence, History, Label, Series, Verdict, judge
+from airflow_guardrails.domain.judge import Evidence, History, Label, Series, SlowRequests, Verdict, judge
 from airflow_guardrails.domain.judge.rules import MetricRule
 from calibration.row import Row, Trials
 from calibration.series import PAST, moments
@@ -80,6 +80,13 @@ def evidence_at(row: Row, trials: Trials, minutes: int) -> Evidence:
         metrics={rule: series(trial.control, trial.candidate) for rule, trial in trials.items()},
         expected_share=share,
         paired=row.paired,
+        slow={
+            rule: SlowRequests(
+                counts=series(*trial.slow), control_limit=trial.slow_limit, candidate_limit=trial.slow_limit
+            )
+            for rule, trial in trials.items()
+            if trial.slow
+        },
     )
     return evidence.without_warm_up(timedelta(minutes=row.warm_up))
 

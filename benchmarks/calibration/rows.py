@@ -18,6 +18,7 @@ from calibration.series import (
     shared_bursts,
     sparse,
 )
+from calibration.tails import TAIL_ROWS
 
 # A margin of 0 asks whether the candidate is worse at all, as Kayenta's judge does.
 FAILING = MetricRule("Invocation5XXErrors", stat="Sum", margin=0.0)
@@ -69,6 +70,7 @@ def everything(effect: float, rate: float) -> Maker:
 
 ROWS = (
     *LATENCY_ROWS,
+    *TAIL_ROWS,
     Row(
         "errors, none in production",
         only(FAILING, errors(0, 0, COPIES)),

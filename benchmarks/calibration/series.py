@@ -37,7 +37,12 @@ MANY = 600
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Values and requests of both sides, one item a minute, and production's history."""
+    """
+    Values and requests of both sides, one item a minute, and production's history.
+
+    :param slow: slow requests of production and of the candidate, likewise; ``None``: they are not counted.
+    :param slow_limit: the value above which a request is slow.
+    """
 
     control: list[float]
     candidate: list[float]
@@ -45,6 +50,8 @@ class Trial:
     candidate_requests: list[float]
     past: list[float]
     past_requests: list[float]
+    slow: tuple[list[float], list[float]] | None = None
+    slow_limit: float = 0.0
 
 
 def begun(

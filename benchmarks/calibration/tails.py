@@ -1,23 +1,21 @@
-"""
-How often slow requests as counts raise a false alarm, and how often they find a slow tail.
-
-Run: ``python benchmarks/calibration/tails.py`` (a minute; ``--runs 400`` for more). No rule uses these counts
-yet, so they are no row of ``calibrate.py``. Looks every minute; alpha is 5 %.
-"""
+"""The rows for a rule of a high percentile: single requests, of which a part is far slower."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from statistics import median, median_low
+from statistics import median
 
-from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
-from airflow_guardrails.domain.judge.statistics.tails import tail_harm
+from airflow_guardrails.domain.judge.rules import MetricRule
+from calibration.row import Row, only
+from calibration.series import PAST, Trial
 
-ALPHA = 0.05
-MINUTES, BEFORE, REQUESTS = 60, 30, 150
+P99 = MetricRule("ModelLatency", stat="p99", margin="0%")
+
+# Requests of each side in a minute, and minutes before the trial that make the limit.
+REQUESTS, BEFORE = 150, 30
 
 # Share of slow requests in an incident, and share of the minutes in which one begins.
 SLOW, BEGINS = 0.05, 0.03
@@ -25,21 +23,21 @@ SLOW, BEGINS = 0.05, 0.03
 # Share of the harmed candidate's requests that are far slower.
 HARMED = 0.015
 
-Latencies = list[list[float]]
+Shares = tuple[list[float], list[float]]
 
 
-def plain(_: Random, count: int) -> tuple[list[float], list[float]]:
+def plain(_: Random, count: int) -> Shares:
     """Return no incidents: the share of slow requests of both sides, minute by minute."""
     return [0.0] * count, [0.0] * count
 
 
-def shared(random: Random, count: int) -> tuple[list[float], list[float]]:
+def shared(random: Random, count: int) -> Shares:
     """Return incidents that both sides have."""
     both = incidents(random, count, lasting=2)
     return both, both
 
 
-def own(random: Random, count: int) -> tuple[list[float], list[float]]:
+def own(random: Random, count: int) -> Shares:
     """Return incidents of four minutes that each side has of its own: these are bursts."""
     return incidents(random, count, lasting=4), incidents(random, count, lasting=4)
 
@@ -53,30 +51,29 @@ def incidents(random: Random, count: int, *, lasting: int) -> list[float]:
     return found
 
 
-KINDS: dict[str, Callable[[Random, int], tuple[list[float], list[float]]]] = {
-    "lognormal": plain,
-    "incidents of both sides": shared,
-    "incidents of 4 minutes, each on one side": own,
-}
-
-
-def trial(kind: str, random: Random, *, onset: int) -> list[MinuteCounts]:
-    """Return a trial in which the candidate's tail is slow from minute *onset* on."""
-    count = BEFORE + MINUTES
-    control_slow, candidate_slow = KINDS[kind](random, count)
-    harm = [0.0 if minute < BEFORE + onset else HARMED for minute in range(count)]
+def trial(
+    slow: Callable[[Random, int], Shares], random: Random, minutes: int, *, onset: int | None = None
+) -> Trial:
+    """Return a trial in which the candidate has a slow tail from minute *onset* on; ``None``: never."""
+    control_slow, candidate_slow = slow(random, BEFORE + minutes)
+    harm = [0.0 if onset is None or minute < onset else HARMED for minute in range(minutes)]
     control = [latencies(random, share) for share in control_slow]
-    candidate = [latencies(random, share + more) for share, more in zip(candidate_slow, harm, strict=True)]
-    limit = median(sorted(minute)[-2] for minute in control[:BEFORE])
-    return [
-        MinuteCounts(
-            control=sum(value > limit for value in one),
-            candidate=sum(value > limit for value in other),
-            control_requests=REQUESTS,
-            candidate_requests=REQUESTS,
-        )
-        for one, other in zip(control[BEFORE:], candidate[BEFORE:], strict=True)
+    candidate = [
+        latencies(random, share + more) for share, more in zip(candidate_slow[BEFORE:], harm, strict=True)
     ]
+    past, control = [p99(minute) for minute in control[:BEFORE]], control[BEFORE:]
+    limit = median(past)
+    both = [float(REQUESTS)] * minutes
+    return Trial(
+        [p99(minute) for minute in control],
+        [p99(minute) for minute in candidate],
+        both,
+        both,
+        past=past * (PAST // BEFORE),
+        past_requests=[float(REQUESTS)] * PAST,
+        slow=(beyond(limit, control), beyond(limit, candidate)),
+        slow_limit=limit,
+    )
 
 
 def latencies(random: Random, slow: float) -> list[float]:
@@ -84,22 +81,28 @@ def latencies(random: Random, slow: float) -> list[float]:
     return [math.exp(random.gauss(0, 1)) * (20 if random.random() < slow else 1) for _ in range(REQUESTS)]
 
 
-def main() -> None:
-    """Print a line for each kind of series and candidate."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=100, help="runs of each line (%(default)s)")
-    runs = parser.parse_args().runs
-    for kind in KINDS:
-        for name, onset in (("unharmed", MINUTES), ("slow tail", 0), ("slow tail from minute 20", 20)):
-            failed = []
-            for seed in range(runs):
-                minutes = trial(kind, Random(seed), onset=onset)  # noqa: S311 - a simulation
-                looks = (look for look in range(5, MINUTES + 1) if tail_harm(minutes[:look]).fails(ALPHA))
-                failed.append(next(looks, None))
-            found = [look for look in failed if look is not None]
-            at = f", minute {median_low(found)}" if found else ""
-            print(f"| tails, {kind} | {name} | {len(found) / runs:.1%}{at} |", flush=True)
+def p99(minute: list[float]) -> float:
+    """Return the 99th percentile of a minute."""
+    return sorted(minute)[math.ceil(0.99 * len(minute)) - 1]
 
 
-if __name__ == "__main__":
-    main()
+def beyond(limit: float, minutes: list[list[float]]) -> list[float]:
+    """Return how many requests of each minute took longer than *limit*."""
+    return [float(sum(value > limit for value in minute)) for minute in minutes]
+
+
+def tail_row(name: str, slow: Callable[[Random, int], Shares]) -> Row:
+    """Return the row of requests with such incidents."""
+    harmed = {"slow tail": 0, "slow tail from minute 20": 20}
+    return Row(
+        f"p99, {name}",
+        only(P99, partial(trial, slow)),
+        {text: only(P99, partial(trial, slow, onset=onset)) for text, onset in harmed.items()},
+    )
+
+
+TAIL_ROWS = (
+    tail_row("lognormal requests", plain),
+    tail_row("incidents of both sides", shared),
+    tail_row("incidents of 4 minutes, each on one side", own),
+)
