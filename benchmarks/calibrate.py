@@ -111,7 +111,7 @@ def main() -> int:
         "--runs",
         type=int,
         default=400,
-        help="runs of each unharmed candidate; the others have half (%(default)s)",
+        help="runs of each unharmed candidate; the others have a quarter (%(default)s)",
     )
     parser.add_argument("--only", default="", help="part of the rows' names")
     parser.add_argument("--processes", type=int, help="default: one for each core")
@@ -156,7 +156,7 @@ def runs_of(row: Row, name: str | None, runs: int) -> int:
     """Return the number of runs of a line: a share that is compared with alpha has to be known best."""
     if row.runs is not None:
         return min(row.runs, runs)
-    many = runs if name is None else runs // 2
+    many = runs if name is None else runs // 4
     return max(many if row.minutes <= AN_HOUR else many // 4, 1)
 
 
@@ -240,9 +240,9 @@ def write(lines: Sequence[Line], runs: int) -> None:
     known = "\n".join((HEAD, *(str(line) for line in lines if line.row.known)))
     unknown = "\n".join((HEAD, *(str(line) for line in lines if not line.row.known)))
     runs_made = (
-        f"Each line has {runs} runs, or half of that for a harmed candidate; a quarter of that if a trial "
-        f"lasts 6 h; fewer if they hardly depend on chance; and {MORE} times as many of Kayenta's judge if "
-        "these do not show whether it keeps its alpha."
+        f"Each line has {runs} runs, or a quarter of that for a harmed candidate; a quarter of both if a "
+        f"trial lasts 6 h; fewer if they hardly depend on chance; and {MORE} times as many of Kayenta's "
+        "judge if these do not show whether it keeps its alpha."
     )
     broken = [
         f"- {line.row.name}{f': {line.row.limit}' if line.row.limit else ''}"

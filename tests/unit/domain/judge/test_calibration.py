@@ -182,6 +182,22 @@ def test_the_rows_in_which_alpha_is_exceeded_are_on_the_page(calibration, monkey
     assert f"\n- {other.name}\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "harm", "runs"),
+    [
+        ("latency, independent", None, 400),
+        ("latency, independent", "+20 %", 100),
+        ("latency, AR(1) 0.8, 6 h", None, 100),
+        ("latency, AR(1) 0.8, 6 h", "+20 %", 25),
+        ("latency, constant, at a margin of 10 %", None, 1),
+    ],
+)
+def test_the_unharmed_have_most_runs(calibration, name, harm, runs):
+    row = next(row for row in calibration["rows"].ROWS if row.name == name)
+
+    assert calibration["calibrate"].runs_of(row, harm, 400) == runs
+
+
 def test_a_wrong_pass_is_marked_and_a_right_one_is_not(calibration):
     benchmark, course = calibration["calibrate"], calibration["judging"].Course
     rows = {row.passes: row for row in calibration["rows"].ROWS if not row.limit}
