@@ -182,17 +182,23 @@ LATENCY_ROWS = (
         )
         for shared in (0.5, 0.9)
     ),
-    latency_row(
-        "sides share 0.8 of their movement, AR(1) 0.9 under as much noise",
-        hidden(0.9, 0.5),
-        shared=0.8,
-        effects=(20,),
+    replace(
+        latency_row(
+            "sides share 0.8 of their movement, AR(1) 0.9 under as much noise",
+            hidden(0.9, 0.5),
+            shared=0.8,
+            effects=(20,),
+        ),
+        limit="slow waves under noise are not allowed for if the sides share most of what varies",
     ),
-    latency_row(
-        "production independent, candidate AR(1) 0.9 under as much noise",
-        independent,
-        candidates=hidden(0.9, 0.5),
-        effects=(20,),
+    replace(
+        latency_row(
+            "production independent, candidate AR(1) 0.9 under as much noise",
+            independent,
+            candidates=hidden(0.9, 0.5),
+            effects=(20,),
+        ),
+        limit="the candidate has slow waves, and the history of production shows none",
     ),
     latency_row("heavy tails (t, 3)", heavy_tailed),
     latency_row("skewed (lognormal), twice the noise", skewed, spread=0.2),
