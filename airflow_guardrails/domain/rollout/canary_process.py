@@ -192,12 +192,22 @@ def _with_slow_requests(
     """Return *series* with the counts of slow requests, if rules need them and CloudWatch has them."""
     if not any(is_counted_by_limit(rule) for rule in rules):
         return series
-    queries = trial.slow_queries(rules, history.joined_with(series) if history else series)
-    if not queries:
+    queries = yield Compute(_slow_queries, (trial, rules, series, history))
+    # What made this fail makes the judge fail too, which is told then.
+    if isinstance(queries, ComputeFailed) or not queries:
         return series
     # A request of its own: if CloudWatch does not have this statistic, everything else can still be judged.
     counts = yield GetMetricData(queries, trial.start, until)
     return series if isinstance(counts, NoResponse) else {**series, **counts}
+
+
+def _slow_queries(
+    trial: Trial,
+    rules: Sequence[MetricRule],
+    series: Mapping[MetricQuery, Points],
+    history: TrialHistory | None,
+) -> tuple[MetricQuery, ...]:
+    return trial.slow_queries(rules, history.joined_with(series) if history else series)
 
 
 def _judge_with_history(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.harm import Minutes
+from airflow_guardrails.domain.judge.tails import Limits
 from airflow_guardrails.domain.rollout import canary_process
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from tests.support.canary_update import (
@@ -139,6 +140,17 @@ def test_a_division_by_zero_in_the_judge_does_not_end_the_wait(monkeypatch):
     update = Latency(of_minute=lambda minute: 10.0 + minute % 7, factor=1.02)
 
     report = update.follow(watch(CanaryAnalysis(rules=[LATENCY], warm_up=0, on_inconclusive="continue")))
+
+    assert report["outcome"] == "Succeeded"
+    assert report["analysis"]["unanswered"] == "the analysis failed: ZeroDivisionError: division by zero"
+
+
+def test_limits_of_slow_requests_that_cannot_be_computed_do_not_end_the_wait(monkeypatch):
+    monkeypatch.setattr(Limits, "of", lambda *_, **__: 1 / 0)
+    p99 = replace(LATENCY, stat="p99")
+    update = Latency(of_minute=lambda minute: 10.0 + minute % 7)
+
+    report = update.follow(watch(CanaryAnalysis(rules=[p99], warm_up=0, on_inconclusive="continue")))
 
     assert report["outcome"] == "Succeeded"
     assert report["analysis"]["unanswered"] == "the analysis failed: ZeroDivisionError: division by zero"
