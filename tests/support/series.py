@@ -1,9 +1,12 @@
-"""Simulated series, one value a minute, of mean 0 and variance 1."""
+"""Simulated series, one value a minute: of mean 0 and variance 1, or counts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import sqrt
 from random import Random
+
+from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 
 
 def autoregressive(rho: float, count: int, seed: int = 3) -> list[float]:
@@ -18,3 +21,22 @@ def autoregressive(rho: float, count: int, seed: int = 3) -> list[float]:
 def independent(count: int, seed: int = 3) -> list[float]:
     """Return independent normal values."""
     return autoregressive(0.0, count, seed)
+
+
+def minutes_of_counts(
+    control: Iterable[float],
+    candidate: Iterable[float],
+    *,
+    control_requests: float = 100.0,
+    candidate_requests: float = 100.0,
+) -> list[MinuteCounts]:
+    """Return minutes with these events, and the same requests in each."""
+    return [
+        MinuteCounts(
+            control=one,
+            candidate=other,
+            control_requests=control_requests,
+            candidate_requests=candidate_requests,
+        )
+        for one, other in zip(control, candidate, strict=True)
+    ]

@@ -22,7 +22,7 @@ from airflow_guardrails.domain.judge import (
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES
-from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit, stat_of_count
+from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
 
 # Response of GetMetricData: query -> (minute -> value).
@@ -109,10 +109,8 @@ class Trial:
         self, variant: str, rule: MetricRule, limits: Limits
     ) -> tuple[MetricQuery, MetricQuery]:
         """Return the queries that count slow requests of the old and of the new fleet."""
-        old, new = (self.metric_query(rule, variant, config) for config in (self.previous, self.target))
-        return (
-            replace(old, stat=stat_of_count(limits.control)),
-            replace(new, stat=stat_of_count(limits.candidate)),
+        return limits.queries(
+            self.metric_query(rule, variant, self.previous), self.metric_query(rule, variant, self.target)
         )
 
     def pair(self, series: _SeriesByQuery, old: MetricQuery, new: MetricQuery) -> Series:
@@ -263,16 +261,10 @@ def _slow_requests(
     trial: Trial, variant: str, rule: MetricRule, series: _SeriesByQuery, busy: set[datetime]
 ) -> SlowRequests | None:
     limits = trial.limits(variant, rule, series)
-    queries = trial.count_queries(variant, rule, limits) if limits else ()
-    # CloudWatch may not have this statistic for the metric.
-    if limits is None or not all(series.get(query) for query in queries):
+    if limits is None:
         return None
-    counted = {moment for moment in busy if limits.begin is None or moment >= limits.begin}
-    return SlowRequests(
-        counts=_only(trial.pair(series, *queries), counted),
-        control_limit=limits.control,
-        candidate_limit=limits.candidate,
-    )
+    counts = _only(trial.pair(series, *trial.count_queries(variant, rule, limits)), busy)
+    return limits.slow_requests(counts.control, counts.candidate)
 
 
 def _requests(trial: Trial, variant: str, series: _SeriesByQuery) -> Series:

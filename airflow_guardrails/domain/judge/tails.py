@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from statistics import median
 
-from airflow_guardrails.domain.judge.evidence import Evidence, History, SlowRequests, pairs_of
+from airflow_guardrails.domain.judge.evidence import Evidence, History, Series, SlowRequests, pairs_of
 from airflow_guardrails.domain.judge.missing_data import missing_data
 from airflow_guardrails.domain.judge.rules import MetricRule
 from airflow_guardrails.domain.judge.statistics.overdispersion import split_dispersion
 from airflow_guardrails.domain.judge.statistics.rates import ZERO_RATE_WEIGHT, ratio_of_rates_interval
 from airflow_guardrails.domain.judge.statistics.tails import tail_harm
 from airflow_guardrails.domain.judge.verdict import Reason, slow_reason
-from airflow_guardrails.domain.snapshots.metrics import Points
+from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 
 # From this percentile on, requests are counted. Of lower ones, a minute mostly has enough requests.
 _LEAST_QUANTILE = 0.95
@@ -71,6 +71,25 @@ class Limits:
             candidate=_rounded(candidate),
             begin=first[-1] + _MINUTE if from_trial else None,
         )
+
+    def queries(self, control: MetricQuery, candidate: MetricQuery) -> tuple[MetricQuery, MetricQuery]:
+        """Return the queries that count slow requests, from those for the percentiles of both sides."""
+        return (
+            replace(control, stat=stat_of_count(self.control)),
+            replace(candidate, stat=stat_of_count(self.candidate)),
+        )
+
+    def slow_requests(self, control: Points, candidate: Points) -> SlowRequests | None:
+        """Return the counts of both sides; ``None`` if a side has none: CloudWatch may lack the statistic."""
+        if not control or not candidate:
+            return None
+        counts = Series(control=self._counted(control), candidate=self._counted(candidate))
+        return SlowRequests(counts=counts, control_limit=self.control, candidate_limit=self.candidate)
+
+    def _counted(self, counts: Points) -> Points:
+        return {
+            minute: count for minute, count in counts.items() if self.begin is None or minute >= self.begin
+        }
 
 
 def stat_of_count(limit: float) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from airflow_guardrails.domain.judge import Evidence, History, Series, SlowRequests, history_start
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
-from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit, stat_of_count
+from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import (
     REQUEST_NAMESPACE,
@@ -62,18 +62,10 @@ def evidence_of(
     def slow(rule: MetricRule) -> SlowRequests | None:
         limits = _limits(experiment, rule, series)
         queries = _count_queries(experiment, rule, limits) if limits else ()
-        # CloudWatch may not have this statistic for the metric.
-        if limits is None or not all(series.get(query) for query in queries):
+        # Where CloudWatch does not have this statistic, it was not read.
+        if limits is None or not all(query in series for query in queries):
             return None
-        control, candidate = (
-            {m: count for m, count in judged(query).items() if limits.begin is None or m >= limits.begin}
-            for query in queries
-        )
-        return SlowRequests(
-            counts=Series(control=control, candidate=candidate),
-            control_limit=limits.control,
-            candidate_limit=limits.candidate,
-        )
+        return limits.slow_requests(*(judged(query) for query in queries))
 
     return Evidence(
         slow={rule: one for rule in rules if (one := slow(rule))},
@@ -121,10 +113,7 @@ def _count_queries(
     experiment: Experiment, rule: MetricRule, limits: Limits
 ) -> tuple[MetricQuery, MetricQuery]:
     production, shadow = (_query(experiment, rule, name) for name in _variant_names(experiment))
-    return (
-        replace(production, stat=stat_of_count(limits.control)),
-        replace(shadow, stat=stat_of_count(limits.candidate)),
-    )
+    return limits.queries(production, shadow)
 
 
 def metrics_start(experiment: Experiment) -> datetime:

@@ -187,15 +187,14 @@ class Minutes:
         return self._fits[structure]
 
     def _fitted(self, structure: Structure) -> _Fit:
-        count, before = len(self), lengths(structure, len(self)).before
+        count, shapes = len(self), lengths(structure, len(self))
         errors = whitened(structure, self._differences)
         steps = products_with_steps(structure, errors)
         square, whole = squares(structure, errors) + self._floor, steps[0]
-        constant = lengths(structure, count).constant
         first = -0.5 * log(structure.first_variance)
         rests, logs = [square], [first - count / 2 * log(square)]
         power = (1 - count) / 2
-        for step, length in zip((*steps[1:], 0.0), (*before[1:], constant), strict=True):
+        for step, length in zip((*steps[1:], 0.0), (*shapes.before[1:], shapes.constant), strict=True):
             product = whole - step
             rest = square - product * product / length
             rests.append(rest)
@@ -284,7 +283,7 @@ def _is_without_slow_waves(history: tuple[float, ...]) -> bool:
         return False
     minutes = Minutes([(value - middle) / scale for value in history])
     fast = max(minutes.log_likelihood(one) for one in AUTOREGRESSIVE if one.phi < _MUCH_MEMORY)
-    waves = (one for one in (*AUTOREGRESSIVE, *SLOW, *UNDER_NOISE, *SLOW_UNDER_NOISE))
+    waves = *AUTOREGRESSIVE, *SLOW, *UNDER_NOISE, *SLOW_UNDER_NOISE
     slow = max(minutes.log_likelihood(one) for one in waves if one.phi >= _MUCH_MEMORY)
     return fast - slow >= _CLEARLY
 

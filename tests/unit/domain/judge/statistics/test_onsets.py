@@ -13,7 +13,6 @@ from airflow_guardrails.domain.judge.statistics.onsets import (
     log_sum,
     onset_weight,
 )
-from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts
 from airflow_guardrails.domain.judge.statistics.rates import (
     ZERO_RATE_WEIGHT,
     difference_interval,
@@ -21,18 +20,7 @@ from airflow_guardrails.domain.judge.statistics.rates import (
     measured,
     ratio_of_rates_interval,
 )
-
-
-def minutes(control, candidate, *, control_requests=100.0, candidate_requests=100.0):
-    return [
-        MinuteCounts(
-            control=one,
-            candidate=other,
-            control_requests=control_requests,
-            candidate_requests=candidate_requests,
-        )
-        for one, other in zip(control, candidate, strict=True)
-    ]
+from tests.support.series import minutes_of_counts as minutes
 
 
 def harm_of(counts, margin=0.0, *, relative=False, more=True, dispersion=1.0):

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from airflow_guardrails.domain.judge.statistics.overdispersion import MinuteCounts, dispersion
+from airflow_guardrails.domain.judge.statistics.overdispersion import dispersion
 from airflow_guardrails.domain.judge.statistics.proportions import share_interval
 from airflow_guardrails.domain.judge.statistics.rates import (
     ZERO_RATE_WEIGHT,
@@ -21,22 +21,11 @@ from airflow_guardrails.domain.judge.statistics.rates import (
     requests_to_exclude,
     standardised_rates,
 )
+from tests.support.series import minutes_of_counts as minutes
 
 # For independent events and a history without any.
 difference = partial(difference_interval, dispersion=1.0, zero_rate_weight=ZERO_RATE_WEIGHT)
 times = partial(ratio_of_rates_interval, dispersion=1.0, zero_rate_weight=ZERO_RATE_WEIGHT)
-
-
-def minutes(control, candidate, *, control_requests=100.0, candidate_requests=100.0):
-    return [
-        MinuteCounts(
-            control=one,
-            candidate=other,
-            control_requests=control_requests,
-            candidate_requests=candidate_requests,
-        )
-        for one, other in zip(control, candidate, strict=True)
-    ]
 
 
 @pytest.mark.parametrize("share", [0.05, 1.0, 3.0])
