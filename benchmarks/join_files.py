@@ -1,56 +1,111 @@
-"""Makes the captured data of one hour: files of both variants with the same requests, in random order."""
+"""
+Makes the captured data of one hour: files of both variants with the same requests, in two random orders.
+
+Arguments: the folder, the kind of answers, and the number of requests. The kinds are
+
+- ``scores``: a label and a score; shadow's score differs a little. About 500 bytes for each request and side.
+- ``documents``: JSON of 1 kB. In 2 % of the requests one number of shadow's document differs.
+- ``reordered``: the same, and the keys of all objects in shadow's documents are in reverse order.
+
+DuckDB writes the files, because a loop in Python would need half an hour for 20,000,000 requests.
+"""
 
 from __future__ import annotations
 
-import json
-import random
-import uuid
+import sys
 from pathlib import Path
 
-SEED = 20260302
-FILES = 8
-SIDES = ("production", "shadow")
+import duckdb
+
+REQUESTS_PER_FILE = 125_000
+DIFFERING_EVERY = 50
+# So many numbers make a document of 1 kB.
+NUMBERS = 44
+
+# chance() is a number above 0, up to 1, which depends only on its arguments.
+MACROS = """
+    CREATE MACRO chance(request, name) AS ((hash(name || ' ' || request) >> 11) + 1) / 2.0 ** 53;
+    CREATE MACRO normal(request) AS
+        sqrt(-2 * ln(chance(request, 'radius'))) * cos(2 * pi() * chance(request, 'angle'));
+    CREATE MACRO id_of(request, name) AS md5_number(request || name)::UHUGEINT::UUID;
+    CREATE MACRO time_of(second) AS
+        strftime(TIMESTAMP '2026-03-02 10:00:00' + to_seconds(second), '%Y-%m-%dT%H:%M:%SZ');
+    CREATE MACRO part(content_type, mode, data, encoding) AS
+        {'observedContentType': content_type, 'mode': mode, 'data': data, 'encoding': encoding};
+"""
+RECORDS = """
+    SELECT
+        {{
+            'endpointInput': part('text/csv', 'INPUT', concat_ws(',', {sent}), 'CSV'),
+            'endpointOutput': part('application/json', 'OUTPUT', {answer}, 'JSON')
+        }} AS "captureData",
+        {{
+            'eventId': id_of(request, '{side}'),
+            'inferenceId': id_of(request, 'inference'),
+            'inferenceTime': time_of(request * 3600 // {requests})
+        }} AS "eventMetadata",
+        '0' AS "eventVersion"
+    FROM requests
+    WHERE rowid >= {first} AND rowid < {first} + {number}
+"""
 
 
-def make_files(folder: Path, pairs: int) -> None:
-    """Write *pairs* requests to 8 files of each side, about 550 bytes for each request and side."""
-    for side in SIDES:
-        order = list(range(pairs))
-        random.Random(f"{SEED} {side}").shuffle(order)  # noqa: S311 - the same in every run
-        for number in range(FILES):
-            with (folder / f"{side}-{number}.jsonl").open("w") as file:
-                file.writelines(_line(request, pairs, side) for request in order[number::FILES])
+def make_files(folder: Path, kind: str, requests: int) -> None:
+    """Write *requests* records of each side to *folder*, with up to 125,000 records in a file."""
+    sent = ", ".join(f"round(chance(request, {number}), 4)" for number in range(8))
+    with duckdb.connect() as connection:
+        connection.execute(MACROS)
+        for side in ("production", "shadow"):
+            connection.execute(
+                f"CREATE OR REPLACE TABLE requests AS "
+                f"SELECT range AS request FROM range({requests}) ORDER BY hash('{side} ' || range)"
+            )
+            for first in range(0, requests, REQUESTS_PER_FILE):
+                records = RECORDS.format(
+                    sent=sent,
+                    answer=_answer(kind, side),
+                    side=side,
+                    requests=requests,
+                    first=first,
+                    number=REQUESTS_PER_FILE,
+                )
+                path = folder / f"{side}-{first // REQUESTS_PER_FILE:04}.jsonl"
+                connection.execute(f"COPY ({records}) TO '{path}' (FORMAT json)")
 
 
-def files_of(folder: Path, side: str) -> list[Path]:
-    """Return the files of "production" or "shadow" in their order."""
-    return sorted(folder.glob(f"{side}-*.jsonl"))
+def _answer(kind: str, side: str) -> str:
+    """Return the SQL of an answer's text."""
+    if kind == "scores":
+        return _scores(side)
+    return _document(differs=side == "shadow", reverse=side == "shadow" and kind == "reordered")
 
 
-def _line(request: int, pairs: int, side: str) -> str:
-    chance = random.Random(SEED + request)  # noqa: S311 - the same in every run
-    sent = ",".join(f"{chance.random():.4f}" for _ in range(8))
-    score = chance.random()
-    inference_id = uuid.UUID(int=chance.getrandbits(128))
+def _scores(side: str) -> str:
+    score = "chance(request, 'score')"
     if side == "shadow":
-        score = min(1.0, max(0.0, score + chance.gauss(0, 0.01)))
-    answer = {"predictions": [{"label": "churn" if score > 0.5 else "stay", "score": score}]}  # noqa: PLR2004 - half
-    event_id = uuid.UUID(int=random.Random(f"{request} {side}").getrandbits(128))  # noqa: S311 - the same in every run
-    second = request * 3600 // pairs
-    record = {
-        "captureData": {
-            "endpointInput": _part("text/csv", "INPUT", sent, "CSV"),
-            "endpointOutput": _part("application/json", "OUTPUT", json.dumps(answer), "JSON"),
-        },
-        "eventMetadata": {
-            "eventId": str(event_id),
-            "inferenceId": str(inference_id),
-            "inferenceTime": f"2026-03-02T10:{second // 60:02}:{second % 60:02}Z",
-        },
-        "eventVersion": "0",
+        score = f"greatest(0, least(1, {score} + 0.01 * normal(request)))"
+    label = f"if({score} > 0.5, 'churn', 'stay')"
+    # With spaces, as json.dumps writes it.
+    return f"""'{{"predictions": [{{"label": "' || {label} || '", "score": ' || {score} || '}}]}}'"""
+
+
+def _document(*, differs: bool, reverse: bool) -> str:
+    numbers = {f"feature_{number:02}": f"round(chance(request, {number}), 4)" for number in range(NUMBERS)}
+    if differs:
+        numbers["feature_20"] += f" + if(request % {DIFFERING_EVERY} = 0, 1, 0)"
+    prediction = {
+        "label": "if(request % 2 = 0, 'churn', 'stay')",
+        "score": "chance(request, 'score')",
+        "features": _struct(numbers, reverse=reverse),
     }
-    return json.dumps(record) + "\n"
+    document = {"model": "'churn-7'", "predictions": f"[{_struct(prediction, reverse=reverse)}]"}
+    return f"to_json({_struct(document, reverse=reverse)})::VARCHAR"
 
 
-def _part(content_type: str, mode: str, data: str, encoding: str) -> dict[str, str]:
-    return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": encoding}
+def _struct(fields: dict[str, str], *, reverse: bool) -> str:
+    items = [f"'{name}': {value}" for name, value in fields.items()]
+    return "{" + ", ".join(reversed(items) if reverse else items) + "}"
+
+
+if __name__ == "__main__":
+    make_files(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -1,37 +1,34 @@
-"""Compares the captured files of a folder with this package, and prints the figures."""
+"""
+Compares captured files with this package.
+
+Arguments: the folder of the files, the kind of answers (see ``join_files.py``), and the folder for temporary
+files.
+"""
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from join_figures import print_figures
-from join_files import files_of
 
-from airflow_guardrails.domain.predictions.rule import PredictionRule
-from airflow_guardrails.operators._judging.captures import compare_captures
+from airflow_guardrails.captured.comparing import compare_files
+from airflow_guardrails.domain.predictions.rule import DEFAULT_RULE, PredictionRule
 
-
-def lines(folder: Path, side: str) -> Iterator[bytes]:
-    """Yield the lines of all files of a side."""
-    return itertools.chain.from_iterable(path.open("rb") for path in files_of(folder, side))
+BY_PATHS = PredictionRule(label="predictions[*].label", score="predictions[*].score")
 
 
-def compare(folder: Path) -> dict[str, float]:
-    """Return the results that pandas computes, too."""
-    rule = PredictionRule(label="predictions[*].label", score="predictions[*].score")
-    comparison = compare_captures(lines(folder, "production"), lines(folder, "shadow"), rule, workdir=folder)
-    summary = comparison.summary()
-    difference = summary["score_difference"]
-    return {
-        "pairs": summary["pairs"],
-        "disagreements": summary["disagreements"],
-        "mean": difference["mean"],
-        "median": difference["quantiles"]["0.5"],
-    }
+def compare(production: list[Path], shadow: list[Path]) -> dict[str, float]:
+    """Return the results that the other contenders compute, too; whole documents have no scores."""
+    kind, workdir = sys.argv[2:]
+    rule = BY_PATHS if kind == "scores" else DEFAULT_RULE
+    summary = compare_files(production, shadow, rule, workdir=Path(workdir)).summary()
+    results = {"pairs": summary["pairs"], "disagreements": summary["disagreements"]}
+    if kind == "scores":
+        difference = summary["score_difference"]
+        results |= {"mean": difference["mean"], "median": difference["quantiles"]["0.5"]}
+    return results
 
 
 if __name__ == "__main__":
-    print_figures(lambda: compare(Path(sys.argv[1])))
+    print_figures("this package", compare)

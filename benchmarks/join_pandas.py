@@ -1,5 +1,5 @@
 """
-Compares the captured files of a folder with pandas, and prints the figures.
+Compares captured files with pandas.
 
 It is a usual merge by inference id. To save memory, only the three compared fields of each line are columns.
 """
@@ -7,18 +7,16 @@ It is a usual merge by inference id. To save memory, only the three compared fie
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 from join_figures import print_figures
-from join_files import files_of
 
 
-def rows(folder: Path, side: str) -> Iterator[tuple[str, str, float]]:
-    """Yield inference id, label and score of each record of a side."""
-    for path in files_of(folder, side):
+def rows(paths: list[Path]) -> Iterator[tuple[str, str, float]]:
+    """Yield inference id, label and score of each record."""
+    for path in paths:
         with path.open("rb") as file:
             for line in file:
                 record = json.loads(line)
@@ -26,11 +24,10 @@ def rows(folder: Path, side: str) -> Iterator[tuple[str, str, float]]:
                 yield record["eventMetadata"]["inferenceId"], answer["label"], answer["score"]
 
 
-def compare(folder: Path) -> dict[str, float]:
-    """Merge both sides and return the same results as ``join_ours.py``."""
+def compare(*sides: list[Path]) -> dict[str, float]:
+    """Merge production and shadow and return the same results as ``join_ours.py``."""
     production, shadow = (
-        pd.DataFrame.from_records(rows(folder, side), columns=["inference_id", "label", "score"])
-        for side in ("production", "shadow")
+        pd.DataFrame.from_records(rows(paths), columns=["inference_id", "label", "score"]) for paths in sides
     )
     pairs = production.merge(shadow, on="inference_id", suffixes=("", "_shadow"))
     difference = pairs["score_shadow"] - pairs["score"]
@@ -43,4 +40,4 @@ def compare(folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print_figures(lambda: compare(Path(sys.argv[1])))
+    print_figures(f"pandas {pd.__version__}", compare)

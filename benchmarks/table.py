@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,9 +34,19 @@ def below(limit: float) -> Wanted:
     return Wanted(f"<= {limit:g}", lambda _, ours: ours <= limit)
 
 
+def at_least(limit: int) -> Wanted:
+    """Want ours to be at least *limit*, in the unit of the row."""
+    return Wanted(f">= {limit:,}", lambda _, ours: ours >= limit)
+
+
+def more_than_part(part: int) -> Wanted:
+    """Want ours to be more than 1 / *part* of theirs."""
+    return Wanted("> theirs" if part == 1 else f"> 1/{part}", lambda theirs, ours: ours * part > theirs)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table."""
+    """One line of the table; *theirs* is NaN if there is no peer."""
 
     what: str
     theirs: float
@@ -47,6 +58,11 @@ class Row:
         """Build a row from both figures, theirs first."""
         theirs, ours = figures
         return cls(what, theirs, ours, wanted)
+
+    @classmethod
+    def alone(cls, what: str, ours: float, wanted: Wanted | None = None) -> Row:
+        """Build a row without a peer's figure."""
+        return cls(what, math.nan, ours, wanted)
 
     @property
     def met(self) -> bool | None:
@@ -69,6 +85,8 @@ def print_rows(title: str, rows: Sequence[Row]) -> bool:
 
 
 def _figure(value: float) -> str:
+    if math.isnan(value):
+        return "-"
     size = abs(value)
     digits = next((digits for limit, digits in ((100, 0), (10, 1), (1, 2)) if size >= limit), 3)
     return f"{value:,.{digits}f}"
