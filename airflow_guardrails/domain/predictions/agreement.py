@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 from airflow_guardrails.domain.predictions.records import Row, Rows
@@ -94,6 +95,9 @@ class AnswerComparison(NamedTuple):
     not_finite: int = 0
 
 
+_NUMBERS = frozenset({int, float})
+_FIRST_INEXACT = 2**53  # from here on, a float does not have every whole number
+
 # Kind of the disagreement, and shadow's score minus production's.
 _RowResult: TypeAlias = "tuple[Disagreement | None, float | None]"
 
@@ -103,6 +107,7 @@ class Comparer:
 
     def __init__(self, rule: PredictionRule) -> None:
         self._absolute, self._relative = rule.tolerances
+        self._has_tolerance = rule.has_tolerance
         self._judges_scores = rule.judges_scores
 
     def compare(self, production: Rows, shadow: Rows) -> AnswerComparison | None:
@@ -122,37 +127,63 @@ class Comparer:
     def _compare_row(self, production: Row, shadow: Row) -> _RowResult:
         label, score, rest = production
         other_label, other_score, other_rest = shadow
-        difference = None if score is None or other_score is None else other_score - score
+        try:
+            # Exact for whole numbers; adding 0.0 makes a float of the result.
+            difference = None if score is None or other_score is None else other_score - score + 0.0
+        except OverflowError:  # larger than any float
+            difference = math.inf
         # The order of the checks is that of Disagreement, most severe first.
         if label != other_label:
             kind: Disagreement | None = Disagreement.LABEL
         elif (score is None) != (other_score is None) or not self._same(rest, other_rest):
             kind = Disagreement.VALUE
-        elif self._judges_scores and score is not None and not self._same(score, other_score):
+        elif self._judges_scores and score is not None and not self._same_scores(score, other_score):
             kind = Disagreement.SCORE
         else:
             kind = None
         return kind, difference
 
     def _same(self, value: Any, other: Any) -> bool:
+        """Return whether two parts of a whole answer agree."""
         if value is other:
             return True
-        if isinstance(value, float) and isinstance(other, float):
-            return _close(value, other, self._absolute, self._relative)
-        if isinstance(value, list) and isinstance(other, list):
+        kind, other_kind = type(value), type(other)
+        if kind in _NUMBERS and other_kind in _NUMBERS:
+            exact = self._has_tolerance and kind is other_kind is int  # ids or counts
+            return bool(value == other) if exact else self._same_scores(value, other)
+        if kind is not other_kind:
+            return False
+        if kind is list:
             return len(value) == len(other) and all(map(self._same, value, other))
-        if isinstance(value, dict) and isinstance(other, dict):
+        if kind is dict:
             return value.keys() == other.keys() and all(self._same(value[key], other[key]) for key in value)
-        # True == 1 in Python, but not in JSON.
-        return type(value) is type(other) and bool(value == other)
+        return bool(value == other)
+
+    def _same_scores(self, score: Any, other: Any) -> bool:
+        if score == other:
+            return True
+        # Two ids of ten digits may differ by less than the default tolerance.
+        if not self._has_tolerance and _is_whole(score) and _is_whole(other):
+            return False
+        return _close(score, other, self._absolute, self._relative)
+
+
+def _is_whole(number: float) -> bool:
+    """Return whether a number is certainly whole: a larger ``float`` may be a rounded one."""
+    return isinstance(number, int) or (number.is_integer() and abs(number) < _FIRST_INEXACT)
 
 
 def _close(score: float, other: float, absolute: float, relative: float) -> bool:
-    if math.isfinite(score) and math.isfinite(other):
-        distance = abs(other - score)
-        return distance <= absolute or distance <= relative * abs(score)
-    # Two NaN, or two equal infinities, are the same answer.
-    return score == other or (math.isnan(score) and math.isnan(other))
+    try:
+        if math.isfinite(score) and math.isfinite(other):
+            distance = abs(other - score)
+            return distance <= absolute or distance <= relative * abs(score)
+    except OverflowError:  # an int is larger than any float
+        if all(type(each) is int or math.isfinite(each) for each in (score, other)):
+            gap = abs(Fraction(other) - Fraction(score))
+            return gap <= Fraction(absolute) or gap <= Fraction(relative) * abs(Fraction(score))
+    # Two NaN are the same answer; equal infinities are equal in Python.
+    return score != score and other != other  # noqa: PLR0124 - only NaN differs from itself
 
 
 def _combined(rows: list[_RowResult]) -> AnswerComparison:

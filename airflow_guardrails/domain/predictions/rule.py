@@ -22,14 +22,18 @@ class PredictionRule:
     How the answers of the production variant and the shadow variant to one request are compared.
 
     Without *label* and *score*, the parsed answers are compared as a whole: numbers as numbers, text as text.
+    The form of an answer is found in its content; its content type does not matter.
 
     :param label: position of the predicted class: a JSON path (``"predictions[*].label"``) or the number of a
-        CSV column, from 0. Labels agree only if they are equal.
+        CSV column, from 0. Labels agree only if they are equal; 1, 1.0 and "1" are the same label. If only
+        column 0 is named, an answer of several cells on one line is a batch if the input has as many lines,
+        one row if the input has one line, and otherwise unreadable.
     :param score: position of the predicted number, of the same kind as *label*. With a *label* and without a
         tolerance, differences of scores are measured, but they do not count as disagreements.
-    :param absolute_tolerance: accepted difference of scores, in their own unit.
+    :param absolute_tolerance: accepted difference of scores, in their own unit. Without *label* and *score*,
+        of all numbers, except two whole numbers inside a list or an object, which are ids or counts.
     :param relative_tolerance: accepted difference of scores, as a share of production's score (0.1 is 10 %).
-        With both tolerances, either is enough. Default without a *label*: 1e-9.
+        With both tolerances, either is enough. Default without a *label*: 1e-9, and 0 for whole numbers.
     :param max_disagreement: share of pairs that may disagree, from 0 to below 1.
     :param min_pairs: with fewer pairs the result is Inconclusive.
     :param within: requests without a common id are joined if their inputs are equal and their times differ by
@@ -81,10 +85,20 @@ class PredictionRule:
 
     @property
     def tolerances(self) -> tuple[float, float]:
-        """Accepted difference of scores: in their unit, and as a share of production's score."""
+        """
+        Accepted difference of scores: in their unit, and as a share of production's score.
+
+        The default is for numbers that are not whole; whole numbers must be equal.
+        """
         if not self.has_tolerance:
             return 0.0, _DEFAULT_RELATIVE_TOLERANCE
         return float(self.absolute_tolerance or 0), float(self.relative_tolerance or 0)
+
+    def described(self) -> str:
+        """Return the rule as it is written, with what it reads: ``PredictionRule(label='y')``."""
+        places = {"label": self.label, "score": self.score}
+        given = ", ".join(f"{name}={place!r}" for name, place in places.items() if place is not None)
+        return f"PredictionRule({given})"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the rule as JSON; *within* in seconds."""
