@@ -3,12 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A variable, because a comma would end an argument of $(call).
+EXTRAS := simulator,predictions
 READY_E2E := $(VENV)/.ready-e2e
 # Another environment, with the oldest Airflow that is supported, as it was installed in those days.
 OLDEST := .venv-oldest
 OLDEST_AIRFLOW := 3.1.8
 OLDEST_DAY := 2026-03-20
 READY_OLDEST := $(OLDEST)/.ready
+# The oldest DuckDB that is supported; constraints.txt has the newest.
+OLDEST_DUCKDB := 1.5.4
+DUCKDB := $(VENV)/duckdb-$(OLDEST_DUCKDB)
+READY_DUCKDB := $(DUCKDB)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
@@ -38,8 +44,10 @@ ui: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not e2e and not proof" $(ARGS)
 
-proofs: $(READY)
+proofs: $(READY) $(READY_DUCKDB)
 	@$(BIN)/python -m pytest -n 2 -m proof $(ARGS)
+	@echo "The comparison of predictions with DuckDB $(OLDEST_DUCKDB):"
+	@PYTHONPATH=$(DUCKDB) $(BIN)/python -m pytest -n 2 tests/unit/captured
 
 e2e: $(READY_E2E)
 	@.ci/install-postgresql || true
@@ -77,28 +85,32 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv || true
-	@$(call INSTALL,-e '.[simulator]' --group dev)
+	@$(call INSTALL,-e '.[$(EXTRAS)]' --group dev)
 	@touch $@
 
 $(READY_E2E): $(READY)
 	@$(call INSTALL,--group e2e)
 	@touch $@
 
+$(READY_DUCKDB): $(READY)
+	@$(BIN)/python -m pip install --quiet --no-deps --target $(DUCKDB) duckdb==$(OLDEST_DUCKDB)
+	@touch $@
+
 $(READY_OLDEST): $(READY) constraints-oldest.txt
 	@echo "Setting up $(OLDEST) with Airflow $(OLDEST_AIRFLOW) (once) ..."
 	@$(PYTHON) -m venv $(OLDEST)
-	@$(call INSTALL_OLDEST,-e '.[simulator]' --group dev --group e2e)
+	@$(call INSTALL_OLDEST,-e '.[$(EXTRAS)]' --group dev --group e2e)
 	@touch $@
 
 constraints: $(READY)
 	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		--extra simulator --group dev --group e2e pyproject.toml - --output-file constraints.txt
+		--extra simulator --extra predictions --group dev --group e2e pyproject.toml - --output-file constraints.txt
 
-# The simulator's moto is pinned, and newer than that day.
+# The simulator's moto and the oldest DuckDB are newer than that day.
 constraints-oldest: $(READY)
 	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\npip\n' | $(BIN)/uv pip compile --quiet --universal \
 		--python-version 3.10 --no-header --no-annotate --exclude-newer $(OLDEST_DAY) \
-		--exclude-newer-package moto=2026-11-30 --extra simulator --group dev --group e2e pyproject.toml - \
+		--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --extra predictions --group dev --group e2e pyproject.toml - \
 		--output-file constraints-oldest.txt
 
 clean:

@@ -32,6 +32,8 @@ GuardrailsError                   base of all errors of this table
  ShadowTestRefused       no       the endpoint cannot have such a shadow; nothing was created
   ShadowVariantExists    no       the endpoint already has another shadow variant; nothing was created
  ShadowTestDiffers       no       a test of this task's name exists with other content
+ MissingExtra            no       an optional dependency is not installed; the text has the command
+ NotEnoughDisk           yes      the worker has too little temporary disk space; nothing was compared
  ReportedError                    base of the errors with a report, in ``.report``
   AccessDenied           no       AWS does not allow a call that the task needs; the text names the action
   RolloutError                    base of the outcomes of a rollout; the report is XCom ``rollout_report``
@@ -274,6 +276,14 @@ class ShadowTestCancelled(ShadowTestError, AirflowFailException):
 
 class ShadowTestNotFound(ShadowTestError, AirflowFailException):
     """SageMaker has no shadow test of this name in this region and account."""
+
+
+class MissingExtra(GuardrailsError, AirflowFailException):
+    """An optional dependency of this package is not installed; the text says how to install it."""
+
+
+class NotEnoughDisk(GuardrailsError):
+    """The worker has too little memory or temporary disk space to compare captured predictions."""
 
 
 class ShadowTestTooShort(ShadowTestError, AirflowFailException):

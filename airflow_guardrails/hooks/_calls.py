@@ -24,6 +24,7 @@ from airflow_guardrails.aws.alarms import (
     parse_alarms,
     unchanged_since,
 )
+from airflow_guardrails.aws.captures import S3Object
 from airflow_guardrails.aws.endpoint import (
     aws_time,
     list_endpoints_request,
@@ -332,9 +333,9 @@ class Calls:
     # Captured data.
 
     @PagedCall
-    def list_key_pages(self, bucket: str, prefix: str) -> PagedRequest[list[str]]:
-        """Yield the keys of all S3 objects below *prefix*, a list for each page."""
-        return PagedRequest(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _keys)
+    def list_object_pages(self, bucket: str, prefix: str) -> PagedRequest[list[S3Object]]:
+        """Yield all S3 objects below *prefix*, a list for each page."""
+        return PagedRequest(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _objects)
 
 
 def _describe_model(name: str) -> Steps[dict[str, Any] | None]:
@@ -347,5 +348,5 @@ def _describe_model(name: str) -> Steps[dict[str, Any] | None]:
     return response
 
 
-def _keys(page: dict[str, Any]) -> list[str]:
-    return [found["Key"] for found in page.get("Contents", ())]
+def _objects(page: dict[str, Any]) -> list[S3Object]:
+    return [S3Object(found["Key"], found["Size"], found["ETag"]) for found in page.get("Contents", ())]

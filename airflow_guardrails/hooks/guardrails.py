@@ -12,6 +12,7 @@ from typing import Any
 from botocore.config import Config
 
 from airflow_guardrails.aws import operations as op
+from airflow_guardrails.aws.captures import S3Object
 from airflow_guardrails.aws.endpoint import learn_time
 from airflow_guardrails.aws.operations import Operation, Request
 from airflow_guardrails.hooks._api_call import AsyncClient, SyncClient
@@ -85,15 +86,15 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
         """Yield the pages of *request*, see :class:`SyncClient`."""
         return iter(_paginate(self._client_for(request.operation), request))
 
-    def list_keys(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Yield the keys of all S3 objects below *prefix*."""
-        for page in self.list_key_pages(bucket, prefix):
+    def list_objects(self, bucket: str, prefix: str) -> Iterator[S3Object]:
+        """Yield all S3 objects below *prefix*."""
+        for page in self.list_object_pages(bucket, prefix):
             yield from page
 
-    def read_lines(self, bucket: str, key: str) -> Iterator[bytes]:
-        """Yield the lines of an S3 object, without loading all of it. There is no async form of this."""
+    def read_chunks(self, bucket: str, key: str) -> Iterator[bytes]:
+        """Yield an S3 object in chunks of 1 MiB. There is no async form of this."""
         body = self.send(op.GET_OBJECT(Bucket=bucket, Key=key))["Body"]
-        yield from body.iter_lines(chunk_size=_CHUNK_BYTES)
+        yield from body.iter_chunks(chunk_size=_CHUNK_BYTES)
 
     def _client_for(self, operation: Operation) -> Any:
         hook = self.hook_for(operation.service)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
+from airflow_guardrails.captured.database import check_duckdb
 from airflow_guardrails.domain.arguments import (
     Check,
     check_custom_namespace,
@@ -62,6 +63,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         arguments. Default: latency (mean and p90) and the three kinds of errors.
     :param predictions: rule for predictions: :class:`~airflow_guardrails.rules.PredictionRule`, or a dict of
         its arguments. Default: captured predictions are compared and reported, but do not affect the verdict.
+        Needs DuckDB: ``pip install 'airflow-guardrails[predictions]'``.
     :param comparison: result of
         :class:`~airflow_guardrails.operators.predictions.SageMakerMergePredictionsOperator`, if mapped tasks
         have compared the predictions. Default: this task reads and compares them. (templated)
@@ -126,6 +128,8 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         check_choice("on_inconclusive", on_inconclusive, OnVerdict)
         check_seconds("waiter_delay", waiter_delay)
         check_duration("warm_up", warm_up, may_be_zero=True)
+        if predictions is not None and compare_predictions and comparison is None:
+            check_duckdb("SageMakerJudgeShadowTestOperator with predictions, but without comparison,")
         check_alpha("alpha", alpha)
         self.name = name
         self.metrics = metrics

@@ -13,6 +13,9 @@ Compare the predictions of both variants of a shadow test in mapped tasks, one f
 ... )
 
 For a test of a few hours, the judge can compare the predictions itself. Split a month of traffic like this.
+An hour that is too large for one worker can be cut, too: ``.expand(hour=plan.output, part=["1/2", "2/2"])``.
+
+DuckDB joins the requests: ``pip install 'airflow-guardrails[predictions]'``.
 """
 
 from __future__ import annotations
@@ -23,9 +26,10 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_guardrails.captured.database import check_duckdb
 from airflow_guardrails.domain.arguments import Check, check_experiment_name, shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.predictions.comparison import Comparison, merge
+from airflow_guardrails.domain.predictions.comparison import Comparison, Part, merge
 from airflow_guardrails.domain.shadow.evidence import hours_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.times import format_time
@@ -49,6 +53,13 @@ def _hour(name: str, value: Any) -> datetime:
             f"{name} must be the beginning of an hour with time zone, as ISO 8601 (got {shown(value)})"
         )
     return hour
+
+
+def _check_part(_name: str, value: Any) -> None:
+    try:
+        Part.parse(value)
+    except GuardrailsValueError as error:
+        raise InvalidArgument(str(error)) from error
 
 
 def _check_hour(name: str, value: Any) -> None:
@@ -122,6 +133,10 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
 
     :param name: name of the shadow test in SageMaker. (templated)
     :param hour: beginning of the hour, as ISO 8601 with time zone. (templated)
+    :param part: compare only a part of the hour, such as "2/8": the second of eight. Requests are divided by
+        their inference id; those without one are in the first part. Every part reads all files of the hour,
+        and needs less memory and disk. A request whose id only one of its two records has is not joined in
+        parts. (templated)
     :param predictions: how to compare: :class:`~airflow_guardrails.rules.PredictionRule`, or a dict of its
         arguments. Default: two predictions agree if they are equal.
     :param with_payloads: whether the examples of disagreements, which are in XCom, show the beginning of
@@ -132,9 +147,10 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     """
 
-    template_fields: Sequence[str] = ("name", "hour", *AwsTask.template_fields)
+    template_fields: Sequence[str] = ("name", "hour", "part", *AwsTask.template_fields)
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "hour": _check_hour,
+        "part": _check_part,
         **_CapturesTask.rendered_checks,
     }
     ui_color = "#efe6d2"
@@ -144,14 +160,17 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
         *,
         name: str,
         hour: str,
+        part: str = "1/1",
         predictions: PredictionRule | Mapping[str, Any] | None = None,
         with_payloads: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_duckdb(type(self).__name__)
         check_flag("with_payloads", with_payloads)
         self.name = name
         self.hour = hour
+        self.part = part
         self.predictions = predictions
         self.with_payloads = with_payloads
         # Built here only for its checks, so that a wrong rule is an error of the DAG file.
@@ -162,7 +181,9 @@ class SageMakerComparePredictionsOperator(_CapturesTask):
         self.check_rendered()
         captures = Captures(self.experiment(), hook=self.hook)
         hour = _hour("hour", self.hour)
-        compared = captures.compare(hour, self._rule(), with_payloads=self.with_payloads)
+        compared = captures.compare(
+            hour, self._rule(), part=Part.parse(self.part), with_payloads=self.with_payloads
+        )
         self.log.info("%s: %d pairs, %d of them disagree", self.hour, compared.pairs, compared.disagreements)
         return compared.as_dict()
 
@@ -183,7 +204,8 @@ class SageMakerMergePredictionsOperator(BaseOperator):
     requests could not be joined and why. Makes no calls to AWS.
 
     :param comparisons: return values of :class:`SageMakerComparePredictionsOperator`. (templated)
-    :raises InvalidArgument: if they cannot be read or merged, for example after different rules.
+    :raises InvalidArgument: if they cannot be read or merged: after different rules, or if the same captured
+        files were compared twice.
     """
 
     template_fields: Sequence[str] = ("comparisons",)

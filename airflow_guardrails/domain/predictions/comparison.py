@@ -1,151 +1,99 @@
-"""Compares the captured answers of some hours; the results of several hours can be merged."""
+"""The compared answers of some hours: counts, differences and examples, which can be merged exactly."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError, InvalidComparison
 from airflow_guardrails.domain.predictions import agreement, records, scores
 from airflow_guardrails.domain.predictions.agreement import Disagreement
-from airflow_guardrails.domain.predictions.joining import Join
-from airflow_guardrails.domain.predictions.parsing import answer_reader
-from airflow_guardrails.domain.predictions.records import (
-    HOUR,
-    BoundaryRecords,
-    Captured,
-    JoinKey,
-    Record,
-    Side,
-    boundary,
-    parse_records,
-)
+from airflow_guardrails.domain.predictions.joining import join
+from airflow_guardrails.domain.predictions.records import JoinKey, Side, boundary, keep_nearest, parse_records
 from airflow_guardrails.domain.predictions.rule import DEFAULT_RULE, PredictionRule
 from airflow_guardrails.domain.predictions.scores import Scores
 from airflow_guardrails.domain.predictions.tally import (
     DISAGREEING_ROWS,
     INCOMPARABLE,
     NOT_CARRIED,
+    OTHER_VERSION,
     PAIRS,
     RECORDS,
+    REUSED_IDS,
     ROWS,
     Example,
+    LineFault,
     Tally,
     UnjoinedReason,
     disagreements_key,
+    fault_key,
+    first_shapes,
     iso_time,
     joined_by_key,
     side_key,
-    truncated,
     unjoined_key,
     worst,
 )
+
+_MAX_PARTS = 1000
+_PART = re.compile(r"([1-9][0-9]{0,3})/([1-9][0-9]{0,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    A part of an hour, by the hash of the inference id; requests without one are in the first.
+
+    :param number: from 1 to *of*.
+    :param of: number of parts, up to 1,000.
+    """
+
+    number: int = 1
+    of: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """
+        Read a part such as "2/8", the second of eight.
+
+        :raises GuardrailsValueError: if it is no such text.
+        """
+        found = _PART.fullmatch(text) if isinstance(text, str) else None
+        part = cls(*map(int, found.groups())) if found else None
+        if part is None or not part.number <= part.of <= _MAX_PARTS:
+            raise GuardrailsValueError(
+                f'part must be like "2/8", the second of eight parts, of at most {_MAX_PARTS:,} '
+                f"(got {shown(text)})",
+                field="part",
+            )
+        return part
+
+
+def microseconds(duration: timedelta) -> int:
+    """Return *duration* in microseconds."""
+    return duration // timedelta(microseconds=1)
 
 
 def _join_boundary_records(texts: Iterable[str], rule: PredictionRule) -> Tally:
     """Join records (as JSON) that are near the same end of an hour, and count those without a pair."""
     tally = Tally(rule)
-
-    def on_unmatched(side: Side, _: Record) -> None:
+    joined = join(parse_records(texts), within=microseconds(rule.within), cell=boundary)
+    for key, production, shadow in joined.pairs:
+        tally.count_pair(key, production, shadow)
+    for side, _ in joined.unmatched:
         tally.counts[unjoined_key(side, UnjoinedReason.ONLY)] += 1
-
-    with closing(
-        Join(tally, within=_microseconds(rule.within), cell=boundary, on_unmatched=on_unmatched)
-    ) as join:
-        add = {side: join.adder(side) for side in Side}
-        for side, record in parse_records(texts):
-            add[side](record)
-        join.run()
+    for side in Side:
+        tally.counts[unjoined_key(side, UnjoinedReason.DUPLICATE)] += joined.duplicates[side]
+        tally.counts[side_key(side, REUSED_IDS)] += joined.reused[side]
     return tally
-
-
-def _microseconds(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1_000_000)
-
-
-def compare(
-    production: Iterable[Captured | None],
-    shadow: Iterable[Captured | None],
-    rule: PredictionRule = DEFAULT_RULE,
-    *,
-    workdir: Path | None = None,
-    with_payloads: bool = False,
-) -> Comparison:
-    """
-    Join the captured requests of production and shadow, and compare their answers by *rule*.
-
-    Each iterable is read once, production first. Their order does not matter. Hours are joined one by one, so
-    the result for several hours is the same as the merged results of each hour.
-
-    :param production: captured requests; ``None`` for a line that is not a captured request.
-    :param shadow: the same of the shadow variant.
-    :param workdir: folder for temporary files, default: the system's. They take about 150 bytes for each
-        record, and the size of its answer.
-    :param with_payloads: add the beginning of inputs and answers to the examples.
-    """
-    tally = Tally(rule)
-
-    def count_dropped(side: Side, near_end: bool) -> None:
-        tally.counts[unjoined_key(side, UnjoinedReason.ONLY)] += 1
-        tally.counts[side_key(side, NOT_CARRIED)] += near_end
-
-    edges = BoundaryRecords(count_dropped)
-    within = _microseconds(rule.within)
-    # closing() deletes the temporary files even if a record cannot be parsed.
-    with closing(Join(tally, within=within, cell=_hour, on_unmatched=edges.add, folder=workdir)) as join:
-        reader = _CaptureReader(tally, rule, with_payloads=with_payloads)
-        reader.read(production, Side.PRODUCTION, join.adder(Side.PRODUCTION))
-        reader.read(shadow, Side.SHADOW, join.adder(Side.SHADOW))
-        join.run()
-    return Comparison.from_tally(
-        tally, rule=rule, edges=edges.kept(), first_at=reader.first_at, last_at=reader.last_at
-    )
-
-
-class _CaptureReader:
-    """Parses the answers, counts records without one, and notes the first and the last time."""
-
-    def __init__(self, tally: Tally, rule: PredictionRule, *, with_payloads: bool) -> None:
-        self._counts = tally.counts
-        self._parse = answer_reader(rule)
-        self._with_payloads = with_payloads
-        self.first_at: int | None = None
-        self.last_at: int | None = None
-
-    def read(self, stream: Iterable[Captured | None], side: Side, add: Callable[[Record], None]) -> None:
-        """Call *add* with each record that has an answer."""
-        # Local names are faster; this loop runs once for each captured request.
-        parse, with_payloads = self._parse, self._with_payloads
-        records = broken = no_output = 0
-        first, last = self.first_at, self.last_at
-        for captured in stream:
-            records += 1
-            if captured is None:
-                broken += 1
-                continue
-            at, inference_id, event_id, digest, form, output, sent = captured
-            if first is None or at < first:
-                first = at
-            if last is None or at > last:
-                last = at
-            if not output:
-                no_output += 1
-                continue
-            payloads = (truncated(sent), truncated(str(output))) if with_payloads else None
-            add((at, inference_id, event_id, digest, parse(form, output), payloads))
-        self.first_at, self.last_at = first, last
-        self._counts[side_key(side, RECORDS)] += records
-        self._counts[unjoined_key(side, UnjoinedReason.BROKEN)] += broken
-        self._counts[unjoined_key(side, UnjoinedReason.NO_OUTPUT)] += no_output
-
-
-def _hour(at: int) -> int:
-    return at // HOUR
 
 
 def _summarize(comparison: Comparison) -> dict[str, Any]:
@@ -177,14 +125,21 @@ def _summarize(comparison: Comparison) -> dict[str, Any]:
             side.value: {reason.value: count(unjoined_key(side, reason)) for reason in UnjoinedReason}
             for side in Side
         },
+        "unreadable_lines": {
+            side.value: {fault.value: count(fault_key(side, fault)) for fault in LineFault} for side in Side
+        },
+        "unread_answers": list(comparison.unread),
         "not_carried": {side.value: count(side_key(side, NOT_CARRIED)) for side in Side},
+        "reused_inference_ids": {side.value: count(side_key(side, REUSED_IDS)) for side in Side},
+        "other_versions": {side.value: count(side_key(side, OTHER_VERSION)) for side in Side},
         "first_at": None if comparison.first_at is None else iso_time(comparison.first_at),
         "last_at": None if comparison.last_at is None else iso_time(comparison.last_at),
         "rule": comparison.rule.as_dict(),
+        "engines": list(comparison.engines),
     }
 
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +154,9 @@ class Comparison:
     :param examples: the worst disagreements.
     :param edges: records near the ends of an hour that have no pair yet, as JSON. :func:`merge` keeps them,
         :meth:`settled` joins them; until then they are in no count.
+    :param unread: how answers look that the rule could not read: without values, at most three.
+    :param parts: what was compared: the digest of the captured files, and which part of them.
+    :param engines: names and versions of the programs that joined the records.
     :param first_at: time of the first record in microseconds since 1970, UTC; ``None`` without records.
     :param last_at: time of the last record, likewise.
     """
@@ -209,6 +167,9 @@ class Comparison:
     table: agreement.ConfusionTable = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     edges: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
     first_at: int | None = None
     last_at: int | None = None
 
@@ -249,9 +210,7 @@ class Comparison:
         tally: Tally,
         *,
         rule: PredictionRule,
-        edges: tuple[str, ...] = (),
-        first_at: int | None = None,
-        last_at: int | None = None,
+        **more: Any,
     ) -> Comparison:
         """Build the result from the counts of *tally*; counts of 0 are left out."""
         return cls(
@@ -261,9 +220,8 @@ class Comparison:
             scores=tally.scores,
             table=tally.table,
             examples=tally.examples,
-            edges=edges,
-            first_at=first_at,
-            last_at=last_at,
+            unread=tally.unread,
+            **more,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -276,6 +234,9 @@ class Comparison:
             "classes": agreement.table_as_dict(self.table),
             "examples": list(self.examples),
             "edges": list(self.edges),
+            "unread": list(self.unread),
+            "parts": list(self.parts),
+            "engines": list(self.engines),
             "first_at": self.first_at,
             "last_at": self.last_at,
         }
@@ -311,6 +272,9 @@ class Comparison:
             table=agreement.table_from_dict(data["classes"]),
             examples=tuple(data["examples"]),
             edges=tuple(data["edges"]),
+            unread=tuple(data["unread"]),
+            parts=tuple(data["parts"]),
+            engines=tuple(data["engines"]),
             first_at=data["first_at"],
             last_at=data["last_at"],
         )
@@ -318,30 +282,56 @@ class Comparison:
 
 def merge(comparisons: Iterable[Comparison]) -> Comparison:
     """
-    Merge comparisons of different hours; the result does not depend on their order or grouping.
+    Merge comparisons of different hours, or parts; the result does not depend on their order or grouping.
 
-    :raises InvalidComparison: if *comparisons* is empty, or they were made by different rules.
+    :raises InvalidComparison: if *comparisons* is empty, they were made by different rules, or the same
+        captured files were compared twice.
     """
-    parts = list(comparisons)
-    if not parts:
+    merged = list(comparisons)
+    if not merged:
         raise InvalidComparison("merge needs at least one comparison (got none)")
     # Counts by different rules have different meanings, so they cannot be added.
-    for part in parts:
-        if part.rule != parts[0].rule:
+    for one in merged:
+        if one.rule != merged[0].rule:
             raise InvalidComparison(
                 "merged comparisons must have the same rule "
-                f"(got {parts[0].rule} and {part.rule}): compare the hours again by one of them"
+                f"(got {merged[0].rule} and {one.rule}): compare the hours again by one of them"
             )
+    parts = tuple(sorted(part for one in merged for part in one.parts))
+    _check_parts(parts)
     counts: Counter[str] = Counter()
-    for part in parts:
-        counts.update(part.counts)
+    for one in merged:
+        counts.update(one.counts)
+    # Of the parts of an hour together, more may be near its end than are kept.
+    edges, dropped = keep_nearest(text for one in merged for text in one.edges)
+    for side, number in dropped.items():
+        counts[unjoined_key(side, UnjoinedReason.ONLY)] += number
+        counts[side_key(side, NOT_CARRIED)] += number
     return replace(
-        parts[0],
+        merged[0],
         counts=dict(counts),
-        scores=scores.merge_scores(part.scores for part in parts),
-        table=agreement.merge_tables(part.table for part in parts),
-        examples=worst(example for part in parts for example in part.examples),
-        edges=tuple(sorted(text for part in parts for text in part.edges)),
-        first_at=min((part.first_at for part in parts if part.first_at is not None), default=None),
-        last_at=max((part.last_at for part in parts if part.last_at is not None), default=None),
+        scores=scores.merge_scores(one.scores for one in merged),
+        table=agreement.merge_tables(one.table for one in merged),
+        examples=worst(example for one in merged for example in one.examples),
+        edges=edges,
+        unread=first_shapes(shape for one in merged for shape in one.unread),
+        parts=parts,
+        engines=tuple(sorted({engine for one in merged for engine in one.engines})),
+        first_at=min((one.first_at for one in merged if one.first_at is not None), default=None),
+        last_at=max((one.last_at for one in merged if one.last_at is not None), default=None),
     )
+
+
+def _check_parts(names: Sequence[str]) -> None:
+    cuts: dict[str, str] = {}
+    seen: set[str] = set()
+    for name in names:
+        files, _, part = name.partition(" ")
+        cut = cuts.setdefault(files, part.partition("/")[2])
+        if name in seen or cut != part.partition("/")[2]:
+            others = [other.partition(" ")[2] for other in names if other.startswith(f"{files} ")]
+            raise InvalidComparison(
+                "merged comparisons must have different captured files, or different parts of them "
+                f"(got parts {', '.join(others)} of the same files): merge each part once"
+            )
+        seen.add(name)

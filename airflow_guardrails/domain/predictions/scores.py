@@ -183,3 +183,4 @@ def _quantile(ascending: list[tuple[float, int]], count: int, share: float) -> f
 
 _SMALLEST_KEY = _first_bits(SMALLEST)
 _LARGEST_KEY = _first_bits(LARGEST)
+LARGEST_BIN = _LARGEST_KEY - _SMALLEST_KEY + 1

@@ -6,7 +6,7 @@ import heapq
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -27,6 +27,10 @@ INCOMPARABLE = "incomparable"
 RECORDS = "records"
 # Unjoined records near an end of the hour that could not be kept for the next hour: too many, or too long.
 NOT_CARRIED = "not_carried"
+# Records whose inference id other requests of the same side and hour have, too.
+REUSED_IDS = "reused_ids"
+# Records of another eventVersion than "0", the only one that AWS documents.
+OTHER_VERSION = "other_version"
 
 
 class UnjoinedReason(str, Enum):
@@ -42,6 +46,23 @@ class UnjoinedReason(str, Enum):
     """The record has no answer."""
 
 
+class LineFault(str, Enum):
+    """Why a line is not a captured record (reason ``broken``)."""
+
+    NOT_JSON = "not_json"
+    """It is not one JSON value: truncated, or two records in one line, for example."""
+    NOT_UNICODE = "not_unicode"
+    """It is not UTF-8, or has half of a character."""
+    NOT_A_RECORD = "not_a_record"
+    """It has neither captureData nor eventMetadata."""
+    TOO_LONG = "too_long"
+    """It is longer than the largest request and answer can be."""
+    TIME = "time"
+    """Its inferenceTime is not a time with its offset from UTC."""
+    ENCODING = "encoding"
+    """The encoding of the answer is unknown, or the answer is not valid base64."""
+
+
 def side_key(side: Side, name: str) -> str:
     """Return the key of a count of one side, for example "shadow.records"."""
     return f"{side.value}.{name}"
@@ -50,6 +71,11 @@ def side_key(side: Side, name: str) -> str:
 def unjoined_key(side: Side, reason: UnjoinedReason) -> str:
     """Return the key of the count of a side's records that are in no pair for *reason*."""
     return side_key(side, reason.value)
+
+
+def fault_key(side: Side, fault: LineFault) -> str:
+    """Return the key of the count of a side's lines that are no captured record because of *fault*."""
+    return side_key(side, f"broken.{fault.value}")
 
 
 def joined_by_key(key: JoinKey) -> str:
@@ -72,7 +98,7 @@ Example = dict[str, Any]
 
 
 def worst(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """Return the 20 worst examples: most severe first, then the largest difference; ties are by content."""
+    """Return the 20 worst examples: most severe first, then the largest difference, then the earliest."""
     return tuple(heapq.nsmallest(MAX_EXAMPLES, examples, key=_order))
 
 
@@ -88,9 +114,9 @@ def _example_of(result: AnswerComparison, production: Record, shadow: Record) ->
         "production": _identity(production),
         "shadow": _identity(shadow),
     }
-    if production[-1] and shadow[-1]:
-        sent, answer = production[-1]
-        example["payloads"] = {"input": sent, "production": answer, "shadow": shadow[-1][1]}
+    if production.payloads and shadow.payloads:
+        sent, answer = production.payloads
+        example["payloads"] = {"input": sent, "production": answer, "shadow": shadow.payloads[1]}
     return example
 
 
@@ -119,20 +145,33 @@ def iso_time(at: int) -> str:
 
 
 def _order(example: Example) -> tuple[Any, ...]:
-    return *_rank_of(example), json.dumps(example, sort_keys=True)
+    identities = [
+        each for side in Side for each in (_time(example[side.value]), *_ids_of(example[side.value]))
+    ]
+    return *_rank_of(example), *identities, json.dumps(example, sort_keys=True)
+
+
+def _time(identity: Mapping[str, Any]) -> datetime:
+    # The text of a whole second has no digits after it, so it does not sort as the time does.
+    return datetime.fromisoformat(identity["at"])
+
+
+def _ids_of(identity: Mapping[str, Any]) -> tuple[str, str]:
+    return identity["inference_id"] or "", identity["event_id"] or ""
 
 
 def _identity(record: Record) -> dict[str, str | None]:
-    at, inference_id, event_id, *_ = record
     return {
-        "inference_id": truncated(inference_id, _MAX_ID_LENGTH) or None,
-        "event_id": truncated(event_id, _MAX_ID_LENGTH) or None,
-        "at": iso_time(at),
+        "inference_id": truncated(record.inference_id, _MAX_ID_LENGTH) or None,
+        "event_id": truncated(record.event_id, _MAX_ID_LENGTH) or None,
+        "at": iso_time(record.at),
     }
 
 
 # Differences and labels are reduced in batches: faster than one by one, and memory stays bounded.
 _BATCH = 8192
+# How answers look that the rule cannot read: so many different ones are kept, the first by name.
+_MAX_UNREAD = 3
 
 
 class Tally:
@@ -153,26 +192,54 @@ class Tally:
         self._examples: list[Example] = []
         # Rank of the last of the worst examples: a disagreement of a higher rank is not kept.
         self._threshold: tuple[int, float] | None = None
+        self._unread: tuple[str, ...] = ()
 
-    def count_pairs(self, key: JoinKey, pairs: Iterable[tuple[Record, Record]]) -> None:
-        """Compare the answers of *pairs* (production's record first), which were joined by *key*."""
-        joined = compared = rows = 0
-        for production, shadow in pairs:
-            joined += 1
-            result = self._compare(production[4], shadow[4])
-            if result is None:
-                continue
-            compared += 1
-            rows += result.rows
-            self._add_differences(result)
-            if result.kind is not None:
-                self._add_disagreement(result, production, shadow)
-            # Without rows the answers have different numbers of rows, or one could not be read.
-            if self._labelled and result.rows:
-                self._count_labels(production, shadow)
-        for name, number in ((PAIRS, compared), (ROWS, rows), (INCOMPARABLE, joined - compared)):
-            self.counts[name] += number
-        self.counts[joined_by_key(key)] += joined
+    def count_pair(self, key: JoinKey, production: Record, shadow: Record) -> bool:
+        """
+        Compare the answers of a pair that was joined by *key*.
+
+        :return: whether they could be compared; not if the rule could read neither.
+        """
+        counts = self.counts
+        counts[joined_by_key(key)] += 1
+        result = self._compare(production.rows, shadow.rows)
+        if result is None:
+            counts[INCOMPARABLE] += 1
+            return False
+        counts[PAIRS] += 1
+        counts[ROWS] += result.rows
+        self._add_differences(result)
+        if result.kind is not None:
+            self._add_disagreement(result, production, shadow)
+        # Without rows the answers have different numbers of rows, or one could not be read.
+        if self._labelled and result.rows:
+            for (label, *_), (other, *_) in zip(production.rows or (), shadow.rows or (), strict=True):
+                self.count_labels(label, other, 1)
+        return True
+
+    def count_labels(self, production: str | None, shadow: str | None, rows: int) -> None:
+        """Count *rows* with these labels."""
+        self._table[production, shadow] += rows
+        if len(self._table) >= _BATCH:
+            self._table = Counter(agreement.limit_labels(self._table))
+
+    def add_scores(self, scores: Scores) -> None:
+        """Add statistics of differences of scores."""
+        self._scores = merge_scores([self._scores, scores])
+
+    def add_example(self, result: AnswerComparison, production: Record, shadow: Record) -> None:
+        """Keep a disagreement as an example if it is one of the worst."""
+        if self._threshold is not None and _rank(result) > self._threshold:
+            return
+        self._examples.append(_example_of(result, production, shadow))
+        # Sorting now and then is cheaper than a heap that is updated for each example.
+        if len(self._examples) >= 10 * MAX_EXAMPLES:
+            self._examples = list(worst(self._examples))
+            self._threshold = _rank_of(self._examples[-1])
+
+    def add_unread(self, shape: str) -> None:
+        """Keep how an answer looks that the rule could not read."""
+        self._unread = first_shapes([*self._unread, shape])
 
     @property
     def scores(self) -> Scores:
@@ -190,30 +257,27 @@ class Tally:
         """The worst disagreements so far, at most 20."""
         return worst(self._examples)
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """How answers look that the rule could not read: at most three different ones."""
+        return self._unread
+
     def _add_differences(self, result: AnswerComparison) -> None:
         self._differences += result.differences
         self._not_finite += result.not_finite
         if len(self._differences) >= _BATCH:
             self._reduce_differences()
 
-    def _count_labels(self, production: Record, shadow: Record) -> None:
-        for (label, *_), (other, *_) in zip(production[4] or (), shadow[4] or (), strict=True):
-            self._table[label, other] += 1
-        if len(self._table) >= _BATCH:
-            self._table = Counter(agreement.limit_labels(self._table))
-
     def _add_disagreement(self, result: AnswerComparison, production: Record, shadow: Record) -> None:
         self.counts[disagreements_key(Disagreement(result.kind))] += 1
         self.counts[DISAGREEING_ROWS] += result.disagreeing_rows
-        if self._threshold is not None and _rank(result) > self._threshold:
-            return
-        self._examples.append(_example_of(result, production, shadow))
-        # Sorting now and then is cheaper than a heap that is updated for each example.
-        if len(self._examples) >= 10 * MAX_EXAMPLES:
-            self._examples = list(worst(self._examples))
-            self._threshold = _rank_of(self._examples[-1])
+        self.add_example(result, production, shadow)
 
     def _reduce_differences(self) -> None:
-        batch = scores_of(self._differences, not_finite=self._not_finite)
-        self._scores = merge_scores([self._scores, batch])
+        self.add_scores(scores_of(self._differences, not_finite=self._not_finite))
         self._differences, self._not_finite = [], 0
+
+
+def first_shapes(shapes: Iterable[str]) -> tuple[str, ...]:
+    """Return the first three different shapes by name, so that parts keep the same ones in any order."""
+    return tuple(sorted(set(shapes))[:_MAX_UNREAD])

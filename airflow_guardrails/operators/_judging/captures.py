@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import errno
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_guardrails.aws.captures import CaptureKey, capture_keys, capture_prefix, captured
-from airflow_guardrails.domain.predictions.comparison import Comparison, compare, merge
-from airflow_guardrails.domain.predictions.rule import DEFAULT_RULE, PredictionRule
+from airflow_guardrails.aws.captures import (
+    CaptureKey,
+    S3Object,
+    capture_prefix,
+    captured_objects,
+    digest_of,
+)
+from airflow_guardrails.captured.comparing import WHOLE, compare, compare_captures
+from airflow_guardrails.captured.database import check_disk, work_folder
+from airflow_guardrails.captured.files import CapturedFile, write_captured
+from airflow_guardrails.domain.predictions.comparison import Comparison, Part, merge
+from airflow_guardrails.domain.predictions.records import Side
+from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.domain.shadow.evidence import hours_of
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 
@@ -17,31 +28,10 @@ if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
+__all__ = ["Captures", "compare_all", "compare_captures"]
 
-def compare_captures(
-    production: Iterable[bytes | str],
-    shadow: Iterable[bytes | str],
-    rule: PredictionRule = DEFAULT_RULE,
-    *,
-    workdir: Path | None = None,
-    with_payloads: bool = False,
-) -> Comparison:
-    """
-    Compare two streams of JSON lines, as SageMaker captures them.
-
-    Each stream is read once, production first; the order of the lines does not matter. Compare an hour in one
-    call, with all objects of both variants, and combine hours with ``merge``.
-
-    :param workdir: folder for temporary files; default: the temporary folder of the system.
-    :param with_payloads: whether the examples show the beginning of inputs and predictions.
-    """
-    return compare(
-        captured(production, with_inputs=with_payloads),
-        captured(shadow),
-        rule,
-        workdir=workdir,
-        with_payloads=with_payloads,
-    )
+# Disk space for each byte of captured data: the files, and what does not fit into memory.
+_DISK = 2
 
 
 class Captures:
@@ -58,20 +48,54 @@ class Captures:
         self._bucket, _, self._prefix = experiment.storage.uri.removeprefix("s3://").partition("/")
         self._hook = hook
 
-    def compare(self, hour: datetime, rule: PredictionRule, *, with_payloads: bool = False) -> Comparison:
-        """Join and compare the predictions of both variants in *hour*; S3 objects are read as streams."""
-        production, shadow = self._experiment.production_name, self._experiment.shadow_name
-        return compare_captures(
-            self._lines(production, hour), self._lines(shadow, hour), rule, with_payloads=with_payloads
-        )
+    def compare(
+        self, hour: datetime, rule: PredictionRule, *, part: Part = WHOLE, with_payloads: bool = False
+    ) -> Comparison:
+        """
+        Join and compare the predictions of both variants in *hour*.
 
-    def _lines(self, variant_name: str, hour: datetime) -> Iterator[bytes]:
+        :raises NotEnoughDisk: if the worker has too little temporary disk space.
+        """
+        objects = {
+            Side.PRODUCTION: self._objects(self._experiment.production_name, hour),
+            Side.SHADOW: self._objects(self._experiment.shadow_name, hour),
+        }
+        every = [each for found in objects.values() for each in found]
+        with work_folder() as folder:
+            size = sum(each.size for each in every)
+            what = f"The {len(every)} captured objects of {hour:%Y-%m-%d %H:00}"
+            check_disk(folder, _DISK * size, what)
+            try:
+                files = {side: list(self._downloaded(folder, side, found)) for side, found in objects.items()}
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    # Compressed objects take more than S3 says.
+                    check_disk(folder, _DISK * size, what)
+                raise
+            return compare(
+                files,
+                rule,
+                folder=folder,
+                part=part,
+                digest=digest_of(every) if every else None,
+                with_payloads=with_payloads,
+            )
+
+    def _downloaded(self, folder: Path, side: Side, objects: list[S3Object]) -> Iterator[CapturedFile]:
+        for number, each in enumerate(objects):
+            yield write_captured(
+                folder / f"{side.value}-{number}.jsonl", self._hook.read_chunks(self._bucket, each.key)
+            )
+
+    def _objects(self, variant_name: str, hour: datetime) -> list[S3Object]:
         key_parts = CaptureKey(
             endpoint_name=self._experiment.endpoint_name, variant_name=variant_name, hour=hour
         )
-        for prefix in self._prefixes(key_parts):
-            for key in capture_keys(self._hook.list_keys(self._bucket, prefix), key_parts):
-                yield from self._hook.read_lines(self._bucket, key)
+        return [
+            each
+            for prefix in self._prefixes(key_parts)
+            for each in captured_objects(self._hook.list_objects(self._bucket, prefix), key_parts)
+        ]
 
     def _prefixes(self, key_parts: CaptureKey) -> tuple[str, ...]:
         return (

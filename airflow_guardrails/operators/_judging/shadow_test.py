@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import denied_action, named_text
+from airflow_guardrails.captured.database import check_duckdb
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge import Evidence, Label, Reason, Verdict, combine, judge
@@ -27,7 +28,7 @@ from airflow_guardrails.domain.shadow.evidence import (
 from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, MetricQuery, finest_period
 from airflow_guardrails.domain.times import format_time
-from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.exceptions import InvalidArgument, MissingExtra
 from airflow_guardrails.operators._judging.captures import compare_all
 from airflow_guardrails.rules import MetricRule, PredictionRule
 
@@ -132,6 +133,13 @@ class ShadowTestJudge:
             return read_comparison(self.comparison, self.predictions)
         if not self.compare_predictions or experiment.storage is None:
             return None
+        if self.predictions is None:
+            # They affect no verdict, so a worker without the extra is no error.
+            try:
+                check_duckdb("The comparison of captured predictions")
+            except MissingExtra as error:
+                self.log.warning("%s", error)
+                return None
         return compare_all(experiment, self.predictions or PredictionRule(), hook=self.hook, log=self.log)
 
 

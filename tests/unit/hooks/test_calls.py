@@ -191,7 +191,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         )[1],
     ),
     "set_abort_switch": ("put_metric_data", lambda _: call(SWITCH, THROWN)),
-    "list_key_pages": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
+    "list_object_pages": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
 }
 
 OPERATIONS = {each.name: each for each in vars(operations).values() if isinstance(each, Operation)}

@@ -1,0 +1,267 @@
+"""Loads captured files into the table ``records``, and counts the lines that are no captured record."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from airflow_guardrails.captured.answers import reading_sql
+from airflow_guardrails.captured.database import Database
+from airflow_guardrails.captured.files import CapturedFile
+from airflow_guardrails.domain.predictions.comparison import Part
+from airflow_guardrails.domain.predictions.records import BOUNDARY_WIDTH, HOUR, Side
+from airflow_guardrails.domain.predictions.rule import PredictionRule
+from airflow_guardrails.domain.predictions.tally import (
+    MAX_PAYLOAD_LENGTH,
+    OTHER_VERSION,
+    RECORDS,
+    LineFault,
+    UnjoinedReason,
+    fault_key,
+    side_key,
+    unjoined_key,
+)
+
+# So many unreadable lines of a file are looked at for their reasons; further ones are taken for the same.
+_LOOKED_AT = 10_000
+
+_COLUMNS = {
+    "captureData": (
+        "STRUCT(endpointInput STRUCT(data VARCHAR, encoding VARCHAR), "
+        "endpointOutput STRUCT(data VARCHAR, encoding VARCHAR, observedContentType VARCHAR))"
+    ),
+    "eventMetadata": "STRUCT(inferenceId VARCHAR, eventId VARCHAR, inferenceTime VARCHAR)",
+    "eventVersion": "VARCHAR",
+}
+_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)"
+
+# How far a time is from the nearest end of an hour.
+DISTANCE = f"abs(time - (time + {HOUR // 2}) // {HOUR} * {HOUR})"
+
+# A fault that only the line itself can tell.
+_LINE = "line"
+
+_TABLE = """
+CREATE TABLE records (
+    shadow BOOLEAN,
+    time BIGINT,                 -- microseconds since 1970; NULL if it is no record
+    fault VARCHAR,               -- why it is none
+    inference_id VARCHAR,        -- '' if there is none
+    event_id VARCHAR,
+    id_key UBIGINT,              -- hash of the inference id and the hour; NULL if there is no id
+    input UBIGINT,               -- hash of the input; NULL if it was not captured
+    input_digest VARCHAR,        -- the same in every version of DuckDB, for records near an end of the hour
+    is_read BOOLEAN,             -- read by SQL; if false, by Python; NULL without an answer
+    label VARCHAR,
+    score DOUBLE,
+    digest UBIGINT,              -- equal digests are equal answers of one row without a number
+    answer VARCHAR,              -- where Python may need it; base64 if it is no text
+    is_base64 BOOLEAN,
+    content_type VARCHAR,
+    input_rows INTEGER,          -- lines of the input
+    other_version BOOLEAN,
+    sent VARCHAR,                -- beginnings, if they are to be shown
+    answered VARCHAR
+)
+"""
+
+
+def load(
+    database: Database,
+    files: Mapping[Side, Sequence[CapturedFile]],
+    rule: PredictionRule,
+    *,
+    part: Part,
+    with_payloads: bool,
+) -> Counter[str]:
+    """Create the table ``records`` and return the counts of records and faults of each side."""
+    database.execute(_TABLE)
+    counts: Counter[str] = Counter()
+    for side, captured in files.items():
+        if captured:
+            query = _load_query(captured, rule, side, part=part, with_payloads=with_payloads)
+            database.execute(query, [[str(file.path.resolve()) for file in captured]])
+        if part.number == 1:
+            too_long = sum(file.too_long for file in captured)
+            _count_fault(counts, side, LineFault.TOO_LONG, too_long)
+            counts[side_key(side, RECORDS)] += too_long
+        counts += _counted(database, side, captured)
+    return counts
+
+
+def _load_query(
+    captured: Sequence[CapturedFile], rule: PredictionRule, side: Side, *, part: Part, with_payloads: bool
+) -> str:
+    reading = reading_sql(rule)
+    # An expression with an alias of the same SELECT is computed once for each use; a subselect is not.
+    levels: list[dict[str, str]] = [
+        {
+            "no_data": "captureData IS NULL",
+            "no_metadata": "eventMetadata IS NULL",
+            "written": "eventMetadata.inferenceTime",
+            "inference_id": "coalesce(eventMetadata.inferenceId, '')",
+            "event_id": "coalesce(eventMetadata.eventId, '')",
+            "sent": "captureData.endpointInput.data",
+            "sent_encoding": "captureData.endpointInput.encoding",
+            "raw": "captureData.endpointOutput.data",
+            "encoding": "captureData.endpointOutput.encoding",
+            "content_type": "captureData.endpointOutput.observedContentType",
+            "other_version": "coalesce(eventVersion <> '0', true)",
+        },
+        {
+            # The usual form first, because a regular expression takes longer.
+            "time": f"CASE WHEN written LIKE '____-__-__T__:__:__Z' OR regexp_full_match(written, '{_TIME}')"
+            " THEN epoch_us(TRY_CAST(written AS TIMESTAMPTZ)) END",
+            "input": "CASE WHEN sent <> '' THEN hash(sent) END",
+            "data": "CASE WHEN encoding = 'BASE64' THEN try(from_base64(raw)) END",
+        },
+        {
+            "body": "CASE WHEN encoding = 'BASE64' THEN try(decode(data)) ELSE raw END",
+            "id_key": f"CASE WHEN inference_id <> '' THEN hash(inference_id, time // {HOUR}) END",
+            "input_digest": f"CASE WHEN sent <> '' AND {DISTANCE} <= {BOUNDARY_WIDTH} THEN md5(sent) END",
+        },
+        *reading.prepared,
+        {"label": reading.label, "score": reading.score},
+        {"digest": reading.digest},
+        {
+            "fault": f"""
+                CASE
+                    WHEN no_data AND no_metadata THEN '{_LINE}'
+                    WHEN no_data OR no_metadata THEN '{LineFault.NOT_A_RECORD.value}'
+                    WHEN time IS NULL THEN '{LineFault.TIME.value}'
+                    WHEN raw IS NULL OR encoding IN ('CSV', 'JSON') OR data IS NOT NULL THEN NULL
+                    ELSE '{LineFault.ENCODING.value}'
+                END
+            """,
+            "is_read": f"CASE WHEN raw <> '' THEN coalesce({reading.is_read}, false) END",
+            "answer": f"CASE WHEN NOT coalesce({reading.is_read}, false) OR digest IS NOT NULL"
+            " THEN coalesce(body, raw) END",
+        },
+    ]
+    query = f"SELECT * FROM {_read(captured)}"
+    for number, level in enumerate(levels):
+        columns = ", ".join(f"{expression} AS {name}" for name, expression in level.items())
+        query = f"SELECT {'*, ' if number else ''}{columns} FROM ({query})"
+        if number == 0:
+            query += f" WHERE {_is_in(part)}"
+    lines = "len(list_filter(string_split(sent, chr(10)), lambda line: trim(line, E' \\t\\r') <> ''))"
+    input_rows = f"""
+        CASE WHEN answer IS NOT NULL AND sent_encoding NOT IN ('BASE64', 'JSON')
+            AND left(sent, 1) NOT IN ('{{', '[') THEN {lines} END
+    """
+    shown = f"left(sent, {MAX_PAYLOAD_LENGTH}), left(coalesce(body, raw), {MAX_PAYLOAD_LENGTH})"
+    return f"""
+        INSERT INTO records
+        SELECT {side is Side.SHADOW}, time, fault, inference_id, event_id, id_key, input, input_digest,
+            CASE WHEN fault IS NULL THEN is_read END, label, score, digest,
+            answer, body IS NULL, CASE WHEN answer IS NOT NULL THEN content_type END,
+            {input_rows}, other_version, {shown if with_payloads else "NULL, NULL"}
+        FROM ({query})
+    """
+
+
+def _is_in(part: Part) -> str:
+    if part.of == 1:
+        return "true"
+    # The hash is the same in every version and process.
+    by_hash = f"md5_number_lower(inference_id) % {part.of} = {part.number - 1}"
+    return f"CASE WHEN inference_id = '' THEN {part.number == 1} ELSE {by_hash} END"
+
+
+def _read(captured: Sequence[CapturedFile]) -> str:
+    columns = ", ".join(f"{_literal(name)}: {_literal(kind)}" for name, kind in _COLUMNS.items())
+    longest = max(file.longest for file in captured)
+    # Without records=true, some answers silently become NULL. With it, a bad line is a row of NULLs.
+    return (
+        "read_json(?, format = 'newline_delimited', records = true, ignore_errors = true, "
+        f"compression = 'uncompressed', maximum_object_size = {longest}, columns = {{{columns}}})"
+    )
+
+
+def _counted(database: Database, side: Side, captured: Sequence[CapturedFile]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    rows = database.execute(
+        """
+        SELECT fault, count(*), count(*) FILTER (fault IS NULL AND is_read IS NULL),
+            count(*) FILTER (fault IS NULL AND other_version)
+        FROM records WHERE shadow = ? GROUP BY fault
+        """,
+        [side is Side.SHADOW],
+    ).fetchall()
+    for fault, number, without_output, other_version in rows:
+        counts[side_key(side, RECORDS)] += number
+        counts[unjoined_key(side, UnjoinedReason.NO_OUTPUT)] += without_output
+        counts[side_key(side, OTHER_VERSION)] += other_version
+        if fault == _LINE:
+            for each, lines in _line_faults(database, captured, number).items():
+                _count_fault(counts, side, each, lines)
+        elif fault is not None:
+            _count_fault(counts, side, LineFault(fault), number)
+    return counts
+
+
+def _count_fault(counts: Counter[str], side: Side, fault: LineFault, number: int) -> None:
+    counts[fault_key(side, fault)] += number
+    counts[unjoined_key(side, UnjoinedReason.BROKEN)] += number
+
+
+def _line_faults(database: Database, captured: Sequence[CapturedFile], number: int) -> Counter[LineFault]:
+    """Look at the lines themselves: DuckDB does not say why it cannot read one."""
+    faults: Counter[LineFault] = Counter()
+    for file in captured:
+        missing = number - faults.total()
+        if missing <= 0:
+            break
+        faults.update(fault_of(line) for line in _unreadable_lines(database, file))
+    # Of many lines, not all were looked at.
+    if rest := number - faults.total():
+        faults[faults.most_common(1)[0][0] if faults else LineFault.NOT_JSON] += rest
+    return faults
+
+
+def _unreadable_lines(database: Database, file: CapturedFile) -> Iterator[bytes]:
+    found = database.execute(
+        f"""
+        SELECT number FROM (
+            SELECT row_number() OVER () AS number, captureData, eventMetadata FROM {_read([file])}
+        )
+        WHERE captureData IS NULL AND eventMetadata IS NULL ORDER BY number LIMIT {_LOOKED_AT}
+        """,
+        [[str(file.path.resolve())]],
+    ).fetchall()
+    wanted = iter([number for (number,) in found])
+    next_one = next(wanted, None)
+    with Path(file.path).open("rb") as lines:
+        number = 0
+        for line in lines:
+            if next_one is None:
+                return
+            # DuckDB skips blank lines, too.
+            if line.strip(b" \t\r\n"):
+                number += 1
+            if number == next_one:
+                yield line
+                next_one = next(wanted, None)
+
+
+def fault_of(line: bytes) -> LineFault:
+    """Return why a line is no captured record."""
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return LineFault.NOT_UNICODE
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return LineFault.NOT_JSON
+    if not isinstance(value, dict) or not {"captureData", "eventMetadata"} & value.keys():
+        return LineFault.NOT_A_RECORD
+    # Python reads half of a character; DuckDB does not.
+    return LineFault.NOT_UNICODE if "\\ud" in text.lower() else LineFault.NOT_A_RECORD
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
