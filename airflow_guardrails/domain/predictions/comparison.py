@@ -91,8 +91,8 @@ def _join_boundary_records(texts: Iterable[str], rule: PredictionRule) -> Tally:
     for side, _ in joined.unmatched:
         tally.counts[unjoined_key(side, UnjoinedReason.ONLY)] += 1
     for side in Side:
+        # Reused ids were counted in the hours of their records.
         tally.counts[unjoined_key(side, UnjoinedReason.DUPLICATE)] += joined.duplicates[side]
-        tally.counts[side_key(side, REUSED_IDS)] += joined.reused[side]
     return tally
 
 

@@ -58,11 +58,12 @@ def _unread_answers(summary: Mapping[str, Any], rule: PredictionRule) -> tuple[s
     unread, joined = summary["incomparable"], summary["incomparable"] + summary["pairs"]
     if not joined or summary["pairs"] / joined >= MIN_READ_SHARE:
         return None
+    shapes = " or ".join(summary["unread_answers"])
     why = (
         f"{rule.described()} reads neither answer of {unread:,} of {joined:,} joined requests "
-        f"(compared: {summary['pairs'] / joined:.1%} < {MIN_READ_SHARE:.0%})"
+        f"(compared: {summary['pairs'] / joined:.1%} < {MIN_READ_SHARE:.0%}); answers look like {shapes}"
     )
-    return why, f"a rule that reads answers such as {' or '.join(summary['unread_answers'])}"
+    return why, "a rule that reads these answers"
 
 
 def _unread_lines(summary: Mapping[str, Any]) -> tuple[str, str] | None:

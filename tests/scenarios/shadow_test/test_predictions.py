@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import boto3
 import pytest
 
+from airflow_guardrails.captured import database
 from airflow_guardrails.exceptions import (
     CandidateRejected,
     CandidateUndecided,
     InvalidArgument,
+    MissingExtra,
+    NotEnoughDisk,
     ShadowTestNotFound,
 )
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
@@ -248,3 +253,66 @@ def test_a_comparison_by_another_rule_is_refused(bucket, captured, context):
     judge(predictions={"label": 0, "max_disagreement": 0.1}, comparison=comparison).execute(context)
     with pytest.raises(InvalidArgument, match="made by another rule"):
         judge(predictions={"score": 0}, comparison=comparison).execute(context)
+
+
+def test_an_hour_is_compared_in_parts(trial, bucket, context):
+    put(bucket, PRODUCTION, ["0"] * 90)
+    put(bucket, SHADOW, ["0"] * 80 + ["1"] * 10)
+    parts = [compare(part=f"{number}/3") for number in (1, 2, 3)]
+
+    merged, whole = merge(context, *parts), merge(context, compare())
+
+    assert [part["counts"].get("pairs", 0) < 90 for part in parts] == [True] * 3
+    assert {**merged, "parts": None} == {**whole, "parts": None}
+    with pytest.raises(InvalidArgument, match="merge each part once"):
+        merge(context, *parts, parts[1])
+
+
+def test_hours_without_captured_data_are_merged(trial, bucket, context):
+    assert merge(context, compare(), compare(TEN + timedelta(hours=1)))["counts"] == {}
+
+
+@pytest.mark.parametrize("part", ["9/8", "0/1", "half"])
+def test_a_part_is_one_of_so_many(trial, part):
+    with pytest.raises(InvalidArgument, match='part must be like "2/8"'):
+        compare(part=part)
+
+
+def test_compressed_files_are_read(trial, bucket):
+    key = f"kept/churn/{PRODUCTION}/2026/03/02/10/packed.jsonl"
+    bucket.put_object(Bucket=BUCKET, Key=key, Body=gzip.compress(record(1, "0", TEN).encode()))
+    assert compare()["counts"]["production.records"] == 1
+
+
+def test_too_little_disk_space_is_said_before_anything_is_read(trial, bucket, monkeypatch):
+    put(bucket, PRODUCTION, ["0"] * 50)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10))
+    with pytest.raises(NotEnoughDisk, match=r"need 0 MiB .* \(got 0 MiB\): set TMPDIR"):
+        compare()
+
+
+@pytest.fixture
+def without_duckdb(monkeypatch):
+    monkeypatch.setattr(database, "find_spec", lambda _: None)
+
+
+def test_what_needs_duckdb_says_so_when_the_dag_is_parsed(without_duckdb):
+    with pytest.raises(MissingExtra, match=r"pip install 'airflow-guardrails\[predictions\]'"):
+        SageMakerComparePredictionsOperator(task_id="compare", name="trial", hour="{{ ts }}")
+    with pytest.raises(MissingExtra, match="with predictions, but without comparison, needs DuckDB"):
+        judge(predictions=PredictionRule())
+
+
+def test_what_needs_no_duckdb_does_without(captured, context, capsys, without_duckdb):
+    SageMakerMergePredictionsOperator(task_id="merge", comparisons=[])
+    judge(predictions=PredictionRule(), comparison={"from": "merge"})
+    report = judge().execute(context)
+
+    assert report["label"] == "Pass"
+    assert report["predictions"] is None
+    assert "needs DuckDB, which is not installed" in capsys.readouterr().out
+
+
+def test_answers_that_no_rule_reads_are_no_pass(captured, context):
+    with pytest.raises(CandidateUndecided, match="answers look like number"):
+        judge(predictions=PredictionRule(label="predictions[*].label")).execute(context)
