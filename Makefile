@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# A variable, because a comma would end an argument of $(call).
-EXTRAS := simulator,predictions
 READY_E2E := $(VENV)/.ready-e2e
 # Another environment, with the oldest Airflow that is supported, as it was installed in those days.
 OLDEST := .venv-oldest
@@ -85,7 +83,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt uv || true
-	@$(call INSTALL,-e '.[$(EXTRAS)]' --group dev)
+	@$(call INSTALL,-e '.[simulator]' --group dev)
 	@touch $@
 
 $(READY_E2E): $(READY)
@@ -99,18 +97,18 @@ $(READY_DUCKDB): $(READY)
 $(READY_OLDEST): $(READY) constraints-oldest.txt
 	@echo "Setting up $(OLDEST) with Airflow $(OLDEST_AIRFLOW) (once) ..."
 	@$(PYTHON) -m venv $(OLDEST)
-	@$(call INSTALL_OLDEST,-e '.[$(EXTRAS)]' --group dev --group e2e)
+	@$(call INSTALL_OLDEST,-e '.[simulator]' --group dev --group e2e)
 	@touch $@
 
 constraints: $(READY)
 	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		--extra simulator --extra predictions --group dev --group e2e pyproject.toml - --output-file constraints.txt
+		--extra simulator --group dev --group e2e pyproject.toml - --output-file constraints.txt
 
 # The simulator's moto and the oldest DuckDB are newer than that day.
 constraints-oldest: $(READY)
 	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\npip\n' | $(BIN)/uv pip compile --quiet --universal \
 		--python-version 3.10 --no-header --no-annotate --exclude-newer $(OLDEST_DAY) \
-		--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --extra predictions --group dev --group e2e pyproject.toml - \
+		--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --group dev --group e2e pyproject.toml - \
 		--output-file constraints-oldest.txt
 
 clean:

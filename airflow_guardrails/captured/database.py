@@ -20,7 +20,7 @@ Database: TypeAlias = "duckdb.DuckDBPyConnection"
 
 MIB = 2**20
 # DuckDB's memory; the process needs about 150 MiB more.
-_LEAST_MEMORY, _MOST_MEMORY = 128 * MIB, 1024 * MIB
+LEAST_MEMORY, MOST_MEMORY = 128 * MIB, 1024 * MIB
 # Megabytes of files for each megabyte of memory.
 _FILES_TO_MEMORY = 20
 # Free space that is left to others.
@@ -93,7 +93,7 @@ def open_database(folder: Path, files: Sequence[Path]) -> Iterator[Database]:
 
     file_bytes = sum(file.stat().st_size for file in files)
     temporary = folder / "spill"
-    memory = min(_MOST_MEMORY, max(_LEAST_MEMORY, file_bytes // _FILES_TO_MEMORY))
+    memory = min(MOST_MEMORY, max(LEAST_MEMORY, file_bytes // _FILES_TO_MEMORY))
     config: dict[str, Any] = {
         "threads": 1,
         "memory_limit": f"{memory // MIB}MiB",
