@@ -12,6 +12,9 @@ _MINUTES_OF_A_DAY, _MINUTES_OF_AN_HOUR = 1440, 60
 # Requests a minute: below the first they are shown by the hour, from the second on without decimals.
 _RARE, _MANY = 0.1, 10
 
+# Digits of a percentage after the point beyond which there is only rounding.
+_DIGITS = 9
+
 
 class Unit(str, Enum):
     """Unit of a difference: percent of production's value, percentage points, or the metric's own unit."""
@@ -34,7 +37,8 @@ def difference_in_words(value: float, unit: Unit) -> str:
         return "?"
     if unit is Unit.PLAIN:
         return f"{value:+,.4g}"
-    return f"{value * 100:+.4g}" + ("%" if unit is Unit.RELATIVE else " points")
+    # 0 is added because -0.0 would be shown with its sign.
+    return f"{round(value * 100, _DIGITS) + 0:+.4g}" + ("%" if unit is Unit.RELATIVE else " points")
 
 
 def interval_in_words(low: float, high: float, unit: Unit) -> str:
