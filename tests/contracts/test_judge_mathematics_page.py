@@ -9,7 +9,7 @@ from math import exp, inf, log
 import pytest
 
 from airflow_guardrails.domain.canary import sample_ratio
-from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, counts, differences, means
+from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, counts, formula, means
 from airflow_guardrails.domain.judge.statistics import harm, overdispersion, rates, tails
 from airflow_guardrails.domain.judge.statistics.noise import Structure, under_noise
 from airflow_guardrails.domain.judge.statistics.onsets import onset_weight
@@ -72,8 +72,8 @@ def test_the_allowance_and_the_clipping_are_on_the_page():
     assert (means._ALLOWANCE_MINUTES, means._ALLOWANCE_FALLS) == (8, 60)
     assert r"\min\left(1.6,\ \max\left(0.7,\ \log \tfrac{n}{8}\right)\right)" in allowance
     assert f"$R \\ge {means._TOGETHER}$" in allowance
-    assert (differences._MAX_DEVIATIONS, differences._MEDIAN_SIZE) == (4, 0.6745)
-    assert (differences._MANY_REQUESTS, differences._MAX_REQUEST_RATIO) == (100, 2)
+    assert (formula._MAX_DEVIATIONS, formula._MEDIAN_SIZE) == (4, 0.6745)
+    assert (formula._MANY_REQUESTS, formula._MAX_REQUEST_RATIO) == (100, 2)
     assert f"the last {means._LAST_MINUTES} minutes" in TEXT
 
 

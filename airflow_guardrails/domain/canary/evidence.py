@@ -277,7 +277,7 @@ def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     """Return the reasons with the requests of both fleets first; requests alone are never a Pass."""
     first, *others = verdict.reasons
     new, old = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
-    minutes = len(evidence.busy_minutes())
+    minutes = len(evidence.busy_minutes)
     text = f"{new:,.0f} to the new fleet, {old:,.0f} to the old fleet, in {minutes} minutes"
     if not minutes:
         text = f"no minute in which both fleets had requests (new {new:,.0f}, old {old:,.0f})"

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from math import inf, sqrt
-from statistics import median
+from math import inf
 
 from airflow_guardrails.domain.judge.evidence import Pairs
+from airflow_guardrails.domain.judge.formula import Formula, MergedMinutes, clipped, variation
 from airflow_guardrails.domain.judge.rules import MetricRule
-
-# The mean of few skewed requests is mostly lower than that of many. From 100 requests a minute on, or with at
-# most twice as many on the other side, that no longer matters.
-_MANY_REQUESTS, _MAX_REQUEST_RATIO = 100, 2
-
-# A minute that is further from the median of it and its neighbours is moved there, in standard deviations.
-_MAX_DEVIATIONS = 4.0
-
-# Median size of a normal value, in standard deviations.
-_MEDIAN_SIZE = 0.6745
+from airflow_guardrails.domain.judge.settled import PlainSums, Settled, settled_of
+from airflow_guardrails.domain.judge.statistics.harm import (
+    AUTOREGRESSIVE,
+    STRUCTURES,
+    Sums,
+    is_without_slow_waves,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,40 +24,80 @@ class Differences:
 
     :param values: above 0 if the candidate is beyond the margin. Percentages are
         2 (x - r c) / (x + r c): about the logarithm of the ratio to the margin, and from -2 to 2. Other
-        differences are in units of the largest value, or of the margin if it is larger.
-    :param first_pairs: index of the first pair in each minute; several pairs may be merged into one.
+        differences are in units of the largest value, or of the margin if it is larger. Settled minutes are
+        left out.
+    :param earlier: sums of the differences of settled minutes.
     :param variation: squares of the differences, divided by those of both sides: 1 if they vary
-        independently, near 0 if what varies is common to both.
-    :param limit: the ratio, or the difference, at the margin.
-    :param unit: the unit of other differences, with the sign of the direction that is worse.
-    :param in_percent: whether they are percentages.
+        independently, near 0 if what varies is common to both. If minutes are settled, nothing depends on it,
+        and it is 1.
+    :param minutes: what they were computed from.
+    :param settled: sums of the settled minutes, in units of *scale*.
+    :param scale: the largest value, or the margin if it is larger.
     """
 
     values: tuple[float, ...]
-    first_pairs: tuple[int, ...]
+    earlier: Sums | None
     variation: float
-    limit: float
-    unit: float
-    in_percent: bool
+    formula: Formula
+    minutes: MergedMinutes
+    settled: Settled | None
+    scale: float
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.minutes)
+
+    @property
+    def limit(self) -> float:
+        """The ratio, or the difference, at the margin."""
+        return self.formula.limit
+
+    def first_pair(self, minute: int) -> int:
+        """Return the index of the first pair of *minute*; several pairs may be merged into one minute."""
+        return self.minutes.bounds[minute]
 
     def value_at(self, mean: float) -> float:
         """Return the ratio, or the difference, at which the differences have that *mean*."""
-        if not self.in_percent:
-            return self.limit + mean * self.unit
-        signed = mean if self.unit > 0 else -mean
+        if not self.formula.in_percent:
+            return self.limit + mean * self._unit
+        signed = self.formula.sign * mean
         if abs(signed) >= 2:  # noqa: PLR2004 - the largest difference there is
             return inf if signed > 0 else 0.0
         return self.limit * (2 + signed) / (2 - signed)
 
     def mean_at(self, value: float) -> float:
         """Return the mean of the differences at a ratio, or a difference: the inverse of :meth:`value_at`."""
-        if not self.in_percent:
-            return (value - self.limit) / self.unit
+        if not self.formula.in_percent:
+            return (value - self.limit) / self._unit
         signed = 2.0 if value == inf else 2 * (value - self.limit) / (value + self.limit)
-        return signed if self.unit > 0 else -signed
+        return self.formula.sign * signed
+
+    @property
+    def _unit(self) -> float:
+        return self.formula.sign * (1.0 if self.formula.relative else self.scale or 1.0)
+
+    def measured_since(self, onset: int) -> float:
+        """Return the candidate's plain mean divided by production's, or minus it, from minute *onset* on."""
+        settled = self.settled
+        if settled is None or onset >= settled.sums.count:
+            return self._measured(self._plain_sums(self.first_pair(onset)))
+        newest = self._plain_sums(self.first_pair(settled.sums.count))
+        return self._measured(settled.plain_since(onset).plus(newest))
+
+    def measured_in_last(self, pairs: int) -> float:
+        """Return the same of the newest *pairs*."""
+        return self._measured(self._plain_sums(max(len(self.minutes.pairs) - pairs, 0)))
+
+    def _plain_sums(self, first: int) -> PlainSums:
+        return PlainSums.of(self.minutes.pairs, first, len(self.minutes.pairs), scale=self.scale)
+
+    def _measured(self, sums: PlainSums) -> float:
+        if not self.formula.relative:
+            # Divided first, so that the sum of the largest numbers does not overflow.
+            candidate, control = sums.candidate / sums.weight, sums.control / sums.weight
+            return candidate * (self.scale or 1.0) - control * (self.scale or 1.0)
+        if sums.control > 0:
+            return sums.candidate / sums.control
+        return inf if sums.candidate > 0 else 1.0
 
 
 def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
@@ -73,123 +108,27 @@ def differences_of(rule: MetricRule, pairs: Pairs) -> Differences:
     increase is worse. If that side has under 100 requests a minute, and under half of the other's, minutes
     are merged until it has 100.
     """
-    sizes = [abs(value) for value in (*pairs.control, *pairs.candidate)]
-    scale = max([*sizes, 0.0 if rule.relative else rule.allowed]) or 1.0
-    first_pairs, control, candidate = _merged(pairs, scale, by_production=rule.worse_is_more)
-    sign = 1 if rule.worse_is_more else -1
-    allowed = sign * rule.allowed
-    limit = 1 + allowed if rule.relative else allowed
-    in_percent = rule.relative and min((*control, *candidate), default=0.0) >= 0
-    if in_percent:
-        values = [
-            sign * _difference(one, limit * other) for one, other in zip(candidate, control, strict=True)
-        ]
-        unit = float(sign)
-    elif rule.relative:
+    formula, minutes = Formula.of(rule, pairs), MergedMinutes.of(pairs, by_production=rule.worse_is_more)
+    structures = AUTOREGRESSIVE if is_without_slow_waves(pairs.history) else STRUCTURES
+    settled, count = settled_of(formula, minutes, structures), len(minutes)
+    first = settled.sums.count if settled else 0
+    scale = max(formula.least_scale, minutes.largest(first), settled.scale if settled else 0.0)
+    settled = settled and settled.in_units_of(scale, formula)
+    control, candidate = minutes.means(first, count, scale)
+    values = formula.differences(control, candidate, scale)
+    values = clipped(values, before=settled.newest if settled else None)
+    earlier = settled.sums if settled else None
+    if formula.relative and not formula.in_percent and values:
         # A ratio of values below 0 has no meaning in a single minute, only in the mean.
-        mean = sum(control) / len(control)
-        values = [sign * (one - limit * other) / mean for one, other in zip(candidate, control, strict=True)]
-        unit = float(sign)
-    else:
-        values = [sign * (one - other - limit / scale) for one, other in zip(candidate, control, strict=True)]
-        unit = sign * scale
-    values = _clipped(values)
+        mean = (sum(control) + (settled.control if settled else 0.0)) / count
+        values = [value / mean for value in values]
+        earlier = earlier.times(1 / mean) if earlier else None
     return Differences(
         values=tuple(values),
-        first_pairs=tuple(first_pairs),
-        variation=_variation(values, control, candidate, in_percent=in_percent),
-        limit=limit,
-        unit=unit,
-        in_percent=in_percent,
+        earlier=earlier,
+        variation=1.0 if settled else variation(values, control, candidate, in_percent=formula.in_percent),
+        formula=formula,
+        minutes=minutes,
+        settled=settled,
+        scale=scale,
     )
-
-
-def _merged(pairs: Pairs, scale: float, *, by_production: bool) -> tuple[list[int], list[float], list[float]]:
-    """Return the first pair, and the means of both sides, of each minute or group of minutes."""
-    control = [value / scale for value in pairs.control]
-    candidate = [value / scale for value in pairs.candidate]
-    requests = pairs.control_requests, pairs.candidate_requests
-    few, many = requests if by_production else requests[::-1]
-    if sum(few) >= _MANY_REQUESTS * len(pairs) or _MAX_REQUEST_RATIO * sum(few) >= sum(many):
-        return list(range(len(pairs))), control, candidate
-    groups = _groups(few)
-    return (
-        [group.start for group in groups],
-        [_weighted(control, pairs.control_requests, group) for group in groups],
-        [_weighted(candidate, pairs.candidate_requests, group) for group in groups],
-    )
-
-
-def _groups(requests: Sequence[float]) -> list[range]:
-    """Divide the minutes into groups with enough requests each; what is left at the end is no group."""
-    groups, begin, count = [], 0, 0.0
-    for minute, more in enumerate(requests, 1):
-        count += more
-        if count >= _MANY_REQUESTS:
-            groups.append(range(begin, minute))
-            begin, count = minute, 0.0
-    return groups
-
-
-def _weighted(values: Sequence[float], requests: Sequence[float], group: range) -> float:
-    return sum(values[one] * requests[one] for one in group) / sum(requests[one] for one in group)
-
-
-def _difference(one: float, other: float) -> float:
-    total = one + other
-    return 2 * (one - other) / total if total > 0 else 0.0
-
-
-def _clipped(values: Sequence[float]) -> list[float]:
-    """
-    Move outliers to four standard deviations from the median of the minute and its neighbours.
-
-    The standard deviation is that of successive differences, so a change of the mean does not raise it. The
-    newest minute has no later neighbour yet, so it may be moved again.
-    """
-    steps = [abs(later - earlier) for earlier, later in pairwise(values) if later != earlier]
-    if len(values) < 3 or not steps:  # noqa: PLR2004 - a minute and two neighbours
-        return list(values)
-    reach = _MAX_DEVIATIONS * median(steps) / (_MEDIAN_SIZE * sqrt(2))
-    clipped = []
-    for minute, value in enumerate(values):
-        first = min(max(minute - 1, 0), len(values) - 3)
-        middle = sorted(values[first : first + 3])[1]
-        clipped.append(min(max(value, middle - reach), middle + reach))
-    return clipped
-
-
-def _variation(
-    values: Sequence[float], control: Sequence[float], candidate: Sequence[float], *, in_percent: bool
-) -> float:
-    """
-    Return the squares of the differences, divided by the sum of those of both sides.
-
-    All are taken about two means, before and after the minute at which that leaves least of the differences:
-    harm that begins is no variation.
-    """
-    if len(values) < 2:  # noqa: PLR2004 - one value does not vary
-        return 1.0
-    sides = [_relative(side) if in_percent else side for side in (control, candidate)]
-    own = _squares_about_two_means(values)
-    cut = min(range(1, len(values)), key=own.__getitem__)
-    both = sum(_squares_about_two_means(side)[cut] for side in sides)
-    return own[cut] / both if both > 0 else 1.0
-
-
-def _relative(side: Sequence[float]) -> list[float]:
-    mean = sum(side) / len(side)
-    return [_difference(value, mean) for value in side]
-
-
-def _squares_about_two_means(values: Sequence[float]) -> list[float]:
-    """Return for each cut the squares about the mean before it and the mean from it on."""
-    middle = sum(values) / len(values)
-    centred = [value - middle for value in values]
-    sums = list(accumulate(centred, initial=0.0))
-    squares = sum(value * value for value in centred)
-    count, whole = len(values), sums[-1]
-    return [squares] + [
-        max(squares - sums[cut] ** 2 / cut - (whole - sums[cut]) ** 2 / (count - cut), 0.0)
-        for cut in range(1, count)
-    ]

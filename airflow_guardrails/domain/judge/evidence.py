@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from math import inf, isfinite
 
 from airflow_guardrails.domain.errors import GuardrailsValueError
@@ -106,7 +107,8 @@ def history_start(start: datetime, now: datetime) -> datetime:
     return before if is_kept_by_minute(before, now) else start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, so that busy_minutes can be kept: every rule asks for them.
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """
     Everything that is known about a trial.
@@ -154,8 +156,9 @@ class Evidence:
         moments = [*self.requests.control, *self.requests.candidate]
         return int((max(moments) - min(moments)).total_seconds() // 60) + 1 if moments else 1
 
+    @cached_property
     def busy_minutes(self) -> list[datetime]:
-        """Return the minutes in which both sides had requests, in ascending order."""
+        """The minutes in which both sides had requests, in ascending order."""
         control, candidate = self.requests.control, self.requests.candidate
         return sorted(
             moment for moment, count in control.items() if count > 0 and candidate.get(moment, 0) > 0
@@ -164,10 +167,10 @@ class Evidence:
     def minutes_of(self, rule: MetricRule) -> list[datetime]:
         """Return the busy minutes in which *rule* should have data: its denominator is not 0 on any side."""
         if rule.denominator is None:
-            return self.busy_minutes()
+            return self.busy_minutes
         denominator = self.metrics.get(rule.denominator, Series())
         sides = denominator.control, denominator.candidate
-        return [moment for moment in self.busy_minutes() if all(side.get(moment) != 0 for side in sides)]
+        return [moment for moment in self.busy_minutes if all(side.get(moment) != 0 for side in sides)]
 
     def series_of(self, rule: MetricRule) -> Series:
         """Return the values of *rule*; if it has a denominator, the ratios."""
@@ -234,22 +237,22 @@ class Pairs:
         """Requests of the side that had fewer."""
         return min(sum(self.control_requests), sum(self.candidate_requests))
 
-    def weights(self) -> list[float]:
+    def weights(self, first: int = 0, last: int | None = None) -> list[float]:
         """
-        Return a weight for each minute: the fourth root of n m / (n + m), with a mean of 1.
+        Return a weight for each minute: the fourth root of n m / (n + m).
 
         n and m are the requests of the sides, or the denominators of a ratio. The square root would be right
         if a minute's variance came from its requests alone, a constant if it came from what they share. The
         fourth root is between the two.
+
+        :param first: the first minute, and *last* the first that is left out; default: all.
         """
         both = zip(
-            self.control_denominators or self.control_requests,
-            self.candidate_denominators or self.candidate_requests,
+            (self.control_denominators or self.control_requests)[first:last],
+            (self.candidate_denominators or self.candidate_requests)[first:last],
             strict=True,
         )
-        raw = [(one * other / (one + other)) ** 0.25 for one, other in both]
-        mean = sum(raw) / len(raw)
-        return [weight / mean for weight in raw]
+        return [(one * other / (one + other)) ** 0.25 for one, other in both]
 
     def counts(self, *, as_rate: bool) -> list[MinuteCounts]:
         """Return events and requests of each minute; *as_rate* if the values are shares of the requests."""
@@ -270,7 +273,7 @@ def pairs_of(evidence: Evidence, rule: MetricRule) -> Pairs:
     series, requests, quantile = evidence.series_of(rule), evidence.requests, rule.quantile
     moments = [
         moment
-        for moment in evidence.busy_minutes()
+        for moment in evidence.busy_minutes
         if moment in series.control
         and moment in series.candidate
         and is_comparable(quantile, requests.control[moment], requests.candidate[moment])

@@ -13,8 +13,8 @@ from airflow_guardrails.domain.judge.statistics.harm import (
     AUTOREGRESSIVE,
     MIN_MINUTES,
     SLOW,
-    SLOW_UNDER_NOISE,
     STEP_WEIGHT,
+    STRUCTURES,
     UNDER_NOISE,
     Minutes,
     is_without_slow_waves,
@@ -52,14 +52,16 @@ def judge_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass
     :param alpha_fail: probability, 0 to 1, of a false Fail.
     :param alpha_pass: probability, 0 to 1, of a false Pass.
     """
-    differences, measured = differences_of(rule, pairs), _measured(rule, pairs, 0)
+    differences = differences_of(rule, pairs)
+    measured = differences.measured_since(0)
     if len(differences) < MIN_MINUTES:
         # Minutes may be merged, so a minute of the test may need several.
         minutes_each = len(pairs) / max(len(differences), 1)
         needed = ceil(minutes_needed(min(alpha_fail, alpha_pass)) * minutes_each)
         interval = Interval(measured=measured, low=-inf, high=inf, minutes_needed=needed)
         return Result(interval=interval, fails=False, onset=0, measured_since_onset=measured)
-    minutes, structures = Minutes(differences.values), _structures(differences, pairs.history)
+    minutes = Minutes(differences.values, differences.earlier)
+    structures = _structures(differences, pairs.history)
     threshold = -log(alpha_fail) - _allowance(differences, structures)
     # The sum over all onsets has this part of a step from the first minute on, so the interval adds no Fail.
     whole = threshold - log(WHOLE_TRIAL_WEIGHT * STEP_WEIGHT)
@@ -68,18 +70,17 @@ def judge_means(rule: MetricRule, pairs: Pairs, *, alpha_fail: float, alpha_pass
     # The mean of few skewed requests is mostly lower than that of many. The plain means have no such bias.
     best += max(0.0, differences.mean_at(measured) - minutes.mean)
     harm = minutes.harm(structures)
-    onset = differences.first_pairs[harm.onset]
-    since = _measured(rule, pairs, onset)
+    since = differences.measured_since(harm.onset)
     return Result(
         interval=_interval(
             rule,
             measured,
             fails_from=differences.value_at(worst),
             passes_to=differences.value_at(best),
-            recent=_measured(rule, pairs, -_LAST_MINUTES),
+            recent=differences.measured_in_last(_LAST_MINUTES),
         ),
         fails=harm.log_e >= threshold and (since > differences.limit) is rule.worse_is_more,
-        onset=onset,
+        onset=differences.first_pair(harm.onset),
         measured_since_onset=since,
     )
 
@@ -101,7 +102,7 @@ def _structures(differences: Differences, history: Sequence[float]) -> tuple[Str
     minutes = len(differences)
     slow = SLOW if minutes >= _SLOW_FROM else ()
     if minutes >= _SLOW_UNDER_NOISE_FROM:
-        return *AUTOREGRESSIVE, *slow, *UNDER_NOISE, *SLOW_UNDER_NOISE
+        return STRUCTURES
     # Noise of single minutes comes from each side's own requests. If the sides share most of what varies,
     # there is little of it.
     return *AUTOREGRESSIVE, *slow, *(UNDER_NOISE if differences.variation >= _HARDLY_NOISE else ())
@@ -121,21 +122,3 @@ def _allowance(differences: Differences, structures: Sequence[Structure]) -> flo
         return 0.0
     least = max(_LEAST_ALLOWANCE, log(minutes / _ALLOWANCE_MINUTES))
     return min(_MOST_ALLOWANCE, least) * min(1.0, max(0.0, 2 - minutes / _ALLOWANCE_FALLS))
-
-
-def _measured(rule: MetricRule, pairs: Pairs, first: int) -> float:
-    """Return the candidate's mean divided by production's, or minus it, from pair *first* on."""
-    weights = pairs.weights()[first:]
-    total = sum(weights)
-    # Divided first, so that the sum of the largest numbers does not overflow.
-    control = sum(
-        weight / total * value for weight, value in zip(weights, pairs.control[first:], strict=True)
-    )
-    candidate = sum(
-        weight / total * value for weight, value in zip(weights, pairs.candidate[first:], strict=True)
-    )
-    if not rule.relative:
-        return candidate - control
-    if control > 0:
-        return candidate / control
-    return inf if candidate > 0 else 1.0

@@ -127,7 +127,7 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
 
 
 def _no_requests(evidence: Evidence, rule: MetricRule) -> tuple[str, str] | None:
-    if evidence.busy_minutes():
+    if evidence.busy_minutes:
         return None
     minutes_run = evidence.minutes_run
     sides = evidence.requests.control, evidence.requests.candidate

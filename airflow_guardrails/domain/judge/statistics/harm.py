@@ -22,28 +22,33 @@ it keeps alpha over all minutes is not proven (Choe and Ramdas, "Combining evide
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
 from math import exp, inf, log, log1p
 
 from airflow_guardrails.domain.judge.statistics.noise import (
+    Lengths,
+    Products,
     Structure,
     autoregressive,
     lengths,
-    products_with_steps,
-    squares,
     under_noise,
-    whitened,
 )
-from airflow_guardrails.domain.judge.statistics.onsets import Harm, log_sum, onset_weight
+from airflow_guardrails.domain.judge.statistics.onsets import (
+    Harm,
+    groups_of_onsets,
+    log_onset_weights,
+    log_sum,
+)
 
 # Structures of the noise that may explain the minutes without harm.
 AUTOREGRESSIVE = tuple(autoregressive(phi) for phi in (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93))
 SLOW = (autoregressive(0.97),)
 UNDER_NOISE = under_noise(0.8, 0.3), under_noise(0.9, 0.3), under_noise(0.9, 0.5)
 SLOW_UNDER_NOISE = under_noise(0.97, 0.5), under_noise(0.97, 0.75)
+STRUCTURES = (*AUTOREGRESSIVE, *SLOW, *UNDER_NOISE, *SLOW_UNDER_NOISE)
 
 # Structures of the noise if there is harm, and the logs of their weights, which sum to 1.
 _WITH_HARM = {
@@ -77,18 +82,79 @@ _SEARCH_STEPS, _BISECTION_STEPS = 8, 12
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """
+    What is kept of earlier minutes: sums that later minutes only add to.
+
+    Of groups of earlier onsets only one each is kept, see :func:`groups_of_onsets`. So the sums are small,
+    however long a trial is. It is the onset with most evidence, and it gets the evidence of all of them: its
+    weight becomes so much larger that their sum stays the same.
+
+    :param count: number of the minutes.
+    :param onsets: the minutes from which on harm is looked for.
+    :param newest: the newest difference.
+    :param total: sum of the differences.
+    :param least: the smallest difference.
+    :param most: the largest difference.
+    :param products: the minutes as each of the structures sees them.
+    :param log_weights: logs of the weights of the onsets, for each of the structures.
+    """
+
+    count: int
+    onsets: tuple[int, ...]
+    newest: float
+    total: float
+    least: float
+    most: float
+    products: Mapping[Structure, Products]
+    log_weights: Mapping[Structure, array[float]]
+
+    @classmethod
+    def of(
+        cls, structures: Sequence[Structure], differences: Sequence[float], earlier: Sums | None = None
+    ) -> Sums:
+        """Return the sums of *differences*, which come after the *earlier* ones, as *structures* see them."""
+        minutes = Minutes(differences, earlier)
+        kept, log_weights = minutes.kept_onsets(structures)
+        return cls(
+            count=len(minutes),
+            onsets=tuple(minutes.onsets[one] for one in kept),
+            newest=differences[-1],
+            total=minutes.total,
+            least=minutes.least,
+            most=minutes.most,
+            products={one: minutes.products(one).of_onsets(kept) for one in structures},
+            log_weights=log_weights,
+        )
+
+    def times(self, factor: float) -> Sums:
+        """Return the sums of the differences times *factor*."""
+        least, most = sorted((factor * self.least, factor * self.most))
+        return replace(
+            self,
+            newest=factor * self.newest,
+            total=factor * self.total,
+            least=least,
+            most=most,
+            products={one: product.times(factor) for one, product in self.products.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class _Fit:
     """
     The minutes as one structure sees them.
 
-    :param steps: inner products of the whitened minutes with steps from each minute on.
+    :param shapes: inner products of the whitened shapes.
+    :param products: inner products of the whitened minutes.
     :param square: squared length of the whitened minutes.
-    :param rests: for each onset j, the squares that the mean before j leaves; the last item is about a mean
+    :param rests: for each onset, the squares that the mean before it leaves; the last item is about a mean
         of the whole trial.
     :param log_likelihoods: likewise, the log marginal likelihood without harm.
     """
 
-    steps: list[float]
+    shapes: Lengths
+    products: Products
     square: float
     rests: list[float]
     log_likelihoods: list[float]
@@ -99,17 +165,42 @@ class Minutes:
     The differences of both sides in each minute, above 0 if the candidate is beyond the margin.
 
     :param differences: at least one, in any unit in which 0.001 means nothing.
+    :param earlier: the sums of those before them.
     """
 
-    def __init__(self, differences: Sequence[float]) -> None:
-        self._differences = differences
-        self.mean = sum(differences) / len(differences)
+    def __init__(self, differences: Sequence[float], earlier: Sums | None = None) -> None:
+        self._differences, self._earlier = differences, earlier
+        self._count, self.onsets = len(differences), tuple(range(len(differences)))
+        self.total, self.least, self.most = sum(differences), min(differences), max(differences)
+        if earlier:
+            self._count += earlier.count
+            self.onsets = (*earlier.onsets, *range(earlier.count, self._count))
+            self.total += earlier.total
+            self.least, self.most = min(earlier.least, self.least), max(earlier.most, self.most)
+        self.mean = self.total / self._count
+        self._products: dict[Structure, Products] = {}
         self._fits: dict[Structure, _Fit] = {}
-        reach = max(abs(one) for one in differences)
-        self._floor = len(differences) * (_LEAST_DEVIATION**2 + (_ROUNDING * reach) ** 2)
+        reach = max(-self.least, self.most)
+        self._floor = self._count * (_LEAST_DEVIATION**2 + (_ROUNDING * reach) ** 2)
 
     def __len__(self) -> int:
-        return len(self._differences)
+        return self._count
+
+    def products(self, structure: Structure) -> Products:
+        """Return the minutes as *structure* sees them."""
+        if structure not in self._products:
+            earlier = self._earlier
+            self._products[structure] = (
+                earlier.products[structure].after(
+                    structure,
+                    self._differences,
+                    before=earlier.newest,
+                    ages=[earlier.count - onset for onset in earlier.onsets],
+                )
+                if earlier
+                else Products.of(structure, self._differences)
+            )
+        return self._products[structure]
 
     def harm(self, structures: Sequence[Structure]) -> Harm:
         """Return the evidence that the mean is above 0 from any minute on, whichever structure holds."""
@@ -117,10 +208,58 @@ class Minutes:
         weakest, onset = inf, 0
         for structure in structures:
             without = self._fit(structure).log_likelihoods
-            ratios = [one - other for one, other in zip(numerators, without, strict=True)]
+            ratios = [
+                weight + one - other
+                for weight, one, other in zip(self._log_weights(structure), numerators, without, strict=True)
+            ]
             if (log_e := log_sum(ratios)) < weakest:
-                weakest, onset = log_e, max(range(len(self)), key=ratios.__getitem__)
+                weakest, onset = log_e, self.onsets[max(range(len(self.onsets)), key=ratios.__getitem__)]
         return Harm(log_e=weakest, onset=onset)
+
+    def kept_onsets(self, structures: Sequence[Structure]) -> tuple[list[int], dict[Structure, array[float]]]:
+        """Return the positions of the onsets that are kept, and their log weights for each structure."""
+        groups = groups_of_onsets(self.onsets, len(self))
+        several = [position for group in groups if len(group) > 1 for position in group]
+        at = {position: number for number, position in enumerate(several, 1)}
+        evidence = self._evidence(structures, [0, *several])
+        weakest = list(map(min, zip(*evidence.values(), strict=True)))
+        kept = [
+            max(group, key=lambda one: weakest[at[one]]) if len(group) > 1 else group[0] for group in groups
+        ]
+        log_weights = {}
+        for structure, logs in evidence.items():
+            weights = self._log_weights(structure)
+            log_weights[structure] = array(
+                "d",
+                [
+                    _joined_weight(
+                        [weights[one] for one in group], [logs[at[one]] for one in group], group.index(best)
+                    )
+                    if len(group) > 1
+                    else weights[best]
+                    for group, best in zip(groups, kept, strict=True)
+                ],
+            )
+        return kept, log_weights
+
+    def _evidence(
+        self, structures: Sequence[Structure], positions: Sequence[int]
+    ) -> dict[Structure, list[float]]:
+        """Return the log evidence of some onsets, the first of them 0, without their weights."""
+        some = Minutes(self._differences, self._earlier)
+        some.onsets = tuple(self.onsets[one] for one in positions)
+        some._products.update((one, self.products(one).of_onsets(positions)) for one in structures)
+        numerators, fits = some._log_likelihoods_with_harm(), map(some._fit, structures)
+        return {
+            one: [top - bottom for top, bottom in zip(numerators, fit.log_likelihoods, strict=True)]
+            for one, fit in zip(structures, fits, strict=True)
+        }
+
+    def _log_weights(self, structure: Structure) -> Sequence[float]:
+        earlier = self._earlier
+        if not earlier:
+            return log_onset_weights(0, len(self))
+        return *earlier.log_weights[structure], *log_onset_weights(earlier.count, len(self))
 
     def log_e_of_mean(self, structures: Sequence[Structure], mean: float, *, above: bool) -> float:
         """
@@ -128,12 +267,11 @@ class Minutes:
 
         :param mean: which need not be 0: the formulas only need the squares about it.
         """
-        constants = {one: lengths(one, len(self)).constant for one in {*structures, *_WITH_HARM}}
-        moved = {one: self._moved(one, mean, constant) for one, constant in constants.items()}
+        moved = {one: self._moved(one, mean) for one in {*structures, *_WITH_HARM}}
         logs = []
         for one, weight in _WITH_HARM.items():
-            product, square = moved[one]
-            gain = log_gain(product if above else -product, constants[one], square, len(self), _STEP_PRIORS)
+            (product, square), length = moved[one], self._fit(one).shapes.constant
+            gain = log_gain(product if above else -product, length, square, len(self), _STEP_PRIORS)
             logs.append(weight + gain + self._log_likelihood(one, square))
         best = log_sum(logs)
         return min(best - self._log_likelihood(one, moved[one][1]) for one in structures)
@@ -155,7 +293,7 @@ class Minutes:
         outside = 0.0
         if sign * inside >= 0 or not is_excluded(outside):
             inside = max(inside, 0.0, key=lambda one: sign * one)
-            step = (max(self._differences) - min(self._differences)) / 8 + _LEAST_DEVIATION
+            step = (self.most - self.least) / 8 + _LEAST_DEVIATION
             further = (inside + sign * step * 2**doubled for doubled in range(_SEARCH_STEPS))
             found = next((mean for mean in further if is_excluded(mean)), None)
             if found is None:
@@ -170,11 +308,12 @@ class Minutes:
         """Return the log marginal likelihood of the minutes, whatever their mean and their deviation."""
         return self._fit(structure).log_likelihoods[-1]
 
-    def _moved(self, structure: Structure, mean: float, constant: float) -> tuple[float, float]:
+    def _moved(self, structure: Structure, mean: float) -> tuple[float, float]:
         """Return the product with a constant, and the square, of the minutes minus *mean*."""
         fit = self._fit(structure)
-        product = fit.steps[0] - mean * constant
-        square = fit.square - 2 * mean * fit.steps[0] + mean * mean * constant
+        whole, constant = fit.products.steps[0], fit.shapes.constant
+        product = whole - mean * constant
+        square = fit.square - 2 * mean * whole + mean * mean * constant
         # Far from the minutes, only rounding can make the square smaller than what the constant explains.
         return product, max(square, product * product / constant + self._floor)
 
@@ -187,11 +326,10 @@ class Minutes:
         return self._fits[structure]
 
     def _fitted(self, structure: Structure) -> _Fit:
-        count, shapes = len(self), lengths(structure, len(self))
-        errors = whitened(structure, self._differences)
-        steps = products_with_steps(structure, errors)
-        square, whole = squares(structure, errors) + self._floor, steps[0]
-        first = -0.5 * log(structure.first_variance)
+        count, products = len(self), self.products(structure)
+        shapes = lengths(structure, count, self.onsets)
+        square, steps = products.square + self._floor, products.steps
+        first, whole = -0.5 * log(structure.first_variance), steps[0]
         rests, logs = [square], [first - count / 2 * log(square)]
         power = (1 - count) / 2
         for step, length in zip((*steps[1:], 0.0), (*shapes.before[1:], shapes.constant), strict=True):
@@ -199,38 +337,52 @@ class Minutes:
             rest = square - product * product / length
             rests.append(rest)
             logs.append(first - 0.5 * log(length) + power * log(rest))
-        return _Fit(steps, square, rests, logs)
+        return _Fit(shapes, products, square, rests, logs)
 
     def _log_likelihoods_with_harm(self) -> list[float]:
-        """Return the weighted log likelihood of harm from each minute on, and of none so far."""
-        count = len(self)
-        terms: list[list[float]] = [[] for _ in range(count + 1)]
+        """Return the log likelihood of harm from each onset on, and of none so far."""
+        last = len(self.onsets)
+        terms: list[list[float]] = [[] for _ in range(last + 1)]
         for structure, weight in _WITH_HARM.items():
             likelihoods = self._fit(structure).log_likelihoods
-            for onset, gain in self._gains(structure):
-                terms[onset].append(weight + gain + likelihoods[onset])
-            terms[count].append(weight + likelihoods[count])
-        weights = _log_onset_weights(count)
-        return [weight + log_sum(logs) for weight, logs in zip(weights, terms, strict=True)]
+            for at, gain in self._gains(structure):
+                terms[at].append(weight + gain + likelihoods[at])
+            terms[last].append(weight + likelihoods[last])
+        return [log_sum(logs) for logs in terms]
 
     def _gains(self, structure: Structure) -> Iterator[tuple[int, float]]:
-        """Yield onsets, and the log of what a bet on harm from there on multiplies the likelihood by."""
-        count, fit, shapes = len(self), self._fit(structure), lengths(structure, len(self))
-        whole, steps = fit.steps[0], fit.steps
-        ramps = list(accumulate(reversed(steps)))[::-1]
+        """Yield onsets by number, and the log of what a bet on harm from there gains."""
+        count, fit = len(self), self._fit(structure)
+        shapes, steps, ramps = fit.shapes, fit.products.steps, fit.products.ramps
+        whole = steps[0]
         yield 0, _LOG_STEP + log_gain(whole, shapes.constant, fit.square, count, _STEP_PRIORS)
         yield 0, _LOG_RAMP + log_gain(ramps[0], shapes.ramp[0], fit.square, count, _RAMP_PRIORS)
-        for onset in range(1, count):
-            before, rest = shapes.before[onset], fit.rests[onset]
+        for at in range(1, len(self.onsets)):
+            before, rest = shapes.before[at], fit.rests[at]
             # What the mean before the onset explains is left out of both shapes.
-            with_step, with_ramp = shapes.before_step[onset], shapes.before_ramp[onset]
-            mean = (whole - steps[onset]) / before
-            if (step := steps[onset] - with_step * mean) > 0:
-                length = shapes.step[onset] - with_step * with_step / before
-                yield onset, _LOG_STEP + log_gain(step, length, rest, count - 1, _STEP_PRIORS)
-            if (ramp := ramps[onset] - with_ramp * mean) > 0:
-                length = shapes.ramp[onset] - with_ramp * with_ramp / before
-                yield onset, _LOG_RAMP + log_gain(ramp, length, rest, count - 1, _RAMP_PRIORS)
+            with_step, with_ramp = shapes.before_step[at], shapes.before_ramp[at]
+            mean = (whole - steps[at]) / before
+            if (step := steps[at] - with_step * mean) > 0:
+                length = shapes.step[at] - with_step * with_step / before
+                yield at, _LOG_STEP + log_gain(step, length, rest, count - 1, _STEP_PRIORS)
+            if (ramp := ramps[at] - with_ramp * mean) > 0:
+                length = shapes.ramp[at] - with_ramp * with_ramp / before
+                yield at, _LOG_RAMP + log_gain(ramp, length, rest, count - 1, _RAMP_PRIORS)
+
+
+def _joined_weight(weights: Sequence[float], evidence: Sequence[float], kept: int) -> float:
+    """
+    Return the log weight with which an onset has the evidence of all its group; it is at most their sum.
+
+    :param weights: log weights of the group.
+    :param evidence: log evidence of each.
+    :param kept: which of them is kept.
+    """
+    # Without any evidence, all are alike.
+    if evidence[kept] == -inf:
+        return log_sum(weights)
+    joined = log_sum([weight + one for weight, one in zip(weights, evidence, strict=True)]) - evidence[kept]
+    return joined if evidence[kept] == max(evidence) else min(joined, log_sum(weights))
 
 
 def log_gain(product: float, length: float, rest: float, freedom: int, priors: Sequence[float]) -> float:
@@ -257,13 +409,6 @@ def log_gain(product: float, length: float, rest: float, freedom: int, priors: S
     return log(2 / len(priors)) + log_sum(logs) if logs else -inf
 
 
-@lru_cache(maxsize=64)
-def _log_onset_weights(minutes: int) -> tuple[float, ...]:
-    """Return the logs of the weights of harm from each minute on, and of harm that has not begun."""
-    weights = [onset_weight(minute) for minute in range(minutes)]
-    return tuple(log(weight) for weight in (*weights, 1 - sum(weights)))
-
-
 def is_without_slow_waves(history: Sequence[float]) -> bool:
     """
     Say whether earlier minutes of production show that its noise has no slow wave under it.
@@ -283,8 +428,7 @@ def _is_without_slow_waves(history: tuple[float, ...]) -> bool:
         return False
     minutes = Minutes([(value - middle) / scale for value in history])
     fast = max(minutes.log_likelihood(one) for one in AUTOREGRESSIVE if one.phi < _MUCH_MEMORY)
-    waves = *AUTOREGRESSIVE, *SLOW, *UNDER_NOISE, *SLOW_UNDER_NOISE
-    slow = max(minutes.log_likelihood(one) for one in waves if one.phi >= _MUCH_MEMORY)
+    slow = max(minutes.log_likelihood(one) for one in STRUCTURES if one.phi >= _MUCH_MEMORY)
     return fast - slow >= _CLEARLY
 
 

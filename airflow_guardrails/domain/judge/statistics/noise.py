@@ -8,10 +8,10 @@ estimated. Harm counts only if it is proven under every structure of a grid, see
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import accumulate, repeat
 from math import sqrt
 
 
@@ -66,25 +66,33 @@ def whitened(structure: Structure, values: Sequence[float]) -> list[float]:
     The first e has the variance ``first_variance``, and every other is taken to have the variance 1. That is
     exact without ``theta``; with it, the second one's is a little above 1.
     """
-    phi, theta = structure.phi, structure.theta
-    before = error = values[0]
-    errors = [before]
     # Of the first value, this part is its own error.
-    error /= structure.first_variance
-    for value in values[1:]:
+    error = values[0] / structure.first_variance
+    return [values[0], *_errors(structure, values[1:], before=values[0], error=error)]
+
+
+def _errors(structure: Structure, values: Sequence[float], *, before: float, error: float) -> list[float]:
+    """Return the errors of *values*, which come after the value *before* and its *error*."""
+    phi, theta = structure.phi, structure.theta
+    errors = []
+    for value in values:
         error = value - phi * before + theta * error
         errors.append(error)
         before = value
     return errors
 
 
-def products_with_steps(structure: Structure, errors: Sequence[float]) -> list[float]:
+def products_with_steps(
+    structure: Structure, errors: Sequence[float], *, first_variance: float | None = None
+) -> list[float]:
     """
     Return the inner product of *errors* with a step from each minute on, whitened as they are.
 
     Item 0 is the product with a constant. All steps take one pass from the end: a step from j on is an
     impulse in each minute from j on. Whitening leaves 1 - phi of it (all of it in the first), and of what it
     leaves in one minute, theta in the next.
+
+    :param first_variance: variance of the first error; default: that of the structure.
     """
     theta, kept = structure.theta, 1 - structure.phi
     products = [0.0] * len(errors)
@@ -93,22 +101,130 @@ def products_with_steps(structure: Structure, errors: Sequence[float]) -> list[f
         impulse = errors[minute] + theta * impulse
         products[minute] = impulse + kept * later
         later += impulse
-    first = (errors[0] + theta * impulse) / structure.first_variance
+    first = (errors[0] + theta * impulse) / (first_variance or structure.first_variance)
     products[0] = first + kept * later
     return products
 
 
 @dataclass(frozen=True, slots=True)
+class Products:
+    """
+    Minutes as one structure sees them: inner products of the whitened minutes.
+
+    :param steps: with a step from each onset on; item 0 is the product with a constant.
+    :param ramps: with the ramp 1, 2, 3 ... from each onset on; empty if the structure has a theta.
+    :param square: squared length of the whitened minutes.
+    :param error: prediction error of the newest minute, by which the next one is predicted.
+    """
+
+    steps: array[float]
+    ramps: array[float]
+    square: float
+    error: float
+
+    @classmethod
+    def of(cls, structure: Structure, values: Sequence[float]) -> Products:
+        """Return the products of *values*; each minute is an onset."""
+        errors = whitened(structure, values)
+        steps = products_with_steps(structure, errors)
+        return cls(
+            steps=array("d", steps),
+            ramps=array("d", () if structure.theta else _summed_from_end(steps)),
+            square=squares(structure, errors),
+            # Of the first value, only a part is its own error.
+            error=errors[-1] / (structure.first_variance if len(errors) == 1 else 1),
+        )
+
+    def after(
+        self, structure: Structure, values: Sequence[float], *, before: float, ages: Sequence[int]
+    ) -> Products:
+        """
+        Return the products after further *values*; each of their minutes is a further onset.
+
+        :param before: the newest value so far.
+        :param ages: minutes so far since each onset so far.
+        """
+        errors = _errors(structure, values, before=before, error=self.error)
+        steps = products_with_steps(structure, errors, first_variance=1.0)
+        more = _products_with_older_steps(structure, errors, ages)
+        ramps = array("d")
+        if not structure.theta:
+            ramps = array("d", _summed_from_end(steps))
+            # An older ramp is the sum of a ramp that begins with these minutes and of the step to its height.
+            first, each = ramps[0], (1 - structure.phi) * sum(errors)
+            ramps = (
+                array("d", [ramp + first + age * each for ramp, age in zip(self.ramps, ages, strict=True)])
+                + ramps
+            )
+        return Products(
+            steps=array("d", [step + one for step, one in zip(self.steps, more, strict=True)])
+            + array("d", steps),
+            ramps=ramps,
+            square=self.square + sum(error * error for error in errors),
+            error=errors[-1],
+        )
+
+    def of_onsets(self, positions: Sequence[int]) -> Products:
+        """Keep the onsets at *positions*."""
+        return replace(
+            self,
+            steps=array("d", [self.steps[one] for one in positions]),
+            ramps=array("d", [self.ramps[one] for one in positions] if self.ramps else ()),
+        )
+
+    def times(self, factor: float) -> Products:
+        """Return the products of the minutes times *factor*."""
+        return Products(
+            steps=array("d", [factor * step for step in self.steps]),
+            ramps=array("d", [factor * ramp for ramp in self.ramps]),
+            square=factor * factor * self.square,
+            error=factor * self.error,
+        )
+
+
+def _products_with_older_steps(
+    structure: Structure, errors: Sequence[float], ages: Sequence[int]
+) -> Iterable[float]:
+    """
+    Return the products of *errors* with steps that began before them, by as many minutes as *ages*.
+
+    A whitened step is c + (v - c) theta^m in minute m of these, where c is its value in the end, and v that
+    in the first of these.
+    """
+    theta, limit = structure.theta, _limit(structure)
+    everywhere = limit * sum(errors)
+    if not theta:
+        return repeat(everywhere, len(ages))
+    decaying = 0.0
+    for error in reversed(errors):
+        decaying = error + theta * decaying
+    # The first onset is that of the constant, whose beginning looks different.
+    constant = _constant_beyond_limit(structure) * theta ** (ages[0] - 1)
+    beyond = [constant, *((1 - limit) * theta**age for age in ages[1:])]
+    return [everywhere + one * decaying for one in beyond]
+
+
+def _limit(structure: Structure) -> float:
+    """Return the value that a whitened step has in the end."""
+    return (1 - structure.phi) / (1 - structure.theta)
+
+
+def _constant_beyond_limit(structure: Structure) -> float:
+    """Return by how much the second minute of a whitened constant differs from its value in the end."""
+    return 1 - structure.phi + structure.theta / structure.first_variance - _limit(structure)
+
+
+@dataclass(frozen=True, slots=True)
 class Lengths:
     """
-    Inner products of whitened shapes in a series of one length; item j is about harm from minute j on.
+    Inner products of whitened shapes in a series of one length; an item is about harm from one onset on.
 
     :param constant: squared length of a constant.
-    :param before: squared length of the constant before minute j; 0 for j = 0.
-    :param step: squared length of the step from j on.
+    :param before: squared length of the constant before the onset; 0 for onset 0.
+    :param step: squared length of the step from the onset on.
     :param before_step: product of the two.
-    :param ramp: squared length of the ramp 1, 2, 3 ... from j on.
-    :param before_ramp: product of the constant before j and the ramp.
+    :param ramp: squared length of the ramp 1, 2, 3 ... from the onset on; empty if the structure has a theta.
+    :param before_ramp: product of the constant before the onset and the ramp; likewise.
     """
 
     constant: float
@@ -119,31 +235,51 @@ class Lengths:
     before_ramp: array[float]
 
 
-@lru_cache(maxsize=512)
-def lengths(structure: Structure, minutes: int) -> Lengths:
-    """Return the inner products of the shapes in a series of *minutes*; they do not depend on its values."""
-    constant = whitened(structure, [1.0] * minutes)
-    with_constant = products_with_steps(structure, constant)
-    ramp_with_constant = _summed_from_end(with_constant)
-    # A shape that begins within the series looks the same from each minute on.
-    step = [1.0]
-    for _ in range(1, minutes):
-        step.append(1 - structure.phi + structure.theta * step[-1])
-    ramp = list(accumulate(step))
-    steps = list(accumulate(one * one for one in step))
-    ramps = list(accumulate(one * one for one in ramp))
-    both = list(accumulate(one * other for one, other in zip(step, ramp, strict=True)))
-    whole_ramp = whitened(structure, [float(minute) for minute in range(1, minutes + 1)])
-    last = minutes - 1
-    onsets = range(1, minutes)
+def lengths(structure: Structure, minutes: int, onsets: Sequence[int]) -> Lengths:
+    """
+    Return the inner products of the shapes in a series of *minutes*; they do not depend on its values.
+
+    All are sums of powers of theta. A whitened step is c + (1 - c) theta^m in its minute m, and the constant
+    is c + a theta^(t - 1) in minute t, but for the first.
+
+    :param onsets: in ascending order; the first is 0.
+    """
+    theta, limit, first = structure.theta, _limit(structure), 1 / structure.first_variance
+    rest, beyond = 1 - limit, _constant_beyond_limit(structure)
+    # Sums of powers of theta and of its square are (1 - power) times these, of the next power of each.
+    powers, squared = 1 / (1 - theta), 1 / (1 - theta * theta)
+
+    def constant(count: int, power: float) -> float:
+        summed = 2 * limit * beyond * powers * (1 - power) + beyond * beyond * squared * (1 - power * power)
+        return first + limit * limit * (count - 1) + summed
+
+    before, step, before_step = [0.0], [constant(minutes, theta ** (minutes - 1))], [0.0]
+    for onset in onsets[1:]:
+        length = minutes - onset
+        early, late = theta ** (onset - 1), theta**length
+        once, twice = powers * (1 - late), squared * (1 - late * late)
+        # What is left in the minute of the onset of the constant that ends there.
+        left = limit + beyond * early - 1
+        before.append(constant(onset, early) + left * left * twice)
+        step.append(limit * limit * length + 2 * limit * rest * once + rest * rest * twice)
+        before_step.append(left * (limit * once + rest * twice))
+    ramps = [] if theta else [_ramp(structure, minutes - onset) for onset in onsets]
+    if ramps:
+        ramps[0] += first - 1
     return Lengths(
-        constant=with_constant[0],
-        before=array("d", [0, *(with_constant[0] - 2 * with_constant[j] + steps[last - j] for j in onsets)]),
-        step=array("d", [with_constant[0], *(steps[last - j] for j in onsets)]),
-        before_step=array("d", [0, *(with_constant[j] - steps[last - j] for j in onsets)]),
-        ramp=array("d", [squares(structure, whole_ramp), *(ramps[last - j] for j in onsets)]),
-        before_ramp=array("d", [0, *(ramp_with_constant[j] - both[last - j] for j in onsets)]),
+        constant=step[0],
+        before=array("d", before),
+        step=array("d", step),
+        before_step=array("d", before_step),
+        ramp=array("d", ramps),
+        before_ramp=array("d", before_step if ramps else ()),
     )
+
+
+def _ramp(structure: Structure, minutes: int) -> float:
+    """Return the squared length of a whitened ramp in its first *minutes*, 1 + (1 - phi) m, without theta."""
+    rise, last = 1 - structure.phi, minutes - 1
+    return minutes + rise * minutes * last + rise * rise * last * minutes * (2 * minutes - 1) / 6
 
 
 def squares(structure: Structure, errors: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from math import exp, inf, log
 
@@ -23,6 +24,10 @@ WHOLE_TRIAL_WEIGHT = 0.5
 # Half of the other parts fall on the first so many minutes. The duration of a trial is not known in advance,
 # so they decrease with time, as slowly as 1 / j^2.
 _MEDIAN_ONSET = 60
+
+# Each onset of so many newest minutes is kept, and of older ones one in each of so many groups for each
+# doubling of the age.
+_SINGLE_ONSETS, _GROUPS = 30, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,34 @@ def onset_weight(minute: int) -> float:
     # This is a difference of successive values of 1 / (j + 59), so the sum telescopes.
     before, after = minute + _MEDIAN_ONSET - 1, minute + _MEDIAN_ONSET
     return (1 - WHOLE_TRIAL_WEIGHT) * _MEDIAN_ONSET / (before * after)
+
+
+def groups_of_onsets(onsets: Sequence[int], minutes: int) -> list[list[int]]:
+    """
+    Divide *onsets* into groups of which one each is kept after so many *minutes*; return their positions.
+
+    The older an onset is, the less it matters by how many minutes it is missed. So the length of a group is
+    about a twelfth of its age: of 2 days, 90 onsets are kept. The first, which is 0, and each of the newest
+    are a group of their own.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for position, onset in enumerate(onsets):
+        length = _group_length(minutes - onset) if onset else minutes
+        groups.setdefault((length, onset // length), []).append(position)
+    return list(groups.values())
+
+
+def _group_length(age: int) -> int:
+    # A power of two, so that groups become larger by being joined.
+    return 1 << (age // _GROUPS).bit_length() - 1 if age >= _SINGLE_ONSETS else 1
+
+
+@lru_cache(maxsize=256)
+def log_onset_weights(first: int, last: int) -> tuple[float, ...]:
+    """Return the logs of the weights of harm from minutes *first* to before *last*, and from later ones."""
+    # That of the others is the sum of all weights to come: they telescope.
+    rest = (1 - WHOLE_TRIAL_WEIGHT) * _MEDIAN_ONSET / (last + _MEDIAN_ONSET - 1)
+    return tuple(log(weight) for weight in (*map(onset_weight, range(first, last)), rest))
 
 
 def harm_over_onsets(bets: Sequence[tuple[float, Sequence[float]]]) -> Harm:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.judge.statistics.harm import (
     AUTOREGRESSIVE,
     MIN_MINUTES,
+    STRUCTURES,
     UNDER_NOISE,
     Minutes,
+    Sums,
     is_without_slow_waves,
     log_gain,
     minutes_needed,
@@ -146,3 +148,45 @@ def test_the_evidence_against_no_harm_is_at_most_one_on_average():
 
     # Four standard errors.
     assert np.mean(values) < 1 + 4 * np.std(values) / 3000**0.5
+
+
+def kept(values, every=30):
+    """Minutes of which all but the newest have been added up, some at a time."""
+    sums = None
+    for first in range(0, len(values) - every, every):
+        sums = Sums.of(STRUCTURES, values[first : first + every], sums)
+    return Minutes(values[sums.count :], sums)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
+def test_the_interval_is_the_same_if_earlier_minutes_were_added_up(rho):
+    values = raised(noise(300, rho=rho), 0.02)
+
+    whole, sums = Minutes(values), kept(values)
+
+    assert (len(sums), sums.mean) == (300, pytest.approx(whole.mean))
+    for low in (True, False):
+        assert sums.end(STRUCTURES, log(20), low=low) == pytest.approx(
+            whole.end(STRUCTURES, log(20), low=low)
+        )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("onset", "by"), [(400, 0.0), (40, 0.1), (200, 0.05), (200, 0.3), (350, 0.2)])
+def test_that_few_onsets_are_kept_changes_the_evidence_little(seed, onset, by):
+    values = raised(noise(400, seed=seed, rho=0.5), by, from_minute=onset)
+
+    whole, sums = Minutes(values).harm(STRUCTURES), kept(values).harm(STRUCTURES)
+
+    assert sums.log_e == pytest.approx(whole.log_e, abs=0.3, rel=0.03)
+    if whole.fails(0.01):
+        assert sums.onset == pytest.approx(whole.onset, abs=(400 - whole.onset) / 8)
+
+
+def test_the_evidence_stays_an_e_value_if_few_onsets_are_kept():
+    random, values = Random(11), []
+    for _ in range(150):
+        minutes = kept([random.gauss(0, 0.05) for _ in range(130)])
+        values.append(exp(minutes.harm(WHITE).log_e))
+
+    assert np.mean(values) < 1 + 4 * np.std(values) / 150**0.5

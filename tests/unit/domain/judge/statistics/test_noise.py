@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from airflow_guardrails.domain.judge.statistics.noise import (
+    Products,
     autoregressive,
     lengths,
     products_with_steps,
@@ -71,15 +72,52 @@ def test_products_with_all_steps_are_those_with_each(structure):
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_lengths_are_the_inner_products_of_the_shapes(structure):
-    found, onsets = lengths(structure, MINUTES), range(MINUTES)
+    onsets = 0, 1, 4, 7, MINUTES - 1
+    found = lengths(structure, MINUTES, onsets)
 
     assert found.constant == pytest.approx(inner(structure, step(0), step(0)))
-    for name, one, other in (
-        ("before", before, before),
-        ("step", step, step),
-        ("before_step", before, step),
-        ("ramp", ramp, ramp),
-        ("before_ramp", before, ramp),
-    ):
+    shapes = {
+        "before": (before, before),
+        "step": (step, step),
+        "before_step": (before, step),
+        "ramp": (ramp, ramp),
+        "before_ramp": (before, ramp),
+    }
+    for name, (one, other) in shapes.items():
+        if structure.theta and "ramp" in name:
+            assert not getattr(found, name)
+            continue
         expected = [inner(structure, one(onset), other(onset)) for onset in onsets]
         assert list(getattr(found, name)) == pytest.approx(expected), name
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("settled", [1, 2, 5, MINUTES - 1])
+def test_products_are_the_same_if_later_minutes_are_added(structure, settled):
+    values = [Random(3).gauss(1, 1) for _ in range(MINUTES)]
+    whole = Products.of(structure, values)
+
+    earlier = Products.of(structure, values[:settled])
+    added = earlier.after(
+        structure,
+        values[settled:],
+        before=values[settled - 1],
+        ages=[settled - onset for onset in range(settled)],
+    )
+
+    assert list(added.steps) == pytest.approx(list(whole.steps))
+    assert list(added.ramps) == pytest.approx(list(whole.ramps))
+    assert added.square == pytest.approx(whole.square)
+    assert added.error == pytest.approx(whole.error)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_products_are_in_units_of_the_minutes(structure):
+    values = [Random(3).gauss(1, 1) for _ in range(MINUTES)]
+
+    times = Products.of(structure, values).times(3.0)
+    tripled = Products.of(structure, [3 * value for value in values])
+
+    assert list(times.steps) == pytest.approx(list(tripled.steps))
+    assert list(times.ramps) == pytest.approx(list(tripled.ramps))
+    assert (times.square, times.error) == pytest.approx((tripled.square, tripled.error))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from math import comb, exp, inf, log
 
 import pytest
 
 from airflow_guardrails.domain.judge.statistics.onsets import (
     WHOLE_TRIAL_WEIGHT,
+    groups_of_onsets,
     harm_over_onsets,
+    log_onset_weights,
     log_sum,
     onset_weight,
 )
@@ -123,3 +125,23 @@ def test_sums_of_logarithms_neither_overflow_nor_vanish():
     assert log_sum([1000.0, 1000.0]) == pytest.approx(1000 + log(2))
     assert log_sum([-inf, -1000.0]) == -1000
     assert log_sum([-inf, -inf]) == -inf
+
+
+def test_few_of_the_older_onsets_are_kept_and_each_of_the_newest():
+    onsets = []
+    for minute in range(1, 2881):
+        onsets.append(minute - 1)
+        groups = groups_of_onsets(onsets, minute)
+        assert sorted(position for group in groups for position in group) == [*range(len(onsets))]
+        # The last of each group is kept here; that it may be any is the same.
+        onsets = [onsets[group[-1]] for group in groups]
+        assert len(onsets) < 100
+
+    assert onsets[0] == 0
+    assert onsets[-30:] == [*range(2850, 2880)]
+    assert max(later - earlier for earlier, later in pairwise(onsets[1:])) <= 2880 / 4
+
+
+def test_the_weights_of_onsets_and_of_those_to_come_sum_to_one():
+    assert sum(map(exp, log_onset_weights(0, 500))) == pytest.approx(1)
+    assert log_onset_weights(0, 500)[200:] == log_onset_weights(200, 500)
