@@ -179,7 +179,7 @@ def bet_odds(odds: float, counts: list[int], requests: list[int], times: float) 
     minute = rates.MinuteCounts(
         control=counts[0], candidate=counts[1], control_requests=requests[0], candidate_requests=requests[1]
     )
-    ours = exp(rates.Splits.of([minute]).bet(times)[0][0])
+    ours = exp(rates.Splits.of([minute]).bet(times)[0])
     name = f"{counts[0]} and {counts[1]} events of {requests[0]} and {requests[1]}: bet on x {times:g}"
     return [Row(name, ours, odds, 1 - SOLVED, 1 + SOLVED)]
 

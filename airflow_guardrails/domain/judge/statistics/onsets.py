@@ -95,23 +95,28 @@ def harm_over_onsets(bets: Sequence[tuple[float, Sequence[float]]]) -> Harm:
     :param bets: weight of each bet, above 0, and the logarithm of what it multiplies its wealth by in each
         minute, ``-inf`` if it loses everything. The weights sum to at most 1.
     """
-    logs = [log(weight) for weight, _ in bets]
-    # From the last minute back to the first: the log wealth of a bet that starts in that minute.
-    since = [list(accumulate(reversed(factors))) for _, factors in bets]
-    by_onset = [
-        log_sum([start + wealth for start, wealth in zip(logs, column, strict=True)])
-        for column in zip(*since, strict=True)
-    ]
-    by_onset.reverse()
-    if not by_onset:
+    count = len(bets[0][1]) if bets else 0
+    if not count:
         return NO_HARM
-    weighted = [log(onset_weight(minute)) + one for minute, one in enumerate(by_onset)]
-    # What is staked on later minutes is still there.
-    left = 1 - sum(onset_weight(minute) for minute in range(len(by_onset)))
+    *stakes, left = log_onset_weights(0, count)
+    # From the last minute back to the first: the log wealth of a bet that starts in that minute.
+    wealth = [
+        [log(weight) + stake + gained for stake, gained in zip(stakes, _sums_from_end(factors), strict=True)]
+        for weight, factors in bets
+    ]
+    largest = list(map(max, *wealth)) if len(wealth) > 1 else wealth[0]
+    # The sum over all bets is at most so many times the largest, so only these can have the largest sum.
+    least = max(largest) - log(len(wealth))
+    likely = [minute for minute, most in enumerate(largest) if most >= least] or [0]
     return Harm(
-        log_e=log_sum([*weighted, log(left)]),
-        onset=max(range(len(weighted)), key=weighted.__getitem__),
+        # What is staked on later minutes is still there.
+        log_e=log_sum([*map(log_sum, wealth), left]),
+        onset=max(likely, key=lambda minute: log_sum([one[minute] for one in wealth])),
     )
+
+
+def _sums_from_end(values: Sequence[float]) -> list[float]:
+    return list(accumulate(reversed(values)))[::-1]
 
 
 def log_sum(logs: Sequence[float]) -> float:

@@ -73,11 +73,11 @@ def dispersion(minutes: Sequence[MinuteCounts], history: Sequence[tuple[float, f
     """
     trial = _trial_residuals(minutes)
     if len(history) >= MIN_MINUTES:
-        bound = _upper_bound(trial) if len(minutes) >= MIN_MINUTES else inf
-        return max(
-            min(history_dispersion(history), bound),
-            _estimate(trial, tolerance=_CHANCE, may_change=True),
-        )
+        size = history_dispersion(history)
+        # No bound is below 1, so it need not be computed if the history shows no bursts.
+        if size > 1 and len(minutes) >= MIN_MINUTES:
+            size = min(size, _upper_bound(trial))
+        return max(size, _estimate(trial, tolerance=_CHANCE, may_change=True))
     # Without a history, harm that began ten minutes ago looks the same as one long burst.
     if len(minutes) >= MIN_MINUTES:
         return _estimate(trial, tolerance=0.0)

@@ -127,10 +127,13 @@ def harm_beyond(
         return NO_HARM
     times, difference = (margin, 0.0) if relative else (1.0, margin)
     splits = Splits.of(minutes, times)
-    bets = [
-        (weight, [(factor - difference * slope) / dispersion for factor, slope in splits.bet(ratio)])
-        for ratio, weight in alternatives(zero_rate_weight, more=more)
-    ]
+    bets = []
+    for ratio, weight in alternatives(zero_rate_weight, more=more):
+        factors = splits.bet(ratio)
+        if difference:
+            slopes = splits.slopes(ratio)
+            factors = [factor - difference * slope for factor, slope in zip(factors, slopes, strict=True)]
+        bets.append((weight, factors if dispersion == 1 else [factor / dispersion for factor in factors]))
     harm = harm_over_onsets(bets)
     return NO_HARM if isnan(harm.log_e) else harm
 
@@ -176,7 +179,7 @@ def requests_to_exclude(
     splits = Splits.of([one], times)
     gains = []
     for ratio, weight in alternatives(zero_rate_weight, more=more):
-        ((factor, slope),) = splits.bet(ratio)
+        (factor,), (slope,) = splits.bet(ratio), splits.slopes(ratio)
         gains.append((log(weight), (factor - difference * slope) / dispersion))
     best = max(gain for _, gain in gains)
     if not best > 0:
@@ -234,48 +237,51 @@ class Splits:
     The minutes as splits of their events between the sides.
 
     :param shares: the candidate's requests for each of production's, times the ratio that is tested.
+    :param log_shares: logs of 1 + share.
     """
 
     control: list[float]
     candidate: list[float]
     requests: list[float]
     shares: list[float]
+    log_shares: list[float]
 
     @classmethod
     def of(cls, minutes: Sequence[MinuteCounts], times: float = 1.0) -> Splits:
+        shares = [
+            min(max(times * minute.candidate_requests / minute.control_requests, _SMALLEST), _LARGEST)
+            for minute in minutes
+        ]
         return cls(
             control=[minute.control for minute in minutes],
             candidate=[minute.candidate for minute in minutes],
             requests=[minute.candidate_requests for minute in minutes],
-            shares=[
-                min(max(times * minute.candidate_requests / minute.control_requests, _SMALLEST), _LARGEST)
-                for minute in minutes
-            ],
+            shares=shares,
+            log_shares=list(map(log1p, shares)),
         )
 
-    def bet(self, ratio: float) -> list[tuple[float, float]]:
+    def bet(self, ratio: float) -> list[float]:
         """
-        Return, for each minute, the log of what a bet on *ratio* multiplies its wealth by, for d = 0, and
-        what is subtracted from that for each unit of d.
+        Return the log of what a bet on *ratio* multiplies its wealth by in each minute, for d = 0.
 
         The stake (ratio - 1) / (1 + ratio share) is the best one if the candidate's rate is *ratio* times
         production's.
         """
-        rows = zip(self.control, self.candidate, self.requests, self.shares, strict=True)
+        if ratio in (0, inf):
+            won, lost = (self.candidate, self.control) if ratio else (self.control, self.candidate)
+            logs = self.log_shares if not ratio else [log1p(1 / share) for share in self.shares]
+            return [-inf if bad > 0 else good * one for good, bad, one in zip(won, lost, logs, strict=True)]
+        gain = log(ratio)
+        rows = zip(self.control, self.candidate, self.shares, self.log_shares, strict=True)
+        return [c * gain + (b + c) * (one - log1p(ratio * share)) for b, c, share, one in rows]
+
+    def slopes(self, ratio: float) -> list[float]:
+        """Return what is subtracted from :meth:`bet` in each minute for each unit of d."""
+        rows = zip(self.requests, self.shares, strict=True)
         if ratio == inf:
-            return [
-                (-inf if b > 0 else c * log1p(1 / share), requests / share) for b, c, requests, share in rows
-            ]
-        if ratio == 0:
-            return [(-inf if c > 0 else b * log1p(share), -requests) for b, c, requests, share in rows]
-        gain, stake = log(ratio), ratio - 1
-        return [
-            (
-                c * gain + (b + c) * (log1p(share) - log1p(ratio * share)),
-                stake * requests / (1 + ratio * share),
-            )
-            for b, c, requests, share in rows
-        ]
+            return [requests / share for requests, share in rows]
+        stake = ratio - 1
+        return [stake * requests / (1 + ratio * share) for requests, share in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,7 +299,7 @@ def _linear_bets(
     splits = Splits.of(minutes)
     made = []
     for ratio, weight in alternatives:
-        factors, slopes = zip(*splits.bet(ratio), strict=True)
+        factors, slopes = splits.bet(ratio), splits.slopes(ratio)
         made.append(
             _LinearBet(
                 log_weight=log(weight), log_wealth=sum(factors) / dispersion, slope=sum(slopes) / dispersion

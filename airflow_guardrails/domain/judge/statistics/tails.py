@@ -39,6 +39,6 @@ def tail_harm(minutes: Sequence[MinuteCounts]) -> Harm:
         return NO_HARM
     splits, weight = Splits.of(minutes), 1 / len(_RATE_RATIOS)
     harm = harm_over_onsets(
-        [(weight, [factor / size for factor, _ in splits.bet(ratio)]) for ratio in _RATE_RATIOS]
+        [(weight, [factor / size for factor in splits.bet(ratio)]) for ratio in _RATE_RATIOS]
     )
     return NO_HARM if isnan(harm.log_e) else harm
