@@ -9,8 +9,8 @@ from math import exp, inf, log
 import pytest
 
 from airflow_guardrails.domain.canary import sample_ratio
-from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, counts, formula, means
-from airflow_guardrails.domain.judge.statistics import harm, overdispersion, rates, tails
+from airflow_guardrails.domain.judge import CRITICAL_WEIGHT, counts, formula, means, settled
+from airflow_guardrails.domain.judge.statistics import harm, onsets, overdispersion, rates, tails
 from airflow_guardrails.domain.judge.statistics.noise import Structure, under_noise
 from airflow_guardrails.domain.judge.statistics.onsets import onset_weight
 from tests.support.pages import DOCS, ROOT, page, section
@@ -75,6 +75,17 @@ def test_the_allowance_and_the_clipping_are_on_the_page():
     assert (formula._MAX_DEVIATIONS, formula._MEDIAN_SIZE) == (4, 0.6745)
     assert (formula._MANY_REQUESTS, formula._MAX_REQUEST_RATIO) == (100, 2)
     assert f"the last {means._LAST_MINUTES} minutes" in TEXT
+
+
+def test_when_minutes_are_settled_is_on_the_page():
+    text = " ".join(section(PAGE, "Settled minutes").split())
+
+    newest, block = settled._NEWEST, settled._BLOCK
+    assert f"from minute {settled.SETTLED_FROM} on, most minutes are *settled*, in steps of {block}" in text
+    assert f"until {newest} to {newest + block - 1} are left" in text
+    assert f"(at first: {settled.SETTLED_FROM - newest}) and the {settled._AHEAD} after them" in text
+    assert f"Each of the newest {onsets._SINGLE_ONSETS} settled minutes is an onset" in text
+    assert onsets._GROUPS == 8
 
 
 def test_the_bets_on_counts_are_on_the_page():

@@ -34,6 +34,7 @@ from airflow_guardrails.domain.judge.statistics.noise import (
     Structure,
     autoregressive,
     lengths,
+    lengths_from_everywhere,
     under_noise,
 )
 from airflow_guardrails.domain.judge.statistics.onsets import (
@@ -327,7 +328,11 @@ class Minutes:
 
     def _fitted(self, structure: Structure) -> _Fit:
         count, products = len(self), self.products(structure)
-        shapes = lengths(structure, count, self.onsets)
+        shapes = (
+            lengths_from_everywhere(structure, count)
+            if len(self.onsets) == count
+            else lengths(structure, count, self.onsets)
+        )
         square, steps = products.square + self._floor, products.steps
         first, whole = -0.5 * log(structure.first_variance), steps[0]
         rests, logs = [square], [first - count / 2 * log(square)]

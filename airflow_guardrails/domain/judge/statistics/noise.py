@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, repeat
 from math import sqrt
 
@@ -239,14 +239,43 @@ def lengths(structure: Structure, minutes: int, onsets: Sequence[int]) -> Length
     """
     Return the inner products of the shapes in a series of *minutes*; they do not depend on its values.
 
-    All are sums of powers of theta. A whitened step is c + (1 - c) theta^m in its minute m, and the constant
-    is c + a theta^(t - 1) in minute t, but for the first.
-
     :param onsets: in ascending order; the first is 0.
+    """
+    return (_lengths_with_theta if structure.theta else _lengths)(structure, minutes, onsets)
+
+
+def _lengths(structure: Structure, minutes: int, onsets: Sequence[int]) -> Lengths:
+    """Without theta, a whitened step is 1 and then 1 - phi, and what comes before it leaves -phi in the 1."""
+    phi, first = structure.phi, 1 / structure.first_variance
+    square, later = (1 - phi) * (1 - phi), onsets[1:]
+    constant = first + square * (minutes - 1)
+    before_step = array("d", [0.0, *repeat(-phi, len(later))])
+    return Lengths(
+        constant=constant,
+        before=array("d", [0.0, *(first + phi * phi + square * (onset - 1) for onset in later)]),
+        step=array("d", [constant, *(1 + square * (minutes - 1 - onset) for onset in later)]),
+        before_step=before_step,
+        ramp=array("d", [_ramp(phi, minutes) + first - 1, *(_ramp(phi, minutes - one) for one in later)]),
+        before_ramp=before_step,
+    )
+
+
+def _ramp(phi: float, minutes: int) -> float:
+    """Return the squared length of a whitened ramp in its first *minutes*: 1 + (1 - phi) m in minute m."""
+    rise, last = 1 - phi, minutes - 1
+    return minutes + rise * minutes * last + rise * rise * last * minutes * (2 * minutes - 1) / 6
+
+
+def _lengths_with_theta(structure: Structure, minutes: int, onsets: Sequence[int]) -> Lengths:
+    """
+    All are sums of powers of theta.
+
+    A whitened step is c + (1 - c) theta^m in its minute m, and the constant is c + a theta^(t - 1) in minute
+    t, but for the first.
     """
     theta, limit, first = structure.theta, _limit(structure), 1 / structure.first_variance
     rest, beyond = 1 - limit, _constant_beyond_limit(structure)
-    # Sums of powers of theta and of its square are (1 - power) times these, of the next power of each.
+    # Sums of powers of theta and of its square are these times 1 - the next power.
     powers, squared = 1 / (1 - theta), 1 / (1 - theta * theta)
 
     def constant(count: int, power: float) -> float:
@@ -263,23 +292,20 @@ def lengths(structure: Structure, minutes: int, onsets: Sequence[int]) -> Length
         before.append(constant(onset, early) + left * left * twice)
         step.append(limit * limit * length + 2 * limit * rest * once + rest * rest * twice)
         before_step.append(left * (limit * once + rest * twice))
-    ramps = [] if theta else [_ramp(structure, minutes - onset) for onset in onsets]
-    if ramps:
-        ramps[0] += first - 1
     return Lengths(
         constant=step[0],
         before=array("d", before),
         step=array("d", step),
         before_step=array("d", before_step),
-        ramp=array("d", ramps),
-        before_ramp=array("d", before_step if ramps else ()),
+        ramp=array("d"),
+        before_ramp=array("d"),
     )
 
 
-def _ramp(structure: Structure, minutes: int) -> float:
-    """Return the squared length of a whitened ramp in its first *minutes*, 1 + (1 - phi) m, without theta."""
-    rise, last = 1 - structure.phi, minutes - 1
-    return minutes + rise * minutes * last + rise * rise * last * minutes * (2 * minutes - 1) / 6
+@lru_cache(maxsize=512)
+def lengths_from_everywhere(structure: Structure, minutes: int) -> Lengths:
+    """Return :func:`lengths` if each minute is an onset. They are the same for all rules of a trial."""
+    return lengths(structure, minutes, range(minutes))
 
 
 def squares(structure: Structure, errors: Sequence[float]) -> float:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_guardrails.domain.judge import Evidence, History, Series, judge, settled
 from airflow_guardrails.domain.judge.differences import differences_of
@@ -118,6 +121,27 @@ def test_a_verdict_with_kept_sums_is_that_from_nothing_at_every_look(name):
             assert judge(known, rules, warm_up=warm_up) == from_nothing(known, rules, warm_up=warm_up)
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    looks=st.lists(st.tuples(st.integers(100, 420), st.booleans(), st.booleans()), min_size=2, max_size=6),
+    warm_up=st.integers(0, 40),
+    rule=st.sampled_from([PERCENT, LESS, PLAIN]),
+    spread=st.sampled_from([0.0, 0.05, 1.0]),
+)
+def test_no_looks_before_change_a_verdict(seed, looks, warm_up, rule, spread):
+    """Looks in any order: with fewer minutes, a corrected one, another warm-up, or after a restart."""
+    evidence = long_trial(seed, minutes=420, spread=spread, rules=(rule,))
+
+    for number, (count, corrected, restarted) in enumerate(looks):
+        if restarted:
+            settled.forget()
+        known = until(evidence, count, corrected=corrected)
+        facts = {"warm_up": timedelta(minutes=warm_up if number % 2 else 0)}
+
+        assert judge(known, (rule,), **facts) == from_nothing(known, (rule,), **facts)
+
+
 def pairs(candidate, *, requests=1000.0, control=None):
     size = len(candidate)
     return Pairs(
@@ -207,6 +231,16 @@ def test_the_sums_of_a_bounded_number_of_rules_are_kept(monkeypatch):
         judged(PERCENT, pairs([100.0 * (1 + 0.05 * one) for one in normal(130, seed)]))
 
     assert len(settled._KEPT._settled) == 3
+
+
+def test_threads_of_one_process_may_judge_at_once():
+    trials = [long_trial(seed, minutes=150) for seed in range(8)]
+    expected = [from_nothing(trial, (PERCENT,)) for trial in trials]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda trial: judge(trial, (PERCENT,)), trials * 3))
+
+    assert found == expected * 3
 
 
 def test_two_hours_have_no_settled_minutes():
