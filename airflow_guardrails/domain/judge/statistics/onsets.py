@@ -80,7 +80,7 @@ def _group_length(age: int) -> int:
     return 1 << (age // _GROUPS).bit_length() - 1 if age >= _SINGLE_ONSETS else 1
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def log_onset_weights(first: int, last: int) -> tuple[float, ...]:
     """Return the logs of the weights of harm from minutes *first* to before *last*, and from later ones."""
     # That of the others is the sum of all weights to come: they telescope.
