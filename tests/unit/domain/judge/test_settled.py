@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_guardrails.domain.judge import Evidence, History, Series, judge, settled
+from airflow_guardrails.domain.judge import Evidence, History, Series, judge, means, settled
 from airflow_guardrails.domain.judge.differences import differences_of
 from airflow_guardrails.domain.judge.evidence import Pairs, pairs_of
 from airflow_guardrails.domain.judge.formula import Formula, MergedMinutes
@@ -241,6 +241,11 @@ def test_threads_of_one_process_may_judge_at_once():
         found = list(pool.map(lambda trial: judge(trial, (PERCENT,)), trials * 3))
 
     assert found == expected * 3
+
+
+def test_nothing_depends_on_the_variation_of_the_sides_once_minutes_are_settled():
+    assert settled.SETTLED_FROM >= 2 * means._ALLOWANCE_FALLS
+    assert settled.SETTLED_FROM >= means._SLOW_UNDER_NOISE_FROM
 
 
 def test_two_hours_have_no_settled_minutes():
