@@ -88,8 +88,8 @@ class Sums:
     What is kept of earlier minutes: sums that later minutes only add to.
 
     Of groups of earlier onsets only one each is kept, see :func:`groups_of_onsets`. So the sums are small,
-    however long a trial is. It is the onset with most evidence, and it gets the evidence of all of them: its
-    weight becomes so much larger that their sum stays the same.
+    however long a trial is. It is the onset with most evidence, and its weight is raised so that it has the
+    evidence of all of them.
 
     :param count: number of the minutes.
     :param onsets: the minutes from which on harm is looked for.
@@ -227,20 +227,19 @@ class Minutes:
         kept = [
             max(group, key=lambda one: weakest[at[one]]) if len(group) > 1 else group[0] for group in groups
         ]
+        joined = [
+            (number, best, at[best], [(one, at[one]) for one in group if one != best])
+            for number, (group, best) in enumerate(zip(groups, kept, strict=True))
+            if len(group) > 1
+        ]
         log_weights = {}
         for structure, logs in evidence.items():
             weights = self._log_weights(structure)
-            log_weights[structure] = array(
-                "d",
-                [
-                    _joined_weight(
-                        [weights[one] for one in group], [logs[at[one]] for one in group], group.index(best)
-                    )
-                    if len(group) > 1
-                    else weights[best]
-                    for group, best in zip(groups, kept, strict=True)
-                ],
-            )
+            log_weights[structure] = array("d", [weights[one] for one in kept])
+            for number, best, of_best, others in joined:
+                log_weights[structure][number] = _joined_weight(
+                    weights[best], [(weights[one], logs[of_one] - logs[of_best]) for one, of_one in others]
+                )
         return kept, log_weights
 
     def _evidence(
@@ -375,19 +374,15 @@ class Minutes:
                 yield at, _LOG_RAMP + log_gain(ramp, length, rest, count - 1, _RAMP_PRIORS)
 
 
-def _joined_weight(weights: Sequence[float], evidence: Sequence[float], kept: int) -> float:
+def _joined_weight(log_weight: float, others: Sequence[tuple[float, float]]) -> float:
     """
     Return the log weight with which an onset has the evidence of all its group; it is at most their sum.
 
-    :param weights: log weights of the group.
-    :param evidence: log evidence of each.
-    :param kept: which of them is kept.
+    :param log_weight: of this onset.
+    :param others: log weights of the others, and the logs of their evidence divided by that of this onset.
     """
-    # Without any evidence, all are alike.
-    if evidence[kept] == -inf:
-        return log_sum(weights)
-    joined = log_sum([weight + one for weight, one in zip(weights, evidence, strict=True)]) - evidence[kept]
-    return joined if evidence[kept] == max(evidence) else min(joined, log_sum(weights))
+    # Without any evidence all are alike: the ratio is no number then, and min() returns 0.
+    return log_weight + log1p(sum(exp(weight - log_weight + min(0.0, ratio)) for weight, ratio in others))
 
 
 def log_gain(product: float, length: float, rest: float, freedom: int, priors: Sequence[float]) -> float:
