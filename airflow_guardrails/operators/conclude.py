@@ -182,7 +182,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
         report = parse_report(self.with_warnings(report))
         # Before the raise below: Airflow keeps no return value of a task that fails.
-        self.push(context, REPORT_KEY, report)
+        self.push_report(context, report)
         message = outcome_message(outcome, report)
         # A rollout that timed out still runs. The error for that is retried, and no event is sent yet.
         if outcome is Outcome.TIMED_OUT or not self._may_succeed(context, outcome):

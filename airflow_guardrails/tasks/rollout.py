@@ -37,6 +37,8 @@ OnKill = Literal["leave", "abort"]
 WATCH_KEY = "rollout_watch"
 # Seconds between the last looks, taken after Airflow ended the wait.
 LAST_LOOKS_EVERY = 10.0
+# The XCom key of the summary, for templates of notifications and for the UI.
+SUMMARY_KEY = "rollout_summary"
 
 _UNWATCHED = "The wait for the rollout failed, so its outcome is unknown"
 
@@ -169,7 +171,7 @@ class RolloutTask(WaitingTask):
         :raises AirflowSkipException: after a rollback if *on_rollback* is ``"skip"``.
         """
         report = parse_report(self.with_warnings(report))
-        self.push(context, REPORT_KEY, report)
+        self.push_report(context, report)
         outcome = reported_outcome(report)
         sentence = outcome_message(outcome, report)
         if outcome is Outcome.SUCCEEDED:
@@ -178,6 +180,11 @@ class RolloutTask(WaitingTask):
         if outcome is Outcome.ROLLED_BACK and self.on_rollback != "fail":
             return self._accept_rollback(sentence, report)
         raise ERROR_BY_OUTCOME[outcome](sentence, report)
+
+    def push_report(self, context: Mapping[str, Any], report: RolloutReport) -> None:
+        """Push the report and its summary as XComs."""
+        self.push(context, REPORT_KEY, report)
+        self.push(context, SUMMARY_KEY, report["summary"])
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         """Push what the links to the endpoint and to *alarms* in the AWS console need."""

@@ -99,13 +99,17 @@ def _next_bake(strategy: Strategy | None, green: PendingDeployment, *, removing:
 
 
 def outcome_message(outcome: Outcome, report: RolloutReport) -> str:
-    """Describe how a rollout ended, why, and what to do; *outcome* is the one of *report*."""
-    text = _OUTCOME_TEXTS[outcome].format(**_fields(report))
-    return " ".join(filter(None, (text, _why(report))))
+    """
+    Describe how a rollout ended, why, and what to do; *outcome* is the one of *report*.
+
+    The summary comes first, because the UI shows only the beginning of a long line.
+    """
+    text = _OUTCOME_TEXTS[outcome].format(**_fields(report)) if outcome in _OUTCOME_TEXTS else ""
+    return " ".join(filter(None, (f"{report['summary']}.", text, _why(report))))
 
 
+# Of success, the summary says all.
 _OUTCOME_TEXTS = {
-    Outcome.SUCCEEDED: "Endpoint {endpoint} serves {target}.",
     Outcome.ROLLED_BACK: "Endpoint {endpoint} was rolled back: it serves {serving} again, not {target}.",
     Outcome.ROLLBACK_FAILED: (
         "Rollback of endpoint {endpoint} failed: it serves a mix of {previous} and {target}. Call "

@@ -13,7 +13,9 @@ from typing import Any, TypedDict, cast
 
 from airflow_guardrails.domain.preflight.findings import UNGUARDING
 from airflow_guardrails.domain.rollout.outcome import Adopted, CauseKind, Outcome
+from airflow_guardrails.domain.rollout.stages import are_stages_complete
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
+from airflow_guardrails.domain.rollout.summary import summary_of
 from airflow_guardrails.domain.snapshots.alarms import AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.times import format_time, parse_time
@@ -55,10 +57,13 @@ class RolloutReport(TypedDict):
     """
     The keys of a report. Times are ISO 8601 on AWS's clock; null means unknown.
 
+    *summary* has at most 100 characters: what happened, why, and what serves.
+
     *outcome* is null while the rollout is in flight.
     """
 
     schema_version: int
+    summary: str
     outcome: str | None
     endpoint_name: str
     endpoint_config_name: str
@@ -132,8 +137,9 @@ def rollout_report(
     # Without an endpoint (deleted, or never seen) its keys are null.
     look = state.last_look if isinstance(state.last_look, Endpoint) else None
     adopted, start = state.rollout.adopted, state.started_at or state.rollout.launched_at
-    return {
+    report: RolloutReport = {
         "schema_version": SCHEMA_VERSION,
+        "summary": "",
         "outcome": state.outcome.value if state.outcome else None,
         "endpoint_name": state.rollout.endpoint_name,
         "endpoint_config_name": state.rollout.target,
@@ -149,13 +155,14 @@ def rollout_report(
         "abort_switch": state.switch.alarm_name if state.switch else None,
         "abort_switch_thrown_at": format_time(state.thrown_at),
         "stages": [_stage(change) for change in state.stages],
-        "stages_complete": state.stages_complete,
+        "stages_complete": are_stages_complete(state),
         "findings": [finding.as_dict() for finding in state.findings],
         "warnings": [*state.warnings, *warnings, *_analysis_warnings(state)],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
         "analysis": state.analysis.as_dict(start) if state.analysis else None,
     }
+    return {**report, "summary": summary_of(report)}
 
 
 def parse_report(value: Mapping[str, Any]) -> RolloutReport:
@@ -166,6 +173,7 @@ def parse_report(value: Mapping[str, Any]) -> RolloutReport:
     """
     unknown: RolloutReport = {
         "schema_version": SCHEMA_VERSION,
+        "summary": "",
         "outcome": None,
         "endpoint_name": "",
         "endpoint_config_name": "",
@@ -188,7 +196,8 @@ def parse_report(value: Mapping[str, Any]) -> RolloutReport:
         "cause": None,
         "analysis": None,
     }
-    return cast("RolloutReport", {**unknown, **value})
+    report = cast("RolloutReport", {**unknown, **value})
+    return report if report["summary"] else {**report, "summary": summary_of(report)}
 
 
 def reported_outcome(report: RolloutReport) -> Outcome:

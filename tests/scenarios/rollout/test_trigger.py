@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.strategies import AllAtOnce
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
@@ -109,7 +111,13 @@ async def test_a_deadline_ends_the_watch_though_aws_never_answers(churn, trigger
 async def test_a_watch_that_was_interrupted_says_that_stages_may_be_missing(churn, trigger, away, complete):
     launched = churn.now()
     churn.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
-    rollout = Rollout(endpoint_name="churn", target="churn-v2", previous="churn-v1", launched_at=launched)
+    rollout = Rollout(
+        endpoint_name="churn",
+        target="churn-v2",
+        previous="churn-v1",
+        launched_at=launched,
+        guardrails=Guardrails(strategy=AllAtOnce()),
+    )
     last_seen = churn.now() - timedelta(seconds=away)
 
     event = await only_event(trigger(memory=dump_state(RolloutState(rollout=rollout, as_of=last_seen))))

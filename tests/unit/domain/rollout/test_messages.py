@@ -11,6 +11,7 @@ from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, L
 from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message, when_an_abort_acts
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.state import StageChange
+from airflow_guardrails.domain.rollout.summary import summary_of
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
@@ -99,7 +100,7 @@ def test_every_stage_of_every_strategy_has_a_message(name, strategy):
 
 
 def report(outcome, **known):
-    return {
+    written = {
         "outcome": outcome,
         "endpoint_name": "churn",
         "endpoint_config_name": "v2",
@@ -109,12 +110,18 @@ def report(outcome, **known):
         "abort_switch_thrown_at": None,
         "failure_reason": None,
         "cause": None,
+        "stages": [],
         **known,
     }
+    return {**written, "summary": summary_of(written)}
 
 
 def message(outcome, **known):
-    return outcome_message(Outcome(outcome), report(outcome, **known))
+    """The message of an outcome, without the summary that it begins with."""
+    written = report(outcome, **known)
+    told = outcome_message(Outcome(outcome), written)
+    assert told.startswith(f"{written['summary']}.")
+    return told.removeprefix(f"{written['summary']}.").strip()
 
 
 def alarm(name, reason="2 > 1"):
@@ -122,7 +129,7 @@ def alarm(name, reason="2 > 1"):
 
 
 SENTENCES = {
-    Outcome.SUCCEEDED: "Endpoint churn serves v2.",
+    Outcome.SUCCEEDED: "",
     Outcome.ROLLED_BACK: "Endpoint churn was rolled back: it serves v1 again, not v2.",
     Outcome.ROLLBACK_FAILED: (
         "Rollback of endpoint churn failed: it serves a mix of v1 and v2. Call UpdateEndpoint again with the "
@@ -150,13 +157,13 @@ def test_every_outcome_has_a_message_with_the_state_and_the_next_step(outcome):
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_names_the_endpoint_and_the_target(outcome):
-    sentence = message(outcome.value)
+    sentence = outcome_message(outcome, report(outcome.value))
     assert "churn" in sentence
     assert "v2" in sentence
 
 
 def test_only_success_says_that_the_target_serves():
-    assert message("Succeeded", serving_endpoint_config_name="v2") == "Endpoint churn serves v2."
+    assert outcome_message(Outcome.SUCCEEDED, report("Succeeded")) == "SUCCEEDED: churn serves v2."
     others = [message(outcome.value) for outcome in Outcome if outcome is not Outcome.SUCCEEDED]
     assert not [sentence for sentence in others if "serves v2" in sentence]
 

@@ -24,6 +24,7 @@ GUARDRAILS = Guardrails(strategy=CANARY, alarms=("errors", "latency"))
 
 KEYS = {
     "schema_version",
+    "summary",
     "outcome",
     "endpoint_name",
     "endpoint_config_name",
@@ -98,6 +99,7 @@ def test_every_report_has_every_key_and_is_json(watch, cause):
 def test_the_whole_story_of_a_rollback():
     assert rollout_report(ROLLED_BACK, cause=CAUSE, warnings=["told at the end"]) == {
         "schema_version": 1,
+        "summary": "ROLLED BACK: alarm errors; v1 serves",
         "outcome": "RolledBack",
         "endpoint_name": "churn",
         "endpoint_config_name": "v2",

@@ -1,0 +1,131 @@
+"""
+The summary of a rollout in at most 100 characters: what happened, why, and what serves now.
+
+The line is for somebody who is woken up by it: it stands first in the error, in the log and in the report.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+
+if TYPE_CHECKING:
+    from airflow_guardrails.domain.rollout.report import AlarmReport, CauseReport, RolloutReport
+
+# A line of Airflow's log has room for it without being wrapped.
+MAX_LENGTH = 100
+
+_WORDS = {
+    Outcome.SUCCEEDED: "SUCCEEDED",
+    Outcome.ROLLED_BACK: "ROLLED BACK",
+    Outcome.ROLLBACK_FAILED: "ROLLBACK FAILED",
+    Outcome.FAILED: "FAILED",
+    Outcome.SUPERSEDED: "SUPERSEDED",
+    Outcome.NOT_STARTED: "NOT STARTED",
+    Outcome.TIMED_OUT: "TIMED OUT",
+}
+_CAUSES = {
+    CauseKind.ABORT: "aborted",
+    CauseKind.TIMEOUT: "aborted after max_wait",
+    CauseKind.HEALTH_CHECK: "health check",
+    CauseKind.CAPACITY: "no capacity",
+    CauseKind.UNKNOWN: "cause unknown",
+}
+
+# As CloudWatch writes it: "Threshold Crossed: 1 datapoint [0.3 (24/11/26 10:01:00)] was greater than the
+# threshold (0.05)." https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
+_CROSSED = re.compile(
+    r"\[(?P<value>[-+0-9.eE]+) \(.*?(?:was|were) (?P<than>greater|less) than (?P<equal>or equal to )?"
+    r"the threshold \((?P<limit>[-+0-9.eE]+)\)"
+)
+_MORE = "..."
+
+
+def summary_of(report: RolloutReport) -> str:
+    """Return the summary of a rollout that has ended, or of one in flight."""
+    if report["outcome"] is None:
+        return _fitting(_in_flight(report), "", _serving(report))
+    outcome = Outcome(report["outcome"])
+    why = _why(outcome, report)
+    return _fitting(_WORDS[outcome], why, "" if outcome is Outcome.SUCCEEDED else _serving(report))
+
+
+def _why(outcome: Outcome, report: RolloutReport) -> str:
+    target, cause = report["endpoint_config_name"], report["cause"]
+    if outcome is Outcome.SUCCEEDED:
+        return f"{report['endpoint_name']} serves {target}"
+    if outcome is Outcome.SUPERSEDED:
+        return "by another update"
+    if outcome is Outcome.NOT_STARTED:
+        return f"no update to {target} was seen"
+    if outcome is Outcome.TIMED_OUT:
+        left = "aborted and not rolled back yet" if report.get("abort_switch_thrown_at") else "left as it is"
+        return f"status {report['endpoint_status'] or 'unknown'}, {left}"
+    if cause is not None and (why := _cause(cause)):
+        return why
+    return f"status {report['endpoint_status']}" if report["endpoint_status"] else "the endpoint is gone"
+
+
+def _cause(cause: CauseReport) -> str:
+    kind = CauseKind(cause["kind"])
+    if kind is CauseKind.JUDGE:
+        return f"judge: {_first_reason(cause)}"
+    if kind is CauseKind.ALARM:
+        return _alarm(cause["alarms"][0])
+    return _CAUSES[kind]
+
+
+def _first_reason(cause: CauseReport) -> str:
+    reasons = cause.get("reasons") or ["the candidate is worse"]
+    # What stands in parentheses is for the report: the interval and the minutes.
+    return reasons[0].partition(" (")[0]
+
+
+def _alarm(alarm: AlarmReport) -> str:
+    found = _CROSSED.search(alarm["reason"])
+    if found is None:
+        return f"alarm {alarm['name']}"
+    sign = {"greater": ">", "less": "<"}[found["than"]] + ("=" if found["equal"] else "")
+    return f"alarm {alarm['name']} {_number(found['value'])} {sign} {_number(found['limit'])}"
+
+
+def _number(text: str) -> str:
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
+
+
+def _in_flight(report: RolloutReport) -> str:
+    last: dict[str, Any] | None = dict(report["stages"][-1]) if report["stages"] else None
+    if last is None:
+        return f"IN FLIGHT: {report['endpoint_config_name']}"
+    share = ""
+    if last["desired_instances"]:
+        share = f" {last['instances']} of {last['desired_instances']} instances"
+    return f"{last['stage'].upper()}{share}: {report['endpoint_config_name']}"
+
+
+def _serving(report: RolloutReport) -> str:
+    if report["outcome"] == Outcome.ROLLBACK_FAILED.value:
+        return "a mix of both models serves"
+    serving = report["serving_endpoint_config_name"]
+    return f"{serving} serves" if serving else ""
+
+
+def _fitting(first: str, why: str, serving: str) -> str:
+    """Put the parts together; the cause is shortened first, then what serves is left out."""
+    head = f"{first}: " if why else first
+    tail = f"; {serving}" if serving else ""
+    room = MAX_LENGTH - len(head) - len(tail)
+    if len(why) <= room:
+        return f"{head}{why}{tail}" if why else _cut(f"{head}{tail}")
+    # A cause of less than this many characters would say nothing.
+    least = 30
+    return f"{head}{_cut(why, room)}{tail}" if room >= least else _cut(f"{head}{why}")
+
+
+def _cut(text: str, longest: int = MAX_LENGTH) -> str:
+    return text if len(text) <= longest else text[: longest - len(_MORE)] + _MORE
