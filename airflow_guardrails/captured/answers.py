@@ -20,7 +20,15 @@ _SPACES = (r" ", r"\t", r"\r", r"\n")
 _WHITE_SPACE = "".join(_SPACES)
 _ENDS = ("starts_with", "ends_with")
 # DuckDB's JSON may have a comma at the end, and nan in any case. Python's may not.
-_NOT_FOR_PYTHON = r"regexp_matches({}, '(?i),\s*[}}\]]|[:,\[\s][-+]?(nan|inf)')"
+_NOT_FOR_PYTHON = r"""(
+    regexp_matches({0}, ',\s*[}}\]]')
+    OR CASE WHEN contains(lower({0}), 'nan') OR contains(lower({0}), 'inf')
+        THEN regexp_matches({0}, '(?i)[:,\[\s][-+]?(nan|inf)') ELSE false END
+)"""
+# Python does not read an answer that is nested too deeply. With fewer brackets, none is.
+_DEEP = 500
+_OPENING = "strlen(body) - strlen(replace(replace(body, '[', ''), '{', ''))"
+_MAY_BE_DEEP = f"CASE WHEN strlen(body) < {2 * _DEEP} THEN false ELSE {_OPENING} >= {_DEEP} END"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]+")
 
 
@@ -98,6 +106,8 @@ def _paths(rule: PredictionRule) -> ReadingSql:
     checks = [
         # So there is no escape in names and texts.
         "NOT contains(body, '\\')",
+        f"NOT {_NOT_FOR_PYTHON.format('body')}",
+        f"NOT {_MAY_BE_DEEP}",
         # DuckDB takes the first of equal names, Python the last.
         *(_once(f'"{name}"') for name in sorted(names, key=str) if isinstance(name, str)),
     ]

@@ -133,3 +133,21 @@ def test_the_engine_finds_what_plain_python_finds(rule, seed):
     found = compare_captures(*lines, rule)
     assert found.as_dict() == {**expected.as_dict(), "engines": list(found.engines)}
     assert found.summary() == {**expected.summary(), "engines": list(found.engines)}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"y": "a", "s": 1,}',
+        '{"y": nan, "s": 1}',
+        '{"y": "a", "s": infinity}',
+        '{"y": "a", "s": 1, "more": [1, ]}',
+        '{"y": "a", "s": 1, "more": -Inf}',
+        '{"y": "a", "s": 1, "more": ' + "[" * 2000 + "]" * 2000 + "}",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_only_duckdb_takes_for_json_is_not_read(captured, answer):
+    lines = [captured(text=answer, event_id="e")]
+    for rule in (PredictionRule(label="y"), PredictionRule(label="y", score="s")):
+        assert compare_captures(lines, lines, rule).counts["incomparable"] == 1
