@@ -57,8 +57,10 @@ def work_folder(parent: Path | None = None) -> Iterator[Path]:
         _delete_if_left(other)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
     try:
-        with (folder / _LOCK).open("w") as lock:
+        with (folder / f"{_LOCK}.new").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # Others look for the file by its name, so they never find it before it is locked.
+            Path(lock.name).rename(folder / _LOCK)
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -134,7 +136,7 @@ def _escaped(path: Path) -> str:
 
 
 def _delete_if_left(folder: Path) -> None:
-    # Of another user, or deleted at this moment by another process.
-    with suppress(OSError), (folder / _LOCK).open("a") as lock:
+    # Of another user, just created, or deleted at this moment by another process.
+    with suppress(OSError), (folder / _LOCK).open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,29 @@
+"""The folder for temporary files, and what the engine may do with files."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from airflow_guardrails.captured.database import work_folder
+
+
+def test_folders_of_running_comparisons_are_not_deleted(tmp_path):
+    """Each new one looks for what others have left, also while they are just created."""
+
+    def use(number):
+        with work_folder(tmp_path) as folder:
+            (folder / "file").write_text(str(number))
+            return (folder / "file").read_text() == str(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(400)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_deleted(tmp_path):
+    left = tmp_path / "airflow-guardrails-left"
+    left.mkdir()
+    (left / "in-use").touch()
+    with work_folder(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        assert folder.stat().st_mode & 0o777 == 0o700
