@@ -177,6 +177,8 @@ def _read(captured: Sequence[CapturedFile]) -> str:
     # Without records=true, some answers silently become NULL. With it, a bad line is a row of NULLs.
     return (
         "read_json(?, format = 'newline_delimited', records = true, ignore_errors = true, "
+        # A folder such as date=2026 is no column.
+        "hive_partitioning = false, "
         f"compression = 'uncompressed', maximum_object_size = {longest}, columns = {{{columns}}})"
     )
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from airflow_guardrails.captured.comparing import compare_captures
 from airflow_guardrails.captured.database import work_folder
 
 
@@ -27,3 +30,10 @@ def test_what_a_killed_process_has_left_is_deleted(tmp_path):
     with work_folder(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
         assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", ["captureData=x", "time=5", "a*b", "a?[b]{c}", "it's", "~"])
+def test_the_name_of_the_folder_has_no_meaning(captured, tmp_path, name):
+    (tmp_path / name).mkdir()
+    lines = [captured(1, event_id="e")]
+    assert compare_captures(lines, lines, workdir=tmp_path / name).pairs == 1
