@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from airflow_guardrails.captured.database import Database
-from airflow_guardrails.captured.loading import DISTANCE
+from airflow_guardrails.captured.loading import DISTANCE, LongAnswers
 from airflow_guardrails.domain.predictions.agreement import AnswerComparison, Disagreement
 from airflow_guardrails.domain.predictions.parsing import answer_reader, same_whole
 from airflow_guardrails.domain.predictions.records import (
@@ -44,8 +44,6 @@ from airflow_guardrails.domain.predictions.tally import (
 )
 
 _BATCH = 500
-# A longer answer is fetched alone, so that not many of them are in memory at once.
-_LONG = 64 * 1024
 
 # A difference that SQL can sum exactly; smaller ones are left to Python.
 _LEAST_DIFFERENCE = 1e-200
@@ -59,6 +57,9 @@ _SETTLED = f"""(
 class _Row(NamedTuple):
     """What Python needs of a record."""
 
+    shadow: bool
+    place: int
+    is_long: bool
     time: int
     inference_id: str
     event_id: str
@@ -87,8 +88,11 @@ class PairCounter:
     :param with_payloads: whether examples show the beginning of inputs and answers.
     """
 
-    def __init__(self, database: Database, rule: PredictionRule, *, with_payloads: bool) -> None:
+    def __init__(
+        self, database: Database, rule: PredictionRule, long_answers: LongAnswers, *, with_payloads: bool
+    ) -> None:
         self._database = database
+        self._long_answers = long_answers
         self._rule = rule
         self._with_payloads = with_payloads
         self._read = answer_reader(rule)
@@ -126,21 +130,22 @@ class PairCounter:
         """Yield the nearest records to each end of an hour as JSON: a few more than are kept."""
         cursor = self._database.execute(
             f"""
-            SELECT shadow, {DISTANCE} AS distance, {_columns("records")}
+            SELECT {DISTANCE} AS distance, {_columns("records")}
             FROM records SEMI JOIN unmatched ON records.rowid = unmatched.row
             WHERE {DISTANCE} <= {BOUNDARY_WIDTH}
             ORDER BY shadow, time // {HOUR}, (time + {HOUR // 2}) // {HOUR}, distance
             """
         )
         group, reached, furthest = None, 0, 0
-        for shadow, far, *fields in _fetched(cursor):
+        for far, *fields in _fetched(cursor):
             row = _Row(*fields)
-            if group != (shadow, row.time // HOUR, boundary(row.time)):
-                group, reached, furthest = (shadow, row.time // HOUR, boundary(row.time)), 0, 0
+            if group != (row.shadow, row.time // HOUR, boundary(row.time)):
+                group, reached, furthest = (row.shadow, row.time // HOUR, boundary(row.time)), 0, 0
             # Of equal distances, all are needed: the text decides.
             if reached >= MAX_CHARACTERS and far > furthest:
                 continue
-            if text := to_json(_side(shadow), self._record(row, self._rows(row))):
+            row = self._with_answer(row)
+            if text := to_json(_side(row.shadow), self._record(row, self._rows(row))):
                 reached, furthest = reached + len(text), far
                 yield text
 
@@ -250,31 +255,21 @@ class PairCounter:
             self.tally.add_example(result, production, shadow)
 
     def _count_in_python(self) -> None:
-        self._database.execute(
+        cursor = self._database.execute(
             f"""
-            CREATE TABLE for_python AS
-            SELECT key, p_row, s_row, greatest(strlen(p.answer), strlen(s.answer)) > {_LONG} AS is_long
+            SELECT key, {_columns("p")}, {_columns("s")}
             FROM joined JOIN records p ON p.rowid = p_row JOIN records s ON s.rowid = s_row
             WHERE NOT coalesce({_SETTLED}, false)
             """
         )
-        cursor = self._database.execute(
-            f"""
-            SELECT key, {_columns("p")}, {_columns("s")}
-            FROM for_python JOIN records p ON p.rowid = p_row JOIN records s ON s.rowid = s_row
-            WHERE NOT is_long
-            """
-        )
         for key, *fields in _fetched(cursor):
-            self._count_pair(JoinKey(key), *_two_rows(fields))
-        long = self._database.execute("SELECT key, p_row, s_row FROM for_python WHERE is_long").fetchall()
-        for key, *rows in long:
-            self._count_pair(JoinKey(key), *map(self._row, rows))
+            self._count_pair(JoinKey(key), *map(self._with_answer, _two_rows(fields)))
 
-    def _row(self, number: int) -> _Row:
-        query = f"SELECT {_columns('records')} FROM records WHERE rowid = ?"
-        (fields,) = self._database.execute(query, [number]).fetchall()
-        return _Row(*fields)
+    def _with_answer(self, row: _Row) -> _Row:
+        if not row.is_long:
+            return row
+        answer = self._long_answers.get(row.shadow, row.place, event_id=row.event_id)
+        return row._replace(answer=answer)
 
     def _count_pair(self, key: JoinKey, one: _Row, other: _Row) -> None:
         if self._rule.is_default and _are_surely_equal(one, other):

@@ -23,6 +23,8 @@ MIB = 2**20
 LEAST_MEMORY, MOST_MEMORY = 128 * MIB, 1024 * MIB
 # Megabytes of files for each megabyte of memory.
 _FILES_TO_MEMORY = 20
+# DuckDB reads two of the longest lines at once, and copies their parts.
+_LINE_TO_MEMORY = 9
 # Free space that is left to others.
 _RESERVE = 256 * MIB
 
@@ -83,19 +85,20 @@ def check_disk(folder: Path, needed: int, what: str) -> None:
 
 
 @contextmanager
-def open_database(folder: Path, files: Sequence[Path]) -> Iterator[Database]:
+def open_database(folder: Path, files: Sequence[Path], *, longest: int = 0) -> Iterator[Database]:
     """
     Open a database in memory, which spills into *folder* and may read nothing but *files*.
 
-    More of them get more memory.
+    More of them get more memory, and so do long lines.
 
+    :param longest: bytes of the longest line.
     :raises NotEnoughDisk: also later, if the memory or the disk does not suffice.
     """
     import duckdb  # noqa: PLC0415 - an extra, and it takes 0.15 s
 
     file_bytes = sum(file.stat().st_size for file in files)
     temporary = folder / "spill"
-    memory = min(MOST_MEMORY, max(LEAST_MEMORY, file_bytes // _FILES_TO_MEMORY))
+    memory = min(MOST_MEMORY, max(LEAST_MEMORY, file_bytes // _FILES_TO_MEMORY, longest * _LINE_TO_MEMORY))
     config: dict[str, Any] = {
         "threads": 1,
         "memory_limit": f"{memory // MIB}MiB",
@@ -113,8 +116,8 @@ def open_database(folder: Path, files: Sequence[Path]) -> Iterator[Database]:
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         yield database
-    except duckdb.OutOfMemoryException as error:
-        # DuckDB reports a full disk like this, too.
+    except (duckdb.OutOfMemoryException, duckdb.TransactionException) as error:
+        # DuckDB reports a full disk like this, too; and a commit for which the memory does not suffice.
         raise NotEnoughDisk(
             f"The comparison of {file_bytes / MIB:,.0f} MiB of captured files needs more memory or temporary "
             f"disk space in {folder.parent} ({error}): use a larger disk, or compare the hour in parts "

@@ -37,7 +37,7 @@ _BOTH = ", ".join(f"{side}.{column} AS {side}_{column}" for column in ("row", *_
 _EVENT_KEY = f"hash(event_id, time // {HOUR})"
 
 # The order in which the first of several records is chosen; it does not depend on the order of the files.
-_ORDER_OF_TIME = "event_id, inference_id, records.input, label, score, answer"
+_ORDER_OF_TIME = "event_id, inference_id, records.input, label, score, answer_key"
 _ORDER = f"time, {_ORDER_OF_TIME}"
 
 

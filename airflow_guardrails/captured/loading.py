@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from airflow_guardrails.domain.predictions.tally import (
     side_key,
     unjoined_key,
 )
+from airflow_guardrails.exceptions import UnexpectedAnswer
 
 # So many unreadable lines of a file are looked at for their reasons; further ones are taken for the same.
 _LOOKED_AT = 10_000
@@ -40,6 +43,9 @@ _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d(:?\d\d)?)"
 
 # How far a time is from the nearest end of an hour.
 DISTANCE = f"abs(time - (time + {HOUR // 2}) // {HOUR} * {HOUR})"
+
+# DuckDB reads 2,048 rows of a table at once, so answers that are longer than this are not in the table.
+_LONG = 32 * 1024
 
 # A fault that only the line itself can tell.
 _LINE = "line"
@@ -59,6 +65,9 @@ CREATE TABLE records (
     score DOUBLE,
     digest UBIGINT,              -- equal digests are equal answers of one row without a number
     answer VARCHAR,              -- where Python may need it; base64 if it is no text
+    answer_key UBIGINT,          -- hash of it, to sort by
+    place BIGINT,                -- number of the record in its files
+    is_long BOOLEAN,             -- whether the answer is in LongAnswers
     is_base64 BOOLEAN,
     content_type VARCHAR,
     input_rows INTEGER,          -- lines of the input
@@ -69,10 +78,62 @@ CREATE TABLE records (
 """
 
 
+class LongAnswers:
+    """Finds the answers that are too long for the table ``records`` in the captured files."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[bool, int], tuple[Path, int]] = {}
+
+    def find(self, shadow: bool, captured: Sequence[CapturedFile], places: Iterable[int]) -> None:
+        """
+        Find the lines of records.
+
+        :param places: their numbers, from 1, in ascending order.
+        """
+        wanted = iter(places)
+        next_one = next(wanted, None)
+        number = 0
+        for file in captured:
+            start = 0
+            with file.path.open("rb") as lines:
+                for line in lines:
+                    if next_one is None:
+                        return
+                    # DuckDB skips blank lines, too.
+                    number += bool(line.strip(b" \t\r\n"))
+                    if number == next_one:
+                        self._places[shadow, number] = file.path, start
+                        next_one = next(wanted, None)
+                    start += len(line)
+
+    def get(self, shadow: bool, place: int, *, event_id: str) -> str:
+        """
+        Return the answer of a record as text, in base64 if it is no text.
+
+        :raises UnexpectedAnswer: if the line is of another event.
+        """
+        path, start = self._places[shadow, place]
+        with path.open("rb") as lines:
+            lines.seek(start)
+            record = json.loads(lines.readline())
+        # DuckDB 1.5 counts some truncated lines and the next one as a single line.
+        if (record.get("eventMetadata", {}).get("eventId") or "") != event_id:
+            raise UnexpectedAnswer(
+                "Long captured answers cannot be found after a truncated line: install DuckDB 2"
+            )
+        output = record["captureData"]["endpointOutput"]
+        data: str = output["data"]
+        if output["encoding"] == "BASE64":
+            with suppress(UnicodeDecodeError):
+                return base64.b64decode(data).decode()
+        return data
+
+
 def load(
     database: Database,
     files: Mapping[Side, Sequence[CapturedFile]],
     rule: PredictionRule,
+    long_answers: LongAnswers,
     *,
     part: Part,
     with_payloads: bool,
@@ -82,8 +143,14 @@ def load(
     counts: Counter[str] = Counter()
     for side, captured in files.items():
         if captured:
-            query = _load_query(captured, rule, side, part=part, with_payloads=with_payloads)
-            database.execute(query, [[str(file.path.resolve()) for file in captured]])
+            query = _query(captured, rule, part)
+            paths = [[str(file.path.resolve()) for file in captured]]
+            database.execute(_insert(query, side, with_payloads=with_payloads), paths)
+            found = database.execute(
+                "SELECT place FROM records WHERE shadow = ? AND is_long AND fault IS NULL ORDER BY place",
+                [side is Side.SHADOW],
+            ).fetchall()
+            long_answers.find(side is Side.SHADOW, captured, [place for (place,) in found])
         if part.number == 1:
             too_long = sum(file.too_long for file in captured)
             _count_fault(counts, side, LineFault.TOO_LONG, too_long)
@@ -92,9 +159,8 @@ def load(
     return counts
 
 
-def _load_query(
-    captured: Sequence[CapturedFile], rule: PredictionRule, side: Side, *, part: Part, with_payloads: bool
-) -> str:
+def _query(captured: Sequence[CapturedFile], rule: PredictionRule, part: Part) -> str:
+    """Return the query that reads the files."""
     reading = reading_sql(rule)
     # An expression with an alias of the same SELECT is computed once for each use; a subselect is not.
     levels: list[dict[str, str]] = [
@@ -140,13 +206,18 @@ def _load_query(
             "answer": f"CASE WHEN NOT coalesce({reading.is_read}, false) OR digest IS NOT NULL"
             " THEN coalesce(body, raw) END",
         },
+        {"is_long": f"coalesce(strlen(answer) > {_LONG}, false)"},
     ]
-    query = f"SELECT * FROM {_read(captured)}"
+    query = f"SELECT *, row_number() OVER () AS place FROM {_read(captured)}"
     for number, level in enumerate(levels):
         columns = ", ".join(f"{expression} AS {name}" for name, expression in level.items())
-        query = f"SELECT {'*, ' if number else ''}{columns} FROM ({query})"
+        query = f"SELECT {'*' if number else 'place'}, {columns} FROM ({query})"
         if number == 0:
             query += f" WHERE {_is_in(part)}"
+    return query
+
+
+def _insert(query: str, side: Side, *, with_payloads: bool) -> str:
     lines = "len(list_filter(string_split(sent, chr(10)), lambda line: trim(line, E' \\t\\r') <> ''))"
     input_rows = f"""
         CASE WHEN answer IS NOT NULL AND sent_encoding NOT IN ('BASE64', 'JSON')
@@ -157,7 +228,8 @@ def _load_query(
         INSERT INTO records
         SELECT {side is Side.SHADOW}, time, fault, inference_id, event_id, id_key, input, input_digest,
             CASE WHEN fault IS NULL THEN is_read END, label, score, digest,
-            answer, body IS NULL, CASE WHEN answer IS NOT NULL THEN content_type END,
+            CASE WHEN NOT is_long THEN answer END, hash(answer), place, is_long, body IS NULL,
+            CASE WHEN answer IS NOT NULL THEN content_type END,
             {input_rows}, other_version, {shown if with_payloads else "NULL, NULL"}
         FROM ({query})
     """
