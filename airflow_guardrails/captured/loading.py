@@ -179,7 +179,10 @@ def _query(captured: Sequence[CapturedFile], rule: PredictionRule, part: Part) -
         },
         {
             # The usual form first, because a regular expression takes longer.
-            "time": f"CASE WHEN written LIKE '____-__-__T__:__:__Z' OR regexp_full_match(written, '{_TIME}')"
+            "time": "CASE WHEN (written LIKE '____-__-__T__:__:__Z' OR"
+            f" regexp_full_match(written, '{_TIME}'))"
+            # Python's times end with the years 1 and 9999, in UTC.
+            " AND left(written, 4) BETWEEN '0002' AND '9998'"
             " THEN epoch_us(TRY_CAST(written AS TIMESTAMPTZ)) END",
             "input": "CASE WHEN sent <> '' THEN hash(sent) END",
             "data": "CASE WHEN encoding = 'BASE64' THEN try(from_base64(raw)) END",

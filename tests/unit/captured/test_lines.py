@@ -82,6 +82,8 @@ def test_parts_that_were_not_captured_are_not_there():
         (line(at="2026-03-02T10:00:59"), LineFault.TIME),
         (line(at="2026-03-02"), LineFault.TIME),
         (line(at=5), LineFault.TIME),
+        (line(at="0000-01-01T00:00:00Z"), LineFault.TIME),
+        (line(at="9999-12-31T23:59:59-14:00"), LineFault.TIME),
         (line("@@", encoding="BASE64"), LineFault.ENCODING),
         (line(encoding="PICKLE"), LineFault.ENCODING),
     ],
