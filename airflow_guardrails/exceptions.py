@@ -54,6 +54,7 @@ GuardrailsError                   base of all errors of this table
    ShadowTestNotStopped  no       the test is over, but the endpoint does not serve what the stop asked for
   CandidateRejected      no       the verdict of the judge is Fail; the report is the verdict
   CandidateUndecided     no       the verdict of the judge is Inconclusive; the report says what was missing
+  RolloutNotApproved     no       a person rejected the update, or nobody answered in time; it was not started
 =======================  =======  ===========================================================================
 
 Values of :mod:`airflow_guardrails.strategies` and :mod:`airflow_guardrails.rules`, and triggers, raise the
@@ -308,6 +309,14 @@ class CandidateRejected(ReportedError, AirflowFailException):
 
 class CandidateUndecided(ReportedError, AirflowFailException):
     """The verdict of the judge is Inconclusive; *report* is the verdict, and says what was missing."""
+
+
+class RolloutNotApproved(ReportedError, AirflowFailException):
+    """
+    A person rejected the update, or nobody answered in time, or the answer was not valid.
+
+    *report* is XCom ``approval``: who answered what and when.
+    """
 
 
 ERROR_BY_SHADOW_TEST_OUTCOME: Mapping[str, type[ShadowTestError]] = {

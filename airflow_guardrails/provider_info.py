@@ -29,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_guardrails.operators.stop_shadow_test",
                 "airflow_guardrails.operators.shadow_variant",
                 "airflow_guardrails.operators.judge",
+                "airflow_guardrails.operators.approval",
                 "airflow_guardrails.operators.predictions",
             )
         ],

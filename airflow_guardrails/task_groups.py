@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
+from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.shadow.spec import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -43,6 +45,7 @@ def guarded_deployment(
     warm_up: timedelta = _NOT_GIVEN,
     judge_early: bool = False,
     on_inconclusive: OnVerdict = _NOT_GIVEN,
+    approval: bool | Mapping[str, Any] = False,
     deferrable: bool = _NOT_GIVEN,
     waiter_delay: float = _NOT_GIVEN,
     aws_conn_id: str | None = _NOT_GIVEN,
@@ -69,6 +72,9 @@ def guarded_deployment(
     ``conclude`` is a teardown too: if somebody marks ``guarded_update`` failed, it makes sure that the update
     is aborted, even if no triggerer runs, and reports how the update ended. Tasks behind the group do not
     wait for it.
+
+    With *approval* there is one more task, ``approve``, between ``stop_shadow_test`` and ``guarded_update``:
+    a person sees the verdict and decides. The shadow does not wait for the answer.
 
     Put the group behind your own tasks:
     ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
@@ -99,6 +105,9 @@ def guarded_deployment(
         of waiting for *min_requests* or the end of the test.
     :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
         continues with the update.
+    :param approval: whether a person must approve the update; or a dict of arguments of
+        :class:`~airflow_guardrails.operators.approval.SageMakerApproveRolloutOperator`, for example
+        ``{"response_timeout": timedelta(hours=4)}``.
     :param deferrable: whether to wait in the triggerer instead of worker slots; default: True.
     :param waiter_delay: seconds between two looks at endpoint and test (not those of the judge); default: 60.
     :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
@@ -115,6 +124,8 @@ def guarded_deployment(
     :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a rule.
     """
     check_flag("judge_early", judge_early)
+    if not isinstance(approval, bool):
+        _check_approval(approval)
     for name, more in (
         ("default_args", default_args),
         ("shadow_test_arguments", shadow_test_arguments),
@@ -197,6 +208,24 @@ def guarded_deployment(
         # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
         # because an endpoint with a running test accepts no guarded update.
         [judge, stop] >> update
+        if approval is not False:
+            approve = SageMakerApproveRolloutOperator(
+                task_id="approve",
+                **{
+                    "endpoint_name": endpoint_name,
+                    "endpoint_config_name": endpoint_config_name,
+                    "verdict": judge.output,
+                    "strategy": strategy,
+                    "alarms": update.alarms,
+                    "aws_conn_id": update.aws_conn_id,
+                    "region_name": update.region_name,
+                    "verify": update.verify,
+                    "botocore_config": update.botocore_config,
+                    **(approval if isinstance(approval, Mapping) else {}),
+                },
+            )
+            # Behind the teardown, because during the test the endpoint serves a configuration of the test.
+            [judge, stop] >> approve >> update
         # For this task, too, arguments of the update override default_args.
         SageMakerConcludeRolloutOperator(
             task_id="conclude",
@@ -210,6 +239,11 @@ def guarded_deployment(
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that the caller gave; for all others, ``default_args`` apply."""
     return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
+
+
+def _check_approval(value: object) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise InvalidArgument(f"approval must be True, False or a dict of arguments (got {shown(value)})")
 
 
 def _default(group: TaskGroup, name: str, value: Any, otherwise: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
@@ -52,6 +53,7 @@ TASKS = {
     SageMakerStopShadowTestOperator: TRIAL,
     SageMakerShadowTestSensor: TRIAL,
     SageMakerJudgeShadowTestOperator: TRIAL,
+    SageMakerApproveRolloutOperator: UPDATE,
     SageMakerPlanPredictionsOperator: TRIAL,
     SageMakerComparePredictionsOperator: {**TRIAL, "hour": "2026-03-02T10:00:00+00:00"},
     SageMakerMergePredictionsOperator: {"comparisons": []},
