@@ -167,8 +167,8 @@ def describe_answer(answer: Answer, question: Question, *, answer_within: timede
         by = _by(answer) if answer.by else ""
         return f"The answer{by} is not valid: {answer.problem}. The update of {update} is rejected"
     at = f" at {format_time(answer.at)}" if answer.at else ""
-    entered = _cut(safe_text(json.dumps(dict(answer.params), default=str, ensure_ascii=False)))
-    more = f" ({entered})" if answer.params else ""
+    entered = _cut(safe_text(", ".join(f"{name}: {value}" for name, value in answer.params.items())))
+    more = f" ({entered})" if entered else ""
     return f"{answer.kind.value}{_by(answer)}{at}: the update of {update}{more}"
 
 

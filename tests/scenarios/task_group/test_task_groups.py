@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from json import dumps, loads
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.strategies import Canary
@@ -57,6 +59,57 @@ def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
     update = dag.get_task("guarded_deployment.guarded_update")
     assert update.upstream_task_ids == {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"}
     assert update.trigger_rule == "all_success"
+
+
+def test_without_approval_nobody_is_asked(dag):
+    deployment(approval=False)
+
+    assert not dag.has_task("guarded_deployment.approve")
+
+
+def test_a_person_approves_between_the_end_of_the_shadow_and_the_update(dag):
+    deployment(approval=True, alarms=["errors"], update_arguments={"aws_conn_id": "its_own"})
+
+    approve, update = (dag.get_task(f"guarded_deployment.{name}") for name in ("approve", "guarded_update"))
+    assert approve.upstream_task_ids == {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"}
+    assert approve.trigger_rule == update.trigger_rule == "all_success"
+    assert update.upstream_task_ids == {*approve.upstream_task_ids, "guarded_deployment.approve"}
+    assert approve.downstream_task_ids == {"guarded_deployment.guarded_update"}
+    assert approve.verdict.operator is dag.get_task("guarded_deployment.judge")
+    assert (approve.endpoint_name, approve.endpoint_config_name) == ("churn", "churn-2")
+    assert (approve.strategy, approve.alarms, approve.aws_conn_id) == (update.strategy, ["errors"], "its_own")
+
+
+def test_the_end_of_the_shadow_does_not_wait_for_the_person(dag):
+    deployment(approval=True)
+
+    stop = dag.get_task("guarded_deployment.stop_shadow_test")
+    assert "guarded_deployment.approve" not in stop.upstream_task_ids
+
+
+def test_what_comes_after_the_group_waits_for_the_update_and_not_for_the_person(dag):
+    deployment(approval={}) >> BaseOperator(task_id="announce")
+
+    assert dag.get_task("announce").upstream_task_ids == {"guarded_deployment.guarded_update"}
+
+
+def test_the_person_who_approves_can_be_named(dag):
+    jane = {"id": "jane", "name": "Jane Doe"}
+    deployment(
+        approval={"assigned_users": [jane], "response_timeout": timedelta(hours=2), "on_reject": "skip"}
+    )
+
+    approve = dag.get_task("guarded_deployment.approve")
+    assert approve.assigned_users == [jane]
+    assert approve.on_reject == "skip"
+    assert approve.response_timeout == timedelta(hours=2)
+
+
+def test_a_dag_with_an_approval_survives_serialization(dag):
+    deployment(approval=True)
+
+    stored = DagSerialization.from_dict(loads(dumps(DagSerialization.to_dict(dag))))
+    assert "SageMaker endpoint" in stored.get_task("guarded_deployment.approve").operator_extra_link_dict
 
 
 def test_the_shadow_is_taken_down_whatever_happens_once_it_is_made(dag):

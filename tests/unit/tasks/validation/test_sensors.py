@@ -35,5 +35,5 @@ def test_a_sensor_checks_in_every_mode_before_it_looks(kind, mode, way, context)
 def test_what_a_trigger_has_found_is_not_refused_for_what_templates_render_to_later(kind, context):
     task = built(kind, region_name="nowhere at all")
 
-    with pytest.raises(Exception, match="event must have a report or an error|answer is not valid"):
+    with pytest.raises(Exception, match=r"event must have a report or an error|answer is not valid"):
         task.execute_complete(context, {})

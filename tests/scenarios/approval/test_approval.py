@@ -1,0 +1,333 @@
+"""A person is asked before an update; whatever is not an approval fails the task."""
+
+from __future__ import annotations
+
+import copy
+import json
+from datetime import datetime, timedelta, timezone
+from uuid import uuid4
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
+from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+from airflow.providers.standard.triggers.hitl import HITLTrigger
+from airflow.sdk import Param
+from airflow.sdk import exceptions as sdk_exceptions
+from airflow.sdk.api.datamodels._generated import HITLDetailResponse
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow.sdk.execution_time import task_runner
+
+from airflow_guardrails.domain.rollout.approval import digest_of
+from airflow_guardrails.exceptions import (
+    EndpointConfigNotFound,
+    EndpointNotFound,
+    InvalidArgument,
+    RolloutNotApproved,
+)
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.strategies import Canary
+from tests.support.simulated import deny
+
+PAUSES = (TaskDeferred, getattr(sdk_exceptions, "TaskAwaitingInput", TaskDeferred))
+NOON = datetime(2026, 3, 2, 12, tzinfo=timezone.utc)
+JANE = {"id": "jane", "name": "Jane Doe"}
+VERDICT = {
+    "label": "Pass",
+    "name": "trial",
+    "endpoint_name": "churn",
+    "reasons": [{"label": "Pass", "text": "ModelLatency p90: +1.2% < limit +10%"}],
+}
+
+
+def operator(**changes):
+    arguments = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2", **changes}
+    return SageMakerApproveRolloutOperator(task_id="approve", **arguments)
+
+
+class Airflow:
+    """Airflow's side of a question: what it was told, and what somebody answers."""
+
+    def __init__(self, task_instance) -> None:
+        task_instance.id = uuid4()
+        self.context = {"ti": task_instance, "task_instance": task_instance}
+        self.asked = None
+        self.answer = None
+
+    def send(self, msg):
+        if type(msg).__name__ == "CreateHITLDetailPayload":
+            self.asked = msg
+        elif type(msg).__name__ == "UpdateHITLDetail":
+            self.respond(msg.chosen_options[0], user=None)
+        return self.answer
+
+    def respond(self, option, *, user=JANE):
+        self.answer = HITLDetailResponse(
+            response_received=option is not None,
+            responded_by_user=user,
+            responded_at=NOON if option else None,
+            chosen_options=[option] if option else None,
+            params_input={},
+        )
+
+    def ask(self, task):
+        """Run *task* until it waits; return what the waiting task keeps, as JSON."""
+        with pytest.raises(PAUSES) as pause:
+            task.execute(self.context)
+        assert pause.value.method_name == "execute_complete"
+        return json.loads(json.dumps(pause.value.kwargs))
+
+
+@pytest.fixture
+def airflow(monkeypatch, task_instance):
+    airflow = Airflow(task_instance)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", airflow, raising=False)
+    return airflow
+
+
+async def event_of(airflow, *, option):
+    """The event of Airflow's own trigger after *option* was chosen; None is no answer in time."""
+    airflow.respond(option)
+    trigger = HITLTrigger(
+        ti_id=airflow.context["ti"].id,
+        options=["Approve", "Reject"],
+        defaults=["Reject"],
+        params={},
+        timeout_datetime=datetime.now(timezone.utc) + timedelta(hours=-1 if option is None else 1),
+    )
+    (event,) = [event async for event in trigger.run()]
+    return event.payload
+
+
+class Output(ResolveMixin):
+    """The output of another task."""
+
+    def __init__(self, value) -> None:
+        self.value = value
+
+    def iter_references(self):
+        return iter(())
+
+    def resolve(self, context):  # noqa: ARG002
+        return self.value
+
+
+# The question.
+
+
+def test_a_person_sees_what_would_be_deployed_and_may_approve_or_reject(airflow, churn):
+    task = operator(
+        verdict=VERDICT,
+        strategy=Canary(percent=25, bake=timedelta(minutes=10)),
+        alarms=["errors"],
+        assigned_users=JANE,
+    )
+
+    kept = airflow.ask(task)["question"]
+
+    asked = airflow.asked
+    assert (asked.options, asked.defaults, asked.multiple) == (["Approve", "Reject"], ["Reject"], False)
+    assert asked.subject == "Update churn to churn-v2?"
+    assert [user.id for user in asked.assigned_users] == ["jane"]
+    assert (
+        "In service: `churn-v1`: model `churn`, 4 instances `ml.m5.large`; status `InService`" in asked.body
+    )
+    assert "To deploy: `churn-v2`: model `churn`, 4 instances `ml.m5.large`" in asked.body
+    assert "ModelLatency p90: +1.2% < limit +10%" in asked.body
+    assert "canary: 25 % of the fleet" in asked.body
+    assert kept["evidence_digest"] == digest_of(asked.body)
+    assert (kept["endpoint_name"], kept["endpoint_config_name"]) == ("churn", "churn-v2")
+
+
+def test_the_time_for_the_answer_is_that_of_airflow(airflow, churn):
+    task = operator(response_timeout=timedelta(hours=2))
+
+    with pytest.raises(PAUSES) as pause:
+        task.execute(airflow.context)
+
+    if isinstance(pause.value, TaskDeferred):
+        left = pause.value.trigger.timeout_datetime - datetime.now(timezone.utc)
+        assert timedelta(hours=1, minutes=59) < left <= timedelta(hours=2)
+    else:
+        assert pause.value.timeout == timedelta(hours=2)
+
+
+def test_an_execution_timeout_of_default_args_is_not_the_time_for_the_answer():
+    task = operator(execution_timeout=timedelta(minutes=5))
+
+    waits = getattr(task, "response_timeout", None) or task.execution_timeout
+    assert waits == timedelta(days=1)
+
+
+def test_what_looks_like_a_template_in_the_evidence_is_not_rendered(airflow, churn):
+    reason = {"label": "Pass", "text": "{{ 7 * 7 }}"}
+    output = Output({**VERDICT, "reasons": [reason]})
+    task = operator(verdict=output, subject="Deploy {{ params.what }}?")
+    task.render_template_fields({"params": {"what": "churn"}})
+
+    airflow.ask(task)
+
+    assert "`{{ 7 * 7 }}`" in airflow.asked.body
+    assert airflow.asked.subject == "Deploy churn?"
+
+
+@pytest.mark.parametrize(
+    ("denied", "not_shown"),
+    [("DescribeEndpoint", "In service"), ("DescribeEndpointConfig", "model `churn`")],
+)
+def test_without_permission_to_read_a_person_is_asked_and_told_so(airflow, churn, denied, not_shown):
+    deny(churn.simulator.client, denied)
+
+    kept = airflow.ask(operator())["question"]
+
+    assert f"access denied (sagemaker:{denied})" in airflow.asked.body
+    assert not_shown not in airflow.asked.body
+    assert any(denied in warning for warning in kept["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        ({"endpoint_name": "nowhere"}, EndpointNotFound),
+        ({"endpoint_config_name": "nowhere"}, EndpointConfigNotFound),
+    ],
+)
+def test_nobody_is_asked_about_what_does_not_exist(airflow, churn, names, error):
+    with pytest.raises(error, match="nowhere does not exist"):
+        operator(**names).execute(airflow.context)
+
+    assert airflow.asked is None
+
+
+# The answer.
+
+
+async def test_an_approval_is_the_result_of_the_task(airflow, churn):
+    kept = airflow.ask(operator())
+    event = await event_of(airflow, option="Approve")
+
+    report = operator().execute_complete(airflow.context, event, **kept)
+
+    assert report == airflow.context["ti"].xcoms["approval"]
+    assert report["answer"] == "Approved"
+    assert report["answered_by"] == JANE
+    assert report["answered_at"] == "2026-03-02T12:00:00+00:00"
+    assert report["evidence_digest"] == digest_of(airflow.asked.body)
+
+
+async def test_a_rejection_fails_the_task_without_a_retry(airflow, churn):
+    kept = airflow.ask(operator())
+    event = await event_of(airflow, option="Reject")
+
+    with pytest.raises(RolloutNotApproved) as error:
+        operator().execute_complete(airflow.context, event, **kept)
+
+    assert str(error.value) == (
+        "Rejected by Jane Doe (jane) at 2026-03-02T12:00:00+00:00: the update of churn to churn-v2. "
+        "To ask again, clear this task"
+    )
+    assert isinstance(error.value, AirflowFailException)
+    assert error.value.report == airflow.context["ti"].xcoms["approval"]
+    assert error.value.report["answer"] == "Rejected"
+    assert error.value.report["evidence_digest"] == digest_of(airflow.asked.body)
+
+
+async def test_no_answer_in_time_is_a_rejection(airflow, churn):
+    kept = airflow.ask(operator())
+    event = await event_of(airflow, option=None)
+
+    with pytest.raises(RolloutNotApproved, match="Nobody answered within 24 h") as error:
+        operator().execute_complete(airflow.context, event, **kept)
+
+    assert error.value.report["answer"] == "TimedOut"
+    assert error.value.report["answered_by"] is None
+
+
+@pytest.mark.parametrize("option", ["Reject", None])
+async def test_a_rejection_can_skip_the_task_and_is_reported_all_the_same(airflow, churn, option):
+    kept = airflow.ask(operator())
+    event = await event_of(airflow, option=option)
+
+    with pytest.raises(AirflowSkipException, match="the update of churn to churn-v2"):
+        operator(on_reject="skip").execute_complete(airflow.context, event, **kept)
+
+    assert airflow.context["ti"].xcoms["approval"]["answer"] in {"Rejected", "TimedOut"}
+
+
+async def test_what_the_person_enters_is_in_the_report(airflow, churn):
+    form = {"comment": Param("", type="string")}
+    kept = airflow.ask(operator(params=form))
+    event = {**await event_of(airflow, option="Reject"), "params_input": {"comment": "too slow"}}
+
+    with pytest.raises(RolloutNotApproved, match="too slow") as error:
+        operator(params=form).execute_complete(airflow.context, event, **kept)
+
+    assert error.value.report["params_input"] == {"comment": "too slow"}
+
+
+async def test_an_approval_with_a_form_that_airflow_does_not_accept_is_none(airflow, churn):
+    form = {"reviewed": Param(True, type="boolean")}
+    kept = airflow.ask(operator(params=form))
+    event = {**await event_of(airflow, option="Approve"), "params_input": {"reviewed": "perhaps"}}
+
+    with pytest.raises(RolloutNotApproved, match="by Jane Doe \\(jane\\) is not valid") as error:
+        operator(params=form, on_reject="skip").execute_complete(airflow.context, event, **kept)
+
+    assert error.value.report["answer"] == "Invalid"
+
+
+async def test_the_names_are_those_that_the_person_saw(airflow, churn):
+    kept = airflow.ask(operator())
+    event = await event_of(airflow, option="Approve")
+
+    report = operator(endpoint_config_name="churn-v9").execute_complete(airflow.context, event, **kept)
+
+    assert report["endpoint_config_name"] == "churn-v2"
+
+
+async def test_an_answer_to_an_unknown_question_has_no_digest(airflow):
+    event = await event_of(airflow, option="Approve")
+
+    assert operator().execute_complete(airflow.context, event)["evidence_digest"] is None
+
+
+# The arguments.
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("defaults", ["Approve"]),
+        ("options", ["Approve"]),
+        ("body", "Just approve it"),
+        ("multiple", True),
+        ("fail_on_reject", False),
+        ("ignore_downstream_trigger_rules", True),
+    ],
+)
+def test_what_the_operator_sets_itself_is_refused(name, value):
+    with pytest.raises(InvalidArgument, match=f"{name} must be left out"):
+        operator(**{name: value})
+
+
+@pytest.mark.parametrize("value", [{}, {"label": "pass"}, {"label": ["Pass"]}, {"label": None}])
+def test_a_verdict_without_a_label_of_the_judge_is_refused(airflow, value):
+    with pytest.raises(InvalidArgument, match="verdict must be the verdict of SageMakerJudge"):
+        operator(verdict=value).execute(airflow.context)
+
+
+def test_it_is_an_approval_operator_of_airflow_and_can_be_copied():
+    task = operator(verdict=VERDICT)
+
+    assert isinstance(task, ApprovalOperator)
+    assert isinstance(task, HITLOperator)
+    assert copy.copy(task).verdict == VERDICT
+
+
+def test_notifiers_are_called_when_the_task_begins_to_wait(airflow, churn):
+    called = []
+    task = operator()
+    task.notifiers = [called.append]
+
+    airflow.ask(task)
+
+    assert called == [airflow.context]
