@@ -11,7 +11,6 @@ from airflow.sdk import TaskGroup
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.shadow.spec import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
-from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -209,6 +208,9 @@ def guarded_deployment(
         # because an endpoint with a running test accepts no guarded update.
         [judge, stop] >> update
         if approval is not False:
+            # Imported only here: it takes a quarter of a second, and Airflow parses DAG files often.
+            from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator  # noqa: PLC0415
+
             approve = SageMakerApproveRolloutOperator(
                 task_id="approve",
                 **{

@@ -188,6 +188,8 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         # Airflow has rendered the templates already, so what looks like one in the evidence stays text.
         self.body = approval_body(self._proposal())
         self.subject = self.subject or f"Update {self.endpoint_name} to {self.endpoint_config_name}?"
+        # For Airflow's listeners: older releases of the standard provider keep the values of the constructor.
+        self.hitl_summary.update(subject=self.subject, body=self.body)
         self.push_endpoint_links(context, self.endpoint_name)
         question = self._question(digest_of(self.body))
         self.log.info("Asking for approval of the update of %s", self.endpoint_name)

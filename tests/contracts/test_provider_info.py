@@ -25,6 +25,7 @@ from airflow.triggers.base import BaseTrigger
 
 import airflow_guardrails
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.strategies import Canary
@@ -149,6 +150,12 @@ def dag():
                 {"endpoint_name": "fraud", "endpoint_config_name": "fraud-v2"},
             ]
         )
+        SageMakerApproveRolloutOperator(
+            task_id="approve", endpoint_name="churn", endpoint_config_name="churn-v2", strategy=STRATEGY
+        )
+        SageMakerApproveRolloutOperator.partial(
+            task_id="approve_each", endpoint_config_name="churn-v2", assigned_users=[{"id": "1", "name": "J"}]
+        ).expand(endpoint_name=["churn", "fraud"])
         SageMakerRolloutSensor(
             task_id="wait", endpoint_name="churn", endpoint_config_name="churn-v2", deferrable=True
         )
@@ -171,8 +178,8 @@ def test_the_links_of_a_task_survive_serialization(stored):
     assert len(set(keys)) == 3
 
 
-@pytest.mark.parametrize("task_id", ["update_each", "wait"])
-def test_a_mapped_task_and_a_sensor_have_the_link_to_the_endpoint(stored, task_id):
+@pytest.mark.parametrize("task_id", ["update_each", "wait", "approve", "approve_each"])
+def test_a_mapped_task_a_sensor_and_an_approval_have_the_link_to_the_endpoint(stored, task_id):
     assert "SageMaker endpoint" in stored.get_task(task_id).operator_extra_link_dict
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClient
 from airflow_guardrails.aws.errors import cleaned, code_of, named_text, text_for_people, text_of
 from airflow_guardrails.exceptions import UnexpectedAnswer
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
@@ -34,6 +35,7 @@ UPDATE = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"}
 TASKS = [
     (SageMakerGuardedUpdateOperator, {**UPDATE, "strategy": AllAtOnce()}),
     (SageMakerAbortRolloutOperator, UPDATE),
+    (SageMakerApproveRolloutOperator, UPDATE),
     (SageMakerAddShadowVariantOperator, {"endpoint_name": "churn", "shadow_model_name": "candidate"}),
     (
         SageMakerCreateShadowTestOperator,
@@ -87,7 +89,9 @@ def unreachable(request, monkeypatch, closed_port, shared_models):
 def test_a_task_that_cannot_reach_aws_shows_no_password(unreachable, kind, arguments, caplog, capsys):
     caplog.set_level(logging.INFO)
     task_instance = TaskInstance()
-    task = kind(task_id="task", deferrable=False, **arguments)
+    # An approval has no such argument: it asks once it has read what it shows.
+    waits = {} if kind is SageMakerApproveRolloutOperator else {"deferrable": False}
+    task = kind(task_id="task", **waits, **arguments)
     task.sleep = lambda _: None
 
     shown = ""

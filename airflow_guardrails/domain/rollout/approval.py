@@ -126,9 +126,10 @@ def read_answer(event: object, *, approve: str, reject: str) -> Answer:
         kind = AnswerKind.TIMED_OUT if is_late else AnswerKind.INVALID
         return Answer(kind=kind, problem=_cut(safe_text(str(event["error"]))))
     chosen = event.get("chosen_options")
-    at, params = parse_time(event.get("responded_at")), event.get("params_input") or {}
+    # Airflow then gives the time of the time-out and the defaults of the form, which nobody has entered.
     if event.get("timedout"):
-        return Answer(kind=AnswerKind.TIMED_OUT, at=at, params=params)
+        return Answer(kind=AnswerKind.TIMED_OUT)
+    at, params = parse_time(event.get("responded_at")), event.get("params_input") or {}
     by = _person(event.get("responded_by_user"))
     if chosen == [approve]:
         return Answer(kind=AnswerKind.APPROVED, by=by, at=at, params=params)

@@ -323,6 +323,17 @@ def test_it_is_an_approval_operator_of_airflow_and_can_be_copied():
     assert copy.copy(task).verdict == VERDICT
 
 
+def test_listeners_of_airflow_see_what_the_person_sees(airflow, churn):
+    task = operator()
+
+    airflow.ask(task)
+
+    assert (task.hitl_summary["subject"], task.hitl_summary["body"]) == (
+        airflow.asked.subject,
+        airflow.asked.body,
+    )
+
+
 def test_notifiers_are_called_when_the_task_begins_to_wait(airflow, churn):
     called = []
     task = operator()

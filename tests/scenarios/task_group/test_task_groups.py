@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from json import dumps, loads
 
 import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.strategies import Canary
@@ -103,13 +101,6 @@ def test_the_person_who_approves_can_be_named(dag):
     assert approve.assigned_users == [jane]
     assert approve.on_reject == "skip"
     assert approve.response_timeout == timedelta(hours=2)
-
-
-def test_a_dag_with_an_approval_survives_serialization(dag):
-    deployment(approval=True)
-
-    stored = DagSerialization.from_dict(loads(dumps(DagSerialization.to_dict(dag))))
-    assert "SageMaker endpoint" in stored.get_task("guarded_deployment.approve").operator_extra_link_dict
 
 
 def test_the_shadow_is_taken_down_whatever_happens_once_it_is_made(dag):

@@ -266,6 +266,7 @@ def test_an_answer_has_who_what_and_when():
 )
 def test_no_answer_in_time_is_no_approval_whatever_the_default_is(given):
     assert answered(given).kind is AnswerKind.TIMED_OUT
+    assert (answered(given).by, answered(given).at, answered(given).params) == (None, None, {})
 
 
 @pytest.mark.parametrize(
