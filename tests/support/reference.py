@@ -6,10 +6,10 @@ import base64
 import binascii
 import hashlib
 import json
-from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow_guardrails.captured.comparing import compare_captures
 from airflow_guardrails.domain.predictions.comparison import Comparison, microseconds
 from airflow_guardrails.domain.predictions.joining import join
 from airflow_guardrails.domain.predictions.parsing import answer_reader
@@ -105,8 +105,12 @@ def reference_comparison(production: list[bytes], shadow: list[bytes], rule: Pre
     )
 
 
-def counted(comparison: Comparison) -> Counter[str]:
-    return Counter(comparison.counts)
+def assert_engine_agrees(production: list[bytes], shadow: list[bytes], rule: PredictionRule) -> None:
+    expected = reference_comparison(production, shadow, rule)
+    found = compare_captures(production, shadow, rule)
+    engines = list(found.engines)
+    assert found.as_dict() == {**expected.as_dict(), "engines": engines}
+    assert found.summary() == {**expected.summary(), "engines": engines}
 
 
 def _content(line: bytes) -> dict[str, Any]:

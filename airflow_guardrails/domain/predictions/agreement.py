@@ -127,11 +127,7 @@ class Comparer:
     def _compare_row(self, production: Row, shadow: Row) -> _RowResult:
         label, score, rest = production
         other_label, other_score, other_rest = shadow
-        try:
-            # Exact for whole numbers; adding 0.0 makes a float of the result.
-            difference = None if score is None or other_score is None else other_score - score + 0.0
-        except OverflowError:  # larger than any float
-            difference = math.inf
+        difference = None if score is None or other_score is None else _difference(score, other_score)
         # The order of the checks is that of Disagreement, most severe first.
         if label != other_label:
             kind: Disagreement | None = Disagreement.LABEL
@@ -171,6 +167,20 @@ class Comparer:
 def _is_whole(number: float) -> bool:
     """Return whether a number is certainly whole: a larger ``float`` may be a rounded one."""
     return isinstance(number, int) or (number.is_integer() and abs(number) < _FIRST_INEXACT)
+
+
+def _difference(score: float, other: float) -> float:
+    """Return *other* minus *score*; exact for whole numbers, however they are written."""
+    if type(score) is not type(other):
+        score, other = _whole(score), _whole(other)
+    try:
+        return other - score + 0.0  # makes a float of the result
+    except OverflowError:  # larger than any float
+        return math.inf
+
+
+def _whole(number: float) -> float:
+    return int(number) if type(number) is float and number.is_integer() else number
 
 
 def _close(score: float, other: float, absolute: float, relative: float) -> bool:

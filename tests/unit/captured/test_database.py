@@ -43,7 +43,7 @@ def test_the_name_of_the_folder_has_no_meaning(captured, tmp_path, name):
 
 def test_memory_suffices_for_long_answers(tmp_path, monkeypatch):
     """300 MB of answers with 128 MB of memory for DuckDB: neither a table nor a sort has them all."""
-    monkeypatch.setattr(database, "_MOST_MEMORY", 128 * database.MIB)
+    monkeypatch.setattr(database, "MOST_MEMORY", 128 * database.MIB)
     blob = "x" * 2**20
 
     def lines(side):
