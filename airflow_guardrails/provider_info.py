@@ -38,6 +38,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             _modules("airflow_guardrails.triggers.rollout", "airflow_guardrails.triggers.shadow_test")
         ],
+        "notifications": ["airflow_guardrails.notifications.RolloutNotifier"],
         "extra-links": [
             "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",
             "airflow_guardrails.links.sagemaker.CloudWatchAlarmLink",

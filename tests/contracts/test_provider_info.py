@@ -15,6 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import (
     DAG,
     BaseHook,
+    BaseNotifier,
     BaseOperator,
     BaseOperatorLink,
     BaseSensorOperator,
@@ -125,6 +126,13 @@ def test_airflow_lists_the_links_and_triggers():
     assert "airflow_guardrails.triggers.rollout" in {
         trigger.trigger_class_name for trigger in manager.trigger if trigger.package_name == PACKAGE
     }
+
+
+def test_airflow_lists_the_notifier():
+    (name,) = [name for name in ProvidersManager().notification if name.startswith("airflow_guardrails.")]
+    module, _, notifier = name.rpartition(".")
+
+    assert issubclass(getattr(import_module(module), notifier), BaseNotifier)
 
 
 # DAGs.
