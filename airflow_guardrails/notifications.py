@@ -52,6 +52,9 @@ class RolloutNotifier(BaseNotifier):
     - ``rollout_summary``: one sentence with the outcome, without credentials;
     - ``rollout_report``: the rollout report. Without a report, all of its values are empty.
 
+    Airflow calls nothing if somebody marks the task failed, or if its process is killed. The callbacks of a
+    concluding task are called in these cases, too.
+
     It can be used as *on_failure_callback*, *on_success_callback*, *on_retry_callback* and
     *on_skipped_callback*. A task that succeeds or is skipped without a report calls nobody.
 
@@ -59,8 +62,8 @@ class RolloutNotifier(BaseNotifier):
         of the notifier, so its templates are rendered anew.
     :param on: the outcomes for which it is called: ``Succeeded``, ``RolledBack``, ``RollbackFailed``,
         ``Failed``, ``Superseded``, ``NotStarted``, ``TimedOut``, or ``Unknown`` if the task failed and no
-        report says how the rollout ended, for example after a crash or before an update; default: all but
-        ``Succeeded``.
+        report says how the rollout ended, for example if its worker was lost, or before an update; default:
+        all but ``Succeeded``.
     :raises InvalidArgument: if *on* has another name, or *notifier* cannot be called.
     """
 

@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from airflow_guardrails.notifications import _NAMES, UNKNOWN
+from airflow_guardrails.notifications import _NAMES, UNKNOWN, RolloutNotifier
+from airflow_guardrails.strategies import AllAtOnce
+from airflow_guardrails.task_groups import guarded_deployment
 from tests.support.pages import first_column, page, section
 from tests.support.receivers import mail_server, slack
 from tests.support.simulated import new_client
@@ -106,6 +108,24 @@ def test_a_failure_before_the_update_is_notified_by_its_own_task(simulator, work
     (mail,) = mails
     assert mail["Subject"] == "Unknown: update"
     assert "churn" in mail.get_body().get_content()
+
+
+def test_default_args_bring_both_callbacks_to_all_tasks_of_the_group(worker, examples):
+    by_mail = examples["by_mail"]
+    with worker.dag:
+        group = guarded_deployment(
+            endpoint_name="churn",
+            model_name="churn-v2",
+            endpoint_config_name="churn-v2",
+            role_arn="arn:aws:iam::123456789012:role/sagemaker",
+            strategy=AllAtOnce(),
+            default_args={"on_success_callback": by_mail, "on_failure_callback": by_mail},
+        )
+
+    for task in group.children.values():
+        # Airflow copies default_args for each task.
+        callbacks = [*task.on_success_callback, *task.on_failure_callback]
+        assert [type(callback) for callback in callbacks] == [RolloutNotifier, RolloutNotifier]
 
 
 def test_every_outcome_and_every_variable_is_on_the_page():
