@@ -1,8 +1,12 @@
 """
-SQL that reads an answer by a rule: only where it surely reads what ``domain.predictions.parsing`` would.
+SQL that reads an answer by a rule, where it reads what ``domain.predictions.parsing`` would.
 
 Each expression is about the column ``body``, the answer as text (NULL if it is no text). What is NULL in all
 of the columns ``label``, ``score`` and ``digest`` is read by Python.
+
+By a path, SQL also reads what is not quite JSON: a comma at the end, or a name twice, of which it takes the
+first and Python the last. So a difference between an answer that SQL has read and one that Python has read
+proves nothing; ``counting`` then lets Python read both.
 """
 
 from __future__ import annotations
@@ -20,15 +24,7 @@ _SPACES = (r" ", r"\t", r"\r", r"\n")
 _WHITE_SPACE = "".join(_SPACES)
 _ENDS = ("starts_with", "ends_with")
 # DuckDB's JSON may have a comma at the end, and nan in any case. Python's may not.
-_NOT_FOR_PYTHON = r"""(
-    regexp_matches({0}, ',\s*[}}\]]')
-    OR CASE WHEN contains(lower({0}), 'nan') OR contains(lower({0}), 'inf')
-        THEN regexp_matches({0}, '(?i)[:,\[\s][-+]?(nan|inf)') ELSE false END
-)"""
-# Python does not read an answer that is nested too deeply. With fewer brackets, none is.
-_DEEP = 500
-_OPENING = "strlen(body) - strlen(replace(replace(body, '[', ''), '{', ''))"
-_MAY_BE_DEEP = f"CASE WHEN strlen(body) < {2 * _DEEP} THEN false ELSE {_OPENING} >= {_DEEP} END"
+_NOT_FOR_PYTHON = r"regexp_matches({}, '(?i),\s*[}}\]]|[:,\[\s][-+]?(nan|inf)')"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]+")
 
 
@@ -101,22 +97,15 @@ def _paths(rule: PredictionRule) -> ReadingSql:
     rows = next(iter(places.values())).rows
     first = () if rows is None else (*rows, 0)
     wanted = [_json_path((*first, *path.in_row)) for path in places.values()]
-    # No escape, so quotes are only around it.
+    # So there is no escape in names and texts, and quotes are only around them.
+    checks = ["NOT contains(body, '\\')"]
     texts = {"label_text": "replace(found[1], '\"', '')"} if "label" in places else {}
-    checks = [
-        # So there is no escape in names and texts.
-        "NOT contains(body, '\\')",
-        f"NOT {_NOT_FOR_PYTHON.format('body')}",
-        f"NOT {_MAY_BE_DEEP}",
-        # DuckDB takes the first of equal names, Python the last.
-        *(_once(f'"{name}"') for name in sorted(names, key=str) if isinstance(name, str)),
-    ]
     if rows is not None:
         wanted.append(_json_path((*rows, 1)))
         checks.append(f"found[{len(wanted)}] IS NULL")
     paths = ", ".join(map(_literal, wanted))
     extracted = f"try(json_extract(body, [{paths}]))::VARCHAR[]"
-    label = _label("label_text") if "label" in places else "NULL"
+    label = _json_label("label_text") if "label" in places else "NULL"
     score = _json_number(f"found[{len(places)}]") if "score" in places else "NULL"
     return ReadingSql(
         prepared=[
@@ -174,6 +163,12 @@ def _label(text: str) -> str:
     return f"CASE WHEN {plain} AND {text} NOT IN ('NaN', 'Infinity') THEN {text} END"
 
 
+def _json_label(text: str) -> str:
+    """Return the label in a JSON value without its quotes, likewise; most begin with a letter."""
+    letter = f"(left({text}, 1) BETWEEN 'a' AND 'z' OR left({text}, 1) BETWEEN 'A' AND 'Z')"
+    return f"CASE WHEN {letter} AND {text} NOT IN ('NaN', 'Infinity') THEN {text} ELSE {_label(text)} END"
+
+
 def _number(text: str) -> str:
     """Return the number in a text as a double, if a double has it exactly as Python reads it."""
     number = f"TRY_CAST({text} AS DOUBLE)"
@@ -188,10 +183,6 @@ def _json_number(text: str) -> str:
     number = f"TRY_CAST({text} AS DOUBLE)"
     is_number = f"(left({text}, 1) BETWEEN '0' AND '9' OR left({text}, 1) = '-')"
     return f"CASE WHEN {is_number} AND abs({number}) < {_LARGEST_EXACT} THEN {number} END"
-
-
-def _once(text: str) -> str:
-    return f"strlen(body) - strlen(replace(body, {_literal(text)}, '')) = {len(text)}"
 
 
 def _json_path(steps: tuple[str | int, ...]) -> str:

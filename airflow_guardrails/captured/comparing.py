@@ -9,7 +9,7 @@ from airflow_guardrails.captured.counting import PairCounter
 from airflow_guardrails.captured.database import engine_version, open_database, work_folder
 from airflow_guardrails.captured.files import CapturedFile, captured_file, write_captured
 from airflow_guardrails.captured.joining import join
-from airflow_guardrails.captured.loading import LongAnswers, load
+from airflow_guardrails.captured.loading import AnswersInFiles, load
 from airflow_guardrails.domain.predictions.comparison import Comparison, Part, microseconds
 from airflow_guardrails.domain.predictions.records import Side
 from airflow_guardrails.domain.predictions.rule import DEFAULT_RULE, PredictionRule
@@ -76,11 +76,11 @@ def compare(
     """
     paths = [file.path.resolve() for captured in files.values() for file in captured]
     longest = max((file.longest for captured in files.values() for file in captured), default=0)
-    long_answers = LongAnswers()
+    answers = AnswersInFiles(files)
     with open_database(folder, paths, longest=longest) as database:
-        counter = PairCounter(database, rule, long_answers, with_payloads=with_payloads)
+        counter = PairCounter(database, rule, answers, with_payloads=with_payloads)
         counts = counter.tally.counts
-        counts.update(load(database, files, rule, long_answers, part=part, with_payloads=with_payloads))
+        counts.update(load(database, files, rule, answers, part=part, with_payloads=with_payloads))
         counts.update(join(database, within=microseconds(rule.within)))
         counter.count()
         edges = counter.carried()

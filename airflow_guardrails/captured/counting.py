@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from airflow_guardrails.captured.database import Database
-from airflow_guardrails.captured.loading import DISTANCE, LongAnswers
+from airflow_guardrails.captured.loading import DISTANCE, AnswersInFiles
 from airflow_guardrails.domain.predictions.agreement import AnswerComparison, Disagreement
 from airflow_guardrails.domain.predictions.parsing import answer_reader, same_whole
 from airflow_guardrails.domain.predictions.records import (
@@ -44,6 +44,8 @@ from airflow_guardrails.domain.predictions.tally import (
 )
 
 _BATCH = 500
+# Bytes of pairs that wait for a second reading of their answers: at most, and of a pair without its answers.
+_MOST_DOUBTFUL, _DOUBTFUL_BYTES = 32 * 2**20, 2048
 
 # A difference that SQL can sum exactly; smaller ones are left to Python.
 _LEAST_DIFFERENCE = 1e-200
@@ -89,10 +91,10 @@ class PairCounter:
     """
 
     def __init__(
-        self, database: Database, rule: PredictionRule, long_answers: LongAnswers, *, with_payloads: bool
+        self, database: Database, rule: PredictionRule, answers: AnswersInFiles, *, with_payloads: bool
     ) -> None:
         self._database = database
-        self._long_answers = long_answers
+        self._answers = answers
         self._rule = rule
         self._with_payloads = with_payloads
         self._read = answer_reader(rule)
@@ -262,14 +264,45 @@ class PairCounter:
             WHERE NOT coalesce({_SETTLED}, false)
             """
         )
+        doubtful: list[tuple[JoinKey, _Row, _Row]] = []
+        size = 0
         for key, *fields in _fetched(cursor):
-            self._count_pair(JoinKey(key), *map(self._with_answer, _two_rows(fields)))
+            one, other = map(self._with_answer, _two_rows(fields))
+            if not self._is_doubtful(one, other):
+                self._count_pair(JoinKey(key), one, other)
+                continue
+            doubtful.append((JoinKey(key), one, other))
+            size += _DOUBTFUL_BYTES + len(one.answer or "") + len(other.answer or "")
+            if size >= _MOST_DOUBTFUL:
+                self._count_doubtful(doubtful)
+                doubtful, size = [], 0
+        self._count_doubtful(doubtful)
+
+    def _is_doubtful(self, one: _Row, other: _Row) -> bool:
+        """Whether the answers seem to differ, and only one of them was read by SQL, by a path."""
+        by_path = isinstance(self._rule.label, str) or isinstance(self._rule.score, str)
+        if not by_path or one.is_read is other.is_read:
+            return False
+        return not self.tally.agree(self._rows(one), self._rows(other))
+
+    def _count_doubtful(self, pairs: list[tuple[JoinKey, _Row, _Row]]) -> None:
+        """Count pairs after Python has read both answers."""
+        for shadow in (False, True):
+            rows = [row for _, *both in pairs for row in both if row.is_read and row.shadow is shadow]
+            self._answers.find(shadow=shadow, places=sorted(row.place for row in rows))
+        for key, one, other in pairs:
+            self._count_pair(key, self._for_python(one), self._for_python(other))
+
+    def _for_python(self, row: _Row) -> _Row:
+        if not row.is_read:
+            return row
+        return row._replace(is_read=False, is_base64=False, answer=self._answer_in_file(row))
 
     def _with_answer(self, row: _Row) -> _Row:
-        if not row.is_long:
-            return row
-        answer = self._long_answers.get(row.shadow, row.place, event_id=row.event_id)
-        return row._replace(answer=answer)
+        return row._replace(answer=self._answer_in_file(row)) if row.is_long else row
+
+    def _answer_in_file(self, row: _Row) -> str:
+        return self._answers.get(shadow=row.shadow, place=row.place, event_id=row.event_id)
 
     def _count_pair(self, key: JoinKey, one: _Row, other: _Row) -> None:
         if self._rule.is_default and _are_surely_equal(one, other):

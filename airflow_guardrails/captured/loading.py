@@ -67,7 +67,7 @@ CREATE TABLE records (
     answer VARCHAR,              -- where Python may need it; base64 if it is no text
     answer_key UBIGINT,          -- hash of it, to sort by
     place BIGINT,                -- number of the record in its files
-    is_long BOOLEAN,             -- whether the answer is in LongAnswers
+    is_long BOOLEAN,             -- whether the answer is left in its file
     is_base64 BOOLEAN,
     content_type VARCHAR,
     input_rows INTEGER,          -- lines of the input
@@ -78,13 +78,14 @@ CREATE TABLE records (
 """
 
 
-class LongAnswers:
-    """Finds the answers that are too long for the table ``records`` in the captured files."""
+class AnswersInFiles:
+    """Finds answers that are not in the table ``records`` in the captured files."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Mapping[Side, Sequence[CapturedFile]]) -> None:
+        self._files = files
         self._places: dict[tuple[bool, int], tuple[Path, int]] = {}
 
-    def find(self, shadow: bool, captured: Sequence[CapturedFile], places: Iterable[int]) -> None:
+    def find(self, *, shadow: bool, places: Iterable[int]) -> None:
         """
         Find the lines of records.
 
@@ -93,7 +94,7 @@ class LongAnswers:
         wanted = iter(places)
         next_one = next(wanted, None)
         number = 0
-        for file in captured:
+        for file in self._files[Side.SHADOW if shadow else Side.PRODUCTION]:
             start = 0
             with file.path.open("rb") as lines:
                 for line in lines:
@@ -106,7 +107,7 @@ class LongAnswers:
                         next_one = next(wanted, None)
                     start += len(line)
 
-    def get(self, shadow: bool, place: int, *, event_id: str) -> str:
+    def get(self, *, shadow: bool, place: int, event_id: str) -> str:
         """
         Return the answer of a record as text, in base64 if it is no text.
 
@@ -119,7 +120,7 @@ class LongAnswers:
         # DuckDB 1.5 counts some truncated lines and the next one as a single line.
         if (record.get("eventMetadata", {}).get("eventId") or "") != event_id:
             raise UnexpectedAnswer(
-                "Long captured answers cannot be found after a truncated line: install DuckDB 2"
+                "A captured answer cannot be found in its file after a truncated line: install DuckDB 2"
             )
         output = record["captureData"]["endpointOutput"]
         data: str = output["data"]
@@ -133,7 +134,7 @@ def load(
     database: Database,
     files: Mapping[Side, Sequence[CapturedFile]],
     rule: PredictionRule,
-    long_answers: LongAnswers,
+    answers: AnswersInFiles,
     *,
     part: Part,
     with_payloads: bool,
@@ -150,7 +151,7 @@ def load(
                 "SELECT place FROM records WHERE shadow = ? AND is_long AND fault IS NULL ORDER BY place",
                 [side is Side.SHADOW],
             ).fetchall()
-            long_answers.find(side is Side.SHADOW, captured, [place for (place,) in found])
+            answers.find(shadow=side is Side.SHADOW, places=[place for (place,) in found])
         if part.number == 1:
             too_long = sum(file.too_long for file in captured)
             _count_fault(counts, side, LineFault.TOO_LONG, too_long)

@@ -41,7 +41,6 @@ TEXTS = [
     json.dumps(OBJECTS[0], indent=2),
     "\ufeff" + json.dumps(OBJECTS[0]),
     json.dumps(OBJECTS[0]) + "\n" + json.dumps(OBJECTS[1]) + "\n",
-    '{"predictions": [{"label": "a", "label": "b", "score": 1}]}',
     *("1", "1.0", '"1"', "true", "null", "NaN", "stay", " stay\n", "stay,0.25", "churn,0.75\n", "1.0,0.5"),
     *("0.1,0.2,0.3", "0.1\n0.2\n0.3\n", "[0.1, 0.2, 0.3]", '"two\nlines",1', 'a "b" c,2', "7\u20288,1"),
     *("-5,1e3", "007", "+1", "9007199254740993", "9007199254740992", "1e400", "0.30000000000000004", "0.3"),

@@ -13,7 +13,7 @@ from typing import Any
 
 from airflow_guardrails.domain.predictions import agreement
 from airflow_guardrails.domain.predictions.agreement import SEVERITY, AnswerComparison, Comparer, Disagreement
-from airflow_guardrails.domain.predictions.records import JoinKey, Record, Side
+from airflow_guardrails.domain.predictions.records import JoinKey, Record, Rows, Side
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 from airflow_guardrails.domain.predictions.scores import Scores, merge_scores, scores_of
 
@@ -216,6 +216,11 @@ class Tally:
             for (label, *_), (other, *_) in zip(production.rows or (), shadow.rows or (), strict=True):
                 self.count_labels(label, other, 1)
         return True
+
+    def agree(self, production: Rows, shadow: Rows) -> bool:
+        """Return whether two answers agree."""
+        result = self._compare(production, shadow)
+        return result is not None and result.kind is None
 
     def count_labels(self, production: str | None, shadow: str | None, rows: int) -> None:
         """Count *rows* with these labels."""
