@@ -306,9 +306,9 @@ class PairCounter:
 
     def _count_pair(self, key: JoinKey, one: _Row, other: _Row) -> None:
         if self._rule.is_default and _are_surely_equal(one, other):
-            rows = _ONE_EQUAL_ROW, _ONE_EQUAL_ROW
-        else:
-            rows = self._rows(one), self._rows(other)
+            self.tally.count_equal(key)
+            return
+        rows = self._rows(one), self._rows(other)
         if not self.tally.count_pair(key, self._record(one, rows[0]), self._record(other, rows[1])):
             for row in (one, other):
                 self.tally.add_unread(shape_of(row.body, row.content_type))
@@ -324,8 +324,6 @@ class PairCounter:
 
 
 _COLUMNS = _Row._fields
-# What two equal objects are to the comparer.
-_ONE_EQUAL_ROW: Rows = [(None, None, "equal")]
 
 
 def _columns(table: str) -> str:

@@ -217,6 +217,11 @@ class Tally:
                 self.count_labels(label, other, 1)
         return True
 
+    def count_equal(self, key: JoinKey) -> None:
+        """Count a pair whose answers are equal, of one row without label and score."""
+        for name in (joined_by_key(key), PAIRS, ROWS):
+            self.counts[name] += 1
+
     def agree(self, production: Rows, shadow: Rows) -> bool:
         """Return whether two answers agree."""
         result = self._compare(production, shadow)
