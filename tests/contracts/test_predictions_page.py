@@ -40,7 +40,7 @@ def test_the_limits_are_those_in_force():
         (tally.MAX_EXAMPLES, "the {} worst"),
         (tally.MAX_PAYLOAD_LENGTH, "first {} characters"),
         (files.MAX_LINE_BYTES // database.MIB, "more than {} MiB, which is more than the largest"),
-        (database.LEAST_MEMORY // database.MIB, "gets {} MiB to 1 GiB"),
+        (database.LEAST_MEMORY // database.MIB, "one thread and {} MiB to 1 GiB"),
         (MAX_TEXT_LENGTH, "more than {} characters is a digest"),
     ):
         assert text.format(limit) in TEXT.replace("\n", " "), text
