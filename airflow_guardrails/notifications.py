@@ -13,7 +13,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseNotifier
 
 from airflow_guardrails.domain.arguments import shown
-from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport, parse_report, reported_outcome
 from airflow_guardrails.domain.text import error_in_words, safe_text
@@ -157,15 +156,10 @@ def _read_news(context: Mapping[str, Any], report: RolloutReport) -> _News | Non
     if failed and outcome is Outcome.SUCCEEDED:
         outcome = None
     if outcome is not None:
-        return _News(outcome=outcome.value, summary=_summary(outcome, report), report=report)
+        return _News(outcome=outcome.value, summary=safe_text(report["summary"]), report=report)
     if not failed:
         return None
     return _News(outcome=UNKNOWN, summary=_unknown_summary(context, report), report=report)
-
-
-def _summary(outcome: Outcome, report: Mapping[str, Any]) -> str:
-    written = safe_text(report.get("summary"))
-    return written or _first_sentence(outcome_message(outcome, parse_report(report)))
 
 
 def _unknown_summary(context: Mapping[str, Any], report: RolloutReport) -> str:

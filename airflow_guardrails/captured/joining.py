@@ -181,7 +181,7 @@ class _Join:
                 "INSERT INTO nearest SELECT unnest($1), unnest($2)", [list(production), list(shadow)]
             )
 
-    def _chains(self) -> Iterator[list[Link[int]]]:
+    def _chains(self) -> Iterator[list[Link]]:
         """
         Yield the records of one input and hour that follow each other without a pause longer than *within*.
 
@@ -222,7 +222,7 @@ class _Join:
             """
         )
         for _, rows in groupby(_fetched(cursor), key=lambda row: row[:3]):
-            chain: list[Link[int]] = []
+            chain: list[Link] = []
             for place, (*_, time, shadow, has_id, row) in enumerate(rows):
                 if chain and (time - chain[-1].at > self._within or len(chain) >= _MAX_CHAIN):
                     yield chain

@@ -16,7 +16,7 @@ from tests.support.simulated import new_client
 from tests.support.worker import Worker
 
 TEXT = page("notifications")
-SENTENCE = "Endpoint churn was rolled back: it serves churn-v1 again, not churn-v2."
+SENTENCE = "ROLLED BACK: alarm errors; churn-v1 serves"
 
 
 @pytest.fixture

@@ -112,7 +112,7 @@ def test_the_report_of_the_error_is_used_without_a_call_to_airflow(run, ended):
 
     assert told(ended(ROLLED_BACK)) == (
         "RolledBack",
-        "Endpoint churn was rolled back: it serves v1 again, not v2.",
+        "ROLLED BACK: cause unknown; v1 serves",
         "churn",
     )
 

@@ -12,18 +12,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain as chained
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 from airflow_guardrails.domain.predictions.records import JoinKey, Record, Side, SidedRecord, total_order
 
-_R = TypeVar("_R")
 _CellOf: TypeAlias = "Callable[[int], int]"
 _Groups: TypeAlias = "dict[Any, dict[Side, list[Record]]]"
 
 _PAIR = 2
 
 
-class Link(NamedTuple, Generic[_R]):
+class Link(NamedTuple):
     """
     A record in a chain of equal inputs.
 
@@ -35,10 +34,10 @@ class Link(NamedTuple, Generic[_R]):
     side: Side
     has_id: bool
     place: Any
-    record: _R
+    record: Any
 
 
-def pair_nearest(chain: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[_R, _R]], list[Link[_R]]]:
+def pair_nearest(chain: Sequence[Link], *, within: int) -> tuple[list[tuple[Any, Any]], list[Link]]:
     """
     Pair records of the same input by the nearest time; return the pairs and the records that are left.
 
@@ -62,7 +61,7 @@ def pair_nearest(chain: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[
     return pairs + more, others + rest
 
 
-def _pair_two(chain: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[_R, _R]], list[Link[_R]]]:
+def _pair_two(chain: Sequence[Link], *, within: int) -> tuple[list[tuple[Any, Any]], list[Link]]:
     by_side = {link.side: link for link in chain}
     if len(by_side) == _PAIR:
         production, shadow = by_side[Side.PRODUCTION], by_side[Side.SHADOW]
@@ -72,7 +71,7 @@ def _pair_two(chain: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[_R,
     return [], list(chain)
 
 
-def _pair_all(line: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[_R, _R]], list[Link[_R]]]:
+def _pair_all(line: Sequence[Link], *, within: int) -> tuple[list[tuple[Any, Any]], list[Link]]:
     """
     Pair the two nearest records of different sides, remove them, and repeat; O(n log n).
 
@@ -110,11 +109,11 @@ def _pair_all(line: Sequence[Link[_R]], *, within: int) -> tuple[list[tuple[_R, 
     return pairs, [link for link, is_left in zip(line, unpaired, strict=True) if is_left]
 
 
-def _is_shadow_with_id(link: Link[_R]) -> bool:
+def _is_shadow_with_id(link: Link) -> bool:
     return link.side is Side.SHADOW and link.has_id
 
 
-def _order(link: Link[_R]) -> tuple[Any, ...]:
+def _order(link: Link) -> tuple[Any, ...]:
     return link.at, link.side.value, link.place
 
 
@@ -169,7 +168,7 @@ def join(records: Iterable[SidedRecord], *, within: int, cell: _CellOf) -> Joine
         events = {side: _first(joined, side, group[side]) for side in Side}
         left += _paired(joined, JoinKey.EVENT_ID, events)
 
-    chains: dict[Any, list[Link[Record]]] = {}
+    chains: dict[Any, list[Link]] = {}
     for side, record in left:
         if not record.input_digest:
             joined.unmatched.append((side, record))

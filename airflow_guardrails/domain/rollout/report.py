@@ -197,7 +197,15 @@ def parse_report(value: Mapping[str, Any]) -> RolloutReport:
         "analysis": None,
     }
     report = cast("RolloutReport", {**unknown, **value})
-    return report if report["summary"] else {**report, "summary": summary_of(report)}
+    return report if report["summary"] else {**report, "summary": _summary_if_readable(report)}
+
+
+def _summary_if_readable(report: RolloutReport) -> str:
+    try:
+        return summary_of(report)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # Of a later release, or no report at all; what reads its other keys says so.
+        return ""
 
 
 def reported_outcome(report: RolloutReport) -> Outcome:

@@ -53,19 +53,23 @@ def summary_of(report: RolloutReport) -> str:
 
 
 def _why(outcome: Outcome, report: RolloutReport) -> str:
-    target, cause = report["endpoint_config_name"], report["cause"]
-    if outcome is Outcome.SUCCEEDED:
-        return f"{report['endpoint_name']} serves {target}"
-    if outcome is Outcome.SUPERSEDED:
-        return "by another update"
-    if outcome is Outcome.NOT_STARTED:
-        return f"no update to {target} was seen"
-    if outcome is Outcome.TIMED_OUT:
-        left = "aborted and not rolled back yet" if report.get("abort_switch_thrown_at") else "left as it is"
-        return f"status {report['endpoint_status'] or 'unknown'}, {left}"
-    if cause is not None and (why := _cause(cause)):
-        return why
-    return f"status {report['endpoint_status']}" if report["endpoint_status"] else "the endpoint is gone"
+    target, status = report["endpoint_config_name"], report["endpoint_status"]
+    match outcome:
+        case Outcome.SUCCEEDED:
+            why = f"{report['endpoint_name']} serves {target}"
+        case Outcome.SUPERSEDED:
+            why = "by another update"
+        case Outcome.NOT_STARTED:
+            why = f"no update to {target} was seen"
+        case Outcome.TIMED_OUT:
+            aborted = report["abort_switch_thrown_at"]
+            left = "aborted and not rolled back yet" if aborted else "left as it is"
+            why = f"status {status or 'unknown'}, {left}"
+        case Outcome.FAILED if report["cause"] is None:
+            why = f"status {status}" if status else "the endpoint is gone"
+        case _:
+            why = _cause(report["cause"]) if report["cause"] else _CAUSES[CauseKind.UNKNOWN]
+    return why
 
 
 def _cause(cause: CauseReport) -> str:
