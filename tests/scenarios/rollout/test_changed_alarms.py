@@ -44,17 +44,22 @@ CHANGES = [
 
 def meanwhile(churn, operator, change):
     """Let somebody *change* the alarm once the canary bakes."""
-    sleep, due = operator.sleep, [change]
+    sleep, due, slept = operator.sleep, [change], 0.0
 
     def sleep_and_more(seconds):
+        nonlocal slept
         sleep(seconds)
+        slept += seconds
+        # A pause is slept in slices of half a second.
+        if not due or slept % 30:
+            return
         pending = churn.describe().get("PendingDeploymentSummary", {})
         stages = [
             mark["Status"]
             for each in pending.get("ProductionVariants", ())
             for mark in each.get("VariantStatus", ())
         ]
-        if due and "Baking" in stages:
+        if "Baking" in stages:
             due.pop()(churn)
 
     operator.sleep = sleep_and_more

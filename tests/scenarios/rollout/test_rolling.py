@@ -22,8 +22,15 @@ def update(guarded_update):
 def tripped_at_half(churn, simulated_sleep):
     """Sleeping during which the alarm trips once two of the four instances are new."""
 
+    slept = 0.0
+
     def sleep(seconds):
+        nonlocal slept
         simulated_sleep(seconds)
+        slept += seconds
+        # A pause is slept in slices of half a second.
+        if slept % 30:
+            return
         pending = churn.describe().get("PendingDeploymentSummary")
         if pending and pending["ProductionVariants"][0]["CurrentInstanceCount"] == 2:
             churn.trip("errors")
