@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from airflow_guardrails.captured.database import literal
 from airflow_guardrails.domain.predictions.paths import Path
 from airflow_guardrails.domain.predictions.rule import PredictionRule
 
@@ -103,7 +104,7 @@ def _paths(rule: PredictionRule) -> ReadingSql:
     if rows is not None:
         wanted.append(_json_path((*rows, 1)))
         checks.append(f"found[{len(wanted)}] IS NULL")
-    paths = ", ".join(map(_literal, wanted))
+    paths = ", ".join(map(literal, wanted))
     extracted = f"try(json_extract(body, [{paths}]))::VARCHAR[]"
     label = _json_label("label_text") if "label" in places else "NULL"
     score = _json_number(f"found[{len(places)}]") if "score" in places else "NULL"
@@ -197,10 +198,6 @@ def _trimmed(text: str) -> str:
 def _has_space(text: str) -> str:
     space = [f"{function}({text}, {_quoted(each)})" for function in _ENDS for each in _SPACES]
     return f"({' OR '.join(space)})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _quoted(escaped: str) -> str:

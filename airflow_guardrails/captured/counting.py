@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from airflow_guardrails.captured.database import Database
 from airflow_guardrails.captured.loading import DISTANCE, AnswersInFiles
+from airflow_guardrails.captured.sql import fetched, side_of_row
 from airflow_guardrails.domain.predictions.agreement import AnswerComparison, Disagreement
 from airflow_guardrails.domain.predictions.parsing import answer_reader, same_whole
 from airflow_guardrails.domain.predictions.records import (
@@ -19,7 +20,6 @@ from airflow_guardrails.domain.predictions.records import (
     JoinKey,
     Record,
     Rows,
-    Side,
     boundary,
     keep_nearest,
     side_of,
@@ -123,7 +123,7 @@ class PairCounter:
         kept, _ = keep_nearest(self._nearest_to_an_end())
         carried = Counter(side_of(text) for text in kept)
         for shadow, number, number_near in rows:
-            side = _side(shadow)
+            side = side_of_row(shadow)
             counts[unjoined_key(side, UnjoinedReason.ONLY)] += number - carried[side]
             counts[side_key(side, NOT_CARRIED)] += number_near - carried[side]
         return kept
@@ -139,7 +139,7 @@ class PairCounter:
             """
         )
         group, reached, furthest = None, 0, 0
-        for far, *fields in _fetched(cursor):
+        for far, *fields in fetched(cursor, batch=_BATCH):
             row = _Row(*fields)
             if group != (row.shadow, row.time // HOUR, boundary(row.time)):
                 group, reached, furthest = (row.shadow, row.time // HOUR, boundary(row.time)), 0, 0
@@ -147,7 +147,7 @@ class PairCounter:
             if reached >= MAX_CHARACTERS and far > furthest:
                 continue
             row = self._with_answer(row)
-            if text := to_json(_side(row.shadow), self._record(row, self._rows(row))):
+            if text := to_json(side_of_row(row.shadow), self._record(row, self._rows(row))):
                 reached, furthest = reached + len(text), far
                 yield text
 
@@ -233,7 +233,7 @@ class PairCounter:
         if self._rule.label is None:
             return
         cursor = self._database.execute("SELECT p_label, s_label, count(*) FROM settled GROUP BY ALL")
-        for production, shadow, number in _fetched(cursor):
+        for production, shadow, number in fetched(cursor, batch=_BATCH):
             self.tally.count_labels(production, shadow, number)
 
     def _add_examples(self) -> None:
@@ -266,7 +266,7 @@ class PairCounter:
         )
         doubtful: list[tuple[JoinKey, _Row, _Row]] = []
         size = 0
-        for key, *fields in _fetched(cursor):
+        for key, *fields in fetched(cursor, batch=_BATCH):
             one, other = map(self._with_answer, _two_rows(fields))
             if not self._is_doubtful(one, other):
                 self._count_pair(JoinKey(key), one, other)
@@ -340,12 +340,3 @@ def _are_surely_equal(one: _Row, other: _Row) -> bool:
     if one.is_base64 or other.is_base64 or not all(answer and answer[0] == "{" for answer in answers):
         return False
     return same_whole(str(one.answer), str(other.answer))
-
-
-def _side(shadow: bool) -> Side:
-    return Side.SHADOW if shadow else Side.PRODUCTION
-
-
-def _fetched(cursor: Database) -> Iterator[tuple[Any, ...]]:
-    while rows := cursor.fetchmany(_BATCH):
-        yield from rows

@@ -111,7 +111,7 @@ def open_database(folder: Path, files: Sequence[Path], *, longest: int = 0) -> I
     try:
         database.execute("SET enable_progress_bar = false")
         # In this order: each one forbids to change what was set before.
-        allowed = ", ".join(f"'{_escaped(file)}'" for file in files)
+        allowed = ", ".join(literal(str(file)) for file in files)
         database.execute(f"SET allowed_paths = [{allowed}]")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
@@ -129,13 +129,14 @@ def open_database(folder: Path, files: Sequence[Path], *, longest: int = 0) -> I
 
 def engine_version() -> str:
     """Return name and version of the engine, for the result."""
-    from importlib.metadata import version  # noqa: PLC0415 - reads files, only needed here
+    import duckdb  # noqa: PLC0415 - as above
 
-    return f"duckdb {version('duckdb')}"
+    return f"duckdb {duckdb.__version__}"
 
 
-def _escaped(path: Path) -> str:
-    return str(path).replace("'", "''")
+def literal(text: str) -> str:
+    """Return *text* as SQL has it, in quotes."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _delete_if_left(folder: Path) -> None:

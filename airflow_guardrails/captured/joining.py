@@ -14,8 +14,9 @@ from itertools import groupby
 from typing import Any
 
 from airflow_guardrails.captured.database import Database
+from airflow_guardrails.captured.sql import fetched, side_of_row
 from airflow_guardrails.domain.predictions.joining import Link, pair_nearest
-from airflow_guardrails.domain.predictions.records import HOUR, JoinKey, Side
+from airflow_guardrails.domain.predictions.records import HOUR, JoinKey
 from airflow_guardrails.domain.predictions.tally import (
     REUSED_IDS,
     UnjoinedReason,
@@ -221,13 +222,13 @@ class _Join:
             ORDER BY w.hour, w.input, w.reused_id, w.time, {_ORDER_OF_TIME}
             """
         )
-        for _, rows in groupby(_fetched(cursor), key=lambda row: row[:3]):
+        for _, rows in groupby(fetched(cursor, batch=_BATCH), key=lambda row: row[:3]):
             chain: list[Link] = []
             for place, (*_, time, shadow, has_id, row) in enumerate(rows):
                 if chain and (time - chain[-1].at > self._within or len(chain) >= _MAX_CHAIN):
                     yield chain
                     chain = []
-                chain.append(Link(time, Side.SHADOW if shadow else Side.PRODUCTION, has_id, place, row))
+                chain.append(Link(time, side_of_row(shadow), has_id, place, row))
             yield chain
 
     def _count(self, table: str, key: Any) -> None:
@@ -238,12 +239,7 @@ class _Join:
             """
         ).fetchall()
         for shadow, number in rows:
-            self.counts[key(Side.SHADOW if shadow else Side.PRODUCTION)] += number
-
-
-def _fetched(cursor: Database) -> Iterator[tuple[Any, ...]]:
-    while rows := cursor.fetchmany(_BATCH):
-        yield from rows
+            self.counts[key(side_of_row(shadow))] += number
 
 
 def _table(key: JoinKey) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_guardrails.captured.answers import reading_sql
-from airflow_guardrails.captured.database import Database
+from airflow_guardrails.captured.database import Database, literal
 from airflow_guardrails.captured.files import CapturedFile
+from airflow_guardrails.captured.sql import side_of_row
 from airflow_guardrails.domain.predictions.comparison import Part
 from airflow_guardrails.domain.predictions.records import BOUNDARY_WIDTH, HOUR, Side
 from airflow_guardrails.domain.predictions.rule import PredictionRule
@@ -28,8 +29,8 @@ from airflow_guardrails.domain.predictions.tally import (
 )
 from airflow_guardrails.exceptions import UnexpectedAnswer
 
-# So many unreadable lines of a file are looked at for their reasons; further ones are taken for the same.
-_LOOKED_AT = 10_000
+# So many unreadable lines of a side are looked at for their reasons; further ones are taken for the same.
+_LOOKED_AT = 100_000
 
 _COLUMNS = {
     "captureData": (
@@ -91,21 +92,8 @@ class AnswersInFiles:
 
         :param places: their numbers, from 1, in ascending order.
         """
-        wanted = iter(places)
-        next_one = next(wanted, None)
-        number = 0
-        for file in self._files[Side.SHADOW if shadow else Side.PRODUCTION]:
-            start = 0
-            with file.path.open("rb") as lines:
-                for line in lines:
-                    if next_one is None:
-                        return
-                    # DuckDB skips blank lines, too.
-                    number += bool(line.strip(b" \t\r\n"))
-                    if number == next_one:
-                        self._places[shadow, number] = file.path, start
-                        next_one = next(wanted, None)
-                    start += len(line)
+        for place, path, start, _ in _lines_at(self._files[side_of_row(shadow)], places):
+            self._places[shadow, place] = path, start
 
     def get(self, *, shadow: bool, place: int, event_id: str) -> str:
         """
@@ -248,7 +236,7 @@ def _is_in(part: Part) -> str:
 
 
 def _read(captured: Sequence[CapturedFile]) -> str:
-    columns = ", ".join(f"{_literal(name)}: {_literal(kind)}" for name, kind in _COLUMNS.items())
+    columns = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in _COLUMNS.items())
     longest = max(file.longest for file in captured)
     # Without records=true, some answers silently become NULL. With it, a bad line is a row of NULLs.
     return (
@@ -274,7 +262,7 @@ def _counted(database: Database, side: Side, captured: Sequence[CapturedFile]) -
         counts[unjoined_key(side, UnjoinedReason.NO_OUTPUT)] += without_output
         counts[side_key(side, OTHER_VERSION)] += other_version
         if fault == _LINE:
-            for each, lines in _line_faults(database, captured, number).items():
+            for each, lines in _line_faults(database, side, captured, number).items():
                 _count_fault(counts, side, each, lines)
         elif fault is not None:
             _count_fault(counts, side, LineFault(fault), number)
@@ -286,43 +274,45 @@ def _count_fault(counts: Counter[str], side: Side, fault: LineFault, number: int
     counts[unjoined_key(side, UnjoinedReason.BROKEN)] += number
 
 
-def _line_faults(database: Database, captured: Sequence[CapturedFile], number: int) -> Counter[LineFault]:
+def _line_faults(
+    database: Database, side: Side, captured: Sequence[CapturedFile], number: int
+) -> Counter[LineFault]:
     """Look at the lines themselves: DuckDB does not say why it cannot read one."""
-    faults: Counter[LineFault] = Counter()
-    for file in captured:
-        missing = number - faults.total()
-        if missing <= 0:
-            break
-        faults.update(fault_of(line) for line in _unreadable_lines(database, file))
+    found = database.execute(
+        f"SELECT place FROM records WHERE shadow = ? AND fault = '{_LINE}' ORDER BY place LIMIT {_LOOKED_AT}",
+        [side is Side.SHADOW],
+    ).fetchall()
+    places = [place for (place,) in found]
+    faults = Counter(fault_of(line) for *_, line in _lines_at(captured, places))
     # Of many lines, not all were looked at.
     if rest := number - faults.total():
         faults[faults.most_common(1)[0][0] if faults else LineFault.NOT_JSON] += rest
     return faults
 
 
-def _unreadable_lines(database: Database, file: CapturedFile) -> Iterator[bytes]:
-    found = database.execute(
-        f"""
-        SELECT number FROM (
-            SELECT row_number() OVER () AS number, captureData, eventMetadata FROM {_read([file])}
-        )
-        WHERE captureData IS NULL AND eventMetadata IS NULL ORDER BY number LIMIT {_LOOKED_AT}
-        """,
-        [[str(file.path.resolve())]],
-    ).fetchall()
-    wanted = iter([number for (number,) in found])
+def _lines_at(
+    captured: Sequence[CapturedFile], places: Iterable[int]
+) -> Iterator[tuple[int, Path, int, bytes]]:
+    """
+    Yield lines of the files, each with its place, its file, and where it starts in the file.
+
+    :param places: numbers of the lines, from 1 in the first file, in ascending order.
+    """
+    wanted = iter(places)
     next_one = next(wanted, None)
-    with Path(file.path).open("rb") as lines:
-        number = 0
-        for line in lines:
-            if next_one is None:
-                return
-            # DuckDB skips blank lines, too.
-            if line.strip(b" \t\r\n"):
-                number += 1
-            if number == next_one:
-                yield line
-                next_one = next(wanted, None)
+    number = 0
+    for file in captured:
+        start = 0
+        with file.path.open("rb") as lines:
+            for line in lines:
+                if next_one is None:
+                    return
+                # DuckDB skips blank lines, too.
+                number += bool(line.strip(b" \t\r\n"))
+                if number == next_one:
+                    yield number, file.path, start, line
+                    next_one = next(wanted, None)
+                start += len(line)
 
 
 def fault_of(line: bytes) -> LineFault:
@@ -339,7 +329,3 @@ def fault_of(line: bytes) -> LineFault:
         return LineFault.NOT_A_RECORD
     # Python reads half of a character; DuckDB does not.
     return LineFault.NOT_UNICODE if "\\ud" in text.lower() else LineFault.NOT_A_RECORD
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
