@@ -36,6 +36,11 @@ def share_in_words(percent: int | None, instances: int | None) -> str:
     return f"{percent} % of the fleet" if instances is None else count_in_words(instances, "instance")
 
 
+def cut(text: str, longest: int) -> str:
+    """Return *text* in at most *longest* characters, with three dots in the place of the rest."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
 # ANSI escape sequences, for example colors.
 _TERMINAL_SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_guardrails.domain.predictions.binary import NotAnArray, read_array
 from airflow_guardrails.domain.predictions.parsing import cells_of, content_of, documents_of
 from airflow_guardrails.domain.predictions.scalars import number_or_text
+from airflow_guardrails.domain.text import cut
 
 MAX_LENGTH = 200  # characters
 MAX_NAMES = 8  # of an object, and cells of a line
@@ -30,7 +31,7 @@ def shape_of(body: str | bytes, content_type: str | None) -> str:
     """
     content = content_of(body)
     text = _shape_of_text(content) if isinstance(content, str) else _shape_of_data(content, content_type)
-    return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - len(_MORE)] + _MORE
+    return cut(text, MAX_LENGTH)
 
 
 def _shape_of_text(text: str) -> str:

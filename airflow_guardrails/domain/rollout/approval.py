@@ -19,7 +19,7 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
-from airflow_guardrails.domain.text import count_in_words, duration_in_words, safe_text
+from airflow_guardrails.domain.text import count_in_words, cut, duration_in_words, safe_text
 from airflow_guardrails.domain.times import format_time, parse_time
 
 SCHEMA_VERSION = 1
@@ -124,7 +124,7 @@ def read_answer(event: object, *, approve: str, reject: str) -> Answer:
     if "error" in event:
         is_late = event.get("error_type") == "timeout"
         kind = AnswerKind.TIMED_OUT if is_late else AnswerKind.INVALID
-        return Answer(kind=kind, problem=_cut(safe_text(str(event["error"]))))
+        return Answer(kind=kind, problem=_short(safe_text(str(event["error"]))))
     chosen = event.get("chosen_options")
     # Airflow then gives the time of the time-out and the defaults of the form, which nobody has entered.
     if event.get("timedout"):
@@ -135,7 +135,7 @@ def read_answer(event: object, *, approve: str, reject: str) -> Answer:
         return Answer(kind=AnswerKind.APPROVED, by=by, at=at, params=params)
     if chosen == [reject]:
         return Answer(kind=AnswerKind.REJECTED, by=by, at=at, params=params)
-    problem = _cut(safe_text(f"neither {approve} nor {reject} was chosen, but {chosen!r}"))
+    problem = _short(safe_text(f"neither {approve} nor {reject} was chosen, but {chosen!r}"))
     return Answer(kind=AnswerKind.INVALID, by=by, at=at, params=params, problem=problem)
 
 
@@ -168,7 +168,7 @@ def describe_answer(answer: Answer, question: Question, *, answer_within: timede
         by = _by(answer) if answer.by else ""
         return f"The answer{by} is not valid: {answer.problem}. The update of {update} is rejected"
     at = f" at {format_time(answer.at)}" if answer.at else ""
-    entered = _cut(safe_text(", ".join(f"{name}: {value}" for name, value in answer.params.items())))
+    entered = _short(safe_text(", ".join(f"{name}: {value}" for name, value in answer.params.items())))
     more = f" ({entered})" if entered else ""
     return f"{answer.kind.value}{_by(answer)}{at}: the update of {update}{more}"
 
@@ -183,7 +183,7 @@ def _by(answer: Answer) -> str:
 def _person(user: object) -> Mapping[str, str] | None:
     if not isinstance(user, Mapping) or not (user.get("id") or user.get("name")):
         return None
-    ident, name = (_cut(safe_text(str(user.get(key) or ""))) for key in ("id", "name"))
+    ident, name = (_short(safe_text(str(user.get(key) or ""))) for key in ("id", "name"))
     return {"id": ident or name, "name": name or ident}
 
 
@@ -298,10 +298,10 @@ def _code(value: object) -> str:
     """
     if value is None:
         return "(unknown)"
-    text = _cut(safe_text(value if isinstance(value, str) else repr(value)))
+    text = _short(safe_text(value if isinstance(value, str) else repr(value)))
     text = text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}").replace("|", "\N{BROKEN BAR}").strip()
     return f"`{text}`" if text else "(nothing)"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+def _short(text: str) -> str:
+    return cut(text, _LONGEST)

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+from airflow_guardrails.domain.text import cut
 
 if TYPE_CHECKING:
     from airflow_guardrails.domain.rollout.report import AlarmReport, CauseReport, RolloutReport
@@ -40,7 +41,6 @@ _CROSSED = re.compile(
     r"\[(?P<value>[-+0-9.eE]+) \(.*?(?:was|were) (?P<than>greater|less) than (?P<equal>or equal to )?"
     r"the threshold \((?P<limit>[-+0-9.eE]+)\)"
 )
-_MORE = "..."
 
 
 def summary_of(report: RolloutReport) -> str:
@@ -125,11 +125,7 @@ def _fitting(first: str, why: str, serving: str) -> str:
     tail = f"; {serving}" if serving else ""
     room = MAX_LENGTH - len(head) - len(tail)
     if len(why) <= room:
-        return f"{head}{why}{tail}" if why else _cut(f"{head}{tail}")
+        return f"{head}{why}{tail}" if why else cut(f"{head}{tail}", MAX_LENGTH)
     # A cause of less than this many characters would say nothing.
     least = 30
-    return f"{head}{_cut(why, room)}{tail}" if room >= least else _cut(f"{head}{why}")
-
-
-def _cut(text: str, longest: int = MAX_LENGTH) -> str:
-    return text if len(text) <= longest else text[: longest - len(_MORE)] + _MORE
+    return f"{head}{cut(why, room)}{tail}" if room >= least else cut(f"{head}{why}", MAX_LENGTH)
