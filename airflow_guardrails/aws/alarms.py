@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
@@ -101,10 +102,22 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
         state=state,
         since=since or parse_time(alarm.get("StateUpdatedTimestamp")),
         reason=safe_text(alarm.get("StateReason")),
+        value=_newest_value(alarm),
         composite=composite,
         rule=None if composite else _parse_rule(alarm),
         definition=_definition(alarm),
     )
+
+
+def _newest_value(alarm: Response) -> float | None:
+    """Return the newest value in StateReasonData; None if there is none, or it cannot be read."""
+    try:
+        data = json.loads(alarm["StateReasonData"])
+        # The oldest comes first.
+        value = number_of({"value": data["recentDatapoints"][-1]}, "value")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError):
+        return None
+    return value if value is not None and isfinite(value) else None
 
 
 def _definition(alarm: Response) -> tuple[tuple[str, str], ...]:

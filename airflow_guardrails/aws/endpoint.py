@@ -88,6 +88,7 @@ def parse_endpoint(response: Response) -> Endpoint:
         # As text, because a dict cannot be the key of a cache.
         guardrails=_parse_guardrails(json.dumps(deployment, sort_keys=True, default=str)),
         rollback_alarms=alarm_names(deployment),
+        arn=text_of(response, "EndpointArn"),
     )
 
 

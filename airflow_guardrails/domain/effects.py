@@ -141,6 +141,18 @@ class LogMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishReport:
+    """
+    Request to publish the report of the rollout so far, without a line in the log.
+
+    :param state: what the report was made of, for a caller that continues from there.
+    """
+
+    report: Mapping[str, Any] = field(compare=False)
+    state: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NoResponse:
     """
     The result of a request that failed: throttled, unreachable, not allowed.
@@ -167,4 +179,5 @@ Effect = (
     | Sleep
     | WaitForChange
     | LogMessage
+    | PublishReport
 )

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer, is_conflict, is_passing, text_for_people
-from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.state import Rollout
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
@@ -136,9 +137,9 @@ def abort_rollout(hook: GuardrailsHook, rollout: Rollout, log: Any) -> None:
 
 async def abort_rollout_async(
     rollout: Rollout, calls: RolloutCalls, log: Any, *, still_requested: Callable[[], Awaitable[bool]]
-) -> None:
+) -> datetime | None:
     """
-    Do the same as :func:`abort_rollout`, on an event loop.
+    Do the same as :func:`abort_rollout`, on an event loop; return when the switch was thrown, or None.
 
     :param still_requested: called right before the switch is thrown; False: leave the rollout alone.
     """
@@ -147,6 +148,8 @@ async def abort_rollout_async(
     if switch and await still_requested():
         await calls.set_abort_switch(switch, THROWN)
         log.warning(_THROWN, when_an_abort_acts(look, rollout.guardrails))
+        return look.seen_at
+    return None
 
 
 def stop_test(hook: GuardrailsHook, name: str, log: Any) -> None:

@@ -30,6 +30,7 @@ from airflow_guardrails.domain.effects import (
     GetMetricData,
     LogMessage,
     NoResponse,
+    PublishReport,
     PutMetricData,
     SetAbortSwitch,
     Sleep,
@@ -98,6 +99,7 @@ def run_effects(
     *,
     sleep: Callable[[float], object],
     log: Callable[[LogMessage], object],
+    publish: Callable[[PublishReport], object],
 ) -> Result:
     """Run *process* to its end, blocking, and return its result."""
     result: Any = None
@@ -107,7 +109,7 @@ def run_effects(
         except StopIteration as end:
             return cast("Result", end.value)
         try:
-            result = _call_for(effect, hook, sleep=sleep, log=log, compute=Compute.run)()
+            result = _call_for(effect, hook, sleep=sleep, log=log, publish=publish, compute=Compute.run)()
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
             # The error is sent into the process as a value: the process decides whether the wait continues.
             result = _no_answer(effect, error)
@@ -119,6 +121,7 @@ async def run_effects_async(
     *,
     sleep: Callable[[float], Awaitable[object]],
     log: Callable[[LogMessage], Awaitable[object]],
+    publish: Callable[[PublishReport], Awaitable[object]],
     wait_for_change: Callable[[WaitForChange], Awaitable[object]] | None = None,
 ) -> Result:
     """
@@ -137,7 +140,9 @@ async def run_effects_async(
             if wait_for_change is not None and isinstance(effect, WaitForChange):
                 result = await wait_for_change(effect)
             else:
-                pending = _call_for(effect, calls, sleep=sleep, log=log, compute=_compute_in_thread)()
+                pending = _call_for(
+                    effect, calls, sleep=sleep, log=log, publish=publish, compute=_compute_in_thread
+                )()
                 # A wait of 0 seconds is no coroutine, so there is nothing to await.
                 result = None if pending is None else await pending
         except (ClientError, BotoCoreError, UnexpectedAnswer) as error:
@@ -148,20 +153,23 @@ async def run_effects_async(
 _MINUTE = 60  # seconds
 
 
-def _call_for(  # noqa: C901, PLR0911 - one flat case for each effect, run at every look of every wait
+def _call_for(  # noqa: C901, PLR0911, PLR0912 - one flat case for each effect, run at every look of every wait
     effect: ShadowEffect,
     calls: Any,
     *,
     sleep: Callable[..., Any],
     log: Callable[..., Any],
+    publish: Callable[..., Any],
     compute: Callable[[Compute], Any],
 ) -> Callable[[], Any]:
-    """Return the call that carries out *effect*. It is async if *calls*, *sleep*, *log* and *compute* are."""
+    """Return the call that carries out *effect*. It is async if *calls* and all the functions are."""
     match effect:
         case Sleep(seconds) | WaitForChange(seconds=seconds):
             return partial(sleep, seconds) if seconds else _nothing
         case LogMessage():
             return partial(log, effect)
+        case PublishReport():
+            return partial(publish, effect)
         case Compute():
             return partial(compute, effect)
         case DescribeEndpoint(endpoint_name):

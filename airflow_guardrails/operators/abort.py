@@ -10,10 +10,10 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.deployment.deadline import ABORTING
-from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import RolloutState
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.exceptions import AbortRefused, AbortTooLate, NothingToAbort

@@ -13,10 +13,11 @@ from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.aws.errors import is_passing, named_text, text_for_people
 from airflow_guardrails.domain.arguments import Check, check_matches, check_name, optional, shown
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.messages import outcome_message, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import outcome_message
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport, parse_report, reported_outcome
 from airflow_guardrails.domain.rollout.state import RolloutState
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument

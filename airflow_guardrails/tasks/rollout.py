@@ -86,6 +86,7 @@ class RolloutTask(WaitingTask):
 
         wait_policy = self.wait_policy(every=every, on_timeout=self.on_timeout)
         with self._ends_if_unwatchable(context):
+            state = replace(state, rollout=replace(state.rollout, on_kill=self.kill_action))
             _, report = self._run_process(wait_until_finished(state, wait_policy))
         return report
 

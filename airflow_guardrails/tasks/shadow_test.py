@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, NoReturn
@@ -57,6 +58,7 @@ class ShadowTestTask(WaitingTask):
 
         self.stop_test_if_killed(context, state.name)
         with self._ends_if_unwatchable(context):
+            state = replace(state, on_kill=self.kill_action)
             return self._run_process(follow_test(state, self.wait_policy(every=every)))
 
     def defer_test(self, context: Mapping[str, Any], state: ShadowTestState, *, every: float) -> NoReturn:

@@ -19,7 +19,7 @@ from airflow_guardrails.tasks.aws_task import AwsTask
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_guardrails.domain.effects import LogMessage
+    from airflow_guardrails.domain.effects import LogMessage, PublishReport
 
     # Imported when the task runs: parsing a DAG file must stay cheap.
     from airflow_guardrails.domain.rollout.process import WaitPolicy
@@ -128,7 +128,7 @@ class WaitingTask(AwsTask):
     def _mark_try(self, context: Mapping[str, Any], *, deferred: bool) -> None:
         """Push XCom ``rollout_try``. Without it, marking a deferred task failed stops nothing."""
         task_instance = context.get("ti")
-        if self.kill_action == "leave" or task_instance is None:
+        if task_instance is None:
             return
         try:
             task_instance.xcom_push(key=TRY_KEY, value=try_mark(task_instance.try_number, deferred=deferred))
@@ -165,7 +165,9 @@ class WaitingTask(AwsTask):
         """The function that runs a process to its end with this task's hook, sleep and log."""
         from airflow_guardrails.hooks._effects import run_effects  # noqa: PLC0415 - not in DAG files
 
-        return partial(run_effects, hook=self.hook, sleep=self._sleep, log=self._say)
+        return partial(
+            run_effects, hook=self.hook, sleep=self._sleep, log=self._say, publish=self._publish_progress
+        )
 
     @contextmanager
     def _ends_if_unwatchable(self, context: Mapping[str, Any]) -> Iterator[None]:
@@ -197,6 +199,17 @@ class WaitingTask(AwsTask):
 
     def _say(self, message: LogMessage) -> None:
         self.log.info(message.sentence)
+        self._publish_progress(message)
+
+    def _publish_progress(self, effect: LogMessage | PublishReport) -> None:
+        """Push the report so far as XCom, for the UI. A failure changes nothing else."""
+        task_instance = _current_context().get("ti")
+        if task_instance is None or not self.do_xcom_push:
+            return
+        try:
+            task_instance.xcom_push(key=self.report_key, value=dict(effect.report))
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the wait must go on
+            self.log.debug("XCom %s could not be pushed: %s", self.report_key, error)
 
 
 def is_retry(context: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,7 +25,7 @@ from airflow_guardrails.domain.arguments import (
     check_verify,
     optional,
 )
-from airflow_guardrails.domain.effects import LogMessage
+from airflow_guardrails.domain.effects import LogMessage, PublishReport
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.hooks._cancellation import LEFT_ALONE, NOT_STOPPED
@@ -65,8 +66,17 @@ async def push_report(task_instance: Any, key: str, report: Mapping[str, Any]) -
         _logger.debug("XCom %s could not be pushed", key, exc_info=True)
 
 
+# The triggers of this process that wait now.
+_RUNNING: WeakSet[WaitingTrigger] = WeakSet()
+
+# Seconds for each of them between two reports of one trigger. Airflow takes an XCom of a trigger in about 30
+# ms, one after the other, so 2,000 triggers may publish one each in 200 s, and a change at any time.
+_SECONDS_A_PUSH = 0.1
+
 # Seconds that a cancelled trigger may take to stop what its task has started, and between two attempts.
 LONGEST_STOP = 60.0
+# Seconds that it may then look how that ends, to report it. A rollback usually takes some minutes.
+LONGEST_FOLLOW = 900.0
 STOP_AGAIN_AFTER = 2.0
 
 _COMMON = (
@@ -137,6 +147,7 @@ class WaitingTrigger(BaseTrigger):
         self.max_describe_gap = max_describe_gap
         # The last report, for the event if the wait cannot continue.
         self._progress: dict[str, Any] | None = None
+        self._published_at: float | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, all of them JSON."""
@@ -147,14 +158,17 @@ class WaitingTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait and yield one event. A cancelled run stops AWS if its task was marked failed."""
         started = self.monotonic()
+        _RUNNING.add(self)
         try:
             event = await self._wait_for_event()
             if self.trigger_id is not None:  # in a triggerer
                 await self.sleep(max(0.0, self.fire_floor - (self.monotonic() - started)))
         except asyncio.CancelledError:
-            if self._may_stop:
-                await finish(self._stop_if_marked_failed())
+            if self.trigger_id is not None and self.task_instance is not None:
+                await finish(self._end_if_marked_failed())
             raise
+        finally:
+            _RUNNING.discard(self)
         # Outside the try: after the end there is nothing left to stop.
         # Nothing follows it: Airflow cancels a trigger that still runs code after its event.
         yield TriggerEvent(event)  # type: ignore[no-untyped-call]
@@ -171,11 +185,27 @@ class WaitingTrigger(BaseTrigger):
         :param still_requested: call it right before each change in AWS; False: make no change.
         """
 
+    async def follow_to_end(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
+        """
+        Publish how what the task has started ends, after the task was marked failed; default: nothing.
+
+        :param still_requested: call it right before each publication; False: a new try has begun.
+        """
+
     async def log_progress(self, message: LogMessage) -> None:
         """Log the message, and push its report as XCom."""
         self._progress = dict(message.report)
         self.log.info(message.sentence)
+        self._published_at = self.monotonic()
         await push_report(self.task_instance, self.report_key, message.report)
+
+    async def publish_progress(self, effect: PublishReport) -> None:
+        """Push the report as XCom, unless the triggerer has too many of them to push."""
+        self._progress = dict(effect.report)
+        pause = len(_RUNNING) * _SECONDS_A_PUSH
+        if self._published_at is None or self.monotonic() - self._published_at >= pause:
+            self._published_at = self.monotonic()
+            await push_report(self.task_instance, self.report_key, effect.report)
 
     @property
     def absolute_deadline(self) -> datetime:
@@ -200,19 +230,20 @@ class WaitingTrigger(BaseTrigger):
             config=self.botocore_config,
         )
 
-    @property
-    def _may_stop(self) -> bool:
-        in_a_triggerer = self.trigger_id is not None and self.task_instance is not None
-        return in_a_triggerer and self.kill_action != "leave"
-
-    async def _stop_if_marked_failed(self) -> None:
+    async def _end_if_marked_failed(self) -> None:
         """Log errors instead of raising them: the trigger is ending."""
         try:
-            await asyncio.wait_for(self._stop_while_requested(), LONGEST_STOP)
+            if self.kill_action != "leave":
+                await asyncio.wait_for(self._stop_while_requested(), LONGEST_STOP)
         except asyncio.TimeoutError:
             self.log.warning(NOT_STOPPED, f"it took longer than {LONGEST_STOP:g} s")
         except Exception as error:  # noqa: BLE001 - logged
             self.log.warning(NOT_STOPPED, f"{type(error).__name__}: {error}")
+        try:
+            if await self._is_marked_failed():
+                await asyncio.wait_for(self.follow_to_end(self._is_marked_failed), LONGEST_FOLLOW)
+        except Exception as error:  # noqa: BLE001 - the report is only shown
+            self.log.info("The end is not reported: %s: %s", type(error).__name__, error)
 
     async def _stop_while_requested(self) -> None:
         while await self._still_requested():
@@ -224,6 +255,9 @@ class WaitingTrigger(BaseTrigger):
                 self.log.warning(NOT_STOPPED, f"{error}; trying again")
             await self.sleep(STOP_AGAIN_AFTER)
         return None
+
+    async def _is_marked_failed(self) -> bool:
+        return await stop_refusal(self.task_instance) is None
 
     async def _still_requested(self) -> bool:
         refusal = await stop_refusal(self.task_instance)

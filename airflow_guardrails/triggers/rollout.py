@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from airflow_guardrails.domain.arguments import (
@@ -15,13 +15,14 @@ from airflow_guardrails.domain.arguments import (
     check_seconds,
     optional,
 )
+from airflow_guardrails.domain.effects import LogMessage, PublishReport
 from airflow_guardrails.domain.rollout.outcome import TimeoutAction
 from airflow_guardrails.domain.rollout.process import WaitPolicy, wait_until_finished
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.hooks._cancellation import abort_rollout_async
 from airflow_guardrails.hooks._effects import RolloutCalls, run_effects_async
-from airflow_guardrails.triggers._base import WaitingTrigger
+from airflow_guardrails.triggers._base import WaitingTrigger, push_report
 from airflow_guardrails.triggers._keys import REPORT_KEY
 from airflow_guardrails.triggers._polling.pool import subscribe
 from airflow_guardrails.triggers._polling.subscription import EndpointSubscription
@@ -29,6 +30,8 @@ from airflow_guardrails.triggers._state import StatePayload, load_state
 
 # SageMaker ends an update after 8 hours at most; one hour more covers a late start.
 LONGEST_WAIT = timedelta(hours=9)
+
+_MARKED_FAILED = "The task was marked failed while it waited"
 
 OnTimeout = Literal["fail", "abort"]
 OnKill = Literal["leave", "abort"]
@@ -105,11 +108,45 @@ class SageMakerRolloutTrigger(WaitingTrigger):
         self.start_timeout = start_timeout
         self.memory = memory
         self.on_timeout = on_timeout
+        self._thrown_at: datetime | None = None
+        self._last_state: RolloutState | None = None
 
     async def stop(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
         """Throw the abort switch, if that rolls back this rollout and no other update."""
         async with self._calls() as calls:
-            await abort_rollout_async(self._state().rollout, calls, self.log, still_requested=still_requested)
+            self._thrown_at = await abort_rollout_async(
+                self._state().rollout, calls, self.log, still_requested=still_requested
+            )
+
+    async def follow_to_end(self, still_requested: Callable[[], Awaitable[bool]]) -> None:
+        """Look until the rollout has ended, and publish that; nothing is judged or aborted any more."""
+        state = replace(self._last_state or self._state(), analysis=None).with_warning(_MARKED_FAILED)
+        if self._thrown_at is not None:
+            state = state.after_abort(self._thrown_at)
+        # What limits it is LONGEST_FOLLOW, on this machine's clock.
+        state = replace(state, rollout=replace(state.rollout, max_wait=None, deadline=None))
+
+        async def publish(effect: LogMessage | PublishReport) -> None:
+            await self._publish_end(effect.report, still_requested)
+
+        policy = WaitPolicy(every=self.waiter_delay, monotonic=self.monotonic, began_at=self.began_at)
+        async with self._calls() as calls:
+            _, report = await run_effects_async(
+                wait_until_finished(state, policy), calls, sleep=self.sleep, log=publish, publish=publish
+            )
+        await self._publish_end(report, still_requested)
+
+    async def _publish_and_keep(self, effect: PublishReport) -> None:
+        self._last_state = effect.state
+        await self.publish_progress(effect)
+
+    async def _publish_end(
+        self, report: Mapping[str, Any], still_requested: Callable[[], Awaitable[bool]]
+    ) -> None:
+        known = self._progress or {}
+        if await still_requested():
+            analysis = report["analysis"] or known.get("analysis")
+            await push_report(self.task_instance, self.report_key, {**report, "analysis": analysis})
 
     async def wait_for_report(self) -> RolloutReport:
         """Wait until the rollout has an outcome; return the report."""
@@ -127,6 +164,7 @@ class SageMakerRolloutTrigger(WaitingTrigger):
                 calls,
                 sleep=self.sleep,
                 log=self.log_progress,
+                publish=self._publish_and_keep,
                 wait_for_change=wait_for_change,
             )
         return report
@@ -148,6 +186,10 @@ class SageMakerRolloutTrigger(WaitingTrigger):
             yield shared
 
     def _state(self) -> RolloutState:
+        state = self._loaded_state()
+        return replace(state, rollout=replace(state.rollout, on_kill=self.kill_action))
+
+    def _loaded_state(self) -> RolloutState:
         if self.memory is None:
             rollout = Rollout(
                 endpoint_name=self.endpoint_name,

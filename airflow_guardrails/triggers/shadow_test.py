@@ -101,6 +101,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
             name=self.name,
             until=Until(self.until),
             min_requests=self.min_requests,
+            on_kill=self.kill_action,
             adopted=self.adopted,
             warnings=tuple(self.warnings),
             deadline=self.absolute_deadline,
@@ -113,6 +114,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
                 calls,
                 sleep=self.sleep,
                 log=self.log_progress,
+                publish=self.publish_progress,
                 wait_for_change=wait_for_change,
             )
         return shadow_test_report(ended)

@@ -13,12 +13,14 @@ from airflow_guardrails.domain.judge import (
     History,
     Label,
     Reason,
+    Requests,
     Series,
     SlowRequests,
     Verdict,
     combine,
     history_start,
     judge,
+    requests_in,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES
@@ -195,6 +197,7 @@ def judge_trial(
     """
     several = len(trial.variants) > 1
     reasons: list[Reason] = []
+    requests = Requests(new=0, old=0)
     for variant in trial.variants:
         evidence = evidence_of(trial, variant, series, rules, warm_up=config.warm_up)
         # All variants share the chance of a false alarm (Bonferroni's inequality).
@@ -205,9 +208,11 @@ def judge_trial(
         exposure, *others = _with_exposure(evidence, judge(evidence, rules, alpha=alpha))
         if share := shares.in_words():
             exposure = replace(exposure, text=f"{exposure.text}; in this step {share}")
+        counted = requests_in(evidence)
+        requests = Requests(new=requests.new + counted.new, old=requests.old + counted.old)
         judged = (exposure, *shares.findings(alpha=alpha), *others)
         reasons += [_of_variant(variant, one) if several else one for one in judged]
-    return combine(reasons)
+    return combine(reasons, requests=requests)
 
 
 def _of_variant(variant: str, reason: Reason) -> Reason:
@@ -276,11 +281,11 @@ def _requests(trial: Trial, variant: str, series: _SeriesByQuery) -> Series:
 def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     """Return the reasons with the requests of both fleets first; requests alone are never a Pass."""
     first, *others = verdict.reasons
-    new, old = sum(evidence.requests.candidate.values()), sum(evidence.requests.control.values())
-    minutes = len(evidence.busy_minutes)
-    text = f"{new:,.0f} to the new fleet, {old:,.0f} to the old fleet, in {minutes} minutes"
+    requests, minutes = requests_in(evidence), len(evidence.busy_minutes)
+    new, old = f"{requests.new:,.0f}", f"{requests.old:,.0f}"
+    text = f"{new} to the new fleet, {old} to the old fleet, in {minutes} minutes"
     if not minutes:
-        text = f"no minute in which both fleets had requests (new {new:,.0f}, old {old:,.0f})"
+        text = f"no minute in which both fleets had requests (new {new}, old {old})"
     first = replace(first, text=f"Invocations: {text}", measured=None, limit=None)
     # If every rule is ignored for missing data, only the requests are left, and they prove nothing.
     if not minutes or all(reason.ignored for reason in others):

@@ -39,6 +39,7 @@ from airflow_guardrails.domain.judge.tails import judge_slow_requests
 from airflow_guardrails.domain.judge.verdict import (
     Label,
     Reason,
+    Requests,
     Verdict,
     both_within,
     combine,
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidEvidence",
     "Label",
     "Reason",
+    "Requests",
     "Series",
     "SlowRequests",
     "Verdict",
@@ -60,6 +62,7 @@ __all__ = [
     "history_start",
     "judge",
     "judge_share",
+    "requests_in",
 ]
 
 _NO_WARM_UP = timedelta(0)
@@ -100,7 +103,7 @@ def judge(
         reasons = [_without_exposure(reason) for reason in reasons]
     # The right share of requests alone proves nothing, so it does not count if no rule does.
     exposure = replace(exposure, ignored=all(reason.ignored for reason in reasons))
-    return combine([exposure, *reasons])
+    return combine([exposure, *reasons], requests=requests_in(evidence))
 
 
 def judge_share(
@@ -123,6 +126,13 @@ def judge_share(
         raise GuardrailsValueError(f"limit must be a share from 0 to 1 (got {limit!r})", field="limit")
     interval = share_interval(hits, trials, alpha=alpha)
     return share_reason(name, hits, trials, interval, limit=limit, min_trials=min_trials)
+
+
+def requests_in(evidence: Evidence) -> Requests:
+    """Return the requests of both sides."""
+    return Requests(
+        new=sum(evidence.requests.candidate.values()), old=sum(evidence.requests.control.values())
+    )
 
 
 def _judge_rule(evidence: Evidence, rule: MetricRule, alpha_fail: float, alpha_pass: float) -> Reason:

@@ -47,6 +47,8 @@ class Reason:
     :param missing: what a decision still needs, and about how long that takes at this traffic.
     :param ignored: whether it does not count: data is missing, and the rule has ``on_missing="ignore"``.
     :param variant: name of the variant, if several are judged; then *text* has it too.
+    :param relative: whether the numbers are fractions, to be shown in percent; else they are in the metric's
+        own unit.
     """
 
     metric: str
@@ -60,6 +62,7 @@ class Reason:
     missing: str | None = None
     ignored: bool = False
     variant: str | None = None
+    relative: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON for the report; a number that is not finite is null."""
@@ -67,10 +70,11 @@ class Reason:
             "metric": self.metric,
             "stat": self.stat,
             "label": self.label.value,
-            "measured": _finite(self.measured),
-            "low": _finite(self.low),
-            "high": _finite(self.high),
-            "limit": _finite(self.limit),
+            "measured": finite(self.measured),
+            "low": finite(self.low),
+            "high": finite(self.high),
+            "limit": finite(self.limit),
+            "relative": self.relative,
             "text": self.text,
             "missing": self.missing,
             "ignored": self.ignored,
@@ -78,15 +82,36 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """The requests that were compared, to the candidate (*new*) and to production (*old*)."""
+
+    new: float
+    old: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Return it as JSON for the report."""
+        return {"new": self.new, "old": self.old}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The label of a trial, and the reasons for it in the order of the rules."""
+    """
+    The label of a trial, and the reasons for it in the order of the rules.
+
+    :param requests: the requests that were compared; ``None`` if unknown.
+    """
 
     label: Label
     reasons: tuple[Reason, ...]
+    requests: Requests | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON for the report."""
-        return {"label": self.label.value, "reasons": [reason.as_dict() for reason in self.reasons]}
+        return {
+            "label": self.label.value,
+            "reasons": [reason.as_dict() for reason in self.reasons],
+            "requests": self.requests.as_dict() if self.requests else None,
+        }
 
     def describe(self) -> str:
         """Return one line: the label, and the texts of the reasons that decided it."""
@@ -98,17 +123,21 @@ class Verdict:
         return f"{self.label.value}: {'; '.join(deciding) or 'no rule that counts had enough data'}"
 
 
-def combine(reasons: Iterable[Reason]) -> Verdict:
+def combine(reasons: Iterable[Reason], *, requests: Requests | None = None) -> Verdict:
     """
     Combine *reasons*: Fail if any of them fails, Pass if all pass, else Inconclusive.
 
     Ignored reasons do not count. Without any reason that counts, the verdict is Inconclusive.
+
+    :param requests: the requests that were compared.
     """
     given = tuple(reasons)
     labels = {reason.label for reason in given if not reason.ignored}
     if Label.FAIL in labels:
-        return Verdict(label=Label.FAIL, reasons=given)
-    return Verdict(label=Label.PASS if labels == {Label.PASS} else Label.INCONCLUSIVE, reasons=given)
+        label = Label.FAIL
+    else:
+        label = Label.PASS if labels == {Label.PASS} else Label.INCONCLUSIVE
+    return Verdict(label=label, reasons=given, requests=requests)
 
 
 def verdict_of_error(what: str, error: Exception) -> Verdict:
@@ -131,7 +160,8 @@ def verdict_of_error(what: str, error: Exception) -> Verdict:
     return Verdict(label=Label.INCONCLUSIVE, reasons=(reason,))
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """Return *value* for JSON: None for infinity and NaN, which JSON does not have."""
     return value if value is not None and isfinite(value) else None
 
 
@@ -180,6 +210,7 @@ def measured_reason(
         limit=limit,
         text=text,
         missing=_missing(rule, pairs, interval, limit, minutes_run) if label is Label.INCONCLUSIVE else None,
+        relative=unit is not Unit.PLAIN,
     )
 
 

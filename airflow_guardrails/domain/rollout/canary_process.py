@@ -28,10 +28,10 @@ from airflow_guardrails.domain.judge.tails import is_counted_by_limit
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState, not_aborted
-from airflow_guardrails.domain.rollout.messages import when_an_abort_acts
 from airflow_guardrails.domain.rollout.publishing import publish_verdict
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Stage, Variant
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_guardrails.domain.canary.config import CanaryAnalysis, OnInconclusive
 from airflow_guardrails.domain.canary.evidence import TrialHistory
 from airflow_guardrails.domain.canary.sample_ratio import Step, is_share_finding
-from airflow_guardrails.domain.judge.verdict import Label, Reason, Verdict
+from airflow_guardrails.domain.judge.verdict import Label, Reason, Requests, Verdict, finite
 from airflow_guardrails.domain.text import error_in_words
 from airflow_guardrails.domain.times import format_time
 
@@ -18,6 +18,45 @@ _FAILED = "the analysis failed"
 
 # AWS's clock is read in whole seconds, so two looks a minute apart may seem to be 59 seconds apart.
 _CLOCK_RESOLUTION = timedelta(seconds=1)
+
+
+# Looks that the report keeps. Beyond it, every second of the older ones is left out.
+_MAX_PAST_LOOKS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastLook:
+    """
+    The numbers of a verdict of the analysis, and when it was given; the texts would need much memory.
+
+    :param rules: label, measured, low and high of each reason, in their order.
+    """
+
+    at: datetime
+    label: Label
+    requests: Requests | None
+    rules: tuple[tuple[Label, float | None, float | None, float | None], ...]
+
+    @classmethod
+    def of(cls, verdict: Verdict, at: datetime) -> PastLook:
+        """Take the numbers from *verdict*."""
+        rules = tuple(
+            (reason.label, finite(reason.measured), finite(reason.low), finite(reason.high))
+            for reason in verdict.reasons
+        )
+        return cls(at=at, label=verdict.label, requests=verdict.requests, rules=rules)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON for the report."""
+        return {
+            "at": format_time(self.at),
+            "label": self.label.value,
+            "requests": self.requests.as_dict() if self.requests else None,
+            "rules": [
+                {"label": label.value, "measured": measured, "low": low, "high": high}
+                for label, measured, low, high in self.rules
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +77,7 @@ class AnalysisState:
     :param refused: why the switch could not be thrown, although the analysis wanted to.
     :param steps: the bakes that the looks have shown, with the sizes of both fleets; after a restart, only
         those since then.
+    :param past: the verdicts so far, not all of a long update; after a restart, only those since then.
     :param history: metrics from before the update, which are read only once per wait. They are not part of
         the serialized state, so a restarted triggerer reads them again.
     """
@@ -55,6 +95,7 @@ class AnalysisState:
     would_have_acted_at: datetime | None = None
     refused: str | None = None
     steps: tuple[Step, ...] = ()
+    past: tuple[PastLook, ...] = field(default=(), repr=False)
     history: TrialHistory | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -99,6 +140,7 @@ class AnalysisState:
             self,
             verdict=verdict,
             looks=self.looks + 1,
+            past=_thinned((*self.past, PastLook.of(verdict, at))),
             read_at=at,
             unanswered=None,
             first_fail_at=self.first_fail_at or (at if verdict.label is Label.FAIL else None),
@@ -184,7 +226,9 @@ class AnalysisState:
             "label": self.label.value if self.label else None,
             "reasons": [reason.as_dict() for reason in reasons],
             "power": dict(self.power) if self.power else None,
+            "requests": self.verdict.requests.as_dict() if self.verdict and self.verdict.requests else None,
             "looks": self.looks,
+            "history": [look.as_dict() for look in self.past],
             "unanswered": self.unanswered,
             "first_fail_at": format_time(self.first_fail_at),
             "passed_at": format_time(self.passed_at),
@@ -200,6 +244,13 @@ class AnalysisState:
 def not_aborted(analysis: AnalysisState, why: str) -> str:
     """Return the warning that the analysis could not throw the abort switch."""
     return f"The analysis could not abort the update: {why} ({analysis.summary()})"
+
+
+def _thinned(past: tuple[PastLook, ...]) -> tuple[PastLook, ...]:
+    if len(past) <= _MAX_PAST_LOOKS:
+        return past
+    half = len(past) // 2
+    return (*past[:half:2], *past[half:])
 
 
 def _moment(at: datetime, start: datetime | None) -> str:

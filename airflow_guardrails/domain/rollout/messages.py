@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.deployment.strategies import NO_WAIT, AllAtOnce, Canary, Rolling, Strategy
+from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Rolling, Strategy
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import AlarmReport, RolloutReport
 from airflow_guardrails.domain.rollout.state import StageChange
 from airflow_guardrails.domain.snapshots.alarms import Alarm, summarize_states
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook, PendingDeployment, Stage
+from airflow_guardrails.domain.snapshots.endpoint import Stage
 from airflow_guardrails.domain.text import duration_in_words
 
 _ACTIVITY = {
@@ -66,36 +65,6 @@ def _bake_of(change: StageChange, strategy: Strategy) -> timedelta:
     if isinstance(strategy, Canary) and change.instances >= change.desired_instances:
         return strategy.termination_wait
     return strategy.bake
-
-
-def when_an_abort_acts(look: EndpointLook | None, guardrails: Guardrails | None) -> str:
-    """
-    Describe when SageMaker will act on the thrown switch: ``it acts in the next bake (10 min)``.
-
-    SageMaker reads alarms only while it bakes. So an abort is too late for an update without another bake.
-    """
-    if not isinstance(look, Endpoint) or look.pending is None or guardrails is None:
-        return "it acts in the next bake, if there is one"
-    current = look.current_stage
-    if current is not None and current.stage is Stage.BAKING:
-        return "it acts now, because the update is baking"
-    removing = current is not None and current.stage is Stage.DELETING
-    bake = _next_bake(guardrails.strategy, look.pending, removing=removing)
-    if not bake:
-        return "no bake is left, so SageMaker will finish the update"
-    return f"it acts in the next bake ({duration_in_words(bake)})"
-
-
-def _next_bake(strategy: Strategy | None, green: PendingDeployment, *, removing: bool) -> timedelta:
-    if isinstance(strategy, Rolling):
-        return strategy.bake
-    if strategy is None or removing:
-        return NO_WAIT
-    if isinstance(strategy, AllAtOnce) or green.instances >= green.desired_instances > 0:
-        return strategy.termination_wait
-    # A canary has one step before full traffic; a linear update may have more of them.
-    step_is_over = isinstance(strategy, Canary) and green.instances > 0
-    return strategy.termination_wait if step_is_over else strategy.bake or strategy.termination_wait
 
 
 def outcome_message(outcome: Outcome, report: RolloutReport) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.effects import (
@@ -21,16 +21,19 @@ from airflow_guardrails.domain.effects import (
     Effect,
     LogMessage,
     NoResponse,
+    PublishReport,
     SetAbortSwitch,
     WaitForChange,
 )
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.rollout.abort import throw_switch
 from airflow_guardrails.domain.rollout.canary_process import analyse, judged_at, longest_pause
-from airflow_guardrails.domain.rollout.messages import stage_message, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import stage_message
 from airflow_guardrails.domain.rollout.outcome import Adopted, CauseKind, Outcome, TimeoutAction
 from airflow_guardrails.domain.rollout.report import Cause, RolloutReport, find_cause, rollout_report
+from airflow_guardrails.domain.rollout.stages import bake_ends_at, shortest_bake
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import (
     Alarm,
@@ -47,6 +50,12 @@ _UNDONE = frozenset({Outcome.ROLLED_BACK, Outcome.ROLLBACK_FAILED, Outcome.FAILE
 
 # Seconds that a trigger may need to start again, beyond the pause between two looks.
 _RESTART_SECONDS = 60.0
+
+# How old a published report may become. A little less than a minute, because looks come every half minute.
+PUBLISH_EVERY = timedelta(seconds=55)
+
+# Seconds after the end of a bake by the schedule at which to look: it may end a little later.
+_AFTER_BAKE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +87,19 @@ def wait_until_finished(
 
     :raises Unwatchable: if DescribeEndpoint fails for good, for example with AccessDenied.
     """
-    pause, clock = 0.0, policy.clock(state.as_of)
+    pause, clock, published = 0.0, policy.clock(state.as_of), _Published()
     while True:
         # The first wait is 0 s: there is always one look, even after the deadline.
-        yield _wait_for_change(state, pause, clock)
+        yield _wait_for_change(state, pause, clock, every=policy.every)
         state = _with_missed_stages(state, (yield from poll_once(state)), policy.every)
         if not state.unanswered and state.as_of is not None:
             # A correction by each response, because this machine may have slept.
             clock.answered(state.as_of)
         if state.is_analysed:
             state = yield from analyse(state)
+        if published.is_due(state):
+            state = yield from _publish(state)
+            published = _Published.of(state)
         if state.outcome is None and not clock.seconds_until(state.deadline):
             state = state.give_up()
         aborts = policy.on_timeout is TimeoutAction.ABORT and not state.timed_out
@@ -96,6 +108,35 @@ def wait_until_finished(
         if state.outcome is not None:
             return state, (yield from finish(state))
         pause = max(0.0, min(policy.every, longest_pause(state), clock.seconds_until(state.deadline)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Published:
+    """What the last published report knew."""
+
+    at: datetime | None = None
+    looks: int = 0
+
+    @classmethod
+    def of(cls, state: RolloutState) -> _Published:
+        """Note that the report of *state* was published."""
+        return cls(at=state.as_of, looks=state.analysis.looks if state.analysis else 0)
+
+    def is_due(self, state: RolloutState) -> bool:
+        """Whether a rollout in flight has a new verdict, or its report is about a minute old."""
+        if state.outcome is not None or state.as_of is None or state.unanswered:
+            return False
+        verdicts = state.analysis.looks if state.analysis else 0
+        return self.at is None or verdicts > self.looks or state.as_of - self.at >= PUBLISH_EVERY
+
+
+def _publish(state: RolloutState) -> _Steps:
+    """Read the alarms again, and publish the report."""
+    if state.seen_in_flight and state.alarms_as_of != state.as_of:
+        alarms, state = yield from _read_alarms(state)
+        state = state if alarms is None else (yield from _check_definitions(state, alarms))
+    yield PublishReport(rollout_report(state), state)
+    return state
 
 
 def _with_missed_stages(before: RolloutState, after: RolloutState, every: float) -> RolloutState:
@@ -108,10 +149,11 @@ def _with_missed_stages(before: RolloutState, after: RolloutState, every: float)
     return replace(after, stages_complete=after.stages_complete and gap <= every + _RESTART_SECONDS)
 
 
-def _wait_for_change(state: RolloutState, pause: float, clock: AwsClock) -> WaitForChange:
+def _wait_for_change(state: RolloutState, pause: float, clock: AwsClock, *, every: float) -> WaitForChange:
     within, grace_left = clock.seconds_until(state.deadline), state.grace_left
     if grace_left is not None:
         within = min(within, grace_left.total_seconds())
+    within = min(within, _seconds_to_next_stage(state, clock, every))
     look = state.last_look
     return WaitForChange(
         name=state.rollout.endpoint_name,
@@ -120,6 +162,20 @@ def _wait_for_change(state: RolloutState, pause: float, clock: AwsClock) -> Wait
         expected=state.expected,
         modified_at=look.last_modified_at if isinstance(look, Endpoint) else None,
     )
+
+
+def _seconds_to_next_stage(state: RolloutState, clock: AwsClock, every: float) -> float:
+    """
+    Return the seconds to a look that no list may replace, because lists show no stages.
+
+    It comes when the bake under way ends by the schedule, and often enough to see the shortest bake.
+    """
+    if not state.seen_in_flight or state.outcome is not None:
+        return float("inf")
+    shortest, ends_at = shortest_bake(state), bake_ends_at(state)
+    seconds = max(every, shortest.total_seconds() / 2) if shortest else float("inf")
+    left = clock.seconds_until(ends_at)
+    return min(seconds, left + _AFTER_BAKE) if left else seconds
 
 
 def poll_once(state: RolloutState) -> _Steps:
@@ -144,19 +200,23 @@ def poll_once(state: RolloutState) -> _Steps:
 
 
 def _log_stage(change: StageChange, state: RolloutState) -> _Steps:
-    alarms = yield from _read_alarms(state)
+    alarms, state = yield from _read_alarms(state)
     guardrails = state.rollout.guardrails
     strategy = guardrails.strategy if guardrails else None
     yield LogMessage(stage_message(change, strategy=strategy, alarms=alarms), rollout_report(state))
     return state if alarms is None else (yield from _check_definitions(state, alarms))
 
 
-def _read_alarms(state: RolloutState) -> Generator[Effect, Any, tuple[Alarm, ...] | None]:
-    """Return the update's alarms; empty if it has none, None if they are unknown."""
+def _read_alarms(
+    state: RolloutState,
+) -> Generator[Effect, Any, tuple[tuple[Alarm, ...] | None, RolloutState]]:
+    """Return the update's alarms (none if it has none, None if they are unknown) and the next state."""
     if not state.alarms:
-        return () if state.rollout.guardrails else None
+        return (() if state.rollout.guardrails else None), state
     alarms = yield DescribeAlarms(state.alarms)
-    return None if isinstance(alarms, NoResponse) else tuple(alarms)
+    if isinstance(alarms, NoResponse):
+        return None, state
+    return tuple(alarms), replace(state, alarms_seen=tuple(alarms), alarms_as_of=state.as_of)
 
 
 def _check_definitions(state: RolloutState, alarms: tuple[Alarm, ...]) -> _Steps:

@@ -13,24 +13,30 @@ from typing import Any, TypedDict, cast
 
 from airflow_guardrails.domain.preflight.findings import UNGUARDING
 from airflow_guardrails.domain.rollout.outcome import Adopted, CauseKind, Outcome
-from airflow_guardrails.domain.rollout.stages import are_stages_complete
-from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
+from airflow_guardrails.domain.rollout.progress import (
+    LinksReport,
+    StageReport,
+    StrategyReport,
+    TrafficReport,
+    WatchedAlarm,
+    alarm_report,
+    alarm_reports,
+    links_report,
+    stage_reports,
+    strategy_report,
+    traffic_report,
+)
+from airflow_guardrails.domain.rollout.stages import are_stages_complete, bake_ends_at
+from airflow_guardrails.domain.rollout.state import RolloutState
+from airflow_guardrails.domain.rollout.stopping import StoppingReport, stopping_of
 from airflow_guardrails.domain.rollout.summary import summary_of
 from airflow_guardrails.domain.snapshots.alarms import AlarmTransition
+from airflow_guardrails.domain.snapshots.arn import place_of
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.times import format_time, parse_time
 
 # Written by rollout_report only. Readers accept every version up to this one.
-SCHEMA_VERSION = 1
-
-
-class StageReport(TypedDict):
-    """A stage of the green fleet; *at* is ISO 8601."""
-
-    stage: str
-    at: str
-    instances: int
-    desired_instances: int
+SCHEMA_VERSION = 2
 
 
 class AlarmReport(TypedDict):
@@ -57,9 +63,10 @@ class RolloutReport(TypedDict):
     """
     The keys of a report. Times are ISO 8601 on AWS's clock; null means unknown.
 
-    *summary* has at most 100 characters: what happened, why, and what serves.
-
-    *outcome* is null while the rollout is in flight.
+    *summary* has at most 100 characters: what happened, why, and what serves. *outcome* is null while the
+    rollout is in flight. *as_of* is when SageMaker last answered, *deadline* when the wait ends, and
+    *next_change_at* when the bake under way ends by the schedule. *approval* is what an approval task of the
+    same run has found out, see ``docs/approval.md``.
     """
 
     schema_version: int
@@ -70,21 +77,32 @@ class RolloutReport(TypedDict):
     previous_endpoint_config_name: str | None
     serving_endpoint_config_name: str | None
     endpoint_status: str | None
+    region: str | None
+    account: str | None
     started_at: str | None
     ended_at: str | None
+    as_of: str | None
+    deadline: str | None
     adopted: str | None
     guarded: bool
     unguarded_because: str | None
-    alarms: list[str]
-    abort_switch: str | None
-    abort_switch_thrown_at: str | None
+    strategy: StrategyReport | None
+    next_change_at: str | None
     stages: list[StageReport]
     stages_complete: bool
+    traffic: TrafficReport
+    alarms: list[WatchedAlarm]
+    alarms_as_of: str | None
+    abort_switch: str | None
+    abort_switch_thrown_at: str | None
+    stopping: StoppingReport | None
     findings: list[dict[str, str]]
     warnings: list[str]
     failure_reason: str | None
     cause: CauseReport | None
     analysis: dict[str, Any] | None
+    approval: dict[str, Any] | None
+    links: LinksReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +154,7 @@ def rollout_report(
     unguarded_because = _unguarded_because(state)
     # Without an endpoint (deleted, or never seen) its keys are null.
     look = state.last_look if isinstance(state.last_look, Endpoint) else None
+    place = place_of(look.arn if look else None)
     adopted, start = state.rollout.adopted, state.started_at or state.rollout.launched_at
     report: RolloutReport = {
         "schema_version": SCHEMA_VERSION,
@@ -146,21 +165,32 @@ def rollout_report(
         "previous_endpoint_config_name": state.rollout.previous,
         "serving_endpoint_config_name": look.endpoint_config_name if look else None,
         "endpoint_status": look.status.value if look else None,
+        "region": place.region,
+        "account": place.account,
         "started_at": format_time(start),
         "ended_at": format_time(state.ended_at),
+        "as_of": format_time(state.as_of),
+        "deadline": format_time(state.deadline),
         "adopted": adopted.value if adopted else None,
         "guarded": unguarded_because is None,
         "unguarded_because": unguarded_because,
-        "alarms": list(state.alarms),
+        "strategy": strategy_report(state),
+        "next_change_at": format_time(bake_ends_at(state)),
+        "stages": stage_reports(state),
+        "stages_complete": are_stages_complete(state),
+        "traffic": traffic_report(state),
+        "alarms": alarm_reports(state),
+        "alarms_as_of": format_time(state.alarms_as_of),
         "abort_switch": state.switch.alarm_name if state.switch else None,
         "abort_switch_thrown_at": format_time(state.thrown_at),
-        "stages": [_stage(change) for change in state.stages],
-        "stages_complete": are_stages_complete(state),
+        "stopping": stopping_of(state),
         "findings": [finding.as_dict() for finding in state.findings],
         "warnings": [*state.warnings, *warnings, *_analysis_warnings(state)],
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
         "analysis": state.analysis.as_dict(start) if state.analysis else None,
+        "approval": None,
+        "links": links_report(place, endpoint_name=state.rollout.endpoint_name, alarms=state.alarms),
     }
     return {**report, "summary": summary_of(report)}
 
@@ -180,24 +210,50 @@ def parse_report(value: Mapping[str, Any]) -> RolloutReport:
         "previous_endpoint_config_name": None,
         "serving_endpoint_config_name": None,
         "endpoint_status": None,
+        "region": None,
+        "account": None,
         "started_at": None,
         "ended_at": None,
+        "as_of": None,
+        "deadline": None,
         "adopted": None,
         "guarded": False,
         "unguarded_because": None,
-        "alarms": [],
-        "abort_switch": None,
-        "abort_switch_thrown_at": None,
+        "strategy": None,
+        "next_change_at": None,
         "stages": [],
         "stages_complete": False,
+        "traffic": {"percent": None, "course": []},
+        "alarms": [],
+        "alarms_as_of": None,
+        "abort_switch": None,
+        "abort_switch_thrown_at": None,
+        "stopping": None,
         "findings": [],
         "warnings": [],
         "failure_reason": None,
         "cause": None,
         "analysis": None,
+        "approval": None,
+        "links": {"endpoint": None, "alarms": {}},
     }
-    report = cast("RolloutReport", {**unknown, **value})
+    report = cast("RolloutReport", {**unknown, **_upgraded(value)})
     return report if report["summary"] else {**report, "summary": _summary_if_readable(report)}
+
+
+def _upgraded(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *value* in the form of this version. Version 1 had names of alarms, and only stages seen."""
+    if value.get("schema_version") != 1:
+        return value
+    return {
+        **value,
+        "schema_version": SCHEMA_VERSION,
+        "stages": [{**stage, "seen": True} for stage in value.get("stages") or ()],
+        "alarms": [
+            alarm_report(name, is_switch=name == value.get("abort_switch"))
+            for name in value.get("alarms") or ()
+        ],
+    }
 
 
 def _summary_if_readable(report: RolloutReport) -> str:
@@ -242,15 +298,6 @@ def _analysis_warnings(state: RolloutState) -> tuple[str, ...]:
     if state.analysis is None:
         return ()
     return state.analysis.warnings(succeeded=state.outcome is Outcome.SUCCEEDED)
-
-
-def _stage(change: StageChange) -> StageReport:
-    return {
-        "stage": change.stage.value,
-        "at": format_time(change.at),
-        "instances": change.instances,
-        "desired_instances": change.desired_instances,
-    }
 
 
 def _cause(cause: Cause) -> CauseReport:

@@ -18,7 +18,7 @@ from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, why_not_in_flight
-from airflow_guardrails.domain.snapshots.alarms import AlarmDefinition
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmDefinition
 from airflow_guardrails.domain.snapshots.endpoint import (
     Endpoint,
     EndpointLook,
@@ -62,6 +62,7 @@ class Rollout:
     :param deadline: when to stop waiting, whenever the update started; ``None``: no such limit.
     :param adopted: who started the update, if this task found it instead of starting it; else ``None``.
     :param require_alarms_ok: whether to abort the rollout if somebody changes one of its alarms meanwhile.
+    :param on_kill: what marking the task failed does to the rollout: ``"leave"`` it alone or ``"abort"`` it.
     """
 
     endpoint_name: str
@@ -78,6 +79,7 @@ class Rollout:
     deadline: datetime | None = None
     adopted: Adopted | None = None
     require_alarms_ok: bool = False
+    on_kill: str = "leave"
 
     def is_pending_in(self, look: Endpoint) -> bool:
         """Whether the update in flight in *look* may be this one: same target, and StartTime if known."""
@@ -135,6 +137,7 @@ class RolloutState:
     :param rollback_alarms: alarm names of the update as DescribeEndpoint shows them.
     :param suspected: an outcome that was seen once and is not yet confirmed by a second look.
     :param definitions: the alarms' definitions when they were first read.
+    :param alarms_seen: the alarms as they were at *alarms_as_of*; none before they were read.
     :param timed_out: whether the abort switch was thrown because the wait timed out.
     :param thrown_at: when this task threw the abort switch.
     :param unanswered: whether the last DescribeEndpoint got no response.
@@ -153,6 +156,8 @@ class RolloutState:
     rollback_alarms: tuple[str, ...] = ()
     suspected: Outcome | None = None
     definitions: tuple[AlarmDefinition, ...] = ()
+    alarms_seen: tuple[Alarm, ...] = ()
+    alarms_as_of: datetime | None = None
     timed_out: bool = False
     thrown_at: datetime | None = None
     unanswered: bool = False

@@ -11,9 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from airflow_guardrails.domain.effects import Effect, LogMessage, NoResponse, WaitForChange
+from airflow_guardrails.domain.effects import (
+    Effect,
+    LogMessage,
+    NoResponse,
+    PublishReport,
+    WaitForChange,
+)
 from airflow_guardrails.domain.errors import Unwatchable
-from airflow_guardrails.domain.rollout.process import WaitPolicy
+from airflow_guardrails.domain.rollout.process import PUBLISH_EVERY, WaitPolicy
 from airflow_guardrails.domain.shadow.report import shadow_test_report
 from airflow_guardrails.domain.shadow.state import ShadowTestState
 from airflow_guardrails.domain.snapshots.experiment import Experiment
@@ -51,6 +57,7 @@ def follow_test(state: ShadowTestState, policy: WaitPolicy) -> _Steps:
     :raises Unwatchable: if the test cannot be described, for example with AccessDenied.
     """
     pause, clock = 0.0, policy.clock(state.as_of)
+    published_at: datetime | None = None
     while True:
         yield WaitForChange(
             name=state.name,
@@ -67,6 +74,9 @@ def follow_test(state: ShadowTestState, policy: WaitPolicy) -> _Steps:
             state = state.give_up()
         if state.outcome is not None:
             return state
+        if published_at is None or (state.as_of and state.as_of - published_at >= PUBLISH_EVERY):
+            published_at = state.as_of
+            yield PublishReport(shadow_test_report(state))
         pause = max(0.0, min(policy.every, clock.seconds_until(state.deadline)))
 
 

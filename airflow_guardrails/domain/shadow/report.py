@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from airflow_guardrails.domain.rollout.progress import console_url, quoted
+from airflow_guardrails.domain.rollout.summary import MAX_LENGTH
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
-from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant
+from airflow_guardrails.domain.snapshots.arn import place_of
+from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant, Phase
+from airflow_guardrails.domain.text import cut
 from airflow_guardrails.domain.times import format_time
 
-# Increased when a field of the report is renamed or removed.
-_SCHEMA_VERSION = 1
+# Version 1 has no summary, times of looks, region, account, stopping and links.
+_SCHEMA_VERSION = 2
 
 ShadowReport = dict[str, Any]
 
@@ -21,14 +26,20 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
     Times are ISO 8601 on AWS's clock. Unknown values are None.
     """
     look = state.look
-    return {
+    place = place_of(look.arn if look else None)
+    report: ShadowReport = {
         "schema_version": _SCHEMA_VERSION,
+        "summary": "",
         "name": state.name,
         "outcome": state.outcome.value if state.outcome else None,
         "status": look.status.value if look else None,
         "reason": look.reason if look else None,
         "endpoint_name": look.endpoint_name if look else None,
         "endpoint_failure_reason": look.endpoint_failure_reason if look else None,
+        "region": place.region,
+        "account": place.account,
+        "as_of": format_time(state.as_of),
+        "deadline": format_time(state.deadline),
         "starts_at": format_time(look.starts_at if look else None),
         "ends_at": format_time((look.completed_at or look.ends_at) if look else None),
         "production": _variant(look.production if look else None),
@@ -38,8 +49,69 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
         "min_requests": state.min_requests,
         "requests": dict(state.requests) if state.requests is not None else None,
         "adopted": state.adopted,
+        "stopping": _stopping(state),
+        "links": {
+            "test": console_url(place, "sagemaker", f"/shadow-tests/{quoted(state.name)}"),
+            "endpoint": console_url(place, "sagemaker", f"/endpoints/{quoted(look.endpoint_name)}")
+            if look
+            else None,
+        },
         "warnings": list(state.warnings),
     }
+    return {**report, "summary": _summary(report)}
+
+
+def parse_shadow_report(value: Mapping[str, Any]) -> ShadowReport:
+    """
+    Read a report of this release or an older one; what the older one did not write is null.
+
+    :raises KeyError, ValueError: if it is no report of a shadow test.
+    """
+    unknown = {
+        **dict.fromkeys(("region", "account", "as_of", "deadline", "stopping")),
+        "links": {"test": None, "endpoint": None},
+        # Before version 1 had its name, the outcome was the ending.
+        "outcome": value.get("ending"),
+    }
+    report = {**unknown, **value, "schema_version": _SCHEMA_VERSION}
+    return {**report, "summary": report.get("summary") or _summary(report)}
+
+
+def _stopping(state: ShadowTestState) -> dict[str, Any] | None:
+    """Return what marking the task failed would do; None if the wait has ended."""
+    if state.outcome is not None:
+        return None
+    look = state.look
+    if state.on_kill != "stop":
+        text = 'Marking this task failed leaves the test running, because on_kill is "leave"'
+    elif look is None or look.phase is not Phase.RUNNING:
+        status = look.status.value if look else "unknown"
+        text = f"The test cannot be stopped now: its status is {status}"
+    else:
+        text = "Marking this task failed stops the test: its shadow is removed, and production stays as it is"
+        return {"aborts": True, "text": text}
+    return {"aborts": False, "text": text}
+
+
+_WORDS = {
+    ShadowTestOutcome.REACHED: "REACHED",
+    ShadowTestOutcome.CANCELLED: "CANCELLED",
+    ShadowTestOutcome.NOT_FOUND: "NOT FOUND",
+    ShadowTestOutcome.TOO_FEW_REQUESTS: "TOO FEW REQUESTS",
+    ShadowTestOutcome.TIMED_OUT: "TIMED OUT",
+}
+
+
+def _summary(report: ShadowReport) -> str:
+    """Return what happened in at most 100 characters, the outcome first."""
+    if report["outcome"] is None:
+        text = f"{(report['status'] or 'not seen yet').upper()}: shadow test {report['name']}"
+    else:
+        text = f"{_WORDS[ShadowTestOutcome(report['outcome'])]}: shadow test {report['name']}"
+        text += f" is {report['status']}" if report["status"] else ""
+    if report["requests"]:
+        text += f", {_counts(report)} requests"
+    return cut(text, MAX_LENGTH)
 
 
 def shadow_test_message(report: ShadowReport) -> str:

@@ -62,6 +62,7 @@ class ShadowTestState:
 
     :param min_requests: wait until each variant had this many requests; *until* then does not matter.
         ``None``: do not count.
+    :param on_kill: what marking the task failed does to the test: ``"leave"`` it alone or ``"stop"`` it.
     :param adopted: whether the task found the test instead of creating it.
     :param look: the last description of the test; ``None`` before the first one.
     :param missing_since: when the test was first missing; ``None`` if the last look found it.
@@ -76,6 +77,7 @@ class ShadowTestState:
     name: str
     until: Until = Until.COMPLETED
     min_requests: int | None = None
+    on_kill: str = "leave"
     adopted: bool = False
     warnings: tuple[str, ...] = ()
     look: Experiment | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.text import count_in_words
+from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
 
 class AlarmState(str, Enum):
@@ -44,6 +44,10 @@ class AlarmRule:
         """Return the value of a dimension; None if the metric does not have it."""
         return dict(self.dimensions).get(name)
 
+    def describe(self) -> str:
+        """Return what it watches: ``AWS/SageMaker Invocation5XXErrors Sum, 1 min``."""
+        return f"{self.namespace} {self.metric} {self.statistic}, {duration_in_words(self.period)}".strip()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
@@ -52,6 +56,7 @@ class Alarm:
 
     :param since: when it went into this state.
     :param reason: StateReason of CloudWatch.
+    :param value: the newest value that CloudWatch had when it last changed the state; ``None`` if unknown.
     :param rule: ``None`` if the alarm does not compare one metric with a threshold: metric math, anomaly
         detection, queries and composite alarms.
     :param definition: all settings that decide when it goes into ALARM: pairs of API name and value as text.
@@ -61,6 +66,7 @@ class Alarm:
     state: AlarmState
     since: datetime | None = None
     reason: str = ""
+    value: float | None = None
     composite: bool = False
     rule: AlarmRule | None = None
     definition: tuple[tuple[str, str], ...] = ()

@@ -104,6 +104,7 @@ class Endpoint:
     :param guardrails: those of the last update or the one in flight; ``None`` if there are none, or if this
         release cannot read them.
     :param rollback_alarms: names of the alarms of the same update, also if *guardrails* could not be read.
+    :param arn: names region and account; ``None`` if the response does not have it.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Endpoint:
     failure_reason: str | None = None
     guardrails: Guardrails | None = None
     rollback_alarms: tuple[str, ...] = ()
+    arn: str | None = None
 
     @property
     def pending_config_name(self) -> str | None:

@@ -73,7 +73,8 @@ class ShadowTestJudge:
         comparison = self._compare(experiment)
         if self.predictions is None:
             return verdict, comparison
-        return combine([*verdict.reasons, *self._judge_predictions(comparison, alpha=part)]), comparison
+        reasons = [*verdict.reasons, *self._judge_predictions(comparison, alpha=part)]
+        return combine(reasons, requests=verdict.requests), comparison
 
     def publish(self, experiment: Experiment, verdict: Verdict, *, namespace: str) -> str | None:
         """Publish *verdict* as metrics of *namespace*; return the warning if that fails."""

@@ -19,6 +19,7 @@ from airflow_guardrails.domain.effects import (
     DescribeEndpoint,
     LogMessage,
     NoResponse,
+    PublishReport,
     PutMetricData,
     SetAbortSwitch,
     Sleep,
@@ -37,6 +38,7 @@ START, END = (
 SWITCH = switch_of()
 LOOK, PAUSE, SAY = DescribeEndpoint("churn"), Sleep(30.0), LogMessage("news", report={})
 REST = WaitForChange(name="churn", seconds=40.0, within=1e9)
+PUBLISH = PublishReport({"outcome": None})
 DATUM = MetricDatum(metric="VerdictFail", value=1.0, dimensions=(("EndpointName", "churn"),))
 ABOUT_ALARMS = [
     DescribeAlarms(("errors",)),
@@ -58,7 +60,7 @@ class Calls:
 
     def __init__(self, error=None):
         self.error = error
-        self.slept, self.said = [], []
+        self.slept, self.said, self.published = [], [], []
 
     def answer(self, *call):
         if self.error:
@@ -104,7 +106,13 @@ class Awaited:
 
 
 async def blocking(steps, calls):
-    return run_effects(steps, calls, sleep=calls.slept.append, log=calls.said.append)
+    return run_effects(
+        steps,
+        calls,
+        sleep=calls.slept.append,
+        log=calls.said.append,
+        publish=calls.published.append,
+    )
 
 
 async def on_a_loop(steps, calls):
@@ -114,7 +122,10 @@ async def on_a_loop(steps, calls):
     async def log(message):
         calls.said.append(message)
 
-    return await run_effects_async(steps, Awaited(calls), sleep=sleep, log=log)
+    async def publish(effect):
+        calls.published.append(effect)
+
+    return await run_effects_async(steps, Awaited(calls), sleep=sleep, log=log, publish=publish)
 
 
 @pytest.fixture(params=[blocking, on_a_loop])
@@ -135,7 +146,7 @@ def asking(*asks):
 
 async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
     calls = Calls()
-    answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY), calls)
+    answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY, PUBLISH), calls)
     assert answers == [
         ("describe_endpoint", "churn"),
         ("describe_inference_experiment", "trial"),
@@ -148,8 +159,9 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
         None,
         None,
         None,
+        None,
     ]
-    assert (calls.slept, calls.said) == ([30.0, 40.0], [SAY])
+    assert (calls.slept, calls.said, calls.published) == ([30.0, 40.0], [SAY], [PUBLISH])
 
 
 async def test_steps_that_ask_for_nothing_end_with_their_value(driven):

@@ -150,7 +150,7 @@ def test_an_unknown_state_of_an_alarm_does_not_end_the_wait(churn):
     hook = GuardrailsHook()
     hook._cloudwatch.conn.meta.events.register("after-call.cloudwatch.DescribeAlarms", mute)
 
-    answer = run_effects(steps(), hook, sleep=lambda _: None, log=lambda _: None)
+    answer = run_effects(steps(), hook, sleep=lambda _: None, log=lambda _: None, publish=lambda _: None)
 
     assert isinstance(answer, NoResponse)
     assert "'MUTED' of alarm errors" in answer.reason

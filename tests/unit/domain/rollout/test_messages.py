@@ -8,9 +8,10 @@ import pytest
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
-from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message, when_an_abort_acts
+from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.state import StageChange
+from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.rollout.summary import summary_of
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (

@@ -255,7 +255,18 @@ def test_the_message_says_how_the_wait_ended_and_what_to_do(ended, sentence):
 def test_a_report_before_the_first_look_has_only_known_values():
     report = shadow_test_report(watch(adopted=True, warnings=("short",)))
     known = {name: value for name, value in report.items() if value is not None}
-    assert known == {"schema_version": 1, "name": "trial", "adopted": True, "warnings": ["short"]}
+    assert known == {
+        "schema_version": 2,
+        "summary": "NOT SEEN YET: shadow test trial",
+        "name": "trial",
+        "adopted": True,
+        "warnings": ["short"],
+        "links": {"test": None, "endpoint": None},
+        "stopping": {
+            "aborts": False,
+            "text": 'Marking this task failed leaves the test running, because on_kill is "leave"',
+        },
+    }
 
 
 def test_the_end_of_a_test_is_its_actual_end_or_the_planned_one():

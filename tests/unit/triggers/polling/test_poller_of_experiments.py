@@ -107,7 +107,7 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
         following = WaitPolicy(every=every, monotonic=clock, began_at=TEN)
         steps = follow_test(ShadowTestState(name=name, deadline=moment(deadline)), following)
         ended = await run_effects_async(
-            steps, calls, sleep=asyncio.sleep, log=heard, wait_for_change=calls.wait_for_change
+            steps, calls, sleep=asyncio.sleep, log=heard, publish=heard, wait_for_change=calls.wait_for_change
         )
         poller.leave(name)
         return ended.outcome, now()

@@ -1,0 +1,188 @@
+"""The parts of a rollout's report that show its progress: plan, stages, traffic, alarms, links."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+from urllib.parse import quote
+
+from airflow_guardrails.domain.rollout.stages import (
+    UnseenBake,
+    plan_of,
+    stages_with_unseen,
+    traffic_course,
+)
+from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule
+from airflow_guardrails.domain.snapshots.arn import Place
+from airflow_guardrails.domain.times import format_time
+
+
+class StepReport(TypedDict):
+    """
+    A planned step: the new fleet's share in percent from then on, and the bake after it.
+
+    *minute* counts from the first step, by the bakes alone: how long instances need to start is unknown.
+    """
+
+    minute: float
+    percent: float | None
+    bake_minutes: float
+
+
+class StrategyReport(TypedDict):
+    """The strategy in words, and its steps."""
+
+    name: str
+    description: str
+    steps: list[StepReport]
+
+
+class StageReport(TypedDict):
+    """
+    A stage of the green fleet; *at* is ISO 8601.
+
+    With *seen* False it must have happened by the schedule, and no look has seen it; then *at* is null.
+    """
+
+    stage: str
+    at: str | None
+    instances: int
+    desired_instances: int
+    seen: bool
+
+
+class SharePoint(TypedDict):
+    """The new fleet's share of the instances with traffic in percent, from *at* on."""
+
+    at: str
+    percent: float
+
+
+class TrafficReport(TypedDict):
+    """The new fleet's share now in percent, and how it came there, as far as the stages tell."""
+
+    percent: float | None
+    course: list[SharePoint]
+
+
+class WatchedAlarm(TypedDict):
+    """
+    An alarm of the update as it was last read; null where that is unknown.
+
+    *kind* is "switch" for the abort switch, and "theirs" for the user's alarms. *value* is what CloudWatch
+    had when the state last changed, at *value_at*.
+    """
+
+    name: str
+    kind: str
+    state: str | None
+    since: str | None
+    watches: str | None
+    comparison: str | None
+    threshold: float | None
+    value: float | None
+    value_at: str | None
+
+
+class LinksReport(TypedDict):
+    """URLs of the endpoint and of its alarms (by name) in the AWS console."""
+
+    endpoint: str | None
+    alarms: dict[str, str]
+
+
+def strategy_report(state: RolloutState) -> StrategyReport | None:
+    """Return the strategy of the update; None if it is unknown, or SageMaker's default."""
+    strategy = state.rollout.guardrails.strategy if state.rollout.guardrails else None
+    if strategy is None:
+        return None
+    steps: list[StepReport] = [
+        {
+            "minute": step.begins.total_seconds() / 60,
+            "percent": None if step.share is None else round(step.share * 100, 2),
+            "bake_minutes": step.bake.total_seconds() / 60,
+        }
+        for step in plan_of(state)
+    ]
+    return {"name": strategy.name, "description": strategy.describe(), "steps": steps}
+
+
+def stage_reports(state: RolloutState) -> list[StageReport]:
+    """Return the stages, with the bakes that must have happened unseen."""
+    return [_stage(stage) for stage in stages_with_unseen(state)]
+
+
+def _stage(stage: StageChange | UnseenBake) -> StageReport:
+    seen = isinstance(stage, StageChange)
+    return {
+        "stage": stage.stage.value,
+        "at": format_time(stage.at) if isinstance(stage, StageChange) else None,
+        "instances": stage.instances,
+        "desired_instances": stage.desired_instances,
+        "seen": seen,
+    }
+
+
+def traffic_report(state: RolloutState) -> TrafficReport:
+    """Return the share of the new fleet, now and before."""
+    course: list[SharePoint] = [
+        {"at": format_time(at), "percent": round(share * 100, 2)} for at, share in traffic_course(state)
+    ]
+    return {"percent": course[-1]["percent"] if course else None, "course": course}
+
+
+_COMPARISONS = {
+    "GreaterThanThreshold": ">",
+    "GreaterThanOrEqualToThreshold": ">=",
+    "LessThanThreshold": "<",
+    "LessThanOrEqualToThreshold": "<=",
+}
+
+
+def alarm_reports(state: RolloutState) -> list[WatchedAlarm]:
+    """Return the alarms that roll the update back, with their states if they were read."""
+    seen = {alarm.name: alarm for alarm in state.alarms_seen}
+    switch = state.switch.alarm_name if state.switch else None
+    return [alarm_report(name, seen.get(name), is_switch=name == switch) for name in state.alarms]
+
+
+def alarm_report(name: str, alarm: Alarm | None = None, *, is_switch: bool) -> WatchedAlarm:
+    """Return what the report says of an alarm; only its name if it was not read."""
+    rule: AlarmRule | None = alarm.rule if alarm else None
+    return {
+        "name": name,
+        "kind": "switch" if is_switch else "theirs",
+        "state": alarm.state.value if alarm else None,
+        "since": format_time(alarm.since) if alarm else None,
+        "watches": rule.describe() if rule else None,
+        "comparison": _COMPARISONS.get(rule.comparison) if rule else None,
+        "threshold": rule.threshold if rule else None,
+        "value": alarm.value if alarm else None,
+        "value_at": format_time(alarm.since) if alarm and alarm.value is not None else None,
+    }
+
+
+# Partitions whose console is known. https://docs.aws.amazon.com/general/latest/gr/rande.html
+_CONSOLES = {"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
+
+
+def console_url(place: Place, service: str, fragment: str) -> str | None:
+    """Return the URL of a page of the AWS console; None in a partition whose console is unknown."""
+    domain = _CONSOLES.get(place.partition or "")
+    if domain is None or place.region is None:
+        return None
+    return f"https://console.{domain}/{service}/home?region={quoted(place.region)}#{fragment}"
+
+
+def quoted(text: str) -> str:
+    """Return *text* as a part of a URL. An alarm's name may have any character, also "/" and "#"."""
+    return quote(text, safe="")
+
+
+def links_report(place: Place, *, endpoint_name: str, alarms: tuple[str, ...]) -> LinksReport:
+    """Return the links to the endpoint and its alarms, as far as region and partition are known."""
+    pages = {name: console_url(place, "cloudwatch", f"alarmsV2:alarm/{quoted(name)}") for name in alarms}
+    return {
+        "endpoint": console_url(place, "sagemaker", f"/endpoints/{quoted(endpoint_name)}"),
+        "alarms": {name: url for name, url in pages.items() if url},
+    }
