@@ -232,6 +232,8 @@ class WaitingTrigger(BaseTrigger):
 
     async def _end_if_marked_failed(self) -> None:
         """Log errors instead of raising them: the trigger is ending."""
+        if not await self._still_requested():
+            return
         try:
             if self.kill_action != "leave":
                 await asyncio.wait_for(self._stop_while_requested(), LONGEST_STOP)
@@ -240,13 +242,12 @@ class WaitingTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - logged
             self.log.warning(NOT_STOPPED, f"{type(error).__name__}: {error}")
         try:
-            if await self._is_marked_failed():
-                await asyncio.wait_for(self.follow_to_end(self._is_marked_failed), LONGEST_FOLLOW)
+            await asyncio.wait_for(self.follow_to_end(self._is_marked_failed), LONGEST_FOLLOW)
         except Exception as error:  # noqa: BLE001 - the report is only shown
             self.log.info("The end is not reported: %s: %s", type(error).__name__, error)
 
     async def _stop_while_requested(self) -> None:
-        while await self._still_requested():
+        while True:
             try:
                 return await self.stop(self._still_requested)
             except (ClientError, BotoCoreError) as error:
@@ -254,7 +255,8 @@ class WaitingTrigger(BaseTrigger):
                     raise
                 self.log.warning(NOT_STOPPED, f"{error}; trying again")
             await self.sleep(STOP_AGAIN_AFTER)
-        return None
+            if not await self._still_requested():
+                return None
 
     async def _is_marked_failed(self) -> bool:
         return await stop_refusal(self.task_instance) is None

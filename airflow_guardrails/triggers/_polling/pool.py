@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import PolledResource
@@ -34,6 +35,7 @@ class _Shared:
     """A connection and its pollers, one for each kind of resource."""
 
     connection: SharedConnection
+    alarms: AlarmReader
     by_kind: dict[PolledResource[Any], _Polling] = field(default_factory=dict)
 
     def start_poller(self, kind: PolledResource[Any], *, begins_after: float) -> _Polling:
@@ -66,13 +68,14 @@ async def subscribe(
     key, kind = make_hook().key, subscription.kind
     begins_after = _START_OFFSET * sum(len(shared.by_kind) for shared in shared_by_key.values())
     if key not in shared_by_key:
-        shared_by_key[key] = _Shared(SharedConnection(make_hook))
+        connection = SharedConnection(make_hook)
+        shared_by_key[key] = _Shared(connection, AlarmReader(connection))
     shared = shared_by_key[key]
     polling = shared.by_kind.get(kind) or shared.start_poller(kind, begins_after=begins_after)
     polling.waits += 1
     polling.poller.join(name)
     try:
-        yield subscription(shared.connection, polling.poller, every=every, gap=gap)
+        yield subscription(shared.connection, polling.poller, shared.alarms, every=every, gap=gap)
     finally:
         polling.poller.leave(name)
         polling.waits -= 1
@@ -81,12 +84,13 @@ async def subscribe(
             is_last = not shared.by_kind
             if is_last:
                 del shared_by_key[key]
-            closing = _close(polling.poller, shared.connection if is_last else None)
+            closing = _close(polling.poller, shared if is_last else None)
             # Shielded: clients are closed even if this wait is being cancelled.
             await asyncio.shield(asyncio.ensure_future(closing))
 
 
-async def _close(poller: Poller[Any], connection: SharedConnection | None) -> None:
+async def _close(poller: Poller[Any], shared: _Shared | None) -> None:
     await poller.close()
-    if connection is not None:
-        await connection.close()
+    if shared is not None:
+        await shared.alarms.close()
+        await shared.connection.close()

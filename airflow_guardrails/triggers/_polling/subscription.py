@@ -15,6 +15,7 @@ from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks.guardrails import AsyncCalls
+from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import ENDPOINTS, EXPERIMENTS, PolledResource, Seen
@@ -34,12 +35,14 @@ class Subscription(Generic[Seen]):
         self,
         connection: SharedConnection,
         poller: Poller[Seen],
+        alarms: AlarmReader,
         *,
         every: float,
         gap: float,
     ) -> None:
         self._connection = connection
         self._poller = poller
+        self._alarms = alarms
         self._every = every
         self._gap = gap
         # The look that the poller has made for this wait, or its error; used once.
@@ -80,7 +83,7 @@ class EndpointSubscription(Subscription[EndpointLook]):
         await (await self._calls()).delete_abort_switches(endpoint_name, keep=keep, before=before)
 
     async def describe_alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
-        return await (await self._calls()).describe_alarms(names)
+        return await self._alarms.describe_alarms(names)
 
     async def describe_alarm_history(
         self, names: Iterable[str], *, start: datetime, end: datetime

@@ -6,22 +6,14 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import AllAtOnce, Canary, Linear, Rolling
 from airflow_guardrails.domain.rollout.messages import outcome_message, stage_message
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.state import StageChange
-from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
 from airflow_guardrails.domain.rollout.summary import summary_of
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState
 from airflow_guardrails.domain.snapshots.endpoint import (
-    Endpoint,
-    EndpointStatus,
-    MissingEndpoint,
-    PendingDeployment,
     Stage,
-    Variant,
-    VariantStage,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -228,78 +220,3 @@ def test_a_rollout_that_was_aborted_is_not_said_to_be_left_running():
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.TIMED_OUT])
 def test_only_a_time_out_says_what_has_become_of_the_rollout(outcome):
     assert message(outcome.value, **THROWN) == SENTENCES[outcome]
-
-
-# When an abort acts
-
-NOW = "it acts now, because the update is baking"
-NEVER = "no bake is left, so SageMaker will finish the update"
-UNKNOWN = "it acts in the next bake, if there is one"
-WAITING = AllAtOnce(termination_wait=5 * MINUTE)
-HASTY = Canary(percent=25, bake=10 * MINUTE)
-
-
-def next_bake(minutes):
-    return f"it acts in the next bake ({minutes} min)"
-
-
-def standing(name, instances, desired=4):
-    """An endpoint in an update whose new fleet is in a stage."""
-    now = datetime(2026, 3, 2, 10, 0, tzinfo=timezone.utc)
-    marks = () if name is None else (VariantStage(stage=Stage(name), since=now),)
-    fleet = Variant(name="All", instances=instances, desired_instances=desired, stages=marks)
-    pending = PendingDeployment(endpoint_config_name="v2", variants=(fleet,))
-    return Endpoint(name="churn", status=EndpointStatus.UPDATING, seen_at=now, pending=pending)
-
-
-@pytest.mark.parametrize(
-    ("strategy", "name", "instances", "says"),
-    [
-        (None, "Creating", 0, NEVER),
-        (None, "ActivatingTraffic", 4, NEVER),
-        (AllAtOnce(), "Creating", 0, NEVER),
-        (AllAtOnce(), "ActivatingTraffic", 0, NEVER),
-        (WAITING, "Creating", 0, next_bake(5)),
-        (WAITING, "ActivatingTraffic", 0, next_bake(5)),
-        (WAITING, "Baking", 4, NOW),
-        (WAITING, "Deleting", 4, NEVER),
-        (CANARY, None, 0, next_bake(10)),
-        (CANARY, "Creating", 0, next_bake(10)),
-        (CANARY, "ActivatingTraffic", 0, next_bake(10)),
-        (CANARY, "Baking", 1, NOW),
-        (CANARY, "ActivatingTraffic", 1, next_bake(5)),
-        (CANARY, "ActivatingTraffic", 4, next_bake(5)),
-        (CANARY, "Baking", 4, NOW),
-        (CANARY, "Deleting", 4, NEVER),
-        (HASTY, "Creating", 0, next_bake(10)),
-        (HASTY, "ActivatingTraffic", 1, NEVER),
-        (HASTY, "Deleting", 4, NEVER),
-        (LINEAR, "Creating", 0, next_bake(10)),
-        (LINEAR, "ActivatingTraffic", 1, next_bake(10)),
-        (LINEAR, "ActivatingTraffic", 4, NEVER),
-        (LINEAR, "Baking", 2, NOW),
-        (LINEAR, "Deleting", 4, NEVER),
-        (ROLLING, "Creating", 0, next_bake(3)),
-        (ROLLING, "Updating", 1, next_bake(3)),
-        (ROLLING, "Baking", 1, NOW),
-        # Each batch of a rolling update ends with instances that go.
-        (ROLLING, "Deleting", 1, next_bake(3)),
-        (Rolling(batch_percent=25, bake=0 * MINUTE), "Creating", 0, NEVER),
-    ],
-)
-def test_an_abort_is_said_to_act_when_the_strategy_bakes_next(strategy, name, instances, says):
-    look = standing(name, instances)
-    assert when_an_abort_acts(look, Guardrails(strategy=strategy, alarms=("errors",))) == says
-
-
-@pytest.mark.parametrize(
-    ("look", "guardrails"),
-    [
-        (None, Guardrails(strategy=CANARY)),
-        (standing("Creating", 0), None),
-        (MissingEndpoint(name="churn", seen_at=standing(None, 0).seen_at), Guardrails(strategy=CANARY)),
-    ],
-    ids=["no look", "unknown strategy", "no endpoint"],
-)
-def test_nothing_is_promised_of_an_update_that_is_not_known(look, guardrails):
-    assert when_an_abort_acts(look, guardrails) == UNKNOWN

@@ -18,6 +18,7 @@ from airflow_guardrails.domain.effects import (
     DescribeEndpoint,
     LogMessage,
     NoResponse,
+    PublishReport,
     SetAbortSwitch,
     Sleep,
     WaitForChange,
@@ -649,3 +650,70 @@ def test_concluding_needs_no_look():
     script = Script([THROTTLED])
     assert script.run_effects(finish(watch))["outcome"] == "Succeeded"
     assert script.asked == []
+
+
+# What is published
+
+
+def published(script):
+    return [effect.report for effect in script.of(PublishReport)]
+
+
+def test_the_report_of_a_rollout_in_flight_is_published_about_once_a_minute():
+    looks = [flying(seconds) for seconds in range(30, 330, 30)]
+    script = Script([*looks, in_service(330, "v2")])
+    script.follow(launched("errors"))
+    ages = [report["as_of"] for report in published(script)]
+    assert ages == [after(seconds).isoformat() for seconds in (30, 90, 150, 210, 270)]
+
+
+def test_alarms_are_read_again_for_each_published_report():
+    script = Script([flying(seconds) for seconds in range(30, 330, 30)] + [in_service(330, "v2")])
+    script.follow(launched("errors"))
+    assert [report["alarms"][0]["state"] for report in published(script)] == ["OK"] * 5
+    assert [report["alarms_as_of"] for report in published(script)] == [
+        report["as_of"] for report in published(script)
+    ]
+
+
+def test_an_old_state_of_the_alarms_is_not_given_as_a_new_one():
+    script = Script([flying(30), flying(90), in_service(120, "v2")])
+    known = launched("errors")
+    script.states = THROTTLED
+    script.follow(replace(known, alarms_seen=(OK,), alarms_as_of=after(0)))
+    assert {report["alarms_as_of"] for report in published(script)} == {after(0).isoformat()}
+
+
+def test_nothing_is_published_without_a_response():
+    script = Script([*[THROTTLED] * 20, in_service(700, "v2")])
+    script.follow(launched("errors"))
+    assert published(script) == []
+
+
+# Looks at the stages
+
+
+def pauses_without_lists(script):
+    """The longest pause before each look, whatever lists show."""
+    return [effect.within for effect in script.of(WaitForChange)]
+
+
+def test_a_look_comes_when_the_bake_ends_by_the_schedule():
+    baking = flying(300, Stage.BAKING, since=290, instances=1)
+    script = Script(
+        [baking, flying(892, Stage.ACTIVATING_TRAFFIC, since=891, instances=1), in_service(930, "v2")]
+    )
+    script.follow(launched("errors"))
+    # It bakes for 10 minutes since second 290, and half of that is the longest pause.
+    assert pauses_without_lists(script)[1] == 300.0
+    late = flying(600, Stage.BAKING, since=290, instances=1)
+    script = Script([late, in_service(930, "v2")])
+    script.follow(launched("errors"))
+    assert pauses_without_lists(script)[1] == 290 + 600 - 600 + 2.0
+
+
+def test_short_bakes_are_looked_at_often_enough_to_be_seen():
+    quick = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=2)), alarms=("errors",))
+    script = Script([flying(30), in_service(60, "v2")])
+    script.follow(launched(guardrails=quick))
+    assert pauses_without_lists(script)[1] == 60.0

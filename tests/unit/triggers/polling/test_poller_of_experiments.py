@@ -17,6 +17,7 @@ from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTest
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentStatus, ListedExperiment
 from airflow_guardrails.hooks._effects import run_effects_async
 from airflow_guardrails.triggers._polling import poller as polling
+from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import EXPERIMENTS
 from airflow_guardrails.triggers._polling.subscription import ExperimentSubscription
@@ -103,7 +104,7 @@ def play(account, *, every=60.0, gap=300.0, deadline=30 * DAY):
     async def wait(poller, name):
         poller.join(name)
         clock = asyncio.get_running_loop().time
-        calls = ExperimentSubscription(account, poller, every=every, gap=gap)
+        calls = ExperimentSubscription(account, poller, AlarmReader(account), every=every, gap=gap)
         following = WaitPolicy(every=every, monotonic=clock, began_at=TEN)
         steps = follow_test(ShadowTestState(name=name, deadline=moment(deadline)), following)
         ended = await run_effects_async(
