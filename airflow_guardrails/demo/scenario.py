@@ -61,7 +61,8 @@ def _lines(report: _Report) -> Iterator[str]:
     yield f"  serving   {report['serving_endpoint_config_name']}"
     yield f"  took      {_took(report)}"
     for number, stage in enumerate(report["stages"]):
-        yield f"  {'stages' if not number else '      '}    {_clock(stage['at'])}  {_stage_text(stage)}"
+        at = _clock(stage["at"]) if stage["seen"] else "not seen"
+        yield f"  {'stages' if not number else '      '}    {at}  {_stage_text(stage)}"
     if report.get("analysis"):
         yield verdict_text(report["analysis"], title="compared")
     yield from _cause(report)

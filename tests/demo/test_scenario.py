@@ -197,8 +197,15 @@ def test_a_shadow_test_reads_as_a_line():
 
 def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
     stages = [
-        {"stage": "Baking", "at": "2026-03-02T10:03:10+00:00", "instances": 1, "desired_instances": 4},
-        {"stage": "Deleting", "at": None, "instances": 0, "desired_instances": 0},
+        {
+            "stage": "Baking",
+            "at": "2026-03-02T10:03:10+00:00",
+            "instances": 1,
+            "desired_instances": 4,
+            "seen": True,
+        },
+        {"stage": "Baking", "at": None, "instances": 4, "desired_instances": 4, "seen": False},
+        {"stage": "Deleting", "at": None, "instances": 0, "desired_instances": 0, "seen": True},
     ]
     text = report_text(
         report("RolledBack", "v3", cause=CAUSE, stages=stages, warnings=["one look was throttled"])
@@ -211,6 +218,7 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
         "  serving   v2",
         "  took      5 min 10 s of simulated time, from 10:00:00 to 10:05:10",
         "  stages    10:03:10  Baking: 1 of 4 new instances serve",
+        "            not seen  Baking: 4 of 4 new instances serve",
         "            --:--:--  Deleting: the new fleet",
         "  cause     alarm",
         "  alarm     10:04:00  tumours-errors",

@@ -174,7 +174,7 @@ def test_somebody_elses_update_to_the_target_is_watched_with_the_alarms_it_reall
     report = update().execute(context)
 
     assert (report["outcome"], report["adopted"]) == ("Succeeded", "foreign")
-    assert report["alarms"] == ["theirs"]
+    assert [alarm["name"] for alarm in report["alarms"]] == ["theirs"]
 
 
 def test_a_time_out_leaves_an_adopted_foreign_update_alone_even_with_the_switch_in_it(churn, update, context):

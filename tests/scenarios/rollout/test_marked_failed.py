@@ -12,10 +12,11 @@ from datetime import timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
-from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
+from airflow.sdk.execution_time.comms import GetTaskStates, SetXCom
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_guardrails.strategies import Canary
+from airflow_guardrails.triggers import _base
 from airflow_guardrails.triggers._base import STOP_AGAIN_AFTER
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from tests.support.churn import switch_of, switch_state_after
@@ -33,10 +34,15 @@ def airflow(monkeypatch, task_instance):
 
 
 @pytest.fixture
-def deferred(churn, context, guarded_update, simulated_sleep):
-    """The trigger of an update that is in flight with a quarter of the traffic, as a triggerer holds it."""
+def deferred(churn, context, guarded_update, simulated_sleep, monkeypatch):
+    """
+    The trigger of an update that is in flight with a quarter of the traffic, as a triggerer holds it.
 
-    def build(*, on_kill="abort"):
+    After an abort it looks for so many seconds how that ends.
+    """
+
+    def build(*, on_kill="abort", following=0.05):
+        monkeypatch.setattr(_base, "LONGEST_FOLLOW", following)
         operator = guarded_update(
             strategy=Canary(percent=25, bake=timedelta(minutes=10)), deferrable=True, on_kill=on_kill
         )
@@ -169,14 +175,52 @@ async def test_a_trigger_that_has_fired_aborts_nothing(churn, deferred, airflow,
     assert switch_state_after(churn) == "OK"
 
 
-async def test_with_leave_airflow_is_not_asked_and_nothing_is_aborted(
-    churn, deferred, airflow, task_instance
-):
-    supervisor = airflow("failed")
+async def test_with_leave_nothing_is_aborted(churn, deferred, airflow):
+    airflow("failed")
     await cancel(deferred(on_kill="leave"), churn)
-    assert (supervisor.kept(GetTaskStates), supervisor.kept(GetXCom)) == ([], [])
     assert switch_state_after(churn) == "OK"
-    assert "rollout_try" not in task_instance.xcoms
+
+
+def last_report(supervisor):
+    return supervisor.kept(SetXCom)[-1].value
+
+
+async def cancel_in_simulated_time(trigger, churn):
+    """Cancel it after its first look; from then on its pauses are simulated."""
+    looks, sleeping = churn.calls("DescribeEndpoint"), asyncio.Event()
+
+    async def sleep(seconds):
+        if not sleeping.is_set():
+            sleeping.set()
+            await asyncio.sleep(3600)
+        await asyncio.to_thread(churn.advance, seconds=max(seconds, 1))
+
+    trigger.sleep, trigger.shares_poller = sleep, False
+    await cancelled(trigger, once=lambda: churn.calls("DescribeEndpoint") > looks and sleeping.is_set())
+
+
+async def test_the_report_of_an_aborted_rollout_has_its_end(churn, deferred, airflow):
+    supervisor = airflow("failed")
+    await cancel_in_simulated_time(deferred(following=60), churn)
+    report = last_report(supervisor)
+    assert (report["outcome"], report["serving_endpoint_config_name"]) == ("RolledBack", "churn-v1")
+    assert report["abort_switch_thrown_at"] is not None
+    assert "The task was marked failed while it waited" in report["warnings"]
+    assert report["cause"]["kind"] == "abort"
+
+
+async def test_the_report_of_a_rollout_that_is_left_alone_has_its_end(churn, deferred, airflow):
+    supervisor = airflow("failed")
+    await cancel_in_simulated_time(deferred(on_kill="leave", following=60), churn)
+    report = last_report(supervisor)
+    assert (report["outcome"], report["serving_endpoint_config_name"]) == ("Succeeded", "churn-v2")
+    assert [stage["stage"] for stage in report["stages"]][:2] == ["Creating", "Baking"]
+
+
+async def test_the_report_of_a_new_try_is_not_overwritten(churn, deferred, airflow):
+    supervisor = airflow(states=("failed", "failed", "running"))
+    await cancel_in_simulated_time(deferred(following=60), churn)
+    assert all(push.value["outcome"] is None for push in supervisor.kept(SetXCom))
 
 
 async def test_an_adopted_update_of_somebody_else_is_not_aborted(churn, deferred, airflow):

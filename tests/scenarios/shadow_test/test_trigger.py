@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from airflow.sdk.execution_time.comms import SetXCom
 
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
+from airflow_guardrails.triggers import _base
 from airflow_guardrails.triggers._base import FIRE_FLOOR
 from airflow_guardrails.triggers._polling import pool
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
@@ -18,6 +20,9 @@ from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
 from tests.support.simulated import deny
 from tests.support.supervisor import Supervisor
 from tests.support.triggers import in_simulated_time, only_event, report_of
+
+# Seconds since the epoch, in the simulated year of 2026.
+DEADLINE = datetime(2026, 3, 9, tzinfo=timezone.utc).timestamp()
 
 
 @pytest.fixture
@@ -240,7 +245,11 @@ def held(trigger):
     return build
 
 
-async def test_the_report_so_far_is_published_when_the_status_changes_and_only_then(lab, held, supervisor):
+async def test_the_report_so_far_is_published_at_changes_and_about_once_a_minute(
+    lab, held, supervisor, monkeypatch
+):
+    # Simulated minutes pass in less time than a triggerer gives one trigger.
+    monkeypatch.setattr(_base, "_SECONDS_A_PUSH", 0.0)
     lab.create()
     lab.script("Completed", after_seconds=3600)
 
@@ -249,13 +258,15 @@ async def test_the_report_so_far_is_published_when_the_status_changes_and_only_t
     shown = supervisor.kept(SetXCom)
     assert {message.key for message in shown} == {"shadow_test_report"}
     statuses = [message.value["status"] for message in shown]
-    assert statuses == ["Creating", "Starting", "Running", "Stopping", "Completed"]
+    assert list(dict.fromkeys(statuses)) == ["Creating", "Starting", "Running", "Stopping", "Completed"]
+    looked = [datetime.fromisoformat(message.value["as_of"]) for message in shown]
+    assert max(after - before for before, after in pairwise(looked)) <= timedelta(seconds=120)
 
 
 async def test_two_copies_of_a_trigger_tell_the_same_and_change_nothing(lab, trigger):
     lab.create()
     lab.script("Cancelled", after_seconds=1800, reason="No capacity.")
-    copies = [trigger(), trigger()]
+    copies = [trigger(deadline=DEADLINE), trigger(deadline=DEADLINE)]
 
     one, other = await asyncio.gather(*(report_of(copy) for copy in copies))
 

@@ -23,6 +23,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.hooks.guardrails import AsyncCalls, GuardrailsHook
 from airflow_guardrails.triggers._polling import connection as connections
+from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.connection import (
     LOOK_UP_EVERY,
     LOOK_UP_REFUSED_EVERY,
@@ -340,7 +341,9 @@ async def is_asked(vault, conn_id, times):
 
 def a_wait(shared):
     """A wait of the connection; its poller is not asked here."""
-    return EndpointSubscription(shared, create_autospec(Poller, instance=True), every=30.0, gap=300.0)
+    return EndpointSubscription(
+        shared, create_autospec(Poller, instance=True), AlarmReader(shared), every=30.0, gap=300.0
+    )
 
 
 @pytest.mark.parametrize("told", ["by the clock", "by a refusal"])
