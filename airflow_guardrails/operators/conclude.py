@@ -24,6 +24,7 @@ from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, single_state
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.tasks.metrics import count_rollout
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_choice, check_flag, check_seconds
 from airflow_guardrails.triggers._keys import REPORT_KEY
@@ -98,6 +99,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#dfe3ee"
     on_rollback: OnRollback = "return"
+    # Whether the update task has reported the outcome, and counted the rollout.
+    _is_reported = False
 
     def __init__(
         self,
@@ -157,6 +160,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         task = self._update_task(context)
         # The endpoint may have been updated again since, so the report is better evidence than a new look.
         if task.report is not None and task.has_final_report:
+            self._is_reported = True
             return self.end(context, task.report)
         state = self._find(context, task)
         # A task killed in a worker throws the switch itself. For a deferred one, the triggerer may be down.
@@ -183,6 +187,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         report = parse_report(self.with_warnings(report))
         # Before the raise below: Airflow keeps no return value of a task that fails.
         self.push_report(context, report)
+        if not self._is_reported:
+            count_rollout(report)
         message = outcome_message(outcome, report)
         # A rollout that timed out still runs. The error for that is retried, and no event is sent yet.
         if outcome is Outcome.TIMED_OUT or not self._may_succeed(context, outcome):

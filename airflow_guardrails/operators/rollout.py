@@ -142,6 +142,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
+    counts_rollout = True
 
     def __init__(
         self,

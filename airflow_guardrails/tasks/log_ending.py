@@ -23,8 +23,8 @@ def end_log_with_error_text() -> None:
     """
     Let the log of a task that fails with an error of this package end with the text of that error.
 
-    All other errors keep their traceback, and so do those of this package that suggest a bug. The error itself
-    stays as it is, for retries, callbacks and listeners.
+    All other errors keep their traceback, and so do those of this package that suggest a bug. The error
+    itself stays as it is, for retries, callbacks and listeners.
 
     Airflow has no documented way for this. If it does not work any more, the normal traceback is logged.
     """

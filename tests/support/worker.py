@@ -44,9 +44,9 @@ class Worker:
         self.states: dict[str, str] = {}
         patch.setattr(task_runner, "SUPERVISOR_COMMS", self, raising=False)
 
-    def run(self, task: Any) -> TaskInstanceState:
+    def run(self, task: Any, map_index: int = -1) -> TaskInstanceState:
         """Run *task* to its end and call its callbacks; return the state that it ended with."""
-        task_instance = self._task_instance(task)
+        task_instance = self._task_instance(task, map_index)
         context = task_instance.get_template_context()
         log = structlog.get_logger("task")
         state, self.last_message, error = task_runner.run(task_instance, context, log)
@@ -80,9 +80,9 @@ class Worker:
                 return InactiveAssetsResult(inactive_assets=[])
         return OKResponse(ok=True)
 
-    def _task_instance(self, task: Any) -> task_runner.RuntimeTaskInstance:
+    def _task_instance(self, task: Any, map_index: int) -> task_runner.RuntimeTaskInstance:
         return task_runner.RuntimeTaskInstance.model_construct(
-            **_ids(task),
+            **{**_ids(task), "map_index": map_index},
             task=task,
             max_tries=0,
             start_date=RUN_AFTER,
