@@ -24,6 +24,7 @@ from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.tasks.lineage import LineageTask
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.tasks.validation import (
     check_alarms,
@@ -46,7 +47,7 @@ IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
 
 
-class SageMakerGuardedUpdateOperator(RolloutTask):
+class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     """
     Update a SageMaker endpoint with a guarded deployment, and succeed only if the new configuration is in
     service.
@@ -236,7 +237,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         # The author's alarms come first, because the links are numbered by their place in that list.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *state.alarms])))
         if state.outcome is None and not self.wait_for_completion:
-            report = rollout_report(state)
+            report = self.reported = rollout_report(state)
             self.push(context, REPORT_KEY, report)
             return report
         # The launch does this only for an update that it starts. A kill aborts an adopted one, too.

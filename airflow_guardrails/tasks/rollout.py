@@ -55,6 +55,8 @@ class RolloutTask(WaitingTask):
     unwatched_error = RolloutUnwatched
     unwatched_text = _UNWATCHED
     kill_action: OnKill = "leave"
+    # The report of the rollout, once it has ended.
+    reported: RolloutReport | None = None
     # Whether this task's metrics count the rollout. Others only watch what another task has started.
     counts_rollout: ClassVar[bool] = False
     max_describe_gap: float = MAX_DESCRIBE_GAP
@@ -191,6 +193,7 @@ class RolloutTask(WaitingTask):
         """Push the report of a rollout that has ended and its summary as XComs, and show the outcome."""
         self.push(context, REPORT_KEY, report)
         self.push(context, SUMMARY_KEY, report["summary"])
+        self.reported = report
         show_outcome(context, rollout_outcome(report))
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
