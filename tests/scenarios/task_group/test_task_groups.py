@@ -131,6 +131,25 @@ def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
         deployment(judge_early=True, min_requests=1000)
 
 
+def test_only_the_concluding_task_gets_the_callbacks_that_are_given_for_it(dag):
+    notify = [print]
+    deployment(
+        conclude_arguments={"on_failure_callback": notify, "on_success_callback": notify, "waiter_delay": 5}
+    )
+
+    conclude, *others = (dag.get_task(f"guarded_deployment.{name}") for name in reversed(TASKS))
+    assert (conclude.on_failure_callback, conclude.on_success_callback) == (notify, notify)
+    assert conclude.waiter_delay == 5
+    assert all(not task.on_failure_callback and not task.on_success_callback for task in others)
+
+
+def test_the_person_sees_the_checks_of_the_update_in_the_group(dag):
+    deployment(approval=True, update_arguments={"allow_unguarded": True})
+
+    settings = dag.get_task("guarded_deployment.approve")._update_settings
+    assert settings["allow_unguarded"] is True
+
+
 # The connection of its tasks, and what else they have in common.
 
 TASKS = ("shadow_test", "observe", "judge", "stop_shadow_test", "guarded_update", "conclude")

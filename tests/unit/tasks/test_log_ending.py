@@ -133,9 +133,11 @@ def test_a_structlog_that_is_configured_in_another_way_logs_the_normal_traceback
     monkeypatch, configured, capsys
 ):
     # A tuple cannot be changed in place.
-    configured(processors=tuple(structlog.get_config()["processors"]))
+    configured(processors=(structlog.processors.format_exc_info, structlog.processors.JSONRenderer()))
     worker = Worker(monkeypatch)
 
     assert worker.run(Ends(dag=worker.dag, error=ROLLED_BACK)) == "failed"
 
-    assert "Task failed with exception" in capsys.readouterr().out
+    log = capsys.readouterr().out
+    assert "Task failed with exception" in log
+    assert "Traceback (most recent call last)" in log

@@ -1,0 +1,77 @@
+"""The report of an update says who approved it, if the task before it has asked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.strategies import Canary
+from tests.support.worker import Worker
+
+CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
+NAMES = {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"}
+APPROVED = {
+    "schema_version": 1,
+    "answer": "Approved",
+    "answered_by": {"id": "jane", "name": "Jane Doe"},
+    "answered_at": "2026-03-02T12:00:00+00:00",
+    "evidence_digest": "sha256:abc",
+}
+REPORTED = {"approved": True, "by": "Jane Doe", "at": "2026-03-02T12:00:00+00:00", "digest": "sha256:abc"}
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    return Worker(monkeypatch)
+
+
+@pytest.fixture
+def update(churn, worker, simulated_sleep):
+    """Build an update behind the task that asks."""
+
+    def build(**changes):
+        task = SageMakerGuardedUpdateOperator(
+            task_id="update",
+            strategy=CANARY,
+            alarms=["errors"],
+            waiter_delay=60,
+            dag=worker.dag,
+            **NAMES,
+            **changes,
+        )
+        task.sleep = simulated_sleep
+        SageMakerApproveRolloutOperator(task_id="approve", dag=worker.dag, **NAMES) >> task
+        return task
+
+    return build
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_the_approval_is_in_the_report_of_the_update(worker, update, waits):
+    worker.xcoms["approve", "approval"] = APPROVED
+
+    assert worker.run(update(wait_for_completion=waits)) == "success"
+
+    assert worker.xcoms["update", "rollout_report"]["approval"] == REPORTED
+
+
+@pytest.mark.parametrize("approval", [None, {"answer": "Perhaps"}, "Approved"])
+def test_what_is_no_answer_is_no_approval(worker, update, approval):
+    worker.xcoms["approve", "approval"] = approval
+
+    assert worker.run(update()) == "success"
+
+    assert worker.xcoms["update", "rollout_report"]["approval"] is None
+
+
+def test_an_update_without_a_task_that_asks_has_no_approval(worker, update):
+    task = update()
+    worker.xcoms["approve", "approval"] = APPROVED
+    task.upstream_task_ids.clear()
+
+    worker.run(task)
+
+    assert worker.xcoms["update", "rollout_report"]["approval"] is None
