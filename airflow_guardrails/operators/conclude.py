@@ -184,7 +184,9 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         outcome = reported_outcome(report)
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
-        report = parse_report(self.with_warnings(report))
+        # Only the update's own report has it already.
+        approval = dict(report).get("approval") or self._approval(context)
+        report = parse_report({**self.with_warnings(report), "approval": approval})
         # Before the raise below: Airflow keeps no return value of a task that fails.
         self.push_report(context, report)
         if not self._is_reported:
@@ -199,6 +201,14 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             self.log.warning(message)
         self._send_event(context, outcome, report)
         return report
+
+    def _approval(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
+        from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in every DAG file
+
+        dag = self.get_dag()
+        if dag is None or not dag.has_task(self.update_task_id):
+            return None
+        return approval_before(dag.get_task(self.update_task_id), context, warn=self.warn)
 
     def _may_succeed(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
         """Whether the rollout succeeded, or the update task has already reported that it did not."""

@@ -263,7 +263,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     def _with_approval(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in DAG files
 
-        return parse_report({**report, "approval": approval_before(self, context)})
+        return parse_report({**report, "approval": approval_before(self, context, warn=self.warn)})
 
     def check_rendered(self) -> None:
         """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -54,11 +54,14 @@ def request_to_check(
     )
 
 
-def approval_before(task: Any, context: Mapping[str, Any]) -> dict[str, Any] | None:
+def approval_before(
+    task: Any, context: Mapping[str, Any], *, warn: Callable[[str], None]
+) -> dict[str, Any] | None:
     """
     Return the field ``approval`` of the rollout report; None if nobody was asked, or it cannot be read.
 
     :param task: the task that updates the endpoint. A task directly before it has asked.
+    :param warn: takes the reason if it cannot be read.
     """
     task_instance: Any = context.get("ti")
     try:
@@ -69,5 +72,5 @@ def approval_before(task: Any, context: Mapping[str, Any]) -> dict[str, Any] | N
             if approval := reported_approval(value):
                 return approval
     except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the rollout is reported
-        task.warn(f"XCom {APPROVAL_KEY} could not be read ({type(error).__name__}: {error})")
+        warn(f"XCom {APPROVAL_KEY} could not be read ({type(error).__name__}: {error})")
     return None

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
 from tests.support.worker import Worker
@@ -56,6 +57,20 @@ def test_the_approval_is_in_the_report_of_the_update(worker, update, waits):
     assert worker.run(update(wait_for_completion=waits)) == "success"
 
     assert worker.xcoms["update", "rollout_report"]["approval"] == REPORTED
+
+
+def test_the_approval_is_in_the_report_of_the_concluding_task_too(worker, update, simulated_sleep):
+    worker.xcoms["approve", "approval"] = APPROVED
+    task = update(wait_for_completion=False)
+    conclude = SageMakerConcludeRolloutOperator(task_id="conclude", update=task, dag=worker.dag)
+    conclude.sleep = simulated_sleep
+    worker.run(task)
+    worker.xcoms["update", "rollout_report"] = None
+
+    assert worker.run(conclude) == "success"
+
+    report = worker.xcoms["conclude", "rollout_report"]
+    assert (report["outcome"], report["approval"]) == ("Succeeded", REPORTED)
 
 
 @pytest.mark.parametrize("approval", [None, {"answer": "Perhaps"}, "Approved"])

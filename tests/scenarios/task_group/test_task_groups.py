@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
 
+from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
@@ -49,6 +50,12 @@ def test_the_update_is_concluded_as_a_teardown(dag):
     assert conclude.upstream_task_ids == {"guarded_deployment.guarded_update"}
     assert conclude.is_teardown
     assert (conclude.update_task_id, conclude.aws_conn_id) == ("guarded_deployment.guarded_update", "its_own")
+
+
+def test_the_outcome_is_sent_as_an_event_of_the_alias(dag):
+    deployment()
+
+    assert dag.get_task("guarded_deployment.conclude").outlets == [ROLLOUTS]
 
 
 def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
