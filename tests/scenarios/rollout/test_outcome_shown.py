@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from unittest.mock import create_autospec
 
 import pytest
-from airflow.providers.common.compat import sdk
 from jinja2 import StrictUndefined
 
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Canary
+from tests.support.metrics import counted
 from tests.support.worker import Worker
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
@@ -40,13 +39,8 @@ def conclude(worker, simulated_sleep):
 @pytest.fixture
 def finished(monkeypatch):
     """Return the outcomes that were counted so far."""
-    stats = create_autospec(sdk.Stats)
-    monkeypatch.setattr(sdk, "Stats", stats)
-    return lambda: [
-        sent.kwargs["tags"]["outcome"]
-        for sent in stats.incr.mock_calls
-        if sent.args == ("guardrails.rollout.finished",)
-    ]
+    tags_of = counted(monkeypatch)
+    return lambda: [tags["outcome"] for tags in tags_of("guardrails.rollout.finished")]
 
 
 def shown(worker):
