@@ -65,8 +65,8 @@ def approval_before(
     """
     task_instance: Any = context.get("ti")
     try:
-        asking = [each.task_id for each in task.upstream_list if getattr(each, "asks_for_approval", False)]
-        # In a mapped task group, both have the same map index; a task outside of it has none.
+        asking = [each.task_id for each in task.upstream_list if _asks(each)]
+        # If both are mapped, they have the same map index. A task that is not mapped has none.
         for map_index in dict.fromkeys((task_instance.map_index, -1)) if asking else ():
             value = task_instance.xcom_pull(task_ids=asking[0], key=APPROVAL_KEY, map_indexes=map_index)
             if approval := reported_approval(value):
@@ -74,3 +74,8 @@ def approval_before(
     except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the rollout is reported
         warn(f"XCom {APPROVAL_KEY} could not be read ({type(error).__name__}: {error})")
     return None
+
+
+def _asks(task: Any) -> bool:
+    # A task that is mapped by expand has its class in operator_class.
+    return bool(getattr(getattr(task, "operator_class", task), "asks_for_approval", False))
