@@ -53,7 +53,8 @@ e2e: $(READY_E2E)
 
 e2e-oldest: $(READY_OLDEST)
 	@.ci/install-postgresql || true
-	@$(OLDEST)/bin/python -m pytest -m e2e tests/e2e/kills/test_kills.py tests/e2e/kills/test_marked_failed.py $(ARGS)
+	@$(OLDEST)/bin/python -m pytest -m e2e tests/e2e/outcomes tests/e2e/kills/test_kills.py \
+		tests/e2e/kills/test_marked_failed.py $(ARGS)
 
 soak: SCHEDULES ?= 10000
 soak: SEED ?= $(shell date +%s)

@@ -55,6 +55,7 @@ def guarded_deployment(
     shadow_test_arguments: Mapping[str, Any] | None = None,
     judge_arguments: Mapping[str, Any] | None = None,
     update_arguments: Mapping[str, Any] | None = None,
+    conclude_arguments: Mapping[str, Any] | None = None,
 ) -> TaskGroup:
     """
     Return a task group that deploys a model: shadow test, judge, then a guarded update.
@@ -120,6 +121,9 @@ def guarded_deployment(
         (:class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`).
     :param update_arguments: more arguments of ``guarded_update``
         (:class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`).
+    :param conclude_arguments: more arguments of ``conclude``
+        (:class:`~airflow_guardrails.operators.conclude.SageMakerConcludeRolloutOperator`), for example its
+        callbacks. They are called once for each rollout, whatever happens to ``guarded_update``.
     :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a rule.
     """
     check_flag("judge_early", judge_early)
@@ -130,6 +134,7 @@ def guarded_deployment(
         ("shadow_test_arguments", shadow_test_arguments),
         ("judge_arguments", judge_arguments),
         ("update_arguments", update_arguments),
+        ("conclude_arguments", conclude_arguments),
     ):
         check_options(name, more)
     if judge_early and min_requests is not None:
@@ -219,6 +224,7 @@ def guarded_deployment(
                     "verdict": judge.output,
                     "strategy": strategy,
                     "alarms": update.alarms,
+                    "update": update,
                     "aws_conn_id": update.aws_conn_id,
                     "region_name": update.region_name,
                     "verify": update.verify,
@@ -232,8 +238,11 @@ def guarded_deployment(
         SageMakerConcludeRolloutOperator(
             task_id="conclude",
             update=update,
-            deferrable=update.deferrable,
-            waiter_delay=update.waiter_delay,
+            **{
+                "deferrable": update.deferrable,
+                "waiter_delay": update.waiter_delay,
+                **(conclude_arguments or {}),
+            },
         )
     return group
 

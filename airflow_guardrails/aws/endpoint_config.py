@@ -46,6 +46,20 @@ def parse_model(model: Response, *, account_id: str) -> ModelTraits:
     )
 
 
+def artefacts_of(model: Response) -> tuple[str, ...]:
+    """Return the S3 URIs of the artefacts of the model's containers, each once."""
+    return tuple(
+        dict.fromkeys(
+            uri
+            for container in _containers(model)
+            if (
+                uri := text_of(container, "ModelDataUrl")
+                or text_of(section_of(section_of(container, "ModelDataSource"), "S3DataSource"), "S3Uri")
+            )
+        )
+    )
+
+
 def account_of(arn: str) -> str:
     """Return the account ID in the ARN; "" if it has none."""
     return (arn.split(":") + [""] * 5)[4]

@@ -237,8 +237,11 @@ def _message(line: Any) -> str:
 
 
 def _errors(line: Any) -> list[str]:
-    details = line.get("error_detail") if isinstance(line, dict) else None
-    return [f"{error['exc_type']}: {error['exc_value']}" for error in details or ()]
+    if not isinstance(line, dict):
+        return []
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in line.get("error_detail") or ()]
+    # An error of this package is logged by its name and text, without its traceback.
+    return [*errors, f"{line['error']}: {line['event']}"] if isinstance(line.get("error"), str) else errors
 
 
 def _cli(*words: str) -> list[str]:

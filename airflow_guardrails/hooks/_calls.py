@@ -33,7 +33,7 @@ from airflow_guardrails.aws.endpoint import (
     parse_endpoint_list,
     update_endpoint_request,
 )
-from airflow_guardrails.aws.endpoint_config import from_marketplace, parse_model
+from airflow_guardrails.aws.endpoint_config import artefacts_of, from_marketplace, parse_model
 from airflow_guardrails.aws.experiment import (
     create_experiment_request,
     list_experiments_request,
@@ -158,6 +158,12 @@ class Calls:
         """Return the model's traits that matter for shadow tests; None if there is no such model."""
         model = yield from _describe_model(name)
         return None if model is None else parse_model(model, account_id=account_id)
+
+    @Call
+    def describe_model_artefacts(self, name: str) -> Steps[tuple[str, ...]]:
+        """Return the S3 URIs of the model's artefacts; empty if it has none, or there is no such model."""
+        model = yield from _describe_model(name)
+        return () if model is None else artefacts_of(model)
 
     @Call
     def uses_marketplace_model(self, model_names: Iterable[str], *, account_id: str) -> Steps[bool]:

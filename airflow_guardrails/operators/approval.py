@@ -28,6 +28,8 @@ from airflow_guardrails.domain.arguments import (
 )
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.preflight import preflight
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.rollout.approval import (
     Answer,
     AnswerKind,
@@ -51,6 +53,8 @@ from airflow_guardrails.exceptions import (
     RolloutNotApproved,
 )
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.operators._launch.approval import APPROVAL_KEY, request_to_check, settings_to_check
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.aws_task import AwsTask
 from airflow_guardrails.tasks.validation import check_alarms, check_choice, check_duration, check_strategy
@@ -58,8 +62,6 @@ from airflow_guardrails.tasks.validation import check_alarms, check_choice, chec
 OnReject = Literal["fail", "skip"]
 
 Result = TypeVar("Result")
-
-APPROVAL_KEY = "approval"
 
 # Arguments of ApprovalOperator that this operator sets itself.
 _FIXED = ("body", "defaults", "fail_on_reject", "ignore_downstream_trigger_rules", "multiple", "options")
@@ -91,7 +93,8 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
 
     Based on ``ApprovalOperator`` of Airflow's standard provider: the person answers in the Airflow UI (or by
     its API), and the task waits without a worker slot. The text shows what would be deployed where, and the
-    verdict of the shadow test. Without an answer in time, the update is rejected.
+    verdict of the shadow test; with *update* also what the checks before that update would find now, and what
+    its analysis could find. Without an answer in time, the update is rejected.
 
     Returns a report, which is also XCom ``approval``, and is there also if the task fails: who answered what
     and when, and a digest of the text that was shown.
@@ -102,6 +105,8 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`. (templated)
     :param strategy: how the update shifts traffic, to be shown. (templated)
     :param alarms: names of the alarms that roll it back, to be shown. (templated)
+    :param update: the task that updates the endpoint, not mapped by ``expand``. With it and *strategy*, its
+        checks are made for the text, with its settings; nothing is changed.
     :param on_reject: what a rejection, or no answer in time, does to the task: ``"fail"`` (no retry), or
         ``"skip"`` (also what depends on it).
     :param response_timeout: without an answer in this time, the update is rejected. It is used as
@@ -142,6 +147,8 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#efe6d2"
+    # By this, the update that follows finds the task whose XCom has the approval.
+    asks_for_approval = True
 
     def __init__(
         self,
@@ -151,6 +158,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         verdict: Mapping[str, Any] | None = None,
         strategy: Strategy | Mapping[str, Any] | None = None,
         alarms: Sequence[str] = (),
+        update: SageMakerGuardedUpdateOperator | None = None,
         on_reject: OnReject = "fail",
         response_timeout: timedelta = timedelta(days=1),
         subject: str | None = None,
@@ -161,6 +169,11 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
                 raise InvalidArgument(
                     f"{name} must be left out: this operator sets it (got {kwargs[name]!r})"
                 )
+        if update is not None and not isinstance(update, SageMakerGuardedUpdateOperator):
+            raise InvalidArgument(
+                "update must be a SageMakerGuardedUpdateOperator that is not mapped by expand "
+                f"(got {shown(update)})"
+            )
         check_choice("on_reject", on_reject, OnReject)
         check_duration("response_timeout", response_timeout)
         super().__init__(**{**kwargs, "subject": "", "defaults": [self.REJECT], _TIMEOUT: response_timeout})
@@ -172,6 +185,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         self.on_reject = on_reject
         self.response_timeout: timedelta = response_timeout
         self.subject: Any = subject
+        self._update_settings = None if update is None else settings_to_check(update)
 
     def check_rendered(self) -> None:
         """
@@ -248,6 +262,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         name = endpoint.endpoint_config_name if endpoint else None
         serving = self._read("The configuration in service", partial(self._serving, name)) if name else None
         target = self._read("The configuration to deploy", self._target)
+        plan = self._read("The result of the checks", partial(self._plan, endpoint, target))
         return Proposal(
             endpoint_name=self.endpoint_name,
             endpoint_config_name=self.endpoint_config_name,
@@ -256,9 +271,21 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             target=target,
             unread=self._troubles,
             guardrails=self._guardrails() if self.strategy is not None or self.alarms else None,
+            findings=preflight(plan) if plan else None,
+            longest_wait=plan.longest_wait if plan else None,
             verdict=self.verdict,
             answer_within=self.response_timeout,
         )
+
+    def _plan(self, endpoint: Endpoint | None, target: EndpointConfig | None) -> PreflightContext | None:
+        """Read what the checks before the update use, in so far as it is known already."""
+        from airflow_guardrails.operators._launch.preflight import read_context  # noqa: PLC0415 - not in DAG files
+
+        settings = self._update_settings
+        if settings is None or self.strategy is None or endpoint is None or target is None:
+            return None
+        request = request_to_check(self.endpoint_name, target.name, self._guardrails(), settings)
+        return read_context(request, endpoint, target=target, hook=self.hook)
 
     def _read(self, what: str, call: Callable[[], Result]) -> Result | None:
         """Return what *call* reads; None, and a warning, if AWS does not allow it."""

@@ -25,6 +25,7 @@ from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, single_state
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.tasks.metrics import count_rollout
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import check_choice, check_flag, check_seconds
 from airflow_guardrails.triggers._keys import REPORT_KEY
@@ -99,6 +100,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#dfe3ee"
     on_rollback: OnRollback = "return"
+    # Whether the update task has reported the outcome, and counted the rollout.
+    _is_reported = False
 
     def __init__(
         self,
@@ -158,6 +161,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         task = self._update_task(context)
         # The endpoint may have been updated again since, so the report is better evidence than a new look.
         if task.report is not None and task.has_final_report:
+            self._is_reported = True
             return self.end(context, task.report)
         state = self._find(context, task)
         # A task killed in a worker throws the switch itself. For a deferred one, the triggerer may be down.
@@ -181,9 +185,13 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         outcome = reported_outcome(report)
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
-        report = parse_report(self.with_warnings(report))
+        # Only the update's own report has it already.
+        approval = dict(report).get("approval") or self._approval(context)
+        report = parse_report({**self.with_warnings(report), "approval": approval})
         # Before the raise below: Airflow keeps no return value of a task that fails.
         self.push_report(context, report)
+        if not self._is_reported:
+            count_rollout(report)
         message = outcome_message(outcome, report)
         # A rollout that timed out still runs. The error for that is retried, and no event is sent yet.
         if outcome is Outcome.TIMED_OUT or not self._may_succeed(context, outcome):
@@ -194,6 +202,14 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
             self.log.warning(message)
         self._send_event(context, outcome, report)
         return report
+
+    def _approval(self, context: Mapping[str, Any]) -> dict[str, Any] | None:
+        from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in every DAG file
+
+        dag = self.get_dag()
+        if dag is None or not dag.has_task(self.update_task_id):
+            return None
+        return approval_before(dag.get_task(self.update_task_id), context, warn=self.warn)
 
     def _may_succeed(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
         """Whether the rollout succeeded, or the update task has already reported that it did not."""

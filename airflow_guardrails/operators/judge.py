@@ -28,6 +28,8 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
 from airflow_guardrails.tasks.aws_task import AwsTask, fire_floor
+from airflow_guardrails.tasks.metrics import count_verdict
+from airflow_guardrails.tasks.outcome import show_outcome
 from airflow_guardrails.tasks.validation import (
     check_alpha,
     check_choice,
@@ -184,6 +186,8 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         self.push(context, _VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
+        count_verdict(verdict.label.value, endpoint_name=experiment.endpoint_name)
+        show_outcome(context, f"JUDGE: {verdict.label.value.upper()}")
         return self._end(verdict, report)
 
     def execute_again(

@@ -17,13 +17,14 @@ from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrai
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.outcome import Outcome
-from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_report
+from airflow_guardrails.domain.rollout.report import RolloutReport, parse_report, rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
 from airflow_guardrails.strategies import Strategy
+from airflow_guardrails.tasks.lineage import LineageTask
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, OnTimeout, RolloutTask
 from airflow_guardrails.tasks.validation import (
     check_alarms,
@@ -46,7 +47,7 @@ IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
 
 
-class SageMakerGuardedUpdateOperator(RolloutTask):
+class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     """
     Update a SageMaker endpoint with a guarded deployment, and succeed only if the new configuration is in
     service.
@@ -142,6 +143,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
     ui_color = "#d7ecd9"
+    counts_rollout = True
 
     def __init__(
         self,
@@ -235,7 +237,7 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         # The author's alarms come first, because the links are numbered by their place in that list.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *state.alarms])))
         if state.outcome is None and not self.wait_for_completion:
-            report = rollout_report(state)
+            report = self.reported = self._with_approval(context, rollout_report(state))
             self.push(context, REPORT_KEY, report)
             return report
         # The launch does this only for an update that it starts. A kill aborts an adopted one, too.
@@ -248,6 +250,20 @@ class SageMakerGuardedUpdateOperator(RolloutTask):
         if self.deferrable and (state.outcome is None or state.may_abort):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
+
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        """
+        Push the report with the approval of the update, and return it if the update succeeded.
+
+        :raises RolloutError: if it did not; its subclasses name the outcome.
+        :raises AirflowSkipException: after a rollback if *on_rollback* is ``"skip"``.
+        """
+        return super().end(context, self._with_approval(context, report))
+
+    def _with_approval(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in DAG files
+
+        return parse_report({**report, "approval": approval_before(self, context, warn=self.warn)})
 
     def check_rendered(self) -> None:
         """

@@ -17,6 +17,7 @@ from airflow_guardrails.domain.shadow.state import ShadowTestState, Until
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._shadow.stopping import StopRequest
+from airflow_guardrails.tasks.metrics import count_shadow_test
 from airflow_guardrails.tasks.shadow_test import CHANGING, ShadowTestTask
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
@@ -118,6 +119,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
         # clock does not continue.
         deadline = self.monotonic() + self.max_wait.total_seconds()
         self._stop_request(deadline).verify(ended)
+        count_shadow_test(ended)
         return ended
 
     def _stop_request(self, deadline: float) -> StopRequest:

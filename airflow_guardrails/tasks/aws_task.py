@@ -23,6 +23,7 @@ from airflow_guardrails.exceptions import (
     UnexpectedAnswer,
 )
 from airflow_guardrails.links.sagemaker import LINK_DATA_KEY, console_link_data
+from airflow_guardrails.tasks.log_ending import end_log_with_error_text
 from airflow_guardrails.tasks.validation import CONNECTION_CHECKS, check_options
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ class AwsTask(BaseOperator):
 
         All methods that Airflow calls (``execute``, ``poke`` ...) run within it.
         """
+        end_log_with_error_text()
         try:
             yield
         except errors.UnexpectedAnswer as error:

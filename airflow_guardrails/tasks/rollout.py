@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
@@ -25,6 +25,8 @@ from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, RolloutUnwatched
 from airflow_guardrails.hooks._cancellation import abort_rollout
 from airflow_guardrails.tasks.aws_task import defer_timeout, fire_floor
+from airflow_guardrails.tasks.metrics import count_rollout
+from airflow_guardrails.tasks.outcome import rollout_outcome, show_outcome
 from airflow_guardrails.tasks.waiting import WaitingTask, report_of
 from airflow_guardrails.triggers._keys import REPORT_KEY
 from airflow_guardrails.triggers._state import dump_state, load_state
@@ -53,6 +55,10 @@ class RolloutTask(WaitingTask):
     unwatched_error = RolloutUnwatched
     unwatched_text = _UNWATCHED
     kill_action: OnKill = "leave"
+    # The report of the rollout, once it has ended.
+    reported: RolloutReport | None = None
+    # Whether this task's metrics count the rollout. Others only watch what another task has started.
+    counts_rollout: ClassVar[bool] = False
     max_describe_gap: float = MAX_DESCRIBE_GAP
 
     def poll_once(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
@@ -174,6 +180,8 @@ class RolloutTask(WaitingTask):
         report = parse_report(self.with_warnings(report))
         self.push_report(context, report)
         outcome = reported_outcome(report)
+        if self.counts_rollout:
+            count_rollout(report)
         sentence = outcome_message(outcome, report)
         if outcome is Outcome.SUCCEEDED:
             self.log.info(sentence)
@@ -183,9 +191,11 @@ class RolloutTask(WaitingTask):
         raise ERROR_BY_OUTCOME[outcome](sentence, report)
 
     def push_report(self, context: Mapping[str, Any], report: RolloutReport) -> None:
-        """Push the report and its summary as XComs."""
+        """Push the report of a rollout that has ended and its summary as XComs, and show the outcome."""
         self.push(context, REPORT_KEY, report)
         self.push(context, SUMMARY_KEY, report["summary"])
+        self.reported = report
+        show_outcome(context, rollout_outcome(report))
 
     def push_links(self, context: Mapping[str, Any], alarms: tuple[str, ...]) -> None:
         """Push what the links to the endpoint and to *alarms* in the AWS console need."""

@@ -119,6 +119,7 @@ def test_default_args_bring_both_callbacks_to_all_tasks_of_the_group(worker, exa
             endpoint_config_name="churn-v2",
             role_arn="arn:aws:iam::123456789012:role/sagemaker",
             strategy=AllAtOnce(),
+            group_id="notified_twice",
             default_args={"on_success_callback": by_mail, "on_failure_callback": by_mail},
         )
 
@@ -126,6 +127,15 @@ def test_default_args_bring_both_callbacks_to_all_tasks_of_the_group(worker, exa
         # Airflow copies default_args for each task.
         callbacks = [*task.on_success_callback, *task.on_failure_callback]
         assert [type(callback) for callback in callbacks] == [RolloutNotifier, RolloutNotifier]
+
+
+def test_the_callbacks_of_the_group_are_those_of_its_concluding_task_alone(examples):
+    tasks = {name.rpartition(".")[2]: task for name, task in examples["deployment"].children.items()}
+
+    conclude, update = tasks.pop("conclude"), tasks.pop("guarded_update")
+    assert conclude.on_success_callback == conclude.on_failure_callback == [examples["by_mail"]]
+    assert [callback.on for callback in update.on_failure_callback] == [("Unknown",)]
+    assert not any(task.on_failure_callback or task.on_success_callback for task in tasks.values())
 
 
 def test_every_outcome_and_every_variable_is_on_the_page():

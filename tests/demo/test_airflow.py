@@ -86,3 +86,9 @@ def test_the_error_of_a_task_is_the_last_one_in_its_log(server, client):
     server.script += [(200, {"content": lines}), (200, {"content": lines[:2]})]
     assert client.error("d", "r", "t") == "EndpointRolledBack: it serves v1 again"
     assert client.error("d", "r", "t") == ""
+
+
+def test_the_error_of_a_task_may_be_logged_without_its_traceback(server, client):
+    line = {"event": "ROLLED BACK: alarm errors; v1 serves", "error": "EndpointRolledBack", "level": "error"}
+    server.script += [(200, {"content": [{"event": "hello"}, line]})]
+    assert client.error("d", "r", "t") == "EndpointRolledBack: ROLLED BACK: alarm errors; v1 serves"

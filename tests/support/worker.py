@@ -36,16 +36,20 @@ class Worker:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.dag = DAG("deploy", start_date=RUN_AFTER, schedule=None)
         self.messages: list[Any] = []
+        # Whether Airflow has retries left for a task that fails.
+        self.should_retry = False
+        # What the last task told Airflow of its end.
+        self.last_message: Any = None
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.states: dict[str, str] = {}
         patch.setattr(task_runner, "SUPERVISOR_COMMS", self, raising=False)
 
-    def run(self, task: Any) -> TaskInstanceState:
+    def run(self, task: Any, map_index: int = -1) -> TaskInstanceState:
         """Run *task* to its end and call its callbacks; return the state that it ended with."""
-        task_instance = self._task_instance(task)
+        task_instance = self._task_instance(task, map_index)
         context = task_instance.get_template_context()
         log = structlog.get_logger("task")
-        state, _, error = task_runner.run(task_instance, context, log)
+        state, self.last_message, error = task_runner.run(task_instance, context, log)
         # As task_runner.main() does it.
         context["exception"] = error
         task_runner.finalize(task_instance, state, context, log, error)
@@ -76,9 +80,9 @@ class Worker:
                 return InactiveAssetsResult(inactive_assets=[])
         return OKResponse(ok=True)
 
-    def _task_instance(self, task: Any) -> task_runner.RuntimeTaskInstance:
+    def _task_instance(self, task: Any, map_index: int) -> task_runner.RuntimeTaskInstance:
         return task_runner.RuntimeTaskInstance.model_construct(
-            **_ids(task),
+            **{**_ids(task), "map_index": map_index},
             task=task,
             max_tries=0,
             start_date=RUN_AFTER,
@@ -90,7 +94,7 @@ class Worker:
         nothing = dict.fromkeys(DagRun.model_fields)
         known = {"dag_id": "deploy", "run_id": "run", "run_after": RUN_AFTER, "consumed_asset_events": []}
         run = DagRun.model_construct(**{**nothing, **known})
-        return TIRunContext.model_construct(dag_run=run, max_tries=0, should_retry=False)
+        return TIRunContext.model_construct(dag_run=run, max_tries=0, should_retry=self.should_retry)
 
 
 def _ids(task: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.verdict import Label
+from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
 from airflow_guardrails.domain.text import count_in_words, cut, duration_in_words, safe_text
@@ -37,6 +38,9 @@ class AnswerKind(str, Enum):
     INVALID = "Invalid"
 
 
+_ANSWERS = frozenset(kind.value for kind in AnswerKind)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """
@@ -47,6 +51,8 @@ class Proposal:
     :param target: the configuration to deploy; None if it could not be read.
     :param unread: what could not be read and why, a line each.
     :param guardrails: strategy and alarms; None if they are not known.
+    :param findings: what the checks before the update would find now; None if they are not known.
+    :param longest_wait: the longest total of bakes and waits; None if it is not known.
     :param verdict: XCom ``verdict`` of the judge; None without a shadow test.
     :param answer_within: without an answer in this time, the update is rejected.
     """
@@ -58,6 +64,8 @@ class Proposal:
     target: EndpointConfig | None = None
     unread: tuple[str, ...] = ()
     guardrails: Guardrails | None = None
+    findings: tuple[Finding, ...] | None = None
+    longest_wait: timedelta | None = None
     verdict: Mapping[str, Any] | None = None
     answer_within: timedelta
 
@@ -99,7 +107,8 @@ def approval_body(proposal: Proposal) -> str:
 
     Texts of others (AWS, the verdict, names) are code spans: there they cannot be links, images or HTML.
     """
-    return "\n".join([*_update(proposal), "", *_shadow_test(proposal), "", _deadline(proposal)])
+    parts = (_update(proposal), _checks(proposal), _shadow_test(proposal), (_deadline(proposal),))
+    return "\n\n".join(text for part in parts if (text := "\n".join(part)))
 
 
 def digest_of(body: str) -> str:
@@ -157,6 +166,23 @@ def approval_report(answer: Answer, question: Question) -> dict[str, Any]:
     }
 
 
+def reported_approval(value: object) -> dict[str, Any] | None:
+    """
+    Return the field ``approval`` of a rollout report from XCom ``approval``; None if that has no answer.
+
+    The field has ``approved``, ``by`` (a name), ``at`` (ISO 8601) and ``digest`` of the text that was shown.
+    """
+    if not isinstance(value, Mapping) or value.get("answer") not in _ANSWERS:
+        return None
+    person = value.get("answered_by")
+    return {
+        "approved": value["answer"] == AnswerKind.APPROVED.value,
+        "by": person.get("name") if isinstance(person, Mapping) else None,
+        "at": value.get("answered_at"),
+        "digest": value.get("evidence_digest"),
+    }
+
+
 def describe_answer(answer: Answer, question: Question, *, answer_within: timedelta) -> str:
     """Return who answered what and when, in one line."""
     update = f"{question['endpoint_name']} to {question['endpoint_config_name']}"
@@ -207,8 +233,25 @@ def _update(proposal: Proposal) -> Iterator[str]:
     if proposal.guardrails is not None:
         strategy = proposal.guardrails.strategy
         yield f"- Strategy: {_code(strategy.describe()) if strategy else 'not known to this task'}"
+        if proposal.longest_wait is not None:
+            yield f"- Bakes and waits: at most {duration_in_words(proposal.longest_wait)}"
         alarms = ", ".join(_code(name) for name in proposal.guardrails.alarms)
         yield f"- Alarms that roll it back: {alarms or '**none known to this task**'}"
+
+
+def _checks(proposal: Proposal) -> Iterator[str]:
+    """Show what the checks of the update find now; among them is what its analysis can find."""
+    if proposal.findings is None:
+        return
+    stopping = sum(finding.stops for finding in proposal.findings)
+    result = f"{count_in_words(stopping, 'error')} would stop the update" if stopping else "no error"
+    yield f"**Checks before the update: {result}**"
+    # A list needs an empty line before it.
+    if proposal.findings:
+        yield ""
+    for finding in proposal.findings:
+        fix = f"; {_code(finding.fix)}" if finding.fix else ""
+        yield f"- **{finding.severity.value.capitalize()}**: {_code(finding.text)}{fix}"
 
 
 def _config(config: EndpointConfig | None) -> str:

@@ -11,7 +11,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, TaskDeferred
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.providers.standard.triggers.hitl import HITLTrigger
-from airflow.sdk import Param
+from airflow.sdk import DAG, Param
 from airflow.sdk import exceptions as sdk_exceptions
 from airflow.sdk.api.datamodels._generated import HITLDetailResponse
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -25,6 +25,8 @@ from airflow_guardrails.exceptions import (
     RolloutNotApproved,
 )
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.rules import MetricRule
 from airflow_guardrails.strategies import Canary
 from tests.support.simulated import deny
 
@@ -182,6 +184,79 @@ def test_without_permission_to_read_a_person_is_asked_and_told_so(airflow, churn
     assert f"access denied (sagemaker:{denied})" in airflow.asked.body
     assert not_shown not in airflow.asked.body
     assert any(denied in warning for warning in kept["warnings"])
+
+
+# The checks of the update.
+
+CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
+
+
+def planned(*, alarms=("errors",), **settings):
+    """The approval of an update with these settings."""
+    update = SageMakerGuardedUpdateOperator(
+        task_id="update",
+        endpoint_name="churn",
+        endpoint_config_name="churn-v2",
+        strategy=CANARY,
+        alarms=alarms,
+        **settings,
+    )
+    return operator(strategy=CANARY, alarms=alarms, update=update)
+
+
+def test_a_person_sees_what_the_checks_of_the_update_find_now(airflow, churn):
+    airflow.ask(planned())
+
+    assert "- Bakes and waits: at most 15 min" in airflow.asked.body
+    assert "**Checks before the update: no error**" in airflow.asked.body
+    assert "- **Warning**: `the update runs 4 new instances beside the 4 that serve" in airflow.asked.body
+    assert [churn.calls(name) for name in ("UpdateEndpoint", "PutMetricAlarm", "AddTags")] == [0, 0, 0]
+
+
+def test_what_would_stop_the_update_is_counted_and_comes_first(airflow, churn):
+    churn.alarm("late", state="ALARM")
+
+    airflow.ask(planned(alarms=["errors", "late", "missing"]))
+
+    _, _, checks = airflow.asked.body.partition("**Checks before the update: ")
+    assert checks.startswith("2 errors would stop the update**\n\n- **Error**: `")
+
+
+@pytest.mark.parametrize(("allowed", "finds"), [(True, "no error"), (False, "1 error would stop the update")])
+def test_the_checks_use_the_settings_of_the_update(airflow, churn, allowed, finds):
+    airflow.ask(planned(alarms=[], abort_switch=False, allow_unguarded=allowed))
+
+    assert f"**Checks before the update: {finds}**" in airflow.asked.body
+
+
+def test_a_person_sees_what_the_analysis_of_the_update_can_find(airflow, churn):
+    churn.simulator.client.replay("churn", [b"1"], per_minute=600)
+    churn.advance(hours=6)
+
+    airflow.ask(planned(analysis={"rules": [MetricRule("Invocation5XXErrors", stat="Sum", margin=0.05)]}))
+
+    assert "- **Note**: `" in airflow.asked.body
+    assert "a good model passes with over 95%" in airflow.asked.body
+    assert "Invocation5XXErrors" in airflow.asked.body
+
+
+def test_without_permission_for_the_checks_a_person_is_asked_and_told_so(airflow, churn):
+    deny(churn.simulator.client, "DescribeAlarms")
+
+    airflow.ask(planned())
+
+    assert "The result of the checks is not shown: access denied" in airflow.asked.body
+    assert "Checks before the update" not in airflow.asked.body
+
+
+def test_an_update_that_is_mapped_is_refused():
+    with DAG("deploy", schedule=None):
+        mapped = SageMakerGuardedUpdateOperator.partial(
+            task_id="update", endpoint_config_name="churn-v2", strategy=CANARY
+        ).expand(endpoint_name=["churn"])
+
+    with pytest.raises(InvalidArgument, match="update must be a SageMakerGuardedUpdateOperator that is not"):
+        operator(update=mapped)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from airflow_guardrails.operators._judging import shadow_test
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.rules import MetricRule
 from tests.support.lab import in_simulated_time
+from tests.support.metrics import counted
 from tests.support.simulated import START
 
 
@@ -180,6 +181,17 @@ def test_a_fail_can_skip_what_depends_on_it(judge, trial, context):
 
     with pytest.raises(AirflowSkipException):
         judge(on_fail="skip").execute(context)
+
+
+def test_the_verdict_is_counted_and_shown_in_the_list_of_tasks(judge, trial, context, monkeypatch):
+    tags_of = counted(monkeypatch)
+    trial(candidate={"latency_ms": 40})
+
+    with pytest.raises(CandidateRejected):
+        judge().execute(context)
+
+    assert context["outcome"] == "JUDGE: FAIL"
+    assert tags_of("guardrails.judge.verdict") == [{"label": "Fail", "endpoint": "churn"}]
 
 
 def test_a_fail_can_be_returned_for_the_dag_to_decide(judge, trial, context):

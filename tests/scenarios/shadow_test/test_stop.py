@@ -11,6 +11,7 @@ from airflow_guardrails.exceptions import (
     ShadowTestNotStopped,
     ShadowTestTimedOut,
 )
+from tests.support.metrics import counted
 
 STOP = "StopInferenceExperiment"
 
@@ -32,6 +33,16 @@ def test_production_is_kept_and_serves_alone(stop, running, context, candidate, 
     assert served(candidate) == ("InService", ["AllTraffic"], [])
     assert (report["status"], report["reason"]) == ("Completed", "the judge has seen enough")
     assert experiment(running)["StatusReason"] == "the judge has seen enough"
+
+
+def test_the_end_of_a_test_is_counted_by_the_stop_alone(stop, create, context, monkeypatch, candidate):
+    tags_of = counted(monkeypatch)
+    name = create(wait_until="Completed").execute(context)["name"]
+    assert tags_of("guardrails.shadow_test.finished") == []
+
+    stop(name).execute(context)
+
+    assert tags_of("guardrails.shadow_test.finished") == [{"status": "Completed", "endpoint": "churn"}]
 
 
 def test_a_promoted_shadow_serves_in_productions_place(stop, running, context, candidate):

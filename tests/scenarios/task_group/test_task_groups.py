@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
 
+from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
@@ -49,6 +50,12 @@ def test_the_update_is_concluded_as_a_teardown(dag):
     assert conclude.upstream_task_ids == {"guarded_deployment.guarded_update"}
     assert conclude.is_teardown
     assert (conclude.update_task_id, conclude.aws_conn_id) == ("guarded_deployment.guarded_update", "its_own")
+
+
+def test_the_outcome_is_sent_as_an_event_of_the_alias(dag):
+    deployment()
+
+    assert dag.get_task("guarded_deployment.conclude").outlets == [ROLLOUTS]
 
 
 def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
@@ -129,6 +136,25 @@ def test_an_early_judge_begins_as_soon_as_the_test_runs(dag):
 def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
     with pytest.raises(InvalidArgument, match="min_requests must be left out"):
         deployment(judge_early=True, min_requests=1000)
+
+
+def test_only_the_concluding_task_gets_the_callbacks_that_are_given_for_it(dag):
+    notify = [print]
+    deployment(
+        conclude_arguments={"on_failure_callback": notify, "on_success_callback": notify, "waiter_delay": 5}
+    )
+
+    conclude, *others = (dag.get_task(f"guarded_deployment.{name}") for name in reversed(TASKS))
+    assert (conclude.on_failure_callback, conclude.on_success_callback) == (notify, notify)
+    assert conclude.waiter_delay == 5
+    assert all(not task.on_failure_callback and not task.on_success_callback for task in others)
+
+
+def test_the_person_sees_the_checks_of_the_update_in_the_group(dag):
+    deployment(approval=True, update_arguments={"allow_unguarded": True})
+
+    settings = dag.get_task("guarded_deployment.approve")._update_settings
+    assert settings["allow_unguarded"] is True
 
 
 # The connection of its tasks, and what else they have in common.

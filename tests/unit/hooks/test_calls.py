@@ -151,6 +151,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "list_tags": ("list_tags", lambda world: call(marked(world))),
     "add_tags": ("add_tags", lambda _: call(CONFIG_ARN, {"team": "churn", "tier": "1"})),
     "describe_model": ("describe_model", lambda _: call("churn", **ACCOUNT)),
+    "describe_model_artefacts": ("describe_model", lambda _: call("churn")),
     "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
     "describe_inference_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
     "list_inference_experiments": (

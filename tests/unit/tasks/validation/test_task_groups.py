@@ -20,7 +20,10 @@ ARGUMENTS = {
 # Airflow has rules of its own for it.
 OF_AIRFLOW = {"group_id"}
 # They are arguments of Airflow's tasks, and whatever Airflow says of them is said.
-OTHERS = {"default_args", "shadow_test_arguments", "judge_arguments", "approval", "update_arguments"}
+OTHERS = {
+    *("default_args", "shadow_test_arguments", "judge_arguments", "approval", "update_arguments"),
+    "conclude_arguments",
+}
 TEMPLATED = {
     *("endpoint_name", "model_name", "endpoint_config_name", "role_arn", "strategy", "alarms"),
     *("shadow_test_name", "sampling_percentage", "data_storage_uri", "aws_conn_id", "region_name", "verify"),
