@@ -103,6 +103,25 @@ def error_in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {safe_text(str(error)) or 'no reason given'}"[:_LONGEST]
 
 
+# Longest text in a code span, in characters.
+_LONGEST_SPAN = 500
+
+
+def code_span(value: object) -> str:
+    """
+    Return *value* as a code span of Markdown, in one line of at most 500 characters without credentials.
+
+    Nothing inside a code span is markup, but a backtick ends it and a pipe ends the cell of a table. A
+    backslash does not escape them there, so they are replaced by characters that look the same. Escaping
+    with backslashes outside of a code span would not help: GitHub's Markdown makes links of bare URLs.
+    """
+    if value is None:
+        return "(unknown)"
+    text = cut(safe_text(value if isinstance(value, str) else repr(value)), _LONGEST_SPAN)
+    text = text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}").replace("|", "\N{BROKEN BAR}").strip()
+    return f"`{text}`" if text else "(nothing)"
+
+
 def _shown(character: str) -> str:
     kind = category(character)
     if kind in {"Cc", "Zl", "Zp"}:

@@ -175,15 +175,16 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
             may_wait = self.until_decided and not experiment.phase.over
             verdict, comparison = judge.judge(experiment, is_last=not may_wait)
             self._publish(judge, experiment, verdict)
+            report = self.with_warnings(verdict_report(experiment, verdict, comparison))
+            # At each look, for the page; and before _end(), because Airflow keeps no return value of a task
+            # that fails.
+            self.push(context, _VERDICT_KEY, report)
             if not may_wait or verdict.label is not Label.INCONCLUSIVE:
                 break
             self.log.info("No verdict yet: %s", verdict.describe())
             if self.deferrable:
                 self._defer()
             self.sleep(self.waiter_delay)
-        report = self.with_warnings(verdict_report(experiment, verdict, comparison))
-        # Before _end(), which may raise: Airflow keeps no return value of a task that fails.
-        self.push(context, _VERDICT_KEY, report)
         for reason in verdict.reasons:
             self.log.info("%s: %s", reason.label.value, reason.text)
         count_verdict(verdict.label.value, endpoint_name=experiment.endpoint_name)

@@ -17,7 +17,7 @@ from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrai
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.outcome import Outcome
-from airflow_guardrails.domain.rollout.report import RolloutReport, parse_report, rollout_report
+from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
@@ -229,7 +229,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         self.check_rendered()
         launch = self._new_launch(context)
         try:
-            state = launch.run()
+            state = self._with_approval(context, launch.run())
         except PreflightFailed as failure:
             # Airflow does not store the attributes of an error, so the findings are pushed.
             self.push(context, REPORT_KEY, failure.report)
@@ -237,7 +237,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         # The author's alarms come first, because the links are numbered by their place in that list.
         self.push_links(context, tuple(dict.fromkeys([*self.alarms, *state.alarms])))
         if state.outcome is None and not self.wait_for_completion:
-            report = self.reported = self._with_approval(context, rollout_report(state))
+            report = self.reported = rollout_report(state)
             self.push(context, REPORT_KEY, report)
             return report
         # The launch does this only for an update that it starts. A kill aborts an adopted one, too.
@@ -251,19 +251,10 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
-    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
-        """
-        Push the report with the approval of the update, and return it if the update succeeded.
-
-        :raises RolloutError: if it did not; its subclasses name the outcome.
-        :raises AirflowSkipException: after a rollback if *on_rollback* is ``"skip"``.
-        """
-        return super().end(context, self._with_approval(context, report))
-
-    def _with_approval(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+    def _with_approval(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
         from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in DAG files
 
-        return parse_report({**report, "approval": approval_before(self, context, warn=self.warn)})
+        return replace(state, approval=approval_before(self, context, warn=self.warn))
 
     def check_rendered(self) -> None:
         """

@@ -41,6 +41,7 @@ WATCH_KEY = "rollout_watch"
 LAST_LOOKS_EVERY = 10.0
 # The XCom key of the summary, for templates of notifications and for the UI.
 SUMMARY_KEY = "rollout_summary"
+MARKDOWN_KEY = "rollout_summary_markdown"
 
 _UNWATCHED = "The wait for the rollout failed, so its outcome is unknown"
 
@@ -191,9 +192,12 @@ class RolloutTask(WaitingTask):
         raise ERROR_BY_OUTCOME[outcome](sentence, report)
 
     def push_report(self, context: Mapping[str, Any], report: RolloutReport) -> None:
-        """Push the report of a rollout that has ended and its summary as XComs, and show the outcome."""
+        """Push the report of a rollout that has ended and its summaries as XComs, and show the outcome."""
+        from airflow_guardrails.domain.rollout.markdown import report_in_markdown  # noqa: PLC0415 - not in DAG files
+
         self.push(context, REPORT_KEY, report)
         self.push(context, SUMMARY_KEY, report["summary"])
+        self.push(context, MARKDOWN_KEY, report_in_markdown(report))
         self.reported = report
         show_outcome(context, rollout_outcome(report))
 

@@ -10,7 +10,12 @@ from typing import Any, Literal, NoReturn
 
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
-from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_message, shadow_test_report
+from airflow_guardrails.domain.shadow.report import (
+    ShadowReport,
+    parse_shadow_report,
+    shadow_test_message,
+    shadow_test_report,
+)
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.exceptions import ERROR_BY_SHADOW_TEST_OUTCOME, ShadowTestUnwatched
 from airflow_guardrails.hooks._cancellation import stop_test
@@ -25,6 +30,8 @@ CHANGING = timedelta(hours=1)
 
 # The XCom key of what the trigger waits for.
 WATCH_KEY = "shadow_test_watch"
+# The XCom key of the summary, for templates of notifications.
+SUMMARY_KEY = "shadow_test_summary"
 
 _UNWATCHED = "The wait for the shadow test failed"
 
@@ -109,7 +116,7 @@ class ShadowTestTask(WaitingTask):
         """End with the report in the trigger's event; Airflow calls it when the trigger fired."""
         report = report_of(event, unwatched=partial(self._unwatched, context))
         # A trigger of an older release may have fired before the upgrade.
-        return self.end_test(context, {"outcome": report.get("ending"), **report})
+        return self.end_test(context, parse_shadow_report(report))
 
     def finish_test(self, context: Mapping[str, Any], state: ShadowTestState) -> ShadowReport:
         """End with the report of *state*."""
@@ -125,6 +132,7 @@ class ShadowTestTask(WaitingTask):
         """
         report = self.with_warnings(report)
         self.push(context, SHADOW_TEST_REPORT_KEY, report)
+        self.push(context, SUMMARY_KEY, report["summary"])
         outcome, sentence = ShadowTestOutcome(report["outcome"]), shadow_test_message(report)
         if outcome is not ShadowTestOutcome.REACHED:
             raise ERROR_BY_SHADOW_TEST_OUTCOME[outcome.value](sentence, report)

@@ -55,6 +55,7 @@ def dump_state(state: RolloutState) -> StatePayload:
         "suspected": state.suspected.value if state.suspected else None,
         "analysis": state.analysis.config.as_dict() if state.analysis else None,
         "power": dict(state.analysis.power) if state.analysis and state.analysis.power else None,
+        "approval": dict(state.approval) if state.approval else None,
     }
 
 
@@ -87,6 +88,7 @@ def load_state(payload: StatePayload) -> RolloutState:
         findings=_load_findings(payload.get("findings") or ()),
         suspected=Outcome(payload["suspected"]) if payload["suspected"] else None,
         analysis=analysis,
+        approval=payload.get("approval") or None,
     )
 
 

@@ -20,7 +20,7 @@ from airflow_guardrails.domain.judge.verdict import Label
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
-from airflow_guardrails.domain.text import count_in_words, cut, duration_in_words, safe_text
+from airflow_guardrails.domain.text import code_span, count_in_words, cut, duration_in_words, safe_text
 from airflow_guardrails.domain.times import format_time, parse_time
 
 SCHEMA_VERSION = 1
@@ -217,25 +217,25 @@ def _person(user: object) -> Mapping[str, str] | None:
 
 
 def _update(proposal: Proposal) -> Iterator[str]:
-    yield f"**Update of endpoint {_code(proposal.endpoint_name)}**"
+    yield f"**Update of endpoint {code_span(proposal.endpoint_name)}**"
     yield ""
     if proposal.endpoint is not None:
         name = proposal.endpoint.endpoint_config_name
-        serves = f"{_code(name)}{_config(proposal.serving)}" if name else "unknown"
-        yield f"- In service: {serves}; status {_code(proposal.endpoint.status.value)}"
+        serves = f"{code_span(name)}{_config(proposal.serving)}" if name else "unknown"
+        yield f"- In service: {serves}; status {code_span(proposal.endpoint.status.value)}"
         if proposal.endpoint.pending_config_name:
-            yield f"- **Another update is in flight**, to {_code(proposal.endpoint.pending_config_name)}"
-    yield f"- To deploy: {_code(proposal.endpoint_config_name)}{_config(proposal.target)}"
+            yield f"- **Another update is in flight**, to {code_span(proposal.endpoint.pending_config_name)}"
+    yield f"- To deploy: {code_span(proposal.endpoint_config_name)}{_config(proposal.target)}"
     if proposal.endpoint and proposal.endpoint.endpoint_config_name == proposal.endpoint_config_name:
         yield "- **The endpoint serves this configuration already**"
     for why in proposal.unread:
-        yield f"- Note: {_code(why)}"
+        yield f"- Note: {code_span(why)}"
     if proposal.guardrails is not None:
         strategy = proposal.guardrails.strategy
-        yield f"- Strategy: {_code(strategy.describe()) if strategy else 'not known to this task'}"
+        yield f"- Strategy: {code_span(strategy.describe()) if strategy else 'not known to this task'}"
         if proposal.longest_wait is not None:
             yield f"- Bakes and waits: at most {duration_in_words(proposal.longest_wait)}"
-        alarms = ", ".join(_code(name) for name in proposal.guardrails.alarms)
+        alarms = ", ".join(code_span(name) for name in proposal.guardrails.alarms)
         yield f"- Alarms that roll it back: {alarms or '**none known to this task**'}"
 
 
@@ -250,8 +250,8 @@ def _checks(proposal: Proposal) -> Iterator[str]:
     if proposal.findings:
         yield ""
     for finding in proposal.findings:
-        fix = f"; {_code(finding.fix)}" if finding.fix else ""
-        yield f"- **{finding.severity.value.capitalize()}**: {_code(finding.text)}{fix}"
+        fix = f"; {code_span(finding.fix)}" if finding.fix else ""
+        yield f"- **{finding.severity.value.capitalize()}**: {code_span(finding.text)}{fix}"
 
 
 def _config(config: EndpointConfig | None) -> str:
@@ -262,10 +262,10 @@ def _config(config: EndpointConfig | None) -> str:
 
 
 def _variant(variant: VariantConfig) -> str:
-    model = f"model {_code(variant.model_name)}" if variant.model_name else "no model"
+    model = f"model {code_span(variant.model_name)}" if variant.model_name else "no model"
     if variant.serverless or variant.initial_instances is None:
         return f"{model}, serverless" if variant.serverless else model
-    types = ", ".join(_code(name) for name in variant.instance_types)
+    types = ", ".join(code_span(name) for name in variant.instance_types)
     return f"{model}, {count_in_words(variant.initial_instances, 'instance')} {types}".rstrip()
 
 
@@ -274,33 +274,33 @@ def _shadow_test(proposal: Proposal) -> Iterator[str]:
     if verdict is None:
         yield "**No verdict of a shadow test**"
         return
-    name = f" {_code(verdict['name'])}" if verdict.get("name") else ""
-    yield f"**Shadow test{name}: {_label_of(verdict) or _code(verdict.get('label'))}**"
+    name = f" {code_span(verdict['name'])}" if verdict.get("name") else ""
+    yield f"**Shadow test{name}: {_label_of(verdict) or code_span(verdict.get('label'))}**"
     yield ""
     elsewhere = verdict.get("endpoint_name")
     if elsewhere and elsewhere != proposal.endpoint_name:
-        yield f"- **It was a test of another endpoint**: {_code(elsewhere)}"
+        yield f"- **It was a test of another endpoint**: {code_span(elsewhere)}"
     if verdict.get("shadow_model_name"):
         yield (
-            f"- Model {_code(verdict['shadow_model_name'])} in the shadow of "
-            f"{_code(verdict.get('production_model_name'))}, "
-            f"from {_code(verdict.get('starts_at'))} to {_code(verdict.get('ends_at'))}"
+            f"- Model {code_span(verdict['shadow_model_name'])} in the shadow of "
+            f"{code_span(verdict.get('production_model_name'))}, "
+            f"from {code_span(verdict.get('starts_at'))} to {code_span(verdict.get('ends_at'))}"
         )
     for reason in _list(verdict.get("reasons")):
         yield _reason(reason)
     if isinstance(verdict.get("predictions"), Mapping):
         yield _predictions(verdict["predictions"])
     for warning in _list(verdict.get("warnings")):
-        yield f"- Warning: {_code(warning)}"
+        yield f"- Warning: {code_span(warning)}"
 
 
 def _reason(reason: object) -> str:
     if not isinstance(reason, Mapping):
-        return f"- {_code(reason)}"
-    label = _label_of(reason) or _code(reason.get("label"))
+        return f"- {code_span(reason)}"
+    label = _label_of(reason) or code_span(reason.get("label"))
     ignored = " (does not count)" if reason.get("ignored") else ""
-    missing = f"; missing: {_code(reason['missing'])}" if reason.get("missing") else ""
-    return f"- **{label}**{ignored}: {_code(reason.get('text'))}{missing}"
+    missing = f"; missing: {code_span(reason['missing'])}" if reason.get("missing") else ""
+    return f"- **{label}**{ignored}: {code_span(reason.get('text'))}{missing}"
 
 
 def _predictions(summary: Mapping[str, Any]) -> str:
@@ -310,7 +310,7 @@ def _predictions(summary: Mapping[str, Any]) -> str:
     records = summary.get("records")
     if not isinstance(records, Mapping):
         return text
-    captured = (f"{_number(count)} of {_code(side)}" for side, count in records.items())
+    captured = (f"{_number(count)} of {code_span(side)}" for side, count in records.items())
     return f"{text}; captured requests: {', '.join(captured)}"
 
 
@@ -328,22 +328,7 @@ def _list(value: object) -> Sequence[object]:
 
 
 def _number(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _code(value)
-
-
-def _code(value: object) -> str:
-    """
-    Return *value* as a code span in one line.
-
-    Nothing inside a code span is markup, but a backtick ends it and a pipe ends the cell of a table. A
-    backslash does not escape them there, so they are replaced by characters that look the same. Escaping
-    with backslashes outside of a code span would not help: GitHub's Markdown makes links of bare URLs.
-    """
-    if value is None:
-        return "(unknown)"
-    text = _short(safe_text(value if isinstance(value, str) else repr(value)))
-    text = text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}").replace("|", "\N{BROKEN BAR}").strip()
-    return f"`{text}`" if text else "(nothing)"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else code_span(value)
 
 
 def _short(text: str) -> str:

@@ -189,7 +189,7 @@ def rollout_report(
         "failure_reason": look.failure_reason if look else None,
         "cause": _cause(cause) if cause else None,
         "analysis": state.analysis.as_dict(start) if state.analysis else None,
-        "approval": None,
+        "approval": dict(state.approval) if state.approval else None,
         "links": links_report(place, endpoint_name=state.rollout.endpoint_name, alarms=state.alarms),
     }
     return {**report, "summary": summary_of(report)}

@@ -9,8 +9,10 @@ outcome except success must be seen twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
@@ -143,6 +145,7 @@ class RolloutState:
     :param unanswered: whether the last DescribeEndpoint got no response.
     :param warnings: texts for the report.
     :param analysis: state of the comparison of new and old fleet; ``None`` without one.
+    :param approval: what an approval before the update has decided, as JSON for the report.
     :param outcome: set once the rollout has ended, or the wait has.
     """
 
@@ -164,6 +167,7 @@ class RolloutState:
     warnings: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     analysis: AnalysisState | None = None
+    approval: Mapping[str, Any] | None = None
     outcome: Outcome | None = None
 
     def after(self, look: EndpointLook) -> RolloutState:

@@ -43,6 +43,11 @@ _CROSSED = re.compile(
 )
 
 
+def headline_of(report: RolloutReport) -> str:
+    """Return the outcome in capitals; IN FLIGHT before there is one."""
+    return _WORDS[Outcome(report["outcome"])] if report["outcome"] else "IN FLIGHT"
+
+
 def summary_of(report: RolloutReport) -> str:
     """Return the summary of a rollout that has ended, or of one in flight."""
     if report["outcome"] is None:

@@ -90,6 +90,7 @@ def watches():
         last_look=st.none() | st.just(MissingEndpoint(name="churn", seen_at=TEN)),
         stages=st.lists(every_field(StageChange, at=moments()), max_size=4).map(tuple),
         analysis=st.none() | analyses(),
+        approval=st.none() | st.just({"approved": True, "by": "Ada"}),
         outcome=st.none(),
     )
 
