@@ -1,0 +1,227 @@
+"""
+What the page reads from Airflow's database. Nothing else of the page touches it, and nothing here writes.
+
+Reports are found by their keys first and read afterwards: sorting rows together with long values is slow.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_
+from sqlalchemy.orm import Session
+
+from airflow_guardrails.plugins._web.items import (
+    KEY_BY_KIND,
+    KIND_BY_KEY,
+    LIVE_STATES,
+    Item,
+    Kind,
+    Peer,
+    Position,
+    Told,
+    items_of,
+)
+
+# Names of classes: importing them would load the operators into the API server.
+CONCLUDING = "SageMakerConcludeRolloutOperator"
+JUDGING = "SageMakerJudgeShadowTestOperator"
+_VERDICT_KEY = "verdict"
+# More than asked for, because several reports make one item.
+_KEYS_FOR_ITEM = 3
+
+_POSITION = (
+    XComModel.timestamp,
+    XComModel.dag_run_id,
+    XComModel.task_id,
+    XComModel.map_index,
+    XComModel.key,
+)
+_ITS_TASK_INSTANCE = and_(
+    TaskInstance.dag_id == XComModel.dag_id,
+    TaskInstance.task_id == XComModel.task_id,
+    TaskInstance.run_id == XComModel.run_id,
+    TaskInstance.map_index == XComModel.map_index,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which items are asked for; None: all."""
+
+    endpoint: str | None = None
+    outcome: str | None = None
+    live: bool | None = None
+    kind: Kind | None = None
+
+    def has(self, item: Item) -> bool:
+        """Whether the item is one of them."""
+        return (
+            (self.endpoint is None or self.endpoint == item.endpoint)
+            and (self.outcome is None or self.outcome == item.outcome)
+            and (self.live is None or self.live == item.live)
+        )
+
+    def finds(self, told: Told) -> bool:
+        """Whether :meth:`where` selects this report."""
+        return (
+            (self.endpoint is None or self.endpoint == told.report["endpoint_name"])
+            and (self.outcome is None or self.outcome == told.report["outcome"])
+            and (not self.live or told.state in LIVE_STATES)
+        )
+
+    def where(self, keys: Select[Any]) -> Select[Any]:
+        """Restrict the query to the reports that such an item has at least one of."""
+        keys = keys.where(XComModel.key.in_([KEY_BY_KIND[self.kind]] if self.kind else [*KIND_BY_KEY]))
+        if self.endpoint is not None:
+            keys = keys.where(_text("endpoint_name") == self.endpoint)
+        if self.outcome is not None:
+            keys = keys.where(_text("outcome") == self.outcome)
+        if self.live:
+            keys = keys.join(TaskInstance, _ITS_TASK_INSTANCE).where(TaskInstance.state.in_(LIVE_STATES))
+        return keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some items, newest first, and where the rest begins; None if there are no more."""
+
+    items: tuple[Item, ...]
+    next: Position | None
+
+
+def read_dag_ids(session: Session) -> Sequence[str]:
+    """Return the ids of all DAGs that have reported anything."""
+    return session.scalars(select(XComModel.dag_id).where(XComModel.key.in_(KIND_BY_KEY)).distinct()).all()
+
+
+def read_page(
+    session: Session,
+    dag_ids: frozenset[str],
+    wanted: Wanted,
+    *,
+    limit: int,
+    before: Position | None = None,
+) -> Page:
+    """
+    Return the newest items of some DAGs.
+
+    :param limit: how many at most.
+    :param before: the end of the page before; None: begin with the newest.
+    """
+    items: list[Item] = []
+    while len(items) < limit:
+        asked = (limit - len(items)) * _KEYS_FOR_ITEM
+        positions = _read_positions(session, dag_ids, wanted, before=before, limit=asked)
+        shown_at = {
+            _shown_at(item, wanted): item
+            for item in _read_items(session, {position.dag_run_id for position in positions})
+            if wanted.has(item)
+        }
+        for before in positions:
+            # At one of its reports only, so that it comes once, on whatever page.
+            if item := shown_at.get(before):
+                items.append(item)
+            if len(items) == limit:
+                return Page(items=tuple(items), next=before)
+        if len(positions) < asked:
+            break
+    return Page(items=tuple(items), next=None)
+
+
+def read_item(
+    session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int
+) -> Item | None:
+    """Return what a task instance has reported or concludes; None if there is nothing."""
+    run = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    items = () if run is None else _read_items(session, {run})
+    told = [item for item in items if item.is_told_by(task_id, map_index)]
+    return max(told, key=lambda item: item.main.position, default=None)
+
+
+def _shown_at(item: Item, wanted: Wanted) -> Position | None:
+    return max((told.position for told in item.told_by if wanted.finds(told)), default=None)
+
+
+def _read_positions(
+    session: Session, dag_ids: frozenset[str], wanted: Wanted, *, before: Position | None, limit: int
+) -> list[Position]:
+    keys = wanted.where(select(*_POSITION)).where(XComModel.dag_id.in_(dag_ids))
+    if before is not None:
+        values = (before.at, before.dag_run_id, before.task_id, before.map_index, before.key)
+        end = tuple_(*(literal(value, column.type) for value, column in zip(values, _POSITION, strict=True)))
+        keys = keys.where(tuple_(*_POSITION) < end)
+    keys = keys.order_by(*(column.desc() for column in _POSITION)).limit(limit)
+    return [Position(*row) for row in session.execute(keys)]
+
+
+def _read_items(session: Session, runs: Iterable[int]) -> tuple[Item, ...]:
+    """Return all items of some DAG runs."""
+    runs = sorted(runs)
+    told = _read_told(session, runs)
+    peers = _read_peers(session, runs)
+    return items_of(told, concluding=peers[CONCLUDING], judging=peers[JUDGING])
+
+
+def _read_told(session: Session, runs: Sequence[int]) -> list[Told]:
+    rows = session.execute(
+        select(
+            *_POSITION,
+            XComModel.dag_id,
+            XComModel.run_id,
+            TaskInstance.state,
+            TaskInstance.try_number,
+            XComModel.value,
+        )
+        .join(TaskInstance, _ITS_TASK_INSTANCE)
+        .where(XComModel.dag_run_id.in_(runs), XComModel.key.in_(KIND_BY_KEY))
+    )
+    return [
+        Told(
+            position=Position(*position),
+            dag_id=dag_id,
+            run_id=run_id,
+            state=state,
+            try_number=try_number,
+            value=value,
+        )
+        for *position, dag_id, run_id, state, try_number, value in rows
+    ]
+
+
+def _read_peers(session: Session, runs: Sequence[int]) -> defaultdict[str, list[Peer]]:
+    """Return operator -> the task instances of some runs that conclude or judge, with their verdicts."""
+    verdict = and_(_ITS_TASK_INSTANCE, XComModel.key == _VERDICT_KEY)
+    rows = session.execute(
+        select(
+            TaskInstance.operator,
+            DagRun.id,
+            TaskInstance.task_id,
+            TaskInstance.map_index,
+            TaskInstance.state,
+            XComModel.value,
+        )
+        .select_from(DagRun)
+        .join(TaskInstance, and_(TaskInstance.dag_id == DagRun.dag_id, TaskInstance.run_id == DagRun.run_id))
+        .outerjoin(XComModel, verdict)
+        .where(DagRun.id.in_(runs), TaskInstance.operator.in_((CONCLUDING, JUDGING)))
+        .order_by(TaskInstance.task_id, TaskInstance.map_index)
+    )
+    peers = defaultdict[str, list[Peer]](list)
+    for operator, run, task_id, map_index, state, value in rows:
+        peers[operator].append(
+            Peer(dag_run_id=run, task_id=task_id, map_index=map_index, state=state, verdict=value)
+        )
+    return peers
+
+
+def _text(name: str) -> ColumnElement[str]:
+    """Return the text at a key of the report; NULL if the XCom is something else."""
+    text: ColumnElement[str] = XComModel.value[name].as_string()
+    return text
