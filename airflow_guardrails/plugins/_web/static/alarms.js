@@ -24,15 +24,15 @@ export function alarmSection(report) {
       report.alarms_as_of && h("span", { class: "muted" }, "as of ", time(report.alarms_as_of)),
     ),
     !report.guarded && unguarded(report),
-    guards.length
-      ? h("ul", { class: "alarms" }, guards.map((alarm) => line(alarm, report)))
-      : h("p", { class: "muted" }, "No alarm guards this update."),
+    guards.length > 0 && h("ul", { class: "alarms" }, guards.map((alarm) => line(alarm, report))),
+    !guards.length && report.guarded && h("p", { class: "muted" }, "No alarm but the abort switch."),
     abortSwitch(report, alarms),
   );
 }
 
 function unguarded(report) {
-  return h("p", { class: "notice warn" }, icon("warning"), h("b", null, "Not guarded: "), report.unguarded_because ?? "the reason is unknown");
+  const why = report.unguarded_because ?? "the reason is unknown";
+  return h("p", { class: "notice warn" }, icon("warning"), h("span", null, h("b", null, "Not guarded: "), why));
 }
 
 function line(alarm, report) {
@@ -68,15 +68,10 @@ function abortSwitch(report, alarms) {
   );
 }
 
-/** Alarms in short, for the list. */
-export function alarmChips(report) {
-  const guards = (report.alarms ?? []).filter(({ kind }) => kind !== "switch").sort((one, other) => rank(one) - rank(other));
-  if (!guards.length) return h("span", { class: "chip warn" }, icon("warning"), "no alarm guards this update");
-  return guards.map((alarm) => {
-    const state = stateOf(alarm);
-    const value = alarm.state === "ALARM" ? ` ${comparisonInWords(alarm)}` : "";
-    return h("span", { class: `chip ${state.tone}` }, icon(state.icon), `${state.words} ${alarm.name}${value}`);
-  });
+/** "alarm churn-errors: 2.5 > 1" of each that is in ALARM now, but the abort switch. */
+export function alarmsInWords(report) {
+  const firing = (report.alarms ?? []).filter(({ state, kind }) => state === "ALARM" && kind !== "switch");
+  return firing.map((alarm) => `alarm ${alarm.name}: ${comparisonInWords(alarm)}`);
 }
 
 /** Why the rollout ended: { text, at, details }, the alarm's value against its threshold first; null if unknown. */

@@ -1,6 +1,6 @@
 // The first lines of a rollout: status, cause, traffic, next step, configurations.
 
-import { causeOf } from "./alarms.js";
+import { alarmsInWords, causeOf } from "./alarms.js";
 import { h } from "./dom.js";
 import { stopControl, stopNotice } from "./stop.js";
 import { duration, inWords, time } from "./time.js";
@@ -18,7 +18,7 @@ export function headline(item, page, { link: isLink = false } = {}) {
       "div",
       { class: "title" },
       badge(statusOf(item)),
-      h(isLink ? "h3" : "h2", null, isLink ? page.open(item, name) : name),
+      h("h2", null, isLink ? page.open(item, name) : name),
       seen(item, page.clock),
       stopControl(item, page),
     ),
@@ -38,15 +38,18 @@ function seen(item, clock) {
 function cause(item) {
   const { report } = item;
   const found = causeOf(report);
-  const details = [...(found?.details ?? []), report.failure_reason].filter(Boolean);
+  const details = (found?.details ?? []).filter(Boolean);
   const hint = hintOf(report);
-  if (!found && !details.length && !hint) return null;
+  const firing = report.outcome ? [] : alarmsInWords(report);
+  if (!found && !report.failure_reason && !hint && !firing.length) return null;
   return h(
     "div",
     { class: "cause" },
+    firing.map((text) => h("p", { class: "bad" }, icon("warning"), h("b", null, text), ": SageMaker rolls back when an alarm is in ALARM during a bake")),
     found && h("p", null, h("b", null, found.text), found.at && [" at ", time(found.at, { zone: true })]),
+    report.failure_reason && h("p", null, `SageMaker says: ${report.failure_reason}`),
     hint && h("p", null, hint),
-    details.length > 0 && h("details", null, h("summary", null, "What AWS and the judge said"), details.map((text) => h("p", { class: "muted said" }, text))),
+    details.length > 0 && h("details", null, h("summary", null, "Reasons in full"), details.map((text) => h("p", { class: "muted said" }, text))),
   );
 }
 
@@ -66,9 +69,9 @@ export function facts(item, clock) {
     "dl",
     { class: "facts" },
     fact("Traffic on new model", traffic(report), planned(report)),
-    fact("Step", ...step(report)),
+    fact(report.outcome ? "Step reached" : "Step", ...step(report)),
     fact(item.live ? "Next" : null, ...next(item, clock)),
-    fact("Configuration", ...configurations(report)),
+    fact("Configuration", ...configurations(item)),
     fact("New instances ready", ...instances(report)),
     fact("Waits until", report.deadline && item.live && time(report.deadline, { zone: true }), left(item, clock)),
     fact("Where", report.region, report.account),
@@ -108,12 +111,13 @@ export function next(item, clock) {
   return [`${what} ${when}`, ["at ", time(report.next_change_at, { zone: true })]];
 }
 
-function configurations(report) {
+function configurations({ live, report }) {
   const { endpoint_config_name: target, previous_endpoint_config_name: old, serving_endpoint_config_name: serving } = report;
   const change = `${old ?? "unknown"} → ${target}`;
   if (report.outcome === "RollbackFailed") return [change, "serves now: a mix of both"];
-  if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100) return [change, "serve now: both"];
-  return [change, `serves now: ${serving ?? "unknown"}`];
+  const when = live || report.outcome ? "now" : "when last seen";
+  if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100) return [change, `serve ${when}: both`];
+  return [change, `serves ${when}: ${serving ?? "unknown"}`];
 }
 
 function instances(report) {

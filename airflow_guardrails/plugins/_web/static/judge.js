@@ -2,7 +2,7 @@
 
 import { h, hiddenTable, svg } from "./dom.js";
 import { inWords, time } from "./time.js";
-import { badge, count, difference, icon, isNumber, labelOf, plural } from "./words.js";
+import { badge, count, difference, icon, isNumber, labelOf, plural, range } from "./words.js";
 
 const WORST_FIRST = ["Fail", "Inconclusive", "Pass"];
 
@@ -30,11 +30,12 @@ export function tiles(reasons, history = []) {
   const told = rules.filter(({ reason }) => !isMeasured(reason));
   return [
     measured.length > 0 && h("div", { class: "tiles" }, measured.map(({ reason, looks }) => tile(reason, looks))),
+    measured.length > 0 && h("p", { class: "muted legend" }, "Point: measured difference. Bar: its confidence interval. Shaded: beyond the limit."),
     told.length > 0 &&
       h(
         "ul",
         { class: "plain" },
-        told.map(({ reason }) => h("li", null, icon(labelOf(reason.label).icon), toldText(reason))),
+        told.map(({ reason }) => h("li", { class: labelOf(reason.label).tone }, icon(labelOf(reason.label).icon), toldText(reason))),
       ),
   ];
 }
@@ -51,7 +52,7 @@ function tile(reason, looks) {
       "p",
       { class: "numbers" },
       h("b", null, noData ? "no data" : difference(reason.measured, reason)),
-      h("span", null, rangeOf(reason)),
+      h("span", null, range(reason)),
       h("span", null, `limit ${difference(reason.limit, reason)}`),
     ),
     looks.length > 1 && course(reason, looks),
@@ -138,6 +139,7 @@ function overall(history) {
     h(
       "ol",
       { class: "runs", "aria-label": "Verdicts so far" },
+      h("li", { class: "muted" }, "Verdicts so far:"),
       runs.map(({ label, looks }) => {
         const status = labelOf(label);
         const more = looks.length > 1 ? ` × ${looks.length}` : "";
@@ -168,12 +170,6 @@ function facts(analysis) {
     .join(" · ");
 }
 
-function rangeOf({ low, high, ...reason }) {
-  if (!isNumber(low) && !isNumber(high)) return "no interval yet";
-  const end = (value, open) => (isNumber(value) ? difference(value, reason) : open);
-  return `${end(low, "−∞")} … ${end(high, "+∞")}`;
-}
-
 function toldText(reason) {
   const missing = reason.missing ? ` Missing: ${reason.missing}` : "";
   return `${reason.text ?? `${reason.metric} ${reason.stat}`}${missing && `.${missing}`}`;
@@ -187,9 +183,3 @@ function rank({ label, ignored }) {
   return ignored ? WORST_FIRST.length : WORST_FIRST.indexOf(label);
 }
 
-/** One line for a card: the verdict and what decides it. */
-export function judgeInWords({ analysis }) {
-  if (!analysis) return null;
-  const reason = (analysis.reasons ?? []).find(({ label, ignored }) => label === analysis.label && !ignored);
-  return `${labelOf(analysis.label).words}${reason ? `: ${reason.text}` : ""}`;
-}

@@ -1,14 +1,14 @@
 // The list: what is live as cards that answer everything at once, what has ended as lines.
 
 import { taskUrl } from "./api.js";
-import { alarmChips } from "./alarms.js";
+import { alarmSection } from "./alarms.js";
 import { h, link } from "./dom.js";
 import { facts, headline } from "./headline.js";
 import { judgeSection } from "./judge.js";
-import { requestsInWords } from "./shadow_test.js";
+import { requestsInWords } from "./shadow-test.js";
 import { time } from "./time.js";
-import { trafficChart } from "./traffic.js";
-import { badge, labelOf, statusOf } from "./words.js";
+import { trafficSection } from "./traffic.js";
+import { badge, labelOf, readable, statusOf, withoutStatus } from "./words.js";
 
 const OUTCOMES = {
   RolledBack: "rolled back",
@@ -28,7 +28,7 @@ export function listView({ items, next }, page) {
     { class: "list", "data-key": "list" },
     filters(page),
     !items.length && empty(page.filters),
-    live.map((item) => card(item, page)),
+    live.map((item) => readable(item, () => card(item, page))),
     ended.length > 0 && table(ended, page),
     next && h("p", null, h("button", { type: "button", onclick: page.more }, "Show older ones")),
   );
@@ -91,8 +91,7 @@ function card(item, page) {
     isRollout
       ? [
           facts(item, page.clock),
-          h("div", { class: "chips", "aria-label": "Alarms", role: "group" }, alarmChips(report)),
-          trafficChart(item, page.clock),
+          h("div", { class: "columns" }, trafficSection(item, page.clock), alarmSection(report)),
           judgeSection(report, { brief: true }),
         ]
       : h("p", null, badge(labelOf(item.verdict?.label)), ` ${requestsInWords(report) ?? "unknown"} requests`, report.ends_at && [" · ends ", time(report.ends_at, { zone: true })]),
@@ -117,15 +116,10 @@ function row(item, page) {
     { class: status.tone, "data-key": keyOf(item) },
     h("td", null, badge(status)),
     h("td", null, page.open(item, item.kind === "shadow_test" ? report.name : report.endpoint_name), item.kind === "shadow_test" && h("span", { class: "muted" }, " shadow test")),
-    h("td", null, withoutStatus(report.summary, status.words)),
+    h("td", null, withoutStatus(report.summary, status)),
     h("td", null, time(report.ended_at ?? item.seen_at)),
     h("td", null, link(taskUrl(page.base, item), `${item.dag_id} · ${item.task_id}`)),
   );
-}
-
-/** The summary without the status, which stands in the first column. */
-function withoutStatus(summary, words) {
-  return summary?.startsWith(`${words}: `) ? summary.slice(words.length + 2) : (summary ?? "");
 }
 
 function keyOf({ dag_id, run_id, task_id, map_index }) {

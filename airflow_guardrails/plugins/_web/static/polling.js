@@ -26,16 +26,14 @@ export class Polling {
     this.#pause();
     const aborting = new AbortController();
     this.#aborting = aborting;
-    try {
-      const answer = await this.resource.read(aborting.signal);
-      if (aborting.signal.aborted) return;
-      this.#failures = 0;
-      this.onAnswer(answer);
-    } catch (error) {
-      if (aborting.signal.aborted) return;
-      this.#failures += 1;
-      this.onError(error);
-    }
+    const [answer, error] = await this.resource.read(aborting.signal).then(
+      (read) => [read, null],
+      (refusal) => [null, refusal],
+    );
+    if (aborting.signal.aborted) return;
+    this.#failures = error ? this.#failures + 1 : 0;
+    if (error) this.onError(error);
+    else this.onAnswer(answer);
     if (!document.hidden) this.#timer = setTimeout(() => this.now(), this.#pauseBetween());
   }
 

@@ -7,7 +7,7 @@ import { facts, headline } from "./headline.js";
 import { historySection } from "./history.js";
 import { judgeSection } from "./judge.js";
 import { time } from "./time.js";
-import { trafficChart } from "./traffic.js";
+import { trafficSection } from "./traffic.js";
 import { icon, isNumber, statusOf } from "./words.js";
 
 /** @param page base, clock, stops, open() */
@@ -21,7 +21,7 @@ export function rolloutView({ item, history }, page) {
     h(
       "div",
       { class: "columns" },
-      h("section", { "data-key": "traffic", "aria-label": "Traffic" }, h("header", null, h("h3", null, "Traffic on the new model")), trafficChart(item, page.clock)),
+      trafficSection(item, page.clock),
       alarmSection(report),
     ),
     judgeSection(report),
@@ -43,8 +43,8 @@ function warnings(report) {
     h(
       "ul",
       { class: "plain" },
-      texts.map((text) => h("li", null, icon("warning"), text)),
-      findings.map(({ severity, text, fix }) => h("li", null, icon(severity === "note" ? "dash" : "warning"), text, fix && h("span", { class: "muted" }, ` → ${fix}`))),
+      texts.map((text) => h("li", { class: "warn" }, icon("warning"), text)),
+      findings.map(({ severity, text, fix }) => h("li", { class: severity === "note" ? "neutral" : "warn" }, icon(severity === "note" ? "dash" : "warning"), text, fix && h("span", { class: "muted" }, ` → ${fix}`))),
     ),
   );
 }
@@ -74,7 +74,7 @@ function stages(report) {
             ),
           ),
         )
-      : h("p", { class: "muted" }, "No stage has been seen yet."),
+      : h("p", { class: "muted" }, "No stage was seen."),
   );
 }
 

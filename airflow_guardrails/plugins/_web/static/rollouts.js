@@ -7,10 +7,10 @@ import { announcement } from "./headline.js";
 import { listView } from "./list.js";
 import { Polling } from "./polling.js";
 import { rolloutView } from "./rollout.js";
-import { shadowTestView } from "./shadow_test.js";
+import { shadowTestView } from "./shadow-test.js";
 import { Stops } from "./stop.js";
 import { Clock, inWords, zoneName } from "./time.js";
-import { icon } from "./words.js";
+import { icon, readable } from "./words.js";
 
 const SECOND = 1000;
 
@@ -146,12 +146,11 @@ class Page {
 
   /** Bring the page in line with what is known. */
   render() {
-    const fresh = h("div", null, this.#bar(), this.#trouble(), this.#content(), this.#footer());
-    patch(this.body, fresh);
+    patch(this.body, h("div", null, this.#bar(), this.#trouble(), this.#content(), this.#footer()));
   }
 
   #bar() {
-    if (this.view !== "list") return null;
+    if (this.view === "card" || (this.view === "rollout" && !this.isStandalone)) return null;
     if (!this.key) return h("h1", { "data-key": "top" }, "Rollouts");
     const back = (event) => {
       event.preventDefault();
@@ -169,7 +168,8 @@ class Page {
   #content() {
     if (!this.#answer) return this.#error ? null : h("p", { class: "muted", "data-key": "loading" }, "Loading …");
     if (this.#answer.item) {
-      return (this.#answer.item.kind === "shadow_test" ? shadowTestView : rolloutView)(this.#answer, this);
+      const view = this.#answer.item.kind === "shadow_test" ? shadowTestView : rolloutView;
+      return readable(this.#answer.item, () => view(this.#answer, this));
     }
     return (this.view === "card" ? cardView : listView)(this.#withOlder(), this);
   }

@@ -61,6 +61,7 @@ export function time(iso, { zone = false } = {}) {
 
 /** The same as text. */
 export function inWords(date, { zone = false } = {}) {
+  if (Number.isNaN(date.getTime())) return "unknown";
   const today = new Date().toDateString() === date.toDateString();
   return new Intl.DateTimeFormat("en-GB", {
     ...(today ? {} : { day: "numeric", month: "short" }),

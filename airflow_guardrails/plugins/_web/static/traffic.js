@@ -9,16 +9,23 @@ const TOP = 14;
 const FLOOR = 108;
 const MINUTE = 60_000;
 
-/** The chart of a rollout; a sentence where its strategy and its traffic are unknown. */
-export function trafficChart(item, clock) {
+/** The section with the chart; a sentence where both strategy and traffic are unknown. */
+export function trafficSection(item, clock) {
+  const title = h("header", null, h("h3", null, "Traffic on the new model"));
+  return h("section", { "data-key": "traffic", "aria-label": "Traffic" }, title, chart(item, clock));
+}
+
+function chart(item, clock) {
   const { report } = item;
   const now = item.live ? clock.aws(item) : null;
-  const actual = actualCourse(report, now);
-  const planned = plannedCourse(report, now);
+  // Of a rollout that nobody watches any more, the last look is the last that is known.
+  const last = now ?? timesOf(report.ended_at)[0] ?? timesOf(report.as_of)[0];
+  const actual = actualCourse(report, last);
+  const planned = plannedCourse(report, last);
   const times = [...actual, ...planned].map((point) => point.at);
   if (!times.length) return h("p", { class: "muted" }, "The course of the traffic is not known.");
   const start = Math.min(...times, ...timesOf(report.started_at));
-  const end = Math.max(...times, now ?? 0, ...timesOf(report.ended_at), start + MINUTE);
+  const end = Math.max(...times, last ?? 0, start + MINUTE);
   const x = (at) => `${(((at - start) / (end - start)) * 100).toFixed(2)}%`;
   return h(
     "figure",
@@ -28,10 +35,10 @@ export function trafficChart(item, clock) {
       "svg",
       { role: "img", "aria-label": inSentence(item, clock), height: HEIGHT, width: "100%" },
       [100, 50, 0].map((share) => line("grid", "0%", "100%", y(share), y(share))),
-      item.live && planned.length ? staircase(planned, x, "planned") : staircase(planned, x, "planned past"),
+      staircase(planned, x, "planned"),
       staircase(actual, x, "actual"),
-      axis(report, start, end, x),
-      now && nowMark(now, start, end, x),
+      axis(item, start, end, x),
+      mark(last, item.live ? "now" : report.outcome ? "end" : "last look", start, end, x),
       item.live && nextMark(report, start, end, x),
     ),
     h(
@@ -49,28 +56,27 @@ export function trafficChart(item, clock) {
   );
 }
 
-/** What the stages tell, up to now or to the end: [{at, share}]. */
-function actualCourse(report, now) {
+/** What the stages tell, up to *last*: [{at, share}]. */
+function actualCourse(report, last) {
   const course = (report.traffic?.course ?? [])
     .map(({ at, percent: share }) => ({ at: Date.parse(at), share }))
     .filter(({ at, share }) => isNumber(at) && isNumber(share));
   if (!course.length) return [];
   const [started] = timesOf(report.started_at);
   if (started < course[0].at && course[0].share > 0) course.unshift({ at: started, share: 0 });
-  const [ended] = timesOf(report.ended_at);
-  if (report.outcome === "RolledBack" && ended) course.push({ at: ended, share: 0 });
+  if (report.outcome === "RolledBack" && last) course.push({ at: last, share: 0 });
   // A mixed fleet serves an unknown share, so the course ends where it was last known.
-  else if (report.outcome !== "RollbackFailed" && (ended ?? now)) course.push({ at: ended ?? now, share: course.at(-1).share });
+  else if (report.outcome !== "RollbackFailed" && last) course.push({ at: last, share: course.at(-1).share });
   return course;
 }
 
 /** The strategy's steps from the first shift on; those to come count from the schedule's next change. */
-function plannedCourse(report, now) {
+function plannedCourse(report, last) {
   const steps = (report.strategy?.steps ?? []).filter((step) => isNumber(step.minute) && isNumber(step.percent));
   if (!steps.length) return [];
   const current = currentStep(report);
   const shifted = (report.traffic?.course ?? []).find((point) => point.percent > 0);
-  const first = timesOf(shifted?.at)[0] ?? now ?? timesOf(report.started_at)[0];
+  const first = timesOf(shifted?.at)[0] ?? last ?? timesOf(report.started_at)[0];
   if (first === undefined) return [];
   const [next] = timesOf(report.next_change_at);
   const upcoming = steps[current];
@@ -83,9 +89,10 @@ function plannedCourse(report, now) {
   return [{ at: first, share: 0 }, ...points, { at: last.at + (steps.at(-1).bake_minutes || 0) * MINUTE, share: last.share }];
 }
 
-/** How many of the strategy's steps have been made, by the actual share of traffic. */
+/** How many of the strategy's steps have been made, by the share of traffic: now, or the largest if it has ended. */
 export function currentStep(report) {
-  const share = report.traffic?.percent;
+  const shares = (report.traffic?.course ?? []).map((point) => point.percent);
+  const share = report.outcome ? Math.max(0, ...shares.filter(isNumber)) : report.traffic?.percent;
   const steps = report.strategy?.steps ?? [];
   if (!isNumber(share)) return 0;
   // Fleets of few instances miss the planned share by a little.
@@ -102,9 +109,9 @@ function staircase(points, x, kind) {
   });
 }
 
-function nowMark(now, start, end, x) {
-  const share = (now - start) / (end - start);
-  return [line("now", x(now), x(now), TOP - 4, FLOOR), label("now", now, share, 9, x, "now")];
+function mark(at, text, start, end, x) {
+  if (!at) return null;
+  return [line("now", x(at), x(at), TOP - 4, FLOOR), label(text, at, (at - start) / (end - start), 9, x, "now")];
 }
 
 function nextMark(report, start, end, x) {
@@ -116,9 +123,9 @@ function nextMark(report, start, end, x) {
   return [line("next", x(next), x(next), FLOOR, FLOOR + 5), label(text, next, share, HEIGHT - 2, x, "nexttext")];
 }
 
-function axis(report, start, end, x) {
+function axis({ live, report }, start, end, x) {
   // The label of the next change takes precedence over the ends of the axis next to it.
-  const [next] = report.outcome ? [] : timesOf(report.next_change_at);
+  const [next] = live ? timesOf(report.next_change_at) : [];
   const share = (next - start) / (end - start);
   return [
     !(share < 0.4) && label(inWords(new Date(start)), start, 0, HEIGHT - 2, x, "tick"),

@@ -104,11 +104,18 @@ export function percent(value) {
 
 /** A difference in the unit of its rule, with its sign: "+18.2 %", "−0.4 points", "+12". */
 export function difference(value, reason) {
-  if (!isNumber(value)) return "?";
-  const unit = unitOf(reason);
-  const scaled = unit ? Math.round(value * 100_000) / 1000 : value;
-  const sign = scaled > 0 && reason.stat !== "Share" ? "+" : "";
-  return `${sign}${number(scaled)}${unit}`;
+  return isNumber(value) ? `${signed(value, reason)}${unitOf(reason)}` : "?";
+}
+
+/** "+12.9 … +23.4 %"; an end that is not known is infinite. */
+export function range({ low, high, ...reason }) {
+  if (!isNumber(low) && !isNumber(high)) return "no interval yet";
+  return `${isNumber(low) ? signed(low, reason) : "−∞"} … ${isNumber(high) ? signed(high, reason) : "+∞"}${unitOf(reason)}`;
+}
+
+function signed(value, reason) {
+  const scaled = unitOf(reason) ? Math.round(value * 100_000) / 1000 : value;
+  return `${scaled > 0 && reason.stat !== "Share" ? "+" : ""}${number(scaled)}`;
 }
 
 function unitOf(reason) {
@@ -123,4 +130,19 @@ export function isNumber(value) {
 
 export function plural(amount, noun) {
   return `${count(amount)} ${noun}${amount === 1 ? "" : "s"}`;
+}
+
+/** A summary without the status that it begins with, for where the status stands beside it. */
+export function withoutStatus(summary, { words }) {
+  return summary?.startsWith(`${words}: `) ? summary.slice(words.length + 2) : (summary ?? "");
+}
+
+/** What *view* builds; a notice if the report has values of other types than ours, as a foreign XCom may. */
+export function readable(item, view) {
+  try {
+    return view();
+  } catch (error) {
+    console.error(error);
+    return h("p", { class: "notice warn" }, icon("warning"), `The report of ${item.dag_id} · ${item.task_id} cannot be shown: ${error.message}`);
+  }
 }

@@ -15,7 +15,7 @@ export function shadowTestView({ item, history }, page) {
     { class: `rollout ${statusOf(item).tone}`, "data-key": "shadow_test" },
     headline(item, page),
     schedule(item, page.clock),
-    h("div", { class: "columns" }, variantSection("Production", report.production, report), variantSection("Shadow", report.shadow, report)),
+    h("div", { class: "columns even" }, variantSection("Production", report.production, report), variantSection("Shadow", report.shadow, report)),
     verdictSection(item),
     warnings(report),
     historySection(item, history, page),
@@ -28,7 +28,7 @@ function schedule(item, clock) {
   const left = item.live ? clock.until(item, report.ends_at) : null;
   const facts = [
     ["Mirrored", isNumber(report.sampling_percentage) && `${percent(report.sampling_percentage)} of the requests`],
-    ["Fewest requests", requestsInWords(report)],
+    ["Requests so far", requestsInWords(report), "of the variant with fewer"],
     ["Starts", report.starts_at && time(report.starts_at, { zone: true })],
     ["Ends", report.ends_at && time(report.ends_at, { zone: true }), left > 0 && `in ${duration(left)}`],
     ["Endpoint", report.endpoint_name, report.endpoint_failure_reason],
@@ -104,6 +104,6 @@ function warnings({ warnings: texts, reason }) {
     "section",
     { "data-key": "warnings", "aria-label": "Warnings" },
     h("header", null, h("h3", null, "Warnings")),
-    h("ul", { class: "plain" }, all.map((text) => h("li", null, icon("warning"), text))),
+    h("ul", { class: "plain" }, all.map((text) => h("li", { class: "warn" }, icon("warning"), text))),
   );
 }
