@@ -1,6 +1,6 @@
 // The alarms of an update, and why it was stopped.
 
-import { h, link } from "./dom.js";
+import { consoleLink, h } from "./dom.js";
 import { time } from "./time.js";
 import { icon, isNumber, number } from "./words.js";
 
@@ -24,7 +24,12 @@ export function alarmSection(report) {
       report.alarms_as_of && h("span", { class: "muted" }, "as of ", time(report.alarms_as_of)),
     ),
     !report.guarded && unguarded(report),
-    guards.length > 0 && h("ul", { class: "alarms" }, guards.map((alarm) => line(alarm, report))),
+    guards.length > 0 &&
+      h(
+        "ul",
+        { class: "alarms" },
+        guards.map((alarm) => line(alarm, report)),
+      ),
     !guards.length && report.guarded && h("p", { class: "muted" }, "No alarm but the abort switch."),
     abortSwitch(report, alarms),
   );
@@ -32,7 +37,12 @@ export function alarmSection(report) {
 
 function unguarded(report) {
   const why = report.unguarded_because ?? "the reason is unknown";
-  return h("p", { class: "notice warn" }, icon("warning"), h("span", null, h("b", null, "Not guarded: "), why));
+  return h(
+    "p",
+    { class: "notice warn" },
+    icon("warning"),
+    h("span", null, h("b", null, "Not guarded: "), why),
+  );
 }
 
 function line(alarm, report) {
@@ -42,7 +52,7 @@ function line(alarm, report) {
     { class: state.tone },
     icon(state.icon),
     h("b", { class: "state" }, state.words),
-    link(report.links?.alarms?.[alarm.name], alarm.name, { external: true, class: "name" }),
+    consoleLink(report.links?.alarms?.[alarm.name], alarm.name, { class: "name" }),
     h("span", { class: "value" }, comparisonInWords(alarm)),
     h(
       "span",
@@ -62,9 +72,13 @@ function abortSwitch(report, alarms) {
     { class: "switch" },
     icon(thrown ? "warning" : "stop"),
     h("b", null, "Abort switch: "),
-    thrown ? ["thrown at ", time(thrown, { zone: true })] : alarm.state === "ALARM" ? "in ALARM" : "not thrown",
+    thrown
+      ? ["thrown at ", time(thrown, { zone: true })]
+      : alarm.state === "ALARM"
+        ? "in ALARM"
+        : "not thrown",
     " ",
-    link(report.links?.alarms?.[alarm.name], alarm.name, { external: true, class: "name muted" }),
+    consoleLink(report.links?.alarms?.[alarm.name], alarm.name, { class: "name muted" }),
   );
 }
 
@@ -80,11 +94,19 @@ export function causeOf(report) {
   if (!cause) return null;
   const first = cause.alarms?.[0];
   if (cause.kind === "alarm" && first) {
-    return { text: `alarm ${first.name}${crossed(first, report)}`, at: first.at, details: cause.alarms.map(({ reason }) => reason) };
+    return {
+      text: `alarm ${first.name}${crossed(first, report)}`,
+      at: first.at,
+      details: cause.alarms.map(({ reason }) => reason),
+    };
   }
   if (cause.kind === "judge") {
     const [reason, ...others] = cause.reasons ?? [];
-    return { text: `judge: ${reason ?? "the new model is worse"}`, at: report.analysis?.first_fail_at, details: others };
+    return {
+      text: `judge: ${reason ?? "the new model is worse"}`,
+      at: report.analysis?.first_fail_at,
+      details: others,
+    };
   }
   const texts = {
     abort: "aborted: somebody threw the abort switch",
@@ -92,7 +114,11 @@ export function causeOf(report) {
     health_check: "the new containers did not pass the health check",
     capacity: "AWS had no capacity for the new instances",
   };
-  return { text: Object.hasOwn(texts, cause.kind) ? texts[cause.kind] : "cause unknown", at: first?.at, details: cause.reasons ?? [] };
+  return {
+    text: Object.hasOwn(texts, cause.kind) ? texts[cause.kind] : "cause unknown",
+    at: first?.at,
+    details: cause.reasons ?? [],
+  };
 }
 
 // As CloudWatch writes it: "... [2.5 (30/11/26 18:02:00)] was greater than the threshold (1.0)".
@@ -118,7 +144,9 @@ function comparisonInWords({ state, value, comparison, threshold }) {
 }
 
 function stateOf({ state }) {
-  const [words, tone, name] = Object.hasOwn(STATES, state) ? STATES[state] : ["not seen", "neutral", "question"];
+  const [words, tone, name] = Object.hasOwn(STATES, state)
+    ? STATES[state]
+    : ["not seen", "neutral", "question"];
   return { words, tone, icon: name };
 }
 

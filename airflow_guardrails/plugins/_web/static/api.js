@@ -20,7 +20,12 @@ export class Resource {
   async read(signal) {
     const headers = this.#etag ? { "If-None-Match": this.#etag } : {};
     // no-store: else the browser's cache would answer 200 where the server said 304.
-    const response = await fetch(this.url, { headers, signal, cache: "no-store", credentials: "same-origin" });
+    const response = await fetch(this.url, {
+      headers,
+      signal,
+      cache: "no-store",
+      credentials: "same-origin",
+    });
     if (response.status === 304) return { data: null, now: response.headers.get("Date") };
     if (!response.ok) throw new Refused(response.status, await detailOf(response));
     const data = await response.json();
@@ -45,7 +50,15 @@ export function pageUrl(base, key = {}) {
 
 /** The task instance in Airflow's UI. Its first tab shows the log. */
 export function taskUrl(base, { dag_id, run_id, task_id, map_index }) {
-  const path = ["dags", dag_id, "runs", run_id, "tasks", task_id, ...(map_index >= 0 ? ["mapped", map_index] : [])];
+  const path = [
+    "dags",
+    dag_id,
+    "runs",
+    run_id,
+    "tasks",
+    task_id,
+    ...(map_index >= 0 ? ["mapped", map_index] : []),
+  ];
   return `${base}/${path.map(encodeURIComponent).join("/")}`;
 }
 
@@ -56,7 +69,15 @@ export function keyOf({ dag_id, run_id, task_id, map_index }) {
 
 /** Mark a task instance failed, as Airflow's own button does. Throws Refused, or TypeError without an answer. */
 export async function markFailed(base, { dag_id, run_id, task_id, map_index }) {
-  const path = ["dags", dag_id, "dagRuns", run_id, "taskInstances", task_id, ...(map_index >= 0 ? [map_index] : [])];
+  const path = [
+    "dags",
+    dag_id,
+    "dagRuns",
+    run_id,
+    "taskInstances",
+    task_id,
+    ...(map_index >= 0 ? [map_index] : []),
+  ];
   const response = await fetch(`${base}/api/v2/${path.map(encodeURIComponent).join("/")}`, {
     method: "PATCH",
     headers: { "Content-Type": "application/json" },
@@ -67,7 +88,9 @@ export async function markFailed(base, { dag_id, run_id, task_id, map_index }) {
 }
 
 function query(values) {
-  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = Object.entries(values).filter(
+    ([, value]) => value !== null && value !== undefined && value !== "",
+  );
   return new URLSearchParams(given).toString();
 }
 

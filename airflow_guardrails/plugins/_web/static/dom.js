@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// An attribute that is not listed here is refused. URLs are set by link() alone, and styles never.
+// An attribute that is not listed here is refused. URLs are set by the two functions for links, and styles never.
 const ATTRIBUTES =
   /^(class|id|title|role|lang|type|name|value|placeholder|list|for|scope|colspan|open|disabled|selected|autofocus|tabindex|datetime|hidden|autocomplete|aria-[a-z]+|data-[a-z]+)$/;
 const SVG_ATTRIBUTES =
@@ -18,14 +18,24 @@ export function svg(name, properties, ...children) {
   return build(document.createElementNS(SVG, name), properties, children, SVG_ATTRIBUTES);
 }
 
-/** Build a link; only the text if the address is neither https:// nor a path of this server. */
-export function link(url, text, { external = false, ...properties } = {}) {
-  const allowed = external ? /^https:\/\//i : /^\/(?![/\\])/;
-  if (typeof url !== "string" || !allowed.test(url)) return h("span", null, text);
+/** Build a link to a page of this server; only the text if the address is none. */
+export function link(url, text, properties) {
+  // Two slashes begin the address of another server.
+  if (!/^\/(?![/\\])/.test(url)) return h("span", null, text);
   const element = h("a", properties, text);
   element.href = url;
-  if (external && window.top === window) element.target = "_blank";
-  if (external) element.rel = "noopener noreferrer";
+  return element;
+}
+
+/** Build a link to a page of AWS, in a window of its own; only the text if the address is not https://. */
+export function consoleLink(url, text, properties) {
+  if (!/^https:\/\//i.test(url ?? "")) return h("span", properties, text);
+  // A frame of Airflow opens no windows, and AWS's console is shown in no frame: the address can be copied.
+  if (window.top !== window) return h("span", properties, text, " ", h("code", null, url));
+  const element = h("a", properties, text);
+  element.href = url;
+  element.target = "_blank";
+  element.rel = "noopener noreferrer";
   return element;
 }
 
@@ -36,13 +46,22 @@ export function hidden(...children) {
 
 /** Visually hidden table, as the text alternative of a chart. */
 export function hiddenTable(caption, head, rows) {
-  const cells = (name, row) => h("tr", null, row.map((cell) => h(name, null, cell)));
+  const cells = (name, row) =>
+    h(
+      "tr",
+      null,
+      row.map((cell) => h(name, null, cell)),
+    );
   return h(
     "table",
     { class: "hidden" },
     h("caption", null, caption),
     h("thead", null, cells("th", head)),
-    h("tbody", null, rows.map((row) => cells("td", row))),
+    h(
+      "tbody",
+      null,
+      rows.map((row) => cells("td", row)),
+    ),
   );
 }
 
@@ -99,7 +118,8 @@ function update(current, wanted) {
     return;
   }
   for (const { name } of [...current.attributes]) {
-    if (!wanted.hasAttribute(name) && !(name === "open" && current.nodeName === "DETAILS")) current.removeAttribute(name);
+    if (!wanted.hasAttribute(name) && !(name === "open" && current.nodeName === "DETAILS"))
+      current.removeAttribute(name);
   }
   for (const { name, value } of wanted.attributes) {
     // Whether details are open is up to the reader once they are on the page.

@@ -17,7 +17,7 @@ export function headline(item, page, { link: isLink = false } = {}) {
     h(
       "div",
       { class: "title" },
-      badge(statusOf(item)),
+      badge(statusOf(item, { isStopRequested: page.stops.isWaiting([item]) })),
       h("h2", null, isLink ? page.open(item, name) : name),
       seen(item, page.clock),
       stopControl(item, page),
@@ -29,9 +29,13 @@ export function headline(item, page, { link: isLink = false } = {}) {
 
 function seen(item, clock) {
   const age = clock.age(item);
-  if (!item.live) return item.report.ended_at ? h("span", { class: "muted" }, "ended ", time(item.report.ended_at, { zone: true })) : null;
+  if (!item.live)
+    return item.report.ended_at
+      ? h("span", { class: "muted" }, "ended ", time(item.report.ended_at, { zone: true }))
+      : null;
   if (age === null) return null;
-  if (clock.isStale(item)) return h("span", { class: "stale" }, icon("warning"), `stale: last seen ${duration(age)} ago`);
+  if (clock.isStale(item))
+    return h("span", { class: "stale" }, icon("warning"), `stale: last seen ${duration(age)} ago`);
   return h("span", { class: "muted" }, `seen ${duration(age)} ago`);
 }
 
@@ -45,18 +49,34 @@ function cause(item) {
   return h(
     "div",
     { class: "cause" },
-    firing.map((text) => h("p", { class: "bad" }, icon("warning"), h("b", null, text), ": SageMaker rolls back when an alarm is in ALARM during a bake")),
+    firing.map((text) =>
+      h(
+        "p",
+        { class: "bad" },
+        icon("warning"),
+        h("b", null, text),
+        ": SageMaker rolls back when an alarm is in ALARM during a bake",
+      ),
+    ),
     found && h("p", null, h("b", null, found.text), found.at && [" at ", time(found.at, { zone: true })]),
     report.failure_reason && h("p", null, `SageMaker says: ${report.failure_reason}`),
     hint && h("p", null, hint),
-    details.length > 0 && h("details", null, h("summary", null, "Reasons in full"), details.map((text) => h("p", { class: "muted said" }, text))),
+    details.length > 0 &&
+      h(
+        "details",
+        null,
+        h("summary", null, "Reasons in full"),
+        details.map((text) => h("p", { class: "muted said" }, text)),
+      ),
   );
 }
 
 function hintOf({ outcome, endpoint_config_name: target }) {
   return {
-    RollbackFailed: "A mix of both models serves. To repair it, update the endpoint again, with the configuration that should serve.",
-    TimedOut: "The task does not wait any more. The update itself is left as it is; clear the task to go on watching it.",
+    RollbackFailed:
+      "A mix of both models serves. To repair it, update the endpoint again, with the configuration that should serve.",
+    TimedOut:
+      "The task does not wait any more. The update itself is left as it is; clear the task to go on watching it.",
     Superseded: "Another update replaced this one.",
     NotStarted: `No update to ${target} was seen.`,
   }[outcome];
@@ -73,14 +93,23 @@ export function facts(item, clock) {
     fact(item.live ? "Next" : null, ...next(item, clock)),
     fact("Configuration", ...configurations(item)),
     fact("New instances ready", ...instances(report)),
-    fact("Waits until", report.deadline && item.live && time(report.deadline, { zone: true }), left(item, clock)),
+    fact(
+      "Waits until",
+      report.deadline && item.live && time(report.deadline, { zone: true }),
+      left(item, clock),
+    ),
     fact("Where", report.region, report.account),
   );
 }
 
 function fact(term, value, more) {
   if (!term || !value) return null;
-  return h("div", null, h("dt", null, term), h("dd", null, h("b", null, value), more && h("span", { class: "muted" }, more)));
+  return h(
+    "div",
+    null,
+    h("dt", null, term),
+    h("dd", null, h("b", null, value), more && h("span", { class: "muted" }, more)),
+  );
 }
 
 function traffic(report) {
@@ -112,17 +141,24 @@ export function next(item, clock) {
 }
 
 function configurations({ live, report }) {
-  const { endpoint_config_name: target, previous_endpoint_config_name: old, serving_endpoint_config_name: serving } = report;
+  const {
+    endpoint_config_name: target,
+    previous_endpoint_config_name: old,
+    serving_endpoint_config_name: serving,
+  } = report;
   const change = `${old ?? "unknown"} → ${target}`;
   if (report.outcome === "RollbackFailed") return [change, "serves now: a mix of both"];
   const when = live || report.outcome ? "now" : "when last seen";
-  if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100) return [change, `serve ${when}: both`];
+  if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100)
+    return [change, `serve ${when}: both`];
   return [change, `serves ${when}: ${serving ?? "unknown"}`];
 }
 
 function instances(report) {
   const stage = lastStage(report);
-  return stage && isNumber(stage.instances) ? [`${stage.instances} of ${stage.desired_instances ?? "?"}`] : [];
+  return stage && isNumber(stage.instances)
+    ? [`${stage.instances} of ${stage.desired_instances ?? "?"}`]
+    : [];
 }
 
 function left(item, clock) {
@@ -135,8 +171,12 @@ export function announcement(item) {
   const { report } = item;
   const found = causeOf(report);
   const name = item.kind === "shadow_test" ? report.name : report.endpoint_name;
-  const share = item.kind === "rollout" && !report.outcome && isNumber(report.traffic?.percent) ? `, ${percent(report.traffic.percent)} on the new model` : "";
-  const thrown = report.abort_switch_thrown_at ? `, abort switch thrown at ${inWords(new Date(report.abort_switch_thrown_at))}` : "";
+  const share =
+    item.kind === "rollout" && !report.outcome && isNumber(report.traffic?.percent)
+      ? `, ${percent(report.traffic.percent)} on the new model`
+      : "";
+  const thrown = report.abort_switch_thrown_at
+    ? `, abort switch thrown at ${inWords(new Date(report.abort_switch_thrown_at))}`
+    : "";
   return `${name}: ${statusOf(item).words.toLowerCase()}${share}${found ? `, ${found.text}` : ""}${thrown}`;
 }
-

@@ -13,8 +13,17 @@ export function historySection(item, history, page) {
   return h(
     "section",
     { "data-key": "history", "aria-label": "History" },
-    h("header", null, h("h3", null, `History of ${item.report.endpoint_name}`), h("span", { class: "muted" }, "newest first")),
-    h("ol", { class: "history" }, history.map((entry) => dot(entry, item, page))),
+    h(
+      "header",
+      null,
+      h("h3", null, `History of ${item.report.endpoint_name}`),
+      h("span", { class: "muted" }, "newest first"),
+    ),
+    h(
+      "ol",
+      { class: "history" },
+      history.map((entry) => dot(entry, item, page)),
+    ),
   );
 }
 
@@ -22,9 +31,16 @@ function dot(entry, item, page) {
   const isCurrent = ["dag_id", "run_id", "task_id", "map_index"].every((part) => entry[part] === item[part]);
   const status = isCurrent ? statusOf(item) : entry.outcome ? statusOf({ report: entry }) : UNKNOWN;
   // The cause stands before the first semicolon.
-  const [why] = entry.kind === "rollout" && status.tone !== "good" ? withoutStatus(entry.summary, status).split(";") : [""];
+  const [why] =
+    entry.kind === "rollout" && status.tone !== "good"
+      ? withoutStatus(entry.summary, status).split(";")
+      : [""];
   const kind = entry.kind === "shadow_test" ? "shadow test " : "";
-  const text = [icon(status.icon), h("b", null, kind, status.words.toLowerCase()), entry.outcome && why && `: ${why}`];
+  const text = [
+    icon(status.icon),
+    h("b", null, kind, status.words.toLowerCase()),
+    entry.outcome && why && `: ${why}`,
+  ];
   return h(
     "li",
     { class: status.tone, title: entry.summary, "aria-current": isCurrent ? "true" : null },

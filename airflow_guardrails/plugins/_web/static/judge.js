@@ -14,8 +14,16 @@ export function judgeSection(report, { brief = false } = {}) {
   return h(
     "section",
     { class: "judge", "data-key": "judge", "aria-label": "Judge" },
-    h("header", null, h("h3", null, "Judge"), badge(status), sample(analysis), h("span", { class: "muted" }, facts(analysis))),
-    analysis.unanswered && h("p", { class: "notice warn" }, `The last look had no answer: ${analysis.unanswered}`),
+    h(
+      "header",
+      null,
+      h("h3", null, "Judge"),
+      badge(status),
+      sample(analysis),
+      h("span", { class: "muted" }, facts(analysis)),
+    ),
+    analysis.unanswered &&
+      h("p", { class: "notice warn" }, `The last look had no answer: ${analysis.unanswered}`),
     tiles(analysis.reasons ?? [], brief ? [] : (analysis.history ?? [])),
     !brief && overall(analysis.history ?? []),
   );
@@ -29,24 +37,43 @@ export function tiles(reasons, history = []) {
   const measured = rules.filter(({ reason }) => isMeasured(reason));
   const told = rules.filter(({ reason }) => !isMeasured(reason));
   return [
-    measured.length > 0 && h("div", { class: "tiles" }, measured.map(({ reason, looks }) => tile(reason, looks))),
-    measured.length > 0 && h("p", { class: "muted legend" }, "Point: measured difference. Bar: its confidence interval. Shaded: beyond the limit."),
+    measured.length > 0 &&
+      h(
+        "div",
+        { class: "tiles" },
+        measured.map(({ reason, looks }) => tile(reason, looks)),
+      ),
+    measured.length > 0 &&
+      h(
+        "p",
+        { class: "muted legend" },
+        "Point: measured difference. Bar: its confidence interval. Shaded: beyond the limit.",
+      ),
     told.length > 0 &&
       h(
         "ul",
         { class: "plain" },
-        told.map(({ reason }) => h("li", { class: labelOf(reason.label).tone }, icon(labelOf(reason.label).icon), toldText(reason))),
+        told.map(({ reason }) =>
+          h("li", { class: labelOf(reason.label).tone }, icon(labelOf(reason.label).icon), toldText(reason)),
+        ),
       ),
   ];
 }
 
 function tile(reason, looks) {
-  const status = reason.ignored ? { words: "NO DATA, IGNORED", tone: "neutral", icon: "dash" } : labelOf(reason.label);
+  const status = reason.ignored
+    ? { words: "NO DATA, IGNORED", tone: "neutral", icon: "dash" }
+    : labelOf(reason.label);
   const noData = !isNumber(reason.measured);
   return h(
     "article",
     { class: `tile ${status.tone}`, title: reason.text },
-    h("header", null, h("h4", null, `${reason.metric} ${reason.stat}`), badge(noData && !reason.ignored ? { ...status, words: `${status.words}, NO DATA` } : status)),
+    h(
+      "header",
+      null,
+      h("h4", null, `${reason.metric} ${reason.stat}`),
+      badge(noData && !reason.ignored ? { ...status, words: `${status.words}, NO DATA` } : status),
+    ),
     interval(reason),
     h(
       "p",
@@ -77,11 +104,20 @@ function interval(reason) {
   return svg(
     "svg",
     { class: "interval", role: "img", width: "100%", height: 30, "aria-label": reason.text ?? "interval" },
-    limit !== null && svg("rect", { class: "beyond", x: isDecrease ? 0 : at(limit), y: 2, height: 26, width: at(isDecrease ? limit : 100 - limit) }),
+    limit !== null &&
+      svg("rect", {
+        class: "beyond",
+        x: isDecrease ? 0 : at(limit),
+        y: 2,
+        height: 26,
+        width: at(isDecrease ? limit : 100 - limit),
+      }),
     svg("line", { class: "grid", x1: 0, x2: "100%", y1: 15, y2: 15 }),
     svg("line", { class: "zero", x1: at(x(0)), x2: at(x(0)), y1: 5, y2: 25 }),
-    isNumber(reason.measured) && svg("rect", { class: "range", x: at(low), y: 10, height: 10, width: at(Math.max(0.5, high - low)) }),
-    isNumber(reason.measured) && svg("circle", { class: "measured", cx: at(x(reason.measured)), cy: 15, r: 4.5 }),
+    isNumber(reason.measured) &&
+      svg("rect", { class: "range", x: at(low), y: 10, height: 10, width: at(Math.max(0.5, high - low)) }),
+    isNumber(reason.measured) &&
+      svg("circle", { class: "measured", cx: at(x(reason.measured)), cy: 15, r: 4.5 }),
     limit !== null && svg("line", { class: "limit", x1: at(limit), x2: at(limit), y1: 0, y2: 30 }),
   );
 }
@@ -93,7 +129,8 @@ function course(reason, looks) {
   const [least, most] = [Math.min(...known, reason.limit ?? 0, 0), Math.max(...known, reason.limit ?? 0, 0)];
   const reach = Math.max(Math.abs(reason.limit ?? 0) * 8, 1e-9);
   const clamp = (value) => (reason.limit ? Math.min(reach, Math.max(-reach, value)) : value);
-  const y = (value) => 2 + (height - 4) * (1 - (clamp(value) - clamp(least)) / (clamp(most) - clamp(least) || 1));
+  const y = (value) =>
+    2 + (height - 4) * (1 - (clamp(value) - clamp(least)) / (clamp(most) - clamp(least) || 1));
   const kinds = looks.map((look) => positionOf(look, reason));
   const words = [...new Set(kinds)].map((kind) => `${kinds.filter((one) => one === kind).length} ${kind}`);
   return h(
@@ -101,11 +138,18 @@ function course(reason, looks) {
     { class: "course" },
     svg(
       "svg",
-      { role: "img", width: "100%", height, "aria-label": `${looks.length} looks so far: ${words.join(", ")}` },
-      isNumber(reason.limit) && svg("line", { class: "limit", x1: 0, x2: "100%", y1: y(reason.limit), y2: y(reason.limit) }),
+      {
+        role: "img",
+        width: "100%",
+        height,
+        "aria-label": `${looks.length} looks so far: ${words.join(", ")}`,
+      },
+      isNumber(reason.limit) &&
+        svg("line", { class: "limit", x1: 0, x2: "100%", y1: y(reason.limit), y2: y(reason.limit) }),
       looks.map((look, index) => {
         const x = `${(((index + 0.5) / looks.length) * 100).toFixed(2)}%`;
-        if (kinds[index] === "no data") return svg("text", { class: "nodata", x, y: height - 4, "text-anchor": "middle" }, "×");
+        if (kinds[index] === "no data")
+          return svg("text", { class: "nodata", x, y: height - 4, "text-anchor": "middle" }, "×");
         const [low, high] = [look.low ?? least, look.high ?? most];
         return [
           svg("line", { class: `look ${kinds[index].split(" ")[0]}`, x1: x, x2: x, y1: y(high), y2: y(low) }),
@@ -143,13 +187,24 @@ function overall(history) {
       runs.map(({ label, looks }) => {
         const status = labelOf(label);
         const more = looks.length > 1 ? ` × ${looks.length}` : "";
-        return h("li", { class: status.tone }, icon(status.icon), `${status.words.toLowerCase()}${more} from `, time(looks[0].at));
+        return h(
+          "li",
+          { class: status.tone },
+          icon(status.icon),
+          `${status.words.toLowerCase()}${more} from `,
+          time(looks[0].at),
+        );
       }),
     ),
     hiddenTable(
       "Verdict at each look",
       ["Time", "Verdict", "New requests", "Old requests"],
-      history.map((look) => [inWords(new Date(look.at)), look.label ?? "none", count(look.requests?.new), count(look.requests?.old)]),
+      history.map((look) => [
+        inWords(new Date(look.at)),
+        look.label ?? "none",
+        count(look.requests?.new),
+        count(look.requests?.old),
+      ]),
     ),
   ];
 }
@@ -182,4 +237,3 @@ function isMeasured({ measured, limit }) {
 function rank({ label, ignored }) {
   return ignored ? WORST_FIRST.length : WORST_FIRST.indexOf(label);
 }
-

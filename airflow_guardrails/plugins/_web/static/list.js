@@ -44,7 +44,9 @@ function filters(page) {
       h(
         "select",
         { name, onchange: (event) => page.filter({ [name]: event.target.value }) },
-        Object.entries(options).map(([value, text]) => h("option", { value, selected: filters[name] === value }, text)),
+        Object.entries(options).map(([value, text]) =>
+          h("option", { value, selected: filters[name] === value }, text),
+        ),
       ),
     );
   return h(
@@ -65,7 +67,11 @@ function filters(page) {
     ),
     select("live", "Show", { "": "live and ended", true: "live", false: "ended" }),
     select("outcome", "Outcome", { "": "any", ...OUTCOMES }),
-    select("kind", "Kind", { "": "updates and shadow tests", rollout: "updates", shadow_test: "shadow tests" }),
+    select("kind", "Kind", {
+      "": "updates and shadow tests",
+      rollout: "updates",
+      shadow_test: "shadow tests",
+    }),
   );
 }
 
@@ -94,7 +100,13 @@ function card(item, page) {
           h("div", { class: "columns" }, trafficSection(item, page.clock), alarmSection(report)),
           judgeSection(report, { brief: true }),
         ]
-      : h("p", null, badge(labelOf(item.verdict?.label)), ` ${requestsInWords(report) ?? "unknown"} requests`, report.ends_at && [" · ends ", time(report.ends_at, { zone: true })]),
+      : h(
+          "p",
+          null,
+          badge(labelOf(item.verdict?.label)),
+          ` ${requestsInWords(report) ?? "unknown"} requests`,
+          report.ends_at && [" · ends ", time(report.ends_at, { zone: true })],
+        ),
   );
 }
 
@@ -103,8 +115,22 @@ function table(items, page) {
     "table",
     { class: "ended", "data-key": "ended" },
     h("caption", { class: "hidden" }, "Ended"),
-    h("thead", null, h("tr", null, ["Outcome", "Endpoint", "What happened", "Ended", "Task"].map((text) => h("th", { scope: "col" }, text)))),
-    h("tbody", null, items.map((item) => row(item, page))),
+    h(
+      "thead",
+      null,
+      h(
+        "tr",
+        null,
+        ["Outcome", "Endpoint", "What happened", "Ended", "Task"].map((text) =>
+          h("th", { scope: "col" }, text),
+        ),
+      ),
+    ),
+    h(
+      "tbody",
+      null,
+      items.map((item) => row(item, page)),
+    ),
   );
 }
 
@@ -115,7 +141,12 @@ function row(item, page) {
     "tr",
     { class: status.tone, "data-key": keyOf(item) },
     h("td", null, badge(status)),
-    h("td", null, page.open(item, item.kind === "shadow_test" ? report.name : report.endpoint_name), item.kind === "shadow_test" && h("span", { class: "muted" }, " shadow test")),
+    h(
+      "td",
+      null,
+      page.open(item, item.kind === "shadow_test" ? report.name : report.endpoint_name),
+      item.kind === "shadow_test" && h("span", { class: "muted" }, " shadow test"),
+    ),
     h("td", null, withoutStatus(report.summary, status)),
     h("td", null, time(report.ended_at ?? item.seen_at)),
     h("td", null, link(taskUrl(page.base, item), `${item.dag_id} · ${item.task_id}`)),

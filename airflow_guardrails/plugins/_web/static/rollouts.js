@@ -42,7 +42,10 @@ class Page {
   constructor(element, { base = "", view = "list", dagId, runId, taskId, mapIndex }) {
     this.base = base.replace(/\/+$/, "");
     this.view = view;
-    this.key = view === "rollout" ? keyOf({ dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex }) : null;
+    this.key =
+      view === "rollout"
+        ? keyOf({ dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex })
+        : null;
     // On its own page the address follows; within Airflow's UI it belongs to Airflow.
     this.isStandalone = location.pathname === `${this.base}/airflow-guardrails/rollouts`;
     this.#build(element);
@@ -107,7 +110,9 @@ class Page {
 
   #followAddress() {
     const given = new URLSearchParams(location.search);
-    const [dag_id, run_id, task_id, map_index] = ["dag_id", "run_id", "task_id", "map_index"].map((name) => given.get(name));
+    const [dag_id, run_id, task_id, map_index] = ["dag_id", "run_id", "task_id", "map_index"].map((name) =>
+      given.get(name),
+    );
     this.key = dag_id ? keyOf({ dag_id, run_id, task_id, map_index: Number(map_index ?? -1) }) : null;
     this.show();
   }
@@ -117,7 +122,9 @@ class Page {
     this.#answeredAt = new Date();
     if (data) this.#answer = data;
     // A machine that slept has lost time: the server's Date corrects it, in whole seconds.
-    const lost = this.clock && Math.abs(this.clock.server + performance.now() - this.clock.fetchedAt - Date.parse(now)) > 2 * SECOND;
+    const lost =
+      this.clock &&
+      Math.abs(this.clock.server + performance.now() - this.clock.fetchedAt - Date.parse(now)) > 2 * SECOND;
     if (data || lost) this.clock = new Clock(now, performance.now());
     this.render();
     this.#announce();
@@ -156,17 +163,27 @@ class Page {
       event.preventDefault();
       this.#go(null);
     };
-    return h("p", { class: "back", "data-key": "back" }, link(pageUrl(this.base), "← All rollouts", { onclick: back }));
+    return h(
+      "p",
+      { class: "back", "data-key": "back" },
+      link(pageUrl(this.base), "← All rollouts", { onclick: back }),
+    );
   }
 
   #trouble() {
     if (!this.#error) return null;
     const text = troubleInWords(this.#error, this.#answeredAt);
-    return h("p", { class: "notice warn", role: "alert", "data-key": "trouble" }, icon("warning"), h("span", null, text));
+    return h(
+      "p",
+      { class: "notice warn", role: "alert", "data-key": "trouble" },
+      icon("warning"),
+      h("span", null, text),
+    );
   }
 
   #content() {
-    if (!this.#answer) return this.#error ? null : h("p", { class: "muted", "data-key": "loading" }, "Loading …");
+    if (!this.#answer)
+      return this.#error ? null : h("p", { class: "muted", "data-key": "loading" }, "Loading …");
     if (this.#answer.item) {
       const view = this.#answer.item.kind === "shadow_test" ? shadowTestView : rolloutView;
       return readable(this.#answer.item, () => view(this.#answer, this));
@@ -182,11 +199,16 @@ class Page {
   }
 
   #footer() {
-    return this.view === "card" ? null : h("p", { class: "muted footer", "data-key": "footer" }, `Times: ${zoneName()}`);
+    return this.view === "card"
+      ? null
+      : h("p", { class: "muted footer", "data-key": "footer" }, `Times: ${zoneName()}`);
   }
 
   #announce() {
-    const text = this.#items().filter((item) => this.key || item.live).map(announcement).join(". ");
+    const text = this.#items()
+      .filter((item) => this.key || item.live)
+      .map(announcement)
+      .join(". ");
     if (this.live.textContent !== text) this.live.textContent = text;
   }
 

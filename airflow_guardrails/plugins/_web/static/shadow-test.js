@@ -15,7 +15,12 @@ export function shadowTestView({ item, history }, page) {
     { class: `rollout ${statusOf(item).tone}`, "data-key": "shadow_test" },
     headline(item, page),
     schedule(item, page.clock),
-    h("div", { class: "columns even" }, variantSection("Production", report.production, report), variantSection("Shadow", report.shadow, report)),
+    h(
+      "div",
+      { class: "columns even" },
+      variantSection("Production", report.production, report),
+      variantSection("Shadow", report.shadow, report),
+    ),
     verdictSection(item),
     warnings(report),
     historySection(item, history, page),
@@ -27,7 +32,10 @@ function schedule(item, clock) {
   const { report } = item;
   const left = item.live ? clock.until(item, report.ends_at) : null;
   const facts = [
-    ["Mirrored", isNumber(report.sampling_percentage) && `${percent(report.sampling_percentage)} of the requests`],
+    [
+      "Mirrored",
+      isNumber(report.sampling_percentage) && `${percent(report.sampling_percentage)} of the requests`,
+    ],
     ["Requests so far", requestsInWords(report), "of the variant with fewer"],
     ["Starts", report.starts_at && time(report.starts_at, { zone: true })],
     ["Ends", report.ends_at && time(report.ends_at, { zone: true }), left > 0 && `in ${duration(left)}`],
@@ -38,7 +46,14 @@ function schedule(item, clock) {
   return h(
     "dl",
     { class: "facts" },
-    facts.map(([term, value, more]) => h("div", null, h("dt", null, term), h("dd", null, h("b", null, value), more && h("span", { class: "muted" }, more)))),
+    facts.map(([term, value, more]) =>
+      h(
+        "div",
+        null,
+        h("dt", null, term),
+        h("dd", null, h("b", null, value), more && h("span", { class: "muted" }, more)),
+      ),
+    ),
   );
 }
 
@@ -57,7 +72,16 @@ function variantSection(title, variant, report) {
   return h(
     "section",
     { "data-key": title, "aria-label": title },
-    h("header", null, h("h3", null, title), h("span", { class: "muted" }, title === "Shadow" ? "its answers are not returned to callers" : "answers the callers")),
+    h(
+      "header",
+      null,
+      h("h3", null, title),
+      h(
+        "span",
+        { class: "muted" },
+        title === "Shadow" ? "its answers are not returned to callers" : "answers the callers",
+      ),
+    ),
     variant
       ? h(
           "dl",
@@ -67,7 +91,14 @@ function variantSection(title, variant, report) {
             ["Variant", name],
             ["Instances", [count(variant.instances), " × ", variant.instance_type ?? "unknown type"]],
             ["Status", variant.status ?? "unknown"],
-            ["Requests", [isShort && icon("clock"), isNumber(requests) ? count(requests) : "unknown", report.min_requests > 0 && ` of at least ${count(report.min_requests)}`]],
+            [
+              "Requests",
+              [
+                isShort && icon("clock"),
+                isNumber(requests) ? count(requests) : "unknown",
+                report.min_requests > 0 && ` of at least ${count(report.min_requests)}`,
+              ],
+            ],
           ].map(([term, value]) => [h("dt", null, term), h("dd", null, value)]),
         )
       : h("p", { class: "muted" }, "Not known."),
@@ -79,7 +110,9 @@ function verdictSection({ verdict }) {
     "section",
     { class: "judge", "data-key": "judge", "aria-label": "Judge" },
     h("header", null, h("h3", null, "Judge"), badge(labelOf(verdict?.label))),
-    verdict ? [tiles(verdict.reasons ?? []), answers(verdict.answers)] : h("p", { class: "muted" }, "The judge of this run has not published a verdict."),
+    verdict
+      ? [tiles(verdict.reasons ?? []), answers(verdict.answers)]
+      : h("p", { class: "muted" }, "The judge of this run has not published a verdict."),
   );
 }
 
@@ -93,7 +126,12 @@ function answers(compared) {
     { class: "answers" },
     h("b", null, "Answers that differ: "),
     `${count(compared.disagreements)} of ${plural(compared.pairs, "compared request")}${rate}`,
-    kinds.length > 0 && h("span", { class: "muted" }, ` ${kinds.map(([kind, times]) => `${kind.replaceAll("_", " ")}: ${count(times)}`).join(", ")}`),
+    kinds.length > 0 &&
+      h(
+        "span",
+        { class: "muted" },
+        ` ${kinds.map(([kind, times]) => `${kind.replaceAll("_", " ")}: ${count(times)}`).join(", ")}`,
+      ),
   );
 }
 
@@ -104,6 +142,10 @@ function warnings({ warnings: texts, reason }) {
     "section",
     { "data-key": "warnings", "aria-label": "Warnings" },
     h("header", null, h("h3", null, "Warnings")),
-    h("ul", { class: "plain" }, all.map((text) => h("li", { class: "warn" }, icon("warning"), text))),
+    h(
+      "ul",
+      { class: "plain" },
+      all.map((text) => h("li", { class: "warn" }, icon("warning"), text)),
+    ),
   );
 }

@@ -1,7 +1,7 @@
 // Stopping: the button, the dialog that asks first, and what came of it.
 
 import { Refused, markFailed, taskUrl } from "./api.js";
-import { h, link } from "./dom.js";
+import { consoleLink, h, link } from "./dom.js";
 import { duration, time } from "./time.js";
 import { icon } from "./words.js";
 
@@ -44,38 +44,74 @@ export function stopNotice(item, page) {
   if (report.outcome) return null;
   const request = page.stops.of(item);
   if (report.abort_switch_thrown_at) {
-    return notice("warn", "Stopping: ", "the abort switch was thrown at ", time(report.abort_switch_thrown_at, { zone: true }), ". SageMaker rolls back when it next looks at the alarms, during a bake.");
+    return notice(
+      "warn",
+      "Stopping: ",
+      "the abort switch was thrown at ",
+      time(report.abort_switch_thrown_at, { zone: true }),
+      ". SageMaker rolls back when it next looks at the alarms, during a bake.",
+    );
   }
-  if (request?.state === "sending") return notice("info", "Stop: ", "asking Airflow to mark the task failed …");
+  if (request?.state === "sending")
+    return notice("info", "Stop: ", "asking Airflow to mark the task failed …");
   if (request?.state === "refused") return notice("bad", "Not stopped: ", request.text);
   if (request) {
     const waited = performance.now() - request.at;
     return waited < PATIENCE ? waiting(item, waited) : unanswered(item, page, waited);
   }
   if (!item.live) return abandoned(item, page);
-  if (item.stop) return h("p", { class: "stopping muted" }, h("b", null, "To stop it: "), report.stopping?.text ?? "mark the task failed");
+  if (item.stop)
+    return h(
+      "p",
+      { class: "stopping muted" },
+      h("b", null, "To stop it: "),
+      report.stopping?.text ?? "mark the task failed",
+    );
   const why = report.stopping?.text ?? "No running task can abort it.";
   return h("p", { class: "stopping" }, icon("warning"), h("b", null, "Cannot be stopped here: "), why);
 }
 
 function waiting(item, waited) {
-  return notice("info", "Stop requested ", `${duration(waited)} ago. `, item.kind === "rollout" ? "Waiting for the abort to take effect." : "Waiting for the test to end.");
+  return notice(
+    "info",
+    "Stop requested ",
+    `${duration(waited)} ago. `,
+    item.kind === "rollout" ? "Waiting for the abort to take effect." : "Waiting for the test to end.",
+  );
 }
 
 function unanswered(item, page, waited) {
-  const task = link(taskUrl(page.base, { ...item, ...item.stop, ...page.stops.of(item).task }), "the task's log");
+  const task = link(
+    taskUrl(page.base, { ...item, ...item.stop, ...page.stops.of(item).task }),
+    "the task's log",
+  );
   return notice(
     "bad",
     "Nobody has answered the stop ",
     `for ${duration(waited)}. The task is marked failed, but `,
-    item.kind === "rollout" ? "the abort switch is not thrown as far as this page knows." : "the test has not ended as far as this page knows.",
+    item.kind === "rollout"
+      ? "the abort switch is not thrown as far as this page knows."
+      : "the test has not ended as far as this page knows.",
     h(
       "ul",
       null,
       h("li", null, "Look at ", task, ": it says what was done, or why nothing was done."),
-      h("li", null, item.concluding ? ["The task ", h("b", null, item.concluding.task_id), ` also aborts; it is ${item.concluding.state ?? "not started"}.`] : "Is a triggerer running? Without one nobody learns of the stop."),
-      item.kind === "rollout" && item.report.abort_switch && h("li", null, "By hand, with AWS's CLI: ", h("code", null, setAlarmCommand(item.report))),
-      item.kind === "shadow_test" && h("li", null, "By hand: stop the inference experiment in the SageMaker console."),
+      h(
+        "li",
+        null,
+        item.concluding
+          ? [
+              "The task ",
+              h("b", null, item.concluding.task_id),
+              ` also aborts; it is ${item.concluding.state ?? "not started"}.`,
+            ]
+          : "Is a triggerer running? Without one nobody learns of the stop.",
+      ),
+      item.kind === "rollout" &&
+        item.report.abort_switch &&
+        h("li", null, "By hand, with AWS's CLI: ", h("code", null, setAlarmCommand(item.report))),
+      item.kind === "shadow_test" &&
+        h("li", null, "By hand: stop the inference experiment in the SageMaker console."),
     ),
   );
 }
@@ -86,7 +122,9 @@ function abandoned(item, page) {
     "Nobody watches this ",
     `${nounOf(item)} any more: the task is ${item.state ?? "gone"}, and its report has no end. SageMaker may still be at work. Look at `,
     link(taskUrl(page.base, item), "the task's log"),
-    item.report.links?.endpoint ? [" and ", link(item.report.links.endpoint, "the endpoint in SageMaker", { external: true })] : "",
+    item.report.links?.endpoint
+      ? [" and ", consoleLink(item.report.links.endpoint, "the endpoint in SageMaker")]
+      : "",
     ".",
   );
 }
@@ -107,7 +145,11 @@ function askToStop(item, page) {
   const dialog = h(
     "dialog",
     { class: "stop", "aria-labelledby": "rollouts-stop-title", "aria-describedby": "rollouts-stop-text" },
-    h("h2", { id: "rollouts-stop-title" }, `Stop the ${nounOf(item)} ${item.kind === "rollout" ? "of " : ""}${nameOf(item)}?`),
+    h(
+      "h2",
+      { id: "rollouts-stop-title" },
+      `Stop the ${nounOf(item)} ${item.kind === "rollout" ? "of " : ""}${nameOf(item)}?`,
+    ),
     h(
       "div",
       { id: "rollouts-stop-text" },
@@ -115,8 +157,16 @@ function askToStop(item, page) {
       h(
         "ul",
         null,
-        h("li", null, "Airflow marks ", h("b", null, item.stop.task_id), ` of DAG ${item.dag_id}, run ${item.run_id}, failed. It is not retried.`),
-        item.kind === "rollout" && item.report.previous_endpoint_config_name && h("li", null, h("b", null, item.report.previous_endpoint_config_name), " serves afterwards."),
+        h(
+          "li",
+          null,
+          "Airflow marks ",
+          h("b", null, item.stop.task_id),
+          ` of DAG ${item.dag_id}, run ${item.run_id}, failed. It is not retried.`,
+        ),
+        item.kind === "rollout" &&
+          item.report.previous_endpoint_config_name &&
+          h("li", null, h("b", null, item.report.previous_endpoint_config_name), " serves afterwards."),
         h("li", null, "This cannot be undone."),
       ),
     ),
@@ -153,14 +203,20 @@ async function stop(item, page) {
     await markFailed(page.base, { dag_id: item.dag_id, run_id: item.run_id, ...task });
     page.stops.set(item, { state: "sent", at: performance.now(), task });
   } catch (error) {
-    page.stops.set(item, { state: "refused", at: performance.now(), task, text: refusalInWords(error, item) });
+    page.stops.set(item, {
+      state: "refused",
+      at: performance.now(),
+      task,
+      text: refusalInWords(error, item),
+    });
   }
   page.render();
   page.reload();
 }
 
 function refusalInWords(error, { dag_id }) {
-  if (!(error instanceof Refused)) return "Airflow did not answer, so it is not known whether the task is marked failed. Look at the task's state before you try again.";
+  if (!(error instanceof Refused))
+    return "Airflow did not answer, so it is not known whether the task is marked failed. Look at the task's state before you try again.";
   const said = error.message ? ` Airflow says: ${error.message}` : "";
   const texts = {
     401: "your session has expired. Log in to Airflow again, then stop it.",

@@ -30,7 +30,11 @@ function chart(item, clock) {
   return h(
     "figure",
     { class: "chart" },
-    h("div", { class: "scale", "aria-hidden": "true" }, ["100 %", "50 %", "0 %"].map((text) => h("span", null, text))),
+    h(
+      "div",
+      { class: "scale", "aria-hidden": "true" },
+      ["100 %", "50 %", "0 %"].map((text) => h("span", null, text)),
+    ),
     svg(
       "svg",
       { role: "img", "aria-label": inSentence(item, clock), height: HEIGHT, width: "100%" },
@@ -51,7 +55,10 @@ function chart(item, clock) {
     hiddenTable(
       "Traffic on the new model",
       ["Time", "Share", "Kind"],
-      [...actual.map((point) => [...row(point), "actual"]), ...planned.map((point) => [...row(point), "planned"])],
+      [
+        ...actual.map((point) => [...row(point), "actual"]),
+        ...planned.map((point) => [...row(point), "planned"]),
+      ],
     ),
   );
 }
@@ -72,7 +79,9 @@ function actualCourse(report, last) {
 
 /** The strategy's steps from the first shift on; those to come count from the schedule's next change. */
 function plannedCourse(report, last) {
-  const steps = (report.strategy?.steps ?? []).filter((step) => isNumber(step.minute) && isNumber(step.percent));
+  const steps = (report.strategy?.steps ?? []).filter(
+    (step) => isNumber(step.minute) && isNumber(step.percent),
+  );
   if (!steps.length) return [];
   const current = currentStep(report);
   const shifted = (report.traffic?.course ?? []).find((point) => point.percent > 0);
@@ -85,8 +94,9 @@ function plannedCourse(report, last) {
     at: first + step.minute * MINUTE + (index >= current ? late : 0),
     share: step.percent,
   }));
-  const last = points.at(-1);
-  return [{ at: first, share: 0 }, ...points, { at: last.at + (steps.at(-1).bake_minutes || 0) * MINUTE, share: last.share }];
+  const final = points.at(-1);
+  const end = final.at + (steps.at(-1).bake_minutes || 0) * MINUTE;
+  return [{ at: first, share: 0 }, ...points, { at: end, share: final.share }];
 }
 
 /** How many of the strategy's steps have been made, by the share of traffic: now, or the largest if it has ended. */
@@ -111,16 +121,24 @@ function staircase(points, x, kind) {
 
 function mark(at, text, start, end, x) {
   if (!at) return null;
-  return [line("now", x(at), x(at), TOP - 4, FLOOR), label(text, at, (at - start) / (end - start), 9, x, "now")];
+  return [
+    line("now", x(at), x(at), TOP - 4, FLOOR),
+    label(text, at, (at - start) / (end - start), 9, x, "now"),
+  ];
 }
 
 function nextMark(report, start, end, x) {
   const [next] = timesOf(report.next_change_at);
   if (next === undefined || next > end) return null;
   const upcoming = report.strategy?.steps?.[currentStep(report)];
-  const text = upcoming ? `${percent(upcoming.percent)} at ${inWords(new Date(next))}` : `end at ${inWords(new Date(next))}`;
+  const text = upcoming
+    ? `${percent(upcoming.percent)} at ${inWords(new Date(next))}`
+    : `end at ${inWords(new Date(next))}`;
   const share = (next - start) / (end - start);
-  return [line("next", x(next), x(next), FLOOR, FLOOR + 5), label(text, next, share, HEIGHT - 2, x, "nexttext")];
+  return [
+    line("next", x(next), x(next), FLOOR, FLOOR + 5),
+    label(text, next, share, HEIGHT - 2, x, "nexttext"),
+  ];
 }
 
 function axis({ live, report }, start, end, x) {
@@ -129,7 +147,8 @@ function axis({ live, report }, start, end, x) {
   const share = (next - start) / (end - start);
   return [
     !(share < 0.4) && label(inWords(new Date(start)), start, 0, HEIGHT - 2, x, "tick"),
-    !(share > 0.5 && share <= 1) && label(inWords(new Date(end), { zone: true }), end, 1, HEIGHT - 2, x, "tick"),
+    !(share > 0.5 && share <= 1) &&
+      label(inWords(new Date(end), { zone: true }), end, 1, HEIGHT - 2, x, "tick"),
   ];
 }
 

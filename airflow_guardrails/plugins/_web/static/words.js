@@ -51,8 +51,9 @@ export function icon(name) {
 }
 
 /** The status of an item: { words, tone, icon }. */
-export function statusOf(item) {
+export function statusOf(item, { isStopRequested = false } = {}) {
   const { report } = item;
+  if (!report.outcome && isStopRequested) return named(["STOP REQUESTED", "warn", "stop"]);
   if (own(OUTCOMES, report.outcome)) return named(OUTCOMES[report.outcome]);
   if (report.outcome) return named([String(report.outcome).toUpperCase(), "warn", "question"]);
   if (!item.live) return named(["NOT WATCHED ANY MORE", "warn", "question"]);
@@ -143,6 +144,11 @@ export function readable(item, view) {
     return view();
   } catch (error) {
     console.error(error);
-    return h("p", { class: "notice warn" }, icon("warning"), `The report of ${item.dag_id} · ${item.task_id} cannot be shown: ${error.message}`);
+    return h(
+      "p",
+      { class: "notice warn" },
+      icon("warning"),
+      `The report of ${item.dag_id} · ${item.task_id} cannot be shown: ${error.message}`,
+    );
   }
 }
