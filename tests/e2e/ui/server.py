@@ -14,7 +14,6 @@ from sqlalchemy import create_engine
 
 from airflow_guardrails.demo.processes import Processes, free_port
 from tests.support.airflow_rows import AirflowRows
-from tests.support.rollout_reports import in_flight as in_flight
 
 HERE = Path(__file__).parent
 # User -> role. What the last three may not do is in restricted_auth.py.
