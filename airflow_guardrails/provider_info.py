@@ -42,6 +42,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",
             "airflow_guardrails.links.sagemaker.CloudWatchAlarmLink",
+            "airflow_guardrails.links.rollout_page.RolloutPageLink",
         ],
     }
 

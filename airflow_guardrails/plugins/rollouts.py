@@ -1,8 +1,8 @@
 """
 The page "Rollouts" in Airflow's UI.
 
-Airflow loads this module through the entry point ``airflow.plugins`` in each of its components. The app is
-built only in the API server, because importing FastAPI takes half a second.
+Airflow loads this module through the entry point ``airflow.plugins``, in all of its components. Only the API
+server reads ``fastapi_apps``, so only there FastAPI is imported, which takes half a second.
 """
 
 from __future__ import annotations
@@ -11,39 +11,46 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-PREFIX = "/airflow-guardrails"
+from airflow_guardrails.links.rollout_page import PAGE_PREFIX, airflow_url, is_page_on
 
 
-class RolloutsPlugin(AirflowPlugin):
+class RolloutsPlugin(AirflowPlugin):  # type: ignore[misc]
     """A page with all rollouts, a tab at each task instance, a card on the dashboard, and their JSON API."""
 
     name = "airflow_guardrails"
 
-    # A property, because every component loads plugins, and only the API server reads this attribute.
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
+    def fastapi_apps(self) -> list[dict[str, Any]]:
         """The app that serves the page and its API."""
+        if not is_page_on():
+            return []
         from airflow_guardrails.plugins._web.app import create_app  # noqa: PLC0415 - see the module
 
-        return [{"app": create_app(), "url_prefix": PREFIX, "name": "Rollouts"}]
+        return [{"app": create_app(), "url_prefix": PAGE_PREFIX, "name": "Rollouts"}]
 
     @cached_property
-    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """Where Airflow's UI shows the page. The module registers a component under each of these names."""
-        bundle = f"{base_path()}{PREFIX}/static/rollouts-host.js"
+    def react_apps(self) -> list[dict[str, Any]]:
+        """Where Airflow's UI shows the page; ``rollouts-host.js`` has a component for each of these names."""
+        if not is_page_on():
+            return []
+        # React instead of an iframe: in an iframe of Airflow, confirm() and links to new tabs do nothing.
+        # Airflow 3.1 does not resolve the URL against its own base path.
+        bundle = f"{urlsplit(airflow_url()).path}{PAGE_PREFIX}/static/rollouts-host.js"
         return [
-            {"name": name, "bundle_url": bundle, "destination": destination, "url_route": route, **more}
-            for name, destination, route, more in (
-                ("Rollouts", "nav", "rollouts", {"category": "browse"}),
-                ("Rollout", "task_instance", "rollout", {}),
-                ("AirflowGuardrailsCard", "dashboard", "rollouts-card", {}),
-            )
+            {
+                "name": "Rollouts",
+                "destination": "nav",
+                "url_route": "rollouts",
+                "category": "browse",
+                "bundle_url": bundle,
+            },
+            {"name": "Rollout", "destination": "task_instance", "url_route": "rollout", "bundle_url": bundle},
+            {
+                "name": "AirflowGuardrailsCard",
+                "destination": "dashboard",
+                "url_route": "rollouts-card",
+                "bundle_url": bundle,
+            },
         ]
-
-
-def base_path() -> str:
-    """Return the path under which Airflow is served, without a trailing slash; "" for the root."""
-    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
