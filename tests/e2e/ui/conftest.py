@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +28,25 @@ def server(running_server) -> Server:
     """The server, without anything that another test has put there."""
     running_server.clear()
     return running_server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    pytest.importorskip("playwright", reason="the tests of the page need Playwright")
+    from tests.e2e.ui.browser import CHROMIUM, launched  # noqa: PLC0415 - Playwright may be missing
+
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"the tests of the page need {CHROMIUM} (Debian's package chromium)")
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(chromium, server) -> Iterator[Any]:
+    """Opens pages in Chromium; no script on them may fail."""
+    from tests.e2e.ui.browser import Visitor  # noqa: PLC0415 - Playwright may be missing
+
+    visitor = Visitor(browser=chromium, server=server)
+    yield visitor
+    visitor.close()
+    assert visitor.errors == []

@@ -58,7 +58,7 @@ function line(alarm, report) {
       "span",
       { class: "muted" },
       [alarm.watches, alarm.kind === "guard" && "made for this rollout"].filter(Boolean).join(" · "),
-      alarm.state === "ALARM" && alarm.since && [" since ", time(alarm.since)],
+      alarm.state === "ALARM" && alarm.since && [" · since ", time(alarm.since)],
     ),
   );
 }

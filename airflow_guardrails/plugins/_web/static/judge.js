@@ -9,7 +9,18 @@ const WORST_FIRST = ["Fail", "Inconclusive", "Pass"];
 /** The section of the analysis of a rollout; *brief* leaves out the course. */
 export function judgeSection(report, { brief = false } = {}) {
   const { analysis } = report;
-  if (!analysis) return null;
+  if (!analysis) {
+    return h(
+      "section",
+      { class: "judge", "data-key": "judge", "aria-label": "Judge" },
+      h(
+        "header",
+        null,
+        h("h3", null, "Judge"),
+        h("span", { class: "muted" }, "none: this update has no analysis"),
+      ),
+    );
+  }
   const status = labelOf(analysis.label);
   return h(
     "section",
