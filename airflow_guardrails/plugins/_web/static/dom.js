@@ -93,21 +93,31 @@ function asNode(child) {
 export function patch(current, wanted) {
   const keyed = new Map([...current.children].filter(keyOf).map((child) => [keyOf(child), child]));
   let next = current.firstChild;
+  const removeNext = () => {
+    const last = next;
+    next = next.nextSibling;
+    last.remove();
+  };
   for (const child of [...wanted.childNodes]) {
-    const match = keyOf(child) ? keyed.get(keyOf(child)) : next && !keyOf(next) ? next : null;
-    if (!match || match.nodeName !== child.nodeName) {
+    const match = keyOf(child) ? keyed.get(keyOf(child)) : ahead(next, child.nodeName);
+    if (match?.nodeName !== child.nodeName) {
       current.insertBefore(child, next);
       continue;
     }
+    // What has no key and stands before it is gone. A node that is not moved keeps the focus.
+    while (next && next !== match && !keyOf(next)) removeNext();
     if (match === next) next = next.nextSibling;
     else current.insertBefore(match, next);
     update(match, child);
   }
-  while (next) {
-    const last = next;
-    next = next.nextSibling;
-    last.remove();
-  }
+  while (next) removeNext();
+}
+
+/** The first node of a kind from *node* on, before the next one with a key. */
+function ahead(node, kind) {
+  let found = node;
+  while (found && !keyOf(found) && found.nodeName !== kind) found = found.nextSibling;
+  return found && !keyOf(found) ? found : null;
 }
 
 const HANDLERS = ["onclick", "onchange", "onsubmit"];
