@@ -169,7 +169,8 @@ def rollback_failed(**changes: Any) -> Report:
             "endpoint_status": "UpdateRollbackFailed",
             "serving_endpoint_config_name": None,
             "traffic": {"percent": None, "course": [{"at": iso(-52), "percent": 25.0}]},
-            "failure_reason": "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity",
+            "failure_reason": "Unable to provision requested ML compute capacity due to "
+            "InsufficientInstanceCapacity",
             "analysis": analysis(),
             **changes,
         }
@@ -213,7 +214,8 @@ def seen_by_sensor(**changes: Any) -> Report:
             "alarms_as_of": None,
             "abort_switch": None,
             "guarded": False,
-            "unguarded_because": "the alarms of this update were not seen, so it is unknown whether it has any",
+            "unguarded_because": "the alarms of this update were not seen, so it is unknown whether "
+            "it has any",
             "cause": {"kind": "unknown", "alarms": []},
             **changes,
         }
@@ -298,7 +300,8 @@ def ended_shadow_test(**changes: Any) -> Report:
     """The same test, ended with enough requests."""
     return shadow_test(
         **{
-            "summary": "Shadow test churn-shadow is Completed, with 2948 (production) and 1474 (shadow) requests",
+            "summary": "Shadow test churn-shadow is Completed, with 2948 (production) and 1474 (shadow) "
+            "requests",
             "outcome": "Reached",
             "status": "Completed",
             "ends_at": iso(-5),
@@ -378,7 +381,8 @@ def analysis(
         "high": 0.0032,
         "limit": 0.005,
         "relative": False,
-        "text": "Invocation5XXErrors Sum: +0.04 points < limit +0.5 points (interval -0.11 points to +0.32 points)",
+        "text": "Invocation5XXErrors Sum: +0.04 points < limit +0.5 points (interval -0.11 points to "
+        "+0.32 points)",
         "missing": None,
         "ignored": False,
     }

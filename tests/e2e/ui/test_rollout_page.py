@@ -1,5 +1,7 @@
 """The page of one rollout: twelve things that somebody on call looks for, in each state of a rollout."""
 
+# ruff: noqa: RUF001 - minus and times as the page shows them
+
 from __future__ import annotations
 
 import re
@@ -219,7 +221,9 @@ def test_what_a_sensor_does_not_know_is_unknown(shown):
 
     expect(page.locator(".cause")).to_contain_text("cause unknown")
     expect(page.locator(ELEMENTS["configuration"])).to_contain_text("unknown → churn-v42")
-    expect(page.locator(ELEMENTS["alarms"])).to_contain_text("Not guarded: the alarms of this update were not")
+    expect(page.locator(ELEMENTS["alarms"])).to_contain_text(
+        "Not guarded: the alarms of this update were not"
+    )
 
 
 def test_a_report_of_an_older_release_is_shown(shown):

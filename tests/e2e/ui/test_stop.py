@@ -114,12 +114,15 @@ def test_somebody_without_the_right_is_told_so(server, visitor):
 
     confirm(page)
 
-    expect(page.locator(".notice")).to_contain_text("Not stopped: you may not change task instances of DAG retrain")
+    expect(page.locator(".notice")).to_contain_text(
+        "Not stopped: you may not change task instances of DAG retrain"
+    )
     assert server.state(**WHERE) == "deferred"
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(409, "has this state already"), (401, "Log in"), (404, "does not find"), (500, "(500)")]
+    ("status", "text"),
+    [(409, "has this state already"), (401, "Log in"), (404, "does not find"), (500, "(500)")],
 )
 def test_a_refusal_is_said_in_plain_words(page, status, text):
     page.route("**/taskInstances/**", lambda route: route.fulfill(status=status, json={"detail": "Because."}))

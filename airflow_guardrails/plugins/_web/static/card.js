@@ -5,7 +5,7 @@ import { pageUrl } from "./api.js";
 import { h, link } from "./dom.js";
 import { next } from "./headline.js";
 import { time } from "./time.js";
-import { badge, isNumber, percent, statusOf } from "./words.js";
+import { badge, isNumber, percent, statusOf, withoutStatus } from "./words.js";
 
 const LINES = 5;
 const BAD = ["RolledBack", "RollbackFailed", "Failed", "TimedOut", "Cancelled", "TooFewRequests"];
@@ -54,7 +54,7 @@ function line(item, page) {
 
 function progress(item, clock) {
   const { report } = item;
-  if (item.kind === "shadow_test") return report.summary ?? "";
+  if (item.kind === "shadow_test") return withoutStatus(report.summary, statusOf(item));
   const share = isNumber(report.traffic?.percent)
     ? `${percent(report.traffic.percent)} on ${report.endpoint_config_name}`
     : report.endpoint_config_name;
