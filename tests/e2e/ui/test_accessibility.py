@@ -182,6 +182,8 @@ def _tab_to(page: Page, text: str) -> None:
 
 def _too_wide(page: Page) -> list[str]:
     return page.evaluate(
-        "() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('*')]"
-        ".filter((one) => one.getBoundingClientRect().right > innerWidth).map((one) => one.outerHTML.slice(0, 80))"
+        "() => document.documentElement.scrollWidth <= innerWidth ? []"
+        " : [...document.querySelectorAll('*')]"
+        ".filter((one) => one.getBoundingClientRect().right > innerWidth)"
+        ".map((one) => one.outerHTML.slice(0, 80))"
     )

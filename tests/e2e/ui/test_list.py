@@ -42,6 +42,16 @@ def test_a_live_rollout_answers_everything_on_the_first_screen(several, visitor)
     for text in ("BAKING", "25", "churn-v41 → churn-v42", "no data", "INCONCLUSIVE", "Stop…", "it acts now"):
         expect(card.get_by_text(text).first).to_be_visible()
     expect(card.locator("svg[role=img]").first).to_be_visible()
+    expect(card.locator("dl.facts")).to_contain_text(re.compile("New instances ready.*1 of 4"))
+
+
+def test_a_stage_is_in_words_in_the_list_too(server, visitor):
+    summary = "ACTIVATINGTRAFFIC 1 of 4 instances: churn-v42; churn-v41 serves"
+    server.add_rollout(reports.live_canary(summary=summary), **where("live"))
+
+    page = visitor.list()
+
+    expect(page.locator(".title .badge")).to_have_text("SHIFTING TRAFFIC")
 
 
 def test_what_has_ended_is_a_line_with_its_cause(several, visitor):

@@ -305,6 +305,40 @@ def test_what_has_not_changed_is_not_sent_again(shown):
     assert second.value.status == 304
 
 
+def test_a_hidden_tab_asks_nothing_and_catches_up(server, visitor):
+    server.add_rollout(reports.live_canary(), **WHERE)
+    page = visitor.page()
+    page.clock.install(time=datetime.now(timezone.utc))
+    page.goto(visitor.url(WHERE))
+    page.locator("article.rollout").wait_for()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    _hide(page, hidden=True)
+    page.clock.run_for(60_000)
+    assert asked == []
+
+    server.replace_report(reports.rolled_back_by_alarm(), **WHERE, state="failed")
+    _hide(page, hidden=False)
+    expect(page.locator(ELEMENTS["status"])).to_have_text("ROLLED BACK")
+
+
+def test_failed_requests_come_less_and_less_often(server, visitor):
+    server.add_rollout(reports.live_canary(), **WHERE)
+    page = visitor.page()
+    page.clock.install(time=datetime.now(timezone.utc))
+    page.goto(visitor.url(WHERE))
+    page.locator("article.rollout").wait_for()
+    asked: list[str] = []
+    page.route("**/api/rollout?*", lambda route: (asked.append(route.request.url), route.abort()))
+
+    for _ in range(60):
+        page.clock.run_for(2_000)
+
+    # After 3, 6, 12, 24 and 48 seconds, where every 3 seconds would be 40.
+    assert 4 <= len(asked) <= 6
+
+
 def test_a_lost_connection_is_said_and_ends(shown):
     page = shown(reports.live_canary())
     page.route("**/api/rollout?*", lambda route: route.abort())
@@ -326,3 +360,13 @@ def test_a_refusal_is_said_in_plain_words(server, visitor, status, text):
     page.goto(visitor.url(WHERE))
 
     expect(page.get_by_role("alert")).to_contain_text(text)
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        hidden,
+    )

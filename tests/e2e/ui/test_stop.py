@@ -94,6 +94,31 @@ def test_without_an_answer_the_page_says_what_to_do(server, visitor):
     expect(notice).to_contain_text("set-alarm-state --alarm-name 'guardrails-abort-5f3a'")
 
 
+def test_the_dialog_works_in_a_frame_as_airflow_makes_it(server, visitor):
+    server.add_rollout(reports.live_canary(), **WHERE)
+    page = visitor.list()
+    page.evaluate(
+        """(url) => {
+          const frame = document.createElement("iframe");
+          frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms");
+          frame.src = url;
+          document.body.replaceChildren(frame);
+          frame.width = 1000;
+          frame.height = 700;
+        }""",
+        visitor.url(WHERE),
+    )
+    frame = page.frame_locator("iframe")
+
+    frame.get_by_role("button", name="Stop…").click()
+    frame.get_by_role("dialog").get_by_role("button", name="Stop the update").click()
+
+    expect(frame.locator(".notice")).to_contain_text("Stop requested")
+    assert server.state(**WHERE) == "failed"
+    # Such a frame opens no windows, so the address of AWS's console is there to be copied.
+    expect(frame.locator("nav.links code").first).to_contain_text("https://eu-west-1.console.aws.amazon.com")
+
+
 def test_a_mapped_task_is_stopped_by_its_index(server, visitor):
     for map_index in (0, 1):
         report = reports.live_canary(endpoint_name=f"churn-{map_index}")

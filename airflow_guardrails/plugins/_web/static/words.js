@@ -60,8 +60,8 @@ export function statusOf(item, { isStopRequested = false } = {}) {
   if (item.kind === "shadow_test") return named([(report.status ?? "running").toUpperCase(), "live", "live"]);
   if (report.endpoint_status === "RollingBack") return named(["ROLLING BACK", "warn", "back"]);
   if (report.abort_switch_thrown_at) return named(["STOPPING", "warn", "stop"]);
-  const stage = lastStage(report)?.stage ?? /^([A-Z]+)\b/.exec(report.summary)?.[1];
-  return named([own(STAGES, stage) ? STAGES[stage] : (stage ?? "IN FLIGHT").toUpperCase(), "live", "live"]);
+  const stage = lastStage(report)?.stage ?? "in flight";
+  return named([own(STAGES, stage) ? STAGES[stage] : stage.toUpperCase(), "live", "live"]);
 }
 
 /** The status of a verdict or of one rule. */
@@ -82,9 +82,13 @@ export function badge(status, name = "span") {
   return h(name, { class: `badge ${status.tone}` }, icon(status.icon), h("b", null, status.words));
 }
 
-/** The last stage that was seen; the list has none. */
+/** The last stage that was seen; null if none was. */
 export function lastStage(report) {
-  return (report.stages ?? []).filter((stage) => stage.seen !== false).at(-1) ?? null;
+  if (report.stages) return report.stages.filter((stage) => stage.seen !== false).at(-1) ?? null;
+  // The list leaves the stages out, but its summary begins with the last one: "BAKING 1 of 4 instances: ...".
+  const [, name, ready, desired] = /^([A-Z]+)(?: (\d+) of (\d+) instances)?:/.exec(report.summary) ?? [];
+  const stage = Object.keys(STAGES).find((known) => known.toUpperCase() === name);
+  return stage ? { stage, instances: Number(ready ?? NaN), desired_instances: desired } : null;
 }
 
 /** "2,263"; "?" for what is unknown. */
