@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
+
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 
 BUNDLE = "dags-folder"
 KEY_BY_KIND = {"rollout": "rollout_report", "shadow_test": "shadow_test_report"}
@@ -43,6 +46,9 @@ class AirflowRows:
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
         self.add_task(**where, state=state, operator=operator)
         self.add_xcom(KEY_BY_KIND[kind], report, **where, at=seen_at)
+        if isinstance(report, Mapping):
+            links = {"region": "eu-west-1", "endpoint_name": report.get("endpoint_name"), "alarms": []}
+            self.add_xcom(LINK_DATA_KEY, links, **where, at=seen_at)
 
     def replace_report(
         self,
@@ -126,10 +132,10 @@ class AirflowRows:
     def clear(self) -> None:
         """Delete all DAGs and what they have, so that a test sees only its own."""
         from airflow.models.dag import DagModel  # noqa: PLC0415
+        from airflow.models.dag_version import DagVersion  # noqa: PLC0415
         from airflow.models.dagrun import DagRun  # noqa: PLC0415
         from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
         from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
-        from airflow.models.dag_version import DagVersion  # noqa: PLC0415
         from airflow.models.xcom import XComModel  # noqa: PLC0415
 
         with Session(self.engine) as session:
@@ -175,7 +181,9 @@ class AirflowRows:
         session.flush()
 
     @staticmethod
-    def _instance(session: Session, model: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+    def _instance(
+        session: Session, model: Any, dag_id: str, run_id: str, task_id: str, map_index: int
+    ) -> Any:
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
         return session.scalars(select(model).filter_by(**where)).one()
 

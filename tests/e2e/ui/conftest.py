@@ -13,7 +13,7 @@ from airflow_guardrails.demo.production import isolated_environment
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tests.e2e.ui.server import Server, start_server  # noqa: E402
+from tests.e2e.ui.server import Server, start_server
 
 
 @pytest.fixture(scope="session")
