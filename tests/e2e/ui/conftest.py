@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import isolated_environment
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from tests.e2e.ui.server import Server, start_server
 
@@ -20,6 +19,21 @@ from tests.e2e.ui.server import Server, start_server
 def running_server(tmp_path_factory) -> Iterator[Server]:
     with Processes(tmp_path_factory.mktemp("logs"), isolated_environment()) as processes:
         yield start_server(processes, tmp_path_factory.mktemp("airflow"), prefix="/airflow")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, as Playwright drives it."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="make e2e installs Playwright")
+    with playwright.sync_playwright() as driver:
+        # Chromium has no sandbox for root.
+        arguments = [] if os.getuid() else ["--no-sandbox"]
+        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
