@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 
 BUNDLE = "dags-folder"
@@ -80,7 +81,7 @@ class AirflowRows:
         with Session(self.engine) as session:
             version = self._write_dag(session, dag_id) if is_new else _latest_version(session, dag_id)
             self._write_run(session, dag_id, run_id, version)
-            task = _operator(task_id)
+            task = _add_operator(task_id)
             instance = TaskInstance(task=task, run_id=run_id, map_index=map_index, dag_version_id=version)
             instance.dag_id, instance.state, instance.operator = dag_id, state, operator
             instance.try_number, instance.max_tries = 1, 0
@@ -201,16 +202,12 @@ def _latest_version(session: Session, dag_id: str) -> Any:
     return session.scalar(query)
 
 
-def _operator(task_id: str) -> Any:
-    from airflow.providers.standard.operators.empty import EmptyOperator  # noqa: PLC0415
-
-    return EmptyOperator(task_id=task_id)
-
-
-def _add_operator(task_id: str, *, is_mapped: bool) -> None:
+def _add_operator(task_id: str, *, is_mapped: bool = False) -> Any:
     from airflow.providers.standard.operators.empty import EmptyOperator  # noqa: PLC0415
 
     if is_mapped:
-        EmptyOperator.partial(task_id=task_id).expand(doc=["mapped"])
-    else:
-        EmptyOperator(task_id=task_id)
+        return EmptyOperator.partial(task_id=task_id).expand(doc=["mapped"])
+    operator = EmptyOperator(task_id=task_id)
+    # As the tasks of this package have it.
+    operator.operator_extra_links = (RolloutPageLink(),)
+    return operator

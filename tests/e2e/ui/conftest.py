@@ -11,7 +11,6 @@ import pytest
 
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import isolated_environment
-
 from tests.e2e.ui.server import Server, start_server
 
 

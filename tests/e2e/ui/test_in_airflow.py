@@ -1,6 +1,9 @@
-"""Where Airflow's own UI shows the page, seen with a browser."""
+"""Where Airflow's own UI shows the page, and what it asks it for, seen with a browser."""
 
 from __future__ import annotations
+
+import json
+import re
 
 import pytest
 
@@ -10,14 +13,16 @@ pytestmark = pytest.mark.e2e
 
 RUN = "manual__2026-03-02T00:00:00+00:00"
 WHERE = {"dag_id": "deploy", "run_id": RUN, "task_id": "update"}
-MAPPED = {**WHERE, "task_id": "update_each"}
+IN_URL = {"base": "/airflow", "view": "rollout", "dagId": "deploy", "runId": RUN}
 TASKS = f"/dags/deploy/runs/{RUN.replace('+', '%2B')}/tasks"
-PLACES = {
-    "list": "/plugin/rollouts",
-    "rollout": f"{TASKS}/update/plugin/rollout",
-    "card": "/",
+# In the place of the page's own module: shows what it is asked for.
+ECHO = """
+export function mount(element, options) {
+  element.innerHTML = "<samp></samp>";
+  element.firstChild.textContent = JSON.stringify(options);
+  return () => element.replaceChildren();
 }
-SECONDS = 1000
+"""
 
 
 @pytest.fixture
@@ -30,6 +35,7 @@ def opened(server, browser):
         contexts.append(context)
         context.add_cookies([server.cookie(user)])
         page = context.new_page()
+        page.route(re.compile(r"/static/rollouts\.js$"), answer_with_echo)
         page.goto(server.base_url + path)
         return page
 
@@ -38,43 +44,57 @@ def opened(server, browser):
         context.close()
 
 
-def shown(page, view):
-    element = page.locator(f"[data-rollouts={view}]")
-    element.locator(":scope > *").first.wait_for(timeout=30 * SECONDS)
-    return element
+def answer_with_echo(route):
+    route.fulfill(body=ECHO, content_type="text/javascript")
 
 
-@pytest.mark.parametrize("view", PLACES)
-def test_airflows_ui_shows_the_page(server, opened, view):
+def asked_for(page):
+    return json.loads(page.locator("samp").inner_text(timeout=30_000))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", {"base": "/airflow", "view": "card", "mapIndex": -1}),
+        ("/plugin/rollouts", {"base": "/airflow", "view": "list", "mapIndex": -1}),
+        (f"{TASKS}/update/plugin/rollout", {**IN_URL, "taskId": "update", "mapIndex": -1}),
+        (f"{TASKS}/each/mapped/1/plugin/rollout", {**IN_URL, "taskId": "each", "mapIndex": 1}),
+    ],
+    ids=["card", "list", "task", "mapped task"],
+)
+def test_airflows_ui_shows_the_page(server, opened, path, expected):
     server.add_rollout(in_flight(), **WHERE)
-
-    assert shown(opened(PLACES[view]), view).inner_text().strip()
-
-
-def test_the_tab_of_a_mapped_task_asks_for_its_own_rollout(server, opened):
     for map_index in (0, 1):
-        report = in_flight(endpoint_name=f"churn-{map_index}")
-        server.add_rollout(report, **MAPPED, map_index=map_index)
-    page = opened(f"{TASKS}/update_each/mapped/1/plugin/rollout")
+        server.add_rollout(in_flight(), **{**WHERE, "task_id": "each"}, map_index=map_index)
 
-    assert shown(page, "rollout")
-    assert page.url.endswith("/mapped/1/plugin/rollout")
+    assert asked_for(opened(path)) == expected
 
 
 def test_the_menu_leads_to_the_list(server, opened):
     page = opened("/")
     page.get_by_text("Browse", exact=True).first.click()
     page.get_by_role("menuitem", name="Rollouts").click()
+    page.wait_for_url(f"{server.base_url}/plugin/rollouts")
 
-    shown(page, "list")
-    assert page.url == f"{server.base_url}/plugin/rollouts"
+    assert asked_for(page)["view"] == "list"
 
 
-def test_a_user_who_may_not_read_plugins_has_the_page_for_itself(server, opened):
+@pytest.mark.parametrize("user", ["admin", "no_plugins"])
+def test_the_page_stands_alone_too(opened, user):
+    query = f"dag_id=deploy&run_id={RUN.replace('+', '%2B')}&task_id=each&map_index=1"
+
+    one = asked_for(opened(f"/airflow-guardrails/rollouts?{query}", user))
+    all_of_them = asked_for(opened("/airflow-guardrails/rollouts", user))
+
+    assert one == {**IN_URL, "taskId": "each", "mapIndex": 1}
+    assert (all_of_them["view"], all_of_them["base"]) == ("list", "/airflow")
+
+
+def test_the_button_of_a_task_leads_to_its_rollout(server, opened):
     server.add_rollout(in_flight(), **WHERE)
-    page = opened(
-        f"/airflow-guardrails/rollouts?dag_id=deploy&run_id={RUN.replace('+', '%2B')}&task_id=update",
-        "no_plugins",
-    )
+    url = f"{server.base_url}/airflow-guardrails/rollouts?dag_id=deploy"
+    server.add_xcom("_link_RolloutPageLink", url, **WHERE)
 
-    page.locator("#rollouts > *").first.wait_for(timeout=30 * SECONDS)
+    links = server.get(f"/api/v2/dags/deploy/dagRuns/{RUN}/taskInstances/update/links").json()
+
+    assert links["extra_links"] == {"Rollout": url}
