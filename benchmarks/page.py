@@ -1,7 +1,7 @@
 """
 How long the page "Rollouts" takes to read 10,000 rollouts, next to Airflow's own lists.
 
-Run: ``python benchmarks/page.py``, which takes some minutes and needs a PostgreSQL (``.ci/install-postgresql``).
+Run: ``python benchmarks/page.py``. It takes some minutes and needs PostgreSQL (``.ci/install-postgresql``).
 Exits 1 if a wanted figure is missed. A real API server answers; *theirs* is what its REST API takes for
 the newest 25 XComs of that key, or for the one XCom, on the same database. Milliseconds are medians.
 """
@@ -63,7 +63,9 @@ def main() -> bool:
         Path(folder).chmod(0o755)
         server = start_server(processes, home, database=postgresql.start(processes, data))
         fill(server.engine)
-        return print_rows(f"{RUNS:,} rollouts, {RUNS * len(TASKS):,} task instances", [*sql(server), *http(server)])
+        return print_rows(
+            f"{RUNS:,} rollouts, {RUNS * len(TASKS):,} task instances", [*sql(server), *http(server)]
+        )
 
 
 def sql(server: Server) -> Iterator[Row]:
@@ -75,6 +77,12 @@ def sql(server: Server) -> Iterator[Row]:
         "DAGs with rollouts": reads.read_dag_ids,
         "newest 25": lambda session: reads.read_page(session, dag_ids, reads.Wanted(), limit=25),
         "live ones": lambda session: reads.read_page(session, dag_ids, reads.Wanted(live=True), limit=25),
+        "rolled back": lambda session: reads.read_page(
+            session, dag_ids, reads.Wanted(outcome="RolledBack"), limit=25
+        ),
+        "none superseded": lambda session: (
+            not reads.read_page(session, dag_ids, reads.Wanted(outcome="Superseded"), limit=25).items
+        ),
         "history of an endpoint": lambda session: reads.read_page(
             session, dag_ids, reads.Wanted(endpoint=endpoint), limit=20
         ),
@@ -87,7 +95,9 @@ def sql(server: Server) -> Iterator[Row]:
 def http(server: Server) -> Iterator[Row]:
     """Time from request to response, permissions and JSON included, and the sizes of the responses."""
     where = f"dag_id={dag_id(7)}&run_id={run_id(7)}&task_id=update"
-    theirs_one = f"/api/v2/dags/{dag_id(7)}/dagRuns/{run_id(7)}/taskInstances/update/xcomEntries/rollout_report"
+    theirs_one = (
+        f"/api/v2/dags/{dag_id(7)}/dagRuns/{run_id(7)}/taskInstances/update/xcomEntries/rollout_report"
+    )
     listed, one = _ms(server, f"{API}/rollouts"), _ms(server, f"{API}/rollout?{where}")
     yield Row.of("newest 25, ms", (_ms(server, THEIRS), listed))
     yield Row.of("one rollout with its history, ms", (_ms(server, theirs_one), one))
@@ -184,12 +194,30 @@ def _fill_runs(database: Connection, numbers: range) -> None:
         runs.append({**names, **row, "state": "running" if is_live else "success"})
         for task_id in TASKS:
             state = "deferred" if is_live and task_id == "update" else "success"
-            tasks.append({**names, "task_id": task_id, "id": uuid.uuid4(), "map_index": -1, "state": state,
-                          "pool": "default_pool", "pool_slots": 1, "try_number": 1, "operator": task_id,
-                          "executor_config": {}})
+            tasks.append(
+                {
+                    **names,
+                    "task_id": task_id,
+                    "id": uuid.uuid4(),
+                    "map_index": -1,
+                    "state": state,
+                    "pool": "default_pool",
+                    "pool_slots": 1,
+                    "try_number": 1,
+                    "operator": task_id,
+                    "executor_config": {},
+                }
+            )
         xcoms += [
-            {**names, "dag_run_id": number + 1, "task_id": task_id, "map_index": -1, "key": key, "value": value,
-             "timestamp": at}
+            {
+                **names,
+                "dag_run_id": number + 1,
+                "task_id": task_id,
+                "map_index": -1,
+                "key": key,
+                "value": value,
+                "timestamp": at,
+            }
             for task_id, key, value in _xcoms(number, is_live=is_live)
         ]
     database.execute(insert(DagRun), runs)
@@ -219,13 +247,30 @@ def _report(number: int, *, is_live: bool) -> dict[str, Any]:
             "at": (NOW + timedelta(minutes=minute)).isoformat(),
             "label": "Inconclusive",
             "requests": {"new": 737 + minute, "old": 2263 + number % 97},
-            "rules": [{"measured": 0.01 * rule + minute / 1e4, "low": -0.18, "high": 0.03} for rule in range(5)],
+            "rules": [
+                {"measured": 0.01 * rule + minute / 1e4, "low": -0.18, "high": 0.03} for rule in range(5)
+            ],
         }
         for minute in range(60)
     ]
-    reason = {"metric": "ModelLatency", "stat": "Average", "label": "Pass", "measured": 0.1, "low": -0.1,
-              "high": 0.2, "limit": 0.1, "relative": True, "text": "ModelLatency Average shift (+1%)" * 3}
-    alarm = {"name": f"{name}-errors", "kind": "theirs", "state": "OK", "watches": "AWS/SageMaker", "value": 1.0}
+    reason = {
+        "metric": "ModelLatency",
+        "stat": "Average",
+        "label": "Pass",
+        "measured": 0.1,
+        "low": -0.1,
+        "high": 0.2,
+        "limit": 0.1,
+        "relative": True,
+        "text": "ModelLatency Average shift (+1%)" * 3,
+    }
+    alarm = {
+        "name": f"{name}-errors",
+        "kind": "theirs",
+        "state": "OK",
+        "watches": "AWS/SageMaker",
+        "value": 1.0,
+    }
     return {
         **in_flight(outcome=outcome, endpoint_name=name, endpoint_config_name=f"{name}-v{number}"),
         "alarms": [alarm] * 4,

@@ -17,7 +17,7 @@ def is_page_on() -> bool:
 
 
 def airflow_url() -> str:
-    """Return ``[api] base_url`` without a trailing slash; "" if it is not set: the root of the same server."""
+    """Return ``[api] base_url`` without a trailing slash; "" if it is not set, which is the server's root."""
     return (conf.get("api", "base_url", fallback="") or "").rstrip("/")
 
 
@@ -34,7 +34,5 @@ class RolloutPageLink(BaseOperatorLink):
         # Airflow calls this in the worker, also at a deferral, and stores the URL for the UI.
         if not is_page_on():
             return ""
-        task_instance = {
-            name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")
-        }
+        task_instance = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
         return f"{airflow_url()}{PAGE_PREFIX}/rollouts?{urlencode(task_instance)}"

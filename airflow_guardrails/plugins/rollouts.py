@@ -16,13 +16,13 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_guardrails.links.rollout_page import PAGE_PREFIX, airflow_url, is_page_on
 
 
-class RolloutsPlugin(AirflowPlugin):  # type: ignore[misc]
+class RolloutsPlugin(AirflowPlugin):
     """A page with all rollouts, a tab at each task instance, a card on the dashboard, and their JSON API."""
 
     name = "airflow_guardrails"
 
     @cached_property
-    def fastapi_apps(self) -> list[dict[str, Any]]:
+    def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """The app that serves the page and its API."""
         if not is_page_on():
             return []
@@ -31,7 +31,7 @@ class RolloutsPlugin(AirflowPlugin):  # type: ignore[misc]
         return [{"app": create_app(), "url_prefix": PAGE_PREFIX, "name": "Rollouts"}]
 
     @cached_property
-    def react_apps(self) -> list[dict[str, Any]]:
+    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
         """Where Airflow's UI shows the page; ``rollouts-host.js`` has a component for each of these names."""
         if not is_page_on():
             return []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
+
+from airflow_guardrails.links.rollout_page import RolloutPageLink
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 
 BUNDLE = "dags-folder"
 KEY_BY_KIND = {"rollout": "rollout_report", "shadow_test": "shadow_test_report"}
@@ -43,6 +47,9 @@ class AirflowRows:
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
         self.add_task(**where, state=state, operator=operator)
         self.add_xcom(KEY_BY_KIND[kind], report, **where, at=seen_at)
+        if isinstance(report, Mapping):
+            links = {"region": "eu-west-1", "endpoint_name": report.get("endpoint_name"), "alarms": []}
+            self.add_xcom(LINK_DATA_KEY, links, **where, at=seen_at)
 
     def replace_report(
         self,
@@ -74,7 +81,7 @@ class AirflowRows:
         with Session(self.engine) as session:
             version = self._write_dag(session, dag_id) if is_new else _latest_version(session, dag_id)
             self._write_run(session, dag_id, run_id, version)
-            task = _operator(task_id)
+            task = _add_operator(task_id)
             instance = TaskInstance(task=task, run_id=run_id, map_index=map_index, dag_version_id=version)
             instance.dag_id, instance.state, instance.operator = dag_id, state, operator
             instance.try_number, instance.max_tries = 1, 0
@@ -126,10 +133,10 @@ class AirflowRows:
     def clear(self) -> None:
         """Delete all DAGs and what they have, so that a test sees only its own."""
         from airflow.models.dag import DagModel  # noqa: PLC0415
+        from airflow.models.dag_version import DagVersion  # noqa: PLC0415
         from airflow.models.dagrun import DagRun  # noqa: PLC0415
         from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
         from airflow.models.taskinstance import TaskInstance  # noqa: PLC0415
-        from airflow.models.dag_version import DagVersion  # noqa: PLC0415
         from airflow.models.xcom import XComModel  # noqa: PLC0415
 
         with Session(self.engine) as session:
@@ -175,7 +182,9 @@ class AirflowRows:
         session.flush()
 
     @staticmethod
-    def _instance(session: Session, model: Any, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+    def _instance(
+        session: Session, model: Any, dag_id: str, run_id: str, task_id: str, map_index: int
+    ) -> Any:
         where = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
         return session.scalars(select(model).filter_by(**where)).one()
 
@@ -193,16 +202,12 @@ def _latest_version(session: Session, dag_id: str) -> Any:
     return session.scalar(query)
 
 
-def _operator(task_id: str) -> Any:
-    from airflow.providers.standard.operators.empty import EmptyOperator  # noqa: PLC0415
-
-    return EmptyOperator(task_id=task_id)
-
-
-def _add_operator(task_id: str, *, is_mapped: bool) -> None:
+def _add_operator(task_id: str, *, is_mapped: bool = False) -> Any:
     from airflow.providers.standard.operators.empty import EmptyOperator  # noqa: PLC0415
 
     if is_mapped:
-        EmptyOperator.partial(task_id=task_id).expand(doc=["mapped"])
-    else:
-        EmptyOperator(task_id=task_id)
+        return EmptyOperator.partial(task_id=task_id).expand(doc=["mapped"])
+    operator = EmptyOperator(task_id=task_id)
+    # As the tasks of this package have it.
+    operator.operator_extra_links = (RolloutPageLink(),)
+    return operator

@@ -18,7 +18,7 @@ from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome
 from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.plugins._web import access, reads
-from airflow_guardrails.plugins._web.items import Kind, Position, history_entry, in_list, in_full
+from airflow_guardrails.plugins._web.items import Kind, Position, history_entry, in_full, in_list
 from airflow_guardrails.plugins._web.responses import SafeHeaders, file_response, json_response
 
 _OUTCOMES = frozenset(outcome.value for outcome in (*Outcome, *ShadowTestOutcome))
@@ -59,6 +59,7 @@ def _static(request: Request, name: str) -> Response:
 
 def _rollouts(
     request: Request,
+    *,
     user: GetUserDep,
     session: SessionDep,
     endpoint: str | None = None,
@@ -69,15 +70,14 @@ def _rollouts(
     before: str | None = None,
 ) -> Response:
     wanted = reads.Wanted(endpoint=endpoint, outcome=_outcome(outcome), live=live, kind=kind)
-    page = reads.read_page(
-        session, _readable(user, session), wanted, limit=limit, before=_position(before)
-    )
+    page = reads.read_page(session, _readable(user, session), wanted, limit=limit, before=_position(before))
     cursor = page.next.as_cursor() if page.next else None
     return _document(request, items=[in_list(item) for item in page.items], next=cursor)
 
 
 def _rollout(
     request: Request,
+    *,
     user: GetUserDep,
     session: SessionDep,
     dag_id: str,

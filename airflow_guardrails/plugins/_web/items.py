@@ -184,9 +184,7 @@ def in_list(item: Item) -> dict[str, Any]:
     """Return the item as JSON, without the long parts of its report."""
     report = {name: value for name, value in item.main.report.items() if name not in _ONLY_IN_FULL}
     if isinstance(report.get("analysis"), Mapping):
-        report["analysis"] = {
-            name: value for name, value in report["analysis"].items() if name != "history"
-        }
+        report["analysis"] = {name: value for name, value in report["analysis"].items() if name != "history"}
     return {**in_full(item), "report": report}
 
 

@@ -7,16 +7,16 @@ Reports are found by their keys first and read afterwards: sorting rows together
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import ColumnElement, Select, and_, literal, select, tuple_
+from sqlalchemy import ColumnElement, and_, literal, select, tuple_
 from sqlalchemy.orm import Session
 
+from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 from airflow_guardrails.plugins._web.items import (
     KEY_BY_KIND,
     KIND_BY_KEY,
@@ -33,8 +33,12 @@ from airflow_guardrails.plugins._web.items import (
 CONCLUDING = "SageMakerConcludeRolloutOperator"
 JUDGING = "SageMakerJudgeShadowTestOperator"
 _VERDICT_KEY = "verdict"
-# More than asked for, because several reports make one item.
-_KEYS_FOR_ITEM = 3
+# Several reports make one item.
+_REPORTS_OF_ITEM = 3
+# Only the reports themselves have the outcome. So many are looked into to find some, and then more at a time.
+_OUTCOMES_AT_ONCE, _GROWTH, _MOST_AT_ONCE = 1000, 4, 16_000
+# SQLite takes no more than 32,766 values in a statement.
+_MOST_RUNS = 30_000
 
 _POSITION = (
     XComModel.timestamp,
@@ -69,23 +73,17 @@ class Wanted:
         )
 
     def finds(self, told: Told) -> bool:
-        """Whether :meth:`where` selects this report."""
+        """Whether this report alone leads to such an item."""
         return (
             (self.endpoint is None or self.endpoint == told.report["endpoint_name"])
             and (self.outcome is None or self.outcome == told.report["outcome"])
             and (not self.live or told.state in LIVE_STATES)
         )
 
-    def where(self, keys: Select[Any]) -> Select[Any]:
-        """Restrict the query to the reports that such an item has at least one of."""
-        keys = keys.where(XComModel.key.in_([KEY_BY_KIND[self.kind]] if self.kind else [*KIND_BY_KEY]))
-        if self.endpoint is not None:
-            keys = keys.where(_text("endpoint_name") == self.endpoint)
-        if self.outcome is not None:
-            keys = keys.where(_text("outcome") == self.outcome)
-        if self.live:
-            keys = keys.join(TaskInstance, _ITS_TASK_INSTANCE).where(TaskInstance.state.in_(LIVE_STATES))
-        return keys
+    @property
+    def keys(self) -> list[str]:
+        """The keys of the XComs to look at."""
+        return [KEY_BY_KIND[self.kind]] if self.kind else [*KIND_BY_KEY]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,29 +113,26 @@ def read_page(
     :param limit: how many at most.
     :param before: the end of the page before; None: begin with the newest.
     """
+    runs = None if wanted.endpoint is None else _read_runs(session, wanted.endpoint)
     items: list[Item] = []
-    while len(items) < limit:
-        asked = (limit - len(items)) * _KEYS_FOR_ITEM
-        positions = _read_positions(session, dag_ids, wanted, before=before, limit=asked)
-        shown_at = {
-            _shown_at(item, wanted): item
-            for item in _read_items(session, {position.dag_run_id for position in positions})
-            if wanted.has(item)
-        }
-        for before in positions:
-            # At one of its reports only, so that it comes once, on whatever page.
-            if item := shown_at.get(before):
-                items.append(item)
-            if len(items) == limit:
-                return Page(items=tuple(items), next=before)
-        if len(positions) < asked:
-            break
-    return Page(items=tuple(items), next=None)
+    size = limit * _REPORTS_OF_ITEM if wanted.outcome is None else _OUTCOMES_AT_ONCE
+    while True:
+        positions = _read_positions(session, dag_ids, wanted, runs=runs, before=before, limit=size)
+        found = _with_outcome(session, positions, wanted.outcome)
+        for some in _in_parts(found, limit * _REPORTS_OF_ITEM):
+            shown_at = _read_shown(session, some, wanted)
+            for position in some:
+                # At one of its reports only, so that an item comes once, on whatever page.
+                if item := shown_at.get(position):
+                    items.append(item)
+                if len(items) == limit:
+                    return Page(items=tuple(items), next=position)
+        if len(positions) < size:
+            return Page(items=tuple(items), next=None)
+        before, size = positions[-1], min(size * _GROWTH, _MOST_AT_ONCE)
 
 
-def read_item(
-    session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int
-) -> Item | None:
+def read_item(session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Item | None:
     """Return what a task instance has reported or concludes; None if there is nothing."""
     run = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     items = () if run is None else _read_items(session, {run})
@@ -145,20 +140,69 @@ def read_item(
     return max(told, key=lambda item: item.main.position, default=None)
 
 
-def _shown_at(item: Item, wanted: Wanted) -> Position | None:
-    return max((told.position for told in item.told_by if wanted.finds(told)), default=None)
+def _read_runs(session: Session, endpoint: str) -> Sequence[int]:
+    """
+    Return the newest DAG runs with a task that has this endpoint.
+
+    Each task of this package also leaves the data of its links. It is short, and a report may have 20 kB: to
+    look into all reports for the endpoint takes ten times as long.
+    """
+    links = select(XComModel.dag_run_id).where(
+        XComModel.key == LINK_DATA_KEY, _text("endpoint_name") == endpoint
+    )
+    return session.scalars(links.distinct().order_by(XComModel.dag_run_id.desc()).limit(_MOST_RUNS)).all()
 
 
 def _read_positions(
-    session: Session, dag_ids: frozenset[str], wanted: Wanted, *, before: Position | None, limit: int
+    session: Session,
+    dag_ids: frozenset[str],
+    wanted: Wanted,
+    *,
+    runs: Sequence[int] | None,
+    before: Position | None,
+    limit: int,
 ) -> list[Position]:
-    keys = wanted.where(select(*_POSITION)).where(XComModel.dag_id.in_(dag_ids))
+    keys = select(*_POSITION).where(XComModel.key.in_(wanted.keys), XComModel.dag_id.in_(dag_ids))
+    if runs is not None:
+        keys = keys.where(XComModel.dag_run_id.in_(runs), _text("endpoint_name") == wanted.endpoint)
+    if wanted.live:
+        keys = keys.join(TaskInstance, _ITS_TASK_INSTANCE).where(TaskInstance.state.in_(LIVE_STATES))
     if before is not None:
         values = (before.at, before.dag_run_id, before.task_id, before.map_index, before.key)
         end = tuple_(*(literal(value, column.type) for value, column in zip(values, _POSITION, strict=True)))
         keys = keys.where(tuple_(*_POSITION) < end)
     keys = keys.order_by(*(column.desc() for column in _POSITION)).limit(limit)
     return [Position(*row) for row in session.execute(keys)]
+
+
+def _with_outcome(session: Session, positions: list[Position], outcome: str | None) -> list[Position]:
+    """Return those of *positions* whose report has the outcome; None: all."""
+    if outcome is None or not positions:
+        return positions
+    rows = session.execute(
+        select(*_POSITION).where(
+            XComModel.dag_run_id.in_({position.dag_run_id for position in positions}),
+            XComModel.key.in_(KIND_BY_KEY),
+            _text("outcome") == outcome,
+        )
+    )
+    having = {Position(*row) for row in rows}
+    return [position for position in positions if position in having]
+
+
+def _in_parts(positions: list[Position], size: int) -> Iterator[list[Position]]:
+    for begin in range(0, len(positions), size):
+        yield positions[begin : begin + size]
+
+
+def _read_shown(session: Session, positions: list[Position], wanted: Wanted) -> dict[Position, Item]:
+    """Return the wanted items of the runs at *positions*, by the position at which each is shown."""
+    shown = {}
+    for item in _read_items(session, {position.dag_run_id for position in positions}):
+        found = [told.position for told in item.told_by if wanted.finds(told)]
+        if found and wanted.has(item):
+            shown[max(found)] = item
+    return shown
 
 
 def _read_items(session: Session, runs: Iterable[int]) -> tuple[Item, ...]:

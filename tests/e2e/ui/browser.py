@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.e2e.ui.server import Server
 
-# Debian's package; Playwright's own downloads need more than a package index.
-CHROMIUM = "/usr/bin/chromium"
 PAGE = "/airflow-guardrails/rollouts"
-
-
-@contextmanager
-def launched() -> Iterator[Browser]:
-    """Start Chromium, without its sandbox: tests run as root in a container."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @dataclass(kw_only=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import isolated_environment
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from tests.e2e.ui.server import Server, start_server
 
 
@@ -23,6 +20,21 @@ def running_server(tmp_path_factory) -> Iterator[Server]:
         yield start_server(processes, tmp_path_factory.mktemp("airflow"), prefix="/airflow")
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, as Playwright drives it."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api", reason="make e2e installs Playwright")
+    with playwright.sync_playwright() as driver:
+        # Chromium has no sandbox for root.
+        arguments = [] if os.getuid() else ["--no-sandbox"]
+        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def server(running_server) -> Server:
     """The server, without anything that another test has put there."""
@@ -30,23 +42,12 @@ def server(running_server) -> Server:
     return running_server
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    pytest.importorskip("playwright", reason="the tests of the page need Playwright")
-    from tests.e2e.ui.browser import CHROMIUM, launched  # noqa: PLC0415 - Playwright may be missing
-
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"the tests of the page need {CHROMIUM} (Debian's package chromium)")
-    with launched() as browser:
-        yield browser
-
-
 @pytest.fixture
-def visitor(chromium, server) -> Iterator[Any]:
+def visitor(browser, server) -> Iterator[Any]:
     """Opens pages in Chromium; no script on them may fail."""
     from tests.e2e.ui.browser import Visitor  # noqa: PLC0415 - Playwright may be missing
 
-    visitor = Visitor(browser=chromium, server=server)
+    visitor = Visitor(browser=browser, server=server)
     yield visitor
     visitor.close()
     assert visitor.errors == []

@@ -1,4 +1,4 @@
-"""Airflow's simple auth manager, with three users who may do less than their role. The API server imports it."""
+"""Airflow's simple auth manager, with three users who may do less than their role; the API server's."""
 
 from __future__ import annotations
 

@@ -66,6 +66,7 @@ class Server(AirflowRows):
             method, f"{self.base_url}{path}", headers=headers, trust_env=False, timeout=60, **more
         )
 
+
 def start_server(
     processes: Processes, home: Path, *, prefix: str = "", database: str | None = None
 ) -> Server:
@@ -87,7 +88,9 @@ def start_server(
         "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__AUTH_MANAGER": "restricted_auth.RestrictedAuthManager",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+            f"{user}:{role}" for user, role in USERS.items()
+        ),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__API__BASE_URL": base_url,

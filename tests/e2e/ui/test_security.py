@@ -56,7 +56,9 @@ def test_a_token_that_airflow_did_not_sign_is_refused(server, path, way):
     assert set(answer.json()) == {"detail"}
 
 
-@pytest.mark.parametrize("path", [path for name, path in ROUTES.items() if name not in {"no file", "unreadable question"}])
+@pytest.mark.parametrize(
+    "path", [path for name, path in ROUTES.items() if name not in {"no file", "unreadable question"}]
+)
 def test_the_cookie_of_airflows_ui_is_enough(server, path):
     server.add_rollout(in_flight(), **WHERE)
     cookie = server.cookie("viewer")
@@ -125,7 +127,16 @@ def test_no_route_writes(server, path, method):
 
 @pytest.mark.parametrize(
     "name",
-    ["../app.py", "..%2Fapp.py", "%2e%2e/app.py", "....//app.py", "/etc/passwd", "%2Fetc%2Fpasswd", "app.py", "__init__.py"],
+    [
+        "../app.py",
+        "..%2Fapp.py",
+        "%2e%2e/app.py",
+        "....//app.py",
+        "/etc/passwd",
+        "%2Fetc%2Fpasswd",
+        "app.py",
+        "__init__.py",
+    ],
 )
 def test_only_files_of_the_page_are_served(server, name):
     answer = server.get(f"{PREFIX}/static/{name}")

@@ -22,9 +22,7 @@ TASK = {"dag_id": "deploy", "run_id": "monday", "task_id": "update"}
 def page(rows):
     def read(limit=25, before=None, dag_ids=("deploy",), **wanted):
         with Session(rows.engine) as session:
-            return reads.read_page(
-                session, frozenset(dag_ids), Wanted(**wanted), limit=limit, before=before
-            )
+            return reads.read_page(session, frozenset(dag_ids), Wanted(**wanted), limit=limit, before=before)
 
     return read
 
@@ -206,5 +204,5 @@ def test_dags_that_have_reported_are_known(rows):
 
 
 def test_the_classes_that_are_looked_for_exist():
-    assert reads.CONCLUDING == SageMakerConcludeRolloutOperator.__name__
-    assert reads.JUDGING == SageMakerJudgeShadowTestOperator.__name__
+    assert SageMakerConcludeRolloutOperator.__name__ == reads.CONCLUDING
+    assert SageMakerJudgeShadowTestOperator.__name__ == reads.JUDGING

@@ -20,7 +20,7 @@ const component = (view) =>
         }),
       [dagId, runId, taskId, mapIndex],
     );
-    return createElement("div", { ref: element });
+    return createElement("div", { ref: element, "data-rollouts": view });
   };
 
 // Airflow looks here for the names that the plugin registers.
