@@ -25,8 +25,9 @@ help:
 	@echo "make ui           the same, then stays up so that you can look at the runs in the Airflow UI"
 	@echo "make test         all tests but those of make proofs and make e2e"
 	@echo "make proofs       what goes through all cases: a crash at every call and a retry, flags by outcomes by modes"
-	@echo "make e2e          the demo, and kills of a real Airflow on PostgreSQL (Debian's, installed if you are root)"
-	@echo "make e2e-oldest   the same kills on Airflow $(OLDEST_AIRFLOW), in an environment of its own"
+	@echo "make e2e          the demo, kills of a real Airflow on PostgreSQL, the page in its UI (Debian's PostgreSQL and"
+	@echo "                  Chromium, installed if you are root)"
+	@echo "make e2e-oldest   the same kills and the page on Airflow $(OLDEST_AIRFLOW), in an environment of its own"
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
@@ -49,11 +50,13 @@ proofs: $(READY) $(READY_DUCKDB)
 
 e2e: $(READY_E2E)
 	@.ci/install-postgresql || true
+	@.ci/install-chromium || true
 	@$(BIN)/python -m pytest -m e2e tests/e2e $(ARGS)
 
 e2e-oldest: $(READY_OLDEST)
 	@.ci/install-postgresql || true
-	@$(OLDEST)/bin/python -m pytest -m e2e tests/e2e/outcomes tests/e2e/kills/test_kills.py \
+	@.ci/install-chromium || true
+	@$(OLDEST)/bin/python -m pytest -m e2e tests/e2e/outcomes tests/e2e/ui tests/e2e/kills/test_kills.py \
 		tests/e2e/kills/test_marked_failed.py $(ARGS)
 
 soak: SCHEDULES ?= 10000

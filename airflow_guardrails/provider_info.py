@@ -42,7 +42,22 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_guardrails.links.sagemaker.SageMakerEndpointLink",
             "airflow_guardrails.links.sagemaker.CloudWatchAlarmLink",
+            "airflow_guardrails.links.rollout_page.RolloutPageLink",
         ],
+        "config": {
+            "airflow_guardrails": {
+                "description": "Options of the provider SageMaker Guardrails.",
+                "options": {
+                    "page": {
+                        "description": "Whether Airflow's UI has the page Rollouts.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    }
+                },
+            }
+        },
     }
 
 

@@ -22,6 +22,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import PERIOD_SECONDS, THR
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import ERROR_BY_OUTCOME, InvalidArgument
 from airflow_guardrails.hooks._cancellation import FAILED, TRY_KEY, single_state, task_states_query
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._conclude.update_task import UpdateTask
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -97,7 +98,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         "endpoint_config_name": optional(check_name),
         **RolloutTask.rendered_checks,
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#dfe3ee"
     on_rollback: OnRollback = "return"
     # Whether the update task has reported the outcome, and counted the rollout.

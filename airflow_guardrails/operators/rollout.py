@@ -21,6 +21,7 @@ from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_repo
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
 from airflow_guardrails.strategies import Strategy
@@ -141,7 +142,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         "alarms": check_alarms,
         **RolloutTask.rendered_checks,
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#d7ecd9"
     counts_rollout = True
 

@@ -29,6 +29,7 @@ from airflow_guardrails.domain.shadow.spec import LONGEST, Schedule, ShadowTest,
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._shadow.creation import ShadowTestCreation
 from airflow_guardrails.tasks.shadow_test import CHANGING, OnKillTest, ShadowTestTask
@@ -169,7 +170,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         "tags": check_tags,
         **ShadowTestTask.rendered_checks,
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#dfe3f2"
 
     def __init__(

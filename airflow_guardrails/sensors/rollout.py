@@ -21,6 +21,7 @@ from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.rollout import OnRollback, RolloutTask
 from airflow_guardrails.tasks.validation import (
@@ -91,7 +92,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         "started_after": check_time,
         **RolloutTask.rendered_checks,
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#d7ecd9"
 
     def __init__(

@@ -20,6 +20,7 @@ from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
+from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.tasks.shadow_test import ShadowTestTask
 from airflow_guardrails.tasks.validation import (
@@ -77,7 +78,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         "name": check_experiment_name,
         **ShadowTestTask.rendered_checks,
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (SageMakerEndpointLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#d7ecd9"
 
     def __init__(

@@ -118,6 +118,7 @@ def test_airflow_lists_the_links_and_triggers():
     links = [name for name in manager.extra_links_class_names if name.startswith("airflow_guardrails.")]
     assert sorted(link.rpartition(".")[2] for link in links) == [
         "CloudWatchAlarmLink",
+        "RolloutPageLink",
         "SageMakerEndpointLink",
     ]
     for name in links:
@@ -178,12 +179,13 @@ def stored(dag):
 
 def test_the_links_of_a_task_survive_serialization(stored):
     assert list(stored.get_task("update").operator_extra_link_dict) == [
+        "Rollout",
         "SageMaker endpoint",
         "CloudWatch alarm errors",
         "CloudWatch alarm 2",
     ]
     keys = [link.xcom_key for link in stored.get_task("update").operator_extra_links]
-    assert len(set(keys)) == 3
+    assert len(set(keys)) == 4
 
 
 @pytest.mark.parametrize("task_id", ["update_each", "wait", "approve", "approve_each"])

@@ -355,6 +355,7 @@ def test_every_alarm_has_a_link_of_its_own(update):
     links = update(alarms=["errors", "latency"]).operator_extra_links
 
     assert [link.name for link in links] == [
+        "Rollout",
         "SageMaker endpoint",
         "CloudWatch alarm errors",
         "CloudWatch alarm latency",

@@ -763,6 +763,7 @@ def test_the_endpoint_and_every_alarm_have_a_link(add_shadow):
     links = add_shadow(alarms=["errors", "latency"]).operator_extra_links
 
     assert [link.name for link in links] == [
+        "Rollout",
         "SageMaker endpoint",
         "CloudWatch alarm errors",
         "CloudWatch alarm latency",

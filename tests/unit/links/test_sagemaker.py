@@ -120,8 +120,8 @@ def test_the_keys_of_a_tasks_links_differ():
         alarms=["errors", "latency", "errors-green"],
     ).operator_extra_links
 
-    assert len({link.xcom_key for link in links}) == len(links) == 4
-    assert len({link.name for link in links}) == 4
+    assert len({link.xcom_key for link in links}) == len(links) == 5
+    assert len({link.name for link in links}) == 5
 
 
 def test_links_of_one_task_do_not_leak_into_another():
@@ -137,10 +137,11 @@ def test_links_of_one_task_do_not_leak_into_another():
     first, second = update("first", ["errors"]), update("second", [])
 
     assert [link.name for link in first.operator_extra_links] == [
+        "Rollout",
         "SageMaker endpoint",
         "CloudWatch alarm errors",
     ]
-    assert [link.name for link in second.operator_extra_links] == ["SageMaker endpoint"]
+    assert [link.name for link in second.operator_extra_links] == ["Rollout", "SageMaker endpoint"]
 
 
 @pytest.mark.parametrize("alarms", ["{{ params.alarms }}", None], ids=["a template", "none"])
@@ -153,11 +154,11 @@ def test_alarms_known_only_when_the_task_runs_have_no_links(alarms):
         alarms=alarms,
     )
 
-    assert [link.name for link in operator.operator_extra_links] == ["SageMaker endpoint"]
+    assert [link.name for link in operator.operator_extra_links] == ["Rollout", "SageMaker endpoint"]
 
 
 def test_the_name_of_an_alarm_that_is_a_template_is_a_number_until_it_is_known(known):
-    (_, link) = SageMakerGuardedUpdateOperator(
+    (*_, link) = SageMakerGuardedUpdateOperator(
         task_id="update",
         endpoint_name="churn",
         endpoint_config_name="churn-v2",
@@ -205,10 +206,10 @@ def test_a_link_opens_the_alarm_on_its_label_whatever_other_alarms_guard_the_upd
     facts = context["ti"].xcoms[LINK_DATA_KEY]
     assert "latency" in facts["alarms"]
     supervisor.xcoms[LINK_DATA_KEY] = XCom.serialize_value(facts)
-    assert url(operator.operator_extra_links[1]).endswith("/errors")
+    assert url(operator.operator_extra_links[2]).endswith("/errors")
 
 
 def test_a_sensor_has_the_link_to_its_endpoint():
     sensor = SageMakerRolloutSensor(task_id="wait", endpoint_name="churn", endpoint_config_name="churn-v2")
 
-    assert [link.name for link in sensor.operator_extra_links] == ["SageMaker endpoint"]
+    assert [link.name for link in sensor.operator_extra_links] == ["Rollout", "SageMaker endpoint"]

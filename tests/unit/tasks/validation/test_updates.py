@@ -154,6 +154,7 @@ def test_links_are_those_of_the_alarms_that_are_known():
     names = [link.name for link in build(alarms=["errors", "{{ x }}"], strategy=config).operator_extra_links]
 
     assert names == [
+        "Rollout",
         "SageMaker endpoint",
         "CloudWatch alarm errors",
         "CloudWatch alarm 2",

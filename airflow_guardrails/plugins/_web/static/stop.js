@@ -1,0 +1,240 @@
+// Stopping: the button, the dialog that asks first, and what came of it.
+
+import { Refused, markFailed, taskUrl } from "./api.js";
+import { consoleLink, h, link } from "./dom.js";
+import { duration, time } from "./time.js";
+import { icon } from "./words.js";
+
+const PATIENCE = 30_000;
+
+/** The stop requests of this page: by task instance, { at, state: "sending" | "sent" | "refused", text }. */
+export class Stops {
+  #requests = new Map();
+
+  of(item) {
+    return this.#requests.get(idOf(item)) ?? null;
+  }
+
+  set(item, request) {
+    this.#requests.set(idOf(item), request);
+  }
+
+  /** Whether the end of one of the items is being waited for. */
+  isWaiting(items) {
+    return items.some((item) => !item.report.outcome && this.of(item)?.state === "sent");
+  }
+}
+
+/** The button, or why there is none; nothing once the rollout has ended. */
+export function stopControl(item, page) {
+  if (item.report.outcome || page.stops.of(item)?.state === "sent") return null;
+  if (!item.stop) return null;
+  return h(
+    "button",
+    { type: "button", class: "danger", "aria-haspopup": "dialog", onclick: () => askToStop(item, page) },
+    icon("stop"),
+    "Stop…",
+    h("span", { class: "hidden" }, ` ${nounOf(item)} ${nameOf(item)}`),
+  );
+}
+
+/** What stopping would do, why it cannot be stopped, or what came of the request. */
+export function stopNotice(item, page) {
+  const { report } = item;
+  if (report.outcome) return null;
+  const request = page.stops.of(item);
+  if (report.abort_switch_thrown_at) {
+    return notice(
+      "warn",
+      "Stopping: ",
+      "the abort switch was thrown at ",
+      time(report.abort_switch_thrown_at, { zone: true }),
+      ". SageMaker rolls back when it next looks at the alarms, during a bake.",
+    );
+  }
+  if (request?.state === "sending")
+    return notice("info", "Stop: ", "asking Airflow to mark the task failed …");
+  if (request?.state === "refused") return notice("bad", "Not stopped: ", request.text);
+  if (request) {
+    const waited = performance.now() - request.at;
+    return waited < PATIENCE ? waiting(item, waited) : unanswered(item, page, waited);
+  }
+  if (!item.live) return abandoned(item, page);
+  if (item.stop)
+    return h(
+      "p",
+      { class: "stopping muted" },
+      h("b", null, "To stop it: "),
+      report.stopping?.text ?? "mark the task failed",
+    );
+  const why = report.stopping?.text ?? "No running task can abort it.";
+  return h("p", { class: "stopping" }, icon("warning"), h("b", null, "Cannot be stopped here: "), why);
+}
+
+function waiting(item, waited) {
+  return notice(
+    "info",
+    "Stop requested ",
+    `${duration(waited)} ago. `,
+    item.kind === "rollout" ? "Waiting for the abort to take effect." : "Waiting for the test to end.",
+  );
+}
+
+function unanswered(item, page, waited) {
+  const task = link(
+    taskUrl(page.base, { ...item, ...item.stop, ...page.stops.of(item).task }),
+    "the task's log",
+  );
+  return notice(
+    "bad",
+    "Nobody has answered the stop ",
+    `for ${duration(waited)}. The task is marked failed, but `,
+    item.kind === "rollout"
+      ? "the abort switch is not thrown as far as this page knows."
+      : "the test has not ended as far as this page knows.",
+    h(
+      "ul",
+      null,
+      h("li", null, "Look at ", task, ": it says what was done, or why nothing was done."),
+      h(
+        "li",
+        null,
+        item.concluding
+          ? [
+              "The task ",
+              h("b", null, item.concluding.task_id),
+              ` also aborts; it is ${item.concluding.state ?? "not started"}.`,
+            ]
+          : "Is a triggerer running? Without one nobody learns of the stop.",
+      ),
+      item.kind === "rollout" &&
+        item.report.abort_switch &&
+        h("li", null, "By hand, with AWS's CLI: ", h("code", null, setAlarmCommand(item.report))),
+      item.kind === "shadow_test" &&
+        h("li", null, "By hand: stop the inference experiment in the SageMaker console."),
+    ),
+  );
+}
+
+function abandoned(item, page) {
+  return notice(
+    "warn",
+    "Nobody watches this ",
+    `${nounOf(item)} any more: the task is ${item.state ?? "gone"}, and its report has no end. SageMaker may still be at work. Look at `,
+    link(taskUrl(page.base, item), "the task's log"),
+    item.report.links?.endpoint
+      ? [" and ", consoleLink(item.report.links.endpoint, "the endpoint in SageMaker")]
+      : "",
+    ".",
+  );
+}
+
+function setAlarmCommand({ abort_switch: name, region }) {
+  const quoted = `'${String(name).replaceAll("'", "'\\''")}'`;
+  const where = /^[a-z0-9-]+$/.test(region ?? "") ? ` --region ${region}` : "";
+  return `aws cloudwatch set-alarm-state --alarm-name ${quoted} --state-value ALARM --state-reason stop${where}`;
+}
+
+function notice(tone, head, ...rest) {
+  const name = { bad: "warning", warn: "warning", info: "clock" }[tone];
+  return h("div", { class: `notice ${tone}` }, icon(name), h("div", null, h("b", null, head), ...rest));
+}
+
+/** Open the dialog. The browser's confirm() does not work in the frame that Airflow puts pages in. */
+function askToStop(item, page) {
+  const dialog = h(
+    "dialog",
+    { class: "stop", "aria-labelledby": "rollouts-stop-title", "aria-describedby": "rollouts-stop-text" },
+    h(
+      "h2",
+      { id: "rollouts-stop-title" },
+      `Stop the ${nounOf(item)} ${item.kind === "rollout" ? "of " : ""}${nameOf(item)}?`,
+    ),
+    h(
+      "div",
+      { id: "rollouts-stop-text" },
+      h("p", { class: "effect" }, `${item.report.stopping?.text ?? ""}`),
+      h(
+        "ul",
+        null,
+        h(
+          "li",
+          null,
+          "Airflow marks ",
+          h("b", null, item.stop.task_id),
+          ` of DAG ${item.dag_id}, run ${item.run_id}, failed. It is not retried.`,
+        ),
+        item.kind === "rollout" &&
+          item.report.previous_endpoint_config_name &&
+          h("li", null, h("b", null, item.report.previous_endpoint_config_name), " serves afterwards."),
+        h("li", null, "This cannot be undone."),
+      ),
+    ),
+    h(
+      "form",
+      { class: "buttons" },
+      h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Keep it running"),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "danger solid",
+          onclick: () => {
+            dialog.close();
+            stop(item, page);
+          },
+        },
+        icon("stop"),
+        `Stop the ${nounOf(item)}`,
+      ),
+    ),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  // Beside the patched part of the page, which an update must not take away.
+  page.root.append(dialog);
+  dialog.showModal();
+}
+
+async function stop(item, page) {
+  const task = { ...item.stop };
+  page.stops.set(item, { state: "sending", at: performance.now(), task });
+  page.render();
+  try {
+    await markFailed(page.base, { dag_id: item.dag_id, run_id: item.run_id, ...task });
+    page.stops.set(item, { state: "sent", at: performance.now(), task });
+  } catch (error) {
+    page.stops.set(item, {
+      state: "refused",
+      at: performance.now(),
+      task,
+      text: refusalInWords(error, item),
+    });
+  }
+  page.render();
+  page.reload();
+}
+
+function refusalInWords(error, { dag_id }) {
+  if (!(error instanceof Refused))
+    return "Airflow did not answer, so it is not known whether the task is marked failed. Look at the task's state before you try again.";
+  const said = error.message ? ` Airflow says: ${error.message}` : "";
+  const texts = {
+    401: "your session has expired. Log in to Airflow again, then stop it.",
+    403: `you may not change task instances of DAG ${dag_id} (403). Ask somebody who may edit this DAG.`,
+    404: "Airflow does not find the task instance any more (404). Reload the page.",
+    409: "the task has this state already, or cannot be changed now (409). Reload the page to see how it stands.",
+  };
+  return `${texts[error.status] ?? `Airflow refused (${error.status}).`}${said}`;
+}
+
+function nounOf({ kind }) {
+  return kind === "shadow_test" ? "shadow test" : "update";
+}
+
+function nameOf({ kind, report }) {
+  return kind === "shadow_test" ? report.name : report.endpoint_name;
+}
+
+function idOf({ dag_id, run_id, report }) {
+  return JSON.stringify([dag_id, run_id, report.endpoint_name, report.name]);
+}
