@@ -243,7 +243,8 @@ def parse_report(value: Mapping[str, Any]) -> RolloutReport:
 
 def _upgraded(value: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return *value* in the form of this version. Version 1 had names of alarms, and only stages seen."""
-    if value.get("schema_version") != 1:
+    version = value.get("schema_version")
+    if version != 1 or isinstance(version, bool):
         return value
     return {
         **value,

@@ -61,20 +61,29 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
     return {**report, "summary": _summary(report)}
 
 
+_UNKNOWN: ShadowReport = {
+    **dict.fromkeys(
+        (
+            *("summary", "name", "status", "reason", "endpoint_name", "endpoint_failure_reason", "region"),
+            *("account", "as_of", "deadline", "starts_at", "ends_at", "production", "shadow"),
+            *("sampling_percentage", "data_storage_uri", "min_requests", "requests", "stopping"),
+        )
+    ),
+    "adopted": False,
+    "links": {"test": None, "endpoint": None},
+    "warnings": [],
+}
+
+
 def parse_shadow_report(value: Mapping[str, Any]) -> ShadowReport:
     """
-    Read a report of this release or an older one; what the older one did not write is null.
+    Read a report of this release or an older one; what the older one did not write is unknown.
 
-    :raises KeyError, ValueError: if it is no report of a shadow test.
+    :raises ValueError: if its outcome is not known to this release.
     """
-    unknown = {
-        **dict.fromkeys(("region", "account", "as_of", "deadline", "stopping")),
-        "links": {"test": None, "endpoint": None},
-        # Before version 1 had its name, the outcome was the ending.
-        "outcome": value.get("ending"),
-    }
-    report = {**unknown, **value, "schema_version": _SCHEMA_VERSION}
-    return {**report, "summary": report.get("summary") or _summary(report)}
+    # Before version 1 had its name, the outcome was the ending.
+    report = {**_UNKNOWN, "outcome": value.get("ending"), **value, "schema_version": _SCHEMA_VERSION}
+    return {**report, "summary": report["summary"] or _summary(report)}
 
 
 def _stopping(state: ShadowTestState) -> dict[str, Any] | None:

@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_guardrails.domain.rollout.report import parse_report
+from airflow_guardrails.domain.shadow.report import parse_shadow_report
 
 UNREADABLE = "This report cannot be read: the XCom holds no report of this package"
 
-_SHADOW_TEST_KEYS = (
-    *("schema_version", "summary", "name", "outcome", "status", "reason", "endpoint_name"),
-    *("endpoint_failure_reason", "region", "account", "as_of", "deadline", "starts_at", "ends_at"),
-    *("production", "shadow", "sampling_percentage", "data_storage_uri", "min_requests", "requests"),
-    *("adopted", "warnings", "stopping", "links"),
-)
 # What the page's own code compares or looks up. None or text, whoever wrote the XCom.
 _TEXTS = (
     *("summary", "outcome", "name", "endpoint_name", "endpoint_config_name", "started_at"),
@@ -38,16 +33,8 @@ def read_report(kind: str, value: Any) -> dict[str, Any]:
 
 
 def _read(kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    report = dict(parse_report(value)) if kind == "rollout" else _shadow_test(value)
+    report = dict(parse_report(value) if kind == "rollout" else parse_shadow_report(value))
     for name in _TEXTS:
         if not isinstance(report.get(name, ""), str | None):
             report[name] = str(report[name])
-    return report
-
-
-def _shadow_test(value: Mapping[str, Any]) -> dict[str, Any]:
-    report = {**dict.fromkeys(_SHADOW_TEST_KEYS), "warnings": [], **value}
-    if not report["summary"]:
-        # Version 1 has none.
-        report["summary"] = f"{report['outcome'] or report['status'] or 'No status'}: {report['name']}"
     return report

@@ -192,7 +192,7 @@ def test_the_verdict_on_a_shadow_test_is_that_of_the_judge_of_its_name(rows, pag
     (item,) = page(kind="shadow_test").items
 
     assert item.verdict == {"label": "Fail", "reasons": [{"text": "x"}], "answers": {"pairs": 9}}
-    assert item.main.report["summary"] == "Reached: trial"
+    assert item.main.report["summary"] == "REACHED: shadow test trial"
 
 
 def test_dags_that_have_reported_are_known(rows):

@@ -6,7 +6,11 @@ import re
 
 import pytest
 
-from airflow_guardrails.domain.shadow.report import shadow_test_message, shadow_test_report
+from airflow_guardrails.domain.shadow.report import (
+    parse_shadow_report,
+    shadow_test_message,
+    shadow_test_report,
+)
 from airflow_guardrails.domain.shadow.state import (
     GRACE,
     METRICS_SETTLE,
@@ -272,3 +276,12 @@ def test_a_report_before_the_first_look_has_only_known_values():
 def test_the_end_of_a_test_is_its_actual_end_or_the_planned_one():
     assert shadow_test_report(watch().after(seen(RUNNING)))["ends_at"] == after(24 * 60).isoformat()
     assert shadow_test_report(watch().after(seen(COMPLETED)))["ends_at"] == after(60).isoformat()
+
+
+def test_a_report_of_version_1_is_read_as_one_of_version_2():
+    written = shadow_test_report(watch().after(seen(COMPLETED)))
+    assert parse_shadow_report(written) == written
+    old = {"schema_version": 1, "name": "trial", "outcome": "Reached", "status": "Completed"}
+    report = parse_shadow_report(old)
+    assert set(report) == set(written)
+    assert report["summary"] == "REACHED: shadow test trial is Completed"
