@@ -36,3 +36,10 @@ class RolloutPageLink(BaseOperatorLink):
             return ""
         task_instance = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
         return f"{airflow_url()}{PAGE_PREFIX}/rollouts?{urlencode(task_instance)}"
+
+
+def endpoint_page_url(endpoint_name: str) -> str | None:
+    """Return the absolute URL of all rollouts of an endpoint; None without ``[api] base_url``, or a page."""
+    if not (airflow_url() and is_page_on()):
+        return None
+    return f"{airflow_url()}{PAGE_PREFIX}/rollouts?{urlencode({'endpoint': endpoint_name})}"

@@ -52,6 +52,7 @@ from airflow_guardrails.exceptions import (
     InvalidArgument,
     RolloutNotApproved,
 )
+from airflow_guardrails.links.rollout_page import endpoint_page_url
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._launch.approval import APPROVAL_KEY, request_to_check, settings_to_check
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -275,6 +276,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             longest_wait=plan.longest_wait if plan else None,
             verdict=self.verdict,
             answer_within=self.response_timeout,
+            page_url=endpoint_page_url(self.endpoint_name),
         )
 
     def _plan(self, endpoint: Endpoint | None, target: EndpointConfig | None) -> PreflightContext | None:

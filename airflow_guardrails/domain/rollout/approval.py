@@ -55,6 +55,7 @@ class Proposal:
     :param longest_wait: the longest total of bakes and waits; None if it is not known.
     :param verdict: XCom ``verdict`` of the judge; None without a shadow test.
     :param answer_within: without an answer in this time, the update is rejected.
+    :param page_url: the page with the rollouts of the endpoint; None if its address is not known.
     """
 
     endpoint_name: str
@@ -68,6 +69,7 @@ class Proposal:
     longest_wait: timedelta | None = None
     verdict: Mapping[str, Any] | None = None
     answer_within: timedelta
+    page_url: str | None = None
 
 
 class Question(TypedDict):
@@ -107,7 +109,13 @@ def approval_body(proposal: Proposal) -> str:
 
     Texts of others (AWS, the verdict, names) are code spans: there they cannot be links, images or HTML.
     """
-    parts = (_update(proposal), _checks(proposal), _shadow_test(proposal), (_deadline(proposal),))
+    parts = (
+        _update(proposal),
+        _checks(proposal),
+        _shadow_test(proposal),
+        _link(proposal),
+        (_deadline(proposal),),
+    )
     return "\n\n".join(text for part in parts if (text := "\n".join(part)))
 
 
@@ -312,6 +320,11 @@ def _predictions(summary: Mapping[str, Any]) -> str:
         return text
     captured = (f"{_number(count)} of {code_span(side)}" for side, count in records.items())
     return f"{text}; captured requests: {', '.join(captured)}"
+
+
+def _link(proposal: Proposal) -> Iterator[str]:
+    if proposal.page_url is not None:
+        yield f"[Earlier rollouts and shadow tests of this endpoint]({proposal.page_url})"
 
 
 def _deadline(proposal: Proposal) -> str:

@@ -41,10 +41,10 @@ class Visitor:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
 
-    def list(self, **more: Any) -> Page:
+    def list(self, query: str = "", **more: Any) -> Page:
         """Open the list, and wait until it is there."""
         page = self.page(**more)
-        page.goto(f"{self.server.base_url}{PAGE}")
+        page.goto(f"{self.server.base_url}{PAGE}{query}")
         page.locator(".list").wait_for()
         return page
 

@@ -45,6 +45,13 @@ def test_a_live_rollout_answers_everything_on_the_first_screen(several, visitor)
     expect(card.locator("dl.facts")).to_contain_text(re.compile("New instances ready.*1 of 4"))
 
 
+def test_an_address_with_an_endpoint_shows_its_rollouts_only(several, server, visitor):
+    page = visitor.list("?endpoint=fraud")
+
+    expect(page.locator("table.ended tbody tr")).to_have_count(1)
+    expect(page.locator("input[name=endpoint]")).to_have_value("fraud")
+
+
 def test_a_stage_is_in_words_in_the_list_too(server, visitor):
     summary = "ACTIVATINGTRAFFIC 1 of 4 instances: churn-v42; churn-v41 serves"
     server.add_rollout(reports.live_canary(summary=summary), **where("live"))

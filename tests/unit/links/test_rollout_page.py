@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_guardrails.links.rollout_page import RolloutPageLink
+from airflow_guardrails.links.rollout_page import RolloutPageLink, endpoint_page_url
 
 ODD = {"dag_id": "a/b", "run_id": "manual__2026-03-02T00:00:00+00:00", "task_id": "g.ü&x=1", "map_index": 3}
 
@@ -39,3 +39,12 @@ def test_there_is_no_link_to_a_page_that_is_turned_off(monkeypatch):
     monkeypatch.setenv("AIRFLOW__AIRFLOW_GUARDRAILS__PAGE", "False")
 
     assert link() == ""
+
+
+def test_the_page_of_an_endpoint_has_an_absolute_address_or_none(monkeypatch):
+    """Airflow shows the text of an approval at other addresses too, where a relative one leads nowhere."""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team/")
+    url = "https://airflow.example.com/team/airflow-guardrails/rollouts?endpoint=churn"
+    assert endpoint_page_url("churn") == url
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    assert endpoint_page_url("churn") is None

@@ -39,9 +39,10 @@ class Page {
   #answeredAt = null;
   #polling = null;
 
-  constructor(element, { base = "", view = "list", dagId, runId, taskId, mapIndex }) {
+  constructor(element, { base = "", view = "list", endpoint, dagId, runId, taskId, mapIndex }) {
     this.base = base.replace(/\/+$/, "");
     this.view = view;
+    this.filters.endpoint = endpoint ?? "";
     this.key =
       view === "rollout"
         ? keyOf({ dag_id: dagId, run_id: runId, task_id: taskId, map_index: mapIndex })

@@ -139,6 +139,12 @@ def test_the_text_says_what_is_deployed_where_how_and_why():
     )
 
 
+def test_the_text_leads_to_the_page_of_the_endpoint():
+    url = "https://airflow.example/airflow-guardrails/rollouts?endpoint=churn"
+    assert f"[Earlier rollouts and shadow tests of this endpoint]({url})\n" in body(page_url=url)
+    assert "Earlier rollouts" not in body()
+
+
 def test_what_is_not_known_is_said_to_be_unknown():
     text = body(unread=("The endpoint is not shown: access denied (sagemaker:DescribeEndpoint)",))
 
