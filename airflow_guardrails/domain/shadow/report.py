@@ -118,6 +118,7 @@ def _summary(report: ShadowReport) -> str:
     else:
         text = f"{_WORDS[ShadowTestOutcome(report['outcome'])]}: shadow test {report['name']}"
         text += f" is {report['status']}" if report["status"] else ""
+        text += f": {report['reason']}" if report["reason"] else ""
     if report["requests"]:
         text += f", {_counts(report)} requests"
     return cut(text, MAX_LENGTH)
@@ -125,11 +126,11 @@ def _summary(report: ShadowReport) -> str:
 
 def shadow_test_message(report: ShadowReport) -> str:
     """
-    Return how the wait ended and what to do, in one or two sentences.
+    Return the summary, and then how the wait ended and what to do, in one or two sentences.
 
     :param report: of a wait that has an outcome.
     """
-    return _SENTENCES[ShadowTestOutcome(report["outcome"])](report)
+    return f"{report['summary'].rstrip('.')}. {_SENTENCES[ShadowTestOutcome(report['outcome'])](report)}"
 
 
 def _reached(report: ShadowReport) -> str:

@@ -285,3 +285,13 @@ def test_a_report_of_version_1_is_read_as_one_of_version_2():
     report = parse_shadow_report(old)
     assert set(report) == set(written)
     assert report["summary"] == "REACHED: shadow test trial is Completed"
+
+
+def test_the_message_begins_with_the_summary_and_the_summary_with_the_outcome():
+    cancelled = shadow_test_report(watch().after(seen(CANCELLED, reason="No capacity.")))
+    assert cancelled["summary"] == "CANCELLED: shadow test trial is Cancelled: No capacity."
+    assert shadow_test_message(cancelled).startswith(
+        "CANCELLED: shadow test trial is Cancelled: No capacity."
+    )
+    long = shadow_test_report(watch().after(seen(CANCELLED, reason="x" * 500)))
+    assert len(long["summary"]) == 100
