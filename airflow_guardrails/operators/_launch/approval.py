@@ -64,6 +64,8 @@ def approval_before(
     :param warn: takes the reason if it cannot be read.
     """
     task_instance: Any = context.get("ti")
+    if not task.has_dag():
+        return None
     try:
         asking = [each.task_id for each in task.upstream_list if _asks(each)]
         # If both are mapped, they have the same map index. A task that is not mapped has none.

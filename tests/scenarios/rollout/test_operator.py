@@ -360,7 +360,7 @@ def test_every_alarm_has_a_link_of_its_own(update):
         "CloudWatch alarm errors",
         "CloudWatch alarm latency",
     ]
-    assert len({link.xcom_key for link in links}) == 3
+    assert len({link.xcom_key for link in links}) == 4
 
 
 def test_names_strategy_alarms_and_connection_are_templated(update):
@@ -381,7 +381,7 @@ def test_alarms_that_only_the_dict_names_have_links_too(update):
 
     links = update(strategy=strategy, alarms=["errors"]).operator_extra_links
 
-    assert [link.name for link in links[1:]] == ["CloudWatch alarm errors", "CloudWatch alarm latency"]
+    assert [link.name for link in links[2:]] == ["CloudWatch alarm errors", "CloudWatch alarm latency"]
 
 
 # What the update keeps of the live variants.
