@@ -261,7 +261,7 @@ def _report(number: int, *, is_live: bool) -> dict[str, Any]:
         "low": -0.1,
         "high": 0.2,
         "limit": 0.1,
-        "relative": True,
+        "unit": "relative",
         "text": "ModelLatency Average shift (+1%)" * 3,
     }
     alarm = {

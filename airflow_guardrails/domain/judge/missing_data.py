@@ -123,7 +123,7 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
         text=f"{rule.metric} {rule.shown_stat}: {text}",
         missing=missing,
         ignored=rule.on_missing is OnMissing.IGNORE,
-        relative=unit_of(rule) is not Unit.PLAIN,
+        unit=unit_of(rule),
     )
 
 

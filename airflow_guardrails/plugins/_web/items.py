@@ -216,6 +216,7 @@ def history_entry(item: Item) -> dict[str, Any]:
         "run_id": main.run_id,
         **_task(main),
         "kind": main.kind,
+        "live": item.live,
         "outcome": item.outcome,
         "summary": main.report.get("summary"),
         "ended_at": main.report.get("ended_at", main.report.get("ends_at")),
