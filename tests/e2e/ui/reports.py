@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
+
 Report = dict[str, Any]
+SWITCH = AbortSwitch.of("churn", owner="5f3a" * 5, target="churn-v42")
 
 # Shown as text, it is harmless; as HTML, it would run.
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"\'><b>bold</b>'
@@ -62,7 +65,7 @@ def live_canary(**changes: Any) -> Report:
                 threshold=250000.0,
             ),
             alarm(
-                "guardrails-abort-5f3a",
+                SWITCH.alarm_name,
                 "OK",
                 kind="switch",
                 watches="AirflowGuardrails Abort Maximum, 10 s",
@@ -71,7 +74,7 @@ def live_canary(**changes: Any) -> Report:
             ),
         ],
         "alarms_as_of": iso(-0.2),
-        "abort_switch": "guardrails-abort-5f3a",
+        "abort_switch": SWITCH.alarm_name,
         "abort_switch_thrown_at": None,
         "stopping": {
             "aborts": True,

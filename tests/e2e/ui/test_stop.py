@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
+from airflow_guardrails.aws.abort_switch import publish_request
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from tests.e2e.ui import reports
 
 pytestmark = pytest.mark.e2e
@@ -91,7 +95,44 @@ def test_without_an_answer_the_page_says_what_to_do(server, visitor):
     notice = page.locator(".notice")
     expect(notice).to_contain_text(re.compile(r"Nobody has answered the stop for 3\d s"))
     expect(notice).to_contain_text("Is a triggerer running?")
-    expect(notice).to_contain_text("set-alarm-state --alarm-name 'guardrails-abort-5f3a'")
+    expect(notice).to_contain_text("By hand, with AWS's CLI")
+    assert _datapoint_of(notice.locator("code").inner_text()) == publish_request(reports.SWITCH, THROWN)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [{"region": None}, {"region": "x; rm"}, {"endpoint_name": "a b"}, {"abort_switch": "somebody-elses"}],
+    ids=repr,
+)
+def test_no_command_is_made_of_names_that_aws_does_not_have(server, visitor, report):
+    server.add_rollout(reports.live_canary(**report), **WHERE)
+    page = visitor.page()
+    page.clock.install(time=datetime.now(timezone.utc))
+    page.goto(visitor.url(WHERE))
+    page.get_by_role("button", name="Stop…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the update").click()
+    expect(page.locator(".notice")).to_contain_text("Stop requested")
+
+    page.clock.fast_forward(31_000)
+
+    expect(page.locator(".notice")).to_contain_text("run a task of SageMakerAbortRolloutOperator")
+    expect(page.locator(".notice code")).to_have_count(0)
+
+
+def _datapoint_of(command: str) -> dict[str, Any]:
+    """Read a command of AWS's CLI as the request that it sends."""
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "cloudwatch", "put-metric-data"]
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert given["--region"] == "eu-west-1"
+    names = [one.split("=") for one in given["--dimensions"].split(",")]
+    datum = {
+        "MetricName": given["--metric-name"],
+        "Dimensions": [{"Name": name, "Value": value} for name, value in names],
+        "Value": float(given["--value"]),
+        "StorageResolution": int(given["--storage-resolution"]),
+    }
+    return {"Namespace": given["--namespace"], "MetricData": [datum]}
 
 
 def test_the_dialog_works_in_a_frame_as_airflow_makes_it(server, visitor):
