@@ -47,7 +47,7 @@ class Reason:
     :param missing: what a decision still needs, and about how long that takes at this traffic.
     :param ignored: whether it does not count: data is missing, and the rule has ``on_missing="ignore"``.
     :param variant: name of the variant, if several are judged; then *text* has it too.
-    :param unit: unit of the four numbers; for ``RELATIVE`` and ``RATE``, 0.1 is 10 % and 10 percentage points.
+    :param unit: unit of the four numbers: 0.1 is 10 % if ``RELATIVE``, 10 percentage points if ``RATE``.
     """
 
     metric: str

@@ -3,8 +3,8 @@ What the page reads from Airflow's database. Nothing else of the page touches it
 
 Reports are found by their keys first and read afterwards: sorting rows together with long values is slow.
 
-Each task of this package leaves two XComs: its report, which may have 25 kB, and the data of its links, which is
-short and has the name of the endpoint too. So the links tell which reports are worth reading.
+Each task of this package leaves two XComs: its report, which may have 25 kB, and the data of its links, which
+is short and has the name of the endpoint too. So the links tell which reports are worth reading.
 """
 
 from __future__ import annotations

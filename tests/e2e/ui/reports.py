@@ -410,7 +410,7 @@ def analysis(
         "low": None,
         "high": None,
         "limit": None,
-        "unit": "rate",
+        "unit": "relative",
         "text": "Invocations: 737 to the new fleet, 2,263 to the old fleet, in 12 minutes",
         "missing": None,
         "ignored": False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -55,16 +54,17 @@ def test_leaving_the_dialog_stops_nothing(page, server, leave):
     assert server.state(**WHERE) == "deferred"
 
 
-def test_the_dialog_survives_an_update_of_the_page(page, server):
+def test_the_dialog_survives_an_update_of_the_page(page, server, visitor):
     ask(page)
 
     server.replace_report(reports.live_canary(traffic={"percent": 26.0, "course": []}), **WHERE)
+    visitor.poll(page)
 
     expect(page.locator("dl.facts")).to_contain_text("26 %")
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
+def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server, visitor):
     confirm(page)
 
     expect(page.locator(".notice")).to_contain_text("Waiting for the abort to take effect")
@@ -73,10 +73,12 @@ def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
     assert server.state(**WHERE) == "failed"
 
     server.replace_report(reports.live_canary(abort_switch_thrown_at=reports.iso()), **WHERE)
+    visitor.poll(page)
     expect(page.locator(".notice")).to_contain_text("the abort switch was thrown at")
 
     ended = reports.rolled_back_by_alarm(cause={"kind": "abort", "alarms": []})
     server.replace_report(ended, **WHERE)
+    visitor.poll(page)
     expect(page.locator(".title .badge")).to_have_text("ROLLED BACK")
     expect(page.locator(".cause")).to_contain_text("aborted")
     expect(page.locator(".notice")).to_have_count(0)
@@ -85,7 +87,6 @@ def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
 def test_without_an_answer_the_page_says_what_to_do(server, visitor):
     server.add_rollout(reports.live_canary(), **WHERE)
     page = visitor.page()
-    page.clock.install(time=datetime.now(timezone.utc))
     page.goto(visitor.url(WHERE))
     confirm(page)
     expect(page.locator(".notice")).to_contain_text("Stop requested")
@@ -107,7 +108,6 @@ def test_without_an_answer_the_page_says_what_to_do(server, visitor):
 def test_no_command_is_made_of_names_that_aws_does_not_have(server, visitor, report):
     server.add_rollout(reports.live_canary(**report), **WHERE)
     page = visitor.page()
-    page.clock.install(time=datetime.now(timezone.utc))
     page.goto(visitor.url(WHERE))
     page.get_by_role("button", name="Stop…").click()
     page.get_by_role("dialog").get_by_role("button", name="Stop the update").click()
