@@ -333,8 +333,8 @@ def test_a_change_is_shown_by_the_next_poll(shown, server, visitor):
 )
 def test_numbers_of_the_judge_have_the_unit_of_their_rule(shown, unit, text):
     report = reports.live_judged()
-    latency, *others = report["analysis"]["reasons"]
-    report["analysis"]["reasons"] = [{**latency, "unit": unit}, *others]
+    requests, latency, *others = report["analysis"]["reasons"]
+    report["analysis"]["reasons"] = [requests, {**latency, "unit": unit}, *others]
 
     page = shown(report)
 
