@@ -1,52 +1,57 @@
 """
 How long the page "Rollouts" takes to read 10,000 rollouts, next to Airflow's own lists.
 
-Run: ``python benchmarks/page.py``. It takes some minutes and needs PostgreSQL (``.ci/install-postgresql``).
-Exits 1 if a wanted figure is missed. A real API server answers; *theirs* is what its REST API takes for
-the newest 25 XComs of that key, or for the one XCom, on the same database. Milliseconds are medians.
+Run: ``python benchmarks/page.py``. It takes some minutes and needs what ``make e2e`` needs: PostgreSQL,
+Chromium and Playwright. Exits 1 if a wanted figure is missed. A real API server answers; *theirs* is what its
+REST API takes for the newest 25 XComs of that key, or for the one XCom, on the same database. Milliseconds
+are medians.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import statistics
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-home-"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from airflow.models import import_all_models
-from airflow.models.dag import DagModel
-from airflow.models.dagbundle import DagBundleModel
-from airflow.models.dagrun import DagRun
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
-from sqlalchemy import Connection, Engine, event, insert, text
+from page_database import (
+    DAGS,
+    FLEET,
+    FLEET_DAG,
+    FLEET_RUN,
+    RUNS,
+    TASKS,
+    dag_id,
+    endpoint_name,
+    fill,
+    report_of,
+    run_id,
+)
+from playwright.sync_api import Page, sync_playwright
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 from table import Row, below, print_rows
 
 from airflow_guardrails.demo.processes import Processes
 from airflow_guardrails.demo.production import isolated_environment
 from airflow_guardrails.plugins._web import reads
+from tests.e2e.ui.browser import Visitor
 from tests.e2e.ui.server import Server, start_server
 from tests.support import postgresql
-from tests.support.rollout_reports import in_flight
 
-RUNS, DAGS, ENDPOINTS = 10_000, 50, 200
-TASKS = ("train", "evaluate", "register", "update", "conclude", "notify", "report", "clean")
-# Of the last runs, so many are in flight.
-LIVE = 20
 REPEATS = 25
-MOST_MS, MOST_KB = 50, 100
-NOW = datetime.now(timezone.utc)
+CHANGES = 10
+MOST_MS, MOST_KB, MOST_SECONDS = 50, 100, 5
 API = "/airflow-guardrails/api"
 THEIRS = "/api/v2/dags/~/dagRuns/~/taskInstances/~/xcomEntries?xcom_key=rollout_report&limit=25"
 
@@ -63,15 +68,15 @@ def main() -> bool:
         Path(folder).chmod(0o755)
         server = start_server(processes, home, database=postgresql.start(processes, data))
         fill(server.engine)
-        return print_rows(
-            f"{RUNS:,} rollouts, {RUNS * len(TASKS):,} task instances", [*sql(server), *http(server)]
-        )
+        title = f"{RUNS:,} rollouts in {DAGS:,} DAGs, {RUNS * len(TASKS):,} task instances"
+        return print_rows(title, [*sql(server), *http(server), *in_browser(server)])
 
 
 def sql(server: Server) -> Iterator[Row]:
     """Time in the database and on the way to it, of what each route reads."""
     dag_ids = frozenset(dag_id(number) for number in range(DAGS))
     one = {"dag_id": dag_id(7), "run_id": run_id(7), "task_id": "update", "map_index": -1}
+    fleet = {"dag_id": FLEET_DAG, "run_id": FLEET_RUN, "map_index": 7}
     endpoint = endpoint_name(7)
     questions: dict[str, Callable[[Session], Any]] = {
         "DAGs with rollouts": reads.read_dag_ids,
@@ -87,6 +92,13 @@ def sql(server: Server) -> Iterator[Row]:
             session, dag_ids, reads.Wanted(endpoint=endpoint), limit=20
         ),
         "one rollout": lambda session: reads.read_item(session, **one),
+        f"newest 25 of {FLEET} in a run": lambda session: reads.read_page(
+            session, frozenset({FLEET_DAG}), reads.Wanted(), limit=25
+        ),
+        f"one of {FLEET} in a run": lambda session: reads.read_item(session, **fleet, task_id="each.update"),
+        f"one of {FLEET} in a run, by its conclude": lambda session: reads.read_item(
+            session, **fleet, task_id="each.conclude"
+        ),
     }
     for what, question in questions.items():
         yield Row.alone(f"{what}, ms of SQL", _sql_ms(server.engine, question), below(MOST_MS))
@@ -101,14 +113,45 @@ def http(server: Server) -> Iterator[Row]:
     listed, one = _ms(server, f"{API}/rollouts"), _ms(server, f"{API}/rollout?{where}")
     yield Row.of("newest 25, ms", (_ms(server, THEIRS), listed))
     yield Row.of("one rollout with its history, ms", (_ms(server, theirs_one), one))
-    page = ["/airflow-guardrails/rollouts"]
-    page += [f"/airflow-guardrails/static/{path.name}" for path in STATIC.glob("*.[jc]s*")]
-    yield Row.alone("files of the page, kB as sent", sum(_kb(server, path) for path in page), below(MOST_KB))
     yield Row.alone("newest 25, kB as sent", _kb(server, f"{API}/rollouts"))
     yield Row.alone("one rollout with its history, kB as sent", _kb(server, f"{API}/rollout?{where}"))
+    report = json.dumps(report_of(7, endpoint_name(7), is_live=False), separators=(",", ":"))
+    yield Row.alone("the report alone, kB in the database", len(report) / 1000)
 
 
-STATIC = Path(reads.__file__).parent / "static"
+def in_browser(server: Server) -> Iterator[Row]:
+    """What Chromium transfers for the page of one rollout, and how soon it shows a change."""
+    last = RUNS - 1
+    where = {"dag_id": dag_id(last), "run_id": run_id(last), "task_id": "update"}
+    with sync_playwright() as driver:
+        # Chromium has no sandbox for root.
+        arguments = [] if os.getuid() else ["--no-sandbox"]
+        chromium = driver.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        visitor = Visitor(browser=chromium, server=server)
+        page = visitor.page()
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        sizes: list[float] = []
+        session.on("Network.loadingFinished", lambda of: sizes.append(of["encodedDataLength"] / 1000))
+        page.goto(visitor.url(where))
+        page.locator("article.rollout").wait_for()
+        yield Row.alone("page of one rollout with scripts and data, kB", sum(sizes), below(MOST_KB))
+        times = [_seconds_until_shown(server, page, where, number) for number in range(CHANGES)]
+        yield Row.alone("from a new report until it is shown, s, median", statistics.median(times))
+        yield Row.alone("from a new report until it is shown, s, longest", max(times), below(MOST_SECONDS))
+        chromium.close()
+
+
+def _seconds_until_shown(server: Server, page: Page, where: dict[str, Any], number: int) -> float:
+    # At another moment between two reads of the page each time.
+    page.wait_for_timeout(number * 300)
+    percent = 30.0 + number
+    report = report_of(RUNS - 1, endpoint_name(RUNS - 1), is_live=True)
+    begun = time.perf_counter()
+    server.replace_report({**report, "traffic": {"percent": percent, "course": []}}, **where)
+    shown = page.locator("dl.facts div:has(dt:text-is('Traffic on new model'))")
+    shown.filter(has_text=f"{percent:.0f}").wait_for()
+    return time.perf_counter() - begun
 
 
 def _sql_ms(engine: Engine, question: Callable[[Session], Any]) -> float:
@@ -154,128 +197,6 @@ def _kb(server: Server, path: str) -> float:
     answer = server.get(path, headers={"Accept-Encoding": "gzip"})
     answer.raise_for_status()
     return answer.num_bytes_downloaded / 1000
-
-
-def dag_id(number: int) -> str:
-    return f"deploy_{number % DAGS}"
-
-
-def run_id(number: int) -> str:
-    return f"run_{number}"
-
-
-def endpoint_name(number: int) -> str:
-    return f"endpoint-{number % ENDPOINTS}"
-
-
-def fill(engine: Engine) -> None:
-    """Write the rows as Airflow would have left them."""
-    import_all_models()
-    with engine.begin() as database:
-        with Session(database) as session:
-            if session.get(DagBundleModel, "dags-folder") is None:
-                database.execute(insert(DagBundleModel).values(name="dags-folder"))
-        dags = {"bundle_name": "dags-folder", "is_stale": False, "max_active_tasks": 16}
-        dags |= {"max_consecutive_failed_dag_runs": 0, "has_task_concurrency_limits": False}
-        database.execute(insert(DagModel), [{"dag_id": dag_id(number), **dags} for number in range(DAGS)])
-        for begin in range(0, RUNS, 1000):
-            _fill_runs(database, range(begin, begin + 1000))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as database:
-        database.execute(text("VACUUM ANALYZE"))
-
-
-def _fill_runs(database: Connection, numbers: range) -> None:
-    runs, tasks, xcoms = [], [], []
-    for number in numbers:
-        names = {"dag_id": dag_id(number), "run_id": run_id(number)}
-        at = NOW - timedelta(minutes=10 * (RUNS - number))
-        is_live = number >= RUNS - LIVE
-        row = {"id": number + 1, "run_type": "manual", "run_after": at, "start_date": at}
-        runs.append({**names, **row, "state": "running" if is_live else "success"})
-        for task_id in TASKS:
-            state = "deferred" if is_live and task_id == "update" else "success"
-            tasks.append(
-                {
-                    **names,
-                    "task_id": task_id,
-                    "id": uuid.uuid4(),
-                    "map_index": -1,
-                    "state": state,
-                    "pool": "default_pool",
-                    "pool_slots": 1,
-                    "try_number": 1,
-                    "operator": task_id,
-                    "executor_config": {},
-                }
-            )
-        xcoms += [
-            {
-                **names,
-                "dag_run_id": number + 1,
-                "task_id": task_id,
-                "map_index": -1,
-                "key": key,
-                "value": value,
-                "timestamp": at,
-            }
-            for task_id, key, value in _xcoms(number, is_live=is_live)
-        ]
-    database.execute(insert(DagRun), runs)
-    database.execute(insert(TaskInstance), tasks)
-    database.execute(insert(XComModel), xcoms)
-
-
-def _xcoms(number: int, *, is_live: bool) -> Iterator[tuple[str, str, Any]]:
-    report = _report(number, is_live=is_live)
-    for task_id in TASKS[:3]:
-        yield task_id, "return_value", {"metric": 0.93, "path": f"s3://models/{number}"}
-    links = {"region": "eu-west-1", "domain": "aws.amazon.com", "endpoint_name": report["endpoint_name"]}
-    for task_id in ("update", "conclude") if not is_live else ("update",):
-        yield task_id, "rollout_report", report
-        yield task_id, "return_value", report
-        yield task_id, "console_links", links
-        yield task_id, "_link_SageMakerEndpointLink", "https://console.aws.amazon.com/sagemaker/home"
-        yield task_id, "_link_RolloutPageLink", "https://airflow/airflow-guardrails/rollouts"
-
-
-def _report(number: int, *, is_live: bool) -> dict[str, Any]:
-    """An update with an analysis of 60 looks, as long as a report gets."""
-    outcome = None if is_live else "RolledBack" if number % 10 == 0 else "Succeeded"
-    name = endpoint_name(number)
-    looks = [
-        {
-            "at": (NOW + timedelta(minutes=minute)).isoformat(),
-            "label": "Inconclusive",
-            "requests": {"new": 737 + minute, "old": 2263 + number % 97},
-            "rules": [
-                {"measured": 0.01 * rule + minute / 1e4, "low": -0.18, "high": 0.03} for rule in range(5)
-            ],
-        }
-        for minute in range(60)
-    ]
-    reason = {
-        "metric": "ModelLatency",
-        "stat": "Average",
-        "label": "Pass",
-        "measured": 0.1,
-        "low": -0.1,
-        "high": 0.2,
-        "limit": 0.1,
-        "relative": True,
-        "text": "ModelLatency Average shift (+1%)" * 3,
-    }
-    alarm = {
-        "name": f"{name}-errors",
-        "kind": "theirs",
-        "state": "OK",
-        "watches": "AWS/SageMaker",
-        "value": 1.0,
-    }
-    return {
-        **in_flight(outcome=outcome, endpoint_name=name, endpoint_config_name=f"{name}-v{number}"),
-        "alarms": [alarm] * 4,
-        "analysis": {"label": "Pass", "looks": 60, "reasons": [reason] * 5, "history": looks},
-    }
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from airflow_guardrails.domain.judge.evidence import (
     requests_needed,
 )
 from airflow_guardrails.domain.judge.rules import MetricRule, OnMissing
-from airflow_guardrails.domain.judge.text import Unit, traffic_in_words, unit_of, wait_in_words
+from airflow_guardrails.domain.judge.text import traffic_in_words, unit_of, wait_in_words
 from airflow_guardrails.domain.judge.verdict import Label, Reason
 from airflow_guardrails.domain.text import count_in_words
 
@@ -123,7 +123,7 @@ def missing_reason(rule: MetricRule, text: str, missing: str) -> Reason:
         text=f"{rule.metric} {rule.shown_stat}: {text}",
         missing=missing,
         ignored=rule.on_missing is OnMissing.IGNORE,
-        relative=unit_of(rule) is not Unit.PLAIN,
+        unit=unit_of(rule),
     )
 
 

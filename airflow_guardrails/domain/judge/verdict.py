@@ -47,8 +47,7 @@ class Reason:
     :param missing: what a decision still needs, and about how long that takes at this traffic.
     :param ignored: whether it does not count: data is missing, and the rule has ``on_missing="ignore"``.
     :param variant: name of the variant, if several are judged; then *text* has it too.
-    :param relative: whether the numbers are fractions, to be shown in percent; else they are in the metric's
-        own unit.
+    :param unit: unit of the four numbers: 0.1 is 10 % if ``RELATIVE``, 10 percentage points if ``RATE``.
     """
 
     metric: str
@@ -62,7 +61,7 @@ class Reason:
     missing: str | None = None
     ignored: bool = False
     variant: str | None = None
-    relative: bool = True
+    unit: Unit = Unit.RELATIVE
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON for the report; a number that is not finite is null."""
@@ -74,7 +73,7 @@ class Reason:
             "low": finite(self.low),
             "high": finite(self.high),
             "limit": finite(self.limit),
-            "relative": self.relative,
+            "unit": self.unit.value,
             "text": self.text,
             "missing": self.missing,
             "ignored": self.ignored,
@@ -210,7 +209,7 @@ def measured_reason(
         limit=limit,
         text=text,
         missing=_missing(rule, pairs, interval, limit, minutes_run) if label is Label.INCONCLUSIVE else None,
-        relative=unit is not Unit.PLAIN,
+        unit=unit,
     )
 
 

@@ -216,6 +216,7 @@ def history_entry(item: Item) -> dict[str, Any]:
         "run_id": main.run_id,
         **_task(main),
         "kind": main.kind,
+        "live": item.live,
         "outcome": item.outcome,
         "summary": main.report.get("summary"),
         "ended_at": main.report.get("ended_at", main.report.get("ends_at")),
@@ -246,13 +247,14 @@ def _concluding(group: tuple[Told, ...], peers: tuple[Peer, ...]) -> Peer | None
     for peer in peers:
         if (peer.task_id, peer.map_index) in tasks:
             return peer
-    beside = {(_task_group(task_id), map_index) for task_id, map_index in tasks}
-    near = [peer for peer in peers if (_task_group(peer.task_id), peer.map_index) in beside]
+    beside = {(task_group(task_id), map_index) for task_id, map_index in tasks}
+    near = [peer for peer in peers if (task_group(peer.task_id), peer.map_index) in beside]
     # Two of them stand for two rollouts, and nothing says which is whose.
     return near[0] if len(near) == 1 else None
 
 
-def _task_group(task_id: str) -> str:
+def task_group(task_id: str) -> str:
+    """Return the id of the task group that the task is in; "" if it is in none."""
     return task_id.rpartition(".")[0]
 
 

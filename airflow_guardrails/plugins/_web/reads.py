@@ -2,6 +2,9 @@
 What the page reads from Airflow's database. Nothing else of the page touches it, and nothing here writes.
 
 Reports are found by their keys first and read afterwards: sorting rows together with long values is slow.
+
+Each task of this package leaves two XComs: its report, which may have 25 kB, and the data of its links, which
+is short and has the name of the endpoint too. So the links tell which reports are worth reading.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from dataclasses import dataclass
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import ColumnElement, and_, literal, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 from airflow_guardrails.plugins._web.items import (
@@ -27,6 +30,7 @@ from airflow_guardrails.plugins._web.items import (
     Position,
     Told,
     items_of,
+    task_group,
 )
 
 # Names of classes: importing them would load the operators into the API server.
@@ -46,6 +50,13 @@ _POSITION = (
     XComModel.task_id,
     XComModel.map_index,
     XComModel.key,
+)
+_Links = aliased(XComModel)
+_ITS_LINKS = and_(
+    _Links.dag_run_id == XComModel.dag_run_id,
+    _Links.task_id == XComModel.task_id,
+    _Links.map_index == XComModel.map_index,
+    _Links.key == LINK_DATA_KEY,
 )
 _ITS_TASK_INSTANCE = and_(
     TaskInstance.dag_id == XComModel.dag_id,
@@ -119,7 +130,7 @@ def read_page(
     while True:
         positions = _read_positions(session, dag_ids, wanted, runs=runs, before=before, limit=size)
         found = _with_outcome(session, positions, wanted.outcome)
-        for some in _in_parts(found, limit * _REPORTS_OF_ITEM):
+        for some in _in_parts(found, limit):
             shown_at = _read_shown(session, some, wanted)
             for position in some:
                 # At one of its reports only, so that an item comes once, on whatever page.
@@ -134,19 +145,25 @@ def read_page(
 
 def read_item(session: Session, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> Item | None:
     """Return what a task instance has reported or concludes; None if there is nothing."""
-    run = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-    items = () if run is None else _read_items(session, {run})
-    told = [item for item in items if item.is_told_by(task_id, map_index)]
+    own = select(*_POSITION).where(
+        XComModel.dag_id == dag_id,
+        XComModel.run_id == run_id,
+        XComModel.map_index == map_index,
+        XComModel.key.in_(KIND_BY_KEY),
+    )
+    beside = [
+        position
+        for position in (Position(*row) for row in session.execute(own))
+        # The task that concludes has perhaps reported nothing itself.
+        if task_group(position.task_id) == task_group(task_id)
+    ]
+    told = [item for item in _read_items(session, beside) if item.is_told_by(task_id, map_index)]
     return max(told, key=lambda item: item.main.position, default=None)
 
 
 def _read_runs(session: Session, endpoint: str) -> Sequence[int]:
-    """
-    Return the newest DAG runs with a task that has this endpoint.
-
-    Each task of this package also leaves the data of its links. It is short, and a report may have 20 kB: to
-    look into all reports for the endpoint takes ten times as long.
-    """
+    """Return the newest DAG runs with a task that has this endpoint."""
+    # To look into all reports for the endpoint takes ten times as long.
     links = select(XComModel.dag_run_id).where(
         XComModel.key == LINK_DATA_KEY, _text("endpoint_name") == endpoint
     )
@@ -196,24 +213,46 @@ def _in_parts(positions: list[Position], size: int) -> Iterator[list[Position]]:
 
 
 def _read_shown(session: Session, positions: list[Position], wanted: Wanted) -> dict[Position, Item]:
-    """Return the wanted items of the runs at *positions*, by the position at which each is shown."""
+    """Return the wanted items with a report at *positions*, by the position at which each is shown."""
     shown = {}
-    for item in _read_items(session, {position.dag_run_id for position in positions}):
+    for item in _read_items(session, positions):
         found = [told.position for told in item.told_by if wanted.finds(told)]
         if found and wanted.has(item):
             shown[max(found)] = item
     return shown
 
 
-def _read_items(session: Session, runs: Iterable[int]) -> tuple[Item, ...]:
-    """Return all items of some DAG runs."""
-    runs = sorted(runs)
-    told = _read_told(session, runs)
-    peers = _read_peers(session, runs)
+def _read_items(session: Session, positions: Sequence[Position]) -> tuple[Item, ...]:
+    """Return the items with a report at *positions*, and perhaps others of the same runs."""
+    if not positions:
+        return ()
+    runs = sorted({position.dag_run_id for position in positions})
+    told = _read_told(session, runs, _read_endpoints(session, positions))
+    names = {one.report["name"] for one in told if one.kind == "shadow_test"}
+    peers = _read_peers(session, runs, judged=names)
     return items_of(told, concluding=peers[CONCLUDING], judging=peers[JUDGING])
 
 
-def _read_told(session: Session, runs: Sequence[int]) -> list[Told]:
+def _read_endpoints(session: Session, positions: Sequence[Position]) -> list[tuple[int, str | None]]:
+    """Return DAG run and endpoint of the reports at *positions*; None if the endpoint is unknown."""
+    reports = {(position.dag_run_id, position.task_id, position.map_index) for position in positions}
+    rows = session.execute(
+        select(XComModel.dag_run_id, _text("endpoint_name", _Links))
+        .outerjoin(_Links, _ITS_LINKS)
+        .where(
+            XComModel.key.in_(KIND_BY_KEY),
+            tuple_(XComModel.dag_run_id, XComModel.task_id, XComModel.map_index).in_(reports),
+        )
+        .distinct()
+    )
+    return [(run, endpoint) for run, endpoint in rows]
+
+
+def _read_told(
+    session: Session, runs: Sequence[int], endpoints: Sequence[tuple[int, str | None]]
+) -> list[Told]:
+    """Return the reports of these endpoints, and those whose endpoint is unknown."""
+    endpoint = _text("endpoint_name", _Links)
     rows = session.execute(
         select(
             *_POSITION,
@@ -224,7 +263,16 @@ def _read_told(session: Session, runs: Sequence[int]) -> list[Told]:
             XComModel.value,
         )
         .join(TaskInstance, _ITS_TASK_INSTANCE)
-        .where(XComModel.dag_run_id.in_(runs), XComModel.key.in_(KIND_BY_KEY))
+        .outerjoin(_Links, _ITS_LINKS)
+        .where(
+            XComModel.dag_run_id.in_(runs),
+            XComModel.key.in_(KIND_BY_KEY),
+            or_(
+                endpoint.is_(None),
+                tuple_(XComModel.dag_run_id, endpoint).in_([one for one in endpoints if one[1] is not None]),
+                XComModel.dag_run_id.in_([run for run, name in endpoints if name is None]),
+            ),
+        )
     )
     return [
         Told(
@@ -239,9 +287,15 @@ def _read_told(session: Session, runs: Sequence[int]) -> list[Told]:
     ]
 
 
-def _read_peers(session: Session, runs: Sequence[int]) -> defaultdict[str, list[Peer]]:
-    """Return operator -> the task instances of some runs that conclude or judge, with their verdicts."""
-    verdict = and_(_ITS_TASK_INSTANCE, XComModel.key == _VERDICT_KEY)
+def _read_peers(
+    session: Session, runs: Sequence[int], *, judged: Iterable[str]
+) -> defaultdict[str, list[Peer]]:
+    """
+    Return operator -> the task instances of some runs that conclude or judge.
+
+    :param judged: names of the shadow tests whose verdicts are wanted.
+    """
+    verdict = and_(_ITS_TASK_INSTANCE, XComModel.key == _VERDICT_KEY, _text("name").in_(judged))
     rows = session.execute(
         select(
             TaskInstance.operator,
@@ -265,7 +319,7 @@ def _read_peers(session: Session, runs: Sequence[int]) -> defaultdict[str, list[
     return peers
 
 
-def _text(name: str) -> ColumnElement[str]:
+def _text(name: str, xcom: type[XComModel] = XComModel) -> ColumnElement[str]:
     """Return the text at a key of the report; NULL if the XCom is something else."""
-    text: ColumnElement[str] = XComModel.value[name].as_string()
+    text: ColumnElement[str] = xcom.value[name].as_string()
     return text

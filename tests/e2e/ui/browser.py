@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
@@ -36,8 +37,9 @@ class Visitor:
         return context
 
     def page(self, **more: Any) -> Page:
-        """Open a page without an address."""
+        """Open a page without an address. Its clock goes on, and :meth:`poll` and others turn it forward."""
         page = self.context(**more).new_page()
+        page.clock.install(time=datetime.now(timezone.utc))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         return page
 
@@ -54,6 +56,11 @@ class Visitor:
         page.goto(self.url(where))
         page.locator("article.rollout").wait_for()
         return page
+
+    @staticmethod
+    def poll(page: Page, *, seconds: int = 3) -> None:
+        """Let the page read again, as it does every three seconds while something is live."""
+        page.clock.fast_forward(seconds * 1000)
 
     def url(self, where: dict[str, Any]) -> str:
         return f"{self.server.base_url}{PAGE}?{urlencode({'map_index': -1, **where})}"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
+
 Report = dict[str, Any]
+SWITCH = AbortSwitch.of("churn", owner="5f3a" * 5, target="churn-v42")
 
 # Shown as text, it is harmless; as HTML, it would run.
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"\'><b>bold</b>'
@@ -62,7 +65,7 @@ def live_canary(**changes: Any) -> Report:
                 threshold=250000.0,
             ),
             alarm(
-                "guardrails-abort-5f3a",
+                SWITCH.alarm_name,
                 "OK",
                 kind="switch",
                 watches="AirflowGuardrails Abort Maximum, 10 s",
@@ -71,7 +74,7 @@ def live_canary(**changes: Any) -> Report:
             ),
         ],
         "alarms_as_of": iso(-0.2),
-        "abort_switch": "guardrails-abort-5f3a",
+        "abort_switch": SWITCH.alarm_name,
         "abort_switch_thrown_at": None,
         "stopping": {
             "aborts": True,
@@ -366,7 +369,7 @@ def analysis(
         "low": low,
         "high": high,
         "limit": 0.1,
-        "relative": True,
+        "unit": "relative",
         "text": f"ModelLatency avg: {measured:+.1%} {'>' if label == 'Fail' else 'against'} limit +10% "
         f"(interval {low:+.1%} to {high:+.1%}, 12 minutes)",
         "missing": "a longer trial: 9 minutes more" if label == "Inconclusive" else None,
@@ -380,7 +383,7 @@ def analysis(
         "low": -0.0011,
         "high": 0.0032,
         "limit": 0.005,
-        "relative": False,
+        "unit": "rate",
         "text": "Invocation5XXErrors Sum: +0.04 points < limit +0.5 points (interval -0.11 points to "
         "+0.32 points)",
         "missing": None,
@@ -394,7 +397,7 @@ def analysis(
         "low": None,
         "high": None,
         "limit": 0.2,
-        "relative": True,
+        "unit": "relative",
         "text": "GPUUtilization avg: no data",
         "missing": "data of both fleets for the same minutes",
         "ignored": True,
@@ -407,7 +410,7 @@ def analysis(
         "low": None,
         "high": None,
         "limit": None,
-        "relative": False,
+        "unit": "relative",
         "text": "Invocations: 737 to the new fleet, 2,263 to the old fleet, in 12 minutes",
         "missing": None,
         "ignored": False,

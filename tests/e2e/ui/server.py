@@ -40,13 +40,15 @@ class Server(AirflowRows):
     def __init__(self, base_url: str, database: str) -> None:
         super().__init__(create_engine(database))
         self.base_url = base_url
+        # One for all requests: each new one reads the certificates of all authorities.
+        self._client = httpx.Client(trust_env=False, timeout=60)
         self._tokens: dict[str, str] = {}
 
     def token(self, user: str = "admin") -> str:
         """Log in."""
         if user not in self._tokens:
             entry = {"username": user, "password": _PASSWORD}
-            answer = httpx.post(f"{self.base_url}/auth/token", json=entry, trust_env=False)
+            answer = self._client.post(f"{self.base_url}/auth/token", json=entry)
             answer.raise_for_status()
             self._tokens[user] = answer.json()["access_token"]
         return self._tokens[user]
@@ -62,9 +64,9 @@ class Server(AirflowRows):
     def request(self, method: str, path: str, user: str | None = "admin", **more: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.token(user)}"} if user else {}
         headers |= more.pop("headers", {})
-        return httpx.request(
-            method, f"{self.base_url}{path}", headers=headers, trust_env=False, timeout=60, **more
-        )
+        # Cookies of one user must not get into the requests of another.
+        self._client.cookies.clear()
+        return self._client.request(method, f"{self.base_url}{path}", headers=headers, **more)
 
 
 def start_server(

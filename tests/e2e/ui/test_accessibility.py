@@ -66,13 +66,17 @@ def state(request, server) -> str:
     return request.param
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_light_and_dark(state, visitor, scheme):
-    page = visitor.rollout(WHERE, color_scheme=scheme)
+def test_it_can_be_read_in_light_and_dark_and_on_a_phone(state, visitor):
+    page = visitor.rollout(WHERE)
 
-    assert page.evaluate(LOW_CONTRAST) == []
-    background = page.evaluate("getComputedStyle(document.querySelector('.rollouts')).backgroundColor")
-    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 19, 23)"}[scheme]
+    for scheme, expected in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(17, 19, 23)")):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(LOW_CONTRAST) == []
+        background = page.evaluate("getComputedStyle(document.querySelector('.rollouts')).backgroundColor")
+        assert background == expected
+
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert _too_wide(page) == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -87,12 +91,6 @@ def test_airflows_theme_takes_precedence_over_the_systems(server, visitor, theme
     expect(page.locator("article.rollout")).to_be_visible(timeout=20_000)
     assert page.evaluate("getComputedStyle(document.querySelector('.rollouts')).colorScheme") == theme
     assert page.evaluate(LOW_CONTRAST) == []
-
-
-def test_a_phone_needs_no_scrolling_to_the_side(state, visitor):
-    page = visitor.rollout(WHERE, width=360)
-
-    assert _too_wide(page) == []
 
 
 def test_the_list_needs_no_scrolling_to_the_side_on_a_phone(server, visitor):

@@ -139,6 +139,7 @@ def test_a_new_rollout_appears_without_a_reload(several, server, visitor):
     page = visitor.list()
 
     server.add_rollout(reports.live_canary(endpoint_name="new"), **where("another"))
+    visitor.poll(page)
 
     expect(page.locator("article.rollout h2").filter(has_text="new")).to_be_visible()
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+import shlex
+from typing import Any
 
 import pytest
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
 
+from airflow_guardrails.aws.abort_switch import publish_request
+from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from tests.e2e.ui import reports
 
 pytestmark = pytest.mark.e2e
@@ -51,16 +54,17 @@ def test_leaving_the_dialog_stops_nothing(page, server, leave):
     assert server.state(**WHERE) == "deferred"
 
 
-def test_the_dialog_survives_an_update_of_the_page(page, server):
+def test_the_dialog_survives_an_update_of_the_page(page, server, visitor):
     ask(page)
 
     server.replace_report(reports.live_canary(traffic={"percent": 26.0, "course": []}), **WHERE)
+    visitor.poll(page)
 
     expect(page.locator("dl.facts")).to_contain_text("26 %")
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
+def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server, visitor):
     confirm(page)
 
     expect(page.locator(".notice")).to_contain_text("Waiting for the abort to take effect")
@@ -69,10 +73,12 @@ def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
     assert server.state(**WHERE) == "failed"
 
     server.replace_report(reports.live_canary(abort_switch_thrown_at=reports.iso()), **WHERE)
+    visitor.poll(page)
     expect(page.locator(".notice")).to_contain_text("the abort switch was thrown at")
 
     ended = reports.rolled_back_by_alarm(cause={"kind": "abort", "alarms": []})
     server.replace_report(ended, **WHERE)
+    visitor.poll(page)
     expect(page.locator(".title .badge")).to_have_text("ROLLED BACK")
     expect(page.locator(".cause")).to_contain_text("aborted")
     expect(page.locator(".notice")).to_have_count(0)
@@ -81,7 +87,6 @@ def test_stopping_marks_the_task_failed_and_waits_for_the_abort(page, server):
 def test_without_an_answer_the_page_says_what_to_do(server, visitor):
     server.add_rollout(reports.live_canary(), **WHERE)
     page = visitor.page()
-    page.clock.install(time=datetime.now(timezone.utc))
     page.goto(visitor.url(WHERE))
     confirm(page)
     expect(page.locator(".notice")).to_contain_text("Stop requested")
@@ -91,7 +96,43 @@ def test_without_an_answer_the_page_says_what_to_do(server, visitor):
     notice = page.locator(".notice")
     expect(notice).to_contain_text(re.compile(r"Nobody has answered the stop for 3\d s"))
     expect(notice).to_contain_text("Is a triggerer running?")
-    expect(notice).to_contain_text("set-alarm-state --alarm-name 'guardrails-abort-5f3a'")
+    expect(notice).to_contain_text("By hand, with AWS's CLI")
+    assert _datapoint_of(notice.locator("code").inner_text()) == publish_request(reports.SWITCH, THROWN)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [{"region": None}, {"region": "x; rm"}, {"endpoint_name": "a b"}, {"abort_switch": "somebody-elses"}],
+    ids=repr,
+)
+def test_no_command_is_made_of_names_that_aws_does_not_have(server, visitor, report):
+    server.add_rollout(reports.live_canary(**report), **WHERE)
+    page = visitor.page()
+    page.goto(visitor.url(WHERE))
+    page.get_by_role("button", name="Stop…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stop the update").click()
+    expect(page.locator(".notice")).to_contain_text("Stop requested")
+
+    page.clock.fast_forward(31_000)
+
+    expect(page.locator(".notice")).to_contain_text("run a task of SageMakerAbortRolloutOperator")
+    expect(page.locator(".notice code")).to_have_count(0)
+
+
+def _datapoint_of(command: str) -> dict[str, Any]:
+    """Read a command of AWS's CLI as the request that it sends."""
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "cloudwatch", "put-metric-data"]
+    given = dict(zip(words[3::2], words[4::2], strict=True))
+    assert given["--region"] == "eu-west-1"
+    names = [one.split("=") for one in given["--dimensions"].split(",")]
+    datum = {
+        "MetricName": given["--metric-name"],
+        "Dimensions": [{"Name": name, "Value": value} for name, value in names],
+        "Value": float(given["--value"]),
+        "StorageResolution": int(given["--storage-resolution"]),
+    }
+    return {"Namespace": given["--namespace"], "MetricData": [datum]}
 
 
 def test_the_dialog_works_in_a_frame_as_airflow_makes_it(server, visitor):

@@ -6,7 +6,15 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_guardrails.plugins._web.items import Peer, Position, Told, in_full, in_list, items_of
+from airflow_guardrails.plugins._web.items import (
+    Peer,
+    Position,
+    Told,
+    history_entry,
+    in_full,
+    in_list,
+    items_of,
+)
 from tests.support.rollout_reports import in_flight
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=timezone.utc)
@@ -130,6 +138,13 @@ def test_a_list_leaves_out_what_is_long():
     assert set(full["report"]) - set(listed["report"]) == {"findings", "approval", "stages"}
     assert listed["report"]["traffic"] == full["report"]["traffic"]
     assert {**listed, "report": None} == {**full, "report": None}
+
+
+@pytest.mark.parametrize(("state", "live"), [("deferred", True), ("failed", False)])
+def test_an_entry_of_the_history_tells_whether_its_end_is_waited_for(state, live):
+    (item,) = items_of([told(state=state)])
+
+    assert history_entry(item)["live"] is live
 
 
 def test_a_cursor_is_read_back():

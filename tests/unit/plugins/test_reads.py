@@ -178,6 +178,63 @@ def test_one_rollout_is_found_by_each_task_that_reports_or_concludes_it(rows):
     ]
 
 
+@pytest.fixture
+def read_values(rows, monkeypatch):
+    """The names of the endpoints whose reports were read."""
+    seen = []
+    told = reads.Told
+
+    def read(*, value, **more):
+        seen.append(value["endpoint_name"])
+        return told(value=value, **more)
+
+    monkeypatch.setattr(reads, "Told", read)
+    return seen
+
+
+def add_fleet(rows, number):
+    """One run with a task group that is mapped over so many endpoints; none is concluded yet."""
+    concluding = SageMakerConcludeRolloutOperator.__name__
+    for map_index in range(number):
+        where = {"dag_id": "deploy", "run_id": "monday", "map_index": map_index}
+        at = NOON + timedelta(minutes=map_index)
+        rows.add_rollout(
+            in_flight(endpoint_name=f"churn-{map_index}"), **where, task_id="each.update", seen_at=at
+        )
+        rows.add_task(**where, task_id="each.conclude", state="scheduled", operator=concluding)
+
+
+def test_of_a_mapped_fleet_only_what_is_shown_is_read(rows, page, read_values):
+    add_fleet(rows, 12)
+
+    assert [item.endpoint for item in page(limit=2).items] == ["churn-11", "churn-10"]
+    assert sorted(read_values) == ["churn-10", "churn-11"]
+
+
+@pytest.mark.parametrize("task_id", ["each.update", "each.conclude"])
+def test_one_of_a_mapped_fleet_is_found_without_reading_the_others(rows, read_values, task_id):
+    add_fleet(rows, 12)
+
+    with Session(rows.engine) as session:
+        item = reads.read_item(session, dag_id="deploy", run_id="monday", task_id=task_id, map_index=3)
+
+    assert (item.endpoint, item.concluding.map_index) == ("churn-3", 3)
+    assert read_values == ["churn-3"]
+
+
+def test_a_report_without_the_data_of_links_is_found_beside_others(rows, page):
+    add_fleet(rows, 3)
+    early = {"dag_id": "deploy", "run_id": "monday", "task_id": "early"}
+    rows.add_task(**early, state="failed", operator="SageMakerGuardedUpdateOperator")
+    ended = in_flight(endpoint_name="churn-1", outcome="NotStarted")
+    rows.add_xcom("rollout_report", ended, **early, at=NOON + timedelta(hours=1))
+
+    first, *rest = page().items
+
+    assert (first.endpoint, first.outcome, len(first.told_by)) == ("churn-1", "NotStarted", 2)
+    assert [item.endpoint for item in rest] == ["churn-2", "churn-0"]
+
+
 def test_the_verdict_on_a_shadow_test_is_that_of_the_judge_of_its_name(rows, page):
     where = {"dag_id": "deploy", "run_id": "monday"}
     report = {"schema_version": 1, "name": "trial", "outcome": "Reached", "endpoint_name": "churn"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from unittest.mock import call, create_autospec
+from unittest.mock import call
 
 import pytest
-from airflow.providers.common.compat import sdk
 
 from airflow_guardrails.domain.rollout.report import parse_report
 from airflow_guardrails.tasks.metrics import count_rollout, count_shadow_test, count_verdict
+from tests.support.metrics import replace_stats
 
 ENDED = {
     "outcome": "RolledBack",
@@ -23,9 +23,7 @@ TAGS = {"outcome": "RolledBack", "endpoint": "churn", "strategy": "all_at_once"}
 
 @pytest.fixture
 def stats(monkeypatch):
-    stats = create_autospec(sdk.Stats)
-    monkeypatch.setattr(sdk, "Stats", stats)
-    return stats
+    return replace_stats(monkeypatch)
 
 
 def test_a_rollout_is_counted_and_its_duration_sent(stats):

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 import { time } from "./time.js";
 import { icon, statusOf, withoutStatus } from "./words.js";
 
-// The history does not tell whether somebody still waits for its end.
-const UNKNOWN = { words: "no end yet", tone: "neutral", icon: "live" };
+// The history has no more of what is in flight.
+const IN_FLIGHT = { words: "in flight", tone: "live", icon: "live" };
 
 /** @param history newest first, as the API gives it; shown oldest first. */
 export function historySection(item, history, page) {
@@ -29,7 +29,7 @@ export function historySection(item, history, page) {
 
 function dot(entry, item, page) {
   const isCurrent = ["dag_id", "run_id", "task_id", "map_index"].every((part) => entry[part] === item[part]);
-  const status = isCurrent ? statusOf(item) : entry.outcome ? statusOf({ report: entry }) : UNKNOWN;
+  const status = isCurrent ? statusOf(item) : entry.live ? IN_FLIGHT : statusOf({ ...entry, report: entry });
   // The cause stands before the first semicolon.
   const [why] =
     entry.kind === "rollout" && status.tone !== "good"

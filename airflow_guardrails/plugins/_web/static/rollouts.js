@@ -226,7 +226,8 @@ function troubleInWords(error, answeredAt) {
   if (!(error instanceof Refused)) return `Connection lost.${shown} Trying again.`;
   const texts = {
     401: "Your session has expired: log in to Airflow again, then reload this page.",
-    403: "You may not see this: it takes the rights to read the DAG and its XComs.",
+    // Airflow also answers so if it did not sign the session's token, as after a restart with another secret.
+    403: "You may not see this: it takes the rights to read the DAG and its XComs. If you have them, log in to Airflow again, then reload this page.",
     404: "There is no rollout of this task instance, or it is not yours to see.",
   };
   return `${texts[error.status] ?? `Airflow answered with an error (${error.status}). Trying again.`}${shown}`;

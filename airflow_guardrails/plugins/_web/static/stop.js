@@ -107,9 +107,7 @@ function unanswered(item, page, waited) {
             ]
           : "Is a triggerer running? Without one nobody learns of the stop.",
       ),
-      item.kind === "rollout" &&
-        item.report.abort_switch &&
-        h("li", null, "By hand, with AWS's CLI: ", h("code", null, setAlarmCommand(item.report))),
+      item.kind === "rollout" && item.report.abort_switch && byHand(item.report),
       item.kind === "shadow_test" &&
         h("li", null, "By hand: stop the inference experiment in the SageMaker console."),
     ),
@@ -129,10 +127,23 @@ function abandoned(item, page) {
   );
 }
 
-function setAlarmCommand({ abort_switch: name, region }) {
-  const quoted = `'${String(name).replaceAll("'", "'\\''")}'`;
-  const where = /^[a-z0-9-]+$/.test(region ?? "") ? ` --region ${region}` : "";
-  return `aws cloudwatch set-alarm-state --alarm-name ${quoted} --state-value ALARM --state-reason stop${where}`;
+// Name of an abort switch's alarm: a hash of the endpoint's name, then the id of the rollout.
+const SWITCH = /^airflow-guardrails-abort-[0-9a-f]{12}-([0-9a-f]{20}-[0-9a-f]{8})$/;
+
+/**
+ * How to throw the abort switch without Airflow's tasks: by the datapoint that they send. It holds until another
+ * one comes, while a state set by SetAlarmState may be gone before SageMaker looks.
+ */
+function byHand({ abort_switch, endpoint_name, region }) {
+  const [, rollout] = SWITCH.exec(abort_switch ?? "") ?? [];
+  // Names come from an XCom. SageMaker's have letters, digits and hyphens only, and those need no quotes.
+  const isSafe = (text) => /^[A-Za-z0-9][A-Za-z0-9-]*$/.test(text ?? "");
+  if (!rollout || !isSafe(endpoint_name) || !isSafe(region))
+    return h("li", null, "By hand: run a task of SageMakerAbortRolloutOperator for this endpoint.");
+  const command =
+    `aws cloudwatch put-metric-data --region ${region} --namespace AirflowGuardrails --metric-name Abort ` +
+    `--dimensions EndpointName=${endpoint_name},Rollout=${rollout} --value 1 --storage-resolution 1`;
+  return h("li", null, "By hand, with AWS's CLI: ", h("code", null, command));
 }
 
 function notice(tone, head, ...rest) {

@@ -107,6 +107,8 @@ export function percent(value) {
   return `${isNumber(value) ? number(Math.round(value * 10) / 10) : "?"}\u00a0%`;
 }
 
+const SUFFIX_BY_UNIT = { relative: "\u00a0%", rate: "\u00a0points", plain: "" };
+
 /** A difference in the unit of its rule, with its sign: "+18.2 %", "−0.4 points", "+12". */
 export function difference(value, reason) {
   return isNumber(value) ? `${signed(value, reason)}${unitOf(reason)}` : "?";
@@ -124,9 +126,8 @@ function signed(value, reason) {
 }
 
 function unitOf(reason) {
-  if (reason.relative || reason.stat === "Share") return "\u00a0%";
-  // Rates are compared in percentage points; only the text of the reason says so.
-  return / points\b/.test(reason.text ?? "") ? "\u00a0points" : "";
+  // Reports of older releases have no unit.
+  return SUFFIX_BY_UNIT[reason.unit] ?? SUFFIX_BY_UNIT.relative;
 }
 
 export function isNumber(value) {

@@ -284,6 +284,23 @@ def test_a_verdict_goes_into_a_report(trial, latencies):
     assert told["reasons"][1]["low"] is None
 
 
+@pytest.mark.parametrize("with_data", [True, False], ids=["with data", "without data"])
+@pytest.mark.parametrize(
+    ("rule", "unit"),
+    [
+        (LATENCY, "relative"),
+        (MetricRule("Invocation5XXErrors", stat="Sum", margin=0.005), "rate"),
+        (MetricRule("ModelLatency", margin=5000), "plain"),
+    ],
+)
+def test_a_reason_tells_the_unit_of_its_numbers(trial, latencies, errors, rule, unit, with_data):
+    data = errors(3, 3) if unit == "rate" else latencies()
+
+    *_, reason = judge(trial({rule: data} if with_data else {}), [rule]).as_dict()["reasons"]
+
+    assert (reason["unit"], reason["measured"] is not None) == (unit, with_data)
+
+
 def test_the_same_evidence_makes_the_same_verdict(trial, latencies):
     evidence = trial({rule: latencies() for rule in DEFAULT_RULES[:2]})
 
