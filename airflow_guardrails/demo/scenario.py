@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from airflow_guardrails.demo.airflow import Airflow
+from airflow_guardrails.demo.browser import rollout_page
 from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Cloud, Production
 
@@ -113,6 +114,8 @@ class DemoRun:
     :param verdict: the verdict of the shadow test, or empty.
     :param requests: requests of clients to the new fleet; *failed_requests* of them failed.
     :param client_errors: requests of clients that failed during the run, in any fleet.
+    :param task_url: the task that shows how the run ended, in Airflow's UI.
+    :param page_url: its update, or else its shadow test, on the page "Rollouts".
     """
 
     dag_id: str
@@ -130,6 +133,7 @@ class DemoRun:
     client_errors: int = 0
     accuracy: float = 0.0
     task_url: str = ""
+    page_url: str = ""
     error: str = ""
 
     @property
@@ -300,6 +304,10 @@ class Scenario:
         ended_by = next(iter(run.in_state("failed")), UPDATE)
         run.error = self._airflow.error(run.dag_id, run.run_id, run.task(ended_by))
         run.task_url = self._airflow.task_page(run.dag_id, run.run_id, run.task(ended_by))
+        reported_by = UPDATE if run.report else OBSERVE
+        run.page_url = rollout_page(
+            self._airflow.url, dag_id=run.dag_id, run_id=run.run_id, task_id=run.task(reported_by)
+        )
         return run
 
     def _xcom(self, run: DemoRun, task: str, key: str) -> Any:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+from airflow_guardrails.domain.snapshots.endpoint import Stage
 from airflow_guardrails.domain.text import cut
 
 if TYPE_CHECKING:
@@ -111,6 +112,9 @@ def _in_flight(report: RolloutReport) -> str:
     last: dict[str, Any] | None = dict(report["stages"][-1]) if report["stages"] else None
     if last is None:
         return f"IN FLIGHT: {report['endpoint_config_name']}"
+    # After a success SageMaker removes the old fleet, and the new one has instances.
+    if last["stage"] == Stage.DELETING.value and not last["instances"]:
+        return f"ROLLING BACK: {report['endpoint_config_name']}"
     share = ""
     if last["desired_instances"]:
         share = f" {last['instances']} of {last['desired_instances']} instances"

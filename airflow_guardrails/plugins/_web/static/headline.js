@@ -19,6 +19,7 @@ export function headline(item, page, { link: isLink = false } = {}) {
       { class: "title" },
       badge(statusOf(item, { isStopRequested: page.stops.isWaiting([item]) })),
       h("h2", null, isLink ? page.open(item, name) : name),
+      item.kind === "shadow_test" && h("span", { class: "muted" }, `shadow test of ${report.endpoint_name}`),
       seen(item, page.clock),
       stopControl(item, page),
     ),
@@ -98,7 +99,6 @@ export function facts(item, clock) {
       report.deadline && item.live && time(report.deadline, { zone: true }),
       left(item, clock),
     ),
-    fact("Where", report.region, report.account),
   );
 }
 
@@ -125,7 +125,10 @@ function planned(report) {
 function step(report) {
   const steps = report.strategy?.steps ?? [];
   if (!steps.length) return [];
-  return [`${currentStep(report)} of ${steps.length}`, report.strategy.name];
+  const reached = currentStep(report);
+  // A canary of minutes fits between two looks.
+  if (report.outcome === "RolledBack" && !reached && !report.stages_complete) return ["not seen", report.strategy.name];
+  return [`${reached} of ${steps.length}`, report.strategy.name];
 }
 
 /** What comes next and when; the text is short, because it counts down. */
@@ -151,12 +154,13 @@ function configurations({ live, report }) {
   const when = live || report.outcome ? "now" : "when last seen";
   if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100)
     return [change, `serve ${when}: both`];
+  if (!report.outcome && report.traffic?.percent >= 100) return [change, `serves ${when}: ${target}`];
   return [change, `serves ${when}: ${serving ?? "unknown"}`];
 }
 
 function instances(report) {
   const stage = lastStage(report);
-  return stage && isNumber(stage.instances)
+  return stage && isNumber(stage.instances) && stage.desired_instances !== 0
     ? [`${stage.instances} of ${stage.desired_instances ?? "?"}`]
     : [];
 }

@@ -51,6 +51,8 @@ function chart(item, clock) {
       h("span", { class: "key actual" }, "actual"),
       planned.length > 0 && h("span", { class: "key planned" }, "planned"),
       report.strategy?.description && h("span", { class: "muted" }, report.strategy.description),
+      isShiftUnseen(report) &&
+        h("span", { class: "unseen" }, "No look saw a shift of traffic: it may have come and gone between two looks."),
     ),
     hiddenTable(
       "Traffic on the new model",
@@ -61,6 +63,10 @@ function chart(item, clock) {
       ],
     ),
   );
+}
+
+function isShiftUnseen({ outcome, stages_complete: isComplete, traffic }) {
+  return outcome && !isComplete && !(traffic?.course ?? []).some((point) => point.percent > 0);
 }
 
 /** What the stages tell, up to *last*: [{at, share}]. */
@@ -85,6 +91,8 @@ function plannedCourse(report, last) {
   if (!steps.length) return [];
   const current = currentStep(report);
   const shifted = (report.traffic?.course ?? []).find((point) => point.percent > 0);
+  // An update that ended before a shift was seen has no time from which the steps count.
+  if (report.outcome && !shifted) return [];
   const first = timesOf(shifted?.at)[0] ?? last ?? timesOf(report.started_at)[0];
   if (first === undefined) return [];
   const [next] = timesOf(report.next_change_at);
