@@ -90,7 +90,9 @@ def _cause(cause: CauseReport) -> str:
 def _first_reason(cause: CauseReport) -> str:
     reasons = cause.get("reasons") or ["the candidate is worse"]
     # What stands in parentheses is for the report: the interval and the minutes.
-    return reasons[0].partition(" (")[0]
+    reason = reasons[0].partition(" (")[0]
+    # Names of configurations are long, and measured and limit must not be cut off for them.
+    return reason.replace(": ", " ", 1).replace(" > limit ", " > ").replace(" < limit ", " < ")
 
 
 def _alarm(alarm: AlarmReport) -> str:

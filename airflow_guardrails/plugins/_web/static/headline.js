@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 import { stopControl, stopNotice } from "./stop.js";
 import { duration, inWords, time } from "./time.js";
 import { currentStep } from "./traffic.js";
-import { badge, icon, isNumber, lastStage, percent, statusOf } from "./words.js";
+import { badge, icon, isNumber, isRollingBack, lastStage, percent, statusOf } from "./words.js";
 
 /** Status and name, cause, and the button that stops it. */
 export function headline(item, page, { link: isLink = false } = {}) {
@@ -94,11 +94,6 @@ export function facts(item, clock) {
     fact(item.live ? "Next" : null, ...next(item, clock)),
     fact("Configuration", ...configurations(item)),
     fact("New instances ready", ...instances(report)),
-    fact(
-      "Waits until",
-      report.deadline && item.live && time(report.deadline, { zone: true }),
-      left(item, clock),
-    ),
   );
 }
 
@@ -152,6 +147,7 @@ function configurations({ live, report }) {
   const change = `${old ?? "unknown"} → ${target}`;
   if (report.outcome === "RollbackFailed") return [change, "serves now: a mix of both"];
   const when = live || report.outcome ? "now" : "when last seen";
+  if (isRollingBack(report)) return [change, `serves ${when}: ${old ?? serving ?? "unknown"}`];
   if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100)
     return [change, `serve ${when}: both`];
   if (!report.outcome && report.traffic?.percent >= 100) return [change, `serves ${when}: ${target}`];
@@ -160,14 +156,11 @@ function configurations({ live, report }) {
 
 function instances(report) {
   const stage = lastStage(report);
+  // After a rollback none is left, whatever was ready before.
+  if (report.outcome === "RolledBack") return [];
   return stage && isNumber(stage.instances) && stage.desired_instances !== 0
     ? [`${stage.instances} of ${stage.desired_instances ?? "?"}`]
     : [];
-}
-
-function left(item, clock) {
-  const remaining = clock.until(item, item.report.deadline);
-  return remaining > 0 && `${duration(remaining)} left`;
 }
 
 /** For screen readers: the status without what counts down, so that it is read out when it changes only. */

@@ -176,9 +176,10 @@ function course(reason, looks) {
   );
 }
 
-/** On which side of the limit the whole interval is. */
-function positionOf({ measured, low, high }, { limit }) {
+/** On which side of the limit the difference is, as the judge has decided, or by the whole interval. */
+function positionOf({ label, measured, low, high }, { limit }) {
   if (!isNumber(measured)) return "no data";
+  if (label) return { Pass: "within limit", Fail: "beyond limit" }[label] ?? "undecided";
   if (!isNumber(limit)) return "undecided";
   const [worst, best] = limit < 0 ? [low, high] : [high, low];
   const isBeyond = (value) => isNumber(value) && (limit < 0 ? value < limit : value > limit);

@@ -108,6 +108,7 @@ function about(item) {
   const rows = [
     ["Started", report.started_at && time(report.started_at, { zone: true })],
     ["Ended", report.ended_at && time(report.ended_at, { zone: true })],
+    ["Task waits until", item.live && report.deadline && time(report.deadline, { zone: true })],
     ["SageMaker last answered", report.as_of && time(report.as_of, { zone: true })],
     ["Endpoint status", report.endpoint_status],
     ["Region and account", [report.region, report.account].filter(Boolean).join(" · ")],

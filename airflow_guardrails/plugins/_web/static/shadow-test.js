@@ -147,8 +147,10 @@ function answers(compared) {
   );
 }
 
-function warnings({ warnings: texts, reason }) {
-  const all = [...(reason ? [`SageMaker says: ${reason}`] : []), ...(texts ?? [])];
+function warnings({ warnings: texts, reason, outcome }) {
+  // The reason of a test that ended as it should is the text with which this package stopped it.
+  const isAsked = outcome === "Reached";
+  const all = [...(reason && !isAsked ? [`SageMaker says: ${reason}`] : []), ...(texts ?? [])];
   if (!all.length) return null;
   return h(
     "section",

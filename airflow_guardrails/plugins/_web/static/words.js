@@ -66,11 +66,15 @@ export function statusOf(item, { isStopRequested = false } = {}) {
   return named([own(STAGES, stage) ? STAGES[stage] : stage.toUpperCase(), "live", "live"]);
 }
 
-/** SageMaker says so, or it removes the new instances: after a success it removes the old ones. */
-function isRollingBack(report) {
+/** SageMaker says so, it removes the new instances (the old ones after a success), or one look saw the end. */
+export function isRollingBack(report) {
+  if (report.outcome) return false;
+  const { endpoint_status: status, serving_endpoint_config_name: serving } = report;
   const last = lastStage(report);
   const removesNew = last?.stage === "Deleting" && last.instances === 0;
-  return report.endpoint_status === "RollingBack" || removesNew || report.summary?.startsWith("ROLLING BACK: ");
+  // Only a second look makes it the outcome.
+  const isBack = status === "InService" && last && serving === report.previous_endpoint_config_name;
+  return status === "RollingBack" || removesNew || isBack || report.summary?.startsWith("ROLLING BACK: ");
 }
 
 function judged(label) {

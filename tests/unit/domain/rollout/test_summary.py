@@ -43,7 +43,7 @@ def cause(kind, reason="", **more):
         (
             "RolledBack",
             {"cause": cause("judge", reasons=[JUDGED])},
-            "ROLLED BACK: judge: ModelLatency Average: +21.3% > limit +10%; churn-v41 serves",
+            "ROLLED BACK: judge: ModelLatency Average +21.3% > +10%; churn-v41 serves",
         ),
         ("RolledBack", {"endpoint_status": None}, "ROLLED BACK: cause unknown; churn-v41 serves"),
         ("RolledBack", {"cause": cause("abort")}, "ROLLED BACK: aborted; churn-v41 serves"),
