@@ -122,7 +122,8 @@ def _print_verdict(wrong: Sequence[str]) -> None:
 
 
 def _keep_running(setup: DemoSetup, results: DemoResults, processes: Processes) -> None:
-    print(f"\nAirflow's UI is at {setup.airflow.url}, all rollouts at {list_page(setup.airflow.url)} (no login).")
+    print(f"\nAirflow's UI is at {setup.airflow.url} (no login), all rollouts are at")
+    print(f"{list_page(setup.airflow.url)}.")
     print("How each run ended, on the page Rollouts and at its task:")
     for name, run in (
         ("good", results.good),

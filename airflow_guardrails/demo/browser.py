@@ -27,7 +27,7 @@ def open_in_browser(url: str) -> bool:
     """
     Open *url* in the user's browser; return whether that was tried.
 
-    Nothing is opened in CI, without a display, or if the output is not a terminal, because then nobody watches.
+    Nothing is opened in CI, without a display, or if the output is not a terminal: then nobody watches.
     """
     if not (sys.stdout.isatty() and _has_display(os.environ, sys.platform)):
         return False

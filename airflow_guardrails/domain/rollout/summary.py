@@ -92,7 +92,7 @@ def _first_reason(cause: CauseReport) -> str:
     # What stands in parentheses is for the report: the interval and the minutes.
     reason = reasons[0].partition(" (")[0]
     # Names of configurations are long, and measured and limit must not be cut off for them.
-    return reason.replace(": ", " ", 1).replace(" > limit ", " > ").replace(" < limit ", " < ")
+    return re.sub(r": (?=[-+\d])", " ", reason, count=1).replace("> limit ", "> ")
 
 
 def _alarm(alarm: AlarmReport) -> str:

@@ -226,7 +226,7 @@ def history_entry(item: Item) -> dict[str, Any]:
 
 
 def _report(item: Item) -> dict[str, Any]:
-    """Return the main report. The task that ends a shadow test counts no requests; the one that waits does."""
+    """Return the main report. Of a shadow test, the task that waits for it has counted the requests."""
     report = dict(item.main.report)
     if item.main.kind == "shadow_test" and report.get("requests") is None:
         counted = (told.report for told in item.told_by if told.report.get("requests") is not None)

@@ -145,8 +145,8 @@ function signed(value, reason) {
 }
 
 function unitOf(reason) {
-  // Rates are compared in percentage points; only the text of the reason says so.
-  if (/ points\b/.test(reason.text ?? "")) return "\u00a0points";
+  // Rates are compared in percentage points. Only the text of the reason says so, if there were data.
+  if (/ points\b/.test(reason.text ?? "") || /Errors$/.test(reason.metric ?? "")) return "\u00a0points";
   return reason.relative || reason.stat === "Share" ? "\u00a0%" : "";
 }
 
