@@ -170,7 +170,7 @@ def take_demo(camera: Camera) -> None:
 def take_made_states(browser: Browser, server: Server) -> None:
     """Take the pictures of what does not happen in the demo."""
     camera = Camera(browser, server.base_url, server.cookie())
-    server.add_rollout(reports.rollback_failed(), **MADE, state="failed")
+    server.add_rollout(reports.rollback_failed(analysis=None), **MADE, state="failed")
     camera.take("rollback-failed", page_of(MADE))
     server.clear()
     server.add_rollout({**reports.live_judged(), "warnings": [], "findings": []}, **MADE)
