@@ -75,6 +75,11 @@ def cause(kind, reason="", **more):
         (None, {}, "IN FLIGHT: churn-v42; churn-v41 serves"),
         (
             None,
+            {"stages": [{"stage": "Deleting", "instances": 0, "desired_instances": 0}]},
+            "ROLLING BACK: churn-v42; churn-v41 serves",
+        ),
+        (
+            None,
             {"stages": [{"stage": "Baking", "at": "", "instances": 1, "desired_instances": 4}]},
             "BAKING 1 of 4 instances: churn-v42; churn-v41 serves",
         ),
