@@ -35,7 +35,7 @@ from tests.e2e.ui.server import Server, start_server
 FOLDER = Path(__file__).parent / "img"
 MAX_BYTES = 150_000
 SCHEMES = ("light", "dark")
-WIDE, PHONE = (1200, 800), (390, 844)
+WIDE, TALL, PHONE = (1200, 800), (1200, 1040), (390, 844)
 LIST = "/airflow-guardrails/rollouts"
 GOOD = {
     "dag_id": "shadow_test_and_deploy",
@@ -150,15 +150,15 @@ class Camera:
 
 def take_demo(camera: Camera) -> None:
     """Take the pictures of the demo's runs, in the order of the runs."""
-    camera.wait(GOOD, lambda item: item["live"] and looks(item) >= 3)
+    camera.wait(GOOD, lambda item: item["live"] and looks(item) >= 5)
     camera.take("in-flight", page_of(GOOD), schemes=SCHEMES)
     camera.take("phone", page_of(GOOD), size=PHONE)
     camera.wait(BAD, has_ended)
     camera.take("rolled-back", page_of(BAD), schemes=SCHEMES)
     camera.wait(REJECTED, lambda item: item["verdict"] and item["report"]["status"] == "Completed")
     camera.take("shadow-test", page_of(REJECTED))
-    camera.wait(SLOW, lambda item: item["live"] and looks(item) >= 3)
-    camera.take("list", LIST, schemes=SCHEMES)
+    camera.wait(SLOW, lambda item: item["live"] and looks(item) >= 5)
+    camera.take("list", LIST, schemes=SCHEMES, size=TALL)
     camera.wait(SLOW, has_ended)
     camera.take("judged", page_of(SLOW))
     camera.wait(IDLE, lambda item: item["live"] and item["report"]["traffic"]["percent"])

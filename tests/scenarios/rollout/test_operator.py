@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_guardrails.exceptions import (
     AlarmNotFound,
@@ -80,7 +81,7 @@ def test_a_rollback_names_the_alarm_and_why_it_tripped(update, context, tripped_
 def test_the_report_says_from_the_first_look_what_marking_the_task_failed_does(
     churn, update, context, on_kill
 ):
-    with pytest.raises(TaskDeferred):
+    with set_current_context(context), pytest.raises(TaskDeferred):
         update(deferrable=True, on_kill=on_kill).execute(context)
 
     stopping = context["ti"].xcoms["rollout_report"]["stopping"]

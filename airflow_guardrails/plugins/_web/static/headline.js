@@ -92,8 +92,8 @@ export function facts(item, clock) {
     fact("Traffic on new model", traffic(report), planned(report)),
     fact(report.outcome ? "Step reached" : "Step", ...step(report)),
     fact(item.live ? "Next" : null, ...next(item, clock)),
-    fact("Configuration", ...configurations(item)),
     fact("New instances ready", ...instances(report)),
+    fact("Configuration", ...configurations(item)),
   );
 }
 

@@ -17,6 +17,8 @@ export function trafficSection(item, clock) {
 
 function chart(item, clock) {
   const { report } = item;
+  if (isShiftUnseen(report))
+    return h("p", { class: "muted" }, "No look saw a shift of traffic. It may have come and gone between two looks.");
   const now = item.live ? clock.aws(item) : null;
   // Of a rollout that nobody watches any more, the last look is the last that is known.
   const last = now ?? timesOf(report.ended_at)[0] ?? timesOf(report.as_of)[0];
@@ -51,8 +53,6 @@ function chart(item, clock) {
       h("span", { class: "key actual" }, "actual"),
       planned.length > 0 && h("span", { class: "key planned" }, "planned"),
       report.strategy?.description && h("span", { class: "muted" }, report.strategy.description),
-      isShiftUnseen(report) &&
-        h("span", { class: "unseen" }, "No look saw a shift of traffic: it may have come and gone between two looks."),
     ),
     hiddenTable(
       "Traffic on the new model",
@@ -65,8 +65,10 @@ function chart(item, clock) {
   );
 }
 
+/** A rolled-back update whose looks saw its beginning and its end, and no traffic in between. */
 function isShiftUnseen({ outcome, stages_complete: isComplete, traffic }) {
-  return outcome && !isComplete && !(traffic?.course ?? []).some((point) => point.percent > 0);
+  const course = traffic?.course ?? [];
+  return outcome === "RolledBack" && !isComplete && course.length > 0 && !course.some(({ percent: share }) => share > 0);
 }
 
 /** What the stages tell, up to *last*: [{at, share}]. */
