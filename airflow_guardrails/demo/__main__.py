@@ -20,16 +20,8 @@ from airflow_guardrails.demo.browser import list_page, open_in_browser
 from airflow_guardrails.demo.expectations import differences
 from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.production import isolated_environment
-from airflow_guardrails.demo.scenario import (
-    WIDTH,
-    DemoResults,
-    DemoRun,
-    DemoSetup,
-    Scenario,
-    report_text,
-    set_up,
-    verdict_text,
-)
+from airflow_guardrails.demo.scenario import DemoResults, DemoRun, DemoSetup, Scenario, set_up
+from airflow_guardrails.demo.texts import WIDTH, report_text, verdict_text
 
 _INTRODUCTION = """\
 Three DAGs train a model, evaluate it and update a live endpoint: first a canary with a quarter of the fleet,

@@ -20,7 +20,7 @@ class Desktop(webbrowser.BaseBrowser):
         super().__init__("desktop")
         self.opened: list[str] = []
 
-    def open(self, url, new=0, autoraise=True) -> bool:
+    def open(self, url, new=0, autoraise=True) -> bool:  # noqa: ARG002 - as webbrowser calls it
         self.opened.append(url)
         return True
 

@@ -217,6 +217,42 @@ def test_an_alarm_that_fires_during_the_update_stands_at_the_top(shown):
     expect(page.locator(".alarms li").first).to_contain_text("ALARM")
 
 
+def test_an_alarm_that_is_ok_again_still_says_that_it_went_off(shown):
+    again = [reports.alarm("churn-errors", "OK", value=0.0)]
+
+    page = shown(reports.rolled_back_by_alarm(alarms=again), "failed")
+
+    expect(page.locator(".alarms")).to_contain_text(pattern("ok churn-errors.*went off: 2.5 > 1 at"))
+
+
+def test_the_new_instances_that_go_are_a_rollback_and_not_the_end_of_a_success(shown):
+    stages = [
+        {"stage": "Deleting", "at": reports.iso(-1), "instances": 0, "desired_instances": 0, "seen": True}
+    ]
+
+    page = shown(reports.live_canary(stages=stages, stopping={"aborts": False, "text": "It is rolled back"}))
+
+    expect(page.locator(ELEMENTS["status"])).to_have_text("ROLLING BACK")
+    expect(page.locator(".notice")).to_contain_text("SageMaker removes the new instances")
+    expect(page.locator(ELEMENTS["configuration"])).to_contain_text(pattern("serves now: churn-v41"))
+    expect(page.locator(ELEMENTS["stop"])).to_have_count(0)
+
+
+def test_with_all_traffic_the_new_configuration_serves(shown):
+    page = shown(reports.live_canary(traffic={"percent": 100.0, "course": []}))
+
+    expect(page.locator(ELEMENTS["configuration"])).to_contain_text(pattern("serves now: churn-v42"))
+
+
+def test_traffic_that_came_and_went_between_two_looks_is_not_drawn_as_none(shown):
+    course = [{"at": reports.iso(-58), "percent": 0.0}]
+
+    page = shown(reports.rolled_back_by_alarm(traffic={"percent": 0.0, "course": course}), "failed")
+
+    expect(page.locator(ELEMENTS["step"])).to_contain_text("not seen")
+    expect(page.get_by_label("Traffic")).to_contain_text("No look saw a shift of traffic")
+
+
 def test_what_a_sensor_does_not_know_is_unknown(shown):
     page = shown(reports.seen_by_sensor(), "failed")
 
