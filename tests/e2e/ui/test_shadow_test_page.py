@@ -71,7 +71,7 @@ def test_a_rejected_model_stands_first_with_the_reason(server, visitor):
     page = visitor.rollout(WHERE)
 
     expect(page.locator(".title .badge")).to_have_text("REJECTED")
-    expect(page.locator("article > p")).to_contain_text("judge: ModelLatency avg: +1.0% > limit +10%")
+    expect(page.locator("article > p").first).to_contain_text("judge: ModelLatency avg: +1.0% > limit +10%")
 
 
 @pytest.mark.parametrize(
