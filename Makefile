@@ -16,7 +16,7 @@ READY_DUCKDB := $(DUCKDB)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate check clean constraints \
+.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate pictures check clean constraints \
 	constraints-oldest
 .DEFAULT_GOAL := help
 
@@ -31,6 +31,7 @@ help:
 	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
+	@echo "make pictures     the pictures of the docs, from a running demo; ten minutes"
 	@echo "make clean        remove everything that these made"
 	@echo "make constraints  bring constraints.txt in line with pyproject.toml"
 
@@ -66,6 +67,10 @@ soak: $(READY)
 
 calibrate: $(READY)
 	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)
+
+pictures: $(READY_E2E)
+	@.ci/install-chromium || true
+	@$(BIN)/python -m docs.pictures $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check

@@ -16,19 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_guardrails.demo.airflow import locked_home
+from airflow_guardrails.demo.browser import list_page, open_in_browser
 from airflow_guardrails.demo.expectations import differences
 from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.production import isolated_environment
-from airflow_guardrails.demo.scenario import (
-    WIDTH,
-    DemoResults,
-    DemoRun,
-    DemoSetup,
-    Scenario,
-    report_text,
-    set_up,
-    verdict_text,
-)
+from airflow_guardrails.demo.scenario import DemoResults, DemoRun, DemoSetup, Scenario, set_up
+from airflow_guardrails.demo.texts import WIDTH, report_text, verdict_text
 
 _INTRODUCTION = """\
 Three DAGs train a model, evaluate it and update a live endpoint: first a canary with a quarter of the fleet,
@@ -70,6 +63,9 @@ def _handle_signals() -> None:
 
 def _run_demo(processes: Processes, options: argparse.Namespace, say: _Say) -> bool:
     setup = set_up(processes, home=options.home, dags=options.dags, speed=options.speed, say=say)
+    page = list_page(setup.airflow.url)
+    say(f"Watch it live: {page} (no login)")
+    open_in_browser(page)
     results = Scenario(setup.airflow, setup.production, setup.models, say).run_all()
     wrong = differences(results)
     if options.summary:
@@ -118,11 +114,18 @@ def _print_verdict(wrong: Sequence[str]) -> None:
 
 
 def _keep_running(setup: DemoSetup, results: DemoResults, processes: Processes) -> None:
-    print(f"\nAirflow's UI is at {setup.airflow.url} (no password). The tasks that show how each run ended:")
-    print(f"  good  {results.good.task_url}")
-    print(f"  bad   {results.bad.task_url}")
-    print(f"  wrong {results.wrong.task_url}")
-    print(f"  slow  {results.slow.task_url}")
+    print(f"\nAirflow's UI is at {setup.airflow.url} (no login), all rollouts are at")
+    print(f"{list_page(setup.airflow.url)}.")
+    print("How each run ended, on the page Rollouts and at its task:")
+    for name, run in (
+        ("good", results.good),
+        ("bad", results.bad),
+        ("wrong", results.wrong),
+        ("slow", results.slow),
+        ("idle", results.no_traffic),
+    ):
+        print(f"  {name:<5} {run.page_url}")
+        print(f"        {run.task_url}")
     print(f"The simulated AWS listens at {setup.cloud.url}. Ctrl-C ends everything.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -1,13 +1,11 @@
-"""The five runs of the demo, and the texts that describe them."""
+"""The five runs of the demo."""
 
 from __future__ import annotations
 
 import importlib.util
-import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,83 +13,12 @@ from typing import Any
 import numpy as np
 
 from airflow_guardrails.demo.airflow import Airflow
+from airflow_guardrails.demo.browser import rollout_page
 from airflow_guardrails.demo.processes import DemoError, Processes
 from airflow_guardrails.demo.production import ENDPOINT, REQUESTS_PER_MINUTE, Cloud, Production
+from airflow_guardrails.demo.texts import shadow_test_text, stage_text
 
 _Report = dict[str, Any]
-
-WIDTH = 100
-_MARGIN = " " * 12
-
-
-def report_text(report: _Report) -> str:
-    """Return a rollout report as lines of text."""
-    return "\n".join(_lines(report))
-
-
-def _stage_text(stage: _Report) -> str:
-    """Return a stage of a rollout report as text."""
-    serving = f"{stage['instances']} of {stage['desired_instances']} new instances serve"
-    if stage["stage"] != "Deleting":
-        return f"{stage['stage']}: {serving}"
-    return f"Deleting: {f'the old fleet; {serving}' if stage['instances'] else 'the new fleet'}"
-
-
-def shadow_test_text(report: _Report) -> str:
-    """Return the status of a shadow test, with its requests so far, as text."""
-    counts = report["requests"] or {}
-    requests = ", ".join(f"{count:.0f} requests to {name}" for name, count in counts.items())
-    return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
-
-
-def verdict_text(verdict: _Report, *, title: str = "verdict") -> str:
-    """Return the label of a verdict and its reasons as lines of text."""
-    lines = [f"  {title:<9} {verdict['label']}"]
-    for reason in verdict["reasons"]:
-        text = f"{reason['label']}: {reason['text']}"
-        lines.append(textwrap.fill(text, WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN + "  "))
-    return "\n".join(lines)
-
-
-def _lines(report: _Report) -> Iterator[str]:
-    yield f"  outcome   {report['outcome']}"
-    yield f"  endpoint  {report['endpoint_name']}"
-    yield f"  target    {report['endpoint_config_name']}"
-    yield f"  before    {report['previous_endpoint_config_name']}"
-    yield f"  serving   {report['serving_endpoint_config_name']}"
-    yield f"  took      {_took(report)}"
-    for number, stage in enumerate(report["stages"]):
-        at = _clock(stage["at"]) if stage["seen"] else "not seen"
-        yield f"  {'stages' if not number else '      '}    {at}  {_stage_text(stage)}"
-    if report.get("analysis"):
-        yield verdict_text(report["analysis"], title="compared")
-    yield from _cause(report)
-    for warning in report["warnings"]:
-        yield f"  warning   {warning}"
-
-
-def _cause(report: _Report) -> Iterator[str]:
-    if not report["cause"]:
-        return
-    yield f"  cause     {report['cause']['kind']}"
-    for alarm in report["cause"]["alarms"]:
-        yield f"  alarm     {_clock(alarm['at'])}  {alarm['name']}"
-        yield textwrap.fill(alarm["reason"], WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN)
-    if report["failure_reason"]:
-        yield f"  AWS says  {report['failure_reason']}"
-
-
-def _took(report: _Report) -> str:
-    if not (report["started_at"] and report["ended_at"]):
-        return "unknown"
-    started, ended = (datetime.fromisoformat(report[key]) for key in ("started_at", "ended_at"))
-    minutes, seconds = divmod(round((ended - started).total_seconds()), 60)
-    return f"{minutes} min {seconds} s of simulated time, from {started:%H:%M:%S} to {ended:%H:%M:%S}"
-
-
-def _clock(moment: str | None) -> str:
-    return f"{datetime.fromisoformat(moment):%H:%M:%S}" if moment else "--:--:--"
-
 
 DIRECT = "retrain_and_deploy"
 SHADOWED = "shadow_test_and_deploy"
@@ -113,6 +40,8 @@ class DemoRun:
     :param verdict: the verdict of the shadow test, or empty.
     :param requests: requests of clients to the new fleet; *failed_requests* of them failed.
     :param client_errors: requests of clients that failed during the run, in any fleet.
+    :param task_url: the task that shows how the run ended, in Airflow's UI.
+    :param page_url: its update, or else its shadow test, on the page "Rollouts".
     """
 
     dag_id: str
@@ -130,6 +59,7 @@ class DemoRun:
     client_errors: int = 0
     accuracy: float = 0.0
     task_url: str = ""
+    page_url: str = ""
     error: str = ""
 
     @property
@@ -300,6 +230,10 @@ class Scenario:
         ended_by = next(iter(run.in_state("failed")), UPDATE)
         run.error = self._airflow.error(run.dag_id, run.run_id, run.task(ended_by))
         run.task_url = self._airflow.task_page(run.dag_id, run.run_id, run.task(ended_by))
+        reported_by = UPDATE if run.report else OBSERVE
+        run.page_url = rollout_page(
+            self._airflow.url, dag_id=run.dag_id, run_id=run.run_id, task_id=run.task(reported_by)
+        )
         return run
 
     def _xcom(self, run: DemoRun, task: str, key: str) -> Any:
@@ -377,7 +311,7 @@ class _RunObserver:
         report = self._xcom(UPDATE, "rollout_report") or {"stages": []}
         # The report grows while the update runs; only new stages are printed.
         for stage in report["stages"][self._stages :]:
-            self._say(f"    {_stage_text(stage)}")
+            self._say(f"    {stage_text(stage)}")
         self._stages = max(self._stages, len(report["stages"]))
 
     def _xcom(self, task: str, key: str) -> Any:

@@ -67,7 +67,7 @@ class RolloutTask(WaitingTask):
         from airflow_guardrails.domain.rollout.process import poll_once  # noqa: PLC0415
 
         with self._ends_if_unwatchable(context):
-            return self._run_process(poll_once(state))
+            return self._run_process(poll_once(self._with_kill_action(state)))
 
     def poll_until_confirmed(
         self, context: Mapping[str, Any], state: RolloutState, *, again_after: float
@@ -93,9 +93,12 @@ class RolloutTask(WaitingTask):
 
         wait_policy = self.wait_policy(every=every, on_timeout=self.on_timeout)
         with self._ends_if_unwatchable(context):
-            state = replace(state, rollout=replace(state.rollout, on_kill=self.kill_action))
-            _, report = self._run_process(wait_until_finished(state, wait_policy))
+            _, report = self._run_process(wait_until_finished(self._with_kill_action(state), wait_policy))
         return report
+
+    def _with_kill_action(self, state: RolloutState) -> RolloutState:
+        """So that each report says what marking this task failed would do."""
+        return replace(state, rollout=replace(state.rollout, on_kill=self.kill_action))
 
     def finish(self, context: Mapping[str, Any], state: RolloutState) -> RolloutReport:
         """Find the cause of the outcome, clean up old abort switches, and return the report."""

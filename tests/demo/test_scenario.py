@@ -15,11 +15,9 @@ from airflow_guardrails.demo.scenario import (
     DemoResults,
     DemoRun,
     EndpointAnswers,
-    report_text,
-    shadow_test_text,
-    verdict_text,
     waiter_delay,
 )
+from airflow_guardrails.demo.texts import report_text, shadow_test_text, verdict_text
 
 STEPS = {"train": "success", "guarded_update": "success"}
 

@@ -26,6 +26,7 @@ from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
 from airflow_guardrails.domain.judge.statistics.overdispersion import MIN_MINUTES
 from airflow_guardrails.domain.judge.tails import Limits, is_counted_by_limit
 from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG, REQUEST_NAMESPACE, MetricQuery, Points
+from airflow_guardrails.domain.text import count_in_words
 
 # Response of GetMetricData: query -> (minute -> value).
 _SeriesByQuery = Mapping[MetricQuery, Points]
@@ -283,7 +284,7 @@ def _with_exposure(evidence: Evidence, verdict: Verdict) -> tuple[Reason, ...]:
     first, *others = verdict.reasons
     requests, minutes = requests_in(evidence), len(evidence.busy_minutes)
     new, old = f"{requests.new:,.0f}", f"{requests.old:,.0f}"
-    text = f"{new} to the new fleet, {old} to the old fleet, in {minutes} minutes"
+    text = f"{new} to the new fleet, {old} to the old fleet, in {count_in_words(minutes, 'minute')}"
     if not minutes:
         text = f"no minute in which both fleets had requests (new {new}, old {old})"
     first = replace(first, text=f"Invocations: {text}", measured=None, limit=None)

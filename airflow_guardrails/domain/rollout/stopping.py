@@ -24,6 +24,8 @@ def stopping_of(state: RolloutState) -> StoppingReport | None:
     rollout = state.rollout
     if state.outcome is not None:
         return None
+    if state.thrown_at is None and _is_rolling_back(state.last_look):
+        return {"aborts": False, "text": "SageMaker is rolling the update back already"}
     if state.thrown_at is not None:
         when = when_an_abort_acts(state.last_look, rollout.guardrails)
         return {"aborts": False, "text": f"The abort switch is thrown already; {when}"}
@@ -46,6 +48,8 @@ def when_an_abort_acts(look: EndpointLook | None, guardrails: Guardrails | None)
     """
     if not isinstance(look, Endpoint) or look.pending is None or guardrails is None:
         return "it acts in the next bake, if there is one"
+    if _is_rolling_back(look):
+        return "SageMaker is rolling the update back"
     current = look.current_stage
     if current is not None and current.stage is Stage.BAKING:
         return "it acts now, because the update is baking"
@@ -54,6 +58,14 @@ def when_an_abort_acts(look: EndpointLook | None, guardrails: Guardrails | None)
     if not bake:
         return "no bake is left, so SageMaker will finish the update"
     return f"it acts in the next bake ({duration_in_words(bake)})"
+
+
+def _is_rolling_back(look: EndpointLook | None) -> bool:
+    """Whether SageMaker removes the new fleet: after a success it removes the old one."""
+    if not isinstance(look, Endpoint) or look.pending is None:
+        return False
+    current = look.current_stage
+    return current is not None and current.stage is Stage.DELETING and not look.pending.instances
 
 
 def _next_bake(strategy: Strategy | None, green: PendingDeployment, *, removing: bool) -> timedelta:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
+from airflow_guardrails.domain.snapshots.endpoint import Stage
 from airflow_guardrails.domain.text import cut
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ def _cause(cause: CauseReport) -> str:
 def _first_reason(cause: CauseReport) -> str:
     reasons = cause.get("reasons") or ["the candidate is worse"]
     # What stands in parentheses is for the report: the interval and the minutes.
-    return reasons[0].partition(" (")[0]
+    reason = reasons[0].partition(" (")[0]
+    # Names of configurations are long, and measured and limit must not be cut off for them.
+    return re.sub(r": (?=[-+\d])", " ", reason, count=1).replace("> limit ", "> ")
 
 
 def _alarm(alarm: AlarmReport) -> str:
@@ -111,6 +114,9 @@ def _in_flight(report: RolloutReport) -> str:
     last: dict[str, Any] | None = dict(report["stages"][-1]) if report["stages"] else None
     if last is None:
         return f"IN FLIGHT: {report['endpoint_config_name']}"
+    # After a success SageMaker removes the old fleet, and the new one has instances.
+    if last["stage"] == Stage.DELETING.value and not last["instances"]:
+        return f"ROLLING BACK: {report['endpoint_config_name']}"
     share = ""
     if last["desired_instances"]:
         share = f" {last['instances']} of {last['desired_instances']} instances"

@@ -29,6 +29,8 @@ LIVE_STATES = frozenset(
 _STOPPABLE_STATES = frozenset({"running", "deferred"})
 # What must agree where two reports of the same configuration both have it.
 _IDENTITY = ("started_at", "region", "account")
+_COUNTED = frozenset({"requests", "min_requests"})
+_ENDED = frozenset({"Completed", "Cancelled"})
 # Too long for a list, and not shown there.
 _ONLY_IN_FULL = frozenset({"findings", "approval", "stages"})
 
@@ -182,7 +184,7 @@ def items_of(
 
 def in_list(item: Item) -> dict[str, Any]:
     """Return the item as JSON, without the long parts of its report."""
-    report = {name: value for name, value in item.main.report.items() if name not in _ONLY_IN_FULL}
+    report = {name: value for name, value in _report(item).items() if name not in _ONLY_IN_FULL}
     if isinstance(report.get("analysis"), Mapping):
         report["analysis"] = {name: value for name, value in report["analysis"].items() if name != "history"}
     return {**in_full(item), "report": report}
@@ -203,7 +205,7 @@ def in_full(item: Item) -> dict[str, Any]:
         "told_by": [{**_task(told), "state": told.state} for told in item.told_by],
         "stop": _task(stop) if stop else None,
         "concluding": {"task_id": concluding.task_id, "state": concluding.state} if concluding else None,
-        "report": dict(main.report),
+        "report": _report(item),
         "verdict": item.verdict,
     }
 
@@ -219,9 +221,25 @@ def history_entry(item: Item) -> dict[str, Any]:
         "live": item.live,
         "outcome": item.outcome,
         "summary": main.report.get("summary"),
-        "ended_at": main.report.get("ended_at", main.report.get("ends_at")),
+        "ended_at": _ended_at(main),
         "endpoint_config_name": main.report.get("endpoint_config_name"),
     }
+
+
+def _report(item: Item) -> dict[str, Any]:
+    """Return the main report. Of a shadow test, the task that waits for it has counted the requests."""
+    report = dict(item.main.report)
+    if item.main.kind == "shadow_test" and report.get("requests") is None:
+        counted = (told.report for told in item.told_by if told.report.get("requests") is not None)
+        report |= {name: value for name, value in next(counted, {}).items() if name in _COUNTED}
+    return report
+
+
+def _ended_at(main: Told) -> Any:
+    if main.kind == "rollout":
+        return main.report.get("ended_at")
+    # Until it has ended, this is when it will end by itself.
+    return main.report.get("ends_at") if main.report.get("status") in _ENDED else None
 
 
 def _groups(told: Iterable[Told]) -> Iterator[tuple[Told, ...]]:

@@ -154,7 +154,7 @@ def rolled_back_by_judge(**changes: Any) -> Report:
     """The judge threw the abort switch: latency is higher by more than the limit."""
     verdict = analysis(label="Fail", measured=0.182, low=0.129, high=0.234, acted=True)
     return rolled_back_by_alarm(
-        summary="ROLLED BACK: judge: ModelLatency avg: +18.2% > limit +10%; churn-v41 serves",
+        summary="ROLLED BACK: judge: ModelLatency avg +18.2% > +10%; churn-v41 serves",
         alarms=live_canary()["alarms"],
         abort_switch_thrown_at=iso(-40),
         cause={"kind": "judge", "alarms": [], "reasons": [verdict["reasons"][1]["text"]]},

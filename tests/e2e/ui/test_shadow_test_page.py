@@ -24,7 +24,8 @@ def test_a_running_test_shows_both_variants_and_what_it_still_needs(server, visi
 
     expect(page.locator(".title .badge")).to_have_text("RUNNING")
     facts = page.locator("dl.facts")
-    for text in ("737 of 1,000", "Mirrored", "churn", "eu-west-1", "Starts"):
+    expect(page.locator(".title")).to_contain_text("shadow test of churn")
+    for text in ("737 of 1,000", "Mirrored", "eu-west-1", "Starts"):
         expect(facts).to_contain_text(text)
     expect(facts).to_contain_text(re.compile(r"Ends.*in 1 h 59 min"))
     production, shadow = page.get_by_label("Production"), page.get_by_label("Shadow", exact=True)
@@ -43,13 +44,34 @@ def test_an_ended_test_shows_the_verdict_of_its_run_and_answers_that_differ(serv
 
     page = visitor.rollout(WHERE)
 
-    expect(page.locator(".title .badge")).to_have_text("ENDED")
+    expect(page.locator(".title .badge")).to_have_text("PASSED")
     expect(page.locator(".judge > header")).to_contain_text("PASS")
     expect(page.locator(".tile").first).to_contain_text("ModelLatency avg")
     expect(page.locator(".answers")).to_contain_text(
         re.compile(r"29 of 1,474 compared requests.*label: 21, score: 8")
     )
     expect(page.get_by_role("button", name="Stop…")).to_have_count(0)
+
+
+def test_a_test_that_has_enough_requests_is_not_called_ended_while_it_runs(server, visitor):
+    report = reports.ended_shadow_test(status="Running")
+    server.add_rollout(report, **WHERE, kind="shadow_test", state="success")
+
+    page = visitor.rollout(WHERE)
+
+    expect(page.locator(".title .badge")).to_have_text("ENOUGH REQUESTS")
+
+
+def test_a_rejected_model_stands_first_with_the_reason(server, visitor):
+    server.add_rollout(reports.ended_shadow_test(), **WHERE, kind="shadow_test", state="success")
+    judge = {**WHERE, "task_id": "judge"}
+    server.add_task(**judge, state="failed", operator="SageMakerJudgeShadowTestOperator")
+    server.add_xcom("verdict", reports.verdict("Fail"), **judge)
+
+    page = visitor.rollout(WHERE)
+
+    expect(page.locator(".title .badge")).to_have_text("REJECTED")
+    expect(page.locator("article > p").first).to_contain_text("judge: ModelLatency avg: +1.0% > limit +10%")
 
 
 @pytest.mark.parametrize(

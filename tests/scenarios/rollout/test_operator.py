@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_guardrails.exceptions import (
     AlarmNotFound,
@@ -74,6 +75,17 @@ def test_a_rollback_names_the_alarm_and_why_it_tripped(update, context, tripped_
     assert "serves churn-v1 again, not churn-v2" in str(caught.value)
     assert "Alarm errors was in ALARM" in str(caught.value)
     assert "0.3 was greater than 0.05" in str(caught.value)
+
+
+@pytest.mark.parametrize("on_kill", ["abort", "leave"])
+def test_the_report_says_from_the_first_look_what_marking_the_task_failed_does(
+    churn, update, context, on_kill
+):
+    with set_current_context(context), pytest.raises(TaskDeferred):
+        update(deferrable=True, on_kill=on_kill).execute(context)
+
+    stopping = context["ti"].xcoms["rollout_report"]["stopping"]
+    assert stopping["aborts"] is (on_kill == "abort")
 
 
 def test_a_rollback_can_skip_what_follows(update, context, tripped_while_baking):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.plugins._web import reads
-from airflow_guardrails.plugins._web.items import Position, in_full, in_list
+from airflow_guardrails.plugins._web.items import Position, history_entry, in_full, in_list
 from airflow_guardrails.plugins._web.reads import Wanted
 from tests.support.rollout_reports import in_flight
 
@@ -263,3 +263,28 @@ def test_dags_that_have_reported_are_known(rows):
 def test_the_classes_that_are_looked_for_exist():
     assert SageMakerConcludeRolloutOperator.__name__ == reads.CONCLUDING
     assert SageMakerJudgeShadowTestOperator.__name__ == reads.JUDGING
+
+
+def test_the_requests_of_a_shadow_test_are_those_that_the_waiting_task_has_counted(rows, page):
+    where = {"dag_id": "deploy", "run_id": "monday", "kind": "shadow_test", "state": "success"}
+    test = {"schema_version": 1, "name": "trial", "outcome": "Reached", "endpoint_name": "churn"}
+    counted = {"requests": {"main": 120, "shadow": 110}, "min_requests": 100}
+    rows.add_rollout({**test, **counted, "status": "Running"}, **where, task_id="observe")
+    rows.add_rollout({**test, "requests": None, "status": "Completed"}, **where, task_id="stop")
+
+    (item,) = page(kind="shadow_test").items
+
+    report = in_full(item)["report"]
+    assert (report["status"], report["requests"], report["min_requests"]) == ("Completed", *counted.values())
+
+
+@pytest.mark.parametrize(("status", "ended_at"), [("Running", None), ("Completed", "2026-03-02T11:00:00Z")])
+def test_a_shadow_test_that_runs_has_no_end_in_the_history(rows, page, status, ended_at):
+    where = {"dag_id": "deploy", "run_id": "monday", "kind": "shadow_test", "state": "success"}
+    ends = {"status": status, "ends_at": "2026-03-02T11:00:00Z"}
+    report = {"schema_version": 1, "name": "trial", "outcome": "Reached", "endpoint_name": "churn", **ends}
+    rows.add_rollout(report, **where, task_id="observe")
+
+    (item,) = page(kind="shadow_test").items
+
+    assert history_entry(item)["ended_at"] == ended_at

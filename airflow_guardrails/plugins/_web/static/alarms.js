@@ -47,6 +47,7 @@ function unguarded(report) {
 
 function line(alarm, report) {
   const state = stateOf(alarm);
+  const transition = (report.cause?.alarms ?? []).find(({ name }) => name === alarm.name);
   return h(
     "li",
     { class: state.tone },
@@ -60,6 +61,9 @@ function line(alarm, report) {
       [alarm.watches, alarm.kind === "guard" && "made for this rollout"].filter(Boolean).join(" · "),
       alarm.state === "ALARM" && alarm.since && [" · since ", time(alarm.since)],
     ),
+    transition &&
+      alarm.state !== "ALARM" &&
+      h("b", { class: "fired" }, `went off${crossed(transition, report)} at `, time(transition.at)),
   );
 }
 
@@ -69,7 +73,7 @@ function abortSwitch(report, alarms) {
   const thrown = report.abort_switch_thrown_at;
   return h(
     "p",
-    { class: "switch" },
+    { class: thrown ? "switch thrown" : "switch" },
     icon(thrown ? "warning" : "stop"),
     h("b", null, "Abort switch: "),
     thrown
@@ -127,20 +131,25 @@ const CROSSED =
 
 /** ": 2.5 > 1", of the moment when the alarm went off where its reason tells it. */
 function crossed(transition, report) {
+  const alarm = (report.alarms ?? []).find(({ name }) => name === transition.name);
   const found = CROSSED.exec(transition.reason ?? "");
   if (found) {
     const sign = `${found[2] === "greater" ? ">" : "<"}${found[3] ? "=" : ""}`;
-    return `: ${number(Number(found[1]))} ${sign} ${number(Number(found[4]))}`;
+    return `: ${inUnit(Number(found[1]), alarm?.watches)} ${sign} ${inUnit(Number(found[4]), alarm?.watches)}`;
   }
-  const alarm = (report.alarms ?? []).find(({ name }) => name === transition.name);
   return alarm && isNumber(alarm.value) ? `: ${comparisonInWords(alarm)}` : "";
 }
 
-/** "2.5 > 1" in alarm, "0.3, alarm at > 1" else. */
-function comparisonInWords({ state, value, comparison, threshold }) {
-  const limit = isNumber(threshold) ? `${comparison ?? ">"} ${number(threshold)}` : "";
-  if (state === "ALARM" && isNumber(value) && limit) return `${number(value)} ${limit}`;
-  return [isNumber(value) && number(value), limit && `alarm at ${limit}`].filter(Boolean).join(", ");
+/** "2.5 > 1" in alarm, "alarm at > 1" else: CloudWatch tells the value of the last change of state only. */
+function comparisonInWords({ state, value, comparison, threshold, watches }) {
+  const limit = isNumber(threshold) ? `${comparison ?? ">"} ${inUnit(threshold, watches)}` : "";
+  if (state === "ALARM" && isNumber(value) && limit) return `${inUnit(value, watches)} ${limit}`;
+  return limit && `alarm at ${limit}`;
+}
+
+/** SageMaker's latencies are in microseconds. */
+function inUnit(value, watches) {
+  return /^AWS\/SageMaker \w+Latency /.test(watches ?? "") ? `${number(value / 1000)}\u00a0ms` : number(value);
 }
 
 function stateOf({ state }) {

@@ -4,6 +4,7 @@ import { causeOf } from "./alarms.js";
 import { pageUrl } from "./api.js";
 import { h, link } from "./dom.js";
 import { next } from "./headline.js";
+import { verdictInWords } from "./shadow-test.js";
 import { time } from "./time.js";
 import { badge, isNumber, percent, statusOf, withoutStatus } from "./words.js";
 
@@ -13,7 +14,9 @@ const BAD = ["RolledBack", "RollbackFailed", "Failed", "TimedOut", "Cancelled", 
 export function cardView({ items }, page) {
   const live = items.filter((item) => item.live);
   const bad = items.filter(
-    (item) => !item.live && (BAD.includes(item.report.outcome) || !item.report.outcome),
+    (item) =>
+      !item.live &&
+      (BAD.includes(item.report.outcome) || !item.report.outcome || item.verdict?.label === "Fail"),
   );
   const shown = [...live, ...bad].slice(0, LINES);
   return h(
@@ -46,10 +49,15 @@ function line(item, page) {
     h(
       "span",
       { class: "why" },
-      item.live ? progress(item, page.clock) : (causeOf(report)?.text ?? report.summary),
+      item.live ? progress(item, page.clock) : why(item),
     ),
-    !item.live && h("span", { class: "muted" }, time(report.ended_at ?? item.seen_at)),
+    !item.live && h("span", { class: "muted" }, time(report.ended_at ?? report.ends_at ?? item.seen_at)),
   );
+}
+
+function why(item) {
+  if (item.verdict) return verdictInWords(item);
+  return causeOf(item.report)?.text ?? withoutStatus(item.report.summary, statusOf(item));
 }
 
 function progress(item, clock) {

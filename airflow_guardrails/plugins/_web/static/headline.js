@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 import { stopControl, stopNotice } from "./stop.js";
 import { duration, inWords, time } from "./time.js";
 import { currentStep } from "./traffic.js";
-import { badge, icon, isNumber, lastStage, percent, statusOf } from "./words.js";
+import { badge, icon, isNumber, isRollingBack, lastStage, percent, statusOf } from "./words.js";
 
 /** Status and name, cause, and the button that stops it. */
 export function headline(item, page, { link: isLink = false } = {}) {
@@ -19,6 +19,7 @@ export function headline(item, page, { link: isLink = false } = {}) {
       { class: "title" },
       badge(statusOf(item, { isStopRequested: page.stops.isWaiting([item]) })),
       h("h2", null, isLink ? page.open(item, name) : name),
+      item.kind === "shadow_test" && h("span", { class: "muted" }, `shadow test of ${report.endpoint_name}`),
       seen(item, page.clock),
       stopControl(item, page),
     ),
@@ -91,14 +92,8 @@ export function facts(item, clock) {
     fact("Traffic on new model", traffic(report), planned(report)),
     fact(report.outcome ? "Step reached" : "Step", ...step(report)),
     fact(item.live ? "Next" : null, ...next(item, clock)),
-    fact("Configuration", ...configurations(item)),
     fact("New instances ready", ...instances(report)),
-    fact(
-      "Waits until",
-      report.deadline && item.live && time(report.deadline, { zone: true }),
-      left(item, clock),
-    ),
-    fact("Where", report.region, report.account),
+    fact("Configuration", ...configurations(item)),
   );
 }
 
@@ -125,7 +120,10 @@ function planned(report) {
 function step(report) {
   const steps = report.strategy?.steps ?? [];
   if (!steps.length) return [];
-  return [`${currentStep(report)} of ${steps.length}`, report.strategy.name];
+  const reached = currentStep(report);
+  // A canary of minutes fits between two looks.
+  if (report.outcome === "RolledBack" && !reached && !report.stages_complete) return ["not seen", report.strategy.name];
+  return [`${reached} of ${steps.length}`, report.strategy.name];
 }
 
 /** What comes next and when; the text is short, because it counts down. */
@@ -149,21 +147,20 @@ function configurations({ live, report }) {
   const change = `${old ?? "unknown"} → ${target}`;
   if (report.outcome === "RollbackFailed") return [change, "serves now: a mix of both"];
   const when = live || report.outcome ? "now" : "when last seen";
+  if (isRollingBack(report)) return [change, `serves ${when}: ${old ?? serving ?? "unknown"}`];
   if (!report.outcome && report.traffic?.percent > 0 && report.traffic.percent < 100)
     return [change, `serve ${when}: both`];
+  if (!report.outcome && report.traffic?.percent >= 100) return [change, `serves ${when}: ${target}`];
   return [change, `serves ${when}: ${serving ?? "unknown"}`];
 }
 
 function instances(report) {
   const stage = lastStage(report);
-  return stage && isNumber(stage.instances)
+  // After a rollback none is left, whatever was ready before.
+  if (report.outcome === "RolledBack") return [];
+  return stage && isNumber(stage.instances) && stage.desired_instances !== 0
     ? [`${stage.instances} of ${stage.desired_instances ?? "?"}`]
     : [];
-}
-
-function left(item, clock) {
-  const remaining = clock.until(item, item.report.deadline);
-  return remaining > 0 && `${duration(remaining)} left`;
 }
 
 /** For screen readers: the status without what counts down, so that it is read out when it changes only. */

@@ -32,6 +32,7 @@ export function judgeSection(report, { brief = false } = {}) {
       badge(status),
       sample(analysis),
       h("span", { class: "muted" }, facts(analysis)),
+      turns(analysis).map((turn) => h("span", { class: "muted" }, turn)),
     ),
     analysis.unanswered &&
       h("p", { class: "notice warn" }, `The last look had no answer: ${analysis.unanswered}`),
@@ -90,7 +91,7 @@ function tile(reason, looks) {
       "p",
       { class: "numbers" },
       h("b", null, noData ? "no data" : difference(reason.measured, reason)),
-      h("span", null, range(reason)),
+      range(reason) && h("span", null, range(reason)),
       h("span", null, `limit ${difference(reason.limit, reason)}`),
     ),
     looks.length > 1 && course(reason, looks),
@@ -126,6 +127,7 @@ function interval(reason) {
     svg("line", { class: "grid", x1: 0, x2: "100%", y1: 15, y2: 15 }),
     svg("line", { class: "zero", x1: at(x(0)), x2: at(x(0)), y1: 5, y2: 25 }),
     isNumber(reason.measured) &&
+      (isNumber(reason.low) || isNumber(reason.high)) &&
       svg("rect", { class: "range", x: at(low), y: 10, height: 10, width: at(Math.max(0.5, high - low)) }),
     isNumber(reason.measured) &&
       svg("circle", { class: "measured", cx: at(x(reason.measured)), cy: 15, r: 4.5 }),
@@ -137,8 +139,10 @@ function interval(reason) {
 function course(reason, looks) {
   const height = 26;
   const known = looks.flatMap((look) => [look.low, look.high, look.measured]).filter(isNumber);
-  const [least, most] = [Math.min(...known, reason.limit ?? 0, 0), Math.max(...known, reason.limit ?? 0, 0)];
-  const reach = Math.max(Math.abs(reason.limit ?? 0) * 8, 1e-9);
+  const ends = [...known, (reason.limit ?? 0) * 1.5, 0];
+  const [least, most] = [Math.min(...ends), Math.max(...ends)];
+  // The first intervals are so wide that the later ones would be dots beside them.
+  const reach = Math.max(Math.abs(reason.limit ?? 0) * 2.5, 1e-9);
   const clamp = (value) => (reason.limit ? Math.min(reach, Math.max(-reach, value)) : value);
   const y = (value) =>
     2 + (height - 4) * (1 - (clamp(value) - clamp(least)) / (clamp(most) - clamp(least) || 1));
@@ -172,9 +176,10 @@ function course(reason, looks) {
   );
 }
 
-/** On which side of the limit the whole interval is. */
-function positionOf({ measured, low, high }, { limit }) {
+/** On which side of the limit the difference is, as the judge has decided, or by the whole interval. */
+function positionOf({ label, measured, low, high }, { limit }) {
   if (!isNumber(measured)) return "no data";
+  if (label) return { Pass: "within limit", Fail: "beyond limit" }[label] ?? "undecided";
   if (!isNumber(limit)) return "undecided";
   const [worst, best] = limit < 0 ? [low, high] : [high, low];
   const isBeyond = (value) => isNumber(value) && (limit < 0 ? value < limit : value > limit);
@@ -228,12 +233,22 @@ function sample({ requests }) {
 function facts(analysis) {
   return [
     isNumber(analysis.looks) && plural(analysis.looks, "look"),
-    analysis.course,
     analysis.observe_only && "observes only: it does not stop the update",
     analysis.acted && "it has thrown the abort switch",
   ]
     .filter(Boolean)
     .join(" · ");
+}
+
+/** When the new fleet first passed, failed, or lost its share of the requests. */
+function turns(analysis) {
+  const seen = [
+    ["first passed at ", analysis.passed_at],
+    ["first failed at ", analysis.first_fail_at],
+    ["lost its share of the requests at ", analysis.share_fell_at],
+  ].filter(([, at]) => at);
+  const stands = analysis.label === "Inconclusive" && /Pass stands/.test(analysis.course ?? "");
+  return [...seen.map(([words, at]) => [words, time(at)]), ...(stands ? [["this pass stands"]] : [])];
 }
 
 function toldText(reason) {

@@ -5,7 +5,7 @@ import { alarmSection } from "./alarms.js";
 import { h, link } from "./dom.js";
 import { facts, headline } from "./headline.js";
 import { judgeSection } from "./judge.js";
-import { requestsInWords } from "./shadow-test.js";
+import { requestsInWords, verdictInWords } from "./shadow-test.js";
 import { time } from "./time.js";
 import { trafficSection } from "./traffic.js";
 import { badge, labelOf, readable, statusOf, withoutStatus } from "./words.js";
@@ -147,8 +147,8 @@ function row(item, page) {
       page.open(item, item.kind === "shadow_test" ? report.name : report.endpoint_name),
       item.kind === "shadow_test" && h("span", { class: "muted" }, " shadow test"),
     ),
-    h("td", null, withoutStatus(report.summary, status)),
-    h("td", null, time(report.ended_at ?? item.seen_at)),
+    h("td", null, item.kind === "shadow_test" ? verdictInWords(item) : withoutStatus(report.summary, status)),
+    h("td", null, time(report.ended_at ?? report.ends_at ?? item.seen_at)),
     h("td", null, link(taskUrl(page.base, item), `${item.dag_id} · ${item.task_id}`)),
   );
 }

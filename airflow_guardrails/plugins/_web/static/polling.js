@@ -1,7 +1,7 @@
 // Reads a resource as often as it may have changed, and not at all while nobody looks.
 
 const LIVE = 3_000;
-const IDLE = 30_000;
+const IDLE = 10_000;
 const LONGEST = 120_000;
 
 /**

@@ -38,14 +38,13 @@ function warnings(report) {
     h(
       "ul",
       { class: "plain" },
-      texts.map((text) => h("li", { class: "warn" }, icon("warning"), text)),
+      texts.map((text) => h("li", { class: "warn" }, icon("warning"), h("span", null, text))),
       findings.map(({ severity, text, fix }) =>
         h(
           "li",
           { class: severity === "note" ? "neutral" : "warn" },
           icon(severity === "note" ? "dash" : "warning"),
-          text,
-          fix && h("span", { class: "muted" }, ` → ${fix}`),
+          h("span", null, text, fix && h("span", { class: "muted" }, ` → ${fix}`)),
         ),
       ),
     ),
@@ -85,12 +84,12 @@ function stages(report) {
               h(
                 "tr",
                 { class: seen === false ? "unseen" : null },
-                h("td", null, stage),
+                h("td", null, stageInWords(stage, instances)),
                 h("td", null, seen === false ? "not seen" : time(at)),
                 h(
                   "td",
                   null,
-                  isNumber(instances) && seen !== false ? `${instances} of ${desired ?? "?"}` : "–",
+                  isNumber(instances) && desired !== 0 && seen !== false ? `${instances} of ${desired ?? "?"}` : "–",
                 ),
               ),
             ),
@@ -100,13 +99,19 @@ function stages(report) {
   );
 }
 
+function stageInWords(stage, instances) {
+  return stage === "Deleting" ? `Deleting the ${instances ? "old" : "new"} instances` : stage;
+}
+
 function about(item) {
   const { report } = item;
   const rows = [
     ["Started", report.started_at && time(report.started_at, { zone: true })],
     ["Ended", report.ended_at && time(report.ended_at, { zone: true })],
+    ["Task waits until", item.live && report.deadline && time(report.deadline, { zone: true })],
     ["SageMaker last answered", report.as_of && time(report.as_of, { zone: true })],
     ["Endpoint status", report.endpoint_status],
+    ["Region and account", [report.region, report.account].filter(Boolean).join(" · ")],
     ["Strategy", report.strategy?.description],
     [
       "Started by",
@@ -171,6 +176,5 @@ export function links(item, page) {
     ),
     (report.links?.endpoint ?? null) && consoleLink(report.links.endpoint, "Endpoint in SageMaker"),
     (report.links?.test ?? null) && consoleLink(report.links.test, "Shadow test in SageMaker"),
-    Object.entries(report.links?.alarms ?? {}).map(([name, url]) => consoleLink(url, `Alarm ${name}`)),
   );
 }

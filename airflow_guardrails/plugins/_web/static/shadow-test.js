@@ -14,6 +14,7 @@ export function shadowTestView({ item, history }, page) {
     "article",
     { class: `rollout ${statusOf(item).tone}`, "data-key": "shadow_test" },
     headline(item, page),
+    item.verdict && h("p", null, h("b", null, verdictInWords(item))),
     schedule(item, page.clock),
     h(
       "div",
@@ -39,7 +40,7 @@ function schedule(item, clock) {
     ["Requests so far", requestsInWords(report), "of the variant with fewer"],
     ["Starts", report.starts_at && time(report.starts_at, { zone: true })],
     ["Ends", report.ends_at && time(report.ends_at, { zone: true }), left > 0 && `in ${duration(left)}`],
-    ["Endpoint", report.endpoint_name, report.endpoint_failure_reason],
+    ["Endpoint", report.endpoint_failure_reason && report.endpoint_name, report.endpoint_failure_reason],
     ["Waits until", item.live && report.deadline && time(report.deadline, { zone: true })],
     ["Where", report.region, report.account],
   ].filter(([, value]) => value);
@@ -63,6 +64,17 @@ export function requestsInWords({ requests, min_requests: needed }) {
   const fewest = counts.length ? count(Math.min(...counts)) : "unknown";
   if (!isNumber(needed) || needed <= 0) return counts.length ? fewest : null;
   return `${fewest} of ${count(needed)}`;
+}
+
+/** Why the judge rejected the new model, or how far the test has got. */
+export function verdictInWords({ report, verdict }) {
+  const reasons = verdict?.reasons ?? [];
+  const decisive = reasons.find(({ label }) => label === "Fail") ?? reasons.find(({ label }) => label === verdict.label);
+  const [why] = (decisive?.text ?? "").split(" (interval");
+  if (verdict?.label === "Pass") return `judge: ${plural(reasons.length, "rule")} passed`;
+  if (verdict) return `judge: ${why || verdict.label}`;
+  // What stands before the colon is the status, which stands beside it.
+  return (report.summary ?? "").replace(/^[A-Z ]+: /, "");
 }
 
 function variantSection(title, variant, report) {
@@ -135,8 +147,10 @@ function answers(compared) {
   );
 }
 
-function warnings({ warnings: texts, reason }) {
-  const all = [...(reason ? [`SageMaker says: ${reason}`] : []), ...(texts ?? [])];
+function warnings({ warnings: texts, reason, outcome }) {
+  // The reason of a test that ended as it should is the text with which this package stopped it.
+  const isAsked = outcome === "Reached";
+  const all = [...(reason && !isAsked ? [`SageMaker says: ${reason}`] : []), ...(texts ?? [])];
   if (!all.length) return null;
   return h(
     "section",

@@ -3,7 +3,7 @@
 import { Refused, markFailed, taskUrl } from "./api.js";
 import { consoleLink, h, link } from "./dom.js";
 import { duration, time } from "./time.js";
-import { icon } from "./words.js";
+import { icon, isRollingBack } from "./words.js";
 
 const PATIENCE = 30_000;
 
@@ -28,7 +28,7 @@ export class Stops {
 /** The button, or why there is none; nothing once the rollout has ended. */
 export function stopControl(item, page) {
   if (item.report.outcome || page.stops.of(item)?.state === "sent") return null;
-  if (!item.stop) return null;
+  if (!item.stop || isRollingBack(item.report)) return null;
   return h(
     "button",
     { type: "button", class: "danger", "aria-haspopup": "dialog", onclick: () => askToStop(item, page) },
@@ -43,6 +43,11 @@ export function stopNotice(item, page) {
   const { report } = item;
   if (report.outcome) return null;
   const request = page.stops.of(item);
+  if (isRollingBack(report)) {
+    const thrown = report.abort_switch_thrown_at;
+    const why = thrown && ["the abort switch was thrown at ", time(thrown, { zone: true }), "; "];
+    return notice("warn", "Rolling back: ", why, "SageMaker removes the new instances. The task ends soon after.");
+  }
   if (report.abort_switch_thrown_at) {
     return notice(
       "warn",
@@ -148,7 +153,7 @@ function byHand({ abort_switch, endpoint_name, region }) {
 
 function notice(tone, head, ...rest) {
   const name = { bad: "warning", warn: "warning", info: "clock" }[tone];
-  return h("div", { class: `notice ${tone}` }, icon(name), h("div", null, h("b", null, head), ...rest));
+  return h("div", { class: `notice ${tone}` }, icon(name), h("div", null, h("b", null, head), rest));
 }
 
 /** Open the dialog. The browser's confirm() does not work in the frame that Airflow puts pages in. */

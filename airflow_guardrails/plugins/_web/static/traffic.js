@@ -17,6 +17,8 @@ export function trafficSection(item, clock) {
 
 function chart(item, clock) {
   const { report } = item;
+  if (isShiftUnseen(report))
+    return h("p", { class: "muted" }, "No look saw a shift of traffic. It may have come and gone between two looks.");
   const now = item.live ? clock.aws(item) : null;
   // Of a rollout that nobody watches any more, the last look is the last that is known.
   const last = now ?? timesOf(report.ended_at)[0] ?? timesOf(report.as_of)[0];
@@ -63,6 +65,12 @@ function chart(item, clock) {
   );
 }
 
+/** A rolled-back update whose looks saw its beginning and its end, and no traffic in between. */
+function isShiftUnseen({ outcome, stages_complete: isComplete, traffic }) {
+  const course = traffic?.course ?? [];
+  return outcome === "RolledBack" && !isComplete && course.length > 0 && !course.some(({ percent: share }) => share > 0);
+}
+
 /** What the stages tell, up to *last*: [{at, share}]. */
 function actualCourse(report, last) {
   const course = (report.traffic?.course ?? [])
@@ -85,6 +93,8 @@ function plannedCourse(report, last) {
   if (!steps.length) return [];
   const current = currentStep(report);
   const shifted = (report.traffic?.course ?? []).find((point) => point.percent > 0);
+  // An update that ended before a shift was seen has no time from which the steps count.
+  if (report.outcome && !shifted) return [];
   const first = timesOf(shifted?.at)[0] ?? last ?? timesOf(report.started_at)[0];
   if (first === undefined) return [];
   const [next] = timesOf(report.next_change_at);

@@ -54,14 +54,32 @@ export function icon(name) {
 export function statusOf(item, { isStopRequested = false } = {}) {
   const { report } = item;
   if (!report.outcome && isStopRequested) return named(["STOP REQUESTED", "warn", "stop"]);
+  if (report.outcome === "Reached" && item.verdict?.label) return judged(item.verdict.label);
+  if (report.outcome === "Reached" && report.status === "Running") return named(["ENOUGH REQUESTS", "live", "check"]);
   if (own(OUTCOMES, report.outcome)) return named(OUTCOMES[report.outcome]);
   if (report.outcome) return named([String(report.outcome).toUpperCase(), "warn", "question"]);
   if (!item.live) return named(["NOT WATCHED ANY MORE", "warn", "question"]);
   if (item.kind === "shadow_test") return named([(report.status ?? "running").toUpperCase(), "live", "live"]);
-  if (report.endpoint_status === "RollingBack") return named(["ROLLING BACK", "warn", "back"]);
+  if (isRollingBack(report)) return named(["ROLLING BACK", "warn", "back"]);
   if (report.abort_switch_thrown_at) return named(["STOPPING", "warn", "stop"]);
   const stage = lastStage(report)?.stage ?? "in flight";
   return named([own(STAGES, stage) ? STAGES[stage] : stage.toUpperCase(), "live", "live"]);
+}
+
+/** SageMaker says so, it removes the new instances (the old ones after a success), or one look saw the end. */
+export function isRollingBack(report) {
+  if (report.outcome) return false;
+  const { endpoint_status: status, serving_endpoint_config_name: serving } = report;
+  const last = lastStage(report);
+  const removesNew = last?.stage === "Deleting" && last.instances === 0;
+  // Only a second look makes it the outcome.
+  const isBack = status === "InService" && last && serving === report.previous_endpoint_config_name;
+  return status === "RollingBack" || removesNew || isBack || report.summary?.startsWith("ROLLING BACK: ");
+}
+
+function judged(label) {
+  const status = labelOf(label);
+  return { ...status, words: { Pass: "PASSED", Fail: "REJECTED" }[label] ?? status.words };
 }
 
 /** The status of a verdict or of one rule. */
@@ -116,13 +134,16 @@ export function difference(value, reason) {
 
 /** "+12.9 … +23.4 %"; an end that is not known is infinite. */
 export function range({ low, high, ...reason }) {
-  if (!isNumber(low) && !isNumber(high)) return "no interval yet";
+  // A metric that cannot be negative can never be lower by more than 100 %.
+  const isOpen = !isNumber(low) || (reason.relative && low <= -1);
+  if (isOpen && !isNumber(high)) return reason.label === "Inconclusive" ? "no interval yet" : "";
   return `${isNumber(low) ? signed(low, reason) : "−∞"} … ${isNumber(high) ? signed(high, reason) : "+∞"}${unitOf(reason)}`;
 }
 
 function signed(value, reason) {
-  const scaled = unitOf(reason) ? Math.round(value * 100_000) / 1000 : value;
-  return `${scaled > 0 && reason.stat !== "Share" ? "+" : ""}${number(scaled)}`;
+  const scaled = unitOf(reason) ? value * 100 : value;
+  const digits = Math.abs(scaled) < 1 ? 2 : 3;
+  return `${scaled > 0 && reason.stat !== "Share" ? "+" : ""}${number(Number(scaled.toPrecision(digits)))}`;
 }
 
 function unitOf(reason) {

@@ -29,6 +29,7 @@ LINEAR = Linear(percent=25, bake=10 * MINUTE)
 ROLLING = Rolling(batch_percent=25, bake=3 * MINUTE)
 
 NOW = "it acts now, because the update is baking"
+BACK = "SageMaker is rolling the update back"
 NEVER = "no bake is left, so SageMaker will finish the update"
 UNKNOWN = "it acts in the next bake, if there is one"
 WAITING = AllAtOnce(termination_wait=5 * MINUTE)
@@ -67,6 +68,7 @@ def standing(name, instances, desired=4):
         (CANARY, "ActivatingTraffic", 4, next_bake(5)),
         (CANARY, "Baking", 4, NOW),
         (CANARY, "Deleting", 4, NEVER),
+        (CANARY, "Deleting", 0, BACK),
         (HASTY, "Creating", 0, next_bake(10)),
         (HASTY, "ActivatingTraffic", 1, NEVER),
         (HASTY, "Deleting", 4, NEVER),
@@ -128,13 +130,14 @@ def test_the_report_says_that_marking_the_task_failed_aborts_and_when():
     [
         (baking(on_kill="leave"), 'leaves the update alone, because on_kill is "leave"'),
         (baking(switch=None), "cannot abort the update: the update has no abort switch"),
+        (replace(baking(), last_look=standing("Deleting", 0, desired=0)), f"{BACK} already"),
         (baking(switch=None, adopted=Adopted.FOREIGN), "cannot abort the update: nothing proves"),
         (
             baking().after_abort(standing("Baking", 1).seen_at),
             "The abort switch is thrown already; it acts now",
         ),
     ],
-    ids=["left alone", "no switch", "of somebody else", "aborted already"],
+    ids=["left alone", "no switch", "rolling back", "of somebody else", "aborted already"],
 )
 def test_the_report_says_why_marking_the_task_failed_aborts_nothing(state, text):
     stopping = stopping_of(state)

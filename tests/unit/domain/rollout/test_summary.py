@@ -43,7 +43,7 @@ def cause(kind, reason="", **more):
         (
             "RolledBack",
             {"cause": cause("judge", reasons=[JUDGED])},
-            "ROLLED BACK: judge: ModelLatency Average: +21.3% > limit +10%; churn-v41 serves",
+            "ROLLED BACK: judge: ModelLatency Average +21.3% > +10%; churn-v41 serves",
         ),
         ("RolledBack", {"endpoint_status": None}, "ROLLED BACK: cause unknown; churn-v41 serves"),
         ("RolledBack", {"cause": cause("abort")}, "ROLLED BACK: aborted; churn-v41 serves"),
@@ -73,6 +73,11 @@ def cause(kind, reason="", **more):
             "TIMED OUT: status Updating, aborted and not rolled back yet; churn-v41 serves",
         ),
         (None, {}, "IN FLIGHT: churn-v42; churn-v41 serves"),
+        (
+            None,
+            {"stages": [{"stage": "Deleting", "instances": 0, "desired_instances": 0}]},
+            "ROLLING BACK: churn-v42; churn-v41 serves",
+        ),
         (
             None,
             {"stages": [{"stage": "Baking", "at": "", "instances": 1, "desired_instances": 4}]},
