@@ -135,7 +135,7 @@ export function difference(value, reason) {
 /** "+12.9 … +23.4 %"; an end that is not known is infinite. */
 export function range({ low, high, ...reason }) {
   // A metric that cannot be negative can never be lower by more than 100 %.
-  const isOpen = !isNumber(low) || (reason.relative && low <= -1);
+  const isOpen = !isNumber(low) || ((reason.unit ?? "relative") === "relative" && low <= -1);
   if (isOpen && !isNumber(high)) return reason.label === "Inconclusive" ? "no interval yet" : "";
   return `${isNumber(low) ? signed(low, reason) : "−∞"} … ${isNumber(high) ? signed(high, reason) : "+∞"}${unitOf(reason)}`;
 }
