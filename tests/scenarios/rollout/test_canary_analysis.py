@@ -92,7 +92,7 @@ def test_a_slower_configuration_is_rolled_back_and_the_error_says_why(
     assert report["warnings"] == []
     assert context["ti"].xcoms["rollout_report"] == report
     summary = context["ti"].xcoms["rollout_summary"]
-    assert summary.startswith("ROLLED BACK: judge: ModelLatency Average: +")
+    assert summary.startswith("ROLLED BACK: judge: ModelLatency Average +")
     assert summary.endswith("; churn-v1 serves")
     assert str(caught.value).startswith(f"{summary}. ")
     assert busy.describe()["EndpointConfigName"] == "churn-v1"
