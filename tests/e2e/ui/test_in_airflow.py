@@ -86,7 +86,7 @@ def test_the_page_stands_alone_too(opened, user):
     one = asked_for(opened(f"/airflow-guardrails/rollouts?{query}", user))
     all_of_them = asked_for(opened("/airflow-guardrails/rollouts", user))
 
-    assert one == {**IN_URL, "taskId": "each", "mapIndex": 1}
+    assert one == {**IN_URL, "taskId": "each", "mapIndex": 1, "endpoint": None}
     assert (all_of_them["view"], all_of_them["base"]) == ("list", "/airflow")
 
 

@@ -364,7 +364,7 @@ def test_a_change_is_shown_by_the_next_poll(shown, server, visitor):
     [
         ("relative", "−0.4 % −18.7 … +13.4 % limit +10 %"),
         ("rate", "−0.4 points −18.7 … +13.4 points limit +10 points"),
-        ("plain", "−0.004 −0.187 … +0.134 limit +0.1"),
+        ("plain", "−0.004 −0.19 … +0.13 limit +0.1"),
         (None, "−0.4 % −18.7 … +13.4 % limit +10 %"),
     ],
 )

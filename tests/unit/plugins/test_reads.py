@@ -226,7 +226,7 @@ def test_a_report_without_the_data_of_links_is_found_beside_others(rows, page):
     add_fleet(rows, 3)
     early = {"dag_id": "deploy", "run_id": "monday", "task_id": "early"}
     rows.add_task(**early, state="failed", operator="SageMakerGuardedUpdateOperator")
-    ended = in_flight(endpoint_name="churn-1", outcome="NotStarted")
+    ended = in_flight(endpoint_name="churn-1", outcome="NotStarted", started_at=None)
     rows.add_xcom("rollout_report", ended, **early, at=NOON + timedelta(hours=1))
 
     first, *rest = page().items
