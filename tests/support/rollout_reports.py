@@ -10,7 +10,7 @@ from typing import Any
 def in_flight(**changes: Any) -> Mapping[str, Any]:
     """Return a report of version 2 of an update that bakes, with some other values."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    return {**_IN_FLIGHT, "started_at": now.isoformat(), "as_of": now.isoformat(), **changes}
+    return {**_IN_FLIGHT, "as_of": now.isoformat(), **changes}
 
 
 _IN_FLIGHT: Mapping[str, Any] = {
@@ -24,6 +24,8 @@ _IN_FLIGHT: Mapping[str, Any] = {
     "endpoint_status": "Updating",
     "region": "eu-west-1",
     "account": "123456789012",
+    # One time for all: reports with different starts are about different rollouts.
+    "started_at": datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
     "ended_at": None,
     "deadline": None,
     "adopted": None,
