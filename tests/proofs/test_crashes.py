@@ -53,6 +53,8 @@ MARK = "AddTags"
 SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
 LOOK, STAGE = "DescribeEndpoint", ("DescribeEndpoint", "DescribeAlarms")
+# The report of an update in flight is published once a minute, with the states of its alarms.
+PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
 # The intent is marked when it is written, once the update is accepted, and once its StartTime is known.
 LAUNCH = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
 UNTAGGED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *SEE_SWITCH_OK, *ASK, *STAGE)
@@ -62,8 +64,8 @@ RESET_SWITCH = "PutMetricData"
 CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
 CALLS = {
     "deferred": LAUNCH,
-    "blocking": (*LAUNCH, LOOK, *STAGE, LOOK, LOOK, *CLEAN_UP),
-    "rolled back": (*LAUNCH, LOOK, *STAGE, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
+    "blocking": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP),
+    "rolled back": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *FIND_CAUSE, *CLEAN_UP),
     "may not tag": UNTAGGED,
     "retried after time passes": (*LOOK_BACK, RESET_SWITCH),
     "retried after is aborted": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),

@@ -51,7 +51,9 @@ SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
 STAGE = ("DescribeEndpoint", "DescribeAlarms")
 LAUNCH = (*PREFLIGHT, *MAKE, "ListTags", MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
-WAIT = ("DescribeEndpoint", *STAGE, "DescribeEndpoint", "DescribeEndpoint")
+# The report of an update in flight is published once a minute, with the states of its alarms.
+PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
+WAIT = ("DescribeEndpoint", *STAGE, *PUBLISHED, "DescribeEndpoint")
 RESET_SWITCH = "PutMetricData"
 CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
 DELETE = ("DescribeEndpointConfig", "ListTags", "DeleteEndpointConfig")
