@@ -47,6 +47,7 @@ def writes(churn):
     return {operation: churn.calls(operation) for operation in WRITES}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", parameters(SageMakerGuardedUpdateOperator))
 def test_an_odd_value_that_is_accepted_ends_with_a_named_outcome(churn, update, context, name):
     accepted = [
