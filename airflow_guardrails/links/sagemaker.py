@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote
 
 from airflow.providers.amazon.aws.links.base_aws import BaseAwsLink
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+from airflow_guardrails.domain.snapshots.console import alarm_page, endpoint_page
 
 # The XCom with the data of the links; the operator pushes it.
 LINK_DATA_KEY = "console_links"
@@ -61,7 +62,7 @@ class SageMakerEndpointLink(_ConsoleLink):
 
     def page(self, data: _ConsoleLinkData) -> str:
         """Return the page of the endpoint."""
-        return f"/sagemaker/home?region={_quoted(data['region'])}#/endpoints/{_quoted(data['endpoint_name'])}"
+        return endpoint_page(data["region"], data["endpoint_name"])
 
 
 class CloudWatchAlarmLink(_ConsoleLink):
@@ -90,10 +91,4 @@ class CloudWatchAlarmLink(_ConsoleLink):
         """Return the page of the alarm; None if the update has fewer alarms."""
         if self.number > len(data["alarms"]):
             return None
-        alarm = data["alarms"][self.number - 1]
-        return f"/cloudwatch/home?region={_quoted(data['region'])}#alarmsV2:alarm/{_quoted(alarm)}"
-
-
-def _quoted(text: str) -> str:
-    # An alarm's name may have any character, also "/" and "#".
-    return quote(text, safe="")
+        return alarm_page(data["region"], data["alarms"][self.number - 1])

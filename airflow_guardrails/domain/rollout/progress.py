@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TypedDict
-from urllib.parse import quote
 
 from airflow_guardrails.domain.rollout.stages import (
     UnseenBake,
@@ -14,6 +13,7 @@ from airflow_guardrails.domain.rollout.stages import (
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule
 from airflow_guardrails.domain.snapshots.arn import Place
+from airflow_guardrails.domain.snapshots.console import alarm_page, console_url, endpoint_page
 from airflow_guardrails.domain.times import format_time
 
 
@@ -162,27 +162,10 @@ def alarm_report(name: str, alarm: Alarm | None = None, *, is_switch: bool) -> W
     }
 
 
-# Partitions whose console is known. https://docs.aws.amazon.com/general/latest/gr/rande.html
-_CONSOLES = {"aws": "aws.amazon.com", "aws-cn": "amazonaws.cn", "aws-us-gov": "amazonaws-us-gov.com"}
-
-
-def console_url(place: Place, service: str, fragment: str) -> str | None:
-    """Return the URL of a page of the AWS console; None in a partition whose console is unknown."""
-    domain = _CONSOLES.get(place.partition or "")
-    if domain is None or place.region is None:
-        return None
-    return f"https://console.{domain}/{service}/home?region={quoted(place.region)}#{fragment}"
-
-
-def quoted(text: str) -> str:
-    """Return *text* as a part of a URL. An alarm's name may have any character, also "/" and "#"."""
-    return quote(text, safe="")
-
-
 def links_report(place: Place, *, endpoint_name: str, alarms: tuple[str, ...]) -> LinksReport:
     """Return the links to the endpoint and its alarms, as far as region and partition are known."""
-    pages = {name: console_url(place, "cloudwatch", f"alarmsV2:alarm/{quoted(name)}") for name in alarms}
+    pages = {name: console_url(place, alarm_page, name) for name in alarms}
     return {
-        "endpoint": console_url(place, "sagemaker", f"/endpoints/{quoted(endpoint_name)}"),
+        "endpoint": console_url(place, endpoint_page, endpoint_name),
         "alarms": {name: url for name, url in pages.items() if url},
     }

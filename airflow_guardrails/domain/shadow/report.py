@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_guardrails.domain.rollout.progress import console_url, quoted
 from airflow_guardrails.domain.rollout.summary import MAX_LENGTH
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState
 from airflow_guardrails.domain.snapshots.arn import place_of
+from airflow_guardrails.domain.snapshots.console import console_url, endpoint_page, shadow_test_page
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus, ModelVariant, Phase
 from airflow_guardrails.domain.text import cut
 from airflow_guardrails.domain.times import format_time
@@ -51,10 +51,8 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
         "adopted": state.adopted,
         "stopping": _stopping(state),
         "links": {
-            "test": console_url(place, "sagemaker", f"/shadow-tests/{quoted(state.name)}"),
-            "endpoint": console_url(place, "sagemaker", f"/endpoints/{quoted(look.endpoint_name)}")
-            if look
-            else None,
+            "test": console_url(place, shadow_test_page, state.name),
+            "endpoint": console_url(place, endpoint_page, look.endpoint_name) if look else None,
         },
         "warnings": list(state.warnings),
     }
