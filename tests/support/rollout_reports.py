@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow_guardrails.domain.rollout.report import parse_report
+
 
 def in_flight(**changes: Any) -> Mapping[str, Any]:
     """Return a report of version 2 of an update that bakes, with some other values."""
     now = datetime.now(timezone.utc).replace(microsecond=0)
-    return {**_IN_FLIGHT, "as_of": now.isoformat(), **changes}
+    return {**parse_report(_IN_FLIGHT), "as_of": now.isoformat(), **changes}
 
 
 _IN_FLIGHT: Mapping[str, Any] = {
     "schema_version": 2,
     "summary": "BAKING 1 of 4 instances: churn-v42; churn-v41 serves",
-    "outcome": None,
     "endpoint_name": "churn",
     "endpoint_config_name": "churn-v42",
     "previous_endpoint_config_name": "churn-v41",
@@ -26,11 +27,7 @@ _IN_FLIGHT: Mapping[str, Any] = {
     "account": "123456789012",
     # One time for all: reports with different starts are about different rollouts.
     "started_at": datetime.now(timezone.utc).replace(microsecond=0).isoformat(),
-    "ended_at": None,
-    "deadline": None,
-    "adopted": None,
     "guarded": True,
-    "unguarded_because": None,
     "strategy": {
         "name": "canary",
         "description": "canary: 25 % for 30 min, then all",
@@ -39,20 +36,8 @@ _IN_FLIGHT: Mapping[str, Any] = {
             {"minute": 30.0, "percent": 100.0, "bake_minutes": 10.0},
         ],
     },
-    "next_change_at": None,
-    "stages": [],
     "stages_complete": True,
     "traffic": {"percent": 25.0, "course": []},
-    "alarms": [],
-    "alarms_as_of": None,
     "abort_switch": "airflow-guardrails-abort-1",
-    "abort_switch_thrown_at": None,
     "stopping": {"aborts": True, "text": "Marking this task failed aborts the update"},
-    "findings": [],
-    "warnings": [],
-    "failure_reason": None,
-    "cause": None,
-    "analysis": None,
-    "approval": None,
-    "links": {"endpoint": None, "alarms": {}},
 }
