@@ -187,7 +187,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
         # Only the update's own report has it already.
-        approval = dict(report).get("approval") or self._approval(context)
+        approval = report["approval"] or self._approval(context)
         report = parse_report({**self.with_warnings(report), "approval": approval})
         # Before the raise below: Airflow keeps no return value of a task that fails.
         self.push_report(context, report)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport
@@ -30,7 +30,8 @@ def count_rollout(report: RolloutReport) -> None:
     tags = {
         "outcome": str(report["outcome"]),
         "endpoint": report["endpoint_name"],
-        "strategy": _strategy(cast("Mapping[str, Any]", report)),
+        # Some backends accept no space in a tag.
+        "strategy": report["strategy"]["name"].replace(" ", "_") if report["strategy"] else "unknown",
     }
     _send("incr", "guardrails.rollout.finished", tags=tags)
     started_at, ended_at = parse_time(report["started_at"]), parse_time(report["ended_at"])
@@ -47,12 +48,6 @@ def count_shadow_test(report: Mapping[str, Any]) -> None:
     """Count a shadow test that is over; its status tells whether it was completed or cancelled."""
     tags = {"status": str(report["status"]), "endpoint": str(report["endpoint_name"])}
     _send("incr", "guardrails.shadow_test.finished", tags=tags)
-
-
-def _strategy(report: Mapping[str, Any]) -> str:
-    strategy = report.get("strategy")
-    # Some backends accept no space in a tag.
-    return str(strategy["name"]).replace(" ", "_") if isinstance(strategy, Mapping) else "unknown"
 
 
 def _send(kind: str, name: str, *value: timedelta, tags: Mapping[str, str]) -> None:

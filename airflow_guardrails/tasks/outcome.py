@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport
-
-_START_OF_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+from airflow_guardrails.domain.rollout.summary import headline_of
 
 
 def show_outcome(context: Any, text: str) -> None:
@@ -28,9 +26,8 @@ def show_outcome(context: Any, text: str) -> None:
 
 def rollout_outcome(report: RolloutReport) -> str:
     """Return the outcome of a rollout for the list: ``SUCCEEDED``, ``ROLLED BACK 25%`` ..."""
-    outcome = str(report["outcome"])
-    text = _START_OF_WORD.sub(" ", outcome).upper()
-    share = _largest_share(report) if outcome == Outcome.ROLLED_BACK.value else None
+    text = headline_of(report)
+    share = _largest_share(report) if report["outcome"] == Outcome.ROLLED_BACK.value else None
     return text if share is None else f"{text} {share:.0%}"
 
 
