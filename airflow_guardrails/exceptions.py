@@ -14,6 +14,8 @@ GuardrailsError                   base of all errors of this table
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; no update was started
  ModelNotFound           no       no model of this name in this region and account
+ ModelPackageNotFound    no       no model package of this ARN, or no such group, in this region and account
+ ModelPackageNotApproved no       the model package is not approved, or cannot be deployed
  PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
   AlarmNotFound          no       the same, and an alarm of the update does not exist
  ConfigAlreadyLive       no       the endpoint already serves this configuration; no update was started
@@ -112,6 +114,14 @@ class EndpointNotFound(GuardrailsError, AirflowFailException):
 
 class EndpointConfigNotFound(GuardrailsError, AirflowFailException):
     """SageMaker has no endpoint configuration of this name in this region and account."""
+
+
+class ModelPackageNotFound(GuardrailsError, AirflowFailException):
+    """SageMaker has no model package of this ARN, or no such group, in this region and account."""
+
+
+class ModelPackageNotApproved(GuardrailsError, AirflowFailException):
+    """The model package is not approved, or its creation has failed; nothing was changed."""
 
 
 class PreflightFailed(GuardrailsError, AirflowFailException):

@@ -169,6 +169,12 @@ def is_missing_model(error: ClientError) -> bool:
     return _says(error, "Could not find model")
 
 
+def is_missing_model_package(error: ClientError) -> bool:
+    """Return whether SageMaker does not know the model package or its group."""
+    # AWS documents no error for this. The ARN is valid, so there is no other reason to refuse it.
+    return code_of(error) in {"ValidationException", "ResourceNotFound"}
+
+
 def is_in_progress(error: ClientError) -> bool:
     """Return whether UpdateEndpoint was refused because an update of the endpoint runs."""
     return _says(error, "Cannot update in-progress endpoint")

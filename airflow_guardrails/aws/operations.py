@@ -48,6 +48,9 @@ CREATE_ENDPOINT_CONFIG = Operation("sagemaker", "create_endpoint_config", once=T
 # Retried: an error that the configuration is gone only leads to a warning.
 DELETE_ENDPOINT_CONFIG = Operation("sagemaker", "delete_endpoint_config")
 DESCRIBE_MODEL = Operation("sagemaker", "describe_model")
+DESCRIBE_MODEL_PACKAGE = Operation("sagemaker", "describe_model_package")
+LIST_MODEL_PACKAGES = Operation("sagemaker", "list_model_packages")
+UPDATE_MODEL_PACKAGE = Operation("sagemaker", "update_model_package")
 LIST_TAGS = Operation("sagemaker", "list_tags")
 ADD_TAGS = Operation("sagemaker", "add_tags")
 DESCRIBE_EXPERIMENT = Operation("sagemaker", "describe_inference_experiment")

@@ -165,6 +165,17 @@ def check_experiment_name(name: str, value: object) -> None:
     check_name(name, value, longest=120)
 
 
+def check_model_package_arn(name: str, value: object) -> None:
+    """
+    Check the ARN of a version of a model package.
+
+    :raises InvalidValue: if *value* is not one.
+    """
+    # API reference of DescribeModelPackage; the ARN of a package in a group ends with its version.
+    pattern = rf"{ARN_PREFIX}:sagemaker:[a-z0-9-]{{9,16}}:[0-9]{{12}}:model-package/[\S]{{1,2048}}"
+    check_matches(name, value, pattern, "the ARN of a model package, arn:aws:sagemaker:...:model-package/...")
+
+
 def check_text(name: str, value: object) -> None:
     """Accept one line of printable text, up to 1024 characters; it may be empty."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
