@@ -1,0 +1,137 @@
+"""
+Checks of what the alarms watch: whether it exists, and belongs to this update.
+
+Only metrics in SageMaker's namespaces are checked: all others may mean anything. An alarm that has had a value
+watches something that exists, whatever AWS documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from airflow_guardrails.domain.preflight.context import PreflightContext
+from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
+from airflow_guardrails.domain.snapshots.alarms import Alarm, WatchedMetric
+from airflow_guardrails.domain.snapshots.arn import place_of
+from airflow_guardrails.domain.snapshots.metrics import INSTANCE_NAMESPACE
+from airflow_guardrails.domain.snapshots.published_metrics import (
+    ASYNC_METRICS,
+    COMPONENT_DIMENSION,
+    CONFIG_DIMENSION,
+    DIMENSIONS,
+    MACHINE_DIMENSIONS,
+    PUBLISHED,
+    other_namespace,
+    unit_of,
+)
+
+
+def elsewhere(context: PreflightContext) -> Iterator[Finding]:
+    """Find alarms of which no metric can be about this endpoint."""
+    for alarm in context.users_alarms:
+        reasons = [[*_why_elsewhere(metric, alarm, context)] for metric in alarm.metrics]
+        # Metric math may compare this endpoint with something else, but not with nothing.
+        if reasons and all(reasons):
+            each = dict.fromkeys(reason for found in reasons for reason in found)
+            text = f"alarm {alarm.name} cannot see this update: {'; '.join(each)}"
+            fix = "correct its metric and dimensions, or remove it from alarms"
+            yield error(Code.ALARM_ELSEWHERE, text, fix=fix)
+
+
+def _why_elsewhere(metric: WatchedMetric, alarm: Alarm, context: PreflightContext) -> Iterator[str]:
+    if metric.namespace not in PUBLISHED:
+        return
+    yield from _foreign_dimensions(metric, context)
+    account = place_of(context.target.arn).account
+    if metric.account and account and metric.account != account:
+        yield f"its metric is of account {metric.account}, not {account}"
+    if alarm.value is not None:
+        return
+    if other := other_namespace(metric.namespace, metric.metric):
+        yield f"SageMaker publishes {metric.metric} in {other}, not in {metric.namespace}"
+    if missing := _missing_dimensions(metric):
+        yield f"SageMaker publishes {metric.metric} only by {' and '.join(missing)}, which it does not have"
+
+
+def _foreign_dimensions(metric: WatchedMetric, context: PreflightContext) -> Iterator[str]:
+    variants = [variant.name for variant in (*context.target.variants, *context.target.shadow_variants)]
+    configs = [name for name in (context.target.name, context.endpoint.endpoint_config_name) if name]
+    expected = {
+        "EndpointName": [context.endpoint.name],
+        "VariantName": variants,
+        CONFIG_DIMENSION: configs,
+    }
+    for name, value in metric.dimensions:
+        if name in expected and value not in expected[name]:
+            yield f"its {name} is {value}, not {' or '.join(expected[name])}"
+
+
+def _missing_dimensions(metric: WatchedMetric) -> list[str]:
+    if metric.dimension(COMPONENT_DIMENSION):
+        return []
+    needed = ["EndpointName"] if metric.metric in ASYNC_METRICS else ["EndpointName", "VariantName"]
+    return [name for name in needed if metric.dimension(name) is None]
+
+
+def unpublished(context: PreflightContext) -> Iterator[Finding]:
+    """Find metrics that AWS does not document. It may have added one since, so this is no error."""
+    for alarm in context.users_alarms:
+        if alarm.value is not None:
+            continue
+        for metric in dict.fromkeys(alarm.metrics):
+            for why, fix in _why_unpublished(metric):
+                text = f"alarm {alarm.name} may never have data, and never go off: {why}"
+                yield warning(Code.ALARM_UNPUBLISHED, text, fix=fix)
+
+
+def _why_unpublished(metric: WatchedMetric) -> Iterator[tuple[str, str]]:
+    name, namespace = metric.metric, metric.namespace
+    if namespace not in PUBLISHED:
+        yield from _misspelt_namespace(namespace)
+        return
+    if name not in PUBLISHED[namespace] and other_namespace(namespace, name) is None:
+        known = sorted(PUBLISHED[namespace])
+        close = get_close_matches(name, known, n=1, cutoff=0.5) or [", ".join(known)]
+        yield f"AWS documents no metric {name} in {namespace}", f"use a metric that exists: {close[0]}"
+    if unknown := [key for key, _ in metric.dimensions if key not in DIMENSIONS]:
+        text = f"AWS documents no dimension {', '.join(unknown)} of {namespace} {name}"
+        yield text, "remove the dimension; a metric is found only by exactly its own dimensions"
+    if namespace == INSTANCE_NAMESPACE and metric.dimension(CONFIG_DIMENSION):
+        text = f"AWS does not document that metrics in {namespace} have the dimension {CONFIG_DIMENSION}"
+        yield text, "remove the dimension, or watch errors and latency of the requests"
+    unit = unit_of(namespace, name)
+    if metric.unit and unit and metric.unit != unit:
+        yield f"SageMaker publishes {name} in the unit {unit}, not {metric.unit}", "remove Unit from the alarm"
+
+
+def _misspelt_namespace(namespace: str) -> Iterator[tuple[str, str]]:
+    plain = namespace.lower().strip("/")
+    for name in PUBLISHED:
+        if plain == name.lower().strip("/"):
+            text = f"its namespace is {namespace}, and SageMaker publishes metrics of endpoints in {name}"
+            yield text, f"write {name}: names of namespaces are exact"
+
+
+def old_fleet(context: PreflightContext) -> Iterator[Finding]:
+    """Find alarms that watch only what the update replaces."""
+    for alarm in context.users_alarms:
+        reasons = [_why_old(metric, context) for metric in alarm.metrics]
+        known = [reason for reason in reasons if reason]
+        if known and len(known) == len(reasons):
+            text = f"alarm {alarm.name} cannot see the new fleet: it watches {' and '.join(dict.fromkeys(known))}"
+            fix = f"add an alarm with the dimension {CONFIG_DIMENSION}={context.target.name}, or without it"
+            yield warning(Code.ALARM_OLD_FLEET, text, fix=fix)
+
+
+def _why_old(metric: WatchedMetric, context: PreflightContext) -> str | None:
+    serving = context.endpoint.endpoint_config_name
+    if metric.namespace not in PUBLISHED:
+        return None
+    if metric.dimension(CONFIG_DIMENSION) == serving != context.target.name:
+        return f"only {serving}, the configuration in service" if serving else None
+    machines = [name for name in MACHINE_DIMENSIONS if metric.dimension(name)]
+    return f"one {machines[0]} ({metric.dimension(machines[0])}) of the old fleet" if machines else None
+
+
+CHECKS = (elsewhere, unpublished, old_fleet)
