@@ -27,7 +27,7 @@ from airflow_guardrails.domain.snapshots.published_metrics import (
 )
 
 
-def elsewhere(context: PreflightContext) -> Iterator[Finding]:
+def _elsewhere(context: PreflightContext) -> Iterator[Finding]:
     """Find alarms of which no metric can be about this endpoint."""
     for alarm in context.users_alarms:
         reasons = [[*_why_elsewhere(metric, alarm, context)] for metric in alarm.metrics]
@@ -46,12 +46,12 @@ def _why_elsewhere(metric: WatchedMetric, alarm: Alarm, context: PreflightContex
     account = place_of(context.target.arn).account
     if metric.account and account and metric.account != account:
         yield f"its metric is of account {metric.account}, not {account}"
-    if alarm.value is not None:
+    if _has_data(alarm):
         return
     if other := other_namespace(metric.namespace, metric.metric):
         yield f"SageMaker publishes {metric.metric} in {other}, not in {metric.namespace}"
     if missing := _missing_dimensions(metric):
-        yield f"SageMaker publishes {metric.metric} only by {' and '.join(missing)}, which it does not have"
+        yield f"it has no {' and '.join(missing)}, and SageMaker publishes {metric.metric} only with that dimension"
 
 
 def _foreign_dimensions(metric: WatchedMetric, context: PreflightContext) -> Iterator[str]:
@@ -74,10 +74,10 @@ def _missing_dimensions(metric: WatchedMetric) -> list[str]:
     return [name for name in needed if metric.dimension(name) is None]
 
 
-def unpublished(context: PreflightContext) -> Iterator[Finding]:
+def _unpublished(context: PreflightContext) -> Iterator[Finding]:
     """Find metrics that AWS does not document. It may have added one since, so this is no error."""
     for alarm in context.users_alarms:
-        if alarm.value is not None:
+        if _has_data(alarm):
             continue
         for metric in dict.fromkeys(alarm.metrics):
             for why, fix in _why_unpublished(metric):
@@ -102,7 +102,10 @@ def _why_unpublished(metric: WatchedMetric) -> Iterator[tuple[str, str]]:
         yield text, "remove the dimension, or watch errors and latency of the requests"
     unit = unit_of(namespace, name)
     if metric.unit and unit and metric.unit != unit:
-        yield f"SageMaker publishes {name} in the unit {unit}, not {metric.unit}", "remove Unit from the alarm"
+        yield (
+            f"SageMaker publishes {name} in the unit {unit}, not {metric.unit}",
+            "remove Unit from the alarm",
+        )
 
 
 def _misspelt_namespace(namespace: str) -> Iterator[tuple[str, str]]:
@@ -113,7 +116,13 @@ def _misspelt_namespace(namespace: str) -> Iterator[tuple[str, str]]:
             yield text, f"write {name}: names of namespaces are exact"
 
 
-def old_fleet(context: PreflightContext) -> Iterator[Finding]:
+def _has_data(alarm: Alarm) -> bool:
+    # FILL makes values where a metric has none.
+    filled = alarm.expression is not None and "FILL" in alarm.expression.text
+    return alarm.value is not None and not filled
+
+
+def _old_fleet(context: PreflightContext) -> Iterator[Finding]:
     """Find alarms that watch only what the update replaces."""
     for alarm in context.users_alarms:
         reasons = [_why_old(metric, context) for metric in alarm.metrics]
@@ -128,10 +137,10 @@ def _why_old(metric: WatchedMetric, context: PreflightContext) -> str | None:
     serving = context.endpoint.endpoint_config_name
     if metric.namespace not in PUBLISHED:
         return None
-    if metric.dimension(CONFIG_DIMENSION) == serving != context.target.name:
-        return f"only {serving}, the configuration in service" if serving else None
+    if serving and serving != context.target.name and metric.dimension(CONFIG_DIMENSION) == serving:
+        return f"only {serving}, the configuration in service"
     machines = [name for name in MACHINE_DIMENSIONS if metric.dimension(name)]
     return f"one {machines[0]} ({metric.dimension(machines[0])}) of the old fleet" if machines else None
 
 
-CHECKS = (elsewhere, unpublished, old_fleet)
+CHECKS = (_elsewhere, _unpublished, _old_fleet)

@@ -111,7 +111,9 @@ def _low_samples(context: PreflightContext) -> Iterator[Finding]:
             fix = "set EvaluateLowSampleCountPercentile to evaluate, a longer period, or a lower percentile"
             yield warning(Code.ALARM_LOW_SAMPLES, f"{text}, and it ignores fewer", fix=fix)
         else:
-            text = f"alarm {alarm.name} may go off by chance: at the traffic of the last hour it sees {measured}"
+            text = (
+                f"alarm {alarm.name} may go off by chance: at the traffic of the last hour it sees {measured}"
+            )
             yield note(Code.ALARM_LOW_SAMPLES, text)
 
 

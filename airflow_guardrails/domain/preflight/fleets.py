@@ -89,7 +89,11 @@ def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
         wait = context.longest_wait
         minutes = green * wait.total_seconds() / 60
         words = duration_in_words(wait)
-        billed = f", both billed for {words} ({minutes:,.0f} instance minutes more) and provisioning" if wait else ""
+        billed = (
+            f", both billed for {words} ({minutes:,.0f} instance minutes more) and provisioning"
+            if wait
+            else ""
+        )
         yield note(
             Code.EXTRA_INSTANCES,
             f"the update runs {green} new instances beside the {blue} that serve{billed} "
