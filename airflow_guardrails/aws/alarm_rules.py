@@ -1,4 +1,4 @@
-"""What an alarm of DescribeAlarms watches: one metric, an expression over metrics, a query, or other alarms."""
+"""What an alarm of DescribeAlarms watches: a metric, an expression over metrics, a query, or other alarms."""
 
 from __future__ import annotations
 
@@ -116,7 +116,6 @@ def _expression(
     metrics: tuple[tuple[str, WatchedMetric], ...] = (),
     period: timedelta | None = None,
 ) -> AlarmExpression:
-    evaluations = whole_number_of(alarm, "EvaluationPeriods") or 1
     return AlarmExpression(
         kind=kind,
         text=safe_text(text),
@@ -124,8 +123,7 @@ def _expression(
         comparison=text_of(alarm, "ComparisonOperator") or "",
         threshold=number_of(alarm, "Threshold"),
         period=period,
-        # CloudWatch's default, if the alarm does not set it.
-        datapoints_to_alarm=max(1, whole_number_of(alarm, "DatapointsToAlarm") or evaluations),
+        datapoints_to_alarm=_datapoints(alarm, _evaluations(alarm) or 1),
     )
 
 
@@ -158,8 +156,8 @@ def _seconds(fields: Response) -> timedelta | None:
 
 def _rule(alarm: Response, metric: WatchedMetric | None) -> AlarmRule | None:
     comparison, threshold = text_of(alarm, "ComparisonOperator"), number_of(alarm, "Threshold")
-    evaluations = whole_number_of(alarm, "EvaluationPeriods")
-    if metric is None or comparison is None or threshold is None or not evaluations or evaluations < 0:
+    evaluations = _evaluations(alarm)
+    if metric is None or comparison is None or threshold is None or evaluations is None:
         return None
     return AlarmRule(
         namespace=metric.namespace,
@@ -172,11 +170,23 @@ def _rule(alarm: Response, metric: WatchedMetric | None) -> AlarmRule | None:
         comparison=comparison,
         threshold=threshold,
         evaluation_periods=evaluations,
+        datapoints_to_alarm=_datapoints(alarm, evaluations),
         # CloudWatch's defaults, if the alarm does not set these.
-        datapoints_to_alarm=whole_number_of(alarm, "DatapointsToAlarm") or evaluations,
         treat_missing_data=text_of(alarm, "TreatMissingData") or "missing",
         low_samples=text_of(alarm, "EvaluateLowSampleCountPercentile") or "evaluate",
     )
+
+
+def _evaluations(alarm: Response) -> int | None:
+    # Each period is at least a second.
+    count = whole_number_of(alarm, "EvaluationPeriods")
+    return count if count and 0 < count <= _LONGEST_PERIOD else None
+
+
+def _datapoints(alarm: Response, evaluations: int) -> int:
+    # CloudWatch's default, if the alarm does not set it.
+    count = whole_number_of(alarm, "DatapointsToAlarm")
+    return count if count and 0 < count <= evaluations else evaluations
 
 
 def _dimensions(fields: Response) -> tuple[tuple[str, str], ...] | None:

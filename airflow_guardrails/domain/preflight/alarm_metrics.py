@@ -1,8 +1,8 @@
 """
 Checks of what the alarms watch: whether it exists, and belongs to this update.
 
-Only metrics in SageMaker's namespaces are checked: all others may mean anything. An alarm that has had a value
-watches something that exists, whatever AWS documents.
+Only metrics in SageMaker's namespaces are checked: all others may mean anything. An alarm that has had a
+value watches something that exists, whatever AWS documents.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _why_elsewhere(metric: WatchedMetric, alarm: Alarm, context: PreflightContex
     if other := other_namespace(metric.namespace, metric.metric):
         yield f"SageMaker publishes {metric.metric} in {other}, not in {metric.namespace}"
     if missing := _missing_dimensions(metric):
-        yield f"it has no {' and '.join(missing)}, and SageMaker publishes {metric.metric} only with that dimension"
+        names = " and ".join(missing)
+        yield f"it has no {names}, and SageMaker publishes {metric.metric} only with the dimension {names}"
 
 
 def _foreign_dimensions(metric: WatchedMetric, context: PreflightContext) -> Iterator[str]:
@@ -128,7 +129,8 @@ def _old_fleet(context: PreflightContext) -> Iterator[Finding]:
         reasons = [_why_old(metric, context) for metric in alarm.metrics]
         known = [reason for reason in reasons if reason]
         if known and len(known) == len(reasons):
-            text = f"alarm {alarm.name} cannot see the new fleet: it watches {' and '.join(dict.fromkeys(known))}"
+            watched = " and ".join(dict.fromkeys(known))
+            text = f"alarm {alarm.name} cannot see the new fleet: it watches {watched}"
             fix = f"add an alarm with the dimension {CONFIG_DIMENSION}={context.target.name}, or without it"
             yield warning(Code.ALARM_OLD_FLEET, text, fix=fix)
 

@@ -50,8 +50,8 @@ def _missing_data(context: PreflightContext) -> Iterator[Finding]:
             continue
         if _is_breaching_before_traffic(rule, context):
             text = (
-                f"alarm {alarm.name} treats missing data as breaching, and {context.target.name} has none before "
-                "the new fleet has traffic: it is in ALARM from the start, and rolls every update back"
+                f"alarm {alarm.name} treats missing data as breaching, and {context.target.name} has no data "
+                "before the new fleet has traffic: it is in ALARM from the start, and rolls every update back"
             )
             fix = "set TreatMissingData to missing or notBreaching"
             yield error(Code.ALARM_ALWAYS, text, fix=fix)
@@ -69,8 +69,8 @@ def _why_never(alarm: Alarm, rule: AlarmRule) -> str | None:
     counted = rule.statistic == "SampleCount" or (rule.metric in NEVER_ZERO and rule.statistic == "Sum")
     if counted and rule.treat_missing_data != "breaching" and alarm.value != 0 and _needs_less_than_one(rule):
         return (
-            f"it needs {_condition(rule)}, a period without requests has no data, and it treats missing data as "
-            f"{rule.treat_missing_data}"
+            f"it needs {_condition(rule)}, a period without requests has no data, and it treats missing data "
+            f"as {rule.treat_missing_data}"
         )
     real = ceil(rule.period * rule.evaluation_periods / FREQUENCY)
     if rule.treat_missing_data == "notBreaching" and rule.datapoints_to_alarm > real:
@@ -142,15 +142,15 @@ def _diluted(context: PreflightContext) -> Iterator[Finding]:
             yield from _diluted_errors(alarm, rule, share, context)
         elif _hides(rule.statistic, share):
             text = (
-                f"alarm {alarm.name} watches {rule.statistic} {rule.metric} of both fleets, which stays the old "
-                f"fleet's while the new one has {share:.3g} of the requests, in the first bake"
+                f"alarm {alarm.name} watches {rule.statistic} {rule.metric} of both fleets, which stays the "
+                f"old fleet's while the new one has {share:.0%} of the requests, in the first bake"
             )
             fix = f"add the dimension {CONFIG_DIMENSION}={context.target.name}, or use a higher percentile"
             yield warning(Code.ALARM_DILUTED, text, fix=fix)
 
 
 def _share_of_step(rule: AlarmRule, step: StepSize, context: PreflightContext) -> float | None:
-    """Return the new fleet's share of what the alarm watches, 0 to 1; None if it does not watch both fleets."""
+    """Return the new fleet's share of what the alarm watches, 0 to 1; None if it watches one fleet."""
     count = dict(context.fleets).get(rule.dimension("VariantName") or "")
     both_fleets = rule.namespace == REQUEST_NAMESPACE and rule.dimension(CONFIG_DIMENSION) is None
     watched = both_fleets and rule.metric in PER_REQUEST and rule.comparison in _ABOVE

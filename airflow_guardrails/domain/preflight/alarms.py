@@ -70,8 +70,8 @@ def _unchecked(context: PreflightContext) -> Iterator[Finding]:
     for alarm in context.users_alarms:
         if alarm.rule is None and not alarm.composite:
             text = (
-                f"alarm {alarm.name} watches {alarm.watches or 'something of an unknown form'}: preflight cannot "
-                "tell at which values it goes off, nor whether the old fleet's traffic hides a bad new fleet"
+                f"alarm {alarm.name} watches {alarm.watches or 'something of an unknown form'}: preflight "
+                "cannot tell whether it can go off, nor whether the old fleet's traffic hides a bad new fleet"
             )
             yield note(Code.ALARM_UNCHECKED, text)
 
@@ -84,8 +84,8 @@ def _too_slow(context: PreflightContext) -> Iterator[Finding]:
     for alarm in context.users_alarms:
         if _must_learn(alarm, context):
             text = (
-                f"alarm {alarm.name} learns its band from the metric's past, and {context.target.name} has none: "
-                "it goes off after the bakes, if ever"
+                f"alarm {alarm.name} learns its band from the metric's past, and {context.target.name} has "
+                "none: it goes off after the bakes, if ever"
             )
             fix = f"compare with a threshold, or remove the dimension {CONFIG_DIMENSION}"
             yield warning(Code.ALARM_TOO_SLOW, text, fix=fix)

@@ -106,7 +106,7 @@ DIMENSIONS = frozenset(
     }
 )
 
-# Statistics that are never above the largest of the values: percentiles and means. PR(), TC() and TS() are not.
+# Statistics that are never above the largest value: percentiles and means, but not PR(), TC() and TS().
 _WITHIN_RANGE = re.compile(r"(Average|Minimum|Maximum|p\d.*|tm\d.*|wm\d.*|TM\(.*|WM\(.*|IQM)$")
 
 
@@ -126,7 +126,7 @@ def unit_of(namespace: str, metric: str) -> str | None:
 
 
 def highest(namespace: str, metric: str, statistic: str) -> int | None:
-    """Return the highest value that the statistic can have; None if it has no bound, or none is documented."""
+    """Return the highest value that the statistic can have; None if no bound is documented."""
     if metric not in PUBLISHED.get(namespace, ()) or not _WITHIN_RANGE.match(statistic):
         return None
     if metric in ERROR_METRICS:
