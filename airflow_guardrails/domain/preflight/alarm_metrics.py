@@ -26,17 +26,21 @@ from airflow_guardrails.domain.snapshots.published_metrics import (
     unit_of,
 )
 
+_FIX_METRIC = "correct its namespace, metric and dimensions"
+
 
 def _elsewhere(context: PreflightContext) -> Iterator[Finding]:
     """Find alarms of which no metric can be about this endpoint."""
     for alarm in context.users_alarms:
-        reasons = [[*_why_elsewhere(metric, alarm, context)] for metric in alarm.metrics]
-        # Metric math may compare this endpoint with something else, but not with nothing.
-        if reasons and all(reasons):
-            each = dict.fromkeys(reason for found in reasons for reason in found)
+        if each := _reasons_elsewhere(alarm, context):
             text = f"alarm {alarm.name} cannot see this update: {'; '.join(each)}"
-            fix = "correct its metric and dimensions, or remove it from alarms"
-            yield error(Code.ALARM_ELSEWHERE, text, fix=fix)
+            yield error(Code.ALARM_ELSEWHERE, text, fix=f"{_FIX_METRIC}, or remove it from alarms")
+
+
+def _reasons_elsewhere(alarm: Alarm, context: PreflightContext) -> list[str]:
+    reasons = [[*_why_elsewhere(metric, alarm, context)] for metric in alarm.metrics]
+    # Metric math may compare this endpoint with something else, so all of its metrics must be wrong.
+    return [*dict.fromkeys(reason for found in reasons for reason in found)] if all(reasons) else []
 
 
 def _why_elsewhere(metric: WatchedMetric, alarm: Alarm, context: PreflightContext) -> Iterator[str]:
@@ -46,7 +50,12 @@ def _why_elsewhere(metric: WatchedMetric, alarm: Alarm, context: PreflightContex
     account = place_of(context.target.arn).account
     if metric.account and account and metric.account != account:
         yield f"its metric is of account {metric.account}, not {account}"
-    if _has_data(alarm):
+    if not _has_data(alarm):
+        yield from _why_absent(metric)
+
+
+def _why_absent(metric: WatchedMetric) -> Iterator[str]:
+    if metric.namespace not in PUBLISHED:
         return
     if other := other_namespace(metric.namespace, metric.metric):
         yield f"SageMaker publishes {metric.metric} in {other}, not in {metric.namespace}"
@@ -69,7 +78,8 @@ def _foreign_dimensions(metric: WatchedMetric, context: PreflightContext) -> Ite
 
 
 def _missing_dimensions(metric: WatchedMetric) -> list[str]:
-    if metric.dimension(COMPONENT_DIMENSION):
+    # The dimensions of a metric that AWS does not document are unknown.
+    if metric.dimension(COMPONENT_DIMENSION) or metric.metric not in PUBLISHED[metric.namespace]:
         return []
     needed = ["EndpointName"] if metric.metric in ASYNC_METRICS else ["EndpointName", "VariantName"]
     return [name for name in needed if metric.dimension(name) is None]
@@ -80,8 +90,10 @@ def _unpublished(context: PreflightContext) -> Iterator[Finding]:
     for alarm in context.users_alarms:
         if _has_data(alarm):
             continue
+        elsewhere = _reasons_elsewhere(alarm, context)
         for metric in dict.fromkeys(alarm.metrics):
-            for why, fix in _why_unpublished(metric):
+            absent = [] if elsewhere else [(why, _FIX_METRIC) for why in _why_absent(metric)]
+            for why, fix in (*absent, *_why_unpublished(metric)):
                 text = f"alarm {alarm.name} may never have data, and never go off: {why}"
                 yield warning(Code.ALARM_UNPUBLISHED, text, fix=fix)
 
@@ -142,7 +154,7 @@ def _why_old(metric: WatchedMetric, context: PreflightContext) -> str | None:
     if serving and serving != context.target.name and metric.dimension(CONFIG_DIMENSION) == serving:
         return f"only {serving}, the configuration in service"
     machines = [name for name in MACHINE_DIMENSIONS if metric.dimension(name)]
-    return f"one {machines[0]} ({metric.dimension(machines[0])}) of the old fleet" if machines else None
+    return f"only the {machines[0]} {metric.dimension(machines[0])} of the old fleet" if machines else None
 
 
 CHECKS = (_elsewhere, _unpublished, _old_fleet)

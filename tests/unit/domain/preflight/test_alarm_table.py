@@ -461,6 +461,16 @@ EXPRESSIONS = [
         },
     ),
     Shape(
+        "math with a metric in the wrong namespace",
+        math(RATE, stat(), stat("m2", "CPUUtilization")),
+        {"unchecked": ALWAYS, "unpublished": ALWAYS},
+    ),
+    Shape(
+        "an undocumented metric of the endpoint",
+        plain("BrandNew", Dimensions=dimensions(VariantName=None)),
+        {"unpublished": ALWAYS},
+    ),
+    Shape(
         "math on one's own metrics",
         math(
             expression("m1 / m2"),
