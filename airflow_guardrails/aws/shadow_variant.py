@@ -25,7 +25,8 @@ _ONLY_DESCRIBED = frozenset({"EndpointConfigArn", "CreationTime", "ResponseMetad
 _NOT_COMPARED = _ONLY_DESCRIBED | {"EndpointConfigName", "Tags", _PRODUCTION, _SHADOW}
 # Reserved capacity stays production's, and a shadow has a single instance type.
 _NOT_FOR_A_SHADOW = frozenset({"CapacityReservationConfig", "InstancePools"})
-_OF_AN_INSTANCE_TYPE = frozenset({"AcceleratorType", "InferenceAmiVersion"})
+# Types with local disks refuse VolumeSizeInGB (sagemaker-python-sdk issue 4828).
+_OF_AN_INSTANCE_TYPE = frozenset({"AcceleratorType", "InferenceAmiVersion", "VolumeSizeInGB"})
 # The API has weights in single precision.
 _WEIGHT_TOLERANCE = 1e-5
 
