@@ -20,7 +20,7 @@ from airflow_guardrails.aws.reading import (
     text_of,
     whole_number_of,
 )
-from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
 from airflow_guardrails.domain.text import safe_text
 from airflow_guardrails.domain.times import parse_time
@@ -37,9 +37,10 @@ def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
     return {"AlarmNames": list(names), "AlarmTypes": list(ALARM_TYPES)}
 
 
-def describe_switches_request(endpoint_name: str) -> dict[str, Any]:
-    """Return DescribeAlarms' request for all abort switches of the endpoint."""
-    return {"AlarmNamePrefix": switch_prefix(endpoint_name), "AlarmTypes": ["MetricAlarm"]}
+def describe_rollout_alarms_requests(endpoint_name: str) -> Iterator[dict[str, Any]]:
+    """Yield DescribeAlarms' requests for all abort switches and all guards of the endpoint."""
+    for prefix in (switch_prefix(endpoint_name), guard_prefix(endpoint_name)):
+        yield {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
 
 
 def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:
@@ -102,6 +103,7 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
         state=state,
         since=since or parse_time(alarm.get("StateUpdatedTimestamp")),
         reason=safe_text(alarm.get("StateReason")),
+        description=safe_text(alarm.get("AlarmDescription")),
         value=_newest_value(alarm),
         composite=composite,
         rule=None if composite else _parse_rule(alarm),

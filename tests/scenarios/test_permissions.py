@@ -303,7 +303,7 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
     remove_shadow: {
         **OF_A_SHADOW,
         "DescribeModel": "",
-        "DeleteAlarms": "Abort switches of earlier rollouts could not be deleted",
+        "DeleteAlarms": "Alarms of earlier rollouts could not be deleted",
     },
     update: OF_AN_UPDATE,
     rolled_back: {**OF_AN_UPDATE, "DescribeAlarmHistory": "cause may be incomplete"},

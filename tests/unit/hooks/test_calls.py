@@ -184,7 +184,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "put_abort_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),
     "get_abort_switch_target": ("describe_alarms", lambda world: call(switched(world, "churn-v2"))),
     "delete_alarms": ("delete_alarms", lambda _: call(["errors"])),
-    "delete_abort_switches": (
+    "delete_rollout_alarms": (
         "describe_alarms delete_alarms",
         lambda world: (
             switched(world, "churn-v2", "churn-v3", "churn-v4"),
@@ -314,7 +314,7 @@ def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, f
         keep = [switch_of(target="kept").alarm_name]
 
         for _ in range(2):  # there is nothing left for the second time
-            make_call(world, "delete_abort_switches", call("churn", keep=keep, before=before), form)
+            make_call(world, "delete_rollout_alarms", call("churn", keep=keep, before=before), form)
 
             stay = {switch_of(target=target).alarm_name for target in ("kept", "new")}
             assert alarm_names(world) == {"errors", switch_of("churn-2").alarm_name, *stay}
