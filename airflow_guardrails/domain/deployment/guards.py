@@ -149,8 +149,8 @@ class Latency(_Guard):
     def __post_init__(self) -> None:
         if not isinstance(self.above, timedelta) or not timedelta(0) < self.above <= _LONGEST_LATENCY:
             rule = (
-                "a timedelta above 0 and at most 8 min, timedelta(milliseconds=250) for example, or in a dict "
-                '{"milliseconds": 250}'
+                "a timedelta above 0 and at most 8 min, for example timedelta(milliseconds=250), or in a "
+                'dict {"milliseconds": 250}'
             )
             raise _invalid(self, "above", rule, self.above)
         if not is_number(self.percentile) or not 0 < self.percentile < 100:  # noqa: PLR2004 - percent

@@ -86,7 +86,9 @@ def _cause(cause: CauseReport, report: RolloutReport) -> str:
         return f"judge: {_first_reason(cause)}"
     if kind is CauseKind.ALARM:
         first = cause["alarms"][0]
-        known = [each for each in report["alarms"] if each.get("title") and each["name"] == first["name"]]
+        # A report of an older release has no titles.
+        watched = report.get("alarms") or ()
+        known = [each for each in watched if each.get("title") and each["name"] == first["name"]]
         return _alarm(first, known[0] if known else None)
     return _CAUSES[kind]
 

@@ -37,6 +37,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     PendingDeployment,
     Stage,
 )
+from airflow_guardrails.domain.snapshots.guard_alarms import rollout_prefix
 from tests.support.churn import switch_of
 from tests.support.rollouts import LAUNCH, after, flying, in_service
 
@@ -507,7 +508,7 @@ def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_need
     script = Script([flying(30), in_service(900, "v2", rollback_alarms=named)])
     report = script.follow(switched())
     assert script.of(DeleteRolloutAlarms) == [
-        DeleteRolloutAlarms("churn", (SWITCH.alarm_name, *named), after(1))
+        DeleteRolloutAlarms("churn", (SWITCH.alarm_name, rollout_prefix(SWITCH), *named), after(1))
     ]
     assert report["warnings"] == []
 
@@ -515,7 +516,8 @@ def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_need
 def test_where_no_start_was_seen_the_launch_counts():
     script = Script([in_service(3, "v2")])
     script.follow(switched())
-    assert script.of(DeleteRolloutAlarms) == [DeleteRolloutAlarms("churn", (SWITCH.alarm_name,), LAUNCH)]
+    own = (SWITCH.alarm_name, rollout_prefix(SWITCH))
+    assert script.of(DeleteRolloutAlarms) == [DeleteRolloutAlarms("churn", own, LAUNCH)]
 
 
 @pytest.mark.parametrize(
