@@ -44,8 +44,8 @@ class GuardAlarm:
         return f"{watches[: 1024 - len(text)]}{text}"
 
     @property
-    def must_be_ok(self) -> bool:
-        """Whether CloudWatch makes it OK or ALARM within minutes, also without data."""
+    def gets_ok(self) -> bool:
+        """Whether CloudWatch makes it OK (or ALARM) within minutes, also without data."""
         return self.guard.alarm.missing in {"notBreaching", "breaching"}
 
     def dimensions(self, metric: Metric) -> tuple[tuple[str, str], ...]:

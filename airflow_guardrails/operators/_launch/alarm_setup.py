@@ -84,21 +84,23 @@ class AlarmSetup:
         """
         Wait until the alarms are OK. SageMaker would roll back an update whose alarm is in ALARM.
 
-        A guard that CloudWatch leaves without a state while it has no data must only be out of ALARM.
-
         :raises AbortSwitchNotReady: if the switch is not OK within three minutes.
-        :raises GuardNotReady: if a guard is not.
+        :raises GuardNotReady: if a guard is in ALARM after three minutes, or not visible. One that CloudWatch
+            has not evaluated by then is logged: AWS does not document how long that may take.
         """
         began, logged = self._monotonic(), False
         while self._created:
             alarms: tuple[Alarm, ...] = ()
             with _passing_errors_ignored():
                 alarms = self._hook.describe_alarms(self._created)
-            if (late := self._first_late(alarms)) is None:
-                return
             waited = self._monotonic() - began
+            is_over = waited >= _TIMEOUT_SECONDS
+            if (late := self._first_late(alarms, may_lack_data=is_over)) is None:
+                if is_over:
+                    self._log.warning("The guards are not in ALARM, and not all of them are OK yet")
+                return
             shown = _shown(late, alarms)
-            if waited >= _TIMEOUT_SECONDS:
+            if is_over:
                 raise self._not_ready(
                     late, f"alarm {late} is {shown} after {_TIMEOUT_SECONDS:g} s, and must be OK"
                 )
@@ -118,13 +120,20 @@ class AlarmSetup:
             names = ", ".join(self._created)
             self._log.warning("Alarms were not deleted (%s): %s", names, errors.text_for_people(error))
 
-    def _first_late(self, alarms: Sequence[Alarm]) -> str | None:
-        """Return the first alarm that keeps the update from being started; None if there is none."""
+    def _first_late(self, alarms: Sequence[Alarm], *, may_lack_data: bool) -> str | None:
+        """
+        Return the first alarm that keeps the update from being started; None if there is none.
+
+        :param may_lack_data: whether a guard may be without data. Some may at any time, see
+            ``GuardAlarm.gets_ok``.
+        """
         states = {alarm.name: alarm.state for alarm in alarms}
         for name in self._created:
             state, guard = states.get(name), self._guards.get(name)
-            may_lack_data = guard is not None and not guard.must_be_ok
-            if state is not AlarmState.OK and not (may_lack_data and state is AlarmState.INSUFFICIENT_DATA):
+            lacks_data = guard is not None and state is AlarmState.INSUFFICIENT_DATA
+            if lacks_data and (may_lack_data or not self._guards[name].gets_ok):
+                continue
+            if state is not AlarmState.OK:
                 return name
         return None
 

@@ -23,6 +23,16 @@ from tests.support.triggers import executed
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 ERRORS = ErrorRate(above=0.01)
+PAIR = [
+    {
+        "VariantName": name,
+        "ModelName": "churn",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 4,
+        "InitialVariantWeight": 1,
+    }
+    for name in ("A", "B")
+]
 SLOW = Latency(percentile=99, above=timedelta(milliseconds=250))
 
 
@@ -31,8 +41,8 @@ def busy(churn):
     """``churn`` with traffic, and two configurations that answer in 20 ms."""
     for config in ("churn-v1", "churn-v2"):
         behave(churn, config)
-    churn.simulator.client.replay("churn", ["1,2"], per_minute=120)
-    churn.advance(minutes=10)
+    churn.simulator.client.replay("churn", ["1,2"], per_minute=40)
+    churn.advance(minutes=5)
     return churn
 
 
@@ -71,9 +81,9 @@ def deferred(operator, context, simulated_sleep):
 def test_a_model_that_fails_on_the_new_fleet_alone_is_rolled_back_and_the_guard_is_the_cause(
     busy, update, context, simulated_sleep, follower
 ):
-    behave(busy, "churn-v2", error_rate=0.1)
-    # Both fleets together would show a fourth of the errors, which the guard on them does not mind.
-    guards = [ErrorRate(above=0.01), ErrorRate(above=0.05, on="both")]
+    behave(busy, "churn-v2", error_rate=0.5)
+    # Both fleets together show about an eighth, which the guard on them does not mind.
+    guards = [ErrorRate(above=0.01), ErrorRate(above=0.4, on="both")]
 
     report = follower(update(guards=guards), context, simulated_sleep)
 
@@ -138,32 +148,31 @@ def test_guards_may_be_dicts_with_text_as_a_template_renders_it(busy, update, co
     assert report["summary"].startswith("ROLLED BACK: 5xx errors of the new fleet ")
 
 
-def test_the_guards_of_a_good_model_stay_until_the_next_rollout_has_ended(busy, update, context):
+def test_the_guards_of_a_good_model_stay_until_the_next_rollout_has_ended(churn, update, context):
     first = update(guards=[ERRORS, SLOW]).execute(context)
-    of_first = guards_of(busy)
-    theirs = busy.alarm("airflow-guardrails-guard-of-people")
+    of_first = guards_of(churn)
+    theirs = churn.alarm("airflow-guardrails-guard-of-people")
 
-    busy.config("churn-v3")
-    behave(busy, "churn-v3")
+    churn.config("churn-v3")
     second = update(endpoint_config_name="churn-v3").execute(context)
 
     assert (first["outcome"], second["outcome"]) == ("Succeeded", "Succeeded")
     assert (first["warnings"], second["warnings"]) == ([], [])
     assert len(of_first) == 2
-    assert guards_of(busy) == [alarm["name"] for alarm in second["alarms"] if alarm["kind"] == "guard"]
-    assert not set(of_first) & set(guards_of(busy))
-    assert busy.simulator.client.alarm_state(theirs) == "OK"
+    assert guards_of(churn) == [alarm["name"] for alarm in second["alarms"] if alarm["kind"] == "guard"]
+    assert not set(of_first) & set(guards_of(churn))
+    assert churn.simulator.client.alarm_state(theirs) == "OK"
 
 
-def test_guards_are_cleaned_up_without_an_abort_switch_as_well(busy, update, context):
+def test_guards_are_cleaned_up_without_an_abort_switch_as_well(churn, update, context):
     update(abort_switch=False).execute(context)
-    first = guards_of(busy)
-    busy.config("churn-v3")
+    first = guards_of(churn)
+    churn.config("churn-v3")
 
     update(endpoint_config_name="churn-v3", abort_switch=False).execute(context)
 
-    assert len(first) == len(guards_of(busy)) == 1
-    assert first != guards_of(busy)
+    assert len(first) == len(guards_of(churn)) == 1
+    assert first != guards_of(churn)
 
 
 def test_a_model_that_is_rolled_back_keeps_its_guards_and_loses_those_of_before(busy, update, context):
@@ -178,15 +187,15 @@ def test_a_model_that_is_rolled_back_keeps_its_guards_and_loses_those_of_before(
     assert set(guards_of(busy)) <= {report["alarms"][0]["name"], *(alarm["AlarmName"] for alarm in named)}
 
 
-def test_a_preflight_that_refuses_leaves_no_guard(busy, update, context):
+def test_a_preflight_that_refuses_leaves_no_guard(churn, update, context):
     with pytest.raises(PreflightFailed):
         update(alarms=["no-such-alarm"]).execute(context)
 
-    assert guards_of(busy) == []
-    assert busy.calls("UpdateEndpoint") == 0
+    assert guards_of(churn) == []
+    assert churn.calls("UpdateEndpoint") == 0
 
 
-def test_preflight_names_a_guard_that_needs_longer_than_the_bakes(busy, update, context):
+def test_preflight_names_a_guard_that_needs_longer_than_the_bakes(churn, update, context):
     with pytest.raises(PreflightFailed) as caught:
         update(alarms=["no-such-alarm"], guards=[ErrorRate(above=0.01, periods=20)]).execute(context)
 
@@ -212,30 +221,54 @@ def test_a_guard_that_is_in_alarm_already_stops_the_launch_and_is_removed(busy, 
     assert guards_of(busy) == []
 
 
-def test_a_guard_that_cloudwatch_rejects_stops_the_launch(busy, update, context):
+def test_a_guard_that_cloudwatch_does_not_evaluate_in_time_stops_no_launch(churn, update, context):
+    operator = update(abort_switch=False, wait_for_completion=False)
+    operator.sleep = lambda _: None  # no time passes in AWS
+    clock = iter(range(0, 100_000, 60))
+    operator.monotonic = lambda: next(clock)
+
+    report = operator.execute(context)
+
+    assert churn.simulator.client.alarm_state(report["alarms"][0]["name"]) == "INSUFFICIENT_DATA"
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_a_guard_that_may_be_without_data_is_not_waited_for(churn, update, context):
+    guards = [Alarm(metric="Invocations", stat="Sum", above=9e9, missing="missing")]
+    operator = update(guards=guards, abort_switch=False, wait_for_completion=False)
+    slept = []
+    operator.sleep = slept.append
+
+    operator.execute(context)
+
+    assert slept == []
+    assert churn.calls("UpdateEndpoint") == 1
+
+
+def test_a_guard_that_cloudwatch_rejects_stops_the_launch(churn, update, context):
     rejected = {"kind": "error", "code": "ValidationError", "message": "too odd", "status": 400}
     operator = update(abort_switch=False)
-    busy.simulator.client.fault("PutMetricAlarm", **rejected)
+    churn.simulator.client.fault("PutMetricAlarm", **rejected)
 
     with pytest.raises(GuardNotReady, match=r"CloudWatch rejected it: .*too odd"):
         operator.execute(context)
 
-    assert busy.calls("UpdateEndpoint") == 0
+    assert churn.calls("UpdateEndpoint") == 0
 
 
-def test_a_guard_that_may_not_be_made_says_what_to_allow(busy, update, context):
-    deny(busy.simulator.client, "PutMetricAlarm")
+def test_a_guard_that_may_not_be_made_says_what_to_allow(churn, update, context):
+    deny(churn.simulator.client, "PutMetricAlarm")
 
     with pytest.raises(AccessDenied, match="cloudwatch:PutMetricAlarm"):
         update(abort_switch=False).execute(context)
 
-    assert busy.calls("UpdateEndpoint") == 0
+    assert churn.calls("UpdateEndpoint") == 0
 
 
-def test_without_permission_to_delete_old_guards_stay_and_a_warning_says_so(busy, update, context):
+def test_without_permission_to_delete_old_guards_stay_and_a_warning_says_so(churn, update, context):
     update().execute(context)
-    deny(busy.simulator.client, "DeleteAlarms")
-    busy.config("churn-v3")
+    deny(churn.simulator.client, "DeleteAlarms")
+    churn.config("churn-v3")
 
     report = update(endpoint_config_name="churn-v3").execute(context)
 
@@ -243,7 +276,7 @@ def test_without_permission_to_delete_old_guards_stay_and_a_warning_says_so(busy
     (warning,) = report["warnings"]
     assert warning.startswith("Alarms of earlier rollouts could not be deleted (")
     assert "allow cloudwatch:DescribeAlarms and DeleteAlarms" in warning
-    assert len(guards_of(busy)) == 2
+    assert len(guards_of(churn)) == 2
 
 
 def test_a_retry_makes_no_second_set_and_watches_the_guards_it_finds(busy, update, context):
@@ -259,22 +292,11 @@ def test_a_retry_makes_no_second_set_and_watches_the_guards_it_finds(busy, updat
     assert report["summary"].startswith("ROLLED BACK: 5xx errors of the new fleet ")
 
 
-def test_each_variant_has_a_guard_of_its_own(busy, update, context):
-    variants = [
-        {
-            "VariantName": name,
-            "ModelName": "churn",
-            "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": 4,
-            "InitialVariantWeight": 1,
-        }
-        for name in ("A", "B")
-    ]
+def test_each_variant_has_a_guard_of_its_own(churn, update, context):
     for config in ("pair-v1", "pair-v2"):
-        busy.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=variants)
-        behave(busy, config)
-    busy.sagemaker.create_endpoint(EndpointName="pair", EndpointConfigName="pair-v1")
-    busy.advance(minutes=10)
+        churn.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=PAIR)
+    churn.sagemaker.create_endpoint(EndpointName="pair", EndpointConfigName="pair-v1")
+    churn.advance(minutes=10)
 
     report = update(endpoint_name="pair", endpoint_config_name="pair-v2").execute(context)
 
@@ -282,16 +304,26 @@ def test_each_variant_has_a_guard_of_its_own(busy, update, context):
     assert titles == [f"5xx errors of variant {name} of the new fleet" for name in ("A", "B")]
 
 
+def test_variants_count_before_the_launch(churn, update, context):
+    churn.sagemaker.create_endpoint_config(EndpointConfigName="pair-v2", ProductionVariants=PAIR)
+
+    with pytest.raises(InvalidArgument, match=r"got 11: 0 alarms, 5 guards on 2 variants and the switch"):
+        update(guards=[ERRORS] * 5, endpoint_config_name="pair-v2").execute(context)
+
+    found = churn.cloudwatch.describe_alarms(AlarmNamePrefix="airflow-guardrails-")["MetricAlarms"]
+    assert (found, churn.calls("UpdateEndpoint")) == ([], 0)
+
+
 @pytest.mark.parametrize("abort_switch", [True, False])
-def test_alarms_guards_and_switch_are_at_most_ten(busy, update, context, abort_switch):
+def test_alarms_guards_and_switch_are_at_most_ten(churn, update, context, abort_switch):
     guards = [ErrorRate(above=0.01)] * (10 if abort_switch else 11)
 
     with pytest.raises(InvalidArgument, match=r"alarms and guards must be at most 10 .*\(got 11: "):
         update(guards=guards, abort_switch=abort_switch).execute(context)
 
-    assert busy.calls("DescribeEndpointConfig") == 0
+    assert churn.calls("DescribeEndpointConfig") == 0
 
 
-def test_a_guard_that_is_none_says_its_place(busy, update, context):
+def test_a_guard_that_is_none_says_its_place(churn, update, context):
     with pytest.raises(InvalidArgument, match=r"guards\[1\]: ErrorRate.above must be a share"):
         update(guards=[ERRORS, {"guard": "ErrorRate", "above": "1"}]).execute(context)
