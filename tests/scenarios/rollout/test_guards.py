@@ -148,13 +148,19 @@ def test_guards_may_be_dicts_with_text_as_a_template_renders_it(busy, update, co
     assert report["summary"].startswith("ROLLED BACK: 5xx errors of the new fleet ")
 
 
-def test_the_guards_of_a_good_model_stay_until_the_next_rollout_has_ended(churn, update, context):
+@pytest.mark.parametrize("deferrable", [False, True], ids=["blocking", "deferred"])
+def test_the_guards_of_a_good_model_stay_until_the_next_rollout_has_ended(
+    churn, update, context, simulated_sleep, deferrable
+):
     first = update(guards=[ERRORS, SLOW]).execute(context)
     of_first = guards_of(churn)
     theirs = churn.alarm("airflow-guardrails-guard-of-people")
 
     churn.config("churn-v3")
-    second = update(endpoint_config_name="churn-v3").execute(context)
+    operator = update(endpoint_config_name="churn-v3", deferrable=deferrable)
+    second = (
+        asyncio.run(executed(operator, context, simulated_sleep)) if deferrable else operator.execute(context)
+    )
 
     assert (first["outcome"], second["outcome"]) == ("Succeeded", "Succeeded")
     assert (first["warnings"], second["warnings"]) == ([], [])
@@ -175,6 +181,7 @@ def test_guards_are_cleaned_up_without_an_abort_switch_as_well(churn, update, co
     assert first != guards_of(churn)
 
 
+@pytest.mark.proof
 def test_a_model_that_is_rolled_back_keeps_its_guards_and_loses_those_of_before(busy, update, context):
     update().execute(context)
     busy.config("churn-v3")
