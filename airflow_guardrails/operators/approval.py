@@ -26,8 +26,8 @@ from airflow_guardrails.domain.arguments import (
     optional,
     shown,
 )
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
-from airflow_guardrails.domain.deployment.guards import as_guard
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.context import PreflightContext

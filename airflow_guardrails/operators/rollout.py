@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.domain.arguments import Check, check_name
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
-from airflow_guardrails.domain.deployment.guards import as_guard
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.outcome import Outcome

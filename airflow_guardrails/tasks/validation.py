@@ -16,8 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 from airflow_guardrails.aws.deployment_config import as_guardrails
 from airflow_guardrails.domain import arguments
 from airflow_guardrails.domain.arguments import Check, shown
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS
-from airflow_guardrails.domain.deployment.guards import as_guard
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.exceptions import InvalidArgument
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from airflow_guardrails.domain.arguments import is_number, rendered_number, shown
+from airflow_guardrails.domain.arguments import is_number, shown
+from airflow_guardrails.domain.deployment.metric_units import REQUESTS, unit_of, value_in_words
 from airflow_guardrails.domain.errors import InvalidGuard
 from airflow_guardrails.domain.text import duration_in_words
 
@@ -30,7 +31,6 @@ _MOST_PERIODS = 1440
 # SageMaker ends a request after 60 s, and a stream after 8 min.
 _LONGEST_LATENCY = timedelta(minutes=8)
 
-REQUESTS = "AWS/SageMaker"
 _SAGEMAKER = frozenset({REQUESTS, "/aws/sagemaker/Endpoints"})
 _ERROR_METRICS = {
     "5xx": "Invocation5XXErrors",
@@ -314,72 +314,6 @@ class Alarm(_Guard):
 
 
 Guard = ErrorRate | Latency | Alarm
-_KINDS: Mapping[str, type[Any]] = {kind.__name__: kind for kind in (ErrorRate, Latency, Alarm)}
-
-
-def as_guard(value: object) -> Guard:
-    """
-    Return *value* if it is a guard, else the guard that a dict stands for.
-
-    :param value: a guard, or ``{"guard": "ErrorRate", "above": 0.01}``: the name of its class, and its
-        arguments. Numbers may be text, as Jinja renders them; a duration is a dict of the arguments of
-        timedelta.
-    :raises InvalidGuard: if it is neither, or a value breaks its rule.
-    """
-    if isinstance(value, ErrorRate | Latency | Alarm):
-        return value
-    kind = _KINDS.get(str(value.get("guard"))) if isinstance(value, Mapping) else None
-    if kind is None or not isinstance(value, Mapping):
-        raise InvalidGuard(
-            'guards must be built from airflow_guardrails.guards, or be dicts like {"guard": "ErrorRate", '
-            f'"above": 0.01}} with one of {", ".join(_KINDS)} (got {shown(value)})',
-            field="guards",
-        )
-    known = [field.name for field in fields(kind)]
-    arguments = {str(name): _rendered(argument) for name, argument in value.items() if name != "guard"}
-    if unknown := [name for name in arguments if name not in known]:
-        raise InvalidGuard(
-            f"{kind.__name__} has no argument {unknown[0]} (known: {', '.join(known)})", field=unknown[0]
-        )
-    try:
-        guard: Guard = kind(**arguments)
-    except TypeError as error:
-        # The message of Python names what is missing: "... required keyword-only argument: 'above'".
-        raise InvalidGuard(f"{kind.__name__} cannot be built from {shown(value)}: {error}") from error
-    return guard
-
-
-def _rendered(value: Any) -> Any:
-    """Return a number or a duration as such, if a dict has it as text or as a dict; else the value."""
-    if isinstance(value, Mapping) and value and set(value) <= {"milliseconds", "seconds", "minutes"}:
-        try:
-            return timedelta(**{unit: float(amount) for unit, amount in value.items()})
-        except (TypeError, ValueError, OverflowError):
-            return value
-    number = rendered_number(value)
-    if isinstance(number, str) and re.fullmatch(r"\s*-?[0-9]*\.?[0-9]+([eE][-+]?[0-9]{1,3})?\s*", number):
-        return float(number)
-    return number
-
-
-def unit_of(namespace: str, metric: str | None, stat: str | None) -> str | None:
-    """
-    Return the unit in which people read a metric of SageMaker; None if its values are shown as they are.
-
-    ``%``: a share of the requests, 0 to 1. ``ms``: a latency, which SageMaker publishes in microseconds.
-    """
-    if namespace != REQUESTS or metric is None or stat in {None, "SampleCount", "Sum"}:
-        return None
-    if metric.endswith("Errors"):
-        return "%" if stat == "Average" else None
-    return "ms" if metric.endswith("Latency") else None
-
-
-def value_in_words(value: float, unit: str | None) -> str:
-    """Return a value of a metric with its unit: ``1 %``, ``250 ms``, ``12``."""
-    if unit == "%":
-        return f"{value * 100:.4g} %"
-    return f"{value / 1000:.6g} ms" if unit == "ms" else f"{value:.6g}"
 
 
 def _as_metric(name: object, value: object) -> Metric:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from airflow_guardrails.domain.deployment.guards import unit_of
+from airflow_guardrails.domain.deployment.metric_units import unit_of
 from airflow_guardrails.domain.rollout.stages import (
     UnseenBake,
     plan_of,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_guardrails.domain.deployment.guards import value_in_words
+from airflow_guardrails.domain.deployment.metric_units import value_in_words
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
 from airflow_guardrails.domain.snapshots.endpoint import Stage
 from airflow_guardrails.domain.text import cut

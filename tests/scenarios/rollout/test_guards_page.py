@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from airflow_guardrails import guards
-from airflow_guardrails.domain.deployment.guards import as_guard
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.exceptions import EndpointRolledBack
 from tests.support.pages import first_column, page
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_guardrails.domain.deployment.guards import as_guard
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.guards import Alarm, ErrorRate, InvalidGuard, Latency, Metric
 
 QUARTER = timedelta(milliseconds=250)
