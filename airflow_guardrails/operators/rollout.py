@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
 from airflow_guardrails.domain.arguments import Check, check_name
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
@@ -21,6 +22,7 @@ from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_repo
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
+from airflow_guardrails.guards import Guard
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
@@ -32,7 +34,9 @@ from airflow_guardrails.tasks.validation import (
     check_choice,
     check_duration,
     check_flags,
+    check_guards,
     check_list,
+    check_number_of_alarms,
     check_seconds,
     check_strategy,
     coerce,
@@ -76,6 +80,9 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     :param alarms: names of CloudWatch alarms, at most 10, or 9 with the abort switch. If one of them goes to
         ALARM during a bake, SageMaker rolls back. An empty list means no alarms; ``None`` is an error.
         (templated)
+    :param guards: alarms that this task makes for the rollout: of :mod:`airflow_guardrails.guards`, or dicts
+        like ``{"guard": "ErrorRate", "above": 0.01}``. Needs ``cloudwatch:PutMetricAlarm``. They count like
+        *alarms*, and once for each variant. See ``docs/guards.md``. (templated)
     :param on_rollback: what a rollback does to the task: ``"fail"`` (no retry), ``"skip"`` (also what depends
         on it), or ``"return"`` (the task succeeds and returns the report).
     :param wait_for_completion: whether to wait for the end of the update. If False, the task ends when
@@ -132,14 +139,20 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         "endpoint_config_name",
         "strategy",
         "alarms",
+        "guards",
         *RolloutTask.template_fields,
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"strategy": "json", "alarms": "json"}
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "strategy": "json",
+        "alarms": "json",
+        "guards": "json",
+    }
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_name": check_name,
         "endpoint_config_name": check_name,
         "strategy": check_strategy,
         "alarms": check_alarms,
+        "guards": check_guards,
         **RolloutTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
@@ -153,6 +166,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         endpoint_config_name: str,
         strategy: Strategy | Mapping[str, Any],
         alarms: Sequence[str] = (),
+        guards: Sequence[Guard | Mapping[str, Any]] = (),
         on_rollback: OnRollback = "fail",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -203,6 +217,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         self.endpoint_config_name = endpoint_config_name
         self.strategy = strategy
         self.alarms = alarms
+        self.guards = guards
         self.on_rollback = on_rollback
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -259,13 +274,14 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
 
     def check_rendered(self) -> None:
         """
-        Check the templated fields, and strategy and alarms together.
+        Check the templated fields, and strategy, alarms and guards together.
 
         :raises InvalidArgument: if one of them breaks a rule.
         """
         super().check_rendered()
         # The owner does not matter for the checks. The real one follows from the context.
-        self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name))
+        switch = AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name)
+        check_number_of_alarms(self._guardrails(switch).alarms, self.guards)
 
     def _guardrails(self, switch: AbortSwitch) -> Guardrails:
         own = (switch.alarm_name,) if self.abort_switch else ()
@@ -293,6 +309,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             guardrails=self._guardrails(switch),
+            guards=tuple(map(as_guard, self.guards)),
             retained=self._retained(),
             switch=switch,
             abort_switch=self.abort_switch,
