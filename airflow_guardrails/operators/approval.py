@@ -271,13 +271,19 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             serving=serving,
             target=target,
             unread=self._troubles,
-            guardrails=self._guardrails() if self.strategy is not None or self.alarms else None,
+            guardrails=self._shown_guardrails(plan),
             findings=preflight(plan) if plan else None,
             longest_wait=plan.longest_wait if plan else None,
             verdict=self.verdict,
             answer_within=self.response_timeout,
             page_url=endpoint_page_url(self.endpoint_name),
         )
+
+    def _shown_guardrails(self, plan: PreflightContext | None) -> Guardrails | None:
+        """Return strategy and alarms; with a *plan*, the strategy that really runs."""
+        if self.strategy is None and not self.alarms:
+            return None
+        return replace(self._guardrails(), strategy=plan.guardrails.strategy) if plan else self._guardrails()
 
     def _plan(self, endpoint: Endpoint | None, target: EndpointConfig | None) -> PreflightContext | None:
         """Read what the checks before the update use, in so far as it is known already."""
