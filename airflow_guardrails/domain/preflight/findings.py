@@ -12,6 +12,9 @@ variant_names          error *  the new configuration names its variants differe
 only_switch            warning  only a person can stop the update; no alarm does
 rolling_variants       error    rolling updates support one variant
 rolling_serverless     error    rolling updates do not support serverless variants
+serverless_steps       error *  AWS documents no canary and no linear update of serverless variants
+serverless             warning  AWS's pages disagree whether alarms roll back serverless variants
+asynchronous           note     AWS documents guarded updates of asynchronous endpoints
 serving_config_deleted error    SageMaker would refuse the update
 async_dropped          error    an asynchronous endpoint must stay asynchronous
 fleet_too_small        error    half of the fleet is less than one instance
@@ -75,6 +78,9 @@ class Code(str, Enum):
     ONLY_SWITCH = "only_switch"
     ROLLING_VARIANTS = "rolling_variants"
     ROLLING_SERVERLESS = "rolling_serverless"
+    SERVERLESS_STEPS = "serverless_steps"
+    SERVERLESS = "serverless"
+    ASYNCHRONOUS = "asynchronous"
     SERVING_CONFIG_DELETED = "serving_config_deleted"
     ASYNC_DROPPED = "async_dropped"
     FLEET_TOO_SMALL = "fleet_too_small"
@@ -107,7 +113,16 @@ class Code(str, Enum):
 
 
 # With any of these, nothing can roll the update back, whatever its alarms are.
-UNGUARDING = frozenset({Code.NO_GUARD, Code.NO_BAKE, Code.INF1, Code.MARKETPLACE, Code.VARIANT_NAMES})
+UNGUARDING = frozenset(
+    {
+        Code.NO_GUARD,
+        Code.NO_BAKE,
+        Code.INF1,
+        Code.MARKETPLACE,
+        Code.VARIANT_NAMES,
+        Code.SERVERLESS_STEPS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
