@@ -151,6 +151,18 @@ def guarded_deployment(
         waiting = {**connection, "deferrable": _default(group, "deferrable", deferrable, otherwise=True)}
         every = _default(group, "waiter_delay", waiter_delay, 60)
         check_seconds("waiter_delay", every)
+        update = SageMakerGuardedUpdateOperator(
+            task_id="guarded_update",
+            endpoint_name=endpoint_name,
+            endpoint_config_name=endpoint_config_name,
+            strategy=strategy,
+            **{
+                **waiting,
+                **_given(alarms=alarms),
+                "waiter_delay": every,
+                **(update_arguments or {}),
+            },
+        )
         shadow_test = SageMakerCreateShadowTestOperator(
             task_id="shadow_test",
             name=shadow_test_name,
@@ -161,6 +173,7 @@ def guarded_deployment(
                 **waiting,
                 **_given(sampling_percentage=sampling_percentage, data_storage_uri=data_storage_uri),
                 "duration": duration,
+                "update": update,
                 **(shadow_test_arguments or {}),
             },
         )
@@ -195,18 +208,6 @@ def guarded_deployment(
             reason="Judged by Airflow",
             waiter_delay=every,
             **waiting,
-        )
-        update = SageMakerGuardedUpdateOperator(
-            task_id="guarded_update",
-            endpoint_name=endpoint_name,
-            endpoint_config_name=endpoint_config_name,
-            strategy=strategy,
-            **{
-                **waiting,
-                **_given(alarms=alarms),
-                "waiter_delay": every,
-                **(update_arguments or {}),
-            },
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,

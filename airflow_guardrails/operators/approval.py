@@ -54,7 +54,12 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.links.rollout_page import endpoint_page_url
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators._launch.approval import APPROVAL_KEY, request_to_check, settings_to_check
+from airflow_guardrails.operators._launch.approval import (
+    APPROVAL_KEY,
+    check_update,
+    request_to_check,
+    settings_to_check,
+)
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.aws_task import AwsTask
@@ -170,11 +175,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
                 raise InvalidArgument(
                     f"{name} must be left out: this operator sets it (got {kwargs[name]!r})"
                 )
-        if update is not None and not isinstance(update, SageMakerGuardedUpdateOperator):
-            raise InvalidArgument(
-                "update must be a SageMakerGuardedUpdateOperator that is not mapped by expand "
-                f"(got {shown(update)})"
-            )
+        check_update(update)
         check_choice("on_reject", on_reject, OnReject)
         check_duration("response_timeout", response_timeout)
         super().__init__(**{**kwargs, "subject": "", "defaults": [self.REJECT], _TIMEOUT: response_timeout})

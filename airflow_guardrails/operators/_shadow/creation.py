@@ -54,6 +54,7 @@ class ShadowTestCreation:
     :param context: Airflow's context of the running task.
     :param refuse_if_killed: raises if the task was killed, so that nothing is created.
     :param pause: seconds between two calls of DescribeInferenceExperiment.
+    :param check_update: raises if the update behind the test would be refused, see ``PlannedUpdate.check``.
     :param warnings: what the report must say; filled by :meth:`run`.
     """
 
@@ -68,6 +69,7 @@ class ShadowTestCreation:
     pause: float
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    check_update: Callable[..., None] | None = None
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> CreatedTest:
@@ -110,6 +112,8 @@ class ShadowTestCreation:
         endpoint, production = find_production(
             self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self._warn
         )
+        if self.check_update is not None:
+            self.check_update(endpoint, hook=self.hook, warn=self._warn)
         starts_at, ends_at = self._schedule(endpoint.seen_at)
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:
