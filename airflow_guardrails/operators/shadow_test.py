@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -263,7 +263,6 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.check_rendered()
         test = self._test()
         self.push_endpoint_links(context, self.endpoint_name)
-        planned = self._planned_update(context)
         creation = ShadowTestCreation(
             test=test,
             prefix=self.name,
@@ -276,8 +275,9 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             pause=self.waiter_delay,
             description=self.description,
             tags=self.tags or {},
-            check_update=planned.check if planned else None,
         )
+        if planned := self._planned_update(context, warn=creation.warn):
+            creation.check_update = planned.check
         created = creation.run()
         # First of all: if the task was killed since the test exists, this stops the test.
         self.stop_test_if_killed(context, created.name)
@@ -326,15 +326,19 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
 
-    def _planned_update(self, context: Any) -> PlannedUpdate | None:
-        """Return the update behind the test, with its templates rendered as far as that is possible now."""
+    def _planned_update(self, context: Any, *, warn: Callable[[str], None]) -> PlannedUpdate | None:
+        """
+        Return the update behind the test, with its templates rendered as far as that is possible now.
+
+        :param warn: gets a text if too little of it is known.
+        """
         from airflow_guardrails.operators._shadow.update_check import PlannedUpdate  # noqa: PLC0415 - not in DAG files
 
         if self._update is None:
             return None
         known = {name: self._rendered(value, context) for name, value in self._update.templated.items()}
         if unknown := [name for name in ("endpoint_name", "strategy", "alarms") if known[name] is None]:
-            self.warn(f"The update behind the test was not checked: {' and '.join(unknown)} not known yet")
+            warn(f"The update behind the test was not checked: {' and '.join(unknown)} not known yet")
             return None
         check_name("endpoint_name", known["endpoint_name"])
         check_strategy("strategy", known["strategy"])

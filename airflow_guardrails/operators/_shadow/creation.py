@@ -110,14 +110,14 @@ class ShadowTestCreation:
 
     def _create(self, name: str) -> CreatedTest | None:
         endpoint, production = find_production(
-            self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self._warn
+            self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self.warn
         )
         if self.check_update is not None:
-            self.check_update(endpoint, hook=self.hook, warn=self._warn)
+            self.check_update(endpoint, hook=self.hook, warn=self.warn)
         starts_at, ends_at = self._schedule(endpoint.seen_at)
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:
-            self._warn(warning)
+            self.warn(warning)
         shadow = self.test.shadow
         self.log.info(
             "Creating shadow test %s on endpoint %s: model %s gets %s %% of the requests to %s (%s)",
@@ -143,7 +143,8 @@ class ShadowTestCreation:
             return self._after_error(name, error)
         return CreatedTest(name=name, adopted=False, warnings=tuple(self.warnings))
 
-    def _warn(self, warning: str) -> None:
+    def warn(self, warning: str) -> None:
+        """Log *warning*, and add it to the report of a test that is created."""
         self.log.warning(warning)
         self.warnings.append(warning)
 
