@@ -25,8 +25,9 @@ from airflow_guardrails.domain.arguments import (
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.planning import RequestsNeeded
 from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow.spec import LONGEST, Schedule, ShadowTest, ShadowVariant
+from airflow_guardrails.domain.shadow.spec import LONGEST, WARM_UP, Schedule, ShadowTest, ShadowVariant
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.exceptions import InvalidArgument
@@ -113,6 +114,11 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     :param volume_kms_key: KMS key for the volumes of the shadow's instances. (templated)
     :param description: description of the test in the console. (templated)
     :param tags: tags of the test. (templated)
+    :param min_requests: requests of each variant that the tasks behind this one wait for. If the traffic of
+        the last hour is too low for that, the report has a warning. Optional permission:
+        ``cloudwatch:GetMetricStatistics``.
+    :param warm_up: how long after its first request the judge behind this task does not judge the shadow. A
+        test that is not longer is refused.
     :param update: the guarded update behind the test, not mapped by ``expand``. Before the test is created,
         the checks of the update are made too, as far as they are known by then: fleet, strategy, alarms. What
         it will refuse refuses the test.
@@ -207,6 +213,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         volume_kms_key: str | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        min_requests: int | None = None,
+        warm_up: timedelta | None = None,
         update: SageMakerGuardedUpdateOperator | None = None,
         wait_until: WaitUntil | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -218,6 +226,10 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     ) -> None:
         super().__init__(**kwargs)
         check_flag("deferrable", deferrable)
+        if min_requests is not None:
+            check_count("min_requests", min_requests)
+        if warm_up is not None:
+            check_duration("warm_up", warm_up, may_be_zero=True)
         check_update(update)
         if wait_until is not None:
             check_choice("wait_until", wait_until, WaitUntil)
@@ -250,6 +262,10 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.volume_kms_key = volume_kms_key
         self.description = description
         self.tags = tags
+        self.needed = None
+        if min_requests is not None or warm_up is not None:
+            warm_up = WARM_UP if warm_up is None else warm_up
+            self.needed = RequestsNeeded(min_requests=min_requests, warm_up=warm_up)
         self._update = update_to_check(update)
         self.wait_until = wait_until
         self.deferrable = deferrable
@@ -275,6 +291,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             pause=self.waiter_delay,
             description=self.description,
             tags=self.tags or {},
+            needed=self.needed,
         )
         if planned := self._planned_update(context, warn=creation.warn):
             creation.check_update = planned.check
