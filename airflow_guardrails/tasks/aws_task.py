@@ -93,27 +93,9 @@ class AwsTask(BaseOperator):
             for name in self.template_fields:
                 # A user's subclass may have templated fields of its own.
                 if name in self.rendered_checks:
-                    self._check_field(name, self.rendered_checks[name])
+                    self.rendered_checks[name](name, getattr(self, name))
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
-
-    def _check_field(self, name: str, check: Check) -> None:
-        """
-        Check a rendered field. A whole number is taken as text, if the field accepts only that.
-
-        ``render_template_as_native_obj`` makes a number of a name that has only digits. Leading zeros stay
-        text, and no other name that AWS accepts becomes the same number, but one in the form of a number of
-        Python with the prefix ``0x``, ``0o`` or ``0b``.
-        """
-        value = getattr(self, name)
-        try:
-            check(name, value)
-        except GuardrailsValueError:
-            # Not a bool, which is an int too.
-            if type(value) is not int or value < 0:
-                raise
-            check(name, str(value))
-            setattr(self, name, str(value))
 
     @cached_property
     def hook(self) -> GuardrailsHook:

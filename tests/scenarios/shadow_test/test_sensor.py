@@ -161,8 +161,8 @@ async def test_a_test_that_ends_before_enough_came_after_the_warm_up_says_so(lab
     lab.replay(per_minute=100)
     completed(lab)
 
-    with pytest.raises(ShadowTestTooShort, match=r"< 2500 each after a warm-up of 5 min\."):
-        await report_in("poke", min_requests=2500)
+    with pytest.raises(ShadowTestTooShort, match=r"< 4000 each after a warm-up of 5 min\."):
+        await report_in("poke", min_requests=4000)
 
 
 async def test_a_cancelled_test_fails_with_what_sagemaker_says(lab, report_in):
