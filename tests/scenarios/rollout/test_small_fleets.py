@@ -49,11 +49,10 @@ def sent(churn):
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-@pytest.mark.parametrize("deferrable", [False, True])
 def test_it_is_updated_all_at_once_with_the_same_bake(
-    small, update, context, simulated_sleep, strategy, waits, deferrable
+    small, update, context, simulated_sleep, strategy, waits
 ):
-    report = asyncio.run(executed(update(strategy, deferrable=deferrable), context, simulated_sleep))
+    report = asyncio.run(executed(update(strategy, deferrable=True), context, simulated_sleep))
 
     assert (report["outcome"], report["guarded"]) == ("Succeeded", True)
     assert sent(small)["TrafficRoutingConfiguration"]["Type"] == "ALL_AT_ONCE"
