@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import TaskGroup
 
 from airflow_guardrails.domain.arguments import shown
-from airflow_guardrails.domain.shadow.spec import LONGEST
+from airflow_guardrails.domain.shadow.spec import LONGEST, WARM_UP
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.guards import Guard
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
@@ -95,8 +95,8 @@ def guarded_deployment(
     :param group_id: id of the group.
     :param shadow_test_name: beginning of the shadow test's name. (templated)
     :param duration: longest duration of the shadow test, at least an hour; default: 24 hours.
-    :param min_requests: judge when both variants have had this many requests; default: judge at the end of
-        the test.
+    :param min_requests: judge when both variants have had this many requests after *warm_up*; default:
+        judge at the end of the test.
     :param sampling_percentage: percentage of production's requests that are copied to the shadow, 1 to 100.
         (templated)
     :param data_storage_uri: S3 prefix for requests and predictions of both variants, to compare them.
@@ -154,6 +154,20 @@ def guarded_deployment(
         waiting = {**connection, "deferrable": _default(group, "deferrable", deferrable, otherwise=True)}
         every = _default(group, "waiter_delay", waiter_delay, 60)
         check_seconds("waiter_delay", every)
+        judged_after = {"warm_up": warm_up, **(judge_arguments or {})}["warm_up"]
+        judged_after = _default(group, "warm_up", judged_after, WARM_UP)
+        update = SageMakerGuardedUpdateOperator(
+            task_id="guarded_update",
+            endpoint_name=endpoint_name,
+            endpoint_config_name=endpoint_config_name,
+            strategy=strategy,
+            **{
+                **waiting,
+                **_given(alarms=alarms, guards=guards),
+                "waiter_delay": every,
+                **(update_arguments or {}),
+            },
+        )
         shadow_test = SageMakerCreateShadowTestOperator(
             task_id="shadow_test",
             name=shadow_test_name,
@@ -164,6 +178,9 @@ def guarded_deployment(
                 **waiting,
                 **_given(sampling_percentage=sampling_percentage, data_storage_uri=data_storage_uri),
                 "duration": duration,
+                "min_requests": min_requests,
+                "warm_up": judged_after,
+                "update": update,
                 **(shadow_test_arguments or {}),
             },
         )
@@ -175,6 +192,7 @@ def guarded_deployment(
             name=name,
             until="Running" if judge_early else "Completed",
             min_requests=min_requests,
+            warm_up=judged_after,
             poke_interval=_default(group, "poke_interval", waiter_delay, every),
             # More than the duration, because SageMaker takes time to add the shadow and to remove it.
             timeout=(duration + timedelta(hours=2)).total_seconds(),
@@ -198,18 +216,6 @@ def guarded_deployment(
             reason="Judged by Airflow",
             waiter_delay=every,
             **waiting,
-        )
-        update = SageMakerGuardedUpdateOperator(
-            task_id="guarded_update",
-            endpoint_name=endpoint_name,
-            endpoint_config_name=endpoint_config_name,
-            strategy=strategy,
-            **{
-                **waiting,
-                **_given(alarms=alarms, guards=guards),
-                "waiter_delay": every,
-                **(update_arguments or {}),
-            },
         )
         shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
         # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,

@@ -158,6 +158,9 @@ def _parse_variants(response: Response) -> Iterator[Variant]:
                 desired_instances=whole_number_of(variant, "DesiredInstanceCount") or 0,
                 stages=tuple(_parse_stages(variant)),
                 desired_weight=number_of(variant, "DesiredWeight"),
+                serverless=bool(
+                    variant.get("CurrentServerlessConfig") or variant.get("DesiredServerlessConfig")
+                ),
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil, isfinite
 from typing import Any
 
@@ -145,6 +145,36 @@ def variant_requests_request(
     """Return GetMetricStatistics' request for the invocations of a variant, of any configuration."""
     dimensions = {"EndpointName": endpoint_name, "VariantName": variant_name}
     return _invocations_request(dimensions, start=start, end=end)
+
+
+# CloudWatch keeps periods of a minute for 15 days.
+_MINUTES_KEPT = timedelta(days=15)
+# The longest time that one page has by the minute.
+_PAGE_OF_MINUTES = timedelta(hours=23)
+
+
+def first_request_windows(start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """Return the windows in which to look for the first request: the first day by the minute, then all."""
+    if end - start <= _PAGE_OF_MINUTES:
+        return [(start, end)]
+    if end - start > _MINUTES_KEPT:
+        return [(start, end)]
+    return [(start, start + _PAGE_OF_MINUTES), (start, end)]
+
+
+def parse_first_request(response: Response) -> datetime | None:
+    """
+    Return the start of the first period with invocations; None if there is none.
+
+    :raises UnexpectedAnswer: if the list of datapoints is missing.
+    """
+    parse_requests(response)
+    served = [
+        moment
+        for point in sections_of(response, "Datapoints")
+        if (number_of(point, "Sum") or 0.0) > 0 and (moment := parse_time(point.get("Timestamp")))
+    ]
+    return min(served, default=None)
 
 
 def parse_requests(response: Response) -> float:

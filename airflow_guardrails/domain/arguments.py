@@ -268,7 +268,11 @@ def shown(value: object) -> str:
 def _check_is_text(name: str, value: object) -> None:
     """Raise an error with a hint if *value* looks like a template that rendered to a number or to nothing."""
     if isinstance(value, int) and not isinstance(value, bool):
-        hint = ": native rendering turns digits into a number, so write the value as text"
+        # 16 may have been the name "16", "0x10" or "0b10000", so no text is guessed.
+        hint = (
+            ": native rendering (render_template_as_native_obj) turns digits into a number, so put a letter "
+            'in front of the template, like "v{{ ds_nodash }}"'
+        )
         raise _invalid(name, "text", value, hint)
     if value is None or (isinstance(value, str) and value.strip() in {"", "None"}):
         hint = ": an empty template renders to this"

@@ -44,8 +44,10 @@ from airflow_guardrails.aws.experiment import (
 )
 from airflow_guardrails.aws.guards import put_guard_request
 from airflow_guardrails.aws.metrics import (
+    first_request_windows,
     fleet_requests_request,
     metric_data_requests,
+    parse_first_request,
     parse_metric_data,
     parse_requests,
     put_metric_data_requests,
@@ -300,6 +302,19 @@ class Calls:
             )
             counts[name] = parse_requests((yield op.GET_METRIC_STATISTICS(**request)))
         return counts
+
+    @Call
+    def find_first_request(
+        self, endpoint_name: str, variant_name: str, *, start: datetime, end: datetime
+    ) -> Steps[datetime | None]:
+        """Return the minute of the first request to a variant from *start* to *end*; None without one."""
+        for begins, ends in first_request_windows(start, end):
+            request = variant_requests_request(
+                endpoint_name=endpoint_name, variant_name=variant_name, start=begins, end=ends
+            )
+            if first := parse_first_request((yield op.GET_METRIC_STATISTICS(**request))):
+                return first
+        return None
 
     @Call
     def get_metric_data(

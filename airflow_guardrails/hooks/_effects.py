@@ -36,7 +36,12 @@ from airflow_guardrails.domain.effects import (
     Sleep,
     WaitForChange,
 )
-from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment, ShadowEffect
+from airflow_guardrails.domain.shadow.process import (
+    CountRequests,
+    DescribeExperiment,
+    FindFirstRequest,
+    ShadowEffect,
+)
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
@@ -82,6 +87,10 @@ class ShadowCalls(Protocol):
     async def count_variant_requests(
         self, endpoint_name: str, variant_names: Iterable[str], *, start: datetime, end: datetime
     ) -> dict[str, float]: ...
+
+    async def find_first_request(
+        self, endpoint_name: str, variant_name: str, *, start: datetime, end: datetime
+    ) -> datetime | None: ...
 
     async def stop_inference_experiment(
         self, experiment: Experiment, action: Action, *, state: str, reason: str
@@ -188,6 +197,8 @@ def _call_for(  # noqa: C901, PLR0911, PLR0912 - one flat case for each effect, 
             return partial(calls.set_abort_switch, switch, value)
         case DeleteRolloutAlarms(endpoint_name, keep, before):
             return partial(calls.delete_rollout_alarms, endpoint_name, keep=keep, before=before)
+        case FindFirstRequest(endpoint_name, name, start, end):
+            return partial(calls.find_first_request, endpoint_name, name, start=start, end=end)
         case CountRequests(endpoint_name, names, start, end):
             return partial(calls.count_variant_requests, endpoint_name, names, start=start, end=end)
 
@@ -209,6 +220,6 @@ def _no_answer(effect: ShadowEffect, error: Exception) -> NoResponse:
     the end of the wait, so not being allowed to read them is final.
     """
     final = isinstance(effect, DescribeEndpoint | DescribeExperiment) and not is_passing(error)
-    if isinstance(effect, CountRequests):
+    if isinstance(effect, CountRequests | FindFirstRequest):
         final = isinstance(error, ClientError) and is_access_denied(error)
     return NoResponse(named_text(error), final=final, denied=denied_action(error))

@@ -56,7 +56,12 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.guards import Guard
 from airflow_guardrails.links.rollout_page import endpoint_page_url
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators._launch.approval import APPROVAL_KEY, request_to_check, settings_to_check
+from airflow_guardrails.operators._launch.approval import (
+    APPROVAL_KEY,
+    check_update,
+    request_to_check,
+    settings_to_check,
+)
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.aws_task import AwsTask
@@ -182,11 +187,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
                 raise InvalidArgument(
                     f"{name} must be left out: this operator sets it (got {kwargs[name]!r})"
                 )
-        if update is not None and not isinstance(update, SageMakerGuardedUpdateOperator):
-            raise InvalidArgument(
-                "update must be a SageMakerGuardedUpdateOperator that is not mapped by expand "
-                f"(got {shown(update)})"
-            )
+        check_update(update)
         check_choice("on_reject", on_reject, OnReject)
         check_duration("response_timeout", response_timeout)
         super().__init__(**{**kwargs, "subject": "", "defaults": [self.REJECT], _TIMEOUT: response_timeout})
@@ -284,9 +285,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             serving=serving,
             target=target,
             unread=self._troubles,
-            guardrails=self._guardrails()
-            if self.strategy is not None or self.alarms or self.guards
-            else None,
+            guardrails=self._shown_guardrails(plan),
             guards=tuple(as_guard(guard).describe() for guard in self.guards),
             findings=preflight(plan) if plan else None,
             longest_wait=plan.longest_wait if plan else None,
@@ -294,6 +293,12 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             answer_within=self.response_timeout,
             page_url=endpoint_page_url(self.endpoint_name),
         )
+
+    def _shown_guardrails(self, plan: PreflightContext | None) -> Guardrails | None:
+        """Return strategy and alarms; with a *plan*, the strategy that really runs."""
+        if self.strategy is None and not self.alarms and not self.guards:
+            return None
+        return replace(self._guardrails(), strategy=plan.guardrails.strategy) if plan else self._guardrails()
 
     def _plan(self, endpoint: Endpoint | None, target: EndpointConfig | None) -> PreflightContext | None:
         """Read what the checks before the update use, in so far as it is known already."""

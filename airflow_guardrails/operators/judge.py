@@ -18,6 +18,7 @@ from airflow_guardrails.domain.arguments import (
 )
 from airflow_guardrails.domain.judge.publishing import NOT_PUBLISHED
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
+from airflow_guardrails.domain.shadow.spec import WARM_UP
 from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
     CandidateRejected,
@@ -112,7 +113,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         predictions: PredictionRule | Mapping[str, Any] | None = None,
         comparison: Mapping[str, Any] | None = None,
         compare_predictions: bool = True,
-        warm_up: timedelta = timedelta(minutes=5),
+        warm_up: timedelta = WARM_UP,
         alpha: float = 0.05,
         on_fail: OnVerdict = "fail",
         on_inconclusive: OnVerdict = "fail",

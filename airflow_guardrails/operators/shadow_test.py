@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import (
     ARN_PREFIX,
+    SAGEMAKER_NAME,
     Check,
     check_instance_type,
     check_matches,
@@ -24,26 +25,35 @@ from airflow_guardrails.domain.arguments import (
 )
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
+from airflow_guardrails.domain.shadow.planning import RequestsNeeded
 from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow.spec import LONGEST, Schedule, ShadowTest, ShadowVariant
+from airflow_guardrails.domain.shadow.spec import LONGEST, WARM_UP, Schedule, ShadowTest, ShadowVariant
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
+from airflow_guardrails.operators._launch.approval import check_update, update_to_check
 from airflow_guardrails.operators._shadow.creation import ShadowTestCreation
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.tasks.shadow_test import CHANGING, OnKillTest, ShadowTestTask
 from airflow_guardrails.tasks.validation import (
+    check_alarms,
     check_choice,
     check_content_types,
     check_count,
     check_duration,
     check_flag,
     check_seconds,
+    check_strategy,
     check_tags,
     parse_time_argument,
 )
 from airflow_guardrails.triggers._keys import SHADOW_TEST_REPORT_KEY
+
+if TYPE_CHECKING:
+    # It imports the checks, which the parsing of a DAG file need not pay for.
+    from airflow_guardrails.operators._shadow.update_check import PlannedUpdate
 
 WaitUntil = Literal["Running", "Completed"]
 
@@ -104,6 +114,14 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     :param volume_kms_key: KMS key for the volumes of the shadow's instances. (templated)
     :param description: description of the test in the console. (templated)
     :param tags: tags of the test. (templated)
+    :param min_requests: requests of each variant that the tasks behind this one wait for. If the traffic of
+        the last hour is too low for that, the report has a warning. Optional permission:
+        ``cloudwatch:GetMetricStatistics``.
+    :param warm_up: how long after its first request the judge behind this task does not judge the shadow. A
+        test that is not longer is refused.
+    :param update: the guarded update behind the test, not mapped by ``expand``. Before the test is created,
+        the checks of the update are made too, as far as they are known by then: fleet, strategy, alarms. What
+        it will refuse refuses the test.
     :param wait_until: ``"Running"`` or ``"Completed"``; ``None``: do not wait.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two calls of DescribeInferenceExperiment.
@@ -118,7 +136,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     :param region_name: AWS region; default: the region of the connection. (templated)
     :param verify: whether to verify TLS certificates, or the path of a CA bundle. (templated)
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
-    :raises ShadowTestRefused: if the endpoint cannot have such a test; the text lists all reasons.
+    :raises ShadowTestRefused: if the endpoint cannot have such a test, or the update behind it would be
+        refused; the text lists all reasons.
     :raises EndpointBusy: if the endpoint is being changed, or has another test; Airflow retries.
     :raises ModelNotFound: if there is no model *shadow_model_name*.
     :raises ShadowTestDiffers: if somebody has changed the test of this task.
@@ -194,6 +213,9 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         volume_kms_key: str | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        min_requests: int | None = None,
+        warm_up: timedelta | None = None,
+        update: SageMakerGuardedUpdateOperator | None = None,
         wait_until: WaitUntil | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         waiter_delay: float = 60,
@@ -204,6 +226,11 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     ) -> None:
         super().__init__(**kwargs)
         check_flag("deferrable", deferrable)
+        if min_requests is not None:
+            check_count("min_requests", min_requests)
+        if warm_up is not None:
+            check_duration("warm_up", warm_up, may_be_zero=True)
+        check_update(update)
         if wait_until is not None:
             check_choice("wait_until", wait_until, WaitUntil)
         check_choice("on_kill", on_kill, OnKillTest)
@@ -235,6 +262,11 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         self.volume_kms_key = volume_kms_key
         self.description = description
         self.tags = tags
+        self.needed = None
+        if min_requests is not None or warm_up is not None:
+            warm_up = WARM_UP if warm_up is None else warm_up
+            self.needed = RequestsNeeded(min_requests=min_requests, warm_up=warm_up)
+        self._update = update_to_check(update)
         self.wait_until = wait_until
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
@@ -259,7 +291,10 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             pause=self.waiter_delay,
             description=self.description,
             tags=self.tags or {},
+            needed=self.needed,
         )
+        if planned := self._planned_update(context, warn=creation.warn):
+            creation.check_update = planned.check
         created = creation.run()
         # First of all: if the task was killed since the test exists, this stops the test.
         self.stop_test_if_killed(context, created.name)
@@ -307,6 +342,37 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             )
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
+
+    def _planned_update(self, context: Any, *, warn: Callable[[str], None]) -> PlannedUpdate | None:
+        """
+        Return the update behind the test, with its templates rendered as far as that is possible now.
+
+        :param warn: gets a text if too little of it is known.
+        """
+        from airflow_guardrails.operators._shadow.update_check import PlannedUpdate  # noqa: PLC0415 - not in DAG files
+
+        if self._update is None:
+            return None
+        known = {name: self._rendered(value, context) for name, value in self._update.templated.items()}
+        if unknown := [name for name in ("endpoint_name", "strategy", "alarms") if known[name] is None]:
+            warn(f"The update behind the test was not checked: {' and '.join(unknown)} not known yet")
+            return None
+        check_name("endpoint_name", known["endpoint_name"])
+        check_strategy("strategy", known["strategy"])
+        check_alarms("alarms", known["alarms"])
+        name = known["endpoint_config_name"]
+        is_known = isinstance(name, str) and bool(SAGEMAKER_NAME.fullmatch(name)) and name != "None"
+        return PlannedUpdate(
+            **{**known, "endpoint_config_name": name if is_known else None}, settings=self._update.settings
+        )
+
+    def _rendered(self, value: Any, context: Any) -> Any:
+        """Return *value* with its templates rendered; None if a task that has not run yet makes it."""
+        try:
+            return self.render_template(value, context)
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the value is not known yet
+            self.log.info("The update behind the test is not fully known yet (%s)", error)
+            return None
 
     def _storage(self) -> CaptureStorage | None:
         if self.data_storage_uri is None:

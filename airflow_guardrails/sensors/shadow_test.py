@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_guardrails.domain.arguments import Check, check_experiment_name
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
+from airflow_guardrails.domain.shadow.spec import WARM_UP
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
 from airflow_guardrails.links.rollout_page import RolloutPageLink
@@ -26,6 +27,7 @@ from airflow_guardrails.tasks.shadow_test import ShadowTestTask
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_count,
+    check_duration,
     check_flags,
     check_interval,
     check_seconds,
@@ -54,9 +56,11 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     :param name: name of the shadow test, an inference experiment in SageMaker. (templated)
     :param until: ``"Running"`` (also true for a test that ran and is over) or ``"Completed"``.
-    :param min_requests: wait until production and shadow have each had this many requests; instead of
-        *until*. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Needs
+    :param min_requests: wait until production and shadow have each had this many requests after the warm-up;
+        instead of *until*. A test that is over with fewer fails the sensor with ``ShadowTestTooShort``. Needs
         ``cloudwatch:GetMetricStatistics``.
+    :param warm_up: how long after the first request to the shadow requests do not count for *min_requests*,
+        because the judge does not judge them; default: as the judge's default.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param poke_interval: seconds between two calls of DescribeInferenceExperiment.
     :param timeout: seconds after which the sensor fails with ``ShadowTestTimedOut``; the test goes on.
@@ -87,6 +91,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         name: str,
         until: WaitUntil = "Completed",
         min_requests: int | None = None,
+        warm_up: timedelta = WARM_UP,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 60,
         timeout: timedelta | float = LONGEST_WAIT,
@@ -103,9 +108,11 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         check_choice("until", until, WaitUntil)
         check_seconds("max_describe_gap", max_describe_gap)
         _check_min_requests(min_requests, until)
+        check_duration("warm_up", warm_up, may_be_zero=True)
         self.name = name
         self.until = until
         self.min_requests = min_requests
+        self.warm_up = warm_up
         self.deferrable = deferrable
         self.skip_unfinished = soft_fail
         self.max_describe_gap = max_describe_gap
@@ -165,7 +172,11 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
         return self.finish_test(context, state) if state.outcome else None
 
     def _first_state(self) -> ShadowTestState:
-        return ShadowTestState(name=self.name, until=Until(self.until), min_requests=self.min_requests)
+        # Without min_requests nothing is counted.
+        warm_up = self.warm_up if self.min_requests else timedelta(0)
+        return ShadowTestState(
+            name=self.name, until=Until(self.until), min_requests=self.min_requests, warm_up=warm_up
+        )
 
     def _check_base_arguments(self) -> None:
         """

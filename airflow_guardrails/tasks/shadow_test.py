@@ -77,12 +77,18 @@ class ShadowTestTask(WaitingTask):
         from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger  # noqa: PLC0415
 
         # Needed for the last look if Airflow ends the wait before the trigger does.
-        kept = {"name": state.name, "until": state.until.value, "min_requests": state.min_requests}
+        kept = {
+            "name": state.name,
+            "until": state.until.value,
+            "min_requests": state.min_requests,
+            "warm_up": state.warm_up.total_seconds(),
+        }
         self.push(context, WATCH_KEY, kept)
         trigger = SageMakerShadowTestTrigger(
             name=state.name,
             until=state.until.value,
             min_requests=state.min_requests,
+            warm_up=state.warm_up.total_seconds(),
             adopted=state.adopted,
             warnings=list(state.warnings),
             waiter_delay=every,
@@ -106,7 +112,9 @@ class ShadowTestTask(WaitingTask):
         kept = self.pull(context, WATCH_KEY)
         if not kept:
             raise ShadowTestUnwatched(f"{_UNWATCHED}: {reason}")
-        state = self.poll_test_once(context, ShadowTestState(**{**kept, "until": Until(kept["until"])}))
+        until, warm_up = Until(kept["until"]), timedelta(seconds=kept.get("warm_up", 0))
+        state = ShadowTestState(**{**kept, "until": until, "warm_up": warm_up})
+        state = self.poll_test_once(context, state)
         # The test goes on, and its time is not over: it has not timed out, but nobody watches it.
         if state.outcome is None and not timed_out:
             raise self._unwatched(context, Unwatchable(reason, shadow_test_report(state)))

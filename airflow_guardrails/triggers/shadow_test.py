@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_guardrails.domain.arguments import (
@@ -11,6 +12,7 @@ from airflow_guardrails.domain.arguments import (
     check_count,
     check_experiment_name,
     check_flag,
+    check_seconds,
     check_strings,
     optional,
 )
@@ -43,6 +45,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
     :param until: ``"Running"``, ``"Completed"``, or ``"Ended"``: completed or cancelled.
     :param min_requests: wait until each variant has had so many requests, instead. Each look then makes two
         more calls, to CloudWatch, and lists do not replace it.
+    :param warm_up: seconds after the first request to the shadow from which the requests count.
     :param waiter_delay: seconds between two looks, or between two lists that replace them. All triggers of a
         process with the same connection share their calls.
     :param deadline: when to stop waiting, in seconds since the epoch on AWS's clock; default: in 31 days. A
@@ -59,7 +62,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
     :param botocore_config: arguments of ``botocore.config.Config``. Airflow stores them in plain text.
     """
 
-    own_fields = ("name", "until", "min_requests", "adopted", "warnings")
+    own_fields = ("name", "until", "min_requests", "warm_up", "adopted", "warnings")
     longest_wait = LONGEST_WAIT
     report_key = SHADOW_TEST_REPORT_KEY
 
@@ -69,6 +72,8 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
         name: str,
         until: str = Until.COMPLETED.value,
         min_requests: int | None = None,
+        # Triggers that an older release has stored count from the start of the test.
+        warm_up: float = 0,
         waiter_delay: float = 60,
         adopted: bool = False,
         warnings: Sequence[str] = (),
@@ -80,12 +85,14 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
         check_experiment_name("name", name)
         check_choice("until", until, WaitUntil)
         optional(check_count)("min_requests", min_requests)
+        check_seconds("warm_up", warm_up, may_be_zero=True)
         check_flag("adopted", adopted)
         check_strings("warnings", warnings)
         check_choice("on_kill", self.kill_action, OnKill)
         self.name = name
         self.until = until
         self.min_requests = min_invocations if min_requests is None else min_requests
+        self.warm_up = warm_up
         self.adopted = adopted
         # It is serialized, and JSON has no tuples.
         self.warnings = list(warnings)
@@ -101,6 +108,7 @@ class SageMakerShadowTestTrigger(WaitingTrigger):
             name=self.name,
             until=Until(self.until),
             min_requests=self.min_requests,
+            warm_up=timedelta(seconds=self.warm_up),
             on_kill=self.kill_action,
             adopted=self.adopted,
             warnings=tuple(self.warnings),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
 
 from airflow_guardrails.domain.arguments import ARN_PREFIX
+from airflow_guardrails.domain.deployment.fallback import strategy_for
 from airflow_guardrails.domain.deployment.strategies import NO_WAIT, Strategy
 from airflow_guardrails.domain.errors import InvalidAlarms, InvalidRetention, InvalidStrategy
 from airflow_guardrails.domain.text import count_in_words
@@ -112,6 +114,10 @@ class Guardrails:
         if not self.total_bake:
             return "no bake or wait is longer than 0 s, and SageMaker watches alarms only while it bakes"
         return None
+
+    def on_fleets(self, sizes: Iterable[int | None]) -> Guardrails:
+        """Return them with the strategy that runs on fleets of these *sizes*, see :func:`strategy_for`."""
+        return replace(self, strategy=strategy_for(self.strategy, sizes))
 
     def waiting_time(self, instances: int | None = None) -> timedelta:
         """Return the longest total of bakes and waits on a fleet of *instances*; None: of unknown size."""

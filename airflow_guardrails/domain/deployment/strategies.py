@@ -10,9 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from airflow_guardrails.domain.arguments import LARGEST_INTEGER, shown
 from airflow_guardrails.domain.deployment.steps import (
     HALF_OF_THE_FLEET,
     MIN_BATCH_PERCENT,
@@ -20,97 +19,20 @@ from airflow_guardrails.domain.deployment.steps import (
     documented_steps,
     max_steps,
 )
-from airflow_guardrails.domain.errors import InvalidStrategy
-from airflow_guardrails.domain.text import duration_in_words, share_in_words, whole_seconds
-
-
-def _check_one_of(strategy: object, first: str, second: str) -> None:
-    given = [name for name in (first, second) if getattr(strategy, name) is not None]
-    if len(given) != 1:
-        got = " and ".join(f"{name}={getattr(strategy, name)!r}" for name in given) or "neither"
-        raise InvalidStrategy(f"{_kind(strategy)} needs exactly one of {first} and {second} (got {got})")
-
-
-def _check_at_most_one_of(strategy: object, first: str, second: str) -> None:
-    if getattr(strategy, first) is not None and getattr(strategy, second) is not None:
-        _check_one_of(strategy, first, second)
-
-
-def _check_percent(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
-    value = getattr(strategy, field)
-    if value is None:
-        return
-    _check_whole_number(strategy, field, value)
-    if not least <= value <= most:
-        raise _invalid(strategy, field, f"{least} to {most}", value, because)
-
-
-def _check_instances(strategy: object, field: str) -> None:
-    value = getattr(strategy, field)
-    if value is None:
-        return
-    _check_whole_number(strategy, field, value)
-    if value < 1:
-        raise _invalid(strategy, field, "1 or more", value, "a step moves whole instances")
-    if value > LARGEST_INTEGER:
-        rule = f"at most {LARGEST_INTEGER}"
-        raise _invalid(strategy, field, rule, shown(value), "SageMaker accepts no larger number")
-
-
-def _check_wait(strategy: object, *fields: str) -> None:
-    for field in fields:
-        # API reference of WaitIntervalInSeconds and TerminationWaitInSeconds.
-        _check_seconds(strategy, field, least=0, most=3600, because="SageMaker waits at most an hour")
-
-
-def _check_max_duration(strategy: object, total_bake: timedelta) -> None:
-    duration = getattr(strategy, "max_duration")  # noqa: B009 - every strategy has it, `object` does not
-    if duration is None:
-        return
-    _check_seconds(
-        strategy, "max_duration", least=600, most=28800, because="SageMaker allows 10 minutes to 8 hours"
-    )
-    # API reference: it "should be larger than the total waiting time".
-    if duration <= total_bake:
-        rule = f"longer than the {_seconds(total_bake)} of its bakes and waits"
-        because = "SageMaker would end the update before it is finished"
-        raise _invalid(strategy, "max_duration", rule, _seconds(duration), because)
-
-
-def _check_seconds(strategy: object, field: str, *, least: int, most: int, because: str) -> None:
-    value = getattr(strategy, field)
-    if not isinstance(value, timedelta):
-        raise _invalid(strategy, field, "a timedelta", repr(value), _timedelta_for(value))
-    if value.microseconds:
-        raise _invalid(strategy, field, "whole seconds", value, "SageMaker accepts no fractions")
-    if not timedelta(seconds=least) <= value <= timedelta(seconds=most):
-        raise _invalid(strategy, field, f"{least} to {most} s", _seconds(value), because)
-
-
-def _check_whole_number(strategy: object, field: str, value: Any) -> None:
-    # True is an int in Python.
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _invalid(strategy, field, "a whole number", repr(value), "write it as an int")
-
-
-def _timedelta_for(value: object) -> str:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"write timedelta(seconds={value})" if number else "write timedelta(minutes=...)"
-
-
-def _invalid(strategy: object, field: str, rule: str, got: object, because: str) -> InvalidStrategy:
-    return InvalidStrategy(f"{_kind(strategy)}.{field} must be {rule} (got {got}): {because}", field=field)
-
-
-def _kind(strategy: object) -> str:
-    return type(strategy).__name__
-
-
-def _seconds(duration: timedelta) -> str:
-    return f"{whole_seconds(duration)} s"
-
+from airflow_guardrails.domain.deployment.strategy_checks import (
+    check_at_most_one_of,
+    check_choice,
+    check_instances,
+    check_max_duration,
+    check_one_of,
+    check_percent,
+    check_wait,
+)
+from airflow_guardrails.domain.text import duration_in_words, share_in_words
 
 NO_WAIT = timedelta(0)
+
+IfTooSmall = Literal["fail", "all_at_once"]
 
 
 class _Strategy(ABC):
@@ -169,8 +91,8 @@ class AllAtOnce(_Strategy):
     max_duration: timedelta | None = None
 
     def __post_init__(self) -> None:
-        _check_wait(self, "termination_wait")
-        _check_max_duration(self, self.total_bake)
+        check_wait(self, "termination_wait")
+        check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
@@ -202,6 +124,9 @@ class Canary(_Strategy):
         hour.
     :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
         waits.
+    :param if_too_small: what happens on a fleet of fewer than :attr:`minimum_instances`: ``"fail"`` refuses
+        the update, ``"all_at_once"`` moves all traffic in one step and watches the alarms after it, see
+        :func:`~airflow_guardrails.domain.deployment.fallback.strategy_for`.
     :raises InvalidStrategy: if an argument is out of range.
     """
 
@@ -212,15 +137,17 @@ class Canary(_Strategy):
     bake: timedelta
     termination_wait: timedelta = NO_WAIT
     max_duration: timedelta | None = None
+    if_too_small: IfTooSmall = "fail"
 
     def __post_init__(self) -> None:
-        _check_one_of(self, "percent", "instances")
+        check_one_of(self, "percent", "instances")
         # API reference of TrafficRoutingConfig: CanarySize is at most 50 % of the variant's instances.
         because = "SageMaker allows at most half of the fleet in the first step"
-        _check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
-        _check_instances(self, "instances")
-        _check_wait(self, "bake", "termination_wait")
-        _check_max_duration(self, self.total_bake)
+        check_percent(self, "percent", least=1, most=HALF_OF_THE_FLEET, because=because)
+        check_instances(self, "instances")
+        check_wait(self, "bake", "termination_wait")
+        check_choice(self, "if_too_small", IfTooSmall)
+        check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
@@ -253,6 +180,9 @@ class Linear(_Strategy):
         hour.
     :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
         waits.
+    :param if_too_small: what happens on a fleet of fewer than :attr:`minimum_instances`: ``"fail"`` refuses
+        the update, ``"all_at_once"`` moves all traffic in one step and watches the alarms after it, see
+        :func:`~airflow_guardrails.domain.deployment.fallback.strategy_for`.
     :raises InvalidStrategy: if an argument is out of range.
     """
 
@@ -263,15 +193,17 @@ class Linear(_Strategy):
     bake: timedelta
     termination_wait: timedelta = NO_WAIT
     max_duration: timedelta | None = None
+    if_too_small: IfTooSmall = "fail"
 
     def __post_init__(self) -> None:
-        _check_one_of(self, "percent", "instances")
+        check_one_of(self, "percent", "instances")
         # API reference of TrafficRoutingConfig, LinearStepSize.
         because = "SageMaker moves 10 to 50 percent of the fleet in a linear step"
-        _check_percent(self, "percent", least=MIN_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
-        _check_instances(self, "instances")
-        _check_wait(self, "bake", "termination_wait")
-        _check_max_duration(self, self.total_bake)
+        check_percent(self, "percent", least=MIN_LINEAR_PERCENT, most=HALF_OF_THE_FLEET, because=because)
+        check_instances(self, "instances")
+        check_wait(self, "bake", "termination_wait")
+        check_choice(self, "if_too_small", IfTooSmall)
+        check_max_duration(self, self.total_bake)
 
     @property
     def minimum_instances(self) -> int:
@@ -307,6 +239,9 @@ class Rolling(_Strategy):
     :param rollback_batch_instances: in instances. With neither, the rollback is one batch.
     :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
         bakes.
+    :param if_too_small: what happens on a fleet of fewer than :attr:`minimum_instances`: ``"fail"`` refuses
+        the update, ``"all_at_once"`` moves all traffic in one step and watches the alarms after it, see
+        :func:`~airflow_guardrails.domain.deployment.fallback.strategy_for`.
     :raises InvalidStrategy: if an argument is out of range.
     """
 
@@ -318,28 +253,28 @@ class Rolling(_Strategy):
     rollback_batch_percent: int | None = None
     rollback_batch_instances: int | None = None
     max_duration: timedelta | None = None
+    if_too_small: IfTooSmall = "fail"
 
     def __post_init__(self) -> None:
         self._check_batch()
         self._check_rollback_batch()
-        _check_wait(self, "bake")
-        _check_max_duration(self, self.total_bake)
+        check_wait(self, "bake")
+        check_choice(self, "if_too_small", IfTooSmall)
+        check_max_duration(self, self.total_bake)
 
     def _check_batch(self) -> None:
-        _check_one_of(self, "batch_percent", "batch_instances")
+        check_one_of(self, "batch_percent", "batch_instances")
         # API reference of RollingUpdatePolicy, MaximumBatchSize.
         because = "SageMaker replaces 5 to 50 percent of the fleet in a batch"
-        _check_percent(
-            self, "batch_percent", least=MIN_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because
-        )
-        _check_instances(self, "batch_instances")
+        check_percent(self, "batch_percent", least=MIN_BATCH_PERCENT, most=HALF_OF_THE_FLEET, because=because)
+        check_instances(self, "batch_instances")
 
     def _check_rollback_batch(self) -> None:
-        _check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
+        check_at_most_one_of(self, "rollback_batch_percent", "rollback_batch_instances")
         # AWS documents no bounds here, only that 100 % is the whole fleet at once.
         because = "100 is the whole old fleet at once"
-        _check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
-        _check_instances(self, "rollback_batch_instances")
+        check_percent(self, "rollback_batch_percent", least=1, most=100, because=because)
+        check_instances(self, "rollback_batch_instances")
 
     @property
     def minimum_instances(self) -> int:
@@ -377,7 +312,9 @@ Strategy: TypeAlias = AllAtOnce | Canary | Linear | Rolling
 def _sentence(strategy: Strategy, *parts: str) -> str:
     limit = strategy.max_duration
     clauses = [*parts, f"at most {duration_in_words(limit)} in total"] if limit else parts
-    return f"{strategy.name}: {', '.join(clauses)}"
+    falls_back = not isinstance(strategy, AllAtOnce) and strategy.if_too_small == "all_at_once"
+    otherwise = "; all at once if the fleet is too small" if falls_back else ""
+    return f"{strategy.name}: {', '.join(clauses)}{otherwise}"
 
 
 def _bake(bake: timedelta, each: str = "") -> str:

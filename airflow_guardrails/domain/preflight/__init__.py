@@ -20,7 +20,9 @@ def preflight(context: PreflightContext) -> tuple[Finding, ...]:
     """Return all findings, errors first; empty if there are none. :mod:`.findings` lists the codes."""
     # The report needs the findings' codes when a DAG file is parsed, and a DAG file runs no check.
     from airflow_guardrails.domain.preflight import alarms, analysis, fleets, guards  # noqa: PLC0415
+    from airflow_guardrails.domain.preflight.context import as_it_runs  # noqa: PLC0415
 
+    context = as_it_runs(context)
     found: list[Finding] = []
     for check in (*guards.CHECKS, *fleets.CHECKS, *alarms.CHECKS, *analysis.CHECKS):
         found.extend(_naming_guards(finding, context.guards) for finding in check(context))

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.power import VariantPower
+from airflow_guardrails.domain.deployment.fallback import fell_back
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties, VariantProperty
+from airflow_guardrails.domain.deployment.strategies import Strategy
 from airflow_guardrails.domain.judge.evidence import History
+from airflow_guardrails.domain.preflight.fleet_sizes import (
+    fleet_sizes,
+    live_instances,
+    live_variant,
+    new_instances,
+)
 from airflow_guardrails.domain.snapshots.alarms import Alarm
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Variant
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
@@ -36,6 +44,8 @@ class PreflightContext:
     :param past: variant -> what it did in the last hours; the past of a variant that is absent is unknown.
     :param traffic_unread: why traffic and past could not be read; ``None`` if they were.
     :param power: what the analysis can find in each variant; empty if that is not known, or not yet.
+    :param replaced: the strategy in the DAG if all at once runs instead of it, see :func:`as_it_runs`.
+    :param analysis_left_out: whether an analysis is requested, and there is none because of that.
     """
 
     endpoint: Endpoint
@@ -55,6 +65,8 @@ class PreflightContext:
     past: Mapping[str, History] = field(default_factory=dict)
     traffic_unread: str | None = None
     power: tuple[VariantPower, ...] = ()
+    replaced: Strategy | None = None
+    analysis_left_out: bool = False
 
     @property
     def users_alarms(self) -> tuple[Alarm, ...]:
@@ -85,35 +97,20 @@ class PreflightContext:
 
     def live(self, name: str) -> Variant | None:
         """Return the variant of the endpoint with this name; None if it does not serve."""
-        for variant in self.endpoint.variants:
-            if variant.name == name:
-                return variant
-        return None
+        return live_variant(name, self.endpoint)
 
     def live_instances(self, name: str) -> int | None:
         """Return the instances that a variant is scaled to; None if it does not serve, or is serverless."""
-        configured = self.serving.variants if self.serving else ()
-        live = self.live(name)
-        if live is None or any(variant.name == name and variant.serverless for variant in configured):
-            return None
-        return live.desired_instances
+        return live_instances(name, self.endpoint, serving=self.serving)
 
     def instances(self, variant: VariantConfig) -> int | None:
         """Return the size of the variant's new fleet; None if it is serverless."""
-        if variant.serverless:
-            return None
-        retained = (
-            self.live_instances(variant.name)
-            if self.retained.keeps(VariantProperty.DESIRED_INSTANCE_COUNT)
-            else None
-        )
-        # Developer guide: a retained count wins, whatever InitialInstanceCount says.
-        return variant.initial_instances if retained is None else retained
+        return new_instances(variant, self.endpoint, serving=self.serving, retained=self.retained)
 
     @property
     def fleets(self) -> tuple[tuple[str, int], ...]:
         """Variant names and sizes of the new fleets, without serverless ones."""
-        counts = list(map(self.instances, self.target.variants))
+        counts = fleet_sizes(self.target, self.endpoint, serving=self.serving, retained=self.retained)
         sized = zip(self.target.variant_names, counts, strict=True)
         return tuple((name, count) for name, count in sized if count is not None)
 
@@ -129,3 +126,23 @@ class PreflightContext:
             and self.live_instances(name) is not None
         )
         return f"the {count_in_words(count, 'instance')} ({'live' if retained else 'initial'}) of {name}"
+
+
+def as_it_runs(context: PreflightContext) -> PreflightContext:
+    """
+    Return *context* with the strategy that runs on its fleets, see ``if_too_small``.
+
+    If all at once runs instead of the strategy in the DAG, there is no analysis: there is no bake in which
+    both fleets have traffic.
+    """
+    sizes = fleet_sizes(context.target, context.endpoint, serving=context.serving, retained=context.retained)
+    given, guardrails = context.guardrails.strategy, context.guardrails.on_fleets(sizes)
+    if not fell_back(given, guardrails.strategy):
+        return replace(context, guardrails=guardrails)
+    return replace(
+        context,
+        guardrails=guardrails,
+        replaced=given,
+        analysis=None,
+        analysis_left_out=context.analysis is not None,
+    )

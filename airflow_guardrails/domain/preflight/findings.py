@@ -12,9 +12,13 @@ variant_names          error *  the new configuration names its variants differe
 only_switch            warning  only a person can stop the update; no alarm does
 rolling_variants       error    rolling updates support one variant
 rolling_serverless     error    rolling updates do not support serverless variants
+serverless_steps       error *  AWS documents no canary and no linear update of serverless variants
+serverless             warning  AWS's pages disagree whether alarms roll back serverless variants
+asynchronous           note     AWS documents guarded updates of asynchronous endpoints
 serving_config_deleted error    SageMaker would refuse the update
 async_dropped          error    an asynchronous endpoint must stay asynchronous
 fleet_too_small        error    half of the fleet is less than one instance
+all_at_once            note     the fleet is too small for the strategy, which says ``if_too_small``
 step_too_large         error    a step in instances is more than half of the fleet
 step_too_small         error    a step in instances is less than SageMaker allows
 schedule_too_long      error    SageMaker would end the update before it is finished
@@ -38,6 +42,7 @@ weight_retained        note     the live weight overrides the configuration's
 extra_instances        note     instances of both fleets together, and how long they are billed
 analysis_no_switch     error    an analysis cannot roll back without the abort switch
 analysis_no_bake       error    there is no bake in which both fleets have traffic
+analysis_left_out      warning  all at once runs instead of the strategy: there is nothing to compare
 analysis_bake_short    error    the bakes end before the rules can decide anything
 analysis_traffic_low   error +  the traffic of the last hour is too low for the rules
 analysis_past_short    error +  the history is too short to know the bursts of errors
@@ -80,9 +85,13 @@ class Code(str, Enum):
     ONLY_SWITCH = "only_switch"
     ROLLING_VARIANTS = "rolling_variants"
     ROLLING_SERVERLESS = "rolling_serverless"
+    SERVERLESS_STEPS = "serverless_steps"
+    SERVERLESS = "serverless"
+    ASYNCHRONOUS = "asynchronous"
     SERVING_CONFIG_DELETED = "serving_config_deleted"
     ASYNC_DROPPED = "async_dropped"
     FLEET_TOO_SMALL = "fleet_too_small"
+    ALL_AT_ONCE = "all_at_once"
     STEP_TOO_LARGE = "step_too_large"
     STEP_TOO_SMALL = "step_too_small"
     SCHEDULE_TOO_LONG = "schedule_too_long"
@@ -106,6 +115,7 @@ class Code(str, Enum):
     EXTRA_INSTANCES = "extra_instances"
     ANALYSIS_NO_SWITCH = "analysis_no_switch"
     ANALYSIS_NO_BAKE = "analysis_no_bake"
+    ANALYSIS_LEFT_OUT = "analysis_left_out"
     ANALYSIS_BAKE_SHORT = "analysis_bake_short"
     ANALYSIS_TRAFFIC_LOW = "analysis_traffic_low"
     ANALYSIS_PAST_SHORT = "analysis_past_short"
@@ -116,7 +126,16 @@ class Code(str, Enum):
 
 
 # With any of these, nothing can roll the update back, whatever its alarms are.
-UNGUARDING = frozenset({Code.NO_GUARD, Code.NO_BAKE, Code.INF1, Code.MARKETPLACE, Code.VARIANT_NAMES})
+UNGUARDING = frozenset(
+    {
+        Code.NO_GUARD,
+        Code.NO_BAKE,
+        Code.INF1,
+        Code.MARKETPLACE,
+        Code.VARIANT_NAMES,
+        Code.SERVERLESS_STEPS,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

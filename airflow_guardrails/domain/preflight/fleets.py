@@ -10,7 +10,7 @@ from airflow_guardrails.domain.deployment.step_sizes import StepSize, step_size
 from airflow_guardrails.domain.deployment.steps import HALF_OF_THE_FLEET
 from airflow_guardrails.domain.deployment.strategies import Rolling
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note
+from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note, warning
 from airflow_guardrails.domain.snapshots.endpoint_config import VariantConfig
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
@@ -29,8 +29,36 @@ def _fleet_too_small(context: PreflightContext) -> Iterator[Finding]:
         if count < _MIN_FLEET:
             fleet = context.fleet_in_words(name, count)
             text = f"{strategy.name} needs {strategy.minimum_instances} instances > {fleet}"
-            fix = f"scale {name} out, or use AllAtOnce with a termination_wait"
+            fix = (
+                f'scale {name} out, or set if_too_small="all_at_once", or use AllAtOnce with a '
+                "termination_wait"
+            )
             yield error(Code.FLEET_TOO_SMALL, f"{text}: a step is at most 50 %", fix=fix)
+
+
+def _all_at_once(context: PreflightContext) -> Iterator[Finding]:
+    """Say that all at once runs instead of the strategy in the DAG, and without which analysis."""
+    given, runs = context.replaced, context.guardrails.strategy
+    if given is None or runs is None:
+        return
+    sizes = dict(context.fleets)
+    small = [
+        context.fleet_in_words(name, sizes[name]) if name in sizes else f"no instances of {name} (serverless)"
+        for name in context.target.variant_names
+        if sizes.get(name, 0) < given.minimum_instances
+    ]
+    text = f"{given.name} needs {count_in_words(given.minimum_instances, 'instance')} > {' and '.join(small)}"
+    yield note(
+        Code.ALL_AT_ONCE,
+        f'{text}: with if_too_small="all_at_once", the update runs as {runs.describe()}',
+    )
+    if context.analysis_left_out:
+        yield warning(
+            Code.ANALYSIS_LEFT_OUT,
+            f"{text}: the update runs all at once, without a bake in which both fleets have traffic, so "
+            "the analysis is left out",
+            fix=f"scale out to {count_in_words(given.minimum_instances, 'instance')}, or remove the analysis",
+        )
 
 
 def _step_in_instances(context: PreflightContext) -> Iterator[Finding]:
@@ -101,4 +129,4 @@ def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
         )
 
 
-CHECKS = (_fleet_too_small, _step_in_instances, _retained, _extra_instances)
+CHECKS = (_fleet_too_small, _all_at_once, _step_in_instances, _retained, _extra_instances)

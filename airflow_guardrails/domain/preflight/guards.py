@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE
-from airflow_guardrails.domain.deployment.strategies import Rolling, Strategy
+from airflow_guardrails.domain.deployment.strategies import Canary, Linear, Rolling, Strategy
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
+from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note, warning
 from airflow_guardrails.domain.text import duration_in_words
 
 # Prefix of the instance types that support neither deployment guardrails nor shadow tests.
 INF1 = "ml.inf1."
 # Developer guide, "Deployment guardrails: exclusions".
 _FALLBACK = "SageMaker ignores strategy and alarms for them, updates everything at once and does not bake"
+
+# Developer guide: "Deployment guardrails" and its page "Exclusions".
+_SERVERLESS = (
+    "AWS documents guardrails for real-time and asynchronous endpoints only, but excludes serverless ones "
+    "only from rolling updates"
+)
 
 
 def _no_guard(context: PreflightContext) -> Iterator[Finding]:
@@ -88,6 +94,33 @@ def _rolling(context: PreflightContext) -> Iterator[Finding]:
             yield error(Code.ROLLING_SERVERLESS, text, fix="use AllAtOnce, Canary or Linear")
 
 
+def _serverless(context: PreflightContext) -> Iterator[Finding]:
+    """Say which updates of serverless variants are documented; a rolling one is refused elsewhere."""
+    names = [variant.name for variant in context.variant_configs if variant.serverless]
+    strategy = context.guardrails.strategy
+    if not names or isinstance(strategy, Rolling):
+        return
+    found = ", ".join(dict.fromkeys(names))
+    if isinstance(strategy, Canary | Linear):
+        # A step is a part of the instances (CapacitySize), and a serverless variant has none.
+        text = f"{strategy.name} moves traffic by instances, and serverless variants have none ({found})"
+        fix = "use AllAtOnce with a termination_wait"
+        yield _unguarded(context, Code.SERVERLESS_STEPS, f"{text}: {_SERVERLESS}", fix=fix)
+    else:
+        fix = "check after the update that the endpoint answers, for example with a test request"
+        text = f"nothing may roll back the update of serverless variants ({found}): {_SERVERLESS}"
+        yield warning(Code.SERVERLESS, text, fix=fix)
+
+
+def _asynchronous(context: PreflightContext) -> Iterator[Finding]:
+    if context.target.asynchronous:
+        text = (
+            f"{context.target.name} is asynchronous: AWS documents deployment guardrails for asynchronous "
+            "endpoints, with every strategy"
+        )
+        yield note(Code.ASYNCHRONOUS, text)
+
+
 def _serving_config_deleted(context: PreflightContext) -> Iterator[Finding]:
     name = context.endpoint.endpoint_config_name
     # Issues of the Terraform provider show this refusal (40048, 48997).
@@ -137,6 +170,8 @@ CHECKS = (
     _no_bake,
     exclusions,
     _rolling,
+    _serverless,
+    _asynchronous,
     _serving_config_deleted,
     _async_dropped,
     _schedule,

@@ -46,7 +46,21 @@ class CountRequests:
     end: datetime
 
 
-ShadowEffect = Effect | DescribeExperiment | CountRequests
+@dataclass(frozen=True, slots=True)
+class FindFirstRequest:
+    """
+    Find the first request to a variant of an endpoint from *start* to *end*.
+
+    The result is the minute, None without a request, or ``NoResponse``.
+    """
+
+    endpoint_name: str
+    variant_name: str
+    start: datetime
+    end: datetime
+
+
+ShadowEffect = Effect | DescribeExperiment | CountRequests | FindFirstRequest
 _Steps = Generator[ShadowEffect, Any, ShadowTestState]
 
 
@@ -100,20 +114,37 @@ def observe_test(state: ShadowTestState) -> _Steps:
 
 
 def _count(state: ShadowTestState, look: Experiment) -> _Steps:
-    names = (look.production_name, look.shadow_name)
     start, end = look.starts_at or look.created_at, look.completed_at or look.seen_at
     if start is None:
-        counted: Any = NoResponse("the start time of the test is missing")
-    elif start >= end:
-        # The test has not begun. CloudWatch refuses a start that is not before the end.
-        counted = dict.fromkeys(names, 0.0)
-    else:
-        counted = yield CountRequests(look.endpoint_name, names, start, end)
+        missing = NoResponse("the start time of the test is missing")
+        return (yield from _without_response(state, "SageMaker", missing))
+    counted = yield from _counted(state, look, start, end)
     if isinstance(counted, NoResponse):
         if counted.final:
             raise Unwatchable(counted.reason, shadow_test_report(state), denied=counted.denied)
-        return (yield from _without_response(state, "CloudWatch" if start else "SageMaker", counted))
-    return replace(state.with_requests(counted), unanswered=False)
+        return (yield from _without_response(state, "CloudWatch", counted))
+    requests, counts_from = counted
+    return replace(state.with_requests(requests), unanswered=False, counts_from=counts_from)
+
+
+def _counted(
+    state: ShadowTestState, look: Experiment, start: datetime, end: datetime
+) -> Generator[ShadowEffect, Any, tuple[dict[str, float], datetime | None] | NoResponse]:
+    """Return variant name -> requests after the warm-up, and when that is over if it is known."""
+    names, counts_from = (look.production_name, look.shadow_name), state.counts_from
+    # Before the test has begun, there is nothing to find: CloudWatch refuses a start that is not before the
+    # end.
+    if counts_from is None and state.warm_up and start < end:
+        first = yield FindFirstRequest(look.endpoint_name, look.shadow_name, start, end)
+        if isinstance(first, NoResponse):
+            return first
+        counts_from = first + state.warm_up if first else None
+        start = counts_from or end
+    start = counts_from or start
+    if start >= end:
+        return dict.fromkeys(names, 0.0), counts_from
+    requests = yield CountRequests(look.endpoint_name, names, start, end)
+    return requests if isinstance(requests, NoResponse) else (requests, counts_from)
 
 
 def _without_response(state: ShadowTestState, service: str, answer: NoResponse) -> _Steps:

@@ -47,6 +47,7 @@ def shadow_test_report(state: ShadowTestState) -> ShadowReport:
         "sampling_percentage": look.sampling_percentage if look else None,
         "data_storage_uri": look.storage.uri if look and look.storage else None,
         "min_requests": state.min_requests,
+        "warm_up_minutes": state.warm_up.total_seconds() / 60 if state.min_requests else None,
         "requests": dict(state.requests) if state.requests is not None else None,
         "adopted": state.adopted,
         "stopping": _stopping(state),
@@ -64,7 +65,8 @@ _UNKNOWN: ShadowReport = {
         (
             *("summary", "name", "status", "reason", "endpoint_name", "endpoint_failure_reason", "region"),
             *("account", "as_of", "deadline", "starts_at", "ends_at", "production", "shadow"),
-            *("sampling_percentage", "data_storage_uri", "min_requests", "requests", "stopping"),
+            *("sampling_percentage", "data_storage_uri", "min_requests", "warm_up_minutes", "requests"),
+            *("stopping",),
         )
     ),
     "adopted": False,
@@ -157,8 +159,13 @@ def _not_found(report: ShadowReport) -> str:
 def _too_few(report: ShadowReport) -> str:
     return (
         f"{_named(report)} has ended with too few requests: {_counts(report)} < {report['min_requests']} "
-        "each. Run the test longer, or lower min_requests"
+        f"each{_after(report)}. Run the test longer, or lower min_requests"
     )
+
+
+def _after(report: ShadowReport) -> str:
+    minutes = report.get("warm_up_minutes")
+    return f" after a warm-up of {minutes:g} min" if minutes else ""
 
 
 def _timed_out(report: ShadowReport) -> str:

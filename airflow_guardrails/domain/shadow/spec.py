@@ -99,6 +99,10 @@ LONGEST = timedelta(days=30)
 _REQUEST_TIME = timedelta(seconds=30)
 
 
+# How long after its first request the shadow is not judged, unless the DAG says otherwise.
+WARM_UP = timedelta(minutes=5)
+
+
 class InvalidShadowTest(GuardrailsValueError):
     """An argument of a shadow test breaks a rule of SageMaker."""
 

@@ -62,6 +62,8 @@ class ShadowTestState:
 
     :param min_requests: wait until each variant had this many requests; *until* then does not matter.
         ``None``: do not count.
+    :param warm_up: requests count from so long after the first request to the shadow, as the judge does it.
+    :param counts_from: when that is; ``None`` if it is not known yet, or without a warm-up.
     :param on_kill: what marking the task failed does to the test: ``"leave"`` it alone or ``"stop"`` it.
     :param adopted: whether the task found the test instead of creating it.
     :param look: the last description of the test; ``None`` before the first one.
@@ -77,6 +79,8 @@ class ShadowTestState:
     name: str
     until: Until = Until.COMPLETED
     min_requests: int | None = None
+    warm_up: timedelta = timedelta(0)
+    counts_from: datetime | None = None
     on_kill: str = "leave"
     adopted: bool = False
     warnings: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ class Variant:
 
     :param instances: number of instances; in a pending deployment, only those with traffic.
     :param desired_weight: its traffic weight relative to the other variants; a canary does not change it.
+    :param serverless: whether it has no instances.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Variant:
     desired_instances: int
     stages: tuple[VariantStage, ...] = ()
     desired_weight: float | None = None
+    serverless: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -271,7 +271,14 @@ class Adoption:
 
         :param since: when the update began; default: as *endpoint* shows it.
         """
-        rollout = self.request.rollout(previous=previous, target=self.intents.target, endpoint=endpoint)
+        # The last deployment shows what really runs: the fleet may have been scaled since the launch.
+        named = self.request.abort_switch and self.request.switch.is_named_by(endpoint)
+        rollout = self.request.rollout(
+            previous=previous,
+            target=self.intents.target,
+            endpoint=endpoint,
+            guardrails=endpoint.guardrails if named else None,
+        )
         began = since or (endpoint.pending.started_at if endpoint.pending else None)
         is_over = (
             began is not None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
 from airflow_guardrails.domain.deployment.guards import Guard
 from airflow_guardrails.domain.rollout.approval import reported_approval
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
+from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 # The XCom of the task that asks.
@@ -25,6 +27,40 @@ _SETTINGS = (
     "on_timeout",
     "analysis",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateToCheck:
+    """The arguments of an update that its checks use: those that are *templated*, and the *settings*."""
+
+    templated: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+
+def check_update(value: object) -> None:
+    """
+    Accept a task that updates an endpoint, or None.
+
+    :raises InvalidArgument: if *value* is something else, for example a mapped task.
+    """
+    # Imported here: the operator imports this module.
+    from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator  # noqa: PLC0415
+
+    if value is not None and not isinstance(value, SageMakerGuardedUpdateOperator):
+        raise InvalidArgument(
+            "update must be a SageMakerGuardedUpdateOperator that is not mapped by expand "
+            f"(got {shown(value)})"
+        )
+
+
+def update_to_check(update: Any) -> UpdateToCheck | None:
+    """Return what is known of the task *update* when the DAG file is parsed; None for None."""
+    if update is None:
+        return None
+    names = ("endpoint_name", "endpoint_config_name", "strategy", "alarms", "guards")
+    return UpdateToCheck(
+        templated={name: getattr(update, name) for name in names}, settings=settings_to_check(update)
+    )
 
 
 def settings_to_check(update: Any) -> dict[str, Any]:

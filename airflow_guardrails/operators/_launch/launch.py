@@ -17,6 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.canary.power import power_report
+from airflow_guardrails.domain.deployment.fallback import fell_back
+from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
@@ -60,6 +62,10 @@ class ConfigFactory(Protocol):
     def create(self) -> dict[str, Any]:
         """Create the planned target, unless it exists; return the response of DescribeEndpointConfig."""
 
+
+_ANALYSIS_LEFT_OUT = (
+    "The analysis is left out: the update runs all at once, without a bake in which both fleets have traffic"
+)
 
 # Between two calls of DescribeEndpoint after a response of UpdateEndpoint was lost.
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -112,6 +118,8 @@ class Launch:
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
         self.power: dict[str, Any] | None = None
+        # What runs; preflight knows it for the fleets of the endpoint.
+        self.guardrails = request.guardrails
         self.alarms = AlarmSetup(
             request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
@@ -149,6 +157,9 @@ class Launch:
 
     def _adopted(self, move: Move, endpoint: EndpointLook) -> RolloutState:
         state = self._adoption().resolve(move, endpoint, self.own)
+        runs = state.rollout.guardrails.strategy if state.rollout.guardrails else None
+        if self.request.analysis and fell_back(self.request.guardrails.strategy, runs):
+            return state.with_warning(_ANALYSIS_LEFT_OUT)
         # An endpoint that needed no update of this task has no two fleets to compare.
         unchanged = state.outcome is Outcome.SUCCEEDED and state.rollout.adopted is Adopted.FOREIGN
         return state if unchanged else self.request.with_analysis(state)
@@ -229,6 +240,7 @@ class Launch:
         request = self.request = request.for_target(target)
         context = read_context(request, endpoint, target=target, hook=self.hook)
         self.findings = run_preflight(request, context, log=self.log)
+        self.guardrails = context.guardrails
         self.power = power_report(context.power)
         self.alarms.create_guards(request.guard_alarms)
         if factory is not None:
@@ -242,6 +254,7 @@ class Launch:
             if intent.changed_since(again):
                 self.intents.write(again)
             self._check_base(again, created_from=endpoint)
+            self._check_fleets(context, again)
         return again, move
 
     def _target(self) -> EndpointConfig | None:
@@ -262,6 +275,16 @@ class Launch:
                 "was started"
             )
 
+    def _check_fleets(self, checked: PreflightContext, endpoint: Endpoint) -> None:
+        """Stop if other guardrails would run on the fleets now than on those that were *checked*."""
+        serving = checked.serving
+        runs = self.request.guardrails_on(checked.target, endpoint, serving=serving)
+        if runs != checked.guardrails:
+            raise EndpointBusy(
+                f"Endpoint {endpoint.name} was scaled while this task checked it, and other steps fit its "
+                f"fleet now ({runs.strategy}); no update was started. A retry checks it again"
+            )
+
     # UpdateEndpoint, the one call that changes what is in service.
 
     def _call_update(self, endpoint: Endpoint) -> RolloutState:
@@ -271,11 +294,14 @@ class Launch:
             request.endpoint_name,
             endpoint.endpoint_config_name,
             request.target,
-            request.guardrails.describe(),
+            self.guardrails.describe(),
         )
         rollout = replace(
             request.rollout(
-                previous=endpoint.endpoint_config_name, target=self.intents.target, endpoint=endpoint
+                previous=endpoint.endpoint_config_name,
+                target=self.intents.target,
+                endpoint=endpoint,
+                guardrails=self.guardrails,
             ),
             asked_at=endpoint.seen_at,
             status_before=endpoint.status,
@@ -284,7 +310,7 @@ class Launch:
             accepted_at = self.hook.update_endpoint(
                 endpoint_name=request.endpoint_name,
                 endpoint_config_name=request.target,
-                guardrails=request.guardrails,
+                guardrails=self.guardrails,
                 retained=request.retained,
             )
         except (ClientError, BotoCoreError) as error:

@@ -14,10 +14,10 @@ from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_co
 from airflow_guardrails.aws.guards import guard_as_alarm
 from airflow_guardrails.domain.canary.evidence import Trial, published_until
 from airflow_guardrails.domain.canary.power import power_report
-from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
+from airflow_guardrails.domain.judge.evidence import MAX_HISTORY
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.analysis import with_power
-from airflow_guardrails.domain.preflight.context import PreflightContext
+from airflow_guardrails.domain.preflight.context import PreflightContext, as_it_runs
 from airflow_guardrails.domain.preflight.findings import Code, Finding, Severity
 from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
@@ -53,7 +53,7 @@ def read_context(
     switch = request.switch.alarm_name
     guards = {guard.name: guard.words for guard in request.guard_alarms}
     names = [name for name in request.guardrails.alarms if name not in {switch, *guards}]
-    traffic, past, unread = _traffic(request, endpoint, hook)
+    guardrails = request.guardrails_on(target, endpoint, serving=serving)
     context = PreflightContext(
         endpoint=endpoint,
         serving=serving,
@@ -67,15 +67,12 @@ def read_context(
         switch=switch if request.abort_switch else None,
         retained=request.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),
-        max_wait=request.wait_limit(target, endpoint),
+        max_wait=request.wait_limit(target, endpoint, guardrails),
         require_alarms_ok=request.require_alarms_ok,
         allow_unguarded=request.allow_unguarded,
         analysis=request.analysis,
-        traffic=traffic,
-        past=past,
-        traffic_unread=unread,
     )
-    return with_power(context)
+    return _with_traffic(as_it_runs(context), hook)
 
 
 def run_preflight(request: LaunchRequest, context: PreflightContext, *, log: Any) -> tuple[Finding, ...]:
@@ -110,43 +107,42 @@ def _marketplace(configs: list[EndpointConfig], hook: GuardrailsHook) -> bool:
         raise
 
 
-def _traffic(
-    request: LaunchRequest, endpoint: Endpoint, hook: GuardrailsHook
-) -> tuple[dict[str, float], dict[str, History], str | None]:
+def _with_traffic(context: PreflightContext, hook: GuardrailsHook) -> PreflightContext:
     """
-    Read the traffic and the metrics of each variant; nothing without an analysis.
+    Add the traffic and the metrics of each variant, and what an analysis can find; nothing without one.
 
-    Returns variant -> requests in the last hour, variant -> what it did before now, and the reason if
-    CloudWatch could not be read. A missing metric stops no update, so no error is raised.
+    A missing metric stops no update, so no error is raised if CloudWatch cannot be read.
     """
-    if request.analysis is None:
-        return {}, {}, None
+    if context.analysis is None:
+        return context
+    endpoint, target = context.endpoint, context.target.name
     names, end = tuple(variant.name for variant in endpoint.variants), published_until(endpoint.seen_at)
-    serving = endpoint.endpoint_config_name or request.target
-    trial = Trial(
-        endpoint_name=endpoint.name, variants=names, previous=serving, target=request.target, start=end
-    )
-    rules = request.analysis.rules
+    serving = endpoint.endpoint_config_name or target
+    trial = Trial(endpoint_name=endpoint.name, variants=names, previous=serving, target=target, start=end)
+    rules = context.analysis.rules
     try:
         series = hook.get_metric_data(
             trial.history_queries(rules), start=end - MAX_HISTORY, end=end, period=60
         )
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
-        return {}, {}, errors.named_text(error)
+        return replace(context, traffic_unread=errors.named_text(error))
     # All configurations count, not only the one in service: it may have come into service a minute ago.
     requests = {name: series[trial.requests_query(name, None)] for name in names}
     traffic = {
         name: sum(count for minute, count in counts.items() if minute >= end - _ONE_HOUR)
         for name, counts in requests.items()
     }
-    return traffic, {name: trial.history(name, series, rules) for name in names}, None
+    past = {name: trial.history(name, series, rules) for name in names}
+    return with_power(replace(context, traffic=traffic, past=past))
 
 
 def _failure(
     request: LaunchRequest, context: PreflightContext, findings: tuple[Finding, ...]
 ) -> PreflightFailed:
     missing = any(finding.code is Code.ALARM_MISSING for finding in findings)
-    rollout = request.rollout(previous=context.endpoint.endpoint_config_name, target=None)
+    rollout = request.rollout(
+        previous=context.endpoint.endpoint_config_name, target=None, guardrails=context.guardrails
+    )
     state = request.with_analysis(
         RolloutState(rollout=rollout, findings=findings), power=power_report(context.power)
     )

@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_update_and_rollback
+from airflow_guardrails.domain.deployment.fallback import fell_back
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
 from airflow_guardrails.domain.deployment.guards import Guard
+from airflow_guardrails.domain.preflight.fleet_sizes import fleet_sizes
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
@@ -74,8 +76,33 @@ class LaunchRequest:
         alarms = (*given, *(guard.name for guard in made), *own)
         return replace(self, guardrails=replace(self.guardrails, alarms=alarms), guard_alarms=made)
 
+    def guardrails_on(
+        self,
+        target: EndpointConfig | None,
+        endpoint: Endpoint | None,
+        *,
+        serving: EndpointConfig | None = None,
+    ) -> Guardrails:
+        """
+        Return the guardrails that run, with all at once where a fleet is too small for the strategy.
+
+        :param endpoint: the endpoint before the update; None: unknown, as *target*. Then the strategy is the
+            one in the DAG.
+        :param serving: the configuration in service; None if it cannot be read.
+        """
+        if target is None or endpoint is None:
+            return self.guardrails
+        return self.guardrails.on_fleets(
+            fleet_sizes(target, endpoint, serving=serving, retained=self.retained)
+        )
+
     def rollout(
-        self, *, previous: str | None, target: EndpointConfig | None, endpoint: Endpoint | None = None
+        self,
+        *,
+        previous: str | None,
+        target: EndpointConfig | None,
+        endpoint: Endpoint | None = None,
+        guardrails: Guardrails | None = None,
     ) -> Rollout:
         """
         Return the rollout to wait for.
@@ -83,26 +110,30 @@ class LaunchRequest:
         :param previous: name of the configuration in service before; ``None`` if unknown.
         :param target: the configuration to update to; ``None`` if it cannot be read.
         :param endpoint: the endpoint before the update, for the instance counts that it may keep.
+        :param guardrails: those that run, if they are known; default: see :meth:`guardrails_on`.
         """
+        guardrails = guardrails or self.guardrails_on(target, endpoint)
         return Rollout(
             endpoint_name=self.endpoint_name,
             target=self.target,
             previous=previous,
-            guardrails=self.guardrails,
+            guardrails=guardrails,
             switch=self.switch if self.abort_switch else None,
-            max_wait=self.wait_limit(target, endpoint),
+            max_wait=self.wait_limit(target, endpoint, guardrails),
             require_alarms_ok=self.require_alarms_ok,
         )
 
-    def wait_limit(self, target: EndpointConfig | None, endpoint: Endpoint | None) -> timedelta:
+    def wait_limit(
+        self, target: EndpointConfig | None, endpoint: Endpoint | None, guardrails: Guardrails
+    ) -> timedelta:
         """Return *max_wait*, or else the longest time that an update of this size may take."""
         if self.max_wait is not None:
             return self.max_wait
         if target is None:
-            return longest_rollout(self.guardrails)
+            return longest_rollout(guardrails)
         serving = [variant.desired_instances for variant in endpoint.variants] if endpoint else []
         instances = max([*serving, target.instances or 0])
-        return longest_rollout(self.guardrails, instances=instances or None, startup=target.startup)
+        return longest_rollout(guardrails, instances=instances or None, startup=target.startup)
 
     @property
     def sagemaker_limit(self) -> timedelta:
@@ -111,10 +142,14 @@ class LaunchRequest:
 
     def with_analysis(self, state: RolloutState, *, power: dict[str, Any] | None = None) -> RolloutState:
         """
-        Add the analysis of the new fleet to *state*, if one is requested.
+        Add the analysis of the new fleet to *state*, if one is requested and the fleet was large enough.
 
         :param power: what it can find, as in the report; None if unknown.
         """
         if self.analysis is None:
+            return state
+        runs = state.rollout.guardrails
+        if runs is not None and fell_back(self.guardrails.strategy, runs.strategy):
+            # There is no bake in which both fleets have traffic.
             return state
         return replace(state, analysis=AnalysisState(config=self.analysis, power=power))

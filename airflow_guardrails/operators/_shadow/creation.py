@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.domain.errors import GuardrailsValueError
+from airflow_guardrails.domain.shadow.eligibility import Production
+from airflow_guardrails.domain.shadow.planning import RequestsNeeded
 from airflow_guardrails.domain.shadow.spec import ShadowTest, length_warning
 from airflow_guardrails.domain.shadow.state import GRACE
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook, Phase
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 # For one task instance: how many tests may be cancelled and created again.
 _MOST_TESTS = 100
+_ONE_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class ShadowTestCreation:
     :param context: Airflow's context of the running task.
     :param refuse_if_killed: raises if the task was killed, so that nothing is created.
     :param pause: seconds between two calls of DescribeInferenceExperiment.
+    :param check_update: raises if the update behind the test would be refused, see ``PlannedUpdate.check``.
+    :param needed: what the tasks behind the test need; None if that is not known.
     :param warnings: what the report must say; filled by :meth:`run`.
     """
 
@@ -68,6 +73,8 @@ class ShadowTestCreation:
     pause: float
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    check_update: Callable[..., None] | None = None
+    needed: RequestsNeeded | None = None
     warnings: list[str] = field(default_factory=list)
 
     def run(self) -> CreatedTest:
@@ -108,12 +115,15 @@ class ShadowTestCreation:
 
     def _create(self, name: str) -> CreatedTest | None:
         endpoint, production = find_production(
-            self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self._warn
+            self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self.warn
         )
+        if self.check_update is not None:
+            self.check_update(endpoint, hook=self.hook, warn=self.warn)
         starts_at, ends_at = self._schedule(endpoint.seen_at)
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:
-            self._warn(warning)
+            self.warn(warning)
+        self._check_requests(production, ends_at - (starts_at or endpoint.seen_at), now=endpoint.seen_at)
         shadow = self.test.shadow
         self.log.info(
             "Creating shadow test %s on endpoint %s: model %s gets %s %% of the requests to %s (%s)",
@@ -139,7 +149,31 @@ class ShadowTestCreation:
             return self._after_error(name, error)
         return CreatedTest(name=name, adopted=False, warnings=tuple(self.warnings))
 
-    def _warn(self, warning: str) -> None:
+    def _check_requests(self, production: Production, length: timedelta, *, now: datetime) -> None:
+        """
+        Compare the length of the test and the traffic of the last hour with what is *needed*.
+
+        :raises ShadowTestRefused: if the test would be over before anything of it is judged.
+        """
+        if self.needed is None:
+            return
+        if reason := self.needed.impossible(length):
+            raise ShadowTestRefused(f"Endpoint {self.test.endpoint_name} gets no shadow test: {reason}")
+        if self.needed.min_requests is None:
+            return
+        name, variant = self.test.endpoint_name, production.variant_name
+        try:
+            counted = self.hook.count_variant_requests(name, [variant], start=now - _ONE_HOUR, end=now)
+        except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
+            # The number only warns, so nothing depends on it.
+            self.log.info("The traffic of the last hour is not known: %s", errors.text_for_people(error))
+            return
+        percentage = self.test.shadow.sampling_percentage
+        if warning := self.needed.unlikely(length, requests=counted[variant], sampling_percentage=percentage):
+            self.warn(warning)
+
+    def warn(self, warning: str) -> None:
+        """Log *warning*, and add it to the report of a test that is created."""
         self.log.warning(warning)
         self.warnings.append(warning)
 

@@ -121,6 +121,13 @@ class ExperimentSubscription(Subscription[ExperimentLook]):
             endpoint_name, variant_names, start=start, end=end
         )
 
+    async def find_first_request(
+        self, endpoint_name: str, variant_name: str, *, start: datetime, end: datetime
+    ) -> datetime | None:
+        return await (await self._calls()).find_first_request(
+            endpoint_name, variant_name, start=start, end=end
+        )
+
     async def stop_inference_experiment(
         self, experiment: Experiment, action: Action, *, state: str, reason: str
     ) -> None:

@@ -192,17 +192,17 @@ def test_without_permission_to_read_a_person_is_asked_and_told_so(airflow, churn
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 
 
-def planned(*, alarms=("errors",), **settings):
+def planned(*, alarms=("errors",), strategy=CANARY, **settings):
     """The approval of an update with these settings."""
     update = SageMakerGuardedUpdateOperator(
         task_id="update",
         endpoint_name="churn",
         endpoint_config_name="churn-v2",
-        strategy=CANARY,
+        strategy=strategy,
         alarms=alarms,
         **settings,
     )
-    return operator(strategy=CANARY, alarms=alarms, update=update)
+    return operator(strategy=strategy, alarms=alarms, update=update)
 
 
 def test_a_person_sees_what_the_checks_of_the_update_find_now(airflow, churn):
@@ -239,6 +239,19 @@ def test_what_would_stop_the_update_is_counted_and_comes_first(airflow, churn):
 
     _, _, checks = airflow.asked.body.partition("**Checks before the update: ")
     assert checks.startswith("2 errors would stop the update**\n\n- **Error**: `")
+
+
+def test_a_person_sees_what_really_runs_on_a_fleet_that_is_too_small(airflow, churn):
+    churn.scale(1)
+    churn.advance(minutes=10)
+    small = Canary(percent=25, bake=timedelta(minutes=10), if_too_small="all_at_once")
+
+    airflow.ask(planned(strategy=small, analysis={"rules": [MetricRule("ModelLatency", margin="10%")]}))
+
+    assert "- Strategy: `all at once: the whole fleet in one step, wait 10 min" in airflow.asked.body
+    assert "**Checks before the update: no error**" in airflow.asked.body
+    assert "- **Note**: `canary needs 2 instances > the 1 instance (live) of AllTraffic" in airflow.asked.body
+    assert "so the analysis is left out" in airflow.asked.body
 
 
 @pytest.mark.parametrize(("allowed", "finds"), [(True, "no error"), (False, "1 error would stop the update")])

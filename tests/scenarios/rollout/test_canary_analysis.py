@@ -331,6 +331,7 @@ def test_a_retry_judges_on_by_all_that_there_is_since_the_start(busy, update, co
     assert busy.calls("UpdateEndpoint") == 1
 
 
+@pytest.mark.proof
 def test_a_retry_that_finds_the_rollback_over_reports_its_cause(busy, update, context, simulated_sleep):
     behave(busy, "churn-v2", latency_ms=24)
     first = update()
@@ -352,6 +353,7 @@ def test_a_retry_that_finds_the_rollback_over_reports_its_cause(busy, update, co
     assert busy.calls("UpdateEndpoint") == 1
 
 
+@pytest.mark.proof
 async def test_triggers_that_share_their_looks_judge_too(busy, update, context):
     """The beat of the shared poller is real here; time passes by a minute at each of its looks."""
     behave(busy, "churn-v2", latency_ms=24)

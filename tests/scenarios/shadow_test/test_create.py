@@ -18,6 +18,7 @@ from airflow_guardrails.exceptions import (
     ShadowTestTimedOut,
 )
 from airflow_guardrails.tasks.aws_task import AIRFLOW_TIMEOUT_MARGIN
+from tests.support.simulated import deny
 
 CREATE = "CreateInferenceExperiment"
 
@@ -78,6 +79,31 @@ def test_without_a_wait_the_task_ends_once_the_test_is_accepted(create, context,
         "name": report["name"],
         "shadow_test_report": report,
     }
+
+
+def test_a_test_that_is_over_before_its_warm_up_is_refused(create, context, candidate):
+    with pytest.raises(ShadowTestRefused, match=r"the test lasts 2 h .*<= 3 h of warm_up"):
+        create(warm_up=timedelta(hours=3)).execute(context)
+
+    assert candidate.calls(CREATE) == 0
+
+
+@pytest.mark.parametrize(("per_minute", "warned"), [(100, False), (10, True)])
+def test_too_little_traffic_for_the_requests_that_are_waited_for_is_a_warning(
+    create, context, candidate, per_minute, warned
+):
+    candidate.replay(per_minute=per_minute)
+    candidate.advance(hours=1)
+
+    report = create(min_requests=5000, duration=timedelta(hours=1)).execute(context)
+
+    assert [warning[:15] for warning in report["warnings"]] == ["Production had "] * warned
+
+
+def test_without_permission_to_read_the_traffic_there_is_no_warning(create, context, candidate):
+    deny(candidate.simulator.client, "GetMetricStatistics")
+
+    assert create(min_requests=5000).execute(context)["warnings"] == []
 
 
 def test_waiting_until_it_runs_ends_when_it_runs(create, context, experiment):

@@ -143,6 +143,28 @@ async def test_requests_decide_and_not_the_clock(lab, report_in):
     assert min(report["requests"].values()) >= 500
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_requests_of_the_warm_up_do_not_count(lab, report_in, mode):
+    """At a hundred a minute, 2,000 come within 20 minutes of the first; the judge would see none of them."""
+    lab.replay(per_minute=100)
+    lab.create()
+    began = lab.now()
+
+    report = await report_in(mode, min_requests=2000, warm_up=timedelta(minutes=30))
+
+    assert lab.now() - began >= timedelta(minutes=50)
+    assert min(report["requests"].values()) >= 2000
+    assert report["warm_up_minutes"] == 30
+
+
+async def test_a_test_that_ends_before_enough_came_after_the_warm_up_says_so(lab, report_in):
+    lab.replay(per_minute=100)
+    completed(lab)
+
+    with pytest.raises(ShadowTestTooShort, match=r"< 4000 each after a warm-up of 5 min\."):
+        await report_in("poke", min_requests=4000)
+
+
 async def test_a_cancelled_test_fails_with_what_sagemaker_says(lab, report_in):
     cancelled(lab)
     with pytest.raises(ShadowTestCancelled, match="Shadow test trial was cancelled: No capacity"):

@@ -66,6 +66,35 @@ def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
     assert update.trigger_rule == "all_success"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "minutes"),
+    [
+        ({}, 5),
+        ({"warm_up": timedelta(minutes=20)}, 20),
+        ({"judge_arguments": {"warm_up": timedelta(minutes=30)}}, 30),
+        ({"default_args": {"warm_up": timedelta(minutes=40)}}, 40),
+    ],
+)
+def test_requests_count_from_where_the_judge_begins(dag, arguments, minutes):
+    deployment(min_requests=2000, **arguments)
+
+    shadow, observe, judge = (
+        dag.get_task(f"guarded_deployment.{name}") for name in ("shadow_test", "observe", "judge")
+    )
+    warm_up = timedelta(minutes=minutes)
+    assert (shadow.needed.min_requests, shadow.needed.warm_up) == (2000, warm_up)
+    assert observe.warm_up == judge.warm_up == warm_up
+
+
+def test_the_update_is_checked_before_the_shadow_test(dag):
+    deployment(alarms=["errors"], update_arguments={"allow_unguarded": True})
+
+    checked = dag.get_task("guarded_deployment.shadow_test")._update
+    update = dag.get_task("guarded_deployment.guarded_update")
+    assert checked.templated["strategy"] == update.strategy
+    assert (checked.templated["alarms"], checked.settings["allow_unguarded"]) == (["errors"], True)
+
+
 def test_without_approval_nobody_is_asked(dag):
     deployment(approval=False)
 

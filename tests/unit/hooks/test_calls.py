@@ -177,6 +177,10 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         "get_metric_statistics",
         lambda world: (replayed(world), call("churn", [PRODUCTION, SHADOW], **SPAN))[1],
     ),
+    "find_first_request": (
+        "get_metric_statistics",
+        lambda world: (replayed(world), call("churn", SHADOW, **SPAN))[1],
+    ),
     "get_metric_data": (
         "get_metric_data",
         lambda world: (replayed(world), call([QUERY], **SPAN, period=60))[1],

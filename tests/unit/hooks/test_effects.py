@@ -25,7 +25,7 @@ from airflow_guardrails.domain.effects import (
     Sleep,
     WaitForChange,
 )
-from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment
+from airflow_guardrails.domain.shadow.process import CountRequests, DescribeExperiment, FindFirstRequest
 from airflow_guardrails.domain.snapshots.abort_switch import RESET
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum
 from airflow_guardrails.hooks._effects import run_effects, run_effects_async
@@ -49,6 +49,7 @@ ABOUT_ALARMS = [
 ]
 LOOK_AT_TEST = DescribeExperiment("trial")
 COUNT = CountRequests("churn", ("live", "candidate"), START, END)
+FIRST = FindFirstRequest("churn", "candidate", START, END)
 LOOKS = [LOOK, LOOK_AT_TEST]
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "Any")
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}, "Any")
@@ -75,6 +76,9 @@ class Calls:
 
     def count_variant_requests(self, endpoint_name, names, *, start, end):
         return self.answer("count_variant_requests", endpoint_name, names, start, end)
+
+    def find_first_request(self, endpoint_name, name, *, start, end):
+        return self.answer("find_first_request", endpoint_name, name, start, end)
 
     def describe_alarms(self, names):
         return self.answer("describe_alarms", names)
@@ -146,11 +150,12 @@ def asking(*asks):
 
 async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
     calls = Calls()
-    answers = await driven(asking(*LOOKS, COUNT, *ABOUT_ALARMS, PAUSE, REST, SAY, PUBLISH), calls)
+    answers = await driven(asking(*LOOKS, COUNT, FIRST, *ABOUT_ALARMS, PAUSE, REST, SAY, PUBLISH), calls)
     assert answers == [
         ("describe_endpoint", "churn"),
         ("describe_inference_experiment", "trial"),
         ("count_variant_requests", "churn", ("live", "candidate"), START, END),
+        ("find_first_request", "churn", "candidate", START, END),
         ("describe_alarms", ("errors",)),
         ("describe_alarm_history", ("errors",), START, END),
         ("set_abort_switch", SWITCH, RESET),

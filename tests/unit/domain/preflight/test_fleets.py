@@ -230,9 +230,10 @@ def test_a_serverless_fleet_takes_nothing_of_the_quota():
         endpoint=endpoint(described),
         serving=config(OLD, serverless()),
         target=config(NEW, asked(instances=4)),
+        guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(10)), alarms=("errors", SWITCH)),
     )
 
-    assert codes(given) == []
+    assert codes(given) == [Code.SERVERLESS]
 
 
 def test_a_rolling_update_needs_no_second_fleet():

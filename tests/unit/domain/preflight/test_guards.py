@@ -11,8 +11,9 @@ from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.findings import Code, Severity
 from airflow_guardrails.domain.snapshots.endpoint import Variant
-from airflow_guardrails.strategies import AllAtOnce, Canary, Linear
+from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from tests.support.preflight import (
+    CANARY,
     NEW,
     OLD,
     ROLLING,
@@ -137,20 +138,75 @@ def test_a_rolling_update_takes_no_serverless_variant(where):
     assert "AllTraffic" in the(Code.ROLLING_SERVERLESS, given).text
 
 
-def test_blue_green_takes_serverless_variants_and_has_no_instances_to_count():
-    described = Variant(name="AllTraffic", instances=0, desired_instances=0)
+@pytest.mark.parametrize(
+    "strategy", [Canary(percent=10, bake=minutes(10)), Linear(percent=10, bake=minutes(10))], ids=str
+)
+@pytest.mark.parametrize("where", ["serving", "target"])
+def test_an_update_in_steps_of_serverless_variants_is_undocumented(strategy, where):
+    guardrails = Guardrails(strategy=strategy, alarms=("errors",))
+    given = context(guardrails=guardrails, **{where: config(where, serverless())})
+
+    found = the(Code.SERVERLESS_STEPS, given)
+
+    assert found.text.startswith(f"{strategy.name} moves traffic by instances, and serverless variants have")
+    assert found.fix.startswith("use AllAtOnce with a termination_wait, or accept that")
+    assert the(Code.SERVERLESS_STEPS, replace(given, allow_unguarded=True)).severity is Severity.WARNING
+    assert Code.SERVERLESS not in codes(given)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        AllAtOnce(termination_wait=minutes(10)),
+        Canary(percent=10, bake=minutes(10), if_too_small="all_at_once"),
+        Rolling(batch_percent=10, bake=minutes(10), if_too_small="all_at_once"),
+    ],
+    ids=str,
+)
+def test_all_at_once_takes_serverless_variants_and_says_what_is_not_known(strategy):
+    described = Variant(name="AllTraffic", instances=0, desired_instances=0, serverless=True)
     given = context(
-        endpoint=endpoint(described), serving=config(OLD, serverless()), target=config(NEW, serverless())
+        endpoint=endpoint(described),
+        target=config(NEW, serverless()),
+        guardrails=Guardrails(strategy=strategy, alarms=("errors", SWITCH)),
     )
 
-    assert preflight(given) == ()
+    found = the(Code.SERVERLESS, given)
+
+    assert found.text.startswith("nothing may roll back the update of serverless variants (AllTraffic): AWS")
+    assert not [each for each in preflight(given) if each.stops]
+
+
+def test_a_serverless_fleet_has_no_instances_to_count():
+    described = Variant(name="AllTraffic", instances=0, desired_instances=0)
+    given = context(
+        endpoint=endpoint(described),
+        serving=config(OLD, serverless()),
+        target=config(NEW, serverless()),
+        guardrails=Guardrails(strategy=AllAtOnce(termination_wait=minutes(10)), alarms=("errors",)),
+    )
+
+    assert codes(given) == [Code.SERVERLESS]
+
+
+@pytest.mark.parametrize("strategy", [AllAtOnce(termination_wait=minutes(10)), CANARY, ROLLING], ids=str)
+def test_an_asynchronous_endpoint_takes_every_strategy_and_a_note_says_that_aws_documents_it(strategy):
+    given = context(
+        serving=config(OLD, asynchronous=True),
+        target=config(NEW, asynchronous=True),
+        guardrails=Guardrails(strategy=strategy, alarms=("errors", SWITCH)),
+    )
+
+    assert codes(given) == [Code.ASYNCHRONOUS]
+    assert the(Code.ASYNCHRONOUS, given).text.startswith("churn-v2 is asynchronous: AWS documents deployment")
 
 
 def test_a_serverless_variant_has_no_live_count_to_retain():
     described = Variant(name="AllTraffic", instances=0, desired_instances=0)
     given = context(endpoint=endpoint(described), serving=config(OLD, serverless()))
 
-    assert preflight(given) == ()
+    # Neither count_retained nor fleet_too_small: the fleet is that of the configuration.
+    assert codes(given) == [Code.SERVERLESS_STEPS]
 
 
 def test_a_deleted_serving_configuration_is_named():
@@ -174,7 +230,8 @@ def test_an_unknown_configuration_is_not_called_deleted():
 def test_an_asynchronous_endpoint_stays_one(before, after, dropped):
     given = context(serving=config(OLD, asynchronous=before), target=config(NEW, asynchronous=after))
 
-    assert codes(given) == [Code.ASYNC_DROPPED] * dropped
+    assert (Code.ASYNC_DROPPED in codes(given)) is dropped
+    assert [finding.stops for finding in preflight(given) if finding.stops] == [True] * dropped
 
 
 # The schedule.

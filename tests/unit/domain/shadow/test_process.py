@@ -14,6 +14,7 @@ from airflow_guardrails.domain.rollout.process import WaitPolicy
 from airflow_guardrails.domain.shadow.process import (
     CountRequests,
     DescribeExperiment,
+    FindFirstRequest,
     follow_test,
     observe_test,
 )
@@ -44,6 +45,7 @@ class Script:
 
     looks: list
     counts: list = field(default_factory=lambda: [{"live": 0, "candidate": 0}])
+    first: object = None
     passed: float = 0.0
     asked: list = field(default_factory=list)
 
@@ -67,6 +69,8 @@ class Script:
                 return next(looks)
             case CountRequests():
                 return next(counts)
+            case FindFirstRequest():
+                return self.first
             case WaitForChange(seconds=seconds):
                 self.passed += seconds
         return None
@@ -189,6 +193,47 @@ def test_requests_are_counted_from_the_start_of_the_test_to_each_look():
         CountRequests("churn", ("live", "candidate"), TEN, after(5)),
         CountRequests("churn", ("live", "candidate"), TEN, after(6)),
     ]
+
+
+WARM = {"min_requests": 100, "warm_up": timedelta(minutes=5)}
+
+
+def test_requests_are_counted_from_the_end_of_the_warm_up_which_begins_with_the_first_one():
+    script = Script([seen(RUNNING, 20), seen(RUNNING, 21)], counts=counts(90, 100), first=after(8))
+    watch = script.follow(**WARM)
+
+    assert watch.outcome is ShadowTestOutcome.REACHED
+    assert script.kept(FindFirstRequest) == [FindFirstRequest("churn", "candidate", TEN, after(20))]
+    assert [(ask.start, ask.end) for ask in script.kept(CountRequests)] == [
+        (after(13), after(20)),
+        (after(13), after(21)),
+    ]
+
+
+@pytest.mark.parametrize("first", [None, after(27)], ids=["no request yet", "warming up"])
+def test_during_the_warm_up_no_request_counts(first):
+    script = Script([seen(RUNNING, 30), seen(RUNNING, 31)], counts=counts(1e9), first=first)
+    watch = script.follow(**WARM, deadline=after(31))
+
+    assert watch.outcome is ShadowTestOutcome.TIMED_OUT
+    assert watch.requests == {"live": 0.0, "candidate": 0.0}
+    assert script.kept(CountRequests) == []
+
+
+def test_a_test_that_ends_within_the_warm_up_has_had_too_few_requests():
+    over = seen(COMPLETED, 90, completed_at=after(60))
+    script = Script([over], counts=counts(1e9), first=after(58))
+
+    assert script.follow(**WARM).outcome is ShadowTestOutcome.TOO_FEW_REQUESTS
+
+
+def test_a_first_request_that_cannot_be_found_now_is_looked_for_again():
+    script = Script([seen(RUNNING, 20)], counts=counts(100), first=THROTTLED)
+    watch = script.follow(**WARM, deadline=after(21))
+
+    assert watch.outcome is ShadowTestOutcome.TIMED_OUT
+    assert len(script.kept(FindFirstRequest)) > 1
+    assert script.kept(CountRequests) == []
 
 
 def test_requests_are_counted_until_the_end_of_the_test():
