@@ -13,7 +13,10 @@ GuardrailsError                   base of all errors of this table
  ConnectionNotFound      no       Airflow has no connection of this name; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; no update was started
- ModelNotFound           no       no model of this name in this region and account
+ ModelNotFound           no       no model, or model package, of this name in this region and account
+ ModelPackageNotApproved no       the model package is not approved, or not complete
+ ModelDiffers            no       a model of this task's name exists with other content
+ ModelRejected           no       SageMaker rejected the model; the endpoint was not changed
  PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
   AlarmNotFound          no       the same, and an alarm of the update does not exist
  ConfigAlreadyLive       no       the endpoint already serves this configuration; no update was started
@@ -27,6 +30,7 @@ GuardrailsError                   base of all errors of this table
  AbortRefused            no       the switch would not stop this update; it was not thrown
  TaskKilled              yes      Airflow killed the task before it changed anything in AWS
  UnexpectedAnswer        no       AWS returned a value that this version does not know
+ ConfigNotDerivable      no       the configuration in service cannot be copied with another model
  EndpointConfigDiffers   no       a configuration of this task's name exists with other content
  EndpointConfigRejected  no       SageMaker rejected the configuration; nothing was changed
  ShadowTestRefused       no       the endpoint cannot have such a shadow; nothing was created
@@ -251,6 +255,14 @@ class ShadowVariantExists(ShadowTestRefused):
     """The endpoint has a shadow variant already; SageMaker allows one."""
 
 
+class ConfigNotDerivable(GuardrailsError, AirflowFailException):
+    """
+    The configuration in service cannot be copied with another model; the text says why.
+
+    It has a field that the installed botocore does not know, or inference components instead of models.
+    """
+
+
 class EndpointConfigDiffers(GuardrailsError, AirflowFailException):
     """An endpoint configuration of the name that this task uses exists with other content."""
 
@@ -264,7 +276,19 @@ class ShadowTestDiffers(GuardrailsError, AirflowFailException):
 
 
 class ModelNotFound(GuardrailsError, AirflowFailException):
-    """SageMaker has no model of this name in this region and account."""
+    """SageMaker has no model, or model package, of this name in this region and account."""
+
+
+class ModelPackageNotApproved(GuardrailsError, AirflowFailException):
+    """The model package is not ``Approved``, or not ``Completed``; nothing was created."""
+
+
+class ModelDiffers(GuardrailsError, AirflowFailException):
+    """A model of the name that this task uses exists with other content."""
+
+
+class ModelRejected(GuardrailsError, AirflowFailException):
+    """SageMaker rejected the model; the text has its message."""
 
 
 class ShadowTestError(ReportedError):

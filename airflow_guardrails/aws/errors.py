@@ -169,6 +169,14 @@ def is_missing_model(error: ClientError) -> bool:
     return _says(error, "Could not find model")
 
 
+def is_missing_model_package(error: ClientError) -> bool:
+    """Return whether SageMaker says that the model package does not exist."""
+    # Public reports have several beginnings of the text.
+    return code_of(error) == "ValidationException" and text_of(error).endswith(
+        ("does not exist.", "does not exist", "not found")
+    )
+
+
 def is_in_progress(error: ClientError) -> bool:
     """Return whether UpdateEndpoint was refused because an update of the endpoint runs."""
     return _says(error, "Cannot update in-progress endpoint")
@@ -224,6 +232,7 @@ _ACTIONS = {
     "GetMetricData": "cloudwatch:GetMetricData",
     "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "GetObject": "s3:GetObject",
+    "GetRole": "iam:GetRole",
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",

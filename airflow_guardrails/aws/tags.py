@@ -26,7 +26,14 @@ def parse_tags(response: Response) -> list[dict[str, str]]:
 _WITHDRAWN = "withdrawn"
 
 
-INTENT_PREFIX = "airflow-guardrails:intent:"
+# All tags of this package begin with it.
+OURS = "airflow-guardrails:"
+# Name of the endpoint, on everything that this package creates for it.
+MADE_FOR = f"{OURS}made-for"
+# Name of the configuration from which another one was derived.
+DERIVED_FROM = f"{OURS}derived-from"
+
+INTENT_PREFIX = f"{OURS}intent:"
 
 
 def intent_text(intent: Intent) -> str:

@@ -176,6 +176,14 @@ def check_instance_type(name: str, value: object) -> None:
     check_matches(name, value, r"ml(\.[a-z0-9-]+){1,3}", 'an instance type, like "ml.m5.large"')
 
 
+def check_model_package_arn(name: str, value: object) -> None:
+    """Accept the ARN of a model package; whether it exists is not checked."""
+    rule = "the ARN of a model package, like arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn/7"
+    check_matches(
+        name, value, ARN_PREFIX + r":sagemaker:[a-z0-9-]*:[0-9]{12}:model-package/[\w./-]{1,200}", rule
+    )
+
+
 def check_custom_namespace(name: str, value: object) -> None:
     """Accept a CloudWatch namespace for metrics of one's own: not one of AWS, which begins with ``AWS/``."""
     rule = 'a CloudWatch namespace of letters, digits, spaces or ".-_/#:", not beginning with AWS/ or ":"'

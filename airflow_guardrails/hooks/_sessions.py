@@ -49,6 +49,7 @@ from botocore.loaders import JSONFileLoader, Loader
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
+from airflow_guardrails.aws import unknown_fields
 from airflow_guardrails.aws.errors import (
     ConnectionNotFound,
     Unanswered,
@@ -197,6 +198,7 @@ class SharingHook(AwsBaseHook):
             if region_name not in self._sessions:
                 session = super().get_session(region_name)
                 _clean_errors(session.events)
+                session.events.register(unknown_fields.EVENT, unknown_fields.note_unknown_fields)
                 self._sessions[region_name] = session
             return self._sessions[region_name]
         if self._async_session is None:

@@ -24,6 +24,7 @@ class LaunchRequest:
     :param target: name of the endpoint configuration to update to.
     :param guardrails: strategy and alarms, including the abort switch.
     :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
+    :param if_missing: ``"create"`` creates the endpoint if there is none.
     :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
     """
 
@@ -34,6 +35,7 @@ class LaunchRequest:
     switch: AbortSwitch
     abort_switch: bool = True
     if_already_live: str = "fail"
+    if_missing: str = "fail"
     if_busy: str = "fail"
     busy_timeout: timedelta
     relaunch: bool = False
