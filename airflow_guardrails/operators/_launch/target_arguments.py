@@ -143,7 +143,7 @@ class TargetArguments:
                     "creates the configuration"
                 )
         elif len(given) != 1:
-            text = " and ".join(f"{name}={shown(arguments[name])}" for name in given) or "none"
+            text = " and ".join(f"{name}={shown(arguments[name])}" for name in given) or "None"
             raise InvalidArgument(f"exactly one of {', '.join(WHAT_TO_DEPLOY)} must be given (got {text})")
         self._given = given[0] if given else None
         for name, others in _USED_WITH.items():

@@ -16,7 +16,7 @@ from airflow_guardrails.aws.derived_config import (
     without_tags,
 )
 from airflow_guardrails.aws.shadow_variant import differences, with_shadow, without_shadow
-from airflow_guardrails.aws.tags import DERIVED_FROM
+from airflow_guardrails.aws.tags import DERIVED_FROM, MADE_FOR
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Variant
 
@@ -262,6 +262,7 @@ def test_tags_are_carried_over_but_awss_own_and_ours(live):
     assert request["Tags"] == [
         {"Key": "team", "Value": "churn"},
         {"Key": DERIVED_FROM, "Value": "churn-v1"},
+        {"Key": MADE_FOR, "Value": "churn"},
     ]
     assert "Tags" not in without_tags(request)
     assert is_derived({DERIVED_FROM: "churn-v1"})
