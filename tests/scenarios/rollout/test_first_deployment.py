@@ -1,4 +1,4 @@
-"""An endpoint that does not exist is created with ``if_missing="create"``: once, waited for, and unguarded."""
+"""With ``if_missing="create"`` an endpoint that does not exist is created: once, and reported as unguarded."""
 
 from __future__ import annotations
 
