@@ -13,8 +13,9 @@ GuardrailsError                   base of all errors of this table
  ConnectionNotFound      no       Airflow has no connection of this name; nothing was sent to AWS
  EndpointNotFound        no       no endpoint of this name in this region and account
  EndpointConfigNotFound  no       no endpoint configuration of this name; no update was started
- ModelNotFound           no       no model, or model package, of this name in this region and account
- ModelPackageNotApproved no       the model package is not approved, or not complete
+ ModelNotFound           no       no model of this name in this region and account
+ ModelPackageNotFound    no       no model package of this ARN, or no such group, in this region and account
+ ModelPackageNotApproved no       the model package is not approved, or cannot be deployed
  ModelDiffers            no       a model of this task's name exists with other content
  ModelRejected           no       SageMaker rejected the model; the endpoint was not changed
  PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
@@ -116,6 +117,14 @@ class EndpointNotFound(GuardrailsError, AirflowFailException):
 
 class EndpointConfigNotFound(GuardrailsError, AirflowFailException):
     """SageMaker has no endpoint configuration of this name in this region and account."""
+
+
+class ModelPackageNotFound(GuardrailsError, AirflowFailException):
+    """SageMaker has no model package of this ARN, or no such group, in this region and account."""
+
+
+class ModelPackageNotApproved(GuardrailsError, AirflowFailException):
+    """The model package is not approved, or its creation has failed; nothing was changed."""
 
 
 class PreflightFailed(GuardrailsError, AirflowFailException):
@@ -276,11 +285,7 @@ class ShadowTestDiffers(GuardrailsError, AirflowFailException):
 
 
 class ModelNotFound(GuardrailsError, AirflowFailException):
-    """SageMaker has no model, or model package, of this name in this region and account."""
-
-
-class ModelPackageNotApproved(GuardrailsError, AirflowFailException):
-    """The model package is not ``Approved``, or not ``Completed``; nothing was created."""
+    """SageMaker has no model of this name in this region and account."""
 
 
 class ModelDiffers(GuardrailsError, AirflowFailException):

@@ -33,10 +33,20 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_guardrails.operators.predictions",
             )
         ],
-        "sensors": [_modules("airflow_guardrails.sensors.rollout", "airflow_guardrails.sensors.shadow_test")],
+        "sensors": [
+            _modules(
+                "airflow_guardrails.sensors.rollout",
+                "airflow_guardrails.sensors.shadow_test",
+                "airflow_guardrails.sensors.model_package",
+            )
+        ],
         "hooks": [_modules("airflow_guardrails.hooks.guardrails")],
         "triggers": [
-            _modules("airflow_guardrails.triggers.rollout", "airflow_guardrails.triggers.shadow_test")
+            _modules(
+                "airflow_guardrails.triggers.rollout",
+                "airflow_guardrails.triggers.shadow_test",
+                "airflow_guardrails.triggers.model_package",
+            )
         ],
         "notifications": ["airflow_guardrails.notifications.RolloutNotifier"],
         "extra-links": [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import partial
 from math import isfinite
 from typing import Any
 
+from airflow_guardrails.aws.alarm_rules import parse_children, parse_watched
 from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.aws.reading import (
     Response,
@@ -18,17 +19,19 @@ from airflow_guardrails.aws.reading import (
     sections_of,
     shown,
     text_of,
-    whole_number_of,
 )
 from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
-from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState, AlarmTransition
+from airflow_guardrails.domain.snapshots.alarms import (
+    Alarm,
+    AlarmExpression,
+    AlarmRule,
+    AlarmState,
+    AlarmTransition,
+)
 from airflow_guardrails.domain.text import safe_text
 from airflow_guardrails.domain.times import parse_time
 
 ALARM_TYPES = ("MetricAlarm", "CompositeAlarm")
-
-# Seconds. CloudWatch allows a period of one day, and a week for all evaluation periods together.
-_LONGEST_PERIOD = 604_800
 
 
 def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
         )
     # StateUpdatedTimestamp also changes with EvaluationState, so it is only the second choice.
     since = parse_time(alarm.get("StateTransitionedTimestamp"))
+    watched = None if composite else parse_watched(alarm)
     return Alarm(
         name=name,
         state=state,
@@ -104,7 +108,9 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
         reason=safe_text(alarm.get("StateReason")),
         value=_newest_value(alarm),
         composite=composite,
-        rule=None if composite else _parse_rule(alarm),
+        rule=watched if isinstance(watched, AlarmRule) else None,
+        expression=watched if isinstance(watched, AlarmExpression) else None,
+        children=parse_children(alarm) if composite else (),
         definition=_definition(alarm),
     )
 
@@ -145,6 +151,7 @@ _NOT_DEFINING = frozenset(
         "OKActions",
         "AlarmActions",
         "InsufficientDataActions",
+        "ActionConfiguration",
         "StateValue",
         "StateReason",
         "StateReasonData",
@@ -155,47 +162,6 @@ _NOT_DEFINING = frozenset(
         "ActionsSuppressedReason",
     }
 )
-
-
-def _parse_rule(alarm: Response) -> AlarmRule | None:
-    # Only plain metric alarms have all of these; metric math, anomaly detection and queries do not.
-    metric, comparison = text_of(alarm, "MetricName"), text_of(alarm, "ComparisonOperator")
-    threshold, period = number_of(alarm, "Threshold"), whole_number_of(alarm, "Period")
-    evaluations, dimensions = whole_number_of(alarm, "EvaluationPeriods"), _dimensions(alarm)
-    if metric is None or comparison is None or threshold is None or dimensions is None:
-        return None
-    if not (period and evaluations and 0 < period <= _LONGEST_PERIOD and evaluations > 0):
-        return None
-    return AlarmRule(
-        namespace=text_of(alarm, "Namespace") or "",
-        metric=metric,
-        dimensions=dimensions,
-        statistic=text_of(alarm, "Statistic") or text_of(alarm, "ExtendedStatistic") or "",
-        comparison=comparison,
-        threshold=threshold,
-        period=timedelta(seconds=period),
-        evaluation_periods=evaluations,
-        # CloudWatch's defaults, if the alarm does not set these two.
-        datapoints_to_alarm=whole_number_of(alarm, "DatapointsToAlarm") or evaluations,
-        treat_missing_data=text_of(alarm, "TreatMissingData") or "missing",
-    )
-
-
-def _dimensions(alarm: Response) -> tuple[tuple[str, str], ...] | None:
-    """Return the dimensions; None if one cannot be read, because fewer dimensions are another metric."""
-    dimensions, pairs = alarm.get("Dimensions"), []
-    if dimensions is None:
-        return ()
-    if not isinstance(dimensions, list | tuple):
-        return None
-    for dimension in dimensions:
-        if not isinstance(dimension, Mapping):
-            return None
-        name, value = text_of(dimension, "Name"), text_of(dimension, "Value")
-        if name is None or value is None:
-            return None
-        pairs.append((name, value))
-    return tuple(pairs)
 
 
 def _parse_transition(item: Response) -> AlarmTransition | None:

@@ -170,11 +170,9 @@ def is_missing_model(error: ClientError) -> bool:
 
 
 def is_missing_model_package(error: ClientError) -> bool:
-    """Return whether SageMaker says that the model package does not exist."""
-    # Public reports have several beginnings of the text.
-    return code_of(error) == "ValidationException" and text_of(error).endswith(
-        ("does not exist.", "does not exist", "not found")
-    )
+    """Return whether SageMaker does not know the model package or its group."""
+    # AWS documents no error for this. The ARN is valid, so there is no other reason to refuse it.
+    return code_of(error) in {"ValidationException", "ResourceNotFound"}
 
 
 def is_in_progress(error: ClientError) -> bool:

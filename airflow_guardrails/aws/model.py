@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_guardrails.aws.reading import Response, text_of
-
 
 def package_model_request(package_arn: str, *, name: str, role_arn: str) -> dict[str, Any]:
     """Return CreateModel's request for a version of the model registry."""
@@ -15,21 +13,6 @@ def package_model_request(package_arn: str, *, name: str, role_arn: str) -> dict
         "ExecutionRoleArn": role_arn,
         "Containers": [{"ModelPackageName": package_arn}],
     }
-
-
-def why_not_deployable(package: Response) -> str | None:
-    """
-    Return why a model package must not be deployed; None if it is approved and complete.
-
-    :param package: the response of DescribeModelPackage.
-    """
-    status = text_of(package, "ModelPackageStatus")
-    if status != "Completed":
-        return f"its ModelPackageStatus is {status or 'missing'}, and must be Completed"
-    approval = text_of(package, "ModelApprovalStatus")
-    if approval != "Approved":
-        return f"its ModelApprovalStatus is {approval or 'missing'}, and must be Approved"
-    return None
 
 
 def model_differences(found: Any, wanted: Any, path: str = "") -> Iterator[str]:

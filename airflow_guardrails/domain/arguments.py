@@ -165,6 +165,17 @@ def check_experiment_name(name: str, value: object) -> None:
     check_name(name, value, longest=120)
 
 
+def check_model_package_arn(name: str, value: object) -> None:
+    """
+    Check the ARN of a version of a model package.
+
+    :raises InvalidValue: if *value* is not one.
+    """
+    # API reference of DescribeModelPackage; the ARN of a package in a group ends with its version.
+    pattern = rf"{ARN_PREFIX}:sagemaker:[a-z0-9-]{{9,16}}:[0-9]{{12}}:model-package/[\S]{{1,2048}}"
+    check_matches(name, value, pattern, "the ARN of a model package, arn:aws:sagemaker:...:model-package/...")
+
+
 def check_text(name: str, value: object) -> None:
     """Accept one line of printable text, up to 1024 characters; it may be empty."""
     if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
@@ -174,14 +185,6 @@ def check_text(name: str, value: object) -> None:
 def check_instance_type(name: str, value: object) -> None:
     """Accept an instance type like ``ml.m5.large``; whether AWS has it is not checked."""
     check_matches(name, value, r"ml(\.[a-z0-9-]+){1,3}", 'an instance type, like "ml.m5.large"')
-
-
-def check_model_package_arn(name: str, value: object) -> None:
-    """Accept the ARN of a model package; whether it exists is not checked."""
-    rule = "the ARN of a model package, like arn:aws:sagemaker:eu-west-1:123456789012:model-package/churn/7"
-    check_matches(
-        name, value, ARN_PREFIX + r":sagemaker:[a-z0-9-]*:[0-9]{12}:model-package/[\w./-]{1,200}", rule
-    )
 
 
 def check_custom_namespace(name: str, value: object) -> None:

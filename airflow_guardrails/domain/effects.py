@@ -91,7 +91,7 @@ class WaitForChange:
     """
     Request to wait until it is time to describe the resource again.
 
-    :param name: name of the endpoint, or of the shadow test.
+    :param name: name of the endpoint or shadow test, or ARN or group of the model package.
     :param seconds: seconds to wait. The wait may be longer while a list shows no change.
     :param within: the most seconds to wait, whatever lists show.
     :param expected: status that means no change in a list; ``None``: do not use lists.

@@ -56,7 +56,7 @@ class PendingLook:
     :param due: when to describe the resource, or to read the list that shows no change.
     :param every: interval of the wait in seconds; the list may be read that much earlier, for other waits.
     :param describe_by: when to describe the resource, whatever lists show.
-    :param listed_in: status of the list that may replace the call of Describe.
+    :param listed_in: status of the list that may replace the call of Describe; ``None``: no list does.
     :param expected: status that means no change; ``None``: always describe when due.
     :param modified_at: LastModifiedTime at the last look; a later one is a change.
     """
@@ -65,7 +65,7 @@ class PendingLook:
     due: float
     every: float
     describe_by: float
-    listed_in: Status
+    listed_in: Status | None
     expected: Status | None = None
     modified_at: datetime | None = None
 
@@ -130,7 +130,7 @@ def plan_poll(
     near = [look for look in others if look.due <= now + interval]
     lists = frozenset(
         status
-        for status in {look.listed_in for look in due}
+        for status in {look.listed_in for look in due if look.listed_in is not None}
         if may_list and pages.get(status, 1) < len({look.name for look in near if look.listed_in is status})
     )
     unlisted = frozenset(look.name for look in due if look.listed_in not in lists)

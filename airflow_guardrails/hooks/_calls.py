@@ -50,6 +50,7 @@ from airflow_guardrails.aws.metrics import (
     put_metric_data_requests,
     variant_requests_request,
 )
+from airflow_guardrails.aws.model_package import newest_approved_request, parse_model_package, parse_newest
 from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
 from airflow_guardrails.domain.shadow.eligibility import ModelTraits
@@ -65,6 +66,7 @@ from airflow_guardrails.domain.snapshots.experiment import (
     ListedExperiment,
 )
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
+from airflow_guardrails.domain.snapshots.model_package import NoModelPackage, PackageLook
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
 
 
@@ -183,17 +185,6 @@ class Calls:
         yield op.CREATE_MODEL(**request)
 
     @Call
-    def describe_model_package(self, arn: str) -> Steps[dict[str, Any] | None]:
-        """Return DescribeModelPackage's response as it is; None if there is no such model package."""
-        try:
-            response: dict[str, Any] = yield op.DESCRIBE_MODEL_PACKAGE(ModelPackageName=arn)
-        except ClientError as error:
-            if errors.is_missing_model_package(error):
-                return None
-            raise
-        return response
-
-    @Call
     def get_role_arn(self, name: str) -> Steps[str]:
         """Return the ARN of the IAM role *name*."""
         return str((yield op.GET_ROLE(RoleName=name))["Role"]["Arn"])
@@ -262,6 +253,41 @@ class Calls:
         """
         request = stop_experiment_request(experiment, action, state=state, reason=reason)
         yield op.STOP_EXPERIMENT(**request)
+
+    # The model registry.
+
+    @Call
+    def describe_model_package(self, arn: str) -> Steps[PackageLook]:
+        """
+        Return the model package, or ``NoModelPackage`` if SageMaker knows none of this ARN.
+
+        :raises aws.errors.UnexpectedAnswer: if it has a status that this version does not know.
+        """
+        try:
+            return parse_model_package((yield op.DESCRIBE_MODEL_PACKAGE(ModelPackageName=arn)))
+        except ClientError as error:
+            if errors.is_missing_model_package(error):
+                return NoModelPackage(arn, errors.text_for_people(error))
+            raise
+
+    @Call
+    def describe_newest_approved(self, group: str) -> Steps[PackageLook]:
+        """Return the newest approved version of the model package group, or ``NoModelPackage``."""
+        try:
+            listed = yield op.LIST_MODEL_PACKAGES(**newest_approved_request(group))
+        except ClientError as error:
+            if errors.is_missing_model_package(error):
+                return NoModelPackage(group, errors.text_for_people(error))
+            raise
+        arn = parse_newest(listed)
+        if arn is None:
+            return NoModelPackage(group)
+        return parse_model_package((yield op.DESCRIBE_MODEL_PACKAGE(ModelPackageName=arn)))
+
+    @Call
+    def update_model_package_metadata(self, arn: str, metadata: Mapping[str, str]) -> Steps[None]:
+        """Add *metadata* (key -> value) to the package's CustomerMetadataProperties."""
+        yield op.UPDATE_MODEL_PACKAGE(ModelPackageArn=arn, CustomerMetadataProperties=dict(metadata))
 
     # Metrics.
 

@@ -10,12 +10,14 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_guardrails.provider_info import get_provider_info
+from airflow_guardrails.triggers.model_package import SageMakerModelPackageTrigger
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
 
 NEEDED = {
     SageMakerRolloutTrigger: {"endpoint_name": "churn", "endpoint_config_name": "churn-v2"},
     SageMakerShadowTestTrigger: {"name": "trial"},
+    SageMakerModelPackageTrigger: {"name": "churn"},
 }
 
 

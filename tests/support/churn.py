@@ -100,10 +100,14 @@ def model_request(name: str) -> dict[str, Any]:
 
 
 def alarm_request(name: str, **more: Any) -> dict[str, Any]:
-    """An alarm on errors, for ``PutMetricAlarm``; without dimensions nothing but a test sets its state."""
+    """
+    An alarm on errors, for ``PutMetricAlarm``.
+
+    Without dimensions it is on a metric that nobody publishes: nothing but a test sets its state.
+    """
     return {
         "AlarmName": name,
-        "Namespace": "AWS/SageMaker",
+        "Namespace": "AWS/SageMaker" if "Dimensions" in more else "Shop",
         "MetricName": "Invocation5XXErrors",
         "Statistic": "Average",
         "Period": 60,

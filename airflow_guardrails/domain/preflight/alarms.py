@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from airflow_guardrails.domain.deployment.step_sizes import StepSize, longest_bake, step_size
+from airflow_guardrails.domain.deployment.step_sizes import longest_bake
+from airflow_guardrails.domain.preflight import alarm_metrics, alarm_readings
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
-from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule, AlarmState
-from airflow_guardrails.domain.snapshots.metrics import (
-    ERROR_METRICS,
-    INSTANCE_NAMESPACE,
-    METRICS_LAG,
-    REQUEST_NAMESPACE,
-)
+from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note, warning
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmState, ExpressionKind
+from airflow_guardrails.domain.snapshots.metrics import METRICS_LAG
+from airflow_guardrails.domain.snapshots.published_metrics import CONFIG_DIMENSION, PUBLISHED
 from airflow_guardrails.domain.text import duration_in_words
 from airflow_guardrails.domain.times import format_time
 
-_NAMESPACES = frozenset({REQUEST_NAMESPACE, INSTANCE_NAMESPACE})
-_CONFIG_DIMENSION = "EndpointConfigName"
-# The statistics of an error metric that are at most 1, because each of its values is 0 or 1.
-_AT_MOST_ONE = frozenset({"Average", "Minimum", "Maximum"})
-_ABOVE = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": ">="}
 _MINUTE = timedelta(minutes=1)
 
 
@@ -48,7 +40,10 @@ def _state(context: PreflightContext) -> Iterator[Finding]:
 
 def _is_for_new_fleet(alarm: Alarm, context: PreflightContext) -> bool:
     """Whether the alarm watches the new fleet, which has no data before it has traffic."""
-    return alarm.rule is not None and alarm.rule.dimension(_CONFIG_DIMENSION) == context.target.name
+    query = alarm.expression.text if alarm.expression and not alarm.metrics else ""
+    return f"'{context.target.name}'" in query.replace('"', "'") or any(
+        metric.dimension(CONFIG_DIMENSION) == context.target.name for metric in alarm.metrics
+    )
 
 
 def _without_data(alarm: Alarm, *, required: bool) -> Finding:
@@ -66,117 +61,68 @@ def _composite(context: PreflightContext) -> Iterator[Finding]:
                 f"alarm {alarm.name} is a composite alarm, and AWS does not document whether SageMaker "
                 "watches those"
             )
-            yield warning(Code.ALARM_COMPOSITE, text, fix="name the metric alarms that it consists of")
+            children = f": {', '.join(alarm.children)}" if alarm.children else ""
+            fix = f"name the metric alarms that it consists of{children}"
+            yield warning(Code.ALARM_COMPOSITE, text, fix=fix)
 
 
-def _elsewhere(context: PreflightContext) -> Iterator[Finding]:
-    for alarm, rule in _rules(context):
-        # The dimensions of a custom metric may mean anything.
-        if rule.namespace not in _NAMESPACES:
-            continue
-        if foreign := [*_foreign_dimensions(rule, context)]:
-            text = f"alarm {alarm.name} cannot see this update: {'; '.join(foreign)}"
-            yield error(Code.ALARM_ELSEWHERE, text, fix="correct its dimensions, or remove it from alarms")
-
-
-def _foreign_dimensions(rule: AlarmRule, context: PreflightContext) -> Iterator[str]:
-    variants = [variant.name for variant in (*context.target.variants, *context.target.shadow_variants)]
-    configs = [name for name in (context.target.name, context.endpoint.endpoint_config_name) if name]
-    expected = {
-        "EndpointName": [context.endpoint.name],
-        "VariantName": variants,
-        _CONFIG_DIMENSION: configs,
-    }
-    for name, value in rule.dimensions:
-        if name in expected and value not in expected[name]:
-            yield f"its {name} is {value}, not {' or '.join(expected[name])}"
-
-
-def _unreachable(context: PreflightContext) -> Iterator[Finding]:
-    for alarm, rule in _rules(context):
-        # A sample in the developer guide has such a condition: Average above 1.
-        if _is_error_rate(rule) and not _goes_off_at(1, rule):
-            text = f"alarm {alarm.name} needs {_condition(rule)}, and an error rate is at most 1 (100 %)"
-            fix = "write 1 % as 0.01, or use the statistic Sum to count errors"
-            yield error(Code.ALARM_UNREACHABLE, text, fix=fix)
+def _unchecked(context: PreflightContext) -> Iterator[Finding]:
+    for alarm in context.users_alarms:
+        if alarm.rule is None and not alarm.composite:
+            text = (
+                f"alarm {alarm.name} watches {alarm.watches or 'something of an unknown form'}: preflight "
+                "cannot tell whether it can go off, nor whether the old fleet's traffic hides a bad new fleet"
+            )
+            yield note(Code.ALARM_UNCHECKED, text)
 
 
 def _too_slow(context: PreflightContext) -> Iterator[Finding]:
     longest, total = longest_bake(context.guardrails.strategy), context.guardrails.total_bake
-    for alarm, rule in _rules(context):
-        needed = _time_needed(rule)
-        # SageMaker watches alarms in bakes, so a slower alarm may go off too late.
-        if total and needed > longest:
+    # SageMaker watches alarms in bakes, so a slower alarm may go off too late.
+    if not total:
+        return
+    for alarm in context.users_alarms:
+        if _must_learn(alarm, context):
+            text = (
+                f"alarm {alarm.name} learns its band from the metric's past, and {context.target.name} has "
+                "none: it goes off after the bakes, if ever"
+            )
+            fix = f"compare with a threshold, or remove the dimension {CONFIG_DIMENSION}"
+            yield warning(Code.ALARM_TOO_SLOW, text, fix=fix)
+            continue
+        watched = alarm.rule or alarm.expression
+        if watched is None or watched.period is None:
+            continue
+        lag = _lag(alarm, watched.period)
+        needed = watched.period * watched.datapoints_to_alarm + lag
+        if needed > longest:
             limit = f"{duration_in_words(longest)}, the longest bake"
             if needed > total:
                 limit = f"{duration_in_words(total)}, all bakes together"
-            text = f"alarm {alarm.name} needs about {_time_needed_in_words(rule)} > {limit}"
+            parts = f"{watched.datapoints_to_alarm} x {duration_in_words(watched.period)}"
+            parts = f"{parts}, and {duration_in_words(lag)} lag"
+            text = f"alarm {alarm.name} needs about {duration_in_words(needed)} ({parts}) > {limit}"
             fix = "give it a shorter period or fewer datapoints, or bake longer"
             yield warning(Code.ALARM_TOO_SLOW, text, fix=fix)
 
 
-def _time_needed(rule: AlarmRule) -> timedelta:
-    """Return the time from the first failed request until the alarm goes off."""
-    return rule.period * rule.datapoints_to_alarm + _lag(rule)
+def _must_learn(alarm: Alarm, context: PreflightContext) -> bool:
+    band = alarm.expression is not None and alarm.expression.kind is ExpressionKind.BAND
+    return band and _is_for_new_fleet(alarm, context)
 
 
-def _lag(rule: AlarmRule) -> timedelta:
+def _lag(alarm: Alarm, period: timedelta) -> timedelta:
     # CloudWatch evaluates an alarm each minute, or each ten seconds if its period is shorter than a minute.
-    return METRICS_LAG if rule.namespace in _NAMESPACES else min(rule.period, _MINUTE)
+    from_sagemaker = any(metric.namespace in PUBLISHED for metric in alarm.metrics)
+    return METRICS_LAG if from_sagemaker else min(period, _MINUTE)
 
 
-def _time_needed_in_words(rule: AlarmRule) -> str:
-    datapoints = f"{rule.datapoints_to_alarm} x {duration_in_words(rule.period)}"
-    return f"{duration_in_words(_time_needed(rule))} ({datapoints}, and {duration_in_words(_lag(rule))} lag)"
-
-
-def _diluted(context: PreflightContext) -> Iterator[Finding]:
-    """Find alarms without the configuration dimension, which the old fleet's good responses keep OK."""
-    step = step_size(context.guardrails.strategy)
-    if step is None or not step.bake:
-        return
-    for alarm, rule in _rules(context):
-        reading = _reading_if_step_fails(rule, step, context)
-        if reading is not None and _goes_off_at(1, rule) and not _goes_off_at(reading, rule):
-            text = (
-                f"alarm {alarm.name} needs {_condition(rule)}, and reads {reading:.3g} in the first bake if "
-                "all requests to the new fleet fail and none to the old fleet"
-            )
-            fix = (
-                f"add the dimension {_CONFIG_DIMENSION}={context.target.name}, or a threshold < {reading:.3g}"
-            )
-            yield warning(Code.ALARM_DILUTED, text, fix=fix)
-
-
-def _reading_if_step_fails(rule: AlarmRule, step: StepSize, context: PreflightContext) -> float | None:
-    """Return the error rate of both fleets together, 0 to 1; None if the alarm does not watch that."""
-    both_fleets = rule.statistic == "Average" and rule.dimension(_CONFIG_DIMENSION) is None
-    count = dict(context.fleets).get(rule.dimension("VariantName") or "")
-    if not (_is_error_rate(rule) and both_fleets and count):
-        return None
-    return step.share(count)
-
-
-def _rules(context: PreflightContext) -> list[tuple[Alarm, AlarmRule]]:
-    return [(alarm, alarm.rule) for alarm in context.users_alarms if alarm.rule]
-
-
-def _is_error_rate(rule: AlarmRule) -> bool:
-    return (
-        rule.namespace == REQUEST_NAMESPACE
-        and rule.metric in ERROR_METRICS
-        and rule.statistic in _AT_MOST_ONE
-        and rule.comparison in _ABOVE
-    )
-
-
-def _goes_off_at(reading: float, rule: AlarmRule) -> bool:
-    at_threshold = rule.comparison == "GreaterThanOrEqualToThreshold" and reading == rule.threshold
-    return reading > rule.threshold or at_threshold
-
-
-def _condition(rule: AlarmRule) -> str:
-    return f"{rule.statistic} {rule.metric} {_ABOVE[rule.comparison]} {rule.threshold:g}"
-
-
-CHECKS = (_missing, _state, _elsewhere, _unreachable, _composite, _too_slow, _diluted)
+CHECKS = (
+    _missing,
+    _state,
+    *alarm_metrics.CHECKS,
+    *alarm_readings.CHECKS,
+    _composite,
+    _too_slow,
+    _unchecked,
+)

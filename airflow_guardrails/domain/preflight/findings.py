@@ -23,13 +23,19 @@ alarm_missing          error    there is no alarm of this name
 alarm_in_alarm         error    it would roll the update back, or never go off
 alarm_without_data     warning  unknown whether it works; an error with ``require_alarms_ok``
 alarm_composite        warning  AWS does not document whether SageMaker watches composite alarms
-alarm_elsewhere        error    it watches another endpoint, variant or configuration
-alarm_unreachable      error    no error rate reaches its threshold
+alarm_elsewhere        error    it watches another endpoint, variant, configuration or namespace
+alarm_unpublished      warning  AWS documents no such metric, dimension or unit
+alarm_old_fleet        warning  it watches only what the update replaces
+alarm_unreachable      error    its metric never has a value beyond its threshold
+alarm_always           error    it goes off before the new fleet has traffic
+alarm_missing_data     warning  it goes off only where there is no data, which it does not count
+alarm_low_samples      note #   the new fleet may have too few requests for a percentile
 alarm_too_slow         warning  it goes off after the bake
 alarm_diluted          warning  the old fleet's traffic keeps it from going off in the first bake
-count_retained         warning  the live instance count overrides the configuration's
-weight_retained        warning  the live weight overrides the configuration's
-extra_instances        warning  two fleets at once exceed SageMaker's default quota
+alarm_unchecked        note     metric math, anomaly detection or a query: what cannot be checked
+count_retained         note     the live instance count overrides the configuration's
+weight_retained        note     the live weight overrides the configuration's
+extra_instances        note     instances of both fleets together, and how long they are billed
 analysis_no_switch     error    an analysis cannot roll back without the abort switch
 analysis_no_bake       error    there is no bake in which both fleets have traffic
 analysis_bake_short    error    the bakes end before the rules can decide anything
@@ -42,6 +48,7 @@ analysis_by_instances  warning  instance metrics may not be published for each f
 ====================== ======== ======================================================================
 
 ``*``: a warning with ``allow_unguarded``. ``+``: a warning if the analysis would not abort because of it.
+``#``: a warning if the alarm ignores few requests, and the last hour had too few.
 """
 
 from __future__ import annotations
@@ -85,9 +92,15 @@ class Code(str, Enum):
     ALARM_WITHOUT_DATA = "alarm_without_data"
     ALARM_COMPOSITE = "alarm_composite"
     ALARM_ELSEWHERE = "alarm_elsewhere"
+    ALARM_UNPUBLISHED = "alarm_unpublished"
+    ALARM_OLD_FLEET = "alarm_old_fleet"
     ALARM_UNREACHABLE = "alarm_unreachable"
+    ALARM_ALWAYS = "alarm_always"
+    ALARM_MISSING_DATA = "alarm_missing_data"
+    ALARM_LOW_SAMPLES = "alarm_low_samples"
     ALARM_TOO_SLOW = "alarm_too_slow"
     ALARM_DILUTED = "alarm_diluted"
+    ALARM_UNCHECKED = "alarm_unchecked"
     COUNT_RETAINED = "count_retained"
     WEIGHT_RETAINED = "weight_retained"
     EXTRA_INSTANCES = "extra_instances"

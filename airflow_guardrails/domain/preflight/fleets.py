@@ -10,7 +10,7 @@ from airflow_guardrails.domain.deployment.step_sizes import StepSize, step_size
 from airflow_guardrails.domain.deployment.steps import HALF_OF_THE_FLEET
 from airflow_guardrails.domain.deployment.strategies import Rolling
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code, Finding, error, warning
+from airflow_guardrails.domain.preflight.findings import Code, Finding, error, note
 from airflow_guardrails.domain.snapshots.endpoint_config import VariantConfig
 from airflow_guardrails.domain.text import count_in_words, duration_in_words
 
@@ -63,12 +63,10 @@ def _retained(context: PreflightContext) -> Iterator[Finding]:
         for code, name, live, configured in _live_and_configured(context, variant):
             known = live is not None and configured is not None
             if known and context.retained.keeps(name) and live != configured:
+                # Autoscaling does that to every healthy endpoint, so this is no warning.
                 text = f"{variant.name} keeps its live {name.value} {live:g} instead of the {configured:g}"
-                fix = (
-                    "to use the configuration's value, set "
-                    f'exclude_retained_variant_properties=["{name.value}"]'
-                )
-                yield warning(code, f"{text} of {context.target.name}", fix=fix)
+                change = f'exclude_retained_variant_properties=["{name.value}"] uses the configuration\'s'
+                yield note(code, f"{text} of {context.target.name}; {change}")
 
 
 def _live_and_configured(
@@ -81,7 +79,7 @@ def _live_and_configured(
 
 
 def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
-    """Warn if the old and the new fleet together exceed the default quota of an account."""
+    """Note how many instances run if both fleets together exceed the default quota of an account."""
     # A rolling update needs about one batch more, not a second fleet.
     if isinstance(context.guardrails.strategy, Rolling):
         return
@@ -89,13 +87,18 @@ def _extra_instances(context: PreflightContext) -> Iterator[Finding]:
     blue = sum(context.live_instances(name) or 0 for name in context.serving_names)
     if green and green + blue > _DEFAULT_QUOTA:
         wait = context.longest_wait
-        billed = f", both billed for {duration_in_words(wait)} and provisioning" if wait else ""
-        text = (
-            f"the update runs {green} new instances beside the {blue} that serve{billed} "
-            f"({green + blue} > {_DEFAULT_QUOTA}, the default quota)"
+        minutes = green * wait.total_seconds() / 60
+        words = duration_in_words(wait)
+        billed = (
+            f", both billed for {words} ({minutes:,.0f} instance minutes more) and provisioning"
+            if wait
+            else ""
         )
-        fix = "check your quotas, or use Rolling, which adds one batch at a time"
-        yield warning(Code.EXTRA_INSTANCES, text, fix=fix)
+        yield note(
+            Code.EXTRA_INSTANCES,
+            f"the update runs {green} new instances beside the {blue} that serve{billed} "
+            f"({green + blue} > {_DEFAULT_QUOTA}, the default quota; Rolling adds one batch at a time)",
+        )
 
 
 CHECKS = (_fleet_too_small, _step_in_instances, _retained, _extra_instances)

@@ -11,7 +11,7 @@ from airflow_guardrails.domain.rollout.stages import (
     traffic_course,
 )
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
-from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule
+from airflow_guardrails.domain.snapshots.alarms import Alarm
 from airflow_guardrails.domain.snapshots.arn import Place
 from airflow_guardrails.domain.snapshots.console import alarm_page, console_url, endpoint_page
 from airflow_guardrails.domain.times import format_time
@@ -148,15 +148,15 @@ def alarm_reports(state: RolloutState) -> list[WatchedAlarm]:
 
 def alarm_report(name: str, alarm: Alarm | None = None, *, is_switch: bool) -> WatchedAlarm:
     """Return what the report says of an alarm; only its name if it was not read."""
-    rule: AlarmRule | None = alarm.rule if alarm else None
+    watched = (alarm.rule or alarm.expression) if alarm else None
     return {
         "name": name,
         "kind": "switch" if is_switch else "theirs",
         "state": alarm.state.value if alarm else None,
         "since": format_time(alarm.since) if alarm else None,
-        "watches": rule.describe() if rule else None,
-        "comparison": _COMPARISONS.get(rule.comparison) if rule else None,
-        "threshold": rule.threshold if rule else None,
+        "watches": alarm.watches if alarm else None,
+        "comparison": _COMPARISONS.get(watched.comparison) if watched else None,
+        "threshold": watched.threshold if watched else None,
         "value": alarm.value if alarm else None,
         "value_at": format_time(alarm.since) if alarm and alarm.value is not None else None,
     }

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from airflow_guardrails.domain.text import count_in_words, duration_in_words
+from airflow_guardrails.domain.text import count_in_words, cut, duration_in_words
+
+# Longest description of what an alarm watches, in characters.
+_LONGEST_DESCRIPTION = 300
 
 
 class AlarmState(str, Enum):
@@ -19,34 +22,87 @@ class AlarmState(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmRule:
+class WatchedMetric:
     """
-    When an alarm on a single metric goes into ALARM; the fields are those of PutMetricAlarm.
+    One statistic of one metric in an alarm.
 
     :param dimensions: pairs of name and value.
+    :param statistic: in CloudWatch's words: ``Average``, ``Sum``, ``p99``.
     :param period: length of one datapoint.
-    :param datapoints_to_alarm: how many of the last *evaluation_periods* datapoints must breach.
+    :param unit: CloudWatch counts only values that are published with this unit; ``None``: all values.
+    :param account: the account with the metric if the alarm names one; ``None``: the account of the alarm.
     """
 
     namespace: str
     metric: str
     dimensions: tuple[tuple[str, str], ...] = ()
     statistic: str
-    comparison: str
-    threshold: float
     period: timedelta
-    evaluation_periods: int
-    datapoints_to_alarm: int
-    # The API's default.
-    treat_missing_data: str = "missing"
+    unit: str | None = None
+    account: str | None = None
 
     def dimension(self, name: str) -> str | None:
         """Return the value of a dimension; None if the metric does not have it."""
         return dict(self.dimensions).get(name)
 
     def describe(self) -> str:
-        """Return what it watches: ``AWS/SageMaker Invocation5XXErrors Sum, 1 min``."""
-        return f"{self.namespace} {self.metric} {self.statistic}, {duration_in_words(self.period)}".strip()
+        """Return what it is: ``AWS/SageMaker Invocation5XXErrors Sum, 1 min``."""
+        account = f" of account {self.account}" if self.account else ""
+        text = f"{self.namespace} {self.metric} {self.statistic}{account}, {duration_in_words(self.period)}"
+        return text.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRule(WatchedMetric):
+    """
+    When an alarm on a single metric goes into ALARM; the fields are those of PutMetricAlarm.
+
+    :param datapoints_to_alarm: how many of the last *evaluation_periods* datapoints must breach.
+    :param low_samples: EvaluateLowSampleCountPercentile: with ``ignore``, an alarm on a percentile keeps its
+        state while there are too few values.
+    """
+
+    comparison: str
+    threshold: float
+    evaluation_periods: int
+    datapoints_to_alarm: int
+    # The API's defaults.
+    treat_missing_data: str = "missing"
+    low_samples: str = "evaluate"
+
+
+class ExpressionKind(str, Enum):
+    """What an alarm watches that does not compare one metric with a threshold; the values are for texts."""
+
+    MATH = "metric math"
+    BAND = "anomaly detection"
+    QUERY = "a Metrics Insights query"
+    PROMQL = "a PromQL query"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmExpression:
+    """
+    When an alarm on an expression goes into ALARM.
+
+    :param text: the expression, and those that it uses: ``FILL(e1, 0), e1 = m1 / m2``.
+    :param metrics: the metrics in it, as pairs of name in the expression and metric; empty if unknown.
+    :param threshold: ``None`` for anomaly detection, whose threshold is the band.
+    :param period: length of one datapoint; ``None`` if unknown.
+    """
+
+    kind: ExpressionKind
+    text: str
+    metrics: tuple[tuple[str, WatchedMetric], ...] = ()
+    comparison: str = ""
+    threshold: float | None = None
+    period: timedelta | None = None
+    datapoints_to_alarm: int = 1
+
+    def describe(self) -> str:
+        """Return what it watches: ``metric math m1 / m2, m1 = AWS/SageMaker Invocations Sum, 1 min, ...``."""
+        metrics = "".join(f", {name} = {metric.describe()}" for name, metric in self.metrics)
+        return cut(f"{self.kind.value} {self.text}{metrics}", _LONGEST_DESCRIPTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +113,10 @@ class Alarm:
     :param since: when it went into this state.
     :param reason: StateReason of CloudWatch.
     :param value: the newest value that CloudWatch had when it last changed the state; ``None`` if unknown.
-    :param rule: ``None`` if the alarm does not compare one metric with a threshold: metric math, anomaly
-        detection, queries and composite alarms.
+    :param rule: ``None`` if the alarm does not compare one metric with a threshold.
+    :param expression: metric math, anomaly detection or a query; ``None`` if the alarm has none, or none that
+        can be read.
+    :param children: names of the alarms that a composite alarm depends on.
     :param definition: all settings that decide when it goes into ALARM: pairs of API name and value as text.
     """
 
@@ -69,7 +127,24 @@ class Alarm:
     value: float | None = None
     composite: bool = False
     rule: AlarmRule | None = None
+    expression: AlarmExpression | None = None
+    children: tuple[str, ...] = ()
     definition: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def metrics(self) -> tuple[WatchedMetric, ...]:
+        """The metrics that it watches, as far as they are known."""
+        if self.rule:
+            return (self.rule,)
+        return tuple(metric for _, metric in self.expression.metrics) if self.expression else ()
+
+    @property
+    def watches(self) -> str | None:
+        """What it watches, for texts; None if that is unknown."""
+        if self.composite:
+            return cut(f"composite of {', '.join(self.children) or 'no alarms'}", _LONGEST_DESCRIPTION)
+        watched = self.rule or self.expression
+        return watched.describe() if watched else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

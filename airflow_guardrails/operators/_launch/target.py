@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_guardrails.aws.derived_config import PRODUCTION, SHADOW, as_requested, by_name
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
-from airflow_guardrails.aws.model import model_differences, package_model_request, why_not_deployable
+from airflow_guardrails.aws.model import model_differences, package_model_request
 from airflow_guardrails.aws.model_config import chosen_variant, first_config, with_model
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.snapshots.model_package import NoModelPackage
 from airflow_guardrails.exceptions import (
     ConfigNotDerivable,
     InvalidArgument,
     ModelNotFound,
     ModelPackageNotApproved,
+    ModelPackageNotFound,
 )
 from airflow_guardrails.operators._launch.created_config import CreatedConfig
 from airflow_guardrails.operators._launch.created_model import CreatedModel
@@ -53,7 +55,7 @@ class ConfigForModel(DerivedConfig):
         Return the request of CreateEndpointConfig without tags.
 
         :raises ConfigNotDerivable: if the endpoint has inference components.
-        :raises ModelNotFound, ModelPackageNotApproved: if there is no model to deploy.
+        :raises ModelNotFound, ModelPackageNotFound, ModelPackageNotApproved: if there is no model to deploy.
         :raises InvalidArgument: if it is not clear which variant gets the model.
         """
         _refuse_components(serving)
@@ -166,17 +168,19 @@ def check_package(hook: GuardrailsHook, arn: str) -> None:
     """
     Check that a model package may be deployed.
 
-    :raises ModelNotFound: if it does not exist.
+    :raises ModelPackageNotFound: if it does not exist.
     :raises ModelPackageNotApproved: if it is not approved, or not complete.
     """
     package = hook.describe_model_package(arn)
-    if package is None:
-        raise ModelNotFound(
+    if isinstance(package, NoModelPackage):
+        raise ModelPackageNotFound(
             f"Model package {arn} does not exist in {hook.conn_region_name}: correct model_package_arn"
         )
-    if why := why_not_deployable(package):
+    if not package.deployable:
+        why = package.why_never or f"it is {package.describe()}, and must be Approved and Completed"
         raise ModelPackageNotApproved(
-            f"Model package {arn} is not deployed: {why}. Approve it in the registry, and clear this task"
+            f"Model package {arn} is not deployed: {why}. Approve it in the registry, or put "
+            "SageMakerModelPackageSensor before this task, and clear this task"
         )
 
 

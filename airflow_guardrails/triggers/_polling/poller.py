@@ -174,7 +174,7 @@ class Poller(Generic[Seen]):
             every=every,
             describe_by=min(described_at + gap, until),
             expected=rest.expected,
-            listed_in=self._kind.lists.list_for(rest.expected),
+            listed_in=self._kind.lists.list_for(rest.expected) if self._kind.lists else None,
             modified_at=rest.modified_at,
         )
         return _LookRequest(pending, asyncio.get_running_loop().create_future())
@@ -265,6 +265,7 @@ class Poller(Generic[Seen]):
         """Return name -> listed status; None if the list has more than *worth_pages* pages."""
         lists, listed, pages = self._lists, dict[str, ListedStatus](), 0
         calls = await self._connection.calls()
+        assert self._kind.list_in_status is not None  # a kind without lists plans none
         if not lists.pages:
             lists.known_until = _now() + _LISTS_KNOWN_FOR
         async for page in self._kind.list_in_status(calls, status):

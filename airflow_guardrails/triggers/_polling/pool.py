@@ -14,12 +14,18 @@ from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
 from airflow_guardrails.triggers._polling.resource import PolledResource
-from airflow_guardrails.triggers._polling.subscription import EndpointSubscription, ExperimentSubscription
+from airflow_guardrails.triggers._polling.subscription import (
+    EndpointSubscription,
+    ExperimentSubscription,
+    PackageSubscription,
+)
 
 # Seconds between the starts of two pollers, so that their lists are not parsed in one turn of the loop.
 _START_OFFSET = 0.1
 
-_AnySubscription = TypeVar("_AnySubscription", EndpointSubscription, ExperimentSubscription)
+_AnySubscription = TypeVar(
+    "_AnySubscription", EndpointSubscription, ExperimentSubscription, PackageSubscription
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -57,7 +63,7 @@ async def subscribe(
     gap: float,
 ) -> AsyncIterator[_AnySubscription]:
     """
-    Join the poller for the endpoint or the shadow test *name*; leave it at the end.
+    Join the poller for the resource *name*; leave it at the end.
 
     :param subscription: the class for the kind of resource.
     :param make_hook: makes a hook of the connection; hooks with equal keys share clients and pollers.

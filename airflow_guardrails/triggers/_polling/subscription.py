@@ -14,11 +14,18 @@ from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmTransition
 from airflow_guardrails.domain.snapshots.endpoint import EndpointLook
 from airflow_guardrails.domain.snapshots.experiment import Experiment, ExperimentLook
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
+from airflow_guardrails.domain.snapshots.model_package import PackageLook
 from airflow_guardrails.hooks.guardrails import AsyncCalls
 from airflow_guardrails.triggers._polling.alarms import AlarmReader
 from airflow_guardrails.triggers._polling.connection import SharedConnection
 from airflow_guardrails.triggers._polling.poller import Poller
-from airflow_guardrails.triggers._polling.resource import ENDPOINTS, EXPERIMENTS, PolledResource, Seen
+from airflow_guardrails.triggers._polling.resource import (
+    ENDPOINTS,
+    EXPERIMENTS,
+    MODEL_PACKAGES,
+    PolledResource,
+    Seen,
+)
 
 
 class Subscription(Generic[Seen]):
@@ -118,3 +125,12 @@ class ExperimentSubscription(Subscription[ExperimentLook]):
         self, experiment: Experiment, action: Action, *, state: str, reason: str
     ) -> None:
         await (await self._calls()).stop_inference_experiment(experiment, action, state=state, reason=reason)
+
+
+class PackageSubscription(Subscription[PackageLook]):
+    """The looks at a model package, or at the newest approved one of a group."""
+
+    kind = MODEL_PACKAGES
+
+    async def describe(self, name: str) -> PackageLook:
+        return await self._describe(name)

@@ -209,7 +209,7 @@ def test_a_person_sees_what_the_checks_of_the_update_find_now(airflow, churn):
 
     assert "- Bakes and waits: at most 15 min" in airflow.asked.body
     assert "**Checks before the update: no error**" in airflow.asked.body
-    assert "- **Warning**: `the update runs 4 new instances beside the 4 that serve" in airflow.asked.body
+    assert "- **Note**: `the update runs 4 new instances beside the 4 that serve" in airflow.asked.body
     assert [churn.calls(name) for name in ("UpdateEndpoint", "PutMetricAlarm", "AddTags")] == [0, 0, 0]
 
 

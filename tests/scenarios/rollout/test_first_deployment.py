@@ -1,4 +1,4 @@
-"""With ``if_missing="create"`` an endpoint that does not exist is created: once, and reported as unguarded."""
+"""With ``if_missing="create"`` an endpoint that does not exist is created once, and reported as unguarded."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from airflow_guardrails.exceptions import (
     ModelDiffers,
     ModelNotFound,
     ModelPackageNotApproved,
+    ModelPackageNotFound,
     PreflightFailed,
 )
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -358,7 +359,7 @@ def test_the_role_may_be_given(churn, deploy, package, context):
 
 @pytest.mark.parametrize("approval", ["PendingManualApproval", "Rejected"])
 def test_a_version_that_is_not_approved_is_refused(churn, deploy, package, context, approval):
-    with pytest.raises(ModelPackageNotApproved, match=f"its ModelApprovalStatus is {approval}.*Approve it"):
+    with pytest.raises(ModelPackageNotApproved, match=f"it is {approval}.*Approve it"):
         deploy(model_name=None, model_package_arn=package(approval)).execute(context)
 
     assert churn.calls("CreateModel") == 1  # that of the fixture
@@ -367,7 +368,7 @@ def test_a_version_that_is_not_approved_is_refused(churn, deploy, package, conte
 def test_a_version_that_does_not_exist_is_named(churn, deploy, context):
     arn = "arn:aws:sagemaker:us-east-1:123456789012:model-package/churn/9"
 
-    with pytest.raises(ModelNotFound, match=r"Model package .*churn/9 does not exist"):
+    with pytest.raises(ModelPackageNotFound, match=r"Model package .*churn/9 does not exist"):
         deploy(model_name=None, model_package_arn=arn).execute(context)
 
 

@@ -160,6 +160,14 @@ def test_a_shadow_of_another_type_leaves_what_belongs_to_the_type(live):
     }
 
 
+def test_a_shadow_of_the_same_type_keeps_its_volume(live):
+    live["ProductionVariants"] = [{**PRODUCTION, "VolumeSizeInGB": 9}]
+
+    (made,) = with_shadow(live, SHADOW, name="new", variants=())["ShadowProductionVariants"]
+
+    assert made["VolumeSizeInGB"] == 9
+
+
 def test_a_pool_of_one_type_gives_the_shadow_that_type(live):
     pooled = {key: value for key, value in PRODUCTION.items() if key != "InstanceType"}
     live["ProductionVariants"] = [

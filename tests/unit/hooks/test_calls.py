@@ -364,8 +364,10 @@ def test_a_switch_names_the_target_it_was_created_for(worlds, form):
 def test_what_aws_would_refuse_the_second_time_is_never_retried():
     assert {name for name, operation in OPERATIONS.items() if operation.once} == {
         "update_endpoint",
+        "create_endpoint",
         "create_endpoint_config",
         "create_inference_experiment",
+        "create_model",
         "stop_inference_experiment",
     }
 

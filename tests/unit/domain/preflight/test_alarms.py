@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -80,8 +81,17 @@ def test_a_composite_alarm_is_warned_of():
     assert codes(given) == [Code.ALARM_COMPOSITE]
 
 
-def test_what_is_behind_metric_math_is_not_judged():
-    assert codes(watched_by(alarm(rule=None))) == []
+def test_a_composite_alarm_is_to_be_replaced_by_its_children():
+    given = watched_by(alarm(composite=True, rule=None, children=("rate", "latency")))
+
+    assert the(Code.ALARM_COMPOSITE, given).fix.endswith("consists of: rate, latency")
+
+
+def test_what_cannot_be_checked_is_noted():
+    given = watched_by(alarm(rule=None))
+
+    assert codes(given) == [Code.ALARM_UNCHECKED]
+    assert "alarm errors watches something of an unknown form" in the(Code.ALARM_UNCHECKED, given).text
 
 
 # Whether they could go off.
@@ -95,9 +105,14 @@ def test_what_is_behind_metric_math_is_not_judged():
         ("EndpointConfigName", "churn-v0", "its EndpointConfigName is churn-v0, not churn-v2 or churn-v1"),
     ],
 )
-@pytest.mark.parametrize("namespace", ["AWS/SageMaker", "/aws/sagemaker/Endpoints"])
-def test_an_alarm_on_something_else_is_refused(dimension, value, text, namespace):
-    given = watched_by(alarm(rule=rule(dimensions={dimension: value}, namespace=namespace)))
+@pytest.mark.parametrize(
+    ("namespace", "metric"),
+    [("AWS/SageMaker", "Invocation5XXErrors"), ("/aws/sagemaker/Endpoints", "CPUUtilization")],
+)
+def test_an_alarm_on_something_else_is_refused(dimension, value, text, namespace, metric):
+    seen = rule(dimensions={dimension: value}, namespace=namespace, metric=metric)
+    # With a value, it is known that the alarm watches something that exists.
+    given = watched_by(alarm(rule=seen, value=0.0))
 
     assert the(Code.ALARM_ELSEWHERE, given).text == f"alarm errors cannot see this update: {text}"
 
@@ -110,11 +125,25 @@ def test_everything_that_an_alarm_has_wrong_is_one_finding():
 
 @pytest.mark.parametrize(
     "dimensions",
-    [{}, {"EndpointConfigName": NEW}, {"EndpointConfigName": OLD}, {"InstanceType": "ml.m5.large"}],
+    [{}, {"EndpointConfigName": NEW}, {"InstanceType": "ml.m5.large"}],
     ids=str,
 )
-def test_alarms_on_either_fleet_see_the_update(dimensions):
+def test_alarms_on_both_fleets_or_the_new_one_see_the_update(dimensions):
     assert codes(watched_by(alarm(rule=on(**dimensions)))) == []
+
+
+def test_an_alarm_on_the_old_fleet_alone_cannot_see_the_new_one():
+    given = watched_by(alarm(rule=on(EndpointConfigName=OLD)))
+
+    assert codes(given) == [Code.ALARM_OLD_FLEET]
+    assert not the(Code.ALARM_OLD_FLEET, given).stops
+    assert f"it watches only {OLD}, the configuration in service" in the(Code.ALARM_OLD_FLEET, given).text
+
+
+def test_an_update_to_the_configuration_in_service_has_no_other_fleet():
+    seen = alarm(rule=replace(on(EndpointConfigName=OLD), treat_missing_data="breaching"))
+
+    assert codes(watched_by(seen, target=config(OLD))) == []
 
 
 def test_an_alarm_on_the_shadow_variant_sees_the_update():
@@ -167,8 +196,9 @@ def test_a_threshold_that_no_error_rate_passes_is_refused(metric, comparison, th
         rule(threshold=5, metric="ModelLatency"),
         rule(threshold=5, namespace="Shop"),
         rule(threshold=5, comparison="LessThanThreshold"),
+        rule(threshold=5, statistic="PR(:300)"),
     ],
-    ids=["errors counted", "no error rate", "own metric", "from above"],
+    ids=["errors counted", "no error rate", "own metric", "from above", "rank"],
 )
 def test_thresholds_of_what_is_no_error_rate_are_not_judged(seen):
     assert codes(watched_by(alarm(rule=seen))) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.context import PreflightContext
-from airflow_guardrails.domain.preflight.findings import Code
+from airflow_guardrails.domain.preflight.findings import Code, Severity
 from airflow_guardrails.domain.snapshots.alarms import AlarmState
 from airflow_guardrails.strategies import AllAtOnce, Canary, Linear, Rolling
 from tests.support.preflight import (
@@ -36,6 +36,24 @@ from tests.support.preflight import (
     table,
     the,
 )
+
+
+def test_a_good_update_of_an_autoscaled_endpoint_has_no_warning():
+    """Retained counts and two fleets at once are normal, whatever the size of the fleet."""
+    given = context(
+        endpoint=endpoint(live(instances=4)),
+        serving=config(OLD, asked(instances=2)),
+        target=config(NEW, asked(instances=2)),
+        guardrails=Guardrails(
+            strategy=Canary(percent=25, bake=minutes(10), termination_wait=minutes(5)),
+            alarms=("errors", SWITCH),
+        ),
+    )
+
+    assert {finding.code: finding.severity for finding in preflight(given)} == {
+        Code.COUNT_RETAINED: Severity.NOTE,
+        Code.EXTRA_INSTANCES: Severity.NOTE,
+    }
 
 
 @pytest.mark.parametrize(
@@ -128,8 +146,9 @@ any_facts = st.builds(
 
 @settings(max_examples=60)
 @for_all(any_facts)
-def test_errors_always_come_first_and_each_finding_has_a_fix(known):
+def test_errors_always_come_first_and_each_but_a_note_has_a_fix(known):
     found = preflight(known)
 
     assert [finding.stops for finding in found] == sorted((finding.stops for finding in found), reverse=True)
-    assert all(finding.text and finding.fix and "None" not in str(finding) for finding in found)
+    assert all(finding.text and "None" not in str(finding) for finding in found)
+    assert all(bool(finding.fix) == (finding.severity is not Severity.NOTE) for finding in found)

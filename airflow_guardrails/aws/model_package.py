@@ -1,0 +1,65 @@
+"""Requests for model packages, and the responses as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_guardrails.aws.errors import UnexpectedAnswer
+from airflow_guardrails.aws.reading import (
+    Response,
+    enum_of,
+    required_text,
+    sections_of,
+    shown,
+    text_of,
+    whole_number_of,
+)
+from airflow_guardrails.domain.snapshots.model_package import ApprovalStatus, ModelPackage, PackageStatus
+from airflow_guardrails.domain.text import safe_text
+
+
+def newest_approved_request(group: str) -> dict[str, Any]:
+    """Return ListModelPackages' request for the newest approved version of *group* (name or ARN)."""
+    return {
+        "ModelPackageGroupName": group,
+        "ModelApprovalStatus": ApprovalStatus.APPROVED.value,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",
+        "MaxResults": 1,
+    }
+
+
+def parse_newest(response: Response) -> str | None:
+    """Return the ARN of the first package in a response of ListModelPackages; None if there is none."""
+    found = sections_of(response, "ModelPackageSummaryList")
+    return required_text(found[0], "ModelPackageArn", by="ListModelPackages") if found else None
+
+
+def parse_model_package(response: Response) -> ModelPackage:
+    """
+    Return the package in a response of DescribeModelPackage.
+
+    :raises UnexpectedAnswer: if its ARN is missing, or a status is one that this version does not know.
+    """
+    arn = required_text(response, "ModelPackageArn", by="DescribeModelPackage")
+    status = enum_of(PackageStatus, response.get("ModelPackageStatus"))
+    if status is None:
+        raise _unknown(arn, "ModelPackageStatus", response)
+    approval = enum_of(ApprovalStatus, response.get("ModelApprovalStatus"))
+    if approval is None and response.get("ModelApprovalStatus") is not None:
+        raise _unknown(arn, "ModelApprovalStatus", response)
+    return ModelPackage(
+        arn=arn,
+        status=status,
+        approval=approval,
+        approval_description=safe_text(response.get("ApprovalDescription")),
+        group=text_of(response, "ModelPackageGroupName"),
+        version=whole_number_of(response, "ModelPackageVersion"),
+    )
+
+
+def _unknown(arn: str, field: str, response: Response) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"Unknown {field} {shown(response.get(field))} of model package {arn}. It is treated as an error: "
+        "check the package in SageMaker and update airflow-guardrails"
+    )
