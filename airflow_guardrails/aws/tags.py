@@ -23,7 +23,7 @@ def parse_tags(response: Response) -> list[dict[str, str]]:
     ]
 
 
-_WITHDRAWN = "withdrawn"
+_WITHDRAWN, _CREATES = "withdrawn", "creates"
 
 
 # All tags of this package begin with it.
@@ -46,7 +46,8 @@ def intent_text(intent: Intent) -> str:
     }
     words = [f"previous={intent.previous}"] if intent.previous else []
     words += [f"{word}={_text(moment)}" for word, moment in times.items() if moment]
-    return " ".join([*words, *([_WITHDRAWN] if intent.withdrawn else [])])
+    flags = {_WITHDRAWN: intent.withdrawn, _CREATES: intent.creates}
+    return " ".join([*words, *(word for word, holds in flags.items() if holds)])
 
 
 def parse_intent(text: object) -> Intent | None:
@@ -64,6 +65,7 @@ def parse_intent(text: object) -> Intent | None:
         accepted_at=parse_time(words.get("accepted")),
         started_at=parse_time(words.get("started")),
         withdrawn=_WITHDRAWN in words,
+        creates=_CREATES in words,
     )
 
 

@@ -36,6 +36,7 @@ class Intent:
     :param accepted_at: when SageMaker accepted the update; ``None`` if it is unknown whether it was called.
     :param started_at: StartTime of the update, which identifies it; ``None`` until it was seen in flight.
     :param withdrawn: whether the update was refused, or was not started in the end.
+    :param creates: whether it is about CreateEndpoint, because there was no endpoint.
     """
 
     previous: str | None
@@ -44,11 +45,7 @@ class Intent:
     accepted_at: datetime | None = None
     started_at: datetime | None = None
     withdrawn: bool = False
-
-    @property
-    def is_of_creation(self) -> bool:
-        """Whether it was written to create the endpoint: there was none."""
-        return self.previous is None and self.modified_at is None
+    creates: bool = False
 
     def changed_since(self, look: Endpoint) -> bool:
         """Whether the endpoint has changed since. It is no proof of a launch: scaling changes it too."""
@@ -74,6 +71,7 @@ def latest_intent(found: Iterable[Intent | None]) -> Intent | None:
         written_at=written_at,
         accepted_at=next((intent.accepted_at for intent in same if intent.accepted_at), None),
         started_at=next((intent.started_at for intent in same if intent.started_at), None),
+        creates=same[0].creates,
     )
 
 
@@ -145,14 +143,14 @@ def next_move(
 
 def _is_creation(look: EndpointLook, *, target: str, own: Intent | None, creates: bool) -> bool:
     """Whether this owner's CreateEndpoint, or one with the same target, made the endpoint."""
-    if own is not None and own.is_of_creation and own.accepted_at:
+    if own is not None and own.creates and own.accepted_at:
         return True
     if isinstance(look, MissingEndpoint) or target not in {
         look.endpoint_config_name,
         look.pending_config_name,
     }:
         return False
-    if own is not None and own.is_of_creation:
+    if own is not None and own.creates:
         return True
     return creates and look.status is EndpointStatus.CREATING
 

@@ -95,6 +95,7 @@ class IntentStore:
             previous=endpoint.endpoint_config_name if endpoint else None,
             modified_at=endpoint.last_modified_at if endpoint else None,
             written_at=look.seen_at,
+            creates=endpoint is None,
         )
         self._written = intent  # also if the response is lost
         if not self._store(intent) and NOT_RECORDED not in self.warnings:

@@ -301,7 +301,7 @@ def test_an_update_whose_end_was_not_seen_ended_as_the_endpoint_shows(look, outc
 
 # The creation of an endpoint.
 
-CREATES = Intent(previous=None, modified_at=None, written_at=TEN - 30 * MINUTE)
+CREATES = Intent(previous=None, modified_at=None, written_at=TEN - 30 * MINUTE, creates=True)
 CREATED = replace(CREATES, accepted_at=CREATES.written_at + MINUTE)
 NOBODY = MissingEndpoint(name="churn", seen_at=TEN)
 
