@@ -27,6 +27,7 @@ GuardrailsError                   base of all errors of this table
  UpdateUnanswered        yes      no response from UpdateEndpoint, and no update seen; a retry checks first
  LaunchUnknown           no       an earlier try may have started the update; it was not started again
  AbortSwitchNotReady     yes      the abort switch could not be created, or was not OK in time
+ GuardNotReady           yes      a guard could not be made, or is in ALARM already; no update was started
  NothingToAbort          no       no update of the endpoint is in flight
  AbortRefused            no       the switch would not stop this update; it was not thrown
  TaskKilled              yes      Airflow killed the task before it changed anything in AWS
@@ -72,6 +73,7 @@ error                   meaning
 GuardrailsValueError    a ``ValueError``, the base of all errors of this table; ``.field`` names the argument
  InvalidStrategy        SageMaker cannot carry out the strategy
  InvalidAlarms          not a list of alarm names that SageMaker accepts
+ InvalidGuard           not a guard of ``airflow_guardrails.guards``, or a value breaks a rule
  InvalidRetention       SageMaker cannot retain these properties
  InvalidRule            a ``MetricRule`` that cannot be judged
  InvalidPredictionRule  a ``PredictionRule`` by which predictions cannot be compared
@@ -181,6 +183,10 @@ class LaunchUnknown(GuardrailsError, AirflowFailException):
 
 class AbortSwitchNotReady(GuardrailsError):
     """The abort switch is not OK. With an alarm in ALARM, SageMaker would roll the update back at once."""
+
+
+class GuardNotReady(GuardrailsError):
+    """A guard cannot guard the update: CloudWatch rejected its alarm, or it is in ALARM before the update."""
 
 
 class NothingToAbort(GuardrailsError, AirflowFailException):

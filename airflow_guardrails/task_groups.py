@@ -11,6 +11,7 @@ from airflow.sdk import TaskGroup
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.domain.shadow.spec import LONGEST
 from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.guards import Guard
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -33,6 +34,7 @@ def guarded_deployment(
     role_arn: str,
     strategy: Strategy | Mapping[str, Any],
     alarms: Sequence[str] = _NOT_GIVEN,
+    guards: Sequence[Guard | Mapping[str, Any]] = _NOT_GIVEN,
     group_id: str = "guarded_deployment",
     shadow_test_name: str = "shadow-test",
     duration: timedelta = _NOT_GIVEN,
@@ -89,6 +91,7 @@ def guarded_deployment(
     :param role_arn: role with which SageMaker runs the shadow test. (templated)
     :param strategy: how ``guarded_update`` shifts traffic. (templated)
     :param alarms: names of the alarms that roll it back. (templated)
+    :param guards: alarms to make for the rollout, see :mod:`airflow_guardrails.guards`. (templated)
     :param group_id: id of the group.
     :param shadow_test_name: beginning of the shadow test's name. (templated)
     :param duration: longest duration of the shadow test, at least an hour; default: 24 hours.
@@ -203,7 +206,7 @@ def guarded_deployment(
             strategy=strategy,
             **{
                 **waiting,
-                **_given(alarms=alarms),
+                **_given(alarms=alarms, guards=guards),
                 "waiter_delay": every,
                 **(update_arguments or {}),
             },
@@ -224,6 +227,7 @@ def guarded_deployment(
                     "verdict": judge.output,
                     "strategy": strategy,
                     "alarms": update.alarms,
+                    "guards": update.guards,
                     "update": update,
                     "aws_conn_id": update.aws_conn_id,
                     "region_name": update.region_name,

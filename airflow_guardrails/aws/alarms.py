@@ -20,7 +20,7 @@ from airflow_guardrails.aws.reading import (
     shown,
     text_of,
 )
-from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.domain.snapshots.alarms import (
     Alarm,
     AlarmExpression,
@@ -40,9 +40,10 @@ def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
     return {"AlarmNames": list(names), "AlarmTypes": list(ALARM_TYPES)}
 
 
-def describe_switches_request(endpoint_name: str) -> dict[str, Any]:
-    """Return DescribeAlarms' request for all abort switches of the endpoint."""
-    return {"AlarmNamePrefix": switch_prefix(endpoint_name), "AlarmTypes": ["MetricAlarm"]}
+def describe_rollout_alarms_requests(endpoint_name: str) -> Iterator[dict[str, Any]]:
+    """Yield DescribeAlarms' requests for all abort switches and all guards of the endpoint."""
+    for prefix in (switch_prefix(endpoint_name), guard_prefix(endpoint_name)):
+        yield {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
 
 
 def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:
@@ -106,6 +107,7 @@ def _parse_alarm(named: tuple[str, Response], *, composite: bool) -> Alarm:
         state=state,
         since=since or parse_time(alarm.get("StateUpdatedTimestamp")),
         reason=safe_text(alarm.get("StateReason")),
+        description=safe_text(alarm.get("AlarmDescription")),
         value=_newest_value(alarm),
         composite=composite,
         rule=watched if isinstance(watched, AlarmRule) else None,

@@ -67,11 +67,11 @@ class SetAbortSwitch:
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteAbortSwitches:
+class DeleteRolloutAlarms:
     """
-    Request to delete the abort switches of earlier rollouts of the endpoint; the result is None.
+    Request to delete the abort switches and guards of earlier rollouts; the result is None.
 
-    Alarms named in *keep*, and those changed after *before*, are not deleted.
+    Alarms whose names are, or begin with, one of *keep*, and those changed after *before*, are not deleted.
     """
 
     endpoint_name: str
@@ -174,7 +174,7 @@ Effect = (
     | GetMetricData
     | PutMetricData
     | SetAbortSwitch
-    | DeleteAbortSwitches
+    | DeleteRolloutAlarms
     | Compute
     | Sleep
     | WaitForChange

@@ -4,6 +4,7 @@ Errors of the domain. A wrong value is found before anything is sent to AWS.
 GuardrailsValueError (ValueError)
 +- InvalidStrategy
 +- InvalidAlarms
++- InvalidGuard
 +- InvalidRetention
 +- InvalidPredictionRule
 +- InvalidComparison
@@ -34,6 +35,10 @@ class InvalidStrategy(GuardrailsValueError):
 
 class InvalidAlarms(GuardrailsValueError):
     """The alarms are not a list of alarm names that SageMaker accepts."""
+
+
+class InvalidGuard(GuardrailsValueError):
+    """A guard is none, or a value of it breaks a rule."""
 
 
 class InvalidRetention(GuardrailsValueError):

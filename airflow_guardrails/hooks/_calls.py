@@ -19,7 +19,7 @@ from airflow_guardrails.aws.abort_switch import publish_request, put_switch_requ
 from airflow_guardrails.aws.alarms import (
     describe_alarm_history_request,
     describe_alarms_request,
-    describe_switches_request,
+    describe_rollout_alarms_requests,
     parse_alarm_history,
     parse_alarms,
     unchanged_since,
@@ -42,6 +42,7 @@ from airflow_guardrails.aws.experiment import (
     parse_experiment_list,
     stop_experiment_request,
 )
+from airflow_guardrails.aws.guards import put_guard_request
 from airflow_guardrails.aws.metrics import (
     fleet_requests_request,
     metric_data_requests,
@@ -65,9 +66,13 @@ from airflow_guardrails.domain.snapshots.experiment import (
     ExperimentStatus,
     ListedExperiment,
 )
+from airflow_guardrails.domain.snapshots.guard_alarms import GuardAlarm
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.domain.snapshots.model_package import NoModelPackage, PackageLook
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
+
+# Limit of AlarmNames in one call of DeleteAlarms.
+_MOST_NAMES = 100
 
 
 class Calls:
@@ -371,6 +376,11 @@ class Calls:
         yield op.PUT_METRIC_ALARM(**put_switch_request(switch, target=target))
 
     @Call
+    def put_guard_alarm(self, guard: GuardAlarm) -> Steps[None]:
+        """Create or overwrite the alarm of a guard."""
+        yield op.PUT_METRIC_ALARM(**put_guard_request(guard))
+
+    @Call
     def get_abort_switch_target(self, switch: AbortSwitch) -> Steps[str | None]:
         """Return the target configuration that the switch's alarm names; None if there is no such alarm."""
         return switch_target((yield op.DESCRIBE_ALARMS(**describe_alarms_request([switch.alarm_name]))))
@@ -382,24 +392,26 @@ class Calls:
 
     @Call
     def delete_alarms(self, names: Iterable[str]) -> Steps[None]:
-        """Delete the alarms; CloudWatch deletes none of them if one does not exist."""
+        """Delete up to 100 alarms. An error if one does not exist; the others are deleted all the same."""
         yield op.DELETE_ALARMS(AlarmNames=list(names))
 
     @Call
-    def delete_abort_switches(
+    def delete_rollout_alarms(
         self, endpoint_name: str, *, keep: Sequence[str], before: datetime
     ) -> Steps[None]:
         """
-        Delete the abort switches of earlier rollouts of the endpoint.
+        Delete the abort switches and guards of earlier rollouts of the endpoint.
 
-        :param keep: names of alarms to keep.
+        :param keep: names of alarms to keep, and beginnings of names.
         :param before: keep alarms changed since then; they may belong to a rollout that is about to start.
         """
-        for page in (yield op.DESCRIBE_ALARMS.pages(**describe_switches_request(endpoint_name))):
-            # One at a time: CloudWatch deletes none of several if one of them is gone already.
-            for name in unchanged_since(before, page):
-                if name not in keep:
-                    yield op.DELETE_ALARMS(AlarmNames=[name])
+        found: list[str] = []
+        for request in describe_rollout_alarms_requests(endpoint_name):
+            for page in (yield op.DESCRIBE_ALARMS.pages(**request)):
+                found += unchanged_since(before, page)
+        old = [name for name in found if not name.startswith(tuple(keep))]
+        for first in range(0, len(old), _MOST_NAMES):
+            yield op.DELETE_ALARMS(AlarmNames=old[first : first + _MOST_NAMES])
 
     # Captured data.
 

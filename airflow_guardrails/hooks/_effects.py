@@ -23,7 +23,7 @@ from airflow_guardrails.aws.errors import (
 )
 from airflow_guardrails.domain.effects import (
     Compute,
-    DeleteAbortSwitches,
+    DeleteRolloutAlarms,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
@@ -57,7 +57,7 @@ class RolloutCalls(Protocol):
 
     async def set_abort_switch(self, switch: AbortSwitch, value: float) -> None: ...
 
-    async def delete_abort_switches(
+    async def delete_rollout_alarms(
         self, endpoint_name: str, *, keep: Sequence[str], before: datetime
     ) -> None: ...
 
@@ -186,8 +186,8 @@ def _call_for(  # noqa: C901, PLR0911, PLR0912 - one flat case for each effect, 
             return partial(calls.put_metric_data, namespace, data)
         case SetAbortSwitch(switch, value):
             return partial(calls.set_abort_switch, switch, value)
-        case DeleteAbortSwitches(endpoint_name, keep, before):
-            return partial(calls.delete_abort_switches, endpoint_name, keep=keep, before=before)
+        case DeleteRolloutAlarms(endpoint_name, keep, before):
+            return partial(calls.delete_rollout_alarms, endpoint_name, keep=keep, before=before)
         case CountRequests(endpoint_name, names, start, end):
             return partial(calls.count_variant_requests, endpoint_name, names, start=start, end=end)
 

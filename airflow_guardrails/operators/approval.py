@@ -26,6 +26,7 @@ from airflow_guardrails.domain.arguments import (
     optional,
     shown,
 )
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.preflight import preflight
@@ -52,13 +53,20 @@ from airflow_guardrails.exceptions import (
     InvalidArgument,
     RolloutNotApproved,
 )
+from airflow_guardrails.guards import Guard
 from airflow_guardrails.links.rollout_page import endpoint_page_url
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._launch.approval import APPROVAL_KEY, request_to_check, settings_to_check
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.aws_task import AwsTask
-from airflow_guardrails.tasks.validation import check_alarms, check_choice, check_duration, check_strategy
+from airflow_guardrails.tasks.validation import (
+    check_alarms,
+    check_choice,
+    check_duration,
+    check_guards,
+    check_strategy,
+)
 
 OnReject = Literal["fail", "skip"]
 
@@ -106,6 +114,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`. (templated)
     :param strategy: how the update shifts traffic, to be shown. (templated)
     :param alarms: names of the alarms that roll it back, to be shown. (templated)
+    :param guards: the guards of the update, to be shown. (templated)
     :param update: the task that updates the endpoint, not mapped by ``expand``. With it and *strategy*, its
         checks are made for the text, with its settings; nothing is changed.
     :param on_reject: what a rejection, or no answer in time, does to the task: ``"fail"`` (no retry), or
@@ -133,6 +142,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         "verdict",
         "strategy",
         "alarms",
+        "guards",
         "subject",
         *AwsTask.template_fields,
     )
@@ -143,6 +153,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         "verdict": _check_verdict,
         "strategy": optional(check_strategy),
         "alarms": check_alarms,
+        "guards": check_guards,
         "subject": optional(_check_subject),
         **AwsTask.rendered_checks,
     }
@@ -159,6 +170,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         verdict: Mapping[str, Any] | None = None,
         strategy: Strategy | Mapping[str, Any] | None = None,
         alarms: Sequence[str] = (),
+        guards: Sequence[Guard | Mapping[str, Any]] = (),
         update: SageMakerGuardedUpdateOperator | None = None,
         on_reject: OnReject = "fail",
         response_timeout: timedelta = timedelta(days=1),
@@ -183,6 +195,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         self.verdict = verdict
         self.strategy = strategy
         self.alarms = alarms
+        self.guards = guards
         self.on_reject = on_reject
         self.response_timeout: timedelta = response_timeout
         self.subject: Any = subject
@@ -271,7 +284,10 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             serving=serving,
             target=target,
             unread=self._troubles,
-            guardrails=self._guardrails() if self.strategy is not None or self.alarms else None,
+            guardrails=self._guardrails()
+            if self.strategy is not None or self.alarms or self.guards
+            else None,
+            guards=tuple(as_guard(guard).describe() for guard in self.guards),
             findings=preflight(plan) if plan else None,
             longest_wait=plan.longest_wait if plan else None,
             verdict=self.verdict,
@@ -286,7 +302,8 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         settings = self._update_settings
         if settings is None or self.strategy is None or endpoint is None or target is None:
             return None
-        request = request_to_check(self.endpoint_name, target.name, self._guardrails(), settings)
+        guards = [*map(as_guard, self.guards)]
+        request = request_to_check(self.endpoint_name, target.name, self._guardrails(), guards, settings)
         return read_context(request, endpoint, target=target, hook=self.hook)
 
     def _read(self, what: str, call: Callable[[], Result]) -> Result | None:

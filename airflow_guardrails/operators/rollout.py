@@ -20,6 +20,7 @@ from airflow_guardrails.domain.arguments import (
     optional,
 )
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
@@ -28,6 +29,7 @@ from airflow_guardrails.domain.rollout.report import RolloutReport, rollout_repo
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
+from airflow_guardrails.guards import Guard
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
@@ -45,7 +47,9 @@ from airflow_guardrails.tasks.validation import (
     check_choice,
     check_duration,
     check_flags,
+    check_guards,
     check_list,
+    check_number_of_alarms,
     check_seconds,
     check_strategy,
     coerce,
@@ -113,6 +117,9 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     :param alarms: names of CloudWatch alarms, at most 10, or 9 with the abort switch. If one of them goes to
         ALARM during a bake, SageMaker rolls back. An empty list means no alarms; ``None`` is an error.
         (templated)
+    :param guards: alarms that this task makes for the rollout: of :mod:`airflow_guardrails.guards`, or dicts
+        like ``{"guard": "ErrorRate", "above": 0.01}``. Needs ``cloudwatch:PutMetricAlarm``. They count like
+        *alarms*, and once for each variant. See ``docs/guards.md``. (templated)
     :param on_rollback: what a rollback does to the task: ``"fail"`` (no retry), ``"skip"`` (also what depends
         on it), or ``"return"`` (the task succeeds and returns the report).
     :param wait_for_completion: whether to wait for the end of the update. If False, the task ends when
@@ -174,6 +181,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         "role_arn",
         "strategy",
         "alarms",
+        "guards",
         *RolloutTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -181,6 +189,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         "overrides": "json",
         "strategy": "json",
         "alarms": "json",
+        "guards": "json",
     }
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_name": check_name,
@@ -192,6 +201,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         "role_arn": optional(check_role),
         "strategy": optional(check_strategy),
         "alarms": check_alarms,
+        "guards": check_guards,
         **RolloutTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
@@ -200,7 +210,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     # Whether this run creates the target; known once it is named.
     _creates_target = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
         *,
         endpoint_name: str | None = None,
@@ -216,6 +226,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         if_missing: IfMissing = "fail",
         strategy: Strategy | Mapping[str, Any] | None = None,
         alarms: Sequence[str] = (),
+        guards: Sequence[Guard | Mapping[str, Any]] = (),
         on_rollback: OnRollback = "fail",
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -289,6 +300,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         self.if_missing = if_missing
         self.strategy = strategy
         self.alarms = alarms
+        self.guards = guards
         self.on_rollback = on_rollback
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
@@ -347,14 +359,15 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
 
     def check_rendered(self) -> None:
         """
-        Check the templated fields, and strategy and alarms together.
+        Check the templated fields, and strategy, alarms and guards together.
 
         :raises InvalidArgument: if one of them breaks a rule.
         """
         super().check_rendered()
         self.check_target()
         # Owner and target do not matter for the checks. The real ones follow from the context.
-        self._guardrails(AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=""))
+        switch = AbortSwitch.of(self.endpoint_name, owner="0" * 20, target="")
+        check_number_of_alarms(self._guardrails(switch).alarms, self.guards)
 
     def _guardrails(self, switch: AbortSwitch) -> Guardrails:
         own = (switch.alarm_name,) if self.abort_switch else ()
@@ -373,6 +386,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
             guardrails=self._guardrails(switch),
+            guards=tuple(map(as_guard, self.guards)),
             retained=self.given_retained(),
             switch=switch,
             abort_switch=self.abort_switch,

@@ -40,7 +40,7 @@ from airflow_guardrails.tasks.validation import check_flag
 # rolled back.
 _DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 
-_UPDATE_FIELDS = ("strategy", "alarms", *AwsTask.template_fields)
+_UPDATE_FIELDS = ("strategy", "alarms", "guards", *AwsTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
@@ -88,9 +88,10 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
     (``sagemaker:DescribeModel``, ``ListInferenceExperiments``, ``ListTags``) becomes a warning.
 
     All further arguments are those of
-    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` (``alarms``, ``deferrable``,
-    ``on_rollback``, ``on_timeout``, ``on_kill``, ``max_wait``, ...), except ``endpoint_config_name``,
-    ``if_already_live`` and those for retained properties: production keeps its current instance count.
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator` (``alarms``, ``guards``,
+    ``deferrable``, ``on_rollback``, ``on_timeout``, ``on_kill``, ``max_wait``, ...), except
+    ``endpoint_config_name``, ``if_already_live`` and those for retained properties: production keeps its
+    current instance count.
 
     :param endpoint_name: name of the endpoint, which must exist. (templated)
     :param shadow_model_name: name of the model for the shadow. (templated)

@@ -16,6 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 from airflow_guardrails.aws.deployment_config import as_guardrails
 from airflow_guardrails.domain import arguments
 from airflow_guardrails.domain.arguments import Check, shown
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
+from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.exceptions import InvalidArgument
 
@@ -131,6 +133,34 @@ def check_alarms(name: str, value: Any) -> None:
         as_guardrails(None, value)
     except GuardrailsValueError as error:
         raise InvalidArgument(str(error)) from error
+
+
+def check_guards(name: str, value: Any) -> None:
+    """
+    Check a list of guards, which may be empty.
+
+    :raises InvalidArgument: if *value* is not one, or a guard breaks a rule; None is not.
+    """
+    check_list(name, value, of="guards, which may be empty")
+    for number, guard in enumerate(value):
+        try:
+            as_guard(guard)
+        except GuardrailsValueError as error:  # noqa: PERF203 - the error names the place
+            raise InvalidArgument(f"{name}[{number}]: {error}") from error
+
+
+def check_number_of_alarms(alarms: Sequence[str], guards: Sequence[object]) -> None:
+    """
+    Check that an update can have so many alarms; each guard makes at least one.
+
+    :param alarms: names, with that of the abort switch.
+    :raises InvalidArgument: if there are too many.
+    """
+    if (total := len(alarms) + len(guards)) > MAX_ALARMS:
+        raise InvalidArgument(
+            f"alarms and guards must be at most {MAX_ALARMS} with the abort switch (got {total}: "
+            f"{len(guards)} guards, and {len(alarms)} alarms with the switch): SageMaker takes no more"
+        )
 
 
 def check_tags(name: str, value: object) -> None:

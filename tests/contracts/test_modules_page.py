@@ -10,7 +10,7 @@ import pytest
 from airflow_guardrails.provider_info import get_provider_info
 from tests.support.pages import page, section
 
-OTHERS = ("strategies", "rules", "names", "exceptions", "task_groups", "assets", "notifications")
+OTHERS = ("strategies", "guards", "rules", "names", "exceptions", "task_groups", "assets", "notifications")
 
 
 def public_modules() -> list[str]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from airflow_guardrails import exceptions, rules, strategies
+from airflow_guardrails import exceptions, guards, rules, strategies
 from airflow_guardrails.domain.deployment.deadline import LONGEST_UPDATE, MARGIN, PROVISIONING
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
@@ -44,6 +44,7 @@ def errors_in(module, base):
         (exceptions, exceptions.GuardrailsError),
         (strategies, GuardrailsValueError),
         (rules, GuardrailsValueError),
+        (guards, GuardrailsValueError),
     ],
 )
 def test_every_public_error_has_its_row(module, base):

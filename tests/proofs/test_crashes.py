@@ -19,6 +19,7 @@ from airflow_guardrails.aws.tags import parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.exceptions import LaunchUnknown
+from airflow_guardrails.guards import ErrorRate, Latency
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.cloudwatch.publishing import put_metric_data
 from airflow_guardrails.strategies import Canary
@@ -56,15 +57,19 @@ LOOK, STAGE = "DescribeEndpoint", ("DescribeEndpoint", "DescribeAlarms")
 # The report of an update in flight is published once a minute, with the states of its alarms.
 PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
 # The intent is marked when it is written, once the update is accepted, and once its StartTime is known.
+# Two guards are made once preflight has accepted them, and they are waited for together with the switch.
+MAKE_GUARDS = ("PutMetricAlarm",) * 2
 LAUNCH = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+GUARDED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *MAKE_GUARDS, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
 UNTAGGED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *SEE_SWITCH_OK, *ASK, *STAGE)
 FIND_CAUSE = ("DescribeAlarmHistory", "DescribeAlarmHistory", "DescribeAlarms")
 RESET_SWITCH = "PutMetricData"
-# The switches of earlier rollouts are found by their prefix; there is one in each case.
-CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
+# Switches and guards of earlier rollouts are found by their prefixes; there is one of each in each case.
+CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DescribeAlarms", "DeleteAlarms")
 CALLS = {
     "deferred": LAUNCH,
     "blocking": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP),
+    "guarded": (*GUARDED, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP),
     "rolled back": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *FIND_CAUSE, *CLEAN_UP),
     "may not tag": UNTAGGED,
     "retried after time passes": (*LOOK_BACK, RESET_SWITCH),
@@ -78,10 +83,15 @@ class Case(UpdateCase):
     """An update from one configuration to another."""
 
     new: str
+    declared: tuple[Any, ...] = ()
 
     def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
         return SageMakerGuardedUpdateOperator(
-            task_id="update", endpoint_config_name=self.new, strategy=CANARY, **arguments
+            task_id="update",
+            endpoint_config_name=self.new,
+            strategy=CANARY,
+            guards=self.declared,
+            **arguments,
         )
 
     @property
@@ -238,6 +248,7 @@ def clean(account):
     recorded = {
         "deferred": calls_of(begin(account), deferrable=True),
         "blocking": calls_of(begin(account)),
+        "guarded": calls_of(guarded(begin(account))),
         "rolled back": calls_of(trips_while_baking(begin(account))),
     }
     asked = Crash(recorded["deferred"].index("UpdateEndpoint"), Moment.UNANSWERED)
@@ -254,6 +265,11 @@ def clean(account):
 
 def with_task_state(case: Case) -> Case:
     case.context["task_state_store"] = TaskState()
+    return case
+
+
+def guarded(case: Case) -> Case:
+    case.declared = (ErrorRate(above=0.01), Latency(above=timedelta(milliseconds=250)))
     return case
 
 
@@ -305,6 +321,19 @@ def test_a_crash_while_the_task_waits(case, clean):
 
     for crash in crashes(calls, beginning=len(clean["deferred"])):
         retry_after(case(), GOES_WELL, crash)
+
+
+def test_a_crash_of_a_task_with_guards_leaves_one_set_of_them(case, clean):
+    for crash in crashes(clean["guarded"]):
+        run = guarded(case())
+
+        retry_after(run, GOES_WELL, crash)
+
+        reported = [alarm["name"] for alarm in run.report["alarms"] if alarm["kind"] == "guard"]
+        assert len(reported) == len(run.declared), crash
+        # What an earlier rollout has left stays for the next one, if nobody knows when this one began.
+        assert set(run.guards) - {run.old_guard} == set(reported), crash
+        assert (run.old_guard in run.guards) == (run.leftover in run.switches), crash
 
 
 def test_a_crash_while_the_task_waits_for_an_update_that_is_rolled_back(case, clean):

@@ -55,7 +55,7 @@ LAUNCH = (*PREFLIGHT, *MAKE, "ListTags", MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAG
 PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
 WAIT = ("DescribeEndpoint", *STAGE, *PUBLISHED, "DescribeEndpoint")
 RESET_SWITCH = "PutMetricData"
-CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DeleteAlarms")
+CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DescribeAlarms", "DeleteAlarms")
 DELETE = ("DescribeEndpointConfig", "ListTags", "DeleteEndpointConfig")
 CALLS = {
     "add": (*LOOK, *MAKE_SWITCH, *PLAN, *LAUNCH, *WAIT, *CLEAN_UP),

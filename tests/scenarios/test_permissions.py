@@ -22,7 +22,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import denied_action, denied_resource
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
+from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
@@ -41,7 +43,7 @@ from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.support.churn import model_request, new_churn
+from tests.support.churn import alarm_request, model_request, new_churn
 from tests.support.fakes import TaskInstance
 from tests.support.lab import ROLE, Lab
 from tests.support.simulated import new_simulator
@@ -178,6 +180,14 @@ def rolled_back(account: Account) -> Any:
     return task
 
 
+def guarded(account: Account) -> Any:
+    """An update with a guard and without a switch; an earlier rollout has left its guard."""
+    old = f"{guard_prefix('churn')}{'0' * 20}-{'0' * 8}-1-5xx-errors"
+    account.lab.cloudwatch.put_metric_alarm(**alarm_request(old))
+    account.lab.advance(minutes=1)
+    return update(account, guards=[ErrorRate(above=0.01)], abort_switch=False)
+
+
 def abort(account: Account) -> Any:
     update(account, wait_for_completion=False).execute({"ti": TaskInstance()})
     account.lab.advance(minutes=5)
@@ -303,9 +313,10 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
     remove_shadow: {
         **OF_A_SHADOW,
         "DescribeModel": "",
-        "DeleteAlarms": "Abort switches of earlier rollouts could not be deleted",
+        "DeleteAlarms": "Alarms of earlier rollouts could not be deleted",
     },
     update: OF_AN_UPDATE,
+    guarded: {**OF_AN_UPDATE, "DeleteAlarms": "Alarms of earlier rollouts could not be deleted"},
     rolled_back: {**OF_AN_UPDATE, "DescribeAlarmHistory": "cause may be incomplete"},
     abort: {
         "DescribeAlarmHistory": "",

@@ -454,7 +454,48 @@ def test_an_alarm_given_as_one_metric_stat_is_the_same_alarm(helper):
     assert helper.alarms.get("as-metrics").spec == helper.alarms.get("errors").spec
 
 
-def test_metric_math_in_an_alarm_is_refused_by_name(helper):
-    own = dict.fromkeys(("Namespace", "MetricName", "Dimensions", "Statistic", "Period"))
-    with pytest.raises(ValidationError, match="Metric math alarms are not simulated"):
-        helper.put(**own, Metrics=[{"Id": "e1", "Expression": "m1/m2"}])
+SHOP = {"Namespace": "Shop", "Dimensions": []}
+REQUESTS = {**SHOP, "MetricName": "requests"}
+WITHOUT_METRIC = dict.fromkeys(("Namespace", "MetricName", "Dimensions", "Statistic", "Period"))
+
+
+def queries(expression: str, *, period: int = 60, **result):
+    stats = [
+        {"Id": name, "MetricStat": {"Metric": metric, "Period": period, "Stat": "Sum"}, "ReturnData": False}
+        for name, metric in (("errors", {**SHOP, "MetricName": "errors"}), ("requests", REQUESTS))
+    ]
+    return [*stats, {"Id": "share", "Expression": expression, "ReturnData": True, **result}]
+
+
+def test_an_alarm_on_an_expression_goes_off_where_all_its_metrics_have_a_value(helper):
+    def record(name, value):
+        helper.metrics.record("Shop", name, {}, [value], at=helper.clock.now())
+
+    helper.put(**WITHOUT_METRIC, Metrics=queries("errors / requests"), Threshold=0.1)
+    states = []
+    for values in ({"requests": 10.0}, {"requests": 10.0, "errors": 2.0}):
+        helper.clock.advance(30)
+        for name, value in values.items():
+            record(name, value)
+        helper.clock.advance(30)
+        states.append(helper.alarms.state("errors"))
+
+    assert states == ["INSUFFICIENT_DATA", "ALARM"]
+    assert "[0.2 (" in helper.alarms.get("errors").state.reason
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [{"Id": "e1", "Expression": "m1/m2"}],
+        queries("MAX([errors, requests])"),
+        queries("errors / unknown"),
+        queries("errors / requests", ReturnData=False),
+        queries("errors / requests", Id="Share"),
+        [*queries("errors"), {"Id": "second", "Expression": "requests", "ReturnData": False}],
+        [*queries("errors")[:2], queries("errors", period=300)[1] | {"Id": "late"}, queries("errors")[2]],
+    ],
+)
+def test_what_is_not_simulated_of_metric_math_is_refused(helper, wrong):
+    with pytest.raises(ValidationError):
+        helper.put(**WITHOUT_METRIC, Metrics=wrong)

@@ -15,7 +15,13 @@ from typing import Any
 from airflow_guardrails.aws.abort_switch import publish_request
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent, latest_intent
-from airflow_guardrails.domain.snapshots.abort_switch import RESET, THROWN, AbortSwitch, switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import (
+    RESET,
+    THROWN,
+    AbortSwitch,
+    guard_prefix,
+    switch_prefix,
+)
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.engine.faults import Fault
 from airflow_guardrails.strategies import Canary
@@ -131,11 +137,12 @@ class Instance(UpdateCase):
 
     def _may_delete(self, request: Mapping[str, Any]) -> bool:
         """Its own, where nothing came of it; of the same endpoint, those that no later update carries."""
-        (name,) = request["AlarmNames"]
-        if name == self.own_switch.alarm_name:
+        names = request["AlarmNames"]
+        if names == [self.own_switch.alarm_name]:
             return not any(update.owner is self for update in self.updates)
         carried = self.updates[-1].owner.own_switch.alarm_name if self.updates else None
-        return name.startswith(switch_prefix(self.endpoint)) and name != carried
+        prefixes = (switch_prefix(self.endpoint), guard_prefix(self.endpoint))
+        return all(name.startswith(prefixes) and name != carried for name in names)
 
     def _may_update(self, request: Mapping[str, Any]) -> bool:
         alarms = request["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.aws.tags import parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent
-from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, guard_prefix, switch_prefix
 from airflow_guardrails.exceptions import GuardrailsError, RolloutError
 from airflow_guardrails.operators._launch.intent_store import STATE_KEY
 from tests.support.churn import alarm_request, switch_of
@@ -127,10 +127,23 @@ class UpdateCase(ABC):
         return f"{switch_prefix(self.endpoint)}{'0' * 20}-{'0' * 8}"
 
     @property
+    def old_guard(self) -> str:
+        """Name of the guard of an earlier rollout."""
+        return f"{guard_prefix(self.endpoint)}{'0' * 20}-{'0' * 8}-1-5xx-errors"
+
+    @property
     def switches(self) -> list[str]:
         """Names of the abort switches that there are of this endpoint."""
+        return self._alarms(switch_prefix(self.endpoint))
+
+    @property
+    def guards(self) -> list[str]:
+        """Names of the alarms of guards that there are of this endpoint."""
+        return self._alarms(guard_prefix(self.endpoint))
+
+    def _alarms(self, prefix: str) -> list[str]:
         names = (alarm.name for alarm in self.account.world.alarms.all())
-        return [name for name in names if name.startswith(switch_prefix(self.endpoint))]
+        return [name for name in names if name.startswith(prefix)]
 
     def set_alarm(self, state: str) -> None:
         self.account.world.alarms.set_state(self.alarm, state=state, reason="Set by the test")
@@ -147,14 +160,15 @@ class UpdateCase(ABC):
         """
         Let the endpoint serve its old configuration, made of *config*, under its alarm.
 
-        An earlier rollout has left its abort switch.
+        An earlier rollout has left its abort switch, and a guard.
         """
         self.account.config(self.old, **config)
         world = self.account.world
         world.sagemaker.create_endpoint({"EndpointName": self.endpoint, "EndpointConfigName": self.old})
         world.alarms.put_metric_alarm(alarm_request(self.alarm))
         self.set_alarm("OK")
-        world.alarms.put_metric_alarm(alarm_request(self.leftover))
+        for left in (self.leftover, self.old_guard):
+            world.alarms.put_metric_alarm(alarm_request(left))
         self.account.advance(minutes=10)
         self.account.align()
 
@@ -162,7 +176,7 @@ class UpdateCase(ABC):
         """Keep the simulator small, and so quick."""
         world = self.account.world
         world.sagemaker.vanish(self.endpoint)
-        world.alarms.delete([self.alarm, *self.switches])
+        world.alarms.delete([self.alarm, *self.switches, *self.guards])
 
 
 Case = TypeVar("Case", bound=UpdateCase)

@@ -7,6 +7,8 @@ holds the checks of one subject. Reading from AWS is in ``operators._launch.pref
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,5 +23,15 @@ def preflight(context: PreflightContext) -> tuple[Finding, ...]:
 
     found: list[Finding] = []
     for check in (*guards.CHECKS, *fleets.CHECKS, *alarms.CHECKS, *analysis.CHECKS):
-        found.extend(check(context))
+        found.extend(_naming_guards(finding, context.guards) for finding in check(context))
     return tuple(sorted(found, key=lambda finding: not finding.stops))
+
+
+def _naming_guards(finding: Finding, guards: Mapping[str, str]) -> Finding:
+    """Name a guard in a finding as its author knows it: the name of its alarm is made for the rollout."""
+    for alarm, words in guards.items():
+        # With the space behind it, because the name of another guard may begin in the same way.
+        if f"alarm {alarm} " in finding.text:
+            text = finding.text.replace(f"alarm {alarm} ", f"guard {words} ")
+            return replace(finding, text=text, fix=finding.fix.replace("from alarms", "from guards"))
+    return finding

@@ -25,6 +25,8 @@ class PreflightContext:
     :param serving: the configuration that it serves; ``None`` if that was deleted.
     :param target: the configuration to update to.
     :param alarms: those of the guardrails' alarms that exist.
+    :param guards: names of the alarms of guards -> the guard in words. They are not created yet; *alarms* has
+        them as they will be, in OK.
     :param switch: name of the abort switch's alarm, if the guardrails contain it. It is checked where it is
         created, not here.
     :param marketplace: whether a container of either configuration is from AWS Marketplace.
@@ -41,6 +43,7 @@ class PreflightContext:
     target: EndpointConfig
     guardrails: Guardrails
     alarms: tuple[Alarm, ...] = ()
+    guards: Mapping[str, str] = field(default_factory=dict)
     switch: str | None = None
     retained: RetainedProperties = RetainedProperties()  # noqa: RUF009 - frozen
     marketplace: bool = False

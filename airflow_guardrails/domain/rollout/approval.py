@@ -51,6 +51,7 @@ class Proposal:
     :param target: the configuration to deploy; None if it could not be read.
     :param unread: what could not be read and why, a line each.
     :param guardrails: strategy and alarms; None if they are not known.
+    :param guards: the guards of the update in words.
     :param findings: what the checks before the update would find now; None if they are not known.
     :param longest_wait: the longest total of bakes and waits; None if it is not known.
     :param verdict: XCom ``verdict`` of the judge; None without a shadow test.
@@ -65,6 +66,7 @@ class Proposal:
     target: EndpointConfig | None = None
     unread: tuple[str, ...] = ()
     guardrails: Guardrails | None = None
+    guards: tuple[str, ...] = ()
     findings: tuple[Finding, ...] | None = None
     longest_wait: timedelta | None = None
     verdict: Mapping[str, Any] | None = None
@@ -244,7 +246,10 @@ def _update(proposal: Proposal) -> Iterator[str]:
         if proposal.longest_wait is not None:
             yield f"- Bakes and waits: at most {duration_in_words(proposal.longest_wait)}"
         alarms = ", ".join(code_span(name) for name in proposal.guardrails.alarms)
-        yield f"- Alarms that roll it back: {alarms or '**none known to this task**'}"
+        if alarms or not proposal.guards:
+            yield f"- Alarms that roll it back: {alarms or '**none known to this task**'}"
+        if proposal.guards:
+            yield f"- Guards that roll it back: {', '.join(map(code_span, proposal.guards))}"
 
 
 def _checks(proposal: Proposal) -> Iterator[str]:

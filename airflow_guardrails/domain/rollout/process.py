@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.effects import (
-    DeleteAbortSwitches,
+    DeleteRolloutAlarms,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
@@ -34,7 +34,7 @@ from airflow_guardrails.domain.rollout.report import Cause, RolloutReport, find_
 from airflow_guardrails.domain.rollout.stages import bake_ends_at, shortest_bake
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
 from airflow_guardrails.domain.rollout.stopping import when_an_abort_acts
-from airflow_guardrails.domain.snapshots.abort_switch import RESET, AbortSwitch
+from airflow_guardrails.domain.snapshots.abort_switch import RESET, guard_prefix
 from airflow_guardrails.domain.snapshots.alarms import (
     Alarm,
     AlarmDefinition,
@@ -42,6 +42,7 @@ from airflow_guardrails.domain.snapshots.alarms import (
     tripped_between,
 )
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
+from airflow_guardrails.domain.snapshots.guard_alarms import rollout_prefix
 from airflow_guardrails.domain.times import AwsClock
 
 _Steps = Generator[Effect, Any, RolloutState]
@@ -265,35 +266,49 @@ def _when(state: RolloutState) -> str:
 
 
 def finish(state: RolloutState) -> Generator[Effect, Any, RolloutReport]:
-    """Find the cause, clean up abort switches, and return the report of a rollout that has an outcome."""
-    cause, warnings = (yield from _find_cause(state)) if state.outcome in _UNDONE else (None, ())
+    """Find the cause, clean up alarms, and return the report of a rollout that has an outcome."""
+    cause: Cause | None = None
+    warnings: Sequence[str] = ()
+    if state.outcome in _UNDONE:
+        state, cause, warnings = yield from _find_cause(state)
     if cause is not None and cause.kind is CauseKind.ABORT:
         state, cause = yield from _judge_or_person(state, cause)
-    if state.is_settled and state.switch is not None:
-        warnings = (*warnings, *(yield from _clean_up(state, state.switch)))
+    if state.is_settled and _has_own_alarms(state):
+        warnings = (*warnings, *(yield from _clean_up(state)))
     return rollout_report(state, cause=cause, warnings=warnings)
 
 
-def _clean_up(state: RolloutState, switch: AbortSwitch) -> Generator[Effect, Any, list[str]]:
-    """
-    Reset the switch, and delete the switches of earlier rollouts; return warnings.
+def _has_own_alarms(state: RolloutState) -> bool:
+    return state.switch is not None or bool(_guards(state))
 
-    This rollout's own switch stays until the next rollout ends: the endpoint's last deployment names it, and
+
+def _guards(state: RolloutState) -> list[str]:
+    prefix = guard_prefix(state.rollout.endpoint_name)
+    return [name for name in state.alarms if name.startswith(prefix)]
+
+
+def _clean_up(state: RolloutState) -> Generator[Effect, Any, list[str]]:
+    """
+    Reset the switch, and delete the switches and guards of earlier rollouts; return warnings.
+
+    This rollout's own alarms stay until the next rollout ends: the endpoint's last deployment names them, and
     so would an update with RetainDeploymentConfig.
     """
     warnings = []
-    reset = yield SetAbortSwitch(switch, RESET)
+    switch = state.switch
+    reset = None if switch is None else (yield SetAbortSwitch(switch, RESET))
     if isinstance(reset, NoResponse):
         warnings.append(f"The abort switch could not be reset ({reset.reason})")
     began, look = state.started_at or state.rollout.launched_at, state.last_look
     if state.rollout.adopted is Adopted.FOREIGN or began is None:
         return warnings
     named = look.rollback_alarms if isinstance(look, Endpoint) else ()
-    keep = (switch.alarm_name, *named)
-    deleted = yield DeleteAbortSwitches(state.rollout.endpoint_name, keep, began)
+    # By the prefix, because what SageMaker shows of this rollout may not name all of its guards.
+    own = tuple(_guards(state)) if switch is None else (switch.alarm_name, rollout_prefix(switch))
+    deleted = yield DeleteRolloutAlarms(state.rollout.endpoint_name, (*own, *named), began)
     if isinstance(deleted, NoResponse):
         warnings.append(
-            f"Abort switches of earlier rollouts could not be deleted ({deleted.reason}): allow "
+            f"Alarms of earlier rollouts could not be deleted ({deleted.reason}): allow "
             "cloudwatch:DescribeAlarms and DeleteAlarms, or delete the alarms by hand"
         )
     return warnings
@@ -307,12 +322,18 @@ def _judge_or_person(state: RolloutState, cause: Cause) -> Generator[Effect, Any
     return state, replace(cause, kind=CauseKind.JUDGE, reasons=state.analysis.because)
 
 
-def _find_cause(state: RolloutState) -> Generator[Effect, Any, tuple[Cause, Sequence[str]]]:
-    """Return the cause and warnings; the alarms' history counts from the start of the rollout to its end."""
+def _find_cause(
+    state: RolloutState,
+) -> Generator[Effect, Any, tuple[RolloutState, Cause, Sequence[str]]]:
+    """
+    Return the next state, which has the alarms as they were read, the cause, and warnings.
+
+    The alarms' history counts from the start of the rollout to its end.
+    """
     # SageMaker does not say which alarm caused a rollback, so the alarms themselves are read.
     names, start, end = state.alarms, state.origin, state.ended_at
     if not names or start is None or end is None:
-        return _cause(state, ()), ()
+        return state, _cause(state, ()), ()
     # Both calls are needed: an alarm in ALARM since before the start has no entry in the history.
     history = yield DescribeAlarmHistory(names, start, end)
     alarms = yield DescribeAlarms(names)
@@ -322,7 +343,9 @@ def _find_cause(state: RolloutState) -> Generator[Effect, Any, tuple[Cause, Sequ
         if isinstance(response, NoResponse)
     ]
     tripped = tripped_between(_or_empty(history), _or_empty(alarms), start=start, end=end)
-    return _cause(state, tripped), warnings
+    if not isinstance(alarms, NoResponse):
+        state = replace(state, alarms_seen=tuple(alarms), alarms_as_of=state.as_of)
+    return state, _cause(state, tripped), warnings
 
 
 def _cause(state: RolloutState, tripped: tuple[AlarmTransition, ...]) -> Cause:

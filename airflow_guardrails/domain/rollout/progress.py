@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from airflow_guardrails.domain.deployment.metric_units import unit_of
 from airflow_guardrails.domain.rollout.stages import (
     UnseenBake,
     plan_of,
@@ -11,9 +12,11 @@ from airflow_guardrails.domain.rollout.stages import (
     traffic_course,
 )
 from airflow_guardrails.domain.rollout.state import RolloutState, StageChange
-from airflow_guardrails.domain.snapshots.alarms import Alarm
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix
+from airflow_guardrails.domain.snapshots.alarms import Alarm, AlarmRule
 from airflow_guardrails.domain.snapshots.arn import Place
 from airflow_guardrails.domain.snapshots.console import alarm_page, console_url, endpoint_page
+from airflow_guardrails.domain.snapshots.guard_alarms import watched_in
 from airflow_guardrails.domain.times import format_time
 
 
@@ -69,17 +72,21 @@ class WatchedAlarm(TypedDict):
     """
     An alarm of the update as it was last read; null where that is unknown.
 
-    *kind* is "switch" for the abort switch, and "theirs" for the user's alarms. *value* is what CloudWatch
-    had when the state last changed, at *value_at*.
+    *kind* is "switch" for the abort switch, "guard" for an alarm made for this rollout, and "theirs" for the
+    user's other alarms. *title* is what a guard watches in words: "5xx errors of the new fleet". *value* is
+    what CloudWatch had when the state last changed, at *value_at*. *unit* is "%" if values and threshold are
+    shares of 1, "ms" if they are microseconds, else null.
     """
 
     name: str
     kind: str
+    title: str | None
     state: str | None
     since: str | None
     watches: str | None
     comparison: str | None
     threshold: float | None
+    unit: str | None
     value: float | None
     value_at: str | None
 
@@ -142,21 +149,34 @@ _COMPARISONS = {
 def alarm_reports(state: RolloutState) -> list[WatchedAlarm]:
     """Return the alarms that roll the update back, with their states if they were read."""
     seen = {alarm.name: alarm for alarm in state.alarms_seen}
-    switch = state.switch.alarm_name if state.switch else None
-    return [alarm_report(name, seen.get(name), is_switch=name == switch) for name in state.alarms]
+    switch, guards = (
+        state.switch.alarm_name if state.switch else None,
+        guard_prefix(state.rollout.endpoint_name),
+    )
+    return [
+        alarm_report(
+            name,
+            seen.get(name),
+            kind="switch" if name == switch else "guard" if name.startswith(guards) else "theirs",
+        )
+        for name in state.alarms
+    ]
 
 
-def alarm_report(name: str, alarm: Alarm | None = None, *, is_switch: bool) -> WatchedAlarm:
+def alarm_report(name: str, alarm: Alarm | None = None, *, kind: str) -> WatchedAlarm:
     """Return what the report says of an alarm; only its name if it was not read."""
     watched = (alarm.rule or alarm.expression) if alarm else None
+    rule = watched if isinstance(watched, AlarmRule) else None
     return {
         "name": name,
-        "kind": "switch" if is_switch else "theirs",
+        "kind": kind,
+        "title": watched_in(alarm.description) if alarm and kind == "guard" else None,
         "state": alarm.state.value if alarm else None,
         "since": format_time(alarm.since) if alarm else None,
         "watches": alarm.watches if alarm else None,
         "comparison": _COMPARISONS.get(watched.comparison) if watched else None,
         "threshold": watched.threshold if watched else None,
+        "unit": unit_of(rule.namespace, rule.metric, rule.statistic) if rule else None,
         "value": alarm.value if alarm else None,
         "value_at": format_time(alarm.since) if alarm and alarm.value is not None else None,
     }

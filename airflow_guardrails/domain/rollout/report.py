@@ -251,7 +251,7 @@ def _upgraded(value: Mapping[str, Any]) -> Mapping[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "stages": [{**stage, "seen": True} for stage in value.get("stages") or ()],
         "alarms": [
-            alarm_report(name, is_switch=name == value.get("abort_switch"))
+            alarm_report(name, kind="switch" if name == value.get("abort_switch") else "theirs")
             for name in value.get("alarms") or ()
         ],
     }

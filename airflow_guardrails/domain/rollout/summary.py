@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_guardrails.domain.deployment.metric_units import value_in_words
 from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
 from airflow_guardrails.domain.snapshots.endpoint import Stage
 from airflow_guardrails.domain.text import cut
 
 if TYPE_CHECKING:
+    from airflow_guardrails.domain.rollout.progress import WatchedAlarm
     from airflow_guardrails.domain.rollout.report import AlarmReport, CauseReport, RolloutReport
 
 # A line of Airflow's log has room for it without being wrapped.
@@ -74,16 +76,20 @@ def _why(outcome: Outcome, report: RolloutReport) -> str:
         case Outcome.FAILED if report["cause"] is None:
             why = f"status {status}" if status else "the endpoint is gone"
         case _:
-            why = _cause(report["cause"]) if report["cause"] else _CAUSES[CauseKind.UNKNOWN]
+            why = _cause(report["cause"], report) if report["cause"] else _CAUSES[CauseKind.UNKNOWN]
     return why
 
 
-def _cause(cause: CauseReport) -> str:
+def _cause(cause: CauseReport, report: RolloutReport) -> str:
     kind = CauseKind(cause["kind"])
     if kind is CauseKind.JUDGE:
         return f"judge: {_first_reason(cause)}"
     if kind is CauseKind.ALARM:
-        return _alarm(cause["alarms"][0])
+        first = cause["alarms"][0]
+        # A report of an older release has no titles.
+        watched = report.get("alarms") or ()
+        known = [each for each in watched if each.get("title") and each["name"] == first["name"]]
+        return _alarm(first, known[0] if known else None)
     return _CAUSES[kind]
 
 
@@ -95,17 +101,19 @@ def _first_reason(cause: CauseReport) -> str:
     return re.sub(r": (?=[-+\d])", " ", reason, count=1).replace("> limit ", "> ")
 
 
-def _alarm(alarm: AlarmReport) -> str:
+def _alarm(alarm: AlarmReport, guard: WatchedAlarm | None) -> str:
+    """:param guard: the alarm as it is watched, if it is a guard; that has a title instead of a name."""
+    name, unit = (guard["title"], guard["unit"]) if guard else (f"alarm {alarm['name']}", None)
     found = _CROSSED.search(alarm["reason"])
     if found is None:
-        return f"alarm {alarm['name']}"
+        return f"{name}"
     sign = {"greater": ">", "less": "<"}[found["than"]] + ("=" if found["equal"] else "")
-    return f"alarm {alarm['name']} {_number(found['value'])} {sign} {_number(found['limit'])}"
+    return f"{name} {_number(found['value'], unit)} {sign} {_number(found['limit'], unit)}"
 
 
-def _number(text: str) -> str:
+def _number(text: str, unit: str | None) -> str:
     try:
-        return f"{float(text):.4g}"
+        return value_in_words(float(text), unit) if unit else f"{float(text):.4g}"
     except ValueError:
         return text
 

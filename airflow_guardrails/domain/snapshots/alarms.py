@@ -112,6 +112,7 @@ class Alarm:
 
     :param since: when it went into this state.
     :param reason: StateReason of CloudWatch.
+    :param description: AlarmDescription.
     :param value: the newest value that CloudWatch had when it last changed the state; ``None`` if unknown.
     :param rule: ``None`` if the alarm does not compare one metric with a threshold.
     :param expression: metric math, anomaly detection or a query; ``None`` if the alarm has none, or none that
@@ -124,6 +125,7 @@ class Alarm:
     state: AlarmState
     since: datetime | None = None
     reason: str = ""
+    description: str = ""
     value: float | None = None
     composite: bool = False
     rule: AlarmRule | None = None

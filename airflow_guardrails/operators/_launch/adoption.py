@@ -71,7 +71,8 @@ class Adoption:
         intents: IntentStore,
         warnings: Sequence[str],
     ) -> None:
-        self.request = request
+        # An adopted update of this task has its guards.
+        self.request = request.for_target(intents.target)
         self.hook = hook
         self.intents = intents
         self.warnings = tuple(warnings)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guards import Guard
 from airflow_guardrails.domain.rollout.approval import reported_approval
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.operators._launch.request import LaunchRequest
@@ -36,7 +37,11 @@ def settings_to_check(update: Any) -> dict[str, Any]:
 
 
 def request_to_check(
-    endpoint_name: str, target: str, guardrails: Guardrails, settings: Mapping[str, Any]
+    endpoint_name: str,
+    target: str,
+    guardrails: Guardrails,
+    guards: Sequence[Guard],
+    settings: Mapping[str, Any],
 ) -> LaunchRequest:
     """
     Return the update as its task will request it, for the checks alone.
@@ -50,7 +55,12 @@ def request_to_check(
     if settings["abort_switch"]:
         guardrails = replace(guardrails, alarms=(*guardrails.alarms, switch.alarm_name))
     return LaunchRequest(
-        endpoint_name=endpoint_name, target=target, guardrails=guardrails, switch=switch, **settings
+        endpoint_name=endpoint_name,
+        target=target,
+        guardrails=guardrails,
+        guards=tuple(guards),
+        switch=switch,
+        **settings,
     )
 
 

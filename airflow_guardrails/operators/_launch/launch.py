@@ -1,9 +1,9 @@
 """
 Start an update, so that a crash between any two calls starts no second one.
 
-The order: describe the endpoint, create the abort switch, preflight, write the intent, wait until the switch
-is OK, describe the endpoint again, call UpdateEndpoint once. What a retry finds of an earlier try, it adopts
-or reports.
+The order: describe the endpoint, create the abort switch, preflight, create the guards, write the intent,
+wait until switch and guards are OK, describe the endpoint again, call UpdateEndpoint once. What a retry finds
+of an earlier try, it adopts or reports.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook,
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
-from airflow_guardrails.operators._launch.abort_switch import AbortSwitchSetup
 from airflow_guardrails.operators._launch.adoption import Adoption
+from airflow_guardrails.operators._launch.alarm_setup import AlarmSetup
 from airflow_guardrails.operators._launch.creation import Creation
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.preflight import read_context, run_preflight
@@ -123,7 +123,7 @@ class Launch:
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
         self.power: dict[str, Any] | None = None
-        self.switch = AbortSwitchSetup(
+        self.alarms = AlarmSetup(
             request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
         self._has_waited = False
@@ -191,9 +191,9 @@ class Launch:
     def _clean_up(self) -> None:
         """Remove the traces of an update that was not started."""
         self.intents.withdraw()
-        # A retry keeps the switch: an earlier try may have started an update with it, and recorded nothing.
-        if self.request.abort_switch and self.is_first_try:
-            self.switch.delete()
+        # A retry keeps the alarms: an earlier try may have started an update with them, and recorded nothing.
+        if self.is_first_try:
+            self.alarms.delete()
 
     def _next_move(self, endpoint: EndpointLook) -> Move:
         request, creates = self.request, self.request.if_missing == "create"
@@ -252,27 +252,29 @@ class Launch:
 
     def _prepare(self, endpoint: Endpoint) -> tuple[EndpointLook, Move]:
         """
-        Create the switch, run preflight, write the intent, and describe the endpoint again.
+        Create switch and guards, run preflight, write the intent, and describe the endpoint again.
 
         The switch comes first, because its alarm takes some seconds to become OK; preflight runs meanwhile.
+        The guards come after preflight, which checks them, too.
         The second look shows an update that somebody else has started in the meantime.
         """
         request = self.request
         if request.abort_switch:
-            self.switch.create()
+            self.alarms.create_switch()
         factory = self.config_factory
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
+        request = self.request = request.for_target(target)
         context = read_context(request, endpoint, target=target, hook=self.hook)
         if factory is not None and factory.uses_marketplace:
             context = replace(context, marketplace=True)
         self.findings = run_preflight(request, context, log=self.log)
         self.power = power_report(context.power)
+        self.alarms.create_guards(request.guard_alarms)
         if factory is not None:
             # Created only after preflight, so that a failure leaves nothing behind.
             self.intents.set_target(factory.create())
         intent = self.intents.write(endpoint)
-        if request.abort_switch:
-            self.switch.wait_until_ok()
+        self.alarms.wait_until_ok()
         again = self.hook.describe_endpoint(request.endpoint_name)
         move = self._next_move(again)
         if move is Move.LAUNCH and isinstance(again, Endpoint):

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import account_of, parse_endpoint_config
+from airflow_guardrails.aws.guards import guard_as_alarm
 from airflow_guardrails.domain.canary.evidence import Trial, published_until
 from airflow_guardrails.domain.canary.power import power_report
 from airflow_guardrails.domain.judge.evidence import MAX_HISTORY, History
@@ -47,16 +48,22 @@ def read_context(
             f"Endpoint configuration {request.target} does not exist in {hook.conn_region_name}: create it "
             "before this task, or correct endpoint_config_name"
         )
+    request = request.for_target(target)
     serving = _serving_config(endpoint, hook)
     switch = request.switch.alarm_name
-    names = [name for name in request.guardrails.alarms if name != switch]
+    guards = {guard.name: guard.words for guard in request.guard_alarms}
+    names = [name for name in request.guardrails.alarms if name not in {switch, *guards}]
     traffic, past, unread = _traffic(request, endpoint, hook)
     context = PreflightContext(
         endpoint=endpoint,
         serving=serving,
         target=target,
         guardrails=request.guardrails,
-        alarms=hook.describe_alarms(names) if names else (),
+        alarms=(
+            *(hook.describe_alarms(names) if names else ()),
+            *map(guard_as_alarm, request.guard_alarms),
+        ),
+        guards=guards,
         switch=switch if request.abort_switch else None,
         retained=request.retained,
         marketplace=_marketplace([config for config in (serving, target) if config], hook),

@@ -8,12 +8,16 @@ from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.deadline import longest_rollout, longest_update_and_rollback
-from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guards import Guard
 from airflow_guardrails.domain.rollout.canary_state import AnalysisState
 from airflow_guardrails.domain.rollout.state import Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.snapshots.guard_alarms import GuardAlarm, guard_alarms
+from airflow_guardrails.domain.text import count_in_words
+from airflow_guardrails.exceptions import InvalidArgument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +26,9 @@ class LaunchRequest:
     The update that the author of the DAG requests. The fields are the arguments of the operator.
 
     :param target: name of the endpoint configuration to update to.
-    :param guardrails: strategy and alarms, including the abort switch.
+    :param guardrails: strategy and alarms, including the abort switch; see :meth:`for_target`.
+    :param guards: the guards, whose alarms are made for this update.
+    :param guard_alarms: their alarms; known only with the variants of the target.
     :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
     :param if_missing: ``"create"`` creates the endpoint if there is none.
     :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
@@ -44,6 +50,31 @@ class LaunchRequest:
     max_wait: timedelta | None = None
     on_timeout: str = "fail"
     analysis: CanaryAnalysis | None = None
+    guards: tuple[Guard, ...] = ()
+    guard_alarms: tuple[GuardAlarm, ...] = ()
+
+    def for_target(self, target: EndpointConfig | None) -> LaunchRequest:
+        """
+        Add the alarms of the guards to the guardrails: one of each guard for each variant of *target*.
+
+        :param target: the configuration to update to; ``None`` if it cannot be read: no guard is added.
+        :raises InvalidArgument: if there are more than 10 alarms then.
+        """
+        if not self.guards or target is None:
+            return self
+        made = guard_alarms(self.guards, self.switch, target=self.target, variants=target.variant_names)
+        switch, known = self.switch.alarm_name, {guard.name for guard in (*self.guard_alarms, *made)}
+        given = [name for name in self.guardrails.alarms if name not in {switch, *known}]
+        own = [switch] if self.abort_switch else []
+        if (total := len(given) + len(made) + len(own)) > MAX_ALARMS:
+            raise InvalidArgument(
+                f"alarms, guards and the abort switch must be at most {MAX_ALARMS} (got {total}: "
+                f"{count_in_words(len(given), 'alarm')}, {count_in_words(len(self.guards), 'guard')} on "
+                f"{count_in_words(len(target.variant_names), 'variant')}"
+                f"{' and the switch' if own else ''})"
+            )
+        alarms = (*given, *(guard.name for guard in made), *own)
+        return replace(self, guardrails=replace(self.guardrails, alarms=alarms), guard_alarms=made)
 
     def rollout(
         self, *, previous: str | None, target: EndpointConfig | None, endpoint: Endpoint | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
 from airflow_guardrails.simulator.cloudwatch.evaluation import COMPARISONS, AlarmSpec, MissingData
+from airflow_guardrails.simulator.cloudwatch.metric_math import MetricMath, parse_metric_math
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import (
     SIMPLE_STATISTICS,
@@ -154,7 +155,8 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     _check_common(request)
     _check_simulated(request)
-    watched = _metric_stat(request)
+    math = _metric_math(request)
+    watched: Mapping[str, Any] = {"Period": math.period, "Stat": ""} if math else _metric_stat(request)
     period, periods = watched["Period"], _required(request, "EvaluationPeriods")
     _check_periods(period, periods)
     to_alarm = request.get("DatapointsToAlarm")
@@ -163,7 +165,8 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
             f"DatapointsToAlarm must be from 1 to EvaluationPeriods ({periods}) (got {to_alarm})"
         )
     return AlarmSpec(
-        metric=_metric(watched["Metric"]),
+        metric=metric_of(watched["Metric"]) if math is None else None,
+        math=math,
         statistic=watched["Stat"],
         unit=watched.get("Unit"),
         period=period,
@@ -202,6 +205,14 @@ def _check_simulated(request: Mapping[str, Any]) -> None:
         raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: omit EvaluationWindow")
 
 
+def _metric_math(request: Mapping[str, Any]) -> MetricMath | None:
+    queries = request.get("Metrics") or ()
+    if not any(query.get("Expression") is not None for query in queries):
+        return None
+    _check_one_form(request)
+    return parse_metric_math(queries)
+
+
 def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the MetricStat of a request, also if it is given as separate fields."""
     if request.get("Metrics"):
@@ -227,14 +238,18 @@ def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _from_metrics(request: Mapping[str, Any]) -> Mapping[str, Any]:
+def _check_one_form(request: Mapping[str, Any]) -> None:
     given = ("MetricName", "Namespace", "Dimensions", "Period", "Unit", "Statistic", "ExtendedStatistic")
     if both := [field for field in given if request.get(field)]:
         raise ValidationError(f"Metrics list and {', '.join(both)} are mutually exclusive")
+
+
+def _from_metrics(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    _check_one_form(request)
     queries = request["Metrics"]
     # The AWS CDK may write an alarm on one metric in this form, so it is accepted.
     if len(queries) != 1 or "MetricStat" not in queries[0]:
-        raise ValidationError("Metric math alarms are not simulated: Metrics must hold one MetricStat")
+        raise ValidationError("Metrics must have one MetricStat, or an Expression over several")
     stat: Mapping[str, Any] = queries[0]["MetricStat"]
     if not is_statistic(stat["Stat"]):
         raise ValidationError(f"The value {stat['Stat']} for parameter Stat is not supported.")
@@ -273,7 +288,8 @@ def _treat_missing(request: Mapping[str, Any]) -> str:
     return _one_of(request, "TreatMissingData", [member.value for member in MissingData])
 
 
-def _metric(metric: Mapping[str, Any]) -> Metric:
+def metric_of(metric: Mapping[str, Any]) -> Metric:
+    """Return the metric of a MetricStat."""
     dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions") or ()}
     return Metric.of(metric["Namespace"], metric["MetricName"], dimensions)
 

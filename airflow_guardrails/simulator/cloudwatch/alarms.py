@@ -13,6 +13,7 @@ from airflow_guardrails.simulator.cloudwatch.alarm_requests import (
     AlarmRule,
     alarm_spec,
     check_composite,
+    metric_of,
     parse_rule,
     without_tags,
 )
@@ -28,7 +29,7 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import (
 )
 from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, AlarmState
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
-from airflow_guardrails.simulator.cloudwatch.statistics import statistic
+from airflow_guardrails.simulator.cloudwatch.statistics import Points, statistic
 from airflow_guardrails.simulator.engine.clock import Clock
 
 METRIC_ALARM = "MetricAlarm"
@@ -118,8 +119,7 @@ class Alarms:
         """
         Create an alarm in INSUFFICIENT_DATA, or change an alarm and keep its state.
 
-        :raises ValidationError: for what CloudWatch refuses, and for alarms on expressions, which are not
-            simulated.
+        :raises ValidationError: for what CloudWatch refuses, and for what is not simulated.
         """
         self._put(request, spec=alarm_spec(request), rule=None)
 
@@ -230,10 +230,21 @@ class Alarms:
         # A period that is not over would hold too few requests.
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
+        if spec.math is not None:
+            values = spec.math.points(lambda stat: self._stat_points(stat, start=begins[0], end=end))
+            return [_value_at(begin, values[begin]) if begin in values else None for begin in begins]
+        assert spec.metric is not None
         samples = self._metrics.samples(
             spec.metric, start=begins[0], end=end, period=spec.period, unit=spec.unit
         )
         return [_datapoint(begin, samples[begin], spec) if begin in samples else None for begin in begins]
+
+    def _stat_points(self, stat: Mapping[str, Any], *, start: int, end: int) -> Points:
+        samples = self._metrics.samples(
+            metric_of(stat["Metric"]), start=start, end=end, period=stat["Period"], unit=stat.get("Unit")
+        )
+        values = ((begin, statistic(sample, stat["Stat"])) for begin, sample in samples.items())
+        return {begin: value for begin, value in values if value is not None}
 
     def _set_state(self, alarm: Alarm, new: AlarmState) -> None:
         old, alarm.state, alarm.updated = alarm.state, new, self._clock.now()
@@ -284,6 +295,10 @@ def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iter
 
 
 _UNCHECKED = AlarmState(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
+
+
+def _value_at(begin: int, value: float) -> Datapoint:
+    return Datapoint(at=datetime.fromtimestamp(begin, timezone.utc), value=value, sample_count=1)
 
 
 def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:

@@ -17,6 +17,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+from airflow_guardrails.simulator.cloudwatch.metric_math import MetricMath
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import is_extended
 
@@ -64,12 +65,14 @@ class AlarmSpec:
     """
     What a metric alarm measures and when it goes into ALARM.
 
+    :param metric: None with *math*, which then gives the values.
     :param period: seconds.
     :param datapoints_given: whether the request has DatapointsToAlarm; it changes only the text of the
         reason.
     """
 
-    metric: Metric
+    metric: Metric | None
+    math: MetricMath | None = None
     statistic: str
     unit: str | None
     period: int
@@ -188,7 +191,8 @@ def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: dat
         data["startDate"] = iso(real[0].at)
     if spec.unit:
         data["unit"] = spec.unit
-    data["extendedStatistic" if is_extended(spec.statistic) else "statistic"] = spec.statistic
+    if spec.math is None:
+        data["extendedStatistic" if is_extended(spec.statistic) else "statistic"] = spec.statistic
     data["period"] = spec.period
     data["recentDatapoints"] = [point.value for point in real]
     data["threshold"] = spec.threshold

@@ -84,10 +84,10 @@ class EndpointSubscription(Subscription[EndpointLook]):
     async def set_abort_switch(self, switch: AbortSwitch, value: float) -> None:
         await (await self._calls()).set_abort_switch(switch, value)
 
-    async def delete_abort_switches(
+    async def delete_rollout_alarms(
         self, endpoint_name: str, *, keep: Sequence[str], before: datetime
     ) -> None:
-        await (await self._calls()).delete_abort_switches(endpoint_name, keep=keep, before=before)
+        await (await self._calls()).delete_rollout_alarms(endpoint_name, keep=keep, before=before)
 
     async def describe_alarms(self, names: Iterable[str]) -> tuple[Alarm, ...]:
         return await self._alarms.describe_alarms(names)

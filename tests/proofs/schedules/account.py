@@ -15,7 +15,12 @@ from moto.core.exceptions import ServiceException
 from werkzeug.http import http_date
 
 from airflow_guardrails.aws.tags import INTENT_PREFIX
-from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switch_prefix, switches_among
+from airflow_guardrails.domain.snapshots.abort_switch import (
+    AbortSwitch,
+    guard_prefix,
+    switch_prefix,
+    switches_among,
+)
 from airflow_guardrails.simulator.cloudwatch.alarm_queries import describe_alarm_history, describe_alarms
 from airflow_guardrails.simulator.cloudwatch.publishing import put_metric_data
 from airflow_guardrails.simulator.cloudwatch.queries import get_metric_statistics
@@ -274,6 +279,10 @@ def _nothing(_: Any) -> None:
 
 def is_switch(name: str) -> bool:
     return any(name.startswith(switch_prefix(endpoint)) for endpoint in ENDPOINTS)
+
+
+def is_guard(name: str) -> bool:
+    return any(name.startswith(guard_prefix(endpoint)) for endpoint in ENDPOINTS)
 
 
 _SAGEMAKER: dict[str, Callable[[Any, dict[str, Any]], Any]] = {

@@ -35,7 +35,7 @@ from airflow_guardrails.exceptions import (
     UpdateUnanswered,
 )
 from tests.proofs.schedules import excuses
-from tests.proofs.schedules.account import Account, Update, is_switch
+from tests.proofs.schedules.account import Account, Update, is_guard, is_switch
 from tests.proofs.schedules.actors import AbortTask, Actor, SensorTask, TryEnd, UpdateTask
 
 # A reset is seen by the alarm when the period of 10 s it falls into is over.
@@ -104,7 +104,7 @@ def a_throw_hits_nobody_else(account: Account, by: str, switch: AbortSwitch) -> 
 
 
 def no_alarm_of_people_is_deleted(account: Account, by: str, name: str) -> str | None:
-    return None if is_switch(name) else f"{by} deleted {name}, which is not of this package"
+    return None if is_switch(name) or is_guard(name) else f"{by} deleted {name}, which is not of this package"
 
 
 def no_guard_of_an_update_in_flight_is_deleted(account: Account, by: str, name: str) -> str | None:
@@ -115,7 +115,7 @@ def no_guard_of_an_update_in_flight_is_deleted(account: Account, by: str, name: 
         if excuses.is_its_own_and_unknown(account, by, update):
             continue
         if name in update.alarms:
-            return f"{by} deleted the switch of the update to {update.target} of {update.by} in flight"
+            return f"{by} deleted {name} of the update to {update.target} of {update.by} in flight"
     return None
 
 

@@ -147,6 +147,7 @@ OUR_ARGUMENTS = st.fixed_dictionaries(
         "endpoint_config_name": TARGETS,
         "strategy": STRATEGIES,
         "alarms": st.sampled_from([["errors"], ["errors"], []]),
+        "guards": st.sampled_from([[], [{"guard": "ErrorRate", "above": 0.01}]]),
         "abort_switch": st.sampled_from([True, True, True, False]),
         "deferrable": st.sampled_from([True, True, False]),
         "waiter_delay": st.sampled_from([5, 30, 60]),

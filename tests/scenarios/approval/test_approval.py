@@ -24,6 +24,7 @@ from airflow_guardrails.exceptions import (
     InvalidArgument,
     RolloutNotApproved,
 )
+from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import MetricRule
@@ -211,6 +212,24 @@ def test_a_person_sees_what_the_checks_of_the_update_find_now(airflow, churn):
     assert "**Checks before the update: no error**" in airflow.asked.body
     assert "- **Note**: `the update runs 4 new instances beside the 4 that serve" in airflow.asked.body
     assert [churn.calls(name) for name in ("UpdateEndpoint", "PutMetricAlarm", "AddTags")] == [0, 0, 0]
+
+
+def test_a_person_sees_the_guards_and_whether_they_can_go_off(airflow, churn):
+    guards = [ErrorRate(above=0.01), {"guard": "ErrorRate", "above": "0.05", "periods": "30"}]
+    update = SageMakerGuardedUpdateOperator(
+        task_id="update",
+        endpoint_name="churn",
+        endpoint_config_name="churn-v2",
+        strategy=CANARY,
+        guards=guards,
+    )
+
+    airflow.ask(operator(strategy=CANARY, guards=guards, update=update))
+
+    assert "- Guards that roll it back: `5xx errors of the new fleet > 1 %, 1 min`, `" in airflow.asked.body
+    slow = "`guard 5xx errors of the new fleet > 5 %, 30 x 1 min needs about 33 min"
+    assert f"- **Warning**: {slow}" in airflow.asked.body
+    assert churn.calls("PutMetricAlarm") == 0
 
 
 def test_what_would_stop_the_update_is_counted_and_comes_first(airflow, churn):

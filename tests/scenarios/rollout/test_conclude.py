@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_guardrails.assets import ROLLOUTS, rollout_asset
 from airflow_guardrails.domain.rollout.outcome import Outcome
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix
 from airflow_guardrails.exceptions import (
     AccessDenied,
     EndpointBusy,
@@ -19,6 +20,7 @@ from airflow_guardrails.exceptions import (
     RolloutTimedOut,
     RolloutUnwatched,
 )
+from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.strategies import Canary
 from tests.support.airflow_run import WAITING, Run, defer
@@ -612,3 +614,27 @@ def test_a_first_deployment_marked_failed_is_waited_for_because_nothing_can_be_r
 
     assert (report["outcome"], report["adopted"], report["guarded"]) == ("Succeeded", "own", False)
     assert "a first deployment has nothing to go back to" in " ".join(report["warnings"])
+
+
+# The guards of rollouts.
+
+
+@pytest.mark.parametrize("abort_switch", [True, False])
+def test_whoever_ends_a_rollout_deletes_the_guards_of_earlier_ones_and_not_its_own(
+    churn, deferred, run, conclude, context, abort_switch
+):
+    earlier = f"{guard_prefix('churn')}{'0' * 20}-{'0' * 8}-1-5xx-errors"
+    churn.alarm(earlier)
+    churn.advance(minutes=1)
+    deferred(guards=[ErrorRate(above=0.01)], abort_switch=abort_switch)
+    run.mark("update", "failed")
+
+    task = conclude()
+    task.abort_action = "leave"
+    report = task.execute(context)
+
+    found = churn.cloudwatch.describe_alarms(AlarmNamePrefix=guard_prefix("churn"))["MetricAlarms"]
+    own = [alarm for alarm in report["alarms"] if alarm["kind"] == "guard"]
+    assert report["outcome"] == "Succeeded"
+    assert [alarm["AlarmName"] for alarm in found] == [alarm["name"] for alarm in own] != [earlier]
+    assert [alarm["title"] for alarm in own] == ["5xx errors of the new fleet"]

@@ -73,7 +73,8 @@ def test_without_approval_nobody_is_asked(dag):
 
 
 def test_a_person_approves_between_the_end_of_the_shadow_and_the_update(dag):
-    deployment(approval=True, alarms=["errors"], update_arguments={"aws_conn_id": "its_own"})
+    guards = [{"guard": "ErrorRate", "above": 0.01}]
+    deployment(approval=True, alarms=["errors"], guards=guards, update_arguments={"aws_conn_id": "its_own"})
 
     approve, update = (dag.get_task(f"guarded_deployment.{name}") for name in ("approve", "guarded_update"))
     assert approve.upstream_task_ids == {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"}
@@ -83,6 +84,7 @@ def test_a_person_approves_between_the_end_of_the_shadow_and_the_update(dag):
     assert approve.verdict.operator is dag.get_task("guarded_deployment.judge")
     assert (approve.endpoint_name, approve.endpoint_config_name) == ("churn", "churn-2")
     assert (approve.strategy, approve.alarms, approve.aws_conn_id) == (update.strategy, ["errors"], "its_own")
+    assert approve.guards == update.guards == guards
 
 
 def test_the_end_of_the_shadow_does_not_wait_for_the_person(dag):

@@ -27,7 +27,9 @@ from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN, AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import EndpointStatus
 from airflow_guardrails.domain.snapshots.experiment import ExperimentStatus
+from airflow_guardrails.domain.snapshots.guard_alarms import guard_alarms
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
+from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.hooks._api_call import ApiCall, PagedCall
 from airflow_guardrails.hooks._calls import Calls
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
@@ -46,6 +48,7 @@ ACCOUNT = {"account_id": "123456789012"}
 BEGUN = START + timedelta(minutes=10)
 SPAN = {"start": START, "end": START + timedelta(minutes=20)}
 SWITCH = switch_of()
+(GUARD,) = guard_alarms([ErrorRate(above=0.01)], SWITCH, target="churn-v2", variants=["AllTraffic"])
 FLEET = {"endpoint_name": "churn", "variant_name": PRODUCTION, "endpoint_config_name": "churn-v1"}
 CANARY = Guardrails(strategy=Canary(percent=25, bake=timedelta(minutes=10)), alarms=("errors",))
 QUERY = MetricQuery(
@@ -215,9 +218,10 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "describe_alarms": ("describe_alarms", lambda world: call(tripped(world))),
     "describe_alarm_history": ("describe_alarm_history", lambda world: call(tripped(world), **SPAN)),
     "put_abort_switch": ("put_metric_alarm", lambda _: call(SWITCH, target="churn-v2")),
+    "put_guard_alarm": ("put_metric_alarm", lambda _: call(GUARD)),
     "get_abort_switch_target": ("describe_alarms", lambda world: call(switched(world, "churn-v2"))),
     "delete_alarms": ("delete_alarms", lambda _: call(["errors"])),
-    "delete_abort_switches": (
+    "delete_rollout_alarms": (
         "describe_alarms delete_alarms",
         lambda world: (
             switched(world, "churn-v2", "churn-v3", "churn-v4"),
@@ -337,8 +341,9 @@ def alarm_names(world: World) -> set[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, form):
+def test_only_switches_and_guards_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, form):
     with worlds() as world:
+        world.hook.put_guard_alarm(GUARD)
         switched(world, "old", "kept")
         world.hook.put_abort_switch(switch_of("churn-2"), target="old")
         before = world.lab.now()
@@ -347,7 +352,7 @@ def test_only_switches_of_earlier_rollouts_of_the_endpoint_are_deleted(worlds, f
         keep = [switch_of(target="kept").alarm_name]
 
         for _ in range(2):  # there is nothing left for the second time
-            make_call(world, "delete_abort_switches", call("churn", keep=keep, before=before), form)
+            make_call(world, "delete_rollout_alarms", call("churn", keep=keep, before=before), form)
 
             stay = {switch_of(target=target).alarm_name for target in ("kept", "new")}
             assert alarm_names(world) == {"errors", switch_of("churn-2").alarm_name, *stay}

@@ -13,7 +13,7 @@ from airflow_guardrails.aws.errors import UnexpectedAnswer
 from airflow_guardrails.domain.effects import (
     Compute,
     ComputeFailed,
-    DeleteAbortSwitches,
+    DeleteRolloutAlarms,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
@@ -44,7 +44,7 @@ ABOUT_ALARMS = [
     DescribeAlarms(("errors",)),
     DescribeAlarmHistory(("errors",), START, END),
     SetAbortSwitch(SWITCH, RESET),
-    DeleteAbortSwitches("churn", (SWITCH.alarm_name,), START),
+    DeleteRolloutAlarms("churn", (SWITCH.alarm_name,), START),
     PutMetricData("Shop/Verdicts", (DATUM,)),
 ]
 LOOK_AT_TEST = DescribeExperiment("trial")
@@ -85,8 +85,8 @@ class Calls:
     def set_abort_switch(self, switch, value):
         return self.answer("set_abort_switch", switch, value)
 
-    def delete_abort_switches(self, endpoint_name, *, keep, before):
-        return self.answer("delete_abort_switches", endpoint_name, keep, before)
+    def delete_rollout_alarms(self, endpoint_name, *, keep, before):
+        return self.answer("delete_rollout_alarms", endpoint_name, keep, before)
 
     def put_metric_data(self, namespace, data):
         return self.answer("put_metric_data", namespace, data)
@@ -154,7 +154,7 @@ async def test_every_ask_becomes_its_call_and_is_sent_the_answer(driven):
         ("describe_alarms", ("errors",)),
         ("describe_alarm_history", ("errors",), START, END),
         ("set_abort_switch", SWITCH, RESET),
-        ("delete_abort_switches", "churn", (SWITCH.alarm_name,), START),
+        ("delete_rollout_alarms", "churn", (SWITCH.alarm_name,), START),
         ("put_metric_data", "Shop/Verdicts", (DATUM,)),
         None,
         None,

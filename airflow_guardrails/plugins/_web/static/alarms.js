@@ -53,7 +53,7 @@ function line(alarm, report) {
     { class: state.tone },
     icon(state.icon),
     h("b", { class: "state" }, state.words),
-    consoleLink(report.links?.alarms?.[alarm.name], alarm.name, { class: "name" }),
+    consoleLink(report.links?.alarms?.[alarm.name], nameOf(alarm), { class: "name" }),
     h("span", { class: "value" }, comparisonInWords(alarm)),
     h(
       "span",
@@ -89,7 +89,7 @@ function abortSwitch(report, alarms) {
 /** "alarm churn-errors: 2.5 > 1" of each that is in ALARM now, but the abort switch. */
 export function alarmsInWords(report) {
   const firing = (report.alarms ?? []).filter(({ state, kind }) => state === "ALARM" && kind !== "switch");
-  return firing.map((alarm) => `alarm ${alarm.name}: ${comparisonInWords(alarm)}`);
+  return firing.map((alarm) => `${named(alarm)}: ${comparisonInWords(alarm)}`);
 }
 
 /** Why the rollout ended: { text, at, details }, the alarm's value against its threshold first; null if unknown. */
@@ -99,7 +99,7 @@ export function causeOf(report) {
   const first = cause.alarms?.[0];
   if (cause.kind === "alarm" && first) {
     return {
-      text: `alarm ${first.name}${crossed(first, report)}`,
+      text: `${named((report.alarms ?? []).find(({ name }) => name === first.name) ?? first)}${crossed(first, report)}`,
       at: first.at,
       details: cause.alarms.map(({ reason }) => reason),
     };
@@ -135,21 +135,34 @@ function crossed(transition, report) {
   const found = CROSSED.exec(transition.reason ?? "");
   if (found) {
     const sign = `${found[2] === "greater" ? ">" : "<"}${found[3] ? "=" : ""}`;
-    return `: ${inUnit(Number(found[1]), alarm?.watches)} ${sign} ${inUnit(Number(found[4]), alarm?.watches)}`;
+    return `: ${inUnit(Number(found[1]), alarm)} ${sign} ${inUnit(Number(found[4]), alarm)}`;
   }
   return alarm && isNumber(alarm.value) ? `: ${comparisonInWords(alarm)}` : "";
 }
 
 /** "2.5 > 1" in alarm, "alarm at > 1" else: CloudWatch tells the value of the last change of state only. */
-function comparisonInWords({ state, value, comparison, threshold, watches }) {
-  const limit = isNumber(threshold) ? `${comparison ?? ">"} ${inUnit(threshold, watches)}` : "";
-  if (state === "ALARM" && isNumber(value) && limit) return `${inUnit(value, watches)} ${limit}`;
+function comparisonInWords(alarm) {
+  const { state, value, comparison, threshold } = alarm;
+  const limit = isNumber(threshold) ? `${comparison ?? ">"} ${inUnit(threshold, alarm)}` : "";
+  if (state === "ALARM" && isNumber(value) && limit) return `${inUnit(value, alarm)} ${limit}`;
   return limit && `alarm at ${limit}`;
 }
 
-/** SageMaker's latencies are in microseconds. */
-function inUnit(value, watches) {
-  return /^AWS\/SageMaker \w+Latency /.test(watches ?? "") ? `${number(value / 1000)}\u00a0ms` : number(value);
+/** What a guard watches in words; of another alarm its name. */
+function nameOf({ title, name }) {
+  return title ?? name;
+}
+
+function named(alarm) {
+  return alarm.title ? `guard ${alarm.title}` : `alarm ${alarm.name}`;
+}
+
+/** SageMaker's latencies are in microseconds, and its error rates shares of 1. */
+function inUnit(value, alarm) {
+  if (alarm?.unit === "%") return `${number(value * 100)}\u00a0%`;
+  // A report of an older release has no unit.
+  const isLatency = alarm?.unit === "ms" || /^AWS\/SageMaker \w+Latency /.test(alarm?.watches ?? "");
+  return isLatency ? `${number(value / 1000)}\u00a0ms` : number(value);
 }
 
 function stateOf({ state }) {

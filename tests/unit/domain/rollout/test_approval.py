@@ -168,6 +168,13 @@ def test_what_is_not_known_is_said_to_be_unknown():
         ),
         ({"guardrails": Guardrails(strategy=None)}, "Alarms that roll it back: **none known to this task**"),
         (
+            {
+                "guardrails": Guardrails(strategy=None),
+                "guards": ("5xx errors of the new fleet > 1 %, 1 min",),
+            },
+            "- Guards that roll it back: `5xx errors > 1 %, 1 min`",
+        ),
+        (
             {"verdict": {**VERDICT, "endpoint_name": "staging"}},
             "**It was a test of another endpoint**: `staging`",
         ),

@@ -12,7 +12,7 @@ from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.strategies import Canary
 from airflow_guardrails.domain.effects import (
-    DeleteAbortSwitches,
+    DeleteRolloutAlarms,
     DescribeAlarmHistory,
     DescribeAlarms,
     DescribeEndpoint,
@@ -37,6 +37,7 @@ from airflow_guardrails.domain.snapshots.endpoint import (
     PendingDeployment,
     Stage,
 )
+from airflow_guardrails.domain.snapshots.guard_alarms import rollout_prefix
 from tests.support.churn import switch_of
 from tests.support.rollouts import LAUNCH, after, flying, in_service
 
@@ -87,7 +88,7 @@ class Script:
                 return self.history
             case SetAbortSwitch():
                 return self.switch
-            case DeleteAbortSwitches():
+            case DeleteRolloutAlarms():
                 return self.deleted
             case Sleep(seconds) | WaitForChange(seconds=seconds):
                 self.passed += seconds
@@ -399,7 +400,7 @@ def test_the_switch_is_reset_at_the_end_unless_another_update_is_in_flight(looks
 def test_a_time_out_leaves_the_switch_alone():
     script = Script([flying])
     assert script.follow(switched(deadline=after(60)))["outcome"] == "TimedOut"
-    assert script.of(SetAbortSwitch) == script.of(DeleteAbortSwitches) == []
+    assert script.of(SetAbortSwitch) == script.of(DeleteRolloutAlarms) == []
 
 
 def test_a_switch_that_could_not_be_reset_is_warned_about():
@@ -413,7 +414,7 @@ NO_SWITCH = "the update has no abort switch (abort_switch=False)"
 def test_an_update_without_the_switch_never_touches_it():
     script = Script([flying])
     report = script.follow(launched("errors", deadline=after(60)), on_timeout=TimeoutAction.ABORT)
-    assert script.of(SetAbortSwitch) == script.of(DeleteAbortSwitches) == []
+    assert script.of(SetAbortSwitch) == script.of(DeleteRolloutAlarms) == []
     assert report["warnings"] == [f"The update timed out and was not aborted: {NO_SWITCH}"]
 
 
@@ -506,8 +507,8 @@ def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_need
     named = ("errors", "airflow-guardrails-abort-named")
     script = Script([flying(30), in_service(900, "v2", rollback_alarms=named)])
     report = script.follow(switched())
-    assert script.of(DeleteAbortSwitches) == [
-        DeleteAbortSwitches("churn", (SWITCH.alarm_name, *named), after(1))
+    assert script.of(DeleteRolloutAlarms) == [
+        DeleteRolloutAlarms("churn", (SWITCH.alarm_name, rollout_prefix(SWITCH), *named), after(1))
     ]
     assert report["warnings"] == []
 
@@ -515,7 +516,8 @@ def test_switches_of_earlier_rollouts_are_deleted_but_for_those_that_may_be_need
 def test_where_no_start_was_seen_the_launch_counts():
     script = Script([in_service(3, "v2")])
     script.follow(switched())
-    assert script.of(DeleteAbortSwitches) == [DeleteAbortSwitches("churn", (SWITCH.alarm_name,), LAUNCH)]
+    own = (SWITCH.alarm_name, rollout_prefix(SWITCH))
+    assert script.of(DeleteRolloutAlarms) == [DeleteRolloutAlarms("churn", own, LAUNCH)]
 
 
 @pytest.mark.parametrize(
@@ -524,7 +526,7 @@ def test_where_no_start_was_seen_the_launch_counts():
 def test_without_a_start_time_no_switch_is_deleted(facts):
     script = Script([in_service(3, "v2")])
     script.follow(switched(**facts))
-    assert script.of(DeleteAbortSwitches) == []
+    assert script.of(DeleteRolloutAlarms) == []
 
 
 def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
@@ -532,7 +534,7 @@ def test_a_clean_up_that_is_refused_is_a_warning_and_no_more():
     report = Script([flying(30), in_service(900, "v2")], deleted=denied).follow(switched())
     assert report["outcome"] == "Succeeded"
     warning = (
-        "Abort switches of earlier rollouts could not be deleted (AccessDenied: not authorized to perform "
+        "Alarms of earlier rollouts could not be deleted (AccessDenied: not authorized to perform "
         "cloudwatch:DeleteAlarms): allow cloudwatch:DescribeAlarms and DeleteAlarms, or delete the "
         "alarms by hand"
     )

@@ -88,11 +88,13 @@ IN_ALARM = Alarm(
 # What is said of an alarm that was not read.
 UNREAD = {
     "kind": "theirs",
+    "title": None,
     "state": None,
     "since": None,
     "watches": None,
     "comparison": None,
     "threshold": None,
+    "unit": None,
     "value": None,
     "value_at": None,
 }
@@ -188,11 +190,13 @@ def test_the_whole_story_of_a_rollback():
             {
                 "name": "errors",
                 "kind": "theirs",
+                "title": None,
                 "state": "ALARM",
                 "since": "2026-03-02T10:06:00+00:00",
                 "watches": "AWS/SageMaker Invocation5XXErrors Sum, 1 min",
                 "comparison": ">",
                 "threshold": 1.0,
+                "unit": None,
                 "value": 2.5,
                 "value_at": "2026-03-02T10:06:00+00:00",
             },

@@ -8,6 +8,7 @@ from airflow_guardrails.domain.rollout.outcome import CauseKind, Outcome
 from airflow_guardrails.domain.rollout.summary import MAX_LENGTH, summary_of
 
 CROSSED = "Threshold Crossed: 1 datapoint [0.12 (02/03/26 10:16:00)] was greater than the threshold (0.05)."
+SLOW = CROSSED.replace("0.12", "3e5").replace("0.05", "2.5e5")
 JUDGED = "ModelLatency Average: +21.3% > limit +10% (interval +15% to +28%, 14 minutes)"
 
 
@@ -28,6 +29,28 @@ def report(outcome, **known):
 def cause(kind, reason="", **more):
     alarms = [{"name": "errors", "state": "ALARM", "at": "2026-03-02T10:16:00+00:00", "reason": reason}]
     return {"kind": kind, "alarms": alarms, **more}
+
+
+@pytest.mark.parametrize(
+    ("title", "unit", "reason", "said"),
+    [
+        ("5xx errors of the new fleet", "%", CROSSED, "5xx errors of the new fleet 12 % > 5 %"),
+        (
+            "p99 latency",
+            "ms",
+            CROSSED.replace("0.12", "3e5").replace("0.05", "2.5e5"),
+            "p99 latency 300 ms > 250 ms",
+        ),
+        ("Orders Sum", None, CROSSED, "Orders Sum 0.12 > 0.05"),
+        ("5xx errors of the new fleet", "%", "", "5xx errors of the new fleet"),
+    ],
+)
+def test_a_guard_is_named_by_what_it_watches_in_its_unit(title, unit, reason, said):
+    guard = {"name": "errors", "kind": "guard", "title": title, "unit": unit}
+
+    told = summary_of(report("RolledBack", cause=cause("alarm", reason), alarms=[guard]))
+
+    assert told == f"ROLLED BACK: {said}; churn-v41 serves"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ OTHERS = {
     "conclude_arguments",
 }
 TEMPLATED = {
-    *("endpoint_name", "model_name", "endpoint_config_name", "role_arn", "strategy", "alarms"),
+    *("endpoint_name", "model_name", "endpoint_config_name", "role_arn", "strategy", "alarms", "guards"),
     *("shadow_test_name", "sampling_percentage", "data_storage_uri", "aws_conn_id", "region_name", "verify"),
 }
 
