@@ -16,6 +16,8 @@ GuardrailsError                   base of all errors of this table
  ModelNotFound           no       no model of this name in this region and account
  ModelPackageNotFound    no       no model package of this ARN, or no such group, in this region and account
  ModelPackageNotApproved no       the model package is not approved, or cannot be deployed
+ ModelDiffers            no       a model of this task's name exists with other content
+ ModelRejected           no       SageMaker rejected the model; the endpoint was not changed
  PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
   AlarmNotFound          no       the same, and an alarm of the update does not exist
  ConfigAlreadyLive       no       the endpoint already serves this configuration; no update was started
@@ -30,6 +32,7 @@ GuardrailsError                   base of all errors of this table
  AbortRefused            no       the switch would not stop this update; it was not thrown
  TaskKilled              yes      Airflow killed the task before it changed anything in AWS
  UnexpectedAnswer        no       AWS returned a value that this version does not know
+ ConfigNotDerivable      no       the configuration in service cannot be copied with another model
  EndpointConfigDiffers   no       a configuration of this task's name exists with other content
  EndpointConfigRejected  no       SageMaker rejected the configuration; nothing was changed
  ShadowTestRefused       no       the endpoint cannot have such a shadow; nothing was created
@@ -267,6 +270,14 @@ class ShadowVariantExists(ShadowTestRefused):
     """The endpoint has a shadow variant already; SageMaker allows one."""
 
 
+class ConfigNotDerivable(GuardrailsError, AirflowFailException):
+    """
+    The configuration in service cannot be copied with another model; the text says why.
+
+    It has a field that the installed botocore does not know, or inference components instead of models.
+    """
+
+
 class EndpointConfigDiffers(GuardrailsError, AirflowFailException):
     """An endpoint configuration of the name that this task uses exists with other content."""
 
@@ -281,6 +292,14 @@ class ShadowTestDiffers(GuardrailsError, AirflowFailException):
 
 class ModelNotFound(GuardrailsError, AirflowFailException):
     """SageMaker has no model of this name in this region and account."""
+
+
+class ModelDiffers(GuardrailsError, AirflowFailException):
+    """A model of the name that this task uses exists with other content."""
+
+
+class ModelRejected(GuardrailsError, AirflowFailException):
+    """SageMaker rejected the model; the text has its message."""
 
 
 class ShadowTestError(ReportedError):

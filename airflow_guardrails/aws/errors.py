@@ -230,6 +230,7 @@ _ACTIONS = {
     "GetMetricData": "cloudwatch:GetMetricData",
     "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "GetObject": "s3:GetObject",
+    "GetRole": "iam:GetRole",
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",

@@ -47,6 +47,8 @@ DESCRIBE_ENDPOINT_CONFIG = Operation("sagemaker", "describe_endpoint_config")
 CREATE_ENDPOINT_CONFIG = Operation("sagemaker", "create_endpoint_config", once=True)
 # Retried: an error that the configuration is gone only leads to a warning.
 DELETE_ENDPOINT_CONFIG = Operation("sagemaker", "delete_endpoint_config")
+CREATE_ENDPOINT = Operation("sagemaker", "create_endpoint", once=True)
+CREATE_MODEL = Operation("sagemaker", "create_model", once=True)
 DESCRIBE_MODEL = Operation("sagemaker", "describe_model")
 DESCRIBE_MODEL_PACKAGE = Operation("sagemaker", "describe_model_package")
 LIST_MODEL_PACKAGES = Operation("sagemaker", "list_model_packages")
@@ -70,3 +72,6 @@ GET_METRIC_STATISTICS = Operation("cloudwatch", "get_metric_statistics")
 # S3.
 LIST_OBJECTS = Operation("s3", "list_objects_v2")
 GET_OBJECT = Operation("s3", "get_object")
+
+# IAM.
+GET_ROLE = Operation("iam", "get_role")

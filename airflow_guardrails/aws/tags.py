@@ -23,10 +23,17 @@ def parse_tags(response: Response) -> list[dict[str, str]]:
     ]
 
 
-_WITHDRAWN = "withdrawn"
+_WITHDRAWN, _CREATES = "withdrawn", "creates"
 
 
-INTENT_PREFIX = "airflow-guardrails:intent:"
+# All tags of this package begin with it.
+OURS = "airflow-guardrails:"
+# Name of the endpoint, on everything that this package creates for it.
+MADE_FOR = f"{OURS}made-for"
+# Name of the configuration from which another one was derived.
+DERIVED_FROM = f"{OURS}derived-from"
+
+INTENT_PREFIX = f"{OURS}intent:"
 
 
 def intent_text(intent: Intent) -> str:
@@ -39,7 +46,8 @@ def intent_text(intent: Intent) -> str:
     }
     words = [f"previous={intent.previous}"] if intent.previous else []
     words += [f"{word}={_text(moment)}" for word, moment in times.items() if moment]
-    return " ".join([*words, *([_WITHDRAWN] if intent.withdrawn else [])])
+    flags = {_WITHDRAWN: intent.withdrawn, _CREATES: intent.creates}
+    return " ".join([*words, *(word for word, holds in flags.items() if holds)])
 
 
 def parse_intent(text: object) -> Intent | None:
@@ -57,6 +65,7 @@ def parse_intent(text: object) -> Intent | None:
         accepted_at=parse_time(words.get("accepted")),
         started_at=parse_time(words.get("started")),
         withdrawn=_WITHDRAWN in words,
+        creates=_CREATES in words,
     )
 
 

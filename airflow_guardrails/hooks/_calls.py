@@ -124,6 +124,15 @@ class Calls:
         )
         return aws_time((yield op.UPDATE_ENDPOINT(**request)))
 
+    @Call
+    def create_endpoint(self, request: dict[str, Any]) -> Steps[datetime]:
+        """
+        Create an endpoint from *request*, the arguments of CreateEndpoint; return AWS's time of the response.
+
+        botocore does not retry this call: AWS would refuse the second one, because the name is then taken.
+        """
+        return aws_time((yield op.CREATE_ENDPOINT(**request)))
+
     # Endpoint configurations and models.
 
     @Call
@@ -167,6 +176,25 @@ class Calls:
         """Return the model's traits that matter for shadow tests; None if there is no such model."""
         model = yield from _describe_model(name)
         return None if model is None else parse_model(model, account_id=account_id)
+
+    @Call
+    def read_model(self, name: str) -> Steps[dict[str, Any] | None]:
+        """Return DescribeModel's response as it is; None if there is no such model."""
+        return (yield from _describe_model(name))
+
+    @Call
+    def create_model(self, request: dict[str, Any]) -> Steps[None]:
+        """
+        Create a model from *request*, the arguments of CreateModel.
+
+        botocore does not retry this call: AWS would refuse the second one, because the name is then taken.
+        """
+        yield op.CREATE_MODEL(**request)
+
+    @Call
+    def get_role_arn(self, name: str) -> Steps[str]:
+        """Return the ARN of the IAM role *name*."""
+        return str((yield op.GET_ROLE(RoleName=name))["Role"]["Arn"])
 
     @Call
     def describe_model_artefacts(self, name: str) -> Steps[tuple[str, ...]]:

@@ -49,6 +49,7 @@ from botocore.loaders import JSONFileLoader, Loader
 from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
+from airflow_guardrails.aws import unknown_fields
 from airflow_guardrails.aws.errors import (
     ConnectionNotFound,
     Unanswered,
@@ -196,7 +197,7 @@ class SharingHook(AwsBaseHook):
         if not deferrable:
             if region_name not in self._sessions:
                 session = super().get_session(region_name)
-                _clean_errors(session.events)
+                _listen(session.events)
                 self._sessions[region_name] = session
             return self._sessions[region_name]
         if self._async_session is None:
@@ -277,7 +278,7 @@ def async_session(session: Session) -> AioSession:
     parsers = new.get_component("response_parser_factory")
     parsers.set_parser_defaults(timestamp_parser=_parse_time)
     _with_threads(parsers)
-    _clean_errors(new.get_component("event_emitter"))
+    _listen(new.get_component("event_emitter"))
     new.set_config_variable("region", session.region_name)
     if session.profile_name != "default":
         new.set_config_variable("profile", session.profile_name)
@@ -287,6 +288,12 @@ def async_session(session: Session) -> AioSession:
         # Without this, each client would search for credentials again while it is built.
         new.register_component("credential_provider", AioCredentialResolver(providers=[]))
     return new
+
+
+def _listen(events: Any) -> None:
+    """Register what listens to the clients of a session."""
+    _clean_errors(events)
+    events.register(unknown_fields.EVENT, unknown_fields.note_unknown_fields)
 
 
 def _clean_errors(events: Any) -> None:

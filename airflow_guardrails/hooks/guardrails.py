@@ -63,7 +63,7 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
         return SharingHook(parent=self, client_type=client_type, **self._connection)
 
     def hook_for(self, service: str) -> SharingHook:
-        """Return the hook for *service*: "sagemaker" (this one), "cloudwatch" or "s3"."""
+        """Return the hook for *service*: "sagemaker" (this one), "cloudwatch", "iam" or "s3"."""
         hook: SharingHook = self if service == "sagemaker" else getattr(self, f"_{service}")
         return hook
 
@@ -96,6 +96,10 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
         body = self.send(op.GET_OBJECT(Bucket=bucket, Key=key))["Body"]
         yield from body.iter_chunks(chunk_size=_CHUNK_BYTES)
 
+    def input_shape(self, operation_name: str) -> Any:
+        """Return botocore's description of the request of a SageMaker operation, such as CreateModel."""
+        return self.conn.meta.service_model.operation_model(operation_name).input_shape
+
     def _client_for(self, operation: Operation) -> Any:
         hook = self.hook_for(operation.service)
         return hook.conn_without_retries if operation.once else hook.conn
@@ -103,6 +107,10 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
     @cached_property
     def _cloudwatch(self) -> SharingHook:
         return self.sibling("cloudwatch")
+
+    @cached_property
+    def _iam(self) -> SharingHook:
+        return self.sibling("iam")
 
     @cached_property
     def _s3(self) -> SharingHook:

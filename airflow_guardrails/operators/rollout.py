@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
-from airflow_guardrails.aws.deployment_config import alarm_names, as_guardrails
-from airflow_guardrails.domain.arguments import Check, check_name
+from airflow_guardrails.aws.deployment_config import alarm_names
+from airflow_guardrails.aws.operator_config import endpoint_name_in
+from airflow_guardrails.domain.arguments import (
+    Check,
+    check_instance_type,
+    check_name,
+    check_rendered_count,
+    optional,
+)
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.deployment.guard_dicts import as_guard
-from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails, RetainedProperties
+from airflow_guardrails.domain.deployment.guardrails import MAX_ALARMS, Guardrails
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.outcome import Outcome
@@ -26,6 +33,12 @@ from airflow_guardrails.guards import Guard
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import CloudWatchAlarmLink, SageMakerEndpointLink
 from airflow_guardrails.operators._launch.request import LaunchRequest
+from airflow_guardrails.operators._launch.target_arguments import (
+    WHAT_TO_DEPLOY,
+    TargetArguments,
+    check_overrides,
+    check_role,
+)
 from airflow_guardrails.strategies import Strategy
 from airflow_guardrails.tasks.lineage import LineageTask
 from airflow_guardrails.tasks.rollout import OnKill, OnRollback, OnTimeout, RolloutTask
@@ -46,13 +59,14 @@ from airflow_guardrails.triggers._keys import REPORT_KEY
 
 if TYPE_CHECKING:
     # It imports the checks and the judge, which the parsing of a DAG file need not pay for.
-    from airflow_guardrails.operators._launch.launch import ConfigFactory, Launch
+    from airflow_guardrails.operators._launch.launch import Launch
 
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
+IfMissing = Literal["fail", "create"]
 
 
-class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
+class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     """
     Update a SageMaker endpoint with a guarded deployment, and succeed only if the new configuration is in
     service.
@@ -72,11 +86,34 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     :class:`~airflow_guardrails.operators.abort.SageMakerAbortRolloutOperator` use it. It is one of the 10
     alarms that SageMaker allows.
 
-    :param endpoint_name: name of the endpoint, which must exist. (templated)
+    What is deployed is exactly one of *endpoint_config_name*, *model_name*, *model_package_arn* and *config*.
+    Except for the first, the task creates the configuration, under a name that is the same in every try and
+    new in every run. ``docs/deploying-a-model.md`` has examples.
+
+    :param endpoint_name: name of the endpoint; default: that in *config*. (templated)
     :param endpoint_config_name: name of the endpoint configuration to update to. It must differ from the one
         in service. (templated)
+    :param model_name: name of the model to deploy. The configuration in service is copied with this model;
+        everything else is kept. (templated)
+    :param model_package_arn: ARN of a version of the model registry to deploy in the same way. It must be
+        ``Approved``. The task creates the model. (templated)
+    :param config: what to deploy in the form of amazon's ``SageMakerEndpointOperator``:
+        ``{"Model": ..., "EndpointConfig": ..., "Endpoint": ...}``, or the value of ``Endpoint`` alone. Names
+        of model and configuration become the beginning of names that are new in every run. (templated)
+    :param instance_type: instance type of the variant that gets the model; default: as in service. What
+        another type may refuse, such as VolumeSizeInGB, is not copied. (templated)
+    :param instance_count: instance count of that variant; default: its current count. (templated)
+    :param variant_name: the variant that gets the model; required if the endpoint has several. (templated)
+    :param overrides: what else changes, in the form of CreateEndpointConfig. Variants are merged by
+        VariantName, other keys are replaced; None removes a field. (templated)
+    :param role_arn: execution role, or its name, of the model that the task creates; default: that of the
+        model in service, or that in *config*. (templated)
+    :param if_missing: what happens if there is no endpoint: ``"fail"``, or ``"create"`` it. The first
+        deployment has no guards, because there is nothing to go back to; the report says so. From a model it
+        needs *instance_type*.
     :param strategy: how traffic is shifted: one of :mod:`airflow_guardrails.strategies`, or a dict in the
-        form of the API's ``DeploymentConfig``; its numbers may be strings. (templated)
+        form of the API's ``DeploymentConfig``; its numbers may be strings. Default: ``DeploymentConfig`` of
+        *config*; it must be given without one. (templated)
     :param alarms: names of CloudWatch alarms, at most 10, or 9 with the abort switch. If one of them goes to
         ALARM during a bake, SageMaker rolls back. An empty list means no alarms; ``None`` is an error.
         (templated)
@@ -136,21 +173,33 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
 
     template_fields: Sequence[str] = (
         "endpoint_name",
-        "endpoint_config_name",
+        *WHAT_TO_DEPLOY,
+        "instance_type",
+        "instance_count",
+        "variant_name",
+        "overrides",
+        "role_arn",
         "strategy",
         "alarms",
         "guards",
         *RolloutTask.template_fields,
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
+        "config": "json",
+        "overrides": "json",
         "strategy": "json",
         "alarms": "json",
         "guards": "json",
     }
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_name": check_name,
-        "endpoint_config_name": check_name,
-        "strategy": check_strategy,
+        **{name: optional(check) for name, check in WHAT_TO_DEPLOY.items()},
+        "instance_type": optional(check_instance_type),
+        "instance_count": optional(check_rendered_count),
+        "variant_name": optional(check_name),
+        "overrides": optional(check_overrides),
+        "role_arn": optional(check_role),
+        "strategy": optional(check_strategy),
         "alarms": check_alarms,
         "guards": check_guards,
         **RolloutTask.rendered_checks,
@@ -158,13 +207,24 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#d7ecd9"
     counts_rollout = True
+    # Whether this run creates the target; known once it is named.
+    _creates_target = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
         *,
-        endpoint_name: str,
-        endpoint_config_name: str,
-        strategy: Strategy | Mapping[str, Any],
+        endpoint_name: str | None = None,
+        endpoint_config_name: str | None = None,
+        model_name: str | None = None,
+        model_package_arn: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        instance_type: str | None = None,
+        instance_count: int | str | None = None,
+        variant_name: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        role_arn: str | None = None,
+        if_missing: IfMissing = "fail",
+        strategy: Strategy | Mapping[str, Any] | None = None,
         alarms: Sequence[str] = (),
         guards: Sequence[Guard | Mapping[str, Any]] = (),
         on_rollback: OnRollback = "fail",
@@ -200,6 +260,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         check_choice("on_rollback", on_rollback, OnRollback)
         check_choice("on_timeout", on_timeout, OnTimeout)
         check_choice("on_kill", on_kill, OnKill)
+        check_choice("if_missing", if_missing, IfMissing)
         check_choice("if_busy", if_busy, IfBusy)
         check_choice("if_already_live", if_already_live, IfAlreadyLive)
         check_seconds("waiter_delay", waiter_delay)
@@ -213,8 +274,30 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
                 "wait_for_completion must be True with analysis (got False): the comparison runs while the "
                 "task waits"
             )
-        self.endpoint_name = endpoint_name
+        self.note_what_to_deploy(
+            endpoint_config_name=endpoint_config_name,
+            model_name=model_name,
+            model_package_arn=model_package_arn,
+            config=config,
+            instance_type=instance_type,
+            instance_count=instance_count,
+            variant_name=variant_name,
+            overrides=overrides,
+            role_arn=role_arn,
+            if_missing=None if if_missing == "fail" else if_missing,
+        )
+        # A template in config is rendered here like there.
+        self.endpoint_name = endpoint_name_in(config) if endpoint_name is None else endpoint_name
         self.endpoint_config_name = endpoint_config_name
+        self.model_name = model_name
+        self.model_package_arn = model_package_arn
+        self.config = config
+        self.instance_type = instance_type
+        self.instance_count = instance_count
+        self.variant_name = variant_name
+        self.overrides = overrides
+        self.role_arn = role_arn
+        self.if_missing = if_missing
         self.strategy = strategy
         self.alarms = alarms
         self.guards = guards
@@ -237,12 +320,14 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
         self.max_describe_gap = max_describe_gap
         # Built here only for the checks: these two arguments are not templated.
-        self._retained()
+        self.check_retained()
         self.operator_extra_links = (*type(self).operator_extra_links, *_alarm_links(alarms, strategy))
 
     def execute(self, context: Any) -> RolloutReport:
         """Start the update and wait for its end; return the rollout report."""
+        self.take_endpoint_name()
         self.check_rendered()
+        self._creates_target = self.name_target(context)
         launch = self._new_launch(context)
         try:
             state = self._with_approval(context, launch.run())
@@ -279,26 +364,18 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         :raises InvalidArgument: if one of them breaks a rule.
         """
         super().check_rendered()
-        # The owner does not matter for the checks. The real one follows from the context.
-        switch = AbortSwitch.of(self.endpoint_name, owner="0" * 20, target=self.endpoint_config_name)
+        self.check_target()
+        # Owner and target do not matter for the checks. The real ones follow from the context.
+        switch = AbortSwitch.of(self.endpoint_name, owner="0" * 20, target="")
         check_number_of_alarms(self._guardrails(switch).alarms, self.guards)
 
     def _guardrails(self, switch: AbortSwitch) -> Guardrails:
         own = (switch.alarm_name,) if self.abort_switch else ()
         try:
-            given = as_guardrails(self.strategy, self.alarms)
+            given = self.given_guardrails()
             return replace(given, alarms=(*(name for name in given.alarms if name not in own), *own))
         except GuardrailsValueError as error:
             raise InvalidArgument(f"{error}{self._switch_hint()}") from error
-
-    def _retained(self) -> RetainedProperties:
-        try:
-            return RetainedProperties(
-                retain_all=self.retain_all_variant_properties,
-                excluded=tuple(self.exclude_retained_variant_properties),
-            )
-        except GuardrailsValueError as error:
-            raise InvalidArgument(str(error)) from error
 
     def _switch_hint(self) -> str:
         is_full = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
@@ -310,10 +387,12 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             target=self.endpoint_config_name,
             guardrails=self._guardrails(switch),
             guards=tuple(map(as_guard, self.guards)),
-            retained=self._retained(),
+            retained=self.given_retained(),
             switch=switch,
             abort_switch=self.abort_switch,
-            if_already_live=self.if_already_live,
+            # A configuration that has the name of this task is its own.
+            if_already_live="succeed" if self._creates_target else self.if_already_live,
+            if_missing=self.if_missing,
             if_busy=self.if_busy,
             busy_timeout=self.busy_timeout,
             relaunch=self.relaunch,
@@ -352,11 +431,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             sleep_after_call=self._sleep,
             is_first_try=not is_retry(context),
             config_factory=self._config_factory(),
+            endpoint_tags=self.endpoint_tags,
         )
-
-    def _config_factory(self) -> ConfigFactory | None:
-        """Return the factory for the target configuration, or None if the target must already exist."""
-        return None
 
     def _must_abort(self, state: RolloutState) -> bool:
         """Whether *max_wait* was over before this try began, and ``on_timeout`` says to abort."""

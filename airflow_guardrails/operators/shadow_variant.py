@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_guardrails.aws.derived_config import is_derived
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.errors import UnexpectedAnswer, text_for_people
-from airflow_guardrails.aws.shadow_variant import is_derived
 from airflow_guardrails.domain.arguments import (
     Check,
     check_instance_type,
@@ -26,11 +26,10 @@ from airflow_guardrails.domain.rollout.outcome import Outcome
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.exceptions import InvalidArgument
-from airflow_guardrails.names import guarded_name
+from airflow_guardrails.operators._launch.derived_config import DerivedConfig
 from airflow_guardrails.operators._shadow.variant_config import (
     ConfigWithoutShadow,
     ConfigWithShadow,
-    DerivedConfig,
 )
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Strategy
@@ -45,42 +44,25 @@ _UPDATE_FIELDS = ("strategy", "alarms", "guards", *AwsTask.template_fields)
 
 
 class _DerivedUpdateOperator(SageMakerGuardedUpdateOperator):
-    """A guarded update to a configuration that the task creates from the one in service."""
+    """A guarded update to a configuration that the subclass creates from the one in service."""
 
+    makes_own_target = True
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_config_name_prefix": optional(check_name),
         **SageMakerGuardedUpdateOperator.rendered_checks,
     }
 
     def __init__(self, *, endpoint_config_name_prefix: str | None, **kwargs: Any) -> None:
-        # The name is made when the task runs, from the task instance. So a configuration of that name in
-        # service is this task's own.
-        super().__init__(endpoint_config_name="", if_already_live="succeed", **kwargs)
+        super().__init__(**kwargs)
         self.endpoint_config_name_prefix = endpoint_config_name_prefix
 
-    def execute(self, context: Any) -> RolloutReport:
-        """Create the configuration, update the endpoint to it, and return the rollout report."""
-        # The name is made from templated fields.
-        self.check_rendered()
-        prefix, content = self._naming()
-        self.endpoint_config_name = guarded_name(
-            self.endpoint_config_name_prefix or prefix, context, {"endpoint": self.endpoint_name, **content}
-        )
-        return super().execute(context)
-
     @abstractmethod
-    def _naming(self) -> tuple[str, dict[str, Any]]:
+    def _content(self) -> tuple[str, dict[str, Any]]:
         """Return the default prefix of the name, and the content that the name identifies."""
 
-    def _factory_arguments(self) -> dict[str, Any]:
-        return {
-            "name": self.endpoint_config_name,
-            "hook": self.hook,
-            "log": self.log,
-            "sleep": self.sleep,
-            "monotonic": self.monotonic,
-            "pause": self.waiter_delay,
-        }
+    def _naming(self) -> tuple[str, dict[str, Any]]:
+        prefix, content = self._content()
+        return self.endpoint_config_name_prefix or prefix, content
 
 
 class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
@@ -178,11 +160,11 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
         self.instance_type = instance_type
         self.instance_count = instance_count
 
-    def _naming(self) -> tuple[str, dict[str, Any]]:
+    def _content(self) -> tuple[str, dict[str, Any]]:
         return f"{self.endpoint_name}-shadow", self._shadow().content
 
     def _config_factory(self) -> DerivedConfig:
-        return ConfigWithShadow(shadow=self._shadow(), **self._factory_arguments())
+        return ConfigWithShadow(shadow=self._shadow(), **self.factory_arguments())
 
     def _shadow(self) -> ShadowVariant:
         try:
@@ -260,11 +242,11 @@ class SageMakerRemoveShadowVariantOperator(_DerivedUpdateOperator):
             self._delete(before)
         return ended
 
-    def _naming(self) -> tuple[str, dict[str, Any]]:
+    def _content(self) -> tuple[str, dict[str, Any]]:
         return f"{self.endpoint_name}-plain", {"variant": None}
 
     def _config_factory(self) -> DerivedConfig:
-        return ConfigWithoutShadow(**self._factory_arguments())
+        return ConfigWithoutShadow(**self.factory_arguments())
 
     def _delete(self, name: str) -> None:
         # The shadow is removed already, so an error here is only a warning.

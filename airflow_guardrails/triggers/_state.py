@@ -144,6 +144,7 @@ def _dump_rollout(rollout: Rollout) -> StatePayload:
         "deadline": format_time(rollout.deadline),
         "adopted": rollout.adopted.value if rollout.adopted else None,
         "require_alarms_ok": rollout.require_alarms_ok,
+        "creates": rollout.creates,
     }
 
 
@@ -165,6 +166,7 @@ def _load_rollout(payload: StatePayload, *, started_at: str | None) -> Rollout:
         deadline=parse_time(payload.get("deadline")),
         adopted=Adopted(payload["adopted"]) if payload["adopted"] else None,
         require_alarms_ok=payload.get("require_alarms_ok", False),
+        creates=payload.get("creates", False),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow_guardrails.operators._launch.target_arguments import WHAT_TO_DEPLOY
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
@@ -60,6 +61,20 @@ TASKS = {
 }
 
 
+# Further arguments that a task must have with an argument; None: without the one that it has.
+WITH = {
+    **{name: {"endpoint_config_name": None} for name in ("model_name", "model_package_arn", "config")},
+    **{
+        name: {"endpoint_config_name": None, "model_name": "churn-2"}
+        for name in ("instance_type", "instance_count", "variant_name", "overrides")
+    },
+    "role_arn": {
+        "endpoint_config_name": None,
+        "model_package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/churn/2",
+    },
+}
+
+
 class Reached(BaseException):
     """The task has checked all there is, and makes its first call."""
 
@@ -72,7 +87,11 @@ class Tripwire:
 
 
 def built(kind, **changes):
-    task = kind(task_id="task", **{**TASKS[kind], **changes})
+    others = {}
+    if kind is SageMakerGuardedUpdateOperator:
+        for name in changes:
+            others |= WITH.get(name, {})
+    task = kind(task_id="task", **{**TASKS[kind], **others, **changes})
     task.__dict__["hook"] = Tripwire()
     return task
 
@@ -82,7 +101,10 @@ def refused(kind, name, value, context):
     try:
         task = built(kind, **{name: value})
     except Exception as error:  # noqa: BLE001 - which one it is is what is tested
-        assert name not in kind.template_fields, f"the DAG file does not import with {name}={value!r}"
+        # Whether one of the arguments that say what to deploy is given is known when the DAG file is parsed.
+        absent = value is None and name in WHAT_TO_DEPLOY and kind is SageMakerGuardedUpdateOperator
+        importable = absent or name not in kind.template_fields
+        assert importable, f"the DAG file does not import with {name}={value!r}"
         return error
     try:
         task.execute(context)

@@ -36,6 +36,7 @@ class Intent:
     :param accepted_at: when SageMaker accepted the update; ``None`` if it is unknown whether it was called.
     :param started_at: StartTime of the update, which identifies it; ``None`` until it was seen in flight.
     :param withdrawn: whether the update was refused, or was not started in the end.
+    :param creates: whether it is about CreateEndpoint, because there was no endpoint.
     """
 
     previous: str | None
@@ -44,6 +45,7 @@ class Intent:
     accepted_at: datetime | None = None
     started_at: datetime | None = None
     withdrawn: bool = False
+    creates: bool = False
 
     def changed_since(self, look: Endpoint) -> bool:
         """Whether the endpoint has changed since. It is no proof of a launch: scaling changes it too."""
@@ -69,6 +71,7 @@ def latest_intent(found: Iterable[Intent | None]) -> Intent | None:
         written_at=written_at,
         accepted_at=next((intent.accepted_at for intent in same if intent.accepted_at), None),
         started_at=next((intent.started_at for intent in same if intent.started_at), None),
+        creates=same[0].creates,
     )
 
 
@@ -104,10 +107,18 @@ class Move(Enum):
     WAIT = "something else is changing the endpoint"
     REFUSE = "an endpoint in this status accepts no update"
     MISSING = "there is no endpoint"
+    CREATE = "there is no endpoint, and this owner creates it"
+    ADOPT_CREATION = "wait for the end of the creation of the endpoint with the target, or report it"
 
 
 def next_move(
-    look: EndpointLook, *, target: str, own: Intent | None, switch_named: bool, has_switch: bool = True
+    look: EndpointLook,
+    *,
+    target: str,
+    own: Intent | None,
+    switch_named: bool,
+    has_switch: bool = True,
+    creates: bool = False,
 ) -> Move:
     """
     Decide from one look.
@@ -116,15 +127,32 @@ def next_move(
     :param switch_named: whether the endpoint's last deployment names this rollout's abort switch. This proves
         that SageMaker accepted an update of this owner to the target at some time.
     :param has_switch: whether this owner's updates have an abort switch.
+    :param creates: whether this owner creates the endpoint if there is none.
     """
+    if _is_creation(look, target=target, own=own, creates=creates):
+        return Move.ADOPT_CREATION
     if isinstance(look, MissingEndpoint):
-        return Move.MISSING
+        return Move.CREATE if creates else Move.MISSING
     # Never a second call: SageMaker refuses an update of an endpoint that is changing.
     if look.changing and look.pending_config_name == target:
         return Move.ADOPT
     if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == target:
         return _move_at_target(own, switch_named=switch_named, has_switch=has_switch)
     return _move_at_another(look, own, switch_named=switch_named)
+
+
+def _is_creation(look: EndpointLook, *, target: str, own: Intent | None, creates: bool) -> bool:
+    """Whether this owner's CreateEndpoint, or one with the same target, made the endpoint."""
+    if own is not None and own.creates and own.accepted_at:
+        return True
+    if isinstance(look, MissingEndpoint) or target not in {
+        look.endpoint_config_name,
+        look.pending_config_name,
+    }:
+        return False
+    if own is not None and own.creates:
+        return True
+    return creates and look.status is EndpointStatus.CREATING
 
 
 def _move_at_another(look: Endpoint, own: Intent | None, *, switch_named: bool) -> Move:

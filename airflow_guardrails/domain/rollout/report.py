@@ -285,7 +285,12 @@ def reported_start(report: RolloutReport) -> datetime | None:
     return parse_time(report["started_at"])
 
 
+FIRST_DEPLOYMENT = "first deployment: there was no endpoint to go back to"
+
+
 def _unguarded_because(state: RolloutState) -> str | None:
+    if state.rollout.creates:
+        return FIRST_DEPLOYMENT
     if unguarding := [finding.text for finding in state.findings if finding.code in UNGUARDING]:
         return unguarding[0]
     if state.rollout.guardrails is not None:

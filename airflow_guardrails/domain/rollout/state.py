@@ -65,6 +65,7 @@ class Rollout:
     :param adopted: who started the update, if this task found it instead of starting it; else ``None``.
     :param require_alarms_ok: whether to abort the rollout if somebody changes one of its alarms meanwhile.
     :param on_kill: what marking the task failed does to the rollout: ``"leave"`` it alone or ``"abort"`` it.
+    :param creates: whether it creates the endpoint: nothing served before, so nothing can be rolled back to.
     """
 
     endpoint_name: str
@@ -82,6 +83,7 @@ class Rollout:
     adopted: Adopted | None = None
     require_alarms_ok: bool = False
     on_kill: str = "leave"
+    creates: bool = False
 
     def is_pending_in(self, look: Endpoint) -> bool:
         """Whether the update in flight in *look* may be this one: same target, and StartTime if known."""
@@ -112,6 +114,8 @@ class Rollout:
         """Why this rollout cannot be aborted at all; None if its abort switch is known."""
         if self.switch is not None:
             return None
+        if self.creates:
+            return "a first deployment has nothing to go back to"
         if self.adopted is Adopted.FOREIGN:
             return f"nothing proves that the update to {self.target} in flight has this task's abort switch"
         return "the update has no abort switch (abort_switch=False)"
@@ -272,7 +276,8 @@ class RolloutState:
             return None
         if look is None:
             # The triggerer was restarted while the update was in flight.
-            return EndpointStatus.UPDATING if self.seen_in_flight else None
+            in_flight = EndpointStatus.CREATING if self.rollout.creates else EndpointStatus.UPDATING
+            return in_flight if self.seen_in_flight else None
         if look.status.in_flight:
             return look.status
         return None if look.changing or self._launched_just_before(look) else look.status
@@ -322,7 +327,9 @@ class RolloutState:
             return state
         if self.rollout.is_pending_in(look):
             return state._in_flight(look)  # noqa: SLF001
-        return replace(state, seen_in_flight=self.seen_in_flight or self._moved_since_launch(look))
+        creating = self.rollout.creates and look.status is EndpointStatus.CREATING
+        seen = self.seen_in_flight or creating or self._moved_since_launch(look)
+        return replace(state, seen_in_flight=seen)
 
     def _in_flight(self, look: Endpoint) -> RolloutState:
         pending = look.pending
@@ -366,7 +373,7 @@ class RolloutState:
 
     def _assess(self, look: EndpointLook) -> Outcome | None:
         if isinstance(look, MissingEndpoint):
-            return Outcome.FAILED
+            return None if self._may_not_be_visible(look) else Outcome.FAILED
         if look.changing:
             return self._assess_in_flight(look)
         if look.status is EndpointStatus.IN_SERVICE and look.endpoint_config_name == self.rollout.target:
@@ -376,6 +383,11 @@ class RolloutState:
         if look.status is EndpointStatus.IN_SERVICE:
             return self._assess_in_service(look)
         return OUTCOME_BY_STATUS[look.status]
+
+    def _may_not_be_visible(self, look: MissingEndpoint) -> bool:
+        """Whether *look* may be a stale read from before the endpoint was created."""
+        since = self.rollout.launched_at if self.rollout.creates and not self.seen_in_flight else None
+        return since is not None and look.seen_at - since < self._grace
 
     def _assess_in_flight(self, look: Endpoint) -> Outcome | None:
         if self.rollout.is_pending_in(look) or self._shows_earlier_update(look):
@@ -404,6 +416,8 @@ class RolloutState:
         return Outcome.NOT_STARTED if self._grace_is_over(look) else None
 
     def _is_third_config(self, config_name: str | None) -> bool:
+        if self.rollout.creates:
+            return config_name not in {None, self.rollout.target}
         known = {self.rollout.target, self.rollout.previous}
         return None not in known and config_name is not None and config_name not in known
 

@@ -11,7 +11,7 @@ from airflow_guardrails.domain.deployment.deadline import longest_update_and_rol
 from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
 from airflow_guardrails.domain.rollout.launch import Intent, Move, UpdateOwner, next_move, owner_of_update
 from airflow_guardrails.domain.rollout.outcome import Adopted
-from airflow_guardrails.domain.rollout.report import reported_adoption, reported_start
+from airflow_guardrails.domain.rollout.report import FIRST_DEPLOYMENT, reported_adoption, reported_start
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch, switches_among
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
@@ -90,6 +90,8 @@ class RolloutFinder:
             # It was about to call UpdateEndpoint, and reads may lag behind that call.
             endpoint = self._describe_later()
             move = self._move(endpoint, target=target, own=own, switch=switch)
+        if move is Move.ADOPT_CREATION and own is not None:
+            return self._creation(target, own).after(endpoint)
         if not isinstance(endpoint, Endpoint):
             return self._deleted(target, own)
         if move not in _OWN_MOVES:
@@ -147,6 +149,17 @@ class RolloutFinder:
         )
         return RolloutState(rollout=rollout, stages_complete=False)
 
+    def _creation(self, target: str, own: Intent) -> RolloutState:
+        rollout = Rollout(
+            endpoint_name=self._endpoint_name,
+            target=target,
+            launched_at=own.accepted_at or own.written_at,
+            max_wait=longest_update_and_rollback(_UNKNOWN),
+            adopted=Adopted.OWN,
+            creates=True,
+        )
+        return RolloutState(rollout=rollout, stages_complete=False)
+
     def _launch_request(
         self, endpoint: Endpoint, *, target: str, switch: AbortSwitch | None
     ) -> LaunchRequest:
@@ -198,4 +211,5 @@ class RolloutFinder:
             accepted_at=began,
             # Without stages, the report has the time of SageMaker's response instead of the StartTime.
             started_at=began if report["stages"] else None,
+            creates=report["unguarded_because"] == FIRST_DEPLOYMENT,
         )

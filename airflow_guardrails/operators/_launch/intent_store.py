@@ -15,7 +15,7 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.tags import INTENT_PREFIX, intent_text, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent, latest_intent, owner_of
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 
 if TYPE_CHECKING:
@@ -88,12 +88,14 @@ class IntentStore:
             # A new one has no intent; this call finds out whether the next try can read one.
             self._read_tag()
 
-    def write(self, endpoint: Endpoint) -> Intent:
-        """Store that this task instance is about to update *endpoint*, as it was just described."""
+    def write(self, look: EndpointLook) -> Intent:
+        """Store that this task instance is about to update, or create, the endpoint just described."""
+        endpoint = look if isinstance(look, Endpoint) else None
         intent = Intent(
-            previous=endpoint.endpoint_config_name,
-            modified_at=endpoint.last_modified_at,
-            written_at=endpoint.seen_at,
+            previous=endpoint.endpoint_config_name if endpoint else None,
+            modified_at=endpoint.last_modified_at if endpoint else None,
+            written_at=look.seen_at,
+            creates=endpoint is None,
         )
         self._written = intent  # also if the response is lost
         if not self._store(intent) and NOT_RECORDED not in self.warnings:

@@ -8,7 +8,7 @@ of an earlier try, it adopts or reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,12 +23,13 @@ from airflow_guardrails.domain.preflight.findings import Finding
 from airflow_guardrails.domain.rollout.launch import Intent, Move, next_move
 from airflow_guardrails.domain.rollout.outcome import Adopted, Outcome
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
+from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook, MissingEndpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
 from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
 from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.alarm_setup import AlarmSetup
+from airflow_guardrails.operators._launch.creation import Creation
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.preflight import read_context, run_preflight
 from airflow_guardrails.operators._launch.request import LaunchRequest
@@ -59,6 +60,13 @@ class ConfigFactory(Protocol):
         :param existing: the response of DescribeEndpointConfig for the target; ``None`` if it does not exist.
         """
 
+    def plan_first(self, *, existing: dict[str, Any] | None) -> EndpointConfig:
+        """Return the same for an endpoint that does not exist yet."""
+
+    @property
+    def uses_marketplace(self) -> bool:
+        """Whether a model that :meth:`create` creates has a container from AWS Marketplace."""
+
     def create(self) -> dict[str, Any]:
         """Create the planned target, unless it exists; return the response of DescribeEndpointConfig."""
 
@@ -84,6 +92,7 @@ class Launch:
     :param sleep_after_call: sleeps for a number of seconds; a kill meanwhile aborts the rollout.
     :param is_first_try: whether no earlier try of this task instance can have started an update.
     :param config_factory: creates the target; ``None`` if the target must already exist.
+    :param endpoint_tags: tags of the endpoint, if it is created.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class Launch:
         sleep_after_call: Callable[[float], object],
         is_first_try: bool = True,
         config_factory: ConfigFactory | None = None,
+        endpoint_tags: Sequence[Mapping[str, str]] = (),
     ) -> None:
         self.request = request
         self.hook = hook
@@ -114,6 +124,7 @@ class Launch:
         self.sleep_after_call = sleep_after_call
         self.is_first_try = is_first_try
         self.config_factory = config_factory
+        self.endpoint_tags = endpoint_tags
         # The intent of an earlier try. The one that this try writes proves nothing about an earlier update.
         self.own = intents.own()
         self.findings: tuple[Finding, ...] = ()
@@ -134,6 +145,10 @@ class Launch:
         """
         endpoint = self._wait_until_free()
         move = self._next_move(endpoint)
+        if move is Move.ADOPT_CREATION:
+            return self._creation().adopt(endpoint, self.own)
+        if move is Move.CREATE and isinstance(endpoint, MissingEndpoint):
+            return self._create(endpoint)
         if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
             if self.config_factory is not None and self.config_factory.is_up_to_date(endpoint):
                 return self._unchanged(endpoint)
@@ -148,6 +163,26 @@ class Launch:
                 return self.request.with_analysis(self._call_update(endpoint), power=self.power)
             self._clean_up()
         return self._adopted(move, endpoint)
+
+    def _create(self, look: MissingEndpoint) -> RolloutState:
+        """Create the endpoint. The guards of an update are not created: there is nothing to roll back to."""
+        # Guards that a first deployment can have are to be created here.
+        return self._creation().create(look)
+
+    def _creation(self) -> Creation:
+        return Creation(
+            request=self.request,
+            hook=self.hook,
+            intents=self.intents,
+            log=self.log,
+            sleep=self.sleep_after_call,
+            monotonic=self.monotonic,
+            refuse_if_killed=self.refuse_if_killed,
+            on_called=self.on_update_called,
+            describe=self._describe_if_possible,
+            factory=self.config_factory,
+            tags=self.endpoint_tags,
+        )
 
     def record_start(self, state: RolloutState) -> None:
         """Store the update's StartTime for a retry, as soon as DescribeEndpoint has shown it."""
@@ -172,16 +207,18 @@ class Launch:
             self.alarms.delete()
 
     def _next_move(self, endpoint: EndpointLook) -> Move:
-        request = self.request
+        request, creates = self.request, self.request.if_missing == "create"
         move = next_move(
             endpoint,
             target=request.target,
             own=self.own,
             switch_named=request.switch.is_named_by(endpoint),
             has_switch=request.abort_switch,
+            creates=creates,
         )
-        if move in {Move.RESUME, Move.INQUIRE} and request.relaunch:
-            return next_move(endpoint, target=request.target, own=None, switch_named=False)
+        gone = move is Move.ADOPT_CREATION and isinstance(endpoint, MissingEndpoint)
+        if (gone or move in {Move.RESUME, Move.INQUIRE}) and request.relaunch:
+            return next_move(endpoint, target=request.target, own=None, switch_named=False, creates=creates)
         return move
 
     def _wait_until_free(self) -> EndpointLook:
@@ -210,7 +247,7 @@ class Launch:
         move = self._next_move(endpoint)
         if move is Move.WAIT:
             return self.request.if_busy == "wait" and not is_over
-        return move is Move.LAUNCH and endpoint.seen_at < settled_at
+        return move in {Move.LAUNCH, Move.CREATE} and endpoint.seen_at < settled_at
 
     def _settled_at(self, endpoint: EndpointLook) -> datetime:
         """
@@ -239,6 +276,8 @@ class Launch:
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
         request = self.request = request.for_target(target)
         context = read_context(request, endpoint, target=target, hook=self.hook)
+        if factory is not None and factory.uses_marketplace:
+            context = replace(context, marketplace=True)
         self.findings = run_preflight(request, context, log=self.log)
         self.guardrails = context.guardrails
         self.power = power_report(context.power)

@@ -32,6 +32,7 @@ class LaunchRequest:
     :param guards: the guards, whose alarms are made for this update.
     :param guard_alarms: their alarms; known only with the variants of the target.
     :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
+    :param if_missing: ``"create"`` creates the endpoint if there is none.
     :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
     """
 
@@ -42,6 +43,7 @@ class LaunchRequest:
     switch: AbortSwitch
     abort_switch: bool = True
     if_already_live: str = "fail"
+    if_missing: str = "fail"
     if_busy: str = "fail"
     busy_timeout: timedelta
     relaunch: bool = False

@@ -601,6 +601,21 @@ def test_an_asset_that_never_gets_an_event_is_refused(odd):
         rollout_asset(*odd)
 
 
+# A first deployment.
+
+
+def test_a_first_deployment_marked_failed_is_waited_for_because_nothing_can_be_rolled_back(
+    churn, update, run, conclude, context
+):
+    defer(update(endpoint_name="new", if_missing="create"), run.context("update"))
+    run.mark("update", "failed")
+
+    report = conclude(endpoint_name="new").execute(context)
+
+    assert (report["outcome"], report["adopted"], report["guarded"]) == ("Succeeded", "own", False)
+    assert "a first deployment has nothing to go back to" in " ".join(report["warnings"])
+
+
 # The guards of rollouts.
 
 

@@ -8,21 +8,20 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from airflow_guardrails.aws.shadow_variant import (
-    DERIVED_FROM,
-    differences,
+from airflow_guardrails.aws.derived_config import (
     is_derived,
     is_taken,
     planned_config,
-    with_shadow,
     with_tags,
-    without_shadow,
     without_tags,
 )
+from airflow_guardrails.aws.shadow_variant import differences, with_shadow, without_shadow
+from airflow_guardrails.aws.tags import DERIVED_FROM, MADE_FOR
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Variant
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/churn-v1"
+ORIGIN = {"derived_from": "churn-v1", "made_for": "churn"}
 SHADOW = ShadowVariant(model_name="candidate", sampling_percentage=25)
 LIVE = (Variant(name="AllTraffic", instances=3, desired_instances=3, desired_weight=2.0),)
 PRODUCTION = {
@@ -107,7 +106,7 @@ def test_the_requests_are_as_botocore_wants_them(answer, created):
     for request in (
         with_shadow(answer, SHADOW, name="churn-new", variants=LIVE),
         without_shadow(answer, name="churn-new", variants=LIVE),
-        with_tags(without_shadow(answer, name="churn-new", variants=LIVE), {"a": "b"}, derived_from="v1"),
+        with_tags(without_shadow(answer, name="churn-new", variants=LIVE), {"a": "b"}, **ORIGIN),
     ):
         assert ParamValidator().validate(request, created).generate_report() == ""
 
@@ -205,7 +204,7 @@ def found(wanted, *, of="ShadowProductionVariants", **changes):
 
 
 def test_what_was_asked_for_is_recognized(wanted):
-    assert differences(found(wanted), with_tags(wanted, {"team": "a"}, derived_from="v1")) == ()
+    assert differences(found(wanted), with_tags(wanted, {"team": "a"}, **ORIGIN)) == ()
 
 
 def test_other_counts_and_weights_in_the_same_ratio_are_no_difference(wanted):
@@ -266,11 +265,12 @@ def test_what_sagemaker_adds_to_a_shadow_by_itself_is_no_difference(wanted):
 
 def test_tags_are_carried_over_but_awss_own_and_ours(live):
     tags = {"team": "churn", "aws:cloudformation:stack-name": "s", "airflow-guardrails:owner": "o"}
-    request = with_tags(without_shadow(live, name="new", variants=()), tags, derived_from="churn-v1")
+    request = with_tags(without_shadow(live, name="new", variants=()), tags, **ORIGIN)
 
     assert request["Tags"] == [
         {"Key": "team", "Value": "churn"},
         {"Key": DERIVED_FROM, "Value": "churn-v1"},
+        {"Key": MADE_FOR, "Value": "churn"},
     ]
     assert "Tags" not in without_tags(request)
     assert is_derived({DERIVED_FROM: "churn-v1"})

@@ -140,6 +140,34 @@ WANTED = {
     "ends_at": BEGUN + timedelta(days=1),
 }
 
+ENDPOINT_REQUEST = {"EndpointName": "new", "EndpointConfigName": "churn-v1"}
+MODEL_REQUEST = {
+    "ModelName": "new",
+    "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:2"},
+    "ExecutionRoleArn": ROLE,
+}
+
+
+def packaged(world: World) -> str:
+    """Make a model package, and return its ARN."""
+    world.lab.sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+    specification = {
+        "Containers": [MODEL_REQUEST["PrimaryContainer"]],
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    created = world.lab.sagemaker.create_model_package(
+        ModelPackageGroupName="churn", InferenceSpecification=specification
+    )
+    return str(created["ModelPackageArn"])
+
+
+def with_role(world: World) -> str:
+    """Make an IAM role, and return its name."""
+    world.aws("iam").create_role(RoleName="serving", AssumeRolePolicyDocument="{}")
+    return "serving"
+
+
 # By call: the operations it sends, and what prepares it and returns its arguments.
 CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "describe_endpoint": ("describe_endpoint", lambda _: call("churn")),
@@ -154,6 +182,11 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "list_tags": ("list_tags", lambda world: call(marked(world))),
     "add_tags": ("add_tags", lambda _: call(CONFIG_ARN, {"team": "churn", "tier": "1"})),
     "describe_model": ("describe_model", lambda _: call("churn", **ACCOUNT)),
+    "create_endpoint": ("create_endpoint", lambda _: call(ENDPOINT_REQUEST)),
+    "read_model": ("describe_model", lambda _: call("churn")),
+    "create_model": ("create_model", lambda _: call(MODEL_REQUEST)),
+    "describe_model_package": ("describe_model_package", lambda world: call(packaged(world))),
+    "get_role_arn": ("get_role", lambda world: call(with_role(world))),
     "describe_model_artefacts": ("describe_model", lambda _: call("churn")),
     "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
     "describe_inference_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
@@ -340,8 +373,10 @@ def test_a_switch_names_the_target_it_was_created_for(worlds, form):
 def test_what_aws_would_refuse_the_second_time_is_never_retried():
     assert {name for name, operation in OPERATIONS.items() if operation.once} == {
         "update_endpoint",
+        "create_endpoint",
         "create_endpoint_config",
         "create_inference_experiment",
+        "create_model",
         "stop_inference_experiment",
     }
 

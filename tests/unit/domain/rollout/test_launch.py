@@ -297,3 +297,42 @@ def test_evidence_says_what_was_looked_at_and_what_was_there(found, says):
 def test_an_update_whose_end_was_not_seen_ended_as_the_endpoint_shows(look, outcome, reason):
     """Whatever the FailureReason says: it may be an older one's."""
     assert infer_outcome(replace(look, failure_reason=reason), "v1") is outcome
+
+
+# The creation of an endpoint.
+
+CREATES = Intent(previous=None, modified_at=None, written_at=TEN - 30 * MINUTE, creates=True)
+CREATED = replace(CREATES, accepted_at=CREATES.written_at + MINUTE)
+NOBODY = MissingEndpoint(name="churn", seen_at=TEN)
+
+
+def test_an_endpoint_is_created_only_if_that_is_wanted():
+    assert move(NOBODY, creates=True) is Move.CREATE
+    assert move(NOBODY) is Move.MISSING
+    assert move(NOBODY, CREATES, creates=True) is Move.CREATE
+
+
+def test_an_endpoint_that_was_created_and_is_gone_is_not_created_again():
+    assert move(NOBODY, CREATED, creates=True) is Move.ADOPT_CREATION
+
+
+@pytest.mark.parametrize("own", [CREATES, CREATED, None])
+def test_an_endpoint_that_is_being_created_with_the_target_is_adopted(own):
+    creating = EndpointStatus.CREATING
+    assert move(seen(creating, serving="v2"), own, creates=True) is Move.ADOPT_CREATION
+    assert move(seen(creating, serving="v2", pending="v2"), own, creates=True) is Move.ADOPT_CREATION
+
+
+@pytest.mark.parametrize("status", [IN_SERVICE, EndpointStatus.FAILED])
+def test_the_end_of_an_own_creation_is_reported(status):
+    assert move(seen(status, serving="v2"), CREATES, creates=True) is Move.ADOPT_CREATION
+    assert move(seen(status, serving="v2"), CREATED, creates=True) is Move.ADOPT_CREATION
+
+
+def test_an_endpoint_that_somebody_else_has_created_meanwhile_is_updated():
+    assert move(seen(serving="v1"), CREATES, creates=True) is Move.LAUNCH
+    assert move(seen(EndpointStatus.CREATING, serving="v1"), creates=True) is Move.WAIT
+
+
+def test_without_if_missing_a_creation_is_what_it_was():
+    assert move(seen(EndpointStatus.CREATING, serving="v2")) is Move.WAIT

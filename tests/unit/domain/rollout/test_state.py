@@ -849,3 +849,46 @@ def test_every_bad_end_was_seen_at_two_looks_in_a_row(watch, looks):
 def test_no_status_outside_the_table_ends_a_rollout():
     assert set(EndpointStatus) == {*IN_FLIGHT, *OUTCOME_BY_STATUS, EndpointStatus.IN_SERVICE}
     assert Outcome.SUCCEEDED not in OUTCOME_BY_STATUS.values()
+
+
+# The creation of an endpoint.
+
+
+def created():
+    """The state of the task that has called CreateEndpoint for v2."""
+    return launched(previous=None, status_before=None, creates=True)
+
+
+def test_a_creation_succeeds_when_the_endpoint_serves():
+    watch = seeing(created(), look(30, "Creating", serves="v2"), look(300, serves="v2", modified=299))
+
+    assert watch.outcome is Outcome.SUCCEEDED
+    assert watch.seen_in_flight
+
+
+def test_a_creation_that_fails_is_confirmed_by_a_second_look():
+    watch = seeing(created(), look(30, "Creating", serves="v2"), look(60, "Failed", serves="v2"))
+    assert watch.outcome is None
+
+    assert seeing(watch, look(90, "Failed", serves="v2")).outcome is Outcome.FAILED
+
+
+def test_a_new_endpoint_may_be_invisible_for_a_while():
+    watch = seeing(created(), missing(5), missing(40))
+    assert (watch.outcome, watch.suspected) == (None, None)
+
+    assert seeing(watch, missing(130), missing(160)).outcome is Outcome.FAILED
+
+
+def test_an_endpoint_that_was_seen_and_is_gone_has_failed():
+    watch = seeing(created(), look(30, "Creating", serves="v2"), missing(60), missing(90))
+
+    assert watch.outcome is Outcome.FAILED
+
+
+def test_an_endpoint_of_somebody_else_is_no_creation_of_ours():
+    assert seeing(created(), look(300, serves="v9"), look(330, serves="v9")).outcome is Outcome.SUPERSEDED
+
+
+def test_a_creation_cannot_be_aborted():
+    assert created().why_not_abort == "a first deployment has nothing to go back to"

@@ -11,7 +11,7 @@ from airflow.sdk import DAG
 from airflow_guardrails.exceptions import GuardrailsError, InvalidArgument
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce
-from tests.support.every_task import refused
+from tests.support.every_task import WITH, refused
 from tests.support.odd_values import ODD, parameters
 
 WRITES = ("UpdateEndpoint", "AddTags", "DeleteTags", "PutMetricAlarm", "PutMetricData", "DeleteAlarms")
@@ -33,6 +33,8 @@ def update(churn, simulated_sleep, context, task_instance):
             "alarms": ["errors"],
             "waiter_delay": 60,
         }
+        for name in changes:
+            arguments |= WITH.get(name, {})
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep
         try:
