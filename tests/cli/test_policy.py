@@ -66,7 +66,10 @@ def resources(policy, action: str) -> set[str]:
     return {arn.rpartition(":")[2] for one in found for arn in one["Resource"]}
 
 
-UPDATE = "SageMakerGuardedUpdateOperator(task_id='update', endpoint_name={}, endpoint_config_name={}, strategy=CANARY{})"
+UPDATE = (
+    "SageMakerGuardedUpdateOperator("
+    "task_id='update', endpoint_name={}, endpoint_config_name={}, strategy=CANARY{})"
+)
 
 
 def test_plain_names_are_the_only_resources(dag_file, printed):
