@@ -38,6 +38,7 @@ from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 
 _ANY = (Pattern(ANY),)
 _ALL_SWITCHES = "airflow-guardrails-abort-"
+_NOT_JUDGED = "nothing is judged, and a warning says so"
 _NOT_SHOWN = "the approval shows less"
 _LESS_IN_REPORT = "the report has less detail"
 
@@ -118,7 +119,8 @@ def _launch(task: TaskArguments, *, target: tuple[Pattern, ...]) -> _Needs:
         yield Need(may.READ_ALARMS)
         yield Need(may.READ_HISTORY, alarms)
     if analysis := task.value("analysis"):
-        yield Need(may.READ_METRICS)
+        needs_pass = getattr(analysis, "needs_pass", True)
+        yield Need(may.READ_METRICS if needs_pass else may.READ_METRICS.optional(_NOT_JUDGED))
         if namespace := getattr(analysis, "verdict_namespace", None):
             yield Need(may.PUBLISH, namespace=namespace)
     yield from _deferred(task, may.LIST_ENDPOINTS)

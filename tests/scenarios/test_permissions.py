@@ -393,7 +393,7 @@ def complaint(operation: str, ended: Ended, optional: str | None) -> str | None:
 # Quick ones, and those that wait in a triggerer.
 
 
-@pytest.mark.parametrize("make", [update, stop_test, judge], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [update, stop_test, create_test], ids=lambda make: make.__name__)
 def test_a_task_needs_no_more_than_its_policy_allows(shared_models, said, make):
     ended = run(make, said)
 

@@ -110,7 +110,8 @@ def _traffic(
     Read the traffic and the metrics of each variant; nothing without an analysis.
 
     Returns variant -> requests in the last hour, variant -> what it did before now, and the reason if
-    CloudWatch could not be read. A missing metric stops no update, so no error is raised.
+    CloudWatch could not be read. A missing metric stops no update, so no error is raised, except if the task
+    may not read metrics and every update needs a Pass.
     """
     if request.analysis is None:
         return {}, {}, None
@@ -125,6 +126,10 @@ def _traffic(
             trial.history_queries(rules), start=end - MAX_HISTORY, end=end, period=60
         )
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
+        denied = isinstance(error, ClientError) and errors.is_access_denied(error)
+        if denied and request.analysis.needs_pass:
+            # There would never be a Pass, so the update would be rolled back after all of its bakes.
+            raise
         return {}, {}, errors.named_text(error)
     # All configurations count, not only the one in service: it may have come into service a minute ago.
     requests = {name: series[trial.requests_query(name, None)] for name in names}
