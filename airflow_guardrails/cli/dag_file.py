@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from airflow_guardrails.cli.errors import CommandError
+from airflow_guardrails.cli.output import stdout_to_stderr
 
 
 def load_dags(path: str) -> dict[str, Any]:
@@ -23,7 +21,7 @@ def load_dags(path: str) -> dict[str, Any]:
     file = Path(path).resolve()
     if not file.is_file():
         raise CommandError(f"DAG_FILE must be a file (got {path!r})")
-    with _stdout_to_stderr():
+    with stdout_to_stderr():
         # It reads Airflow's configuration, which may print warnings.
         from airflow.configuration import conf  # noqa: PLC0415
         from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
@@ -63,20 +61,3 @@ def _extend_path(file: Path, dags_folder: Path) -> None:
     root = str(folder if folder in file.parents else file.parent)
     if root not in sys.path:
         sys.path.insert(0, root)
-
-
-@contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send what is printed meanwhile to standard error, also by Airflow's log handlers and by C code."""
-    with redirect_stdout(sys.stderr):
-        try:
-            saved = os.dup(1)
-        except OSError:  # standard output is closed
-            yield
-            return
-        try:
-            os.dup2(2, 1)
-            yield
-        finally:
-            os.dup2(saved, 1)
-            os.close(saved)

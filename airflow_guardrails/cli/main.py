@@ -9,6 +9,10 @@ from collections.abc import Sequence
 
 from airflow_guardrails.cli.dag_file import load_dags, tasks_of
 from airflow_guardrails.cli.errors import CommandError
+from airflow_guardrails.cli.output import stdout_to_stderr
+
+# CloudWatch keeps values by the minute for 15 days.
+_MAX_DAYS = 14
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +45,27 @@ def _parser() -> argparse.ArgumentParser:
         default="json",
         help="json: the policy; table: why each action is in it, and which are optional",
     )
+    backtest = commands.add_parser(
+        "backtest",
+        help="replay the alarms and the analysis of a guarded update on the endpoint's last days",
+        description="Replay the alarms and the analysis of a guarded update on the endpoint's last days.",
+    )
+    backtest.set_defaults(run=_backtest)
+    backtest.add_argument("dag_file", metavar="DAG_FILE")
+    backtest.add_argument("--dag-id", help="DAG of the task, if the file has several")
+    backtest.add_argument("--task-id", required=True, help="the guarded update")
+    backtest.add_argument("--days", type=_days, default=7, help="how many days to read, 1 to 14 (default: 7)")
+    backtest.add_argument("--endpoint-name", help="if endpoint_name is known only when the task runs")
+    backtest.add_argument("--aws-conn-id", help='Airflow connection, or "none" (default: that of the task)')
+    backtest.add_argument("--format", choices=("json", "table"), default="table")
     return parser
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 1 <= days <= _MAX_DAYS:
+        raise ValueError(text)
+    return days
 
 
 def _add_dag_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +102,24 @@ def _policy(given: argparse.Namespace) -> int:
     if len(policies) > 1:
         _note("Several connections, so this is one policy for each; --aws-conn-id prints a single one")
     print(json.dumps(policies if len(policies) > 1 else next(iter(policies.values())), indent=2))
+    return 0
+
+
+def _backtest(given: argparse.Namespace) -> int:
+    tasks = tasks_of(load_dags(given.dag_file), dag_id=given.dag_id, task_id=given.task_id)
+    if len(tasks) > 1:
+        raise CommandError(f"--dag-id must be one of {', '.join(sorted(one.dag_id for one in tasks))}")
+    from airflow_guardrails.cli.backtest import as_dict, run_backtest, text_of  # noqa: PLC0415 - as above
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
+
+    (task,) = tasks
+    hook = None
+    with stdout_to_stderr():
+        if given.aws_conn_id is not None:
+            connection = None if given.aws_conn_id == "none" else given.aws_conn_id
+            hook = GuardrailsHook(aws_conn_id=connection, region_name=getattr(task, "region_name", None))
+        result = run_backtest(task, days=given.days, hook=hook, endpoint_name=given.endpoint_name)
+    print(json.dumps(as_dict(result), indent=2) if given.format == "json" else text_of(result))
     return 0
 
 

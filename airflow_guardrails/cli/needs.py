@@ -108,7 +108,7 @@ def _launch(task: TaskArguments, *, target: tuple[Pattern, ...]) -> _Needs:
     yield Need(may.WRITE_INTENT, target)
     yield Need(may.READ_INTENT, target)
     yield Need(may.COUNT_REQUESTS)
-    alarms = _alarms(task)
+    alarms = alarms_of(task)
     if task.may_be_true("abort_switch"):
         switches = _switches(task)
         yield Need(may.CREATE_SWITCH, switches)
@@ -174,7 +174,7 @@ def _deferred(task: TaskArguments, permission: Permission) -> _Needs:
         yield Need(permission)
 
 
-def _alarms(task: TaskArguments) -> tuple[Pattern, ...]:
+def alarms_of(task: TaskArguments) -> tuple[Pattern, ...]:
     """Return the alarms that the author names; those of templates are any."""
     names: list[Any] = []
     for given in task.values("alarms"):
