@@ -336,7 +336,7 @@ def text_of(result: Backtest) -> str:
         rate = one.requests / one.minutes if one.minutes else 0
         lines += [
             "",
-            f"Variant {one.name}: {one.requests:,.0f} requests, {rate:,.0f} in a minute with requests",
+            f"Variant {one.name}: {one.requests:,.0f} requests, {rate:,.0f} a minute",
         ]
         if one.analysis and one.plan:
             lines += _analysis_lines(one.analysis, one.plan, needs_pass=one.needs_pass)

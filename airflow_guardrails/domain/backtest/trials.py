@@ -22,7 +22,7 @@ _MINUTE = timedelta(minutes=1)
 # Trials for false alarms, and for each size of harm; looks in a trial.
 TRIALS, _HARMED_TRIALS, _MOST_LOOKS = 100, 20, 15
 _ADDED_ERRORS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-_WORSE_BY = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+_WORSE_BY = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
 _CONFIDENCE = 0.95
 
 
