@@ -132,7 +132,9 @@ class _Reader:
         found = {}
         for name, rule in self._rules().items():
             points = self._read([rule_query(rule)], start, end, rule.period)[rule_query(rule)]
-            found[name] = rule, replay_alarm(rule, points, start=start, end=end, bake=guardrails.total_bake)
+            # The endpoint may be younger.
+            begin = min(points, default=start)
+            found[name] = rule, replay_alarm(rule, points, start=begin, end=end, bake=guardrails.total_bake)
         return found
 
     def _rules(self) -> dict[str, AlarmRule]:

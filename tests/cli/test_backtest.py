@@ -65,7 +65,8 @@ def test_alarms_are_replayed_on_the_last_days(served, dag_file, capfd):
     result = json.loads(capfd.readouterr().out)
     (alarm,) = result["alarms"]
     assert (alarm["name"], alarm["went_off"]) == ("errors", 1)
-    assert 0 < alarm["share_rolled_back"] < 0.05
+    # The two bakes of ten minutes meet it from almost any minute of the half hour.
+    assert 0.5 < alarm["share_rolled_back"] < 1
     assert 25 < alarm["periods_with_data"] < 40
     assert result["variants"][0]["requests"] == pytest.approx(60 * 32, abs=180)
     assert result["notes"] == [

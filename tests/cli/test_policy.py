@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from airflow_guardrails.cli.main import main
-from airflow_guardrails.cli.needs import known_kinds
+from airflow_guardrails.cli.needs import known_kinds, needs_of
+from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES
 from airflow_guardrails.cli.task_arguments import Pattern, TaskArguments, made_name
 from airflow_guardrails.names import guarded_name
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -281,3 +282,24 @@ def test_a_name_with_characters_of_iam_is_escaped():
     found = TaskArguments(task).patterns_of("alarms", names)
 
     assert [one.text for one in found] == ["100 ${$} ${*} ${?}", "*${*}"]
+
+
+@pytest.mark.parametrize("kind", TASKS, ids=lambda kind: kind.__name__)
+def test_the_needs_of_each_task_are_in_the_tables(kind):
+    needs = needs_of(TaskArguments(kind(task_id="task", **TASKS[kind])))
+
+    known = {(one.action, one.kind, one.why) for one in (*UPDATES, *SHADOW_TESTS)}
+    assert {(one.permission.action, one.permission.kind, one.permission.why) for one in needs} <= known
+
+
+def test_each_row_of_the_tables_is_needed_by_a_task():
+    more = {"tags": {"a": "b"}, "delete_config": True, "min_requests": 1, "verdict_namespace": "Shop"}
+    more |= {"analysis": {"verdict_namespace": "Shop"}, "deferrable": True}
+    found = set()
+    for kind, arguments in TASKS.items():
+        task = kind(task_id="task", **arguments)
+        accepted = {name: value for name, value in more.items() if hasattr(task, name)}
+        needs = needs_of(TaskArguments(kind(task_id="task", **arguments, **accepted)))
+        found |= {(one.permission.action, one.permission.why) for one in needs}
+
+    assert {(one.action, one.why) for one in (*UPDATES, *SHADOW_TESTS)} == found
