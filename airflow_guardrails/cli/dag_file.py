@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,13 @@ def load_dags(path: str) -> dict[str, Any]:
     with stdout_to_stderr():
         # It reads Airflow's configuration, which may print warnings.
         from airflow.configuration import conf  # noqa: PLC0415
-        from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
 
+        dag_bag = _dag_bag_class()
         _extend_path(file, Path(conf.get("core", "dags_folder")))
-        bag = DagBag(str(file), safe_mode=False, load_op_links=False)
+        # Until Airflow 3.1, it also loads Airflow's own examples, if they are not turned off.
+        has_examples = "include_examples" in signature(dag_bag).parameters
+        more = {"include_examples": False} if has_examples else {}
+        bag = dag_bag(str(file), safe_mode=False, load_op_links=False, **more)
     if bag.import_errors:
         texts = "\n\n".join(str(text).rstrip() for text in bag.import_errors.values())
         raise CommandError(f"{path} cannot be imported:\n\n{texts}")
@@ -53,6 +58,13 @@ def tasks_of(dags: dict[str, Any], *, dag_id: str | None, task_id: str | None) -
         known = ", ".join(sorted({task.task_id for task in tasks}))
         raise CommandError(f"--task-id must be one of {known} (got {task_id!r})")
     return found
+
+
+def _dag_bag_class() -> Any:
+    try:
+        return import_module("airflow.dag_processing.dagbag").DagBag
+    except ModuleNotFoundError:  # Airflow 3.1
+        return import_module("airflow.models.dagbag").DagBag
 
 
 def _extend_path(file: Path, dags_folder: Path) -> None:
