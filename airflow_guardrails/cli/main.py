@@ -109,7 +109,8 @@ def _backtest(given: argparse.Namespace) -> int:
     tasks = tasks_of(load_dags(given.dag_file), dag_id=given.dag_id, task_id=given.task_id)
     if len(tasks) > 1:
         raise CommandError(f"--dag-id must be one of {', '.join(sorted(one.dag_id for one in tasks))}")
-    from airflow_guardrails.cli.backtest import as_dict, run_backtest, text_of  # noqa: PLC0415 - as above
+    from airflow_guardrails.cli.backtest import run_backtest  # noqa: PLC0415 - as above
+    from airflow_guardrails.cli.backtest_result import as_dict, text_of  # noqa: PLC0415
     from airflow_guardrails.hooks.guardrails import GuardrailsHook  # noqa: PLC0415
 
     (task,) = tasks
