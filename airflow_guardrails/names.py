@@ -12,6 +12,8 @@ from airflow_guardrails.exceptions import InvalidArgument
 
 # Hex digits of SHA-256, which are 48 bits.
 _DIGITS = 12
+# Characters of a prefix that fit before the hyphen and the digits.
+LONGEST_PREFIX = LONGEST_NAME - _DIGITS - 1
 
 
 def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
@@ -32,7 +34,7 @@ def guarded_name(prefix: str, context: Mapping[str, Any], content: Any) -> str:
             f"prefix must be letters and digits, with hyphens only between them (got {prefix!r})"
         )
     digest = hashlib.sha256(_identity(context) + b"\x00" + _as_bytes(content)).hexdigest()[:_DIGITS]
-    return f"{prefix[: LONGEST_NAME - _DIGITS - 1].rstrip('-')}-{digest}"
+    return f"{prefix[:LONGEST_PREFIX].rstrip('-')}-{digest}"
 
 
 def _identity(context: Mapping[str, Any]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -94,6 +94,19 @@ class SimulatorClient:
     def clear_faults(self) -> None:
         """Remove all faults. Calls that hang are answered now."""
         self.post("faults/clear")
+
+    def set_policies(
+        self, policies: Sequence[Mapping[str, Any]] | None, *, access_key: str | None = None
+    ) -> None:
+        """
+        Deny every call that these IAM policies do not allow; None removes the limit.
+
+        :param policies: policy documents. They may have Allow and Deny, wildcards, and the conditions
+            StringEquals and StringLike. An empty list allows nothing.
+        :param access_key: limit only calls with this access key; default: those of every key without policies
+            of its own.
+        """
+        self.post("policies", policies=policies, access_key=access_key)
 
     def profile(self, name: str, **behaviour: Any) -> None:
         """

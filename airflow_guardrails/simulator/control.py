@@ -42,6 +42,7 @@ class Control:
             ("POST", "knobs"): self._set_knobs,
             ("POST", "faults"): self._add_fault,
             ("POST", "faults/clear"): self._clear_faults,
+            ("POST", "policies"): self._set_policies,
             ("POST", "profiles"): self._set_profile,
             ("POST", "profiles/clear"): self._clear_profile,
             ("POST", "traffic"): self._replay,
@@ -105,6 +106,10 @@ class Control:
 
     def _clear_faults(self) -> dict[str, Any]:
         self._simulation.faults.clear()
+        return {}
+
+    def _set_policies(self, *, policies: Any, access_key: str | None = None) -> dict[str, Any]:
+        self._simulation.access.set_policies(policies, access_key=access_key)
         return {}
 
     def _set_profile(self, *, region: str, name: str, **details: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from airflow_guardrails.simulator.capture.files import CaptureFiles
 from airflow_guardrails.simulator.capture.store import CaptureStore
 from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
 from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
+from airflow_guardrails.simulator.engine.access import Access
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.engine.event_bus import EventBus, NoEventBus
 from airflow_guardrails.simulator.engine.faults import Faults
@@ -112,6 +113,7 @@ class Simulation:
         self.seed = seed
         self.faults = Faults(self.rng("faults"))
         self.event_bus: EventBus = NoEventBus()
+        self.access = Access(caller=f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/airflow/task")
         self.calls: Counter[str] = Counter()
         self.worlds: dict[str, World] = {}
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.errors import denied_action
 from airflow_guardrails.aws.operations import Operation
+from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES, as_markdown
 from tests.support.pages import page, section
 from tests.support.service_models import service_model
 
@@ -51,3 +52,8 @@ def test_no_action_is_named_that_no_call_needs():
 
 def test_the_page_on_shadow_tests_names_no_other_actions():
     assert named(section(page("shadow-tests"), "What the role needs")) <= named(page("permissions"))
+
+
+@pytest.mark.parametrize("permissions", [UPDATES, SHADOW_TESTS], ids=["updates", "shadow tests"])
+def test_the_tables_are_those_that_policies_are_made_of(permissions):
+    assert as_markdown(permissions) in page("permissions")

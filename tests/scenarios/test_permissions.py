@@ -22,6 +22,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import denied_action, denied_resource
+from airflow_guardrails.cli.policy import grants_of, policy_of
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
 from airflow_guardrails.guards import ErrorRate
@@ -64,6 +65,12 @@ S3 = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject"}
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/churn"
 
 
+def policy_for(task: Any) -> dict[str, Any]:
+    """What ``python -m airflow_guardrails policy`` prints for *task*."""
+    (found,), _ = grants_of([task], account="123456789012", region="us-east-1")
+    return policy_of(found.grants)
+
+
 def action_of(operation: str) -> str:
     if operation in S3:
         return S3[operation]
@@ -94,8 +101,9 @@ class Account:
         task.monotonic = lambda: self.lab.now().timestamp()
         return task
 
-    def begin(self, denied: str | None) -> None:
-        """From now on the task calls, and may not call *denied*."""
+    def begin(self, task: Any, denied: str | None) -> None:
+        """From now on *task* calls. It may call what its own policy allows, but not *denied*."""
+        self.lab.simulator.client.set_policies([policy_for(task)])
         self.before = Counter(self.lab.simulator.simulation.calls)
         self.denied = denied
         if denied and denied not in S3:
@@ -342,7 +350,7 @@ def run(make: Make, said: Callable[[], str], *, denied: str | None = None) -> En
     with account() as here:
         task, instance = make(here), TaskInstance()
         said()
-        here.begin(denied)
+        here.begin(task, denied)
         try:
             result = task.execute({"ti": instance})
         except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at
@@ -369,6 +377,7 @@ def test_a_task_without_a_permission_says_which_or_does_without(shared_models, m
     clean = run(make, said)
     assert not isinstance(clean.result, Exception), clean.result
     assert clean.called
+    assert "not authorized" not in clean.said
     assert make is not rolled_back or clean.result["outcome"] == "RolledBack"
 
     wrong = {
@@ -393,6 +402,14 @@ def complaint(operation: str, ended: Ended, optional: str | None) -> str | None:
 
 
 # Quick ones, and those that wait in a triggerer.
+
+
+@pytest.mark.parametrize("make", [update, stop_test, create_test], ids=lambda make: make.__name__)
+def test_a_task_needs_no_more_than_its_policy_allows(shared_models, said, make):
+    ended = run(make, said)
+
+    assert not isinstance(ended.result, Exception), ended.result
+    assert "not authorized" not in ended.said
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,10 @@ class Creation:
             self.sleep(_PAUSE_SECONDS)
 
     def _rollout(self) -> Rollout:
-        unguarded = replace(self.request, guardrails=Guardrails(strategy=None))
         return Rollout(
             endpoint_name=self.request.endpoint_name,
             target=self.request.target,
-            max_wait=unguarded.wait_limit(self.intents.target, None),
+            max_wait=self.request.wait_limit(self.intents.target, None, Guardrails(strategy=None)),
             creates=True,
         )
 

@@ -111,7 +111,8 @@ def _with_traffic(context: PreflightContext, hook: GuardrailsHook) -> PreflightC
     """
     Add the traffic and the metrics of each variant, and what an analysis can find; nothing without one.
 
-    A missing metric stops no update, so no error is raised if CloudWatch cannot be read.
+    A missing metric stops no update, so no error is raised if CloudWatch cannot be read, except if the task
+    may not read metrics and every update needs a Pass.
     """
     if context.analysis is None:
         return context
@@ -125,6 +126,10 @@ def _with_traffic(context: PreflightContext, hook: GuardrailsHook) -> PreflightC
             trial.history_queries(rules), start=end - MAX_HISTORY, end=end, period=60
         )
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
+        denied = isinstance(error, ClientError) and errors.is_access_denied(error)
+        if denied and context.analysis.needs_pass:
+            # There would never be a Pass, so the update would be rolled back after all of its bakes.
+            raise
         return replace(context, traffic_unread=errors.named_text(error))
     # All configurations count, not only the one in service: it may have come into service a minute ago.
     requests = {name: series[trial.requests_query(name, None)] for name in names}

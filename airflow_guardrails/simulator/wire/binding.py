@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 
+from airflow_guardrails.simulator.wire.authorization import (
+    caller_of,
+    cloudwatch_authorizations,
+    sagemaker_authorizations,
+)
 from airflow_guardrails.simulator.wire.cloudwatch import CloudWatchWire
 from airflow_guardrails.simulator.wire.runtime import RuntimeWire
 from airflow_guardrails.simulator.wire.sagemaker import SageMakerWire
+from airflow_guardrails.simulator.world import ACCOUNT_ID
 
 if TYPE_CHECKING:
+    from airflow_guardrails.simulator.engine.access import Access
     from airflow_guardrails.simulator.engine.faults import Fault
     from airflow_guardrails.simulator.world import Simulation
 
@@ -29,14 +36,17 @@ class _AwsError(ServiceException):  # type: ignore[misc]
     """An error of any service; moto does not derive the service from a module that is not its own."""
 
 
-class _FaultGate(BaseResponse):  # type: ignore[misc]
-    """Answers a call that meets a fault with an error in the protocol of its service."""
+class _Gate(BaseResponse):  # type: ignore[misc]
+    """Answers a call that meets a fault, or is denied, with an error in the protocol of its service."""
+
+    simulation: Simulation
 
     def call_action(self) -> Any:
         """Return the error of the fault, or the response of the service."""
         fault: Fault | None = self.normalized_request.environ.get(FAULT)
         if fault is None or fault.kind not in {"throttle", "error"}:
-            return super().call_action()
+            refusal = self._refusal()
+            return self._denied(refusal) if refusal else super().call_action()
         if fault.kind == "error":
             return self._error_response(fault.code, fault.message, fault.status)
         return self._error_response(
@@ -46,6 +56,27 @@ class _FaultGate(BaseResponse):  # type: ignore[misc]
             400,
         )
 
+    def _refusal(self) -> str | None:
+        """Return why the policies of the caller deny the call, or None."""
+        access: Access = self.simulation.access
+        if not access.is_limited:
+            return None
+        wanted = cloudwatch_authorizations if self.service_name == "cloudwatch" else sagemaker_authorizations
+        service = "cloudwatch" if self.service_name == "cloudwatch" else "sagemaker"
+        access_key, _ = caller_of(self.normalized_request.headers.get("Authorization", ""))
+        return access.refusal(
+            wanted(
+                self._get_action(),
+                self._get_params(),
+                prefix=f"arn:{self.partition}:{service}:{self.region}:{ACCOUNT_ID}:",
+            ),
+            access_key=access_key,
+        )
+
+    def _denied(self, text: str) -> tuple[int, dict[str, Any], Any]:
+        code = "AccessDenied" if self.service_name == "cloudwatch" else "AccessDeniedException"
+        return self._error_response(code, text, 403 if self.service_name == "cloudwatch" else 400)
+
     def _error_response(self, code: str, message: str, status: int) -> tuple[int, dict[str, Any], Any]:
         _, headers, body = self.serialized(ActionResult(_AwsError(code, message)))
         return status, *self._enrich_response(headers, body)
@@ -54,4 +85,4 @@ class _FaultGate(BaseResponse):  # type: ignore[misc]
 def bind(service: str, simulation: Simulation) -> type[BaseResponse]:
     """Return the response class of *service*, by moto's name for it, for *simulation*."""
     wire = _WIRES[service]
-    return type(f"Bound{wire.__name__}", (_FaultGate, wire), {"simulation": simulation})
+    return type(f"Bound{wire.__name__}", (_Gate, wire), {"simulation": simulation})

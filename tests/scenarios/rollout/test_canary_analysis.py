@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_guardrails.domain.deployment.deadline import ABORTING
 from airflow_guardrails.domain.rollout import canary_process
-from airflow_guardrails.exceptions import EndpointRolledBack, InvalidArgument, PreflightFailed
+from airflow_guardrails.exceptions import AccessDenied, EndpointRolledBack, InvalidArgument, PreflightFailed
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
 from airflow_guardrails.strategies import AllAtOnce, Canary, Rolling
 from tests.support.churn import switch_of
@@ -470,7 +470,7 @@ def test_what_could_not_judge_is_refused_before_anything_is_changed(busy, update
     assert busy.calls("UpdateEndpoint") == 0
 
 
-def test_without_permission_to_read_metrics_it_is_a_warning(busy, update, context):
+def deny_metrics(busy) -> None:
     busy.simulator.client.fault(
         "GetMetricData",
         kind="error",
@@ -480,7 +480,22 @@ def test_without_permission_to_read_metrics_it_is_a_warning(busy, update, contex
         status=403,
     )
 
-    report = update().execute(context)
+
+def test_without_permission_to_read_metrics_an_update_that_needs_a_pass_does_not_start(busy, update, context):
+    deny_metrics(busy)
+
+    with pytest.raises(AccessDenied, match=r"^Access denied: cloudwatch:GetMetricData on"):
+        update().execute(context)
+
+    assert busy.calls("UpdateEndpoint") == 0
+    assert busy.calls("DeleteAlarms") == 1
+
+
+@pytest.mark.parametrize("change", [{"observe_only": True}, {"on_inconclusive": "continue"}])
+def test_without_permission_to_read_metrics_any_other_update_has_a_warning(busy, update, context, change):
+    deny_metrics(busy)
+
+    report = update(analysis=replace(ANALYSIS, **change)).execute(context)
 
     (finding,) = [finding for finding in report["findings"] if finding["code"] == "analysis_unreadable"]
     assert report["analysis"]["power"] is None

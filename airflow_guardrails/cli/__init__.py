@@ -1,0 +1,1 @@
+"""The command line: ``python -m airflow_guardrails``. ``docs/cli.md`` describes its commands."""

@@ -1,0 +1,337 @@
+"""
+Which permissions each operator and sensor needs, from its arguments.
+
+A new operator needs a function here with ``@_of(...)``. A test fails for an operator without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from airflow_guardrails.aws.deployment_config import alarm_names
+from airflow_guardrails.cli import permissions as may
+from airflow_guardrails.cli.errors import CommandError
+from airflow_guardrails.cli.permissions import ARN_FORMS, Kind, Permission
+from airflow_guardrails.cli.task_arguments import ANY, Pattern, TaskArguments, made_name
+from airflow_guardrails.domain.snapshots.abort_switch import NAMESPACE, switch_prefix
+from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
+from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
+from airflow_guardrails.operators.predictions import (
+    SageMakerComparePredictionsOperator,
+    SageMakerMergePredictionsOperator,
+    SageMakerPlanPredictionsOperator,
+)
+from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
+from airflow_guardrails.operators.shadow_variant import (
+    SageMakerAddShadowVariantOperator,
+    SageMakerRemoveShadowVariantOperator,
+)
+from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
+from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
+
+_ANY = (Pattern(ANY),)
+_ALL_SWITCHES = "airflow-guardrails-abort-"
+_NOT_JUDGED = "nothing is judged, and a warning says so"
+_NOT_SHOWN = "the approval shows less"
+_LESS_IN_REPORT = "the report has less detail"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """
+    A permission that a task needs.
+
+    :param names: names of the resources, as patterns; not used if the action has no resource.
+    :param namespace: the only namespace of CloudWatch that is needed, if the action has that condition.
+    """
+
+    permission: Permission
+    names: tuple[Pattern, ...] = _ANY
+    namespace: str | None = None
+
+
+_Needs = Iterator[Need]
+_REGISTRY: dict[type, Callable[[TaskArguments], _Needs]] = {}
+_Function = Callable[[TaskArguments], _Needs]
+
+
+def needs_of(task: TaskArguments) -> tuple[Need, ...] | None:
+    """
+    Return what *task* needs; None if it is no operator or sensor of this package.
+
+    :raises CommandError: if it is one, but this module does not know it.
+    """
+    for base in task.kind.__mro__:
+        if base in _REGISTRY:
+            return tuple(_REGISTRY[base](task))
+    if task.kind.__module__.startswith("airflow_guardrails."):
+        raise CommandError(f"the permissions of {task.kind.__name__} are not known")
+    return None
+
+
+def known_kinds() -> frozenset[type]:
+    """Return the operators and sensors with an entry here."""
+    return frozenset(_REGISTRY)
+
+
+def _of(*kinds: type) -> Callable[[_Function], _Function]:
+    def register(function: _Function) -> _Function:
+        _REGISTRY.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+# Updates.
+
+
+@_of(SageMakerGuardedUpdateOperator)
+def _update(task: TaskArguments) -> _Needs:
+    yield from _launch(task, target=task.patterns("endpoint_config_name"))
+
+
+def _launch(task: TaskArguments, *, target: tuple[Pattern, ...]) -> _Needs:
+    endpoint = task.patterns("endpoint_name")
+    yield Need(may.READ_ENDPOINT, endpoint)
+    # The configuration in service may have any name, and so may its models.
+    yield Need(may.READ_CONFIG)
+    yield Need(may.READ_MODELS)
+    yield Need(may.UPDATE, endpoint)
+    yield Need(may.UPDATE_TO, target)
+    yield Need(may.WRITE_INTENT, target)
+    yield Need(may.READ_INTENT, target)
+    yield Need(may.COUNT_REQUESTS)
+    alarms = alarms_of(task)
+    if task.may_be_true("abort_switch"):
+        switches = _switches(task)
+        yield Need(may.CREATE_SWITCH, switches)
+        yield Need(may.SET_SWITCH, namespace=NAMESPACE)
+        yield Need(may.DELETE_SWITCHES, switches)
+        alarms = (*alarms, *switches)
+    if alarms:
+        yield Need(may.READ_ALARMS)
+        yield Need(may.READ_HISTORY, alarms)
+    if analysis := task.value("analysis"):
+        needs_pass = getattr(analysis, "needs_pass", True)
+        yield Need(may.READ_METRICS if needs_pass else may.READ_METRICS.optional(_NOT_JUDGED))
+        if namespace := getattr(analysis, "verdict_namespace", None):
+            yield Need(may.PUBLISH, namespace=namespace)
+    yield from _deferred(task, may.LIST_ENDPOINTS)
+
+
+@_of(SageMakerAbortRolloutOperator)
+def _abort(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
+    yield Need(may.SET_SWITCH, namespace=NAMESPACE)
+    yield from _reports(task)
+    yield Need(may.DELETE_SWITCHES, _switches(task))
+    yield from _deferred(task, may.LIST_ENDPOINTS)
+
+
+@_of(SageMakerConcludeRolloutOperator)
+def _conclude(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
+    yield from _reports(task)
+    yield Need(may.COUNT_REQUESTS)
+    yield Need(may.SET_SWITCH.optional("it cannot abort, and a warning says so"), namespace=NAMESPACE)
+    yield Need(may.DELETE_SWITCHES, _switches(task))
+    yield from _deferred(task, may.LIST_ENDPOINTS)
+
+
+@_of(SageMakerRolloutSensor)
+def _rollout_sensor(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
+    # The alarms of the update may have any name.
+    yield Need(may.READ_ALARMS.optional(_LESS_IN_REPORT))
+    yield Need(may.READ_HISTORY)
+    yield from _deferred(task, may.LIST_ENDPOINTS)
+
+
+@_of(SageMakerApproveRolloutOperator)
+def _approve(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_ENDPOINT.optional(_NOT_SHOWN), task.patterns("endpoint_name"))
+    for permission in (may.READ_CONFIG, may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
+        yield Need(permission.optional(_NOT_SHOWN))
+
+
+def _reports(task: TaskArguments) -> _Needs:
+    """What a task reads that reports a rollout which another task has started."""
+    yield Need(may.READ_CONFIG.optional(_LESS_IN_REPORT))
+    yield Need(may.READ_ALARMS.optional(_LESS_IN_REPORT))
+    yield Need(may.READ_HISTORY)
+    yield Need(may.READ_INTENT, task.patterns("endpoint_config_name"))
+
+
+def _deferred(task: TaskArguments, permission: Permission) -> _Needs:
+    if task.may_be_true("deferrable"):
+        yield Need(permission)
+
+
+def alarms_of(task: TaskArguments) -> tuple[Pattern, ...]:
+    """Return the alarms that the author names; those of templates are any."""
+    names: list[Any] = []
+    for given in task.values("alarms"):
+        names += given if isinstance(given, list | tuple) else [given]
+    for strategy in task.values("strategy"):
+        names += alarm_names(strategy)
+    return task.patterns_of("alarms", [name for name in names if name])
+
+
+def _switches(task: TaskArguments) -> tuple[Pattern, ...]:
+    def of(endpoint: Pattern) -> Pattern:
+        # The name of a switch has a hash of the endpoint's name.
+        known = ANY not in endpoint.text
+        prefix = switch_prefix(endpoint.text) if known else _ALL_SWITCHES
+        return Pattern(f"{prefix}{ANY}", endpoint.note)
+
+    return tuple(map(of, task.patterns("endpoint_name")))
+
+
+# Shadow variants.
+
+
+@_of(SageMakerAddShadowVariantOperator)
+def _add_shadow(task: TaskArguments) -> _Needs:
+    yield from _derived(task, suffix="-shadow")
+    yield Need(may.READ_SHADOW_MODELS)
+
+
+@_of(SageMakerRemoveShadowVariantOperator)
+def _remove_shadow(task: TaskArguments) -> _Needs:
+    yield from _derived(task, suffix="-plain")
+    if task.may_be_true("delete_config"):
+        yield Need(may.DELETE_CONFIG)
+
+
+def _derived(task: TaskArguments, *, suffix: str) -> _Needs:
+    given = task.value("endpoint_config_name_prefix")
+    named = made_name if given else partial(made_name, suffix=suffix)
+    made = tuple(map(named, task.patterns("endpoint_config_name_prefix" if given else "endpoint_name")))
+    yield from _launch(task, target=made)
+    yield Need(may.CREATE_CONFIG, made)
+    yield Need(may.READ_TAGS)
+    yield Need(may.FIND_TESTS)
+    yield Need(may.READ_FOUND_TESTS)
+
+
+# Shadow tests.
+
+
+@_of(SageMakerCreateShadowTestOperator)
+def _create_test(task: TaskArguments) -> _Needs:
+    name = _test_names(task)
+    yield Need(may.CREATE_TEST, name)
+    yield Need(may.READ_TEST, name)
+    yield Need(may.PASS_ROLE, task.patterns("role_arn"))
+    if task.may_be_true("tags"):
+        yield Need(may.TAG_TEST, name)
+    yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
+    yield Need(may.READ_CONFIG)
+    yield Need(may.READ_SHADOW_MODELS)
+    if task.value("kill_action" if not task.is_mapped else "on_kill") == "stop":
+        yield Need(may.STOP_TEST.optional("a task that is marked failed leaves the test running"), name)
+    yield from _deferred(task, may.LIST_TESTS)
+
+
+@_of(SageMakerShadowTestSensor)
+def _test_sensor(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_TEST, _test_names(task))
+    if task.may_be_true("min_requests"):
+        yield Need(may.COUNT_TEST_REQUESTS)
+    yield from _deferred(task, may.LIST_TESTS)
+
+
+@_of(SageMakerStopShadowTestOperator)
+def _stop_test(task: TaskArguments) -> _Needs:
+    name = _test_names(task)
+    yield Need(may.READ_TEST, name)
+    yield Need(may.STOP_TEST, name)
+    creator = _creator(task)
+    yield Need(may.READ_ENDPOINT, creator.patterns("endpoint_name") if creator else _ANY)
+    yield from _deferred(task, may.LIST_TESTS)
+
+
+@_of(SageMakerJudgeShadowTestOperator)
+def _judge(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_TEST, _test_names(task))
+    yield Need(may.READ_TEST_METRICS)
+    if task.value("verdict_namespace"):
+        for namespace in task.patterns("verdict_namespace"):
+            yield Need(may.PUBLISH, namespace=namespace.text)
+    if task.may_be_true("compare_predictions") and task.value("comparison") is None:
+        yield from _captures(task)
+    yield from _deferred(task, may.LIST_TESTS)
+
+
+@_of(SageMakerPlanPredictionsOperator)
+def _plan_predictions(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_TEST, _test_names(task))
+
+
+@_of(SageMakerComparePredictionsOperator)
+def _compare_predictions(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_TEST, _test_names(task))
+    yield from _captures(task)
+
+
+@_of(SageMakerMergePredictionsOperator)
+def _merge_predictions(task: TaskArguments) -> _Needs:  # noqa: ARG001 - one form for all
+    # It calls nothing.
+    yield from ()
+
+
+def _captures(task: TaskArguments) -> _Needs:
+    creator = _creator(task)
+    uris = creator.patterns("data_storage_uri") if creator else _ANY
+    if creator and not creator.may_be_true("data_storage_uri"):
+        return  # nothing is captured
+    yield Need(may.LIST_CAPTURES, tuple(Pattern(_bucket_and_key(uri)[0], uri.note) for uri in uris))
+    yield Need(may.READ_CAPTURES, tuple(Pattern("/".join(_bucket_and_key(uri)), uri.note) for uri in uris))
+
+
+def _bucket_and_key(uri: Pattern) -> tuple[str, str]:
+    """Return the patterns of the bucket and of the keys below *uri*."""
+    bucket, _, prefix = uri.text.removeprefix("s3://").partition("/")
+    prefix = prefix.strip("/")
+    return bucket, f"{prefix}/{ANY}" if prefix else ANY
+
+
+def _test_names(task: TaskArguments) -> tuple[Pattern, ...]:
+    """Return the names of the task's shadow tests; the creating task makes them from its argument."""
+    if creator := _creator(task):
+        return tuple(map(made_name, creator.patterns("name")))
+    return task.patterns("name")
+
+
+def _creator(task: TaskArguments) -> TaskArguments | None:
+    """Return the task that creates the shadow test of *task*: itself, or the one whose XCom is its name."""
+    if issubclass(task.kind, SageMakerCreateShadowTestOperator):
+        return task
+    origin = getattr(task.value("name"), "operator", None)
+    creator = TaskArguments(origin) if origin is not None else None
+    return creator if creator and issubclass(creator.kind, SageMakerCreateShadowTestOperator) else None
+
+
+def resources_of(need: Need, *, account: str, region: str, partition: str) -> tuple[str, ...]:
+    """Return the ARNs, as patterns, on which *need* is to be allowed."""
+    form = ARN_FORMS[need.permission.kind]
+    return tuple(
+        dict.fromkeys(
+            form.format(partition=partition, region=region, account=account, name=name)
+            for pattern in need.names
+            for name in _spellings(need.permission.kind, pattern.text)
+        )
+    )
+
+
+def _spellings(kind: Kind, name: str) -> Iterable[str]:
+    # SageMaker's ARNs are in lower case. Which form IAM compares is not documented, so both are allowed.
+    is_sagemaker = kind in {Kind.ENDPOINT, Kind.CONFIG, Kind.MODEL, Kind.SHADOW_TEST}
+    return (name, name.lower()) if is_sagemaker else (name,)
