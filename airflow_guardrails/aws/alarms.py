@@ -39,7 +39,12 @@ def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
 
 def describe_switches_request(endpoint_name: str) -> dict[str, Any]:
     """Return DescribeAlarms' request for all abort switches of the endpoint."""
-    return {"AlarmNamePrefix": switch_prefix(endpoint_name), "AlarmTypes": ["MetricAlarm"]}
+    return describe_by_prefix_request(switch_prefix(endpoint_name))
+
+
+def describe_by_prefix_request(prefix: str) -> dict[str, Any]:
+    """Return DescribeAlarms' request for all metric alarms whose names begin with *prefix*."""
+    return {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
 
 
 def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:

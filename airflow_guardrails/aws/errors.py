@@ -224,6 +224,7 @@ _ACTIONS = {
     "GetMetricData": "cloudwatch:GetMetricData",
     "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",

@@ -66,9 +66,10 @@ from airflow_guardrails.domain.snapshots.experiment import (
 )
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
+from airflow_guardrails.hooks._inventory_calls import InventoryCalls
 
 
-class Calls:
+class Calls(InventoryCalls):
     """The calls. ``aws/operations.py`` says which of them botocore never retries, and why."""
 
     # Endpoints.

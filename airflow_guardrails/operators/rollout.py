@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -104,6 +104,10 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         task: ``"fail"`` or ``"succeed"``.
     :param relaunch: whether to start the update again if an earlier try of this task has started it and it
         was rolled back.
+    :param refuse_older: whether to refuse the update if a run with a later logical date has deployed to the
+        endpoint (a backfill, or an old run that was cleared). Runs without a logical date are not checked.
+    :param redeploy: whether to deploy a version although it was rolled back before, or somebody went back
+        from it. See ``docs/versions.md``.
     :param require_alarms_ok: whether an alarm without data (``INSUFFICIENT_DATA``) stops the update instead
         of giving a warning, and whether an alarm that is changed during the update aborts it. Alarms on
         metrics of the new configuration are exempt, because they cannot have data yet.
@@ -120,6 +124,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     :raises InvalidArgument: if an argument breaks a rule; nothing was sent to AWS.
     :raises PreflightFailed: if a check before the update fails; ``.findings`` lists all findings.
+    :raises VersionRolledBack: if the version was rolled back before, and *redeploy* is not set.
+    :raises NewerRunDeployed: if a run with a later logical date has deployed, and *refuse_older* is set.
     :raises EndpointRolledBack: if SageMaker rolled the update back; the text names the alarm.
     :raises RolloutError: if the rollout ended otherwise without success; its subclasses name the outcome.
     :raises GuardrailsError: if the update was not started: ``EndpointNotFound``, ``EndpointConfigNotFound``,
@@ -145,6 +151,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#d7ecd9"
     counts_rollout = True
+    # Warnings from before the launch. Unlike those of warn(), they outlive a deferral.
+    _launch_warnings: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -167,6 +175,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         busy_timeout: timedelta = timedelta(hours=1),
         if_already_live: IfAlreadyLive = "fail",
         relaunch: bool = False,
+        refuse_older: bool = True,
+        redeploy: bool = False,
         require_alarms_ok: bool = False,
         allow_unguarded: bool = False,
         analysis: CanaryAnalysis | Mapping[str, Any] | None = None,
@@ -180,6 +190,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             retain_all_variant_properties=retain_all_variant_properties,
             abort_switch=abort_switch,
             relaunch=relaunch,
+            refuse_older=refuse_older,
+            redeploy=redeploy,
             require_alarms_ok=require_alarms_ok,
             allow_unguarded=allow_unguarded,
         )
@@ -217,6 +229,8 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         self.busy_timeout = busy_timeout
         self.if_already_live = if_already_live
         self.relaunch = relaunch
+        self.refuse_older = refuse_older
+        self.redeploy = redeploy
         self.require_alarms_ok = require_alarms_ok
         self.allow_unguarded = allow_unguarded
         self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
@@ -251,6 +265,14 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         if self.deferrable and (state.outcome is None or state.may_abort):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
+
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        """Record the outcome in tags of the endpoint; then as in :class:`RolloutTask`."""
+        from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
+
+        record_outcome(self, context, report, owner=owner_in(context, report["endpoint_name"]))
+        return super().end(context, report)
 
     def _with_approval(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
         from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in DAG files
@@ -288,7 +310,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
         is_full = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
         return "; the abort switch is one of them: give 9, or set abort_switch=False" if is_full else ""
 
-    def _launch_request(self, switch: AbortSwitch) -> LaunchRequest:
+    def _launch_request(self, switch: AbortSwitch, *, logical_date: datetime | None) -> LaunchRequest:
         return LaunchRequest(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
@@ -300,6 +322,9 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             if_busy=self.if_busy,
             busy_timeout=self.busy_timeout,
             relaunch=self.relaunch,
+            refuse_older=self.refuse_older,
+            redeploy=self.redeploy,
+            logical_date=logical_date,
             require_alarms_ok=self.require_alarms_ok,
             allow_unguarded=self.allow_unguarded,
             analysis=self.analysis,
@@ -310,15 +335,20 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
     def _new_launch(self, context: Any) -> Launch:
         from airflow_guardrails.operators._launch.intent_store import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._launch.launch import Launch  # noqa: PLC0415
+        from airflow_guardrails.operators._versions.recording import logical_date_in  # noqa: PLC0415
 
         name, target = self.endpoint_name, self.endpoint_config_name
-        request = self._launch_request(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
+        request = self._launch_request(
+            AbortSwitch.of(name, owner=owner_in(context, name), target=target),
+            logical_date=logical_date_in(context),
+        )
         intents = IntentStore(
             hook=self.hook,
             owner=request.switch.owner,
             target=target,
             task_state=context.get("task_state_store"),
             log=self.log,
+            logical_date=request.logical_date,
         )
         return Launch(
             request,
@@ -335,6 +365,7 @@ class SageMakerGuardedUpdateOperator(LineageTask, RolloutTask):
             sleep_after_call=self._sleep,
             is_first_try=not is_retry(context),
             config_factory=self._config_factory(),
+            warnings=self._launch_warnings,
         )
 
     def _config_factory(self) -> ConfigFactory | None:

@@ -24,6 +24,7 @@ THROWN = 1.0
 RESET = 0.0
 
 _PREFIX = "airflow-guardrails-abort"
+_GUARD_PREFIX = "airflow-guardrails-guard"
 _OWNER_LENGTH, _TARGET_LENGTH = 20, 8
 _ROLLOUT = re.compile(rf"[0-9a-f]{{{_OWNER_LENGTH}}}-[0-9a-f]{{{_TARGET_LENGTH}}}")
 
@@ -67,6 +68,11 @@ def switch_prefix(endpoint_name: str) -> str:
     """Return the prefix of the alarm names of all switches of an endpoint."""
     # A hash, so that the prefix of endpoint "a" does not also begin the names of endpoint "a-b".
     return f"{_PREFIX}-{_digest(endpoint_name, 12)}-"
+
+
+def guard_prefix(endpoint_name: str) -> str:
+    """Return the prefix of the names of all guards of an endpoint: alarms made for one rollout."""
+    return f"{_GUARD_PREFIX}-{_digest(endpoint_name, 12)}-"
 
 
 def switches_among(alarm_names: Iterable[str], *, endpoint_name: str) -> tuple[AbortSwitch, ...]:

@@ -8,7 +8,7 @@ or reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +30,7 @@ from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.preflight import read_context, run_preflight
 from airflow_guardrails.operators._launch.request import LaunchRequest
+from airflow_guardrails.operators._versions.check import VersionCheck
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -44,6 +45,10 @@ class ConfigFactory(Protocol):
     """
 
     warnings: list[str]
+
+    @property
+    def planned_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """The models that :meth:`create` will create after :meth:`plan`: name -> CreateModel's request."""
 
     def is_up_to_date(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint already serves what is requested, so that it needs no update."""
@@ -78,6 +83,7 @@ class Launch:
     :param sleep_after_call: sleeps for a number of seconds; a kill meanwhile aborts the rollout.
     :param is_first_try: whether no earlier try of this task instance can have started an update.
     :param config_factory: creates the target; ``None`` if the target must already exist.
+    :param warnings: what the task has to say already, for the report.
     """
 
     def __init__(
@@ -95,6 +101,7 @@ class Launch:
         sleep_after_call: Callable[[float], object],
         is_first_try: bool = True,
         config_factory: ConfigFactory | None = None,
+        warnings: Sequence[str] = (),
     ) -> None:
         self.request = request
         self.hook = hook
@@ -115,6 +122,8 @@ class Launch:
         self.switch = AbortSwitchSetup(
             request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
+        self.versions = VersionCheck(request, hook=hook)
+        self._given_warnings = tuple(warnings)
         self._has_waited = False
 
     def run(self) -> RolloutState:
@@ -215,7 +224,7 @@ class Launch:
 
     def _prepare(self, endpoint: Endpoint) -> tuple[EndpointLook, Move]:
         """
-        Create the switch, run preflight, write the intent, and describe the endpoint again.
+        Create the switch, run the checks, write the intent, and describe the endpoint again.
 
         The switch comes first, because its alarm takes some seconds to become OK; preflight runs meanwhile.
         The second look shows an update that somebody else has started in the meantime.
@@ -226,6 +235,12 @@ class Launch:
         factory = self.config_factory
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
         context = read_context(request, endpoint, target=target, hook=self.hook)
+        self.intents.tags = self.versions.check(
+            endpoint,
+            serving=context.serving,
+            target=context.target,
+            planned=factory.planned_models if factory else {},
+        )
         self.findings = run_preflight(request, context, log=self.log)
         self.power = power_report(context.power)
         if factory is not None:
@@ -386,4 +401,5 @@ class Launch:
 
     @property
     def _warnings(self) -> tuple[str, ...]:
-        return (*self.intents.warnings, *(self.config_factory.warnings if self.config_factory else ()))
+        of_factory = self.config_factory.warnings if self.config_factory else ()
+        return (*self._given_warnings, *self.intents.warnings, *of_factory, *self.versions.warnings)

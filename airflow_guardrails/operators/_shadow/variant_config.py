@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,7 @@ class DerivedConfig(ABC):
     monotonic: Callable[[], float]
     pause: float
     warnings: list[str] = field(default_factory=list)
+    planned_models: Mapping[str, _Response] = field(default_factory=dict)
     _existing: _Response | None = None
     _request: _Response = field(default_factory=dict)
     _serving: dict[str, _Response] = field(default_factory=dict)
