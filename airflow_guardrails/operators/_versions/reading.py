@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.endpoint_config import artefacts_of
+from airflow_guardrails.aws.endpoint_config import artefacts_of, parse_endpoint_config
 from airflow_guardrails.aws.versions import object_of, parse_containers
 from airflow_guardrails.domain.versions.digest import Version, version_digest
 
@@ -37,6 +37,20 @@ def read_version(
         digest=version_digest(parse_containers(model, identities) for model in models),
         by_url=bool(uris - identities.keys()),
     )
+
+
+def is_deployable(config_name: str, hook: GuardrailsHook) -> bool:
+    """Return whether there are the configuration and all its models, as far as that may be read."""
+    response = hook.describe_endpoint_config(config_name)
+    if response is None:
+        return False
+    models = {variant.model_name for variant in parse_endpoint_config(response).variants}
+    try:
+        return all(hook.get_model(model) is not None for model in sorted(filter(None, models)))
+    except ClientError as error:
+        if errors.is_access_denied(error):
+            return True  # SageMaker refuses the update if a model is missing
+        raise
 
 
 def _identities(uris: Iterable[str], hook: GuardrailsHook) -> dict[str, str]:

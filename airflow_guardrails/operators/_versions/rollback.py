@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.shadow_variant import DERIVED_FROM
 from airflow_guardrails.aws.tags import ROLLBACK_PREFIX, RollbackTag, parse_rollback, rollback_text
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.versions.history import History, rollback_candidates, rollback_target
 from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, NoRollbackTarget
+from airflow_guardrails.operators._versions.reading import is_deployable
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -108,7 +109,7 @@ class RollbackPlan:
                 f"{serving} was put in service by something else: this package deployed "
                 f"{history.deployed_last} last"
             )
-        found = rollback_target(history, serving, exists=self._is_deployable)
+        found = rollback_target(history, serving, exists=partial(is_deployable, hook=self._hook))
         if found is not None:
             return found.config
         base = self._base_of(serving)
@@ -119,25 +120,12 @@ class RollbackPlan:
             return base
         raise self._nothing(serving, history)
 
-    def _is_deployable(self, name: str) -> bool:
-        """Whether there are the configuration and all its models."""
-        response = self._hook.describe_endpoint_config(name)
-        if response is None:
-            return False
-        models = {variant.model_name for variant in parse_endpoint_config(response).variants}
-        try:
-            return all(self._hook.get_model(model) is not None for model in sorted(filter(None, models)))
-        except ClientError as error:
-            if errors.is_access_denied(error):
-                return True  # SageMaker refuses the update if a model is missing
-            raise
-
     def _base_of(self, serving: str | None) -> str | None:
         response = self._hook.describe_endpoint_config(serving) if serving else None
         if response is None:
             return None
         base = self._hook.list_tags(response["EndpointConfigArn"]).get(DERIVED_FROM)
-        return base if base and base != serving and self._is_deployable(base) else None
+        return base if base and base != serving and is_deployable(base, self._hook) else None
 
     def _nothing(self, serving: str | None, history: History) -> NoRollbackTarget:
         gone = [record.config for record in rollback_candidates(history, serving)]
