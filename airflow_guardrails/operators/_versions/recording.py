@@ -10,7 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
-from airflow_guardrails.aws.tags import OUTCOME, ROLLBACK_PREFIX, VERSION, parse_version
+from airflow_guardrails.aws.tags import (
+    INTENT_PREFIX,
+    OUTCOME,
+    ROLLBACK_PREFIX,
+    VERSION,
+    parse_intent,
+    parse_version,
+)
 from airflow_guardrails.domain.rollout.outcome import Adopted
 from airflow_guardrails.domain.rollout.report import (
     RolloutReport,
@@ -48,10 +55,10 @@ def record_outcome(
     """
     if report["outcome"] not in _RECORDED or reported_adoption(report) is Adopted.FOREIGN:
         return
-    at, started_at = parse_time(report["ended_at"] or report["as_of"]), reported_start(report)
-    if at is None or started_at is None:
+    at = parse_time(report["ended_at"] or report["as_of"])
+    if at is None:
         return
-    recorder = _Recorder(task, report, at=at, started_at=started_at, owner=owner)
+    recorder = _Recorder(task, report, at=at, owner=owner)
     try:
         recorder.record(logical_date=logical_date_in(context), run=_run_in(context))
     except (ClientError, BotoCoreError, errors.UnexpectedAnswer) as error:
@@ -72,14 +79,11 @@ def _run_in(context: Mapping[str, Any]) -> str | None:
 
 
 class _Recorder:
-    def __init__(
-        self, task: RolloutTask, report: RolloutReport, *, at: datetime, started_at: datetime, owner: str
-    ) -> None:
+    def __init__(self, task: RolloutTask, report: RolloutReport, *, at: datetime, owner: str) -> None:
         self._task = task
         self._hook: GuardrailsHook = task.hook
         self._report = report
         self._at = at
-        self._started_at = started_at
         self._owner = owner
 
     def record(self, *, logical_date: datetime | None, run: str | None) -> None:
@@ -89,11 +93,13 @@ class _Recorder:
         tags = self._hook.list_tags(endpoint.arn)
         history = History.of_tags(tags)
         config = self._hook.describe_endpoint_config(self._report["endpoint_config_name"])
-        record = self._record(self._version(config), logical_date=logical_date, run=run)
+        config_tags = self._tags_of(config)
+        intent = parse_intent(config_tags.get(f"{INTENT_PREFIX}{self._owner}"))
+        record = self._record(parse_version(config_tags.get(VERSION)), logical_date=logical_date, run=run)
         records = with_rollout(
             history,
             record,
-            started_at=self._started_at,
+            started_at=reported_start(self._report) or (intent.written_at if intent else self._at),
             previous=self._report["previous_endpoint_config_name"],
             reverts=f"{ROLLBACK_PREFIX}{self._owner}" in tags,
         )
@@ -127,16 +133,16 @@ class _Recorder:
             cause=cause["kind"] if cause else None,
         )
 
-    def _version(self, config: Mapping[str, Any] | None) -> Version | None:
-        """Return the version that was read before the launch; the artefact may have changed since."""
+    def _tags_of(self, config: Mapping[str, Any] | None) -> Mapping[str, str]:
+        """Return the tags of the configuration, with the version from before the launch; none if denied."""
         if config is None:
-            return None
+            return {}
         try:
-            return parse_version(self._hook.list_tags(config["EndpointConfigArn"]).get(VERSION))
+            return self._hook.list_tags(config["EndpointConfigArn"])
         except ClientError as error:
             if errors.is_passing(error):
                 raise
-            return None
+            return {}
 
     def _tag_target(self, config: Mapping[str, Any], text: str) -> None:
         """Tag the configuration and its models. A failure is a warning: the endpoint has the record."""
