@@ -20,7 +20,6 @@ from airflow_guardrails.domain.versions.history import (
 from airflow_guardrails.domain.versions.record import (
     RecordedOutcome,
     RolloutRecord,
-    parse_record,
     record_text,
 )
 
