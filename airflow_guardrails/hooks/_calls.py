@@ -66,7 +66,7 @@ from airflow_guardrails.domain.snapshots.experiment import (
 )
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
-from airflow_guardrails.hooks._inventory_calls import InventoryCalls
+from airflow_guardrails.hooks._inventory_calls import InventoryCalls, describe_model
 
 
 class Calls(InventoryCalls):
@@ -157,20 +157,20 @@ class Calls(InventoryCalls):
     @Call
     def describe_model(self, name: str, *, account_id: str) -> Steps[ModelTraits | None]:
         """Return the model's traits that matter for shadow tests; None if there is no such model."""
-        model = yield from _describe_model(name)
+        model = yield from describe_model(name)
         return None if model is None else parse_model(model, account_id=account_id)
 
     @Call
     def describe_model_artefacts(self, name: str) -> Steps[tuple[str, ...]]:
         """Return the S3 URIs of the model's artefacts; empty if it has none, or there is no such model."""
-        model = yield from _describe_model(name)
+        model = yield from describe_model(name)
         return () if model is None else artefacts_of(model)
 
     @Call
     def uses_marketplace_model(self, model_names: Iterable[str], *, account_id: str) -> Steps[bool]:
         """Return whether any of the models comes from AWS Marketplace. A deleted model counts as not."""
         for name in model_names:
-            model = yield from _describe_model(name)
+            model = yield from describe_model(name)
             if model is not None and from_marketplace(model, account_id=account_id):
                 return True
         return False
@@ -343,16 +343,6 @@ class Calls(InventoryCalls):
     def list_object_pages(self, bucket: str, prefix: str) -> PagedRequest[list[S3Object]]:
         """Yield all S3 objects below *prefix*, a list for each page."""
         return PagedRequest(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _objects)
-
-
-def _describe_model(name: str) -> Steps[dict[str, Any] | None]:
-    try:
-        response: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
-    except ClientError as error:
-        if errors.is_missing_model(error):
-            return None
-        raise
-    return response
 
 
 def _objects(page: dict[str, Any]) -> list[S3Object]:

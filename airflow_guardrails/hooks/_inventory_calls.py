@@ -54,13 +54,7 @@ class InventoryCalls:
     @Call
     def get_model(self, name: str) -> Steps[dict[str, Any] | None]:
         """Return DescribeModel's response as it is; None if there is no such model."""
-        try:
-            response: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
-        except ClientError as error:
-            if errors.is_missing_model(error):
-                return None
-            raise
-        return response
+        return (yield from describe_model(name))
 
     @Call
     def delete_model(self, name: str) -> Steps[None]:
@@ -82,6 +76,17 @@ class InventoryCalls:
         """Return the metric alarms whose names begin with *prefix*, last changed before then."""
         pages = yield op.DESCRIBE_ALARMS.pages(**describe_by_prefix_request(prefix))
         return [name for page in pages for name in unchanged_since(before, page)]
+
+
+def describe_model(name: str) -> Steps[dict[str, Any] | None]:
+    """Return DescribeModel's response as it is; None if there is no such model."""
+    try:
+        response: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
+    except ClientError as error:
+        if errors.is_missing_model(error):
+            return None
+        raise
+    return response
 
 
 def _containing(name: str | None) -> dict[str, Any]:
