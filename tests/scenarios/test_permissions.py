@@ -22,13 +22,17 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import denied_action, denied_resource
+from airflow_guardrails.aws.tags import MADE_FOR
+from airflow_guardrails.domain.snapshots.abort_switch import switch_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
     SageMakerComparePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.shadow_variant import (
@@ -41,7 +45,7 @@ from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.triggers.rollout import SageMakerRolloutTrigger
 from airflow_guardrails.triggers.shadow_test import SageMakerShadowTestTrigger
-from tests.support.churn import model_request, new_churn
+from tests.support.churn import alarm_request, model_request, new_churn
 from tests.support.fakes import TaskInstance
 from tests.support.lab import ROLE, Lab
 from tests.support.simulated import new_simulator
@@ -186,6 +190,37 @@ def abort(account: Account) -> Any:
     )
 
 
+def roll_back(account: Account) -> Any:
+    account.lab.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+    account.lab.advance(minutes=60)
+    return account.prepared(
+        SageMakerRollbackOperator(
+            task_id="back", endpoint_name="churn", to="churn-v1", alarms=["errors"], deferrable=False
+        )
+    )
+
+
+def clean_up(account: Account) -> Any:
+    """A clean-up that finds one of each kind."""
+    lab, tags = account.lab, [{"Key": MADE_FOR, "Value": "churn"}]
+    lab.sagemaker.create_model(**model_request("churn-made"), Tags=tags)
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "churn-made",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    lab.sagemaker.create_endpoint_config(
+        EndpointConfigName="churn-made", ProductionVariants=[variant], Tags=tags
+    )
+    lab.cloudwatch.put_metric_alarm(**alarm_request(f"{switch_prefix('churn')}left"))
+    lab.run()
+    lab.advance(minutes=120)
+    lab.stop()
+    lab.advance(minutes=60)
+    return account.prepared(SageMakerCleanUpOperator(task_id="clean", endpoint_name="churn"))
+
+
 def rollout_sensor(account: Account) -> Any:
     account.lab.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
     account.lab.advance(minutes=20)
@@ -312,6 +347,23 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
         "DescribeAlarms": "",
         "DescribeEndpointConfig": "",
         "ListTags": "",
+    },
+    roll_back: OF_AN_UPDATE,
+    clean_up: {
+        **dict.fromkeys(
+            (
+                "DescribeAlarms",
+                "DescribeModel",
+                "ListEndpointConfigs",
+                "ListEndpoints",
+                "ListInferenceExperiments",
+                "ListModels",
+                "ListTags",
+                "DescribeEndpointConfig",
+            ),
+            "Access denied: ",
+        ),
+        **dict.fromkeys(("DeleteAlarms", "DeleteEndpointConfig", "DeleteModel"), "could not be deleted"),
     },
     rollout_sensor: {"DescribeAlarmHistory": "", "DescribeAlarms": ""},
 }

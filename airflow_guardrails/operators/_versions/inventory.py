@@ -20,7 +20,7 @@ from airflow_guardrails.domain.snapshots.experiment import Experiment
 from airflow_guardrails.domain.times import parse_time
 from airflow_guardrails.domain.versions.cleaning import TOO_NEW, Inventory, Kind, MadeConfig, MadeModel
 from airflow_guardrails.domain.versions.history import History, rollback_candidates
-from airflow_guardrails.operators._versions.reading import is_deployable
+from airflow_guardrails.operators._versions.reading import is_deployable, tags_of
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -98,7 +98,7 @@ class InventoryReader:
         serving = self._endpoint.endpoint_config_name
         response = self._hook.describe_endpoint_config(serving) if serving else None
         if response is not None:
-            self._base = self._hook.list_tags(response["EndpointConfigArn"]).get(DERIVED_FROM)
+            self._base = tags_of(response["EndpointConfigArn"], self._hook).get(DERIVED_FROM)
         for record in self._paced(rollback_candidates(history, serving)):
             if is_deployable(record.config, self._hook):
                 # One is enough: a rollback goes back to the first that exists.
@@ -115,7 +115,7 @@ class InventoryReader:
             response = self._hook.describe_endpoint_config(name)
             if response is None:
                 continue
-            tags = self._hook.list_tags(response["EndpointConfigArn"])
+            tags = tags_of(response["EndpointConfigArn"], self._hook)
             if not self._is_made(name, tags, known):
                 continue
             config = parse_endpoint_config(response)
@@ -140,7 +140,7 @@ class InventoryReader:
         listed = {found.name for found in self._hook.list_models(self._prefix)}
         for name in self._paced(sorted(listed | named)):
             model = self._hook.get_model(name)
-            if model is None or self._hook.list_tags(model["ModelArn"]).get(MADE_FOR) != self._endpoint.name:
+            if model is None or tags_of(model["ModelArn"], self._hook).get(MADE_FOR) != self._endpoint.name:
                 continue
             self._models.append(MadeModel(name=name, created_at=parse_time(model.get("CreationTime"))))
 

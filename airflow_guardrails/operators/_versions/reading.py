@@ -53,6 +53,16 @@ def is_deployable(config_name: str, hook: GuardrailsHook) -> bool:
         raise
 
 
+def tags_of(arn: str, hook: GuardrailsHook) -> dict[str, str]:
+    """Return the tags of a configuration or a model; none if it was deleted meanwhile."""
+    try:
+        return hook.list_tags(arn)
+    except ClientError as error:
+        if errors.is_missing_endpoint_config(error) or errors.is_missing_model(error):
+            return {}
+        raise
+
+
 def _identities(uris: Iterable[str], hook: GuardrailsHook) -> dict[str, str]:
     """Return URI -> identity of the object's content; without those that S3 does not show."""
     identities = {}

@@ -16,7 +16,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.versions.history import History, rollback_candidates, rollback_target
 from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, NoRollbackTarget
-from airflow_guardrails.operators._versions.reading import is_deployable
+from airflow_guardrails.operators._versions.reading import is_deployable, tags_of
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -124,7 +124,7 @@ class RollbackPlan:
         response = self._hook.describe_endpoint_config(serving) if serving else None
         if response is None:
             return None
-        base = self._hook.list_tags(response["EndpointConfigArn"]).get(DERIVED_FROM)
+        base = tags_of(response["EndpointConfigArn"], self._hook).get(DERIVED_FROM)
         return base if base and base != serving and is_deployable(base, self._hook) else None
 
     def _nothing(self, serving: str | None, history: History) -> NoRollbackTarget:
