@@ -181,6 +181,10 @@ class IntentStore:
         except ClientError as error:
             if errors.is_passing(error):
                 raise
+            if self.tags and not errors.is_access_denied(error):
+                # There may be room for the intent alone, which matters more.
+                self.tags = {}
+                return self._write_tag(intent)
             # Denied, no room for another tag, or the configuration is gone.
             self._log.info("The intent could not be written to a tag: %s", errors.text_for_people(error))
             return False
