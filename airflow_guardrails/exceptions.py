@@ -20,6 +20,9 @@ GuardrailsError                   base of all errors of this table
  ModelRejected           no       SageMaker rejected the model; the endpoint was not changed
  PreflightFailed         no       a check before the update failed; ``.findings`` lists all findings
   AlarmNotFound          no       the same, and an alarm of the update does not exist
+ VersionRolledBack       no       the version was rolled back before; it was not deployed again
+ NewerRunDeployed        no       a run with a later logical date has deployed; nothing was changed
+ NoRollbackTarget        no       nothing is known that a rollback could go back to; nothing was changed
  ConfigAlreadyLive       no       the endpoint already serves this configuration; no update was started
  EndpointNotUpdatable    no       the endpoint's status allows no update (Failed, OutOfService, Deleting)
  EndpointBusy            yes      another update, a test, or SageMaker itself is changing the endpoint
@@ -155,6 +158,18 @@ class PreflightFailed(GuardrailsError, AirflowFailException):
 
 class AlarmNotFound(PreflightFailed):
     """CloudWatch has no alarm of this name, so it cannot guard the update."""
+
+
+class VersionRolledBack(GuardrailsError, AirflowFailException):
+    """The version was rolled back, or somebody went back from it: the text says when, why, which run."""
+
+
+class NewerRunDeployed(GuardrailsError, AirflowFailException):
+    """A run with a later logical date has deployed, so this run would bring back an older model."""
+
+
+class NoRollbackTarget(GuardrailsError, AirflowFailException):
+    """No configuration is known that served well before what serves now; the text lists what is known."""
 
 
 class ConfigAlreadyLive(GuardrailsError, AirflowFailException):

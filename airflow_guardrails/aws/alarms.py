@@ -43,7 +43,12 @@ def describe_alarms_request(names: Iterable[str]) -> dict[str, Any]:
 def describe_rollout_alarms_requests(endpoint_name: str) -> Iterator[dict[str, Any]]:
     """Yield DescribeAlarms' requests for all abort switches and all guards of the endpoint."""
     for prefix in (switch_prefix(endpoint_name), guard_prefix(endpoint_name)):
-        yield {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
+        yield describe_by_prefix_request(prefix)
+
+
+def describe_by_prefix_request(prefix: str) -> dict[str, Any]:
+    """Return DescribeAlarms' request for all metric alarms whose names begin with *prefix*."""
+    return {"AlarmNamePrefix": prefix, "AlarmTypes": ["MetricAlarm"]}
 
 
 def unchanged_since(moment: datetime, response: Response) -> tuple[str, ...]:

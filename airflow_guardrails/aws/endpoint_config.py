@@ -27,7 +27,7 @@ def from_marketplace(model: Response, *, account_id: str) -> bool:
     """
     return any(
         _foreign_without_version(text_of(container, "ModelPackageName") or "", account_id)
-        for container in _containers(model)
+        for container in containers_of(model)
     )
 
 
@@ -37,7 +37,7 @@ def parse_model(model: Response, *, account_id: str) -> ModelTraits:
 
     :raises UnexpectedAnswer: if the response has no model name.
     """
-    containers = _containers(model)
+    containers = containers_of(model)
     return ModelTraits(
         name=required_text(model, "ModelName", by="DescribeModel"),
         containers=len(containers),
@@ -48,16 +48,13 @@ def parse_model(model: Response, *, account_id: str) -> ModelTraits:
 
 def artefacts_of(model: Response) -> tuple[str, ...]:
     """Return the S3 URIs of the artefacts of the model's containers, each once."""
-    return tuple(
-        dict.fromkeys(
-            uri
-            for container in _containers(model)
-            if (
-                uri := text_of(container, "ModelDataUrl")
-                or text_of(section_of(section_of(container, "ModelDataSource"), "S3DataSource"), "S3Uri")
-            )
-        )
-    )
+    return tuple(dict.fromkeys(uri for container in containers_of(model) if (uri := artefact_of(container))))
+
+
+def artefact_of(container: Response) -> str | None:
+    """Return the S3 URI of a container's artefact; None if it has none."""
+    source = section_of(section_of(container, "ModelDataSource"), "S3DataSource")
+    return text_of(container, "ModelDataUrl") or text_of(source, "S3Uri")
 
 
 def account_of(arn: str) -> str:
@@ -65,7 +62,8 @@ def account_of(arn: str) -> str:
     return (arn.split(":") + [""] * 5)[4]
 
 
-def _containers(model: Response) -> list[Response]:
+def containers_of(model: Response) -> list[Response]:
+    """Return the containers in a response of DescribeModel."""
     # A model has either one primary container or a list of containers.
     primary = section_of(model, "PrimaryContainer")
     return [*([primary] if primary else []), *sections_of(model, "Containers")]

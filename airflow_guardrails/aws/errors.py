@@ -231,6 +231,7 @@ _ACTIONS = {
     "GetMetricStatistics": "cloudwatch:GetMetricStatistics",
     "GetObject": "s3:GetObject",
     "GetRole": "iam:GetRole",
+    "HeadObject": "s3:GetObject",
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",

@@ -55,6 +55,11 @@ LIST_MODEL_PACKAGES = Operation("sagemaker", "list_model_packages")
 UPDATE_MODEL_PACKAGE = Operation("sagemaker", "update_model_package")
 LIST_TAGS = Operation("sagemaker", "list_tags")
 ADD_TAGS = Operation("sagemaker", "add_tags")
+DELETE_TAGS = Operation("sagemaker", "delete_tags")
+# Retried, as DeleteEndpointConfig.
+DELETE_MODEL = Operation("sagemaker", "delete_model")
+LIST_ENDPOINT_CONFIGS = Operation("sagemaker", "list_endpoint_configs")
+LIST_MODELS = Operation("sagemaker", "list_models")
 DESCRIBE_EXPERIMENT = Operation("sagemaker", "describe_inference_experiment")
 LIST_EXPERIMENTS = Operation("sagemaker", "list_inference_experiments")
 CREATE_EXPERIMENT = Operation("sagemaker", "create_inference_experiment", once=True)
@@ -71,6 +76,7 @@ GET_METRIC_STATISTICS = Operation("cloudwatch", "get_metric_statistics")
 
 # S3.
 LIST_OBJECTS = Operation("s3", "list_objects_v2")
+HEAD_OBJECT = Operation("s3", "head_object")
 GET_OBJECT = Operation("s3", "get_object")
 
 # IAM.

@@ -72,12 +72,13 @@ from airflow_guardrails.domain.snapshots.guard_alarms import GuardAlarm
 from airflow_guardrails.domain.snapshots.metrics import MetricDatum, MetricQuery
 from airflow_guardrails.domain.snapshots.model_package import NoModelPackage, PackageLook
 from airflow_guardrails.hooks._api_call import Call, PagedCall, PagedRequest, Steps
+from airflow_guardrails.hooks._inventory_calls import InventoryCalls, describe_model
 
 # Limit of AlarmNames in one call of DeleteAlarms.
 _MOST_NAMES = 100
 
 
-class Calls:
+class Calls(InventoryCalls):
     """The calls. ``aws/operations.py`` says which of them botocore never retries, and why."""
 
     # Endpoints.
@@ -174,13 +175,13 @@ class Calls:
     @Call
     def describe_model(self, name: str, *, account_id: str) -> Steps[ModelTraits | None]:
         """Return the model's traits that matter for shadow tests; None if there is no such model."""
-        model = yield from _describe_model(name)
+        model = yield from describe_model(name)
         return None if model is None else parse_model(model, account_id=account_id)
 
     @Call
     def read_model(self, name: str) -> Steps[dict[str, Any] | None]:
         """Return DescribeModel's response as it is; None if there is no such model."""
-        return (yield from _describe_model(name))
+        return (yield from describe_model(name))
 
     @Call
     def create_model(self, request: dict[str, Any]) -> Steps[None]:
@@ -199,14 +200,14 @@ class Calls:
     @Call
     def describe_model_artefacts(self, name: str) -> Steps[tuple[str, ...]]:
         """Return the S3 URIs of the model's artefacts; empty if it has none, or there is no such model."""
-        model = yield from _describe_model(name)
+        model = yield from describe_model(name)
         return () if model is None else artefacts_of(model)
 
     @Call
     def uses_marketplace_model(self, model_names: Iterable[str], *, account_id: str) -> Steps[bool]:
         """Return whether any of the models comes from AWS Marketplace. A deleted model counts as not."""
         for name in model_names:
-            model = yield from _describe_model(name)
+            model = yield from describe_model(name)
             if model is not None and from_marketplace(model, account_id=account_id):
                 return True
         return False
@@ -434,16 +435,6 @@ class Calls:
     def list_object_pages(self, bucket: str, prefix: str) -> PagedRequest[list[S3Object]]:
         """Yield all S3 objects below *prefix*, a list for each page."""
         return PagedRequest(op.LIST_OBJECTS(Bucket=bucket, Prefix=prefix), _objects)
-
-
-def _describe_model(name: str) -> Steps[dict[str, Any] | None]:
-    try:
-        response: dict[str, Any] = yield op.DESCRIBE_MODEL(ModelName=name)
-    except ClientError as error:
-        if errors.is_missing_model(error):
-            return None
-        raise
-    return response
 
 
 def _objects(page: dict[str, Any]) -> list[S3Object]:

@@ -186,6 +186,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         outcome = reported_outcome(report)
         if outcome is Outcome.SUCCEEDED and report["abort_switch_thrown_at"]:
             self.warn(_TOO_LATE.format(report["endpoint_config_name"]))
+        if not self._is_reported:
+            self._record(context, report)
         # Only the update's own report has it already.
         approval = report["approval"] or self._approval(context)
         report = parse_report({**self.with_warnings(report), "approval": approval})
@@ -211,6 +213,13 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         if dag is None or not dag.has_task(self.update_task_id):
             return None
         return approval_before(dag.get_task(self.update_task_id), context, warn=self.warn)
+
+    def _record(self, context: Mapping[str, Any], report: RolloutReport) -> None:
+        from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in every DAG file
+        from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
+
+        owner = owner_in(context, report["endpoint_name"], task_id=self.update_task_id)
+        record_outcome(self, context, report, owner=owner)
 
     def _may_succeed(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
         """Whether the rollout succeeded, or the update task has already reported that it did not."""

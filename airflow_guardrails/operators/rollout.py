@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -148,6 +148,10 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         task: ``"fail"`` or ``"succeed"``.
     :param relaunch: whether to start the update again if an earlier try of this task has started it and it
         was rolled back.
+    :param refuse_older: whether to refuse the update if a run with a later logical date has deployed to the
+        endpoint (a backfill, or an old run that was cleared). Runs without a logical date are not checked.
+    :param redeploy: whether to deploy a version although it was rolled back before, or somebody went back
+        from it. See ``docs/versions.md``.
     :param require_alarms_ok: whether an alarm without data (``INSUFFICIENT_DATA``) stops the update instead
         of giving a warning, and whether an alarm that is changed during the update aborts it. Alarms on
         metrics of the new configuration are exempt, because they cannot have data yet.
@@ -164,6 +168,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     :raises InvalidArgument: if an argument breaks a rule; nothing was sent to AWS.
     :raises PreflightFailed: if a check before the update fails; ``.findings`` lists all findings.
+    :raises VersionRolledBack: if the version was rolled back before, and *redeploy* is not set.
+    :raises NewerRunDeployed: if a run with a later logical date has deployed, and *refuse_older* is set.
     :raises EndpointRolledBack: if SageMaker rolled the update back; the text names the alarm.
     :raises RolloutError: if the rollout ended otherwise without success; its subclasses name the outcome.
     :raises GuardrailsError: if the update was not started: ``EndpointNotFound``, ``EndpointConfigNotFound``,
@@ -209,6 +215,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     counts_rollout = True
     # Whether this run creates the target; known once it is named.
     _creates_target = False
+    # Warnings from before the launch. Unlike those of warn(), they outlive a deferral.
+    _launch_warnings: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
@@ -241,6 +249,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         busy_timeout: timedelta = timedelta(hours=1),
         if_already_live: IfAlreadyLive = "fail",
         relaunch: bool = False,
+        refuse_older: bool = True,
+        redeploy: bool = False,
         require_alarms_ok: bool = False,
         allow_unguarded: bool = False,
         analysis: CanaryAnalysis | Mapping[str, Any] | None = None,
@@ -254,6 +264,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             retain_all_variant_properties=retain_all_variant_properties,
             abort_switch=abort_switch,
             relaunch=relaunch,
+            refuse_older=refuse_older,
+            redeploy=redeploy,
             require_alarms_ok=require_alarms_ok,
             allow_unguarded=allow_unguarded,
         )
@@ -315,6 +327,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         self.busy_timeout = busy_timeout
         self.if_already_live = if_already_live
         self.relaunch = relaunch
+        self.refuse_older = refuse_older
+        self.redeploy = redeploy
         self.require_alarms_ok = require_alarms_ok
         self.allow_unguarded = allow_unguarded
         self.analysis = None if analysis is None else coerce("analysis", CanaryAnalysis, analysis)
@@ -352,6 +366,14 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
+    def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
+        """Record the outcome in tags of the endpoint; then as in :class:`RolloutTask`."""
+        from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
+
+        record_outcome(self, context, report, owner=owner_in(context, report["endpoint_name"]))
+        return super().end(context, report)
+
     def _with_approval(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
         from airflow_guardrails.operators._launch.approval import approval_before  # noqa: PLC0415 - not in DAG files
 
@@ -381,7 +403,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         is_full = self.abort_switch and not isinstance(self.alarms, str) and len(self.alarms) == MAX_ALARMS
         return "; the abort switch is one of them: give 9, or set abort_switch=False" if is_full else ""
 
-    def _launch_request(self, switch: AbortSwitch) -> LaunchRequest:
+    def _launch_request(self, switch: AbortSwitch, *, logical_date: datetime | None) -> LaunchRequest:
         return LaunchRequest(
             endpoint_name=self.endpoint_name,
             target=self.endpoint_config_name,
@@ -396,6 +418,9 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             if_busy=self.if_busy,
             busy_timeout=self.busy_timeout,
             relaunch=self.relaunch,
+            refuse_older=self.refuse_older,
+            redeploy=self.redeploy,
+            logical_date=logical_date,
             require_alarms_ok=self.require_alarms_ok,
             allow_unguarded=self.allow_unguarded,
             analysis=self.analysis,
@@ -406,15 +431,20 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     def _new_launch(self, context: Any) -> Launch:
         from airflow_guardrails.operators._launch.intent_store import IntentStore, owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._launch.launch import Launch  # noqa: PLC0415
+        from airflow_guardrails.operators._versions.recording import logical_date_in  # noqa: PLC0415
 
         name, target = self.endpoint_name, self.endpoint_config_name
-        request = self._launch_request(AbortSwitch.of(name, owner=owner_in(context, name), target=target))
+        request = self._launch_request(
+            AbortSwitch.of(name, owner=owner_in(context, name), target=target),
+            logical_date=logical_date_in(context),
+        )
         intents = IntentStore(
             hook=self.hook,
             owner=request.switch.owner,
             target=target,
             task_state=context.get("task_state_store"),
             log=self.log,
+            logical_date=request.logical_date,
         )
         return Launch(
             request,
@@ -432,6 +462,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             is_first_try=not is_retry(context),
             config_factory=self._config_factory(),
             endpoint_tags=self.endpoint_tags,
+            warnings=self._launch_warnings,
         )
 
     def _must_abort(self, state: RolloutState) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_guardrails.aws.abort_switch import publish_request
-from airflow_guardrails.aws.tags import parse_intent
+from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import THROWN
 from airflow_guardrails.exceptions import LaunchUnknown
@@ -50,6 +50,8 @@ LOOK_BACK = ("DescribeEndpointConfig", "ListTags", "DescribeEndpoint")
 MAKE_SWITCH = ("PutMetricAlarm", "PutMetricData")
 # The target is read once, at the beginning of LOOK_BACK; here only the configuration in service is.
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
+# The history of the endpoint, and what the models of the target run.
+CHECK_VERSION = ("ListTags", "DescribeModel")
 MARK = "AddTags"
 SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
@@ -59,22 +61,26 @@ PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
 # The intent is marked when it is written, once the update is accepted, and once its StartTime is known.
 # Two guards are made once preflight has accepted them, and they are waited for together with the switch.
 MAKE_GUARDS = ("PutMetricAlarm",) * 2
-LAUNCH = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
-GUARDED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *MAKE_GUARDS, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
-UNTAGGED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *SEE_SWITCH_OK, *ASK, *STAGE)
+CHECKED = (*LOOK_BACK, *MAKE_SWITCH, *PREFLIGHT, *CHECK_VERSION)
+LAUNCH = (*CHECKED, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+GUARDED = (*CHECKED, *MAKE_GUARDS, MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+UNTAGGED = (*CHECKED, *SEE_SWITCH_OK, *ASK, *STAGE)
 FIND_CAUSE = ("DescribeAlarmHistory", "DescribeAlarmHistory", "DescribeAlarms")
 RESET_SWITCH = "PutMetricData"
 # Switches and guards of earlier rollouts are found by their prefixes; there is one of each in each case.
 CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DescribeAlarms", "DeleteAlarms")
+# The outcome is written to the configuration, to its model, and last to the endpoint.
+READ_HISTORY = ("DescribeEndpoint", "ListTags", "DescribeEndpointConfig", "ListTags")
+RECORD = (*READ_HISTORY, "AddTags", "DescribeModel", "AddTags", "AddTags")
 CALLS = {
     "deferred": LAUNCH,
-    "blocking": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP),
-    "guarded": (*GUARDED, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP),
-    "rolled back": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *FIND_CAUSE, *CLEAN_UP),
+    "blocking": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP, *RECORD),
+    "guarded": (*GUARDED, LOOK, *STAGE, *PUBLISHED, LOOK, *CLEAN_UP, *RECORD),
+    "rolled back": (*LAUNCH, LOOK, *STAGE, *PUBLISHED, LOOK, *FIND_CAUSE, *CLEAN_UP, *RECORD),
     "may not tag": UNTAGGED,
-    "retried after time passes": (*LOOK_BACK, RESET_SWITCH),
-    "retried after is aborted": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
-    "retried after leaves no trace": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP),
+    "retried after time passes": (*LOOK_BACK, RESET_SWITCH, *RECORD),
+    "retried after is aborted": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP, *RECORD),
+    "retried after leaves no trace": (*LOOK_BACK, LOOK, LOOK, *FIND_CAUSE, *CLEAN_UP, *RECORD),
 }
 
 
@@ -104,7 +110,8 @@ class Case(UpdateCase):
         if "task_state_store" in self.context:
             kept = stored_intents(self.context["task_state_store"])
         else:
-            kept = [parse_intent(text) for text in self.account.tags(self.new).values()]
+            tags = self.account.tags(self.new)
+            kept = [parse_intent(text) for key, text in tags.items() if key.startswith(INTENT_PREFIX)]
         assert len(kept) <= 1
         return kept[0] if kept else None
 

@@ -45,20 +45,25 @@ PLAN = ("DescribeEndpointConfig", "ListInferenceExperiments", "DescribeModel", "
 # Whether what serves has a shadow at all is looked at before the switch is made.
 PLAN_REMOVAL = ("ListInferenceExperiments", "ListTags")
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
+CHECK_VERSION = ("ListTags", "DescribeModel")
 MAKE = ("CreateEndpointConfig", "DescribeEndpointConfig")
 MARK = "AddTags"
 SEE_SWITCH_OK = ("DescribeAlarms",) * 3
 ASK = ("DescribeEndpoint", "UpdateEndpoint")
 STAGE = ("DescribeEndpoint", "DescribeAlarms")
-LAUNCH = (*PREFLIGHT, *MAKE, "ListTags", MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
+LAUNCH = (*PREFLIGHT, *CHECK_VERSION, *MAKE, "ListTags", MARK, *SEE_SWITCH_OK, *ASK, MARK, *STAGE, MARK)
 # The report of an update in flight is published once a minute, with the states of its alarms.
 PUBLISHED = ("DescribeEndpoint", "DescribeAlarms")
 WAIT = ("DescribeEndpoint", *STAGE, *PUBLISHED, "DescribeEndpoint")
 RESET_SWITCH = "PutMetricData"
 CLEAN_UP = (RESET_SWITCH, "DescribeAlarms", "DescribeAlarms", "DeleteAlarms")
+RECORD = (
+    *("DescribeEndpoint", "ListTags", "DescribeEndpointConfig", "ListTags"),
+    *("AddTags", "DescribeModel", "AddTags", "AddTags"),
+)
 DELETE = ("DescribeEndpointConfig", "ListTags", "DeleteEndpointConfig")
 CALLS = {
-    "add": (*LOOK, *MAKE_SWITCH, *PLAN, *LAUNCH, *WAIT, *CLEAN_UP),
+    "add": (*LOOK, *MAKE_SWITCH, *PLAN, *LAUNCH, *WAIT, *CLEAN_UP, *RECORD),
     "remove": (
         *LOOK,
         "DescribeEndpointConfig",
@@ -67,6 +72,7 @@ CALLS = {
         *LAUNCH,
         *WAIT,
         *CLEAN_UP,
+        *RECORD,
         *DELETE,
     ),
 }

@@ -22,16 +22,19 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.errors import denied_action, denied_resource
+from airflow_guardrails.aws.tags import MADE_FOR
 from airflow_guardrails.cli.policy import grants_of, policy_of
-from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
 from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
+from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
     SageMakerComparePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.shadow_variant import (
@@ -204,6 +207,37 @@ def abort(account: Account) -> Any:
     )
 
 
+def roll_back(account: Account) -> Any:
+    account.lab.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
+    account.lab.advance(minutes=60)
+    return account.prepared(
+        SageMakerRollbackOperator(
+            task_id="back", endpoint_name="churn", to="churn-v1", alarms=["errors"], deferrable=False
+        )
+    )
+
+
+def clean_up(account: Account) -> Any:
+    """A clean-up that finds one of each kind."""
+    lab, tags = account.lab, [{"Key": MADE_FOR, "Value": "churn"}]
+    lab.sagemaker.create_model(**model_request("churn-made"), Tags=tags)
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "churn-made",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 1,
+    }
+    lab.sagemaker.create_endpoint_config(
+        EndpointConfigName="churn-made", ProductionVariants=[variant], Tags=tags
+    )
+    lab.cloudwatch.put_metric_alarm(**alarm_request(f"{switch_prefix('churn')}left"))
+    lab.run()
+    lab.advance(minutes=120)
+    lab.stop()
+    lab.advance(minutes=60)
+    return account.prepared(SageMakerCleanUpOperator(task_id="clean", endpoint_name="churn"))
+
+
 def rollout_sensor(account: Account) -> Any:
     account.lab.sagemaker.update_endpoint(EndpointName="churn", EndpointConfigName="churn-v2")
     account.lab.advance(minutes=20)
@@ -331,6 +365,23 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
         "DescribeAlarms": "",
         "DescribeEndpointConfig": "",
         "ListTags": "",
+    },
+    roll_back: OF_AN_UPDATE,
+    clean_up: {
+        **dict.fromkeys(
+            (
+                "DescribeAlarms",
+                "DescribeModel",
+                "ListEndpointConfigs",
+                "ListEndpoints",
+                "ListInferenceExperiments",
+                "ListModels",
+                "ListTags",
+                "DescribeEndpointConfig",
+            ),
+            "Access denied: ",
+        ),
+        **dict.fromkeys(("DeleteAlarms", "DeleteEndpointConfig", "DeleteModel"), "could not be deleted"),
     },
     rollout_sensor: {"DescribeAlarmHistory": "", "DescribeAlarms": ""},
 }

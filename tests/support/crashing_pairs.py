@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.aws.abort_switch import publish_request
-from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
+from airflow_guardrails.aws.tags import INTENT_PREFIX, OUTCOME, VERSION, parse_intent
 from airflow_guardrails.domain.rollout.launch import Intent, latest_intent
 from airflow_guardrails.domain.snapshots.abort_switch import (
     RESET,
@@ -22,6 +22,7 @@ from airflow_guardrails.domain.snapshots.abort_switch import (
     guard_prefix,
     switch_prefix,
 )
+from airflow_guardrails.domain.versions.record import record_key
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.simulator.engine.faults import Fault
 from airflow_guardrails.strategies import Canary
@@ -123,7 +124,14 @@ class Instance(UpdateCase):
 
     def _may_tag(self, request: Mapping[str, Any]) -> bool:
         keys = {tag["Key"] for tag in request["Tags"]}
-        return request["ResourceArn"].endswith(f"/{self.new}") and keys == {self.tag_key}
+        arn = request["ResourceArn"]
+        if arn.endswith(f":endpoint/{self.endpoint}"):
+            # How its own update ended, and what had served before.
+            return keys <= {record_key(self.new), record_key(self.old)}
+        # All updates to a configuration write the same version, and the endpoint's record to its models.
+        if arn.endswith(":model/churn"):
+            return keys == {OUTCOME}
+        return arn.endswith(f"/{self.new}") and keys <= {self.tag_key, VERSION, OUTCOME}
 
     def _may_make(self, request: Mapping[str, Any]) -> bool:
         return request["AlarmName"] == self.own_switch.alarm_name

@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow_guardrails.operators._launch.target_arguments import WHAT_TO_DEPLOY
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
@@ -14,6 +15,7 @@ from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.shadow_variant import (
@@ -41,6 +43,8 @@ TRIAL = {"name": "trial"}
 TASKS = {
     SageMakerGuardedUpdateOperator: {**UPDATE, "strategy": CANARY},
     SageMakerAbortRolloutOperator: UPDATE,
+    SageMakerRollbackOperator: {"endpoint_name": "churn"},
+    SageMakerCleanUpOperator: {"endpoint_name": "churn"},
     SageMakerConcludeRolloutOperator: {**UPDATE, "update_task_id": "update"},
     SageMakerRolloutSensor: UPDATE,
     SageMakerAddShadowVariantOperator: {"endpoint_name": "churn", "shadow_model_name": "candidate"},

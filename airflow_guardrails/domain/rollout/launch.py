@@ -35,6 +35,7 @@ class Intent:
     :param written_at: when the record was written; UpdateEndpoint was called after it.
     :param accepted_at: when SageMaker accepted the update; ``None`` if it is unknown whether it was called.
     :param started_at: StartTime of the update, which identifies it; ``None`` until it was seen in flight.
+    :param logical_date: logical date of the DAG run, which is not on AWS's clock; ``None`` without one.
     :param withdrawn: whether the update was refused, or was not started in the end.
     :param creates: whether it is about CreateEndpoint, because there was no endpoint.
     """
@@ -44,6 +45,7 @@ class Intent:
     written_at: datetime
     accepted_at: datetime | None = None
     started_at: datetime | None = None
+    logical_date: datetime | None = None
     withdrawn: bool = False
     creates: bool = False
 
@@ -71,6 +73,7 @@ def latest_intent(found: Iterable[Intent | None]) -> Intent | None:
         written_at=written_at,
         accepted_at=next((intent.accepted_at for intent in same if intent.accepted_at), None),
         started_at=next((intent.started_at for intent in same if intent.started_at), None),
+        logical_date=next((intent.logical_date for intent in same if intent.logical_date), None),
         creates=same[0].creates,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,11 @@ class CreatedConfig(ABC):
         return self.model is not None and from_marketplace(
             self.model.request, account_id=account_of(self.own_arn)
         )
+
+    @property
+    def planned_models(self) -> Mapping[str, _Response]:
+        """The model to create, if there is one: its name -> CreateModel's request."""
+        return {self.model.name: self.model.request} if self.model is not None else {}
 
     @property
     def own_arn(self) -> str:

@@ -40,6 +40,8 @@ class IntentStore:
     :param owner: the task instance that updates the endpoint, see :func:`owner_in`.
     :param target: name of the endpoint configuration to update to.
     :param task_state: Airflow's task state store; ``None`` if there is none.
+    :param logical_date: logical date of the DAG run, which the intent records.
+    :ivar tags: further tags (key -> value) that the target gets together with the intent.
     :ivar config: the response of DescribeEndpointConfig for the target; ``None`` if it does not exist.
     :ivar warnings: what the report must say about intents that were not stored.
     """
@@ -52,11 +54,14 @@ class IntentStore:
         target: str,
         task_state: Any,
         log: Any,
+        logical_date: datetime | None = None,
     ) -> None:
         self.hook = hook
         self.owner = owner
         self.config = hook.describe_endpoint_config(target)
         self.warnings: list[str] = []
+        self.tags: dict[str, str] = {}
+        self._logical_date = logical_date
         self._target = target
         self._log = log
         # Task state belongs to the task instance, so the key within says which endpoint and which target.
@@ -95,6 +100,7 @@ class IntentStore:
             previous=endpoint.endpoint_config_name if endpoint else None,
             modified_at=endpoint.last_modified_at if endpoint else None,
             written_at=look.seen_at,
+            logical_date=self._logical_date,
             creates=endpoint is None,
         )
         self._written = intent  # also if the response is lost
@@ -171,10 +177,16 @@ class IntentStore:
         if self.config is None or not self._may_read_tags:
             return False  # a tag that the next try cannot read is of no use
         try:
-            self.hook.add_tags(self.config["EndpointConfigArn"], {self._tag_key: intent_text(intent)})
+            self.hook.add_tags(
+                self.config["EndpointConfigArn"], {self._tag_key: intent_text(intent), **self.tags}
+            )
         except ClientError as error:
             if errors.is_passing(error):
                 raise
+            if self.tags and not errors.is_access_denied(error):
+                # There may be room for the intent alone, which matters more.
+                self.tags = {}
+                return self._write_tag(intent)
             # Denied, no room for another tag, or the configuration is gone.
             self._log.info("The intent could not be written to a tag: %s", errors.text_for_people(error))
             return False

@@ -33,6 +33,7 @@ from airflow_guardrails.operators._launch.creation import Creation
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.preflight import read_context, run_preflight
 from airflow_guardrails.operators._launch.request import LaunchRequest
+from airflow_guardrails.operators._versions.check import VersionCheck
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -47,6 +48,10 @@ class ConfigFactory(Protocol):
     """
 
     warnings: list[str]
+
+    @property
+    def planned_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """The models that :meth:`create` will create after :meth:`plan`: name -> CreateModel's request."""
 
     def is_up_to_date(self, endpoint: Endpoint) -> bool:
         """Whether the endpoint already serves what is requested, so that it needs no update."""
@@ -93,6 +98,7 @@ class Launch:
     :param is_first_try: whether no earlier try of this task instance can have started an update.
     :param config_factory: creates the target; ``None`` if the target must already exist.
     :param endpoint_tags: tags of the endpoint, if it is created.
+    :param warnings: what the task has to say already, for the report.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class Launch:
         is_first_try: bool = True,
         config_factory: ConfigFactory | None = None,
         endpoint_tags: Sequence[Mapping[str, str]] = (),
+        warnings: Sequence[str] = (),
     ) -> None:
         self.request = request
         self.hook = hook
@@ -134,6 +141,8 @@ class Launch:
         self.alarms = AlarmSetup(
             request.switch, target=request.target, hook=hook, log=log, sleep=sleep, monotonic=monotonic
         )
+        self.versions = VersionCheck(request, hook=hook)
+        self._given_warnings = tuple(warnings)
         self._has_waited = False
 
     def run(self) -> RolloutState:
@@ -263,7 +272,7 @@ class Launch:
 
     def _prepare(self, endpoint: Endpoint) -> tuple[EndpointLook, Move]:
         """
-        Create switch and guards, run preflight, write the intent, and describe the endpoint again.
+        Create switch and guards, run the checks, write the intent, and describe the endpoint again.
 
         The switch comes first, because its alarm takes some seconds to become OK; preflight runs meanwhile.
         The guards come after preflight, which checks them, too.
@@ -278,6 +287,12 @@ class Launch:
         context = read_context(request, endpoint, target=target, hook=self.hook)
         if factory is not None and factory.uses_marketplace:
             context = replace(context, marketplace=True)
+        self.intents.tags = self.versions.check(
+            endpoint,
+            serving=context.serving,
+            target=context.target,
+            planned=factory.planned_models if factory else {},
+        )
         self.findings = run_preflight(request, context, log=self.log)
         self.guardrails = context.guardrails
         self.power = power_report(context.power)
@@ -453,4 +468,5 @@ class Launch:
 
     @property
     def _warnings(self) -> tuple[str, ...]:
-        return (*self.intents.warnings, *(self.config_factory.warnings if self.config_factory else ()))
+        of_factory = self.config_factory.warnings if self.config_factory else ()
+        return (*self._given_warnings, *self.intents.warnings, *of_factory, *self.versions.warnings)

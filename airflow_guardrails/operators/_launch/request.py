@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
@@ -33,6 +33,7 @@ class LaunchRequest:
     :param guard_alarms: their alarms; known only with the variants of the target.
     :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
     :param if_missing: ``"create"`` creates the endpoint if there is none.
+    :param logical_date: logical date of the DAG run; ``None`` for a run without one.
     :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
     """
 
@@ -47,6 +48,9 @@ class LaunchRequest:
     if_busy: str = "fail"
     busy_timeout: timedelta
     relaunch: bool = False
+    refuse_older: bool = True
+    redeploy: bool = False
+    logical_date: datetime | None = None
     require_alarms_ok: bool = False
     allow_unguarded: bool = False
     max_wait: timedelta | None = None

@@ -140,7 +140,7 @@ class TargetArguments:
             if given:
                 raise InvalidArgument(
                     f"{given[0]} must be left out (got {shown(arguments[given[0]])}): {type(self).__name__} "
-                    "creates the configuration"
+                    "finds or creates the configuration"
                 )
         elif len(given) != 1:
             text = " and ".join(f"{name}={shown(arguments[name])}" for name in given) or "None"

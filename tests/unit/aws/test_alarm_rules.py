@@ -109,7 +109,7 @@ def test_a_band_is_no_threshold():
         "anomaly detection ANOMALY_DETECTION_BAND(m1, 2), "
         "m1 = AWS/SageMaker Invocation5XXErrors Average, 1 min"
     )
-    assert alarm_report("errors", alarm, is_switch=False)["threshold"] is None
+    assert alarm_report("errors", alarm, kind="theirs")["threshold"] is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_band_is_no_threshold():
     ],
 )
 def test_a_query_is_reported_as_it_is(fields, watches):
-    report = alarm_report("errors", parsed(**fields), is_switch=False)
+    report = alarm_report("errors", parsed(**fields), kind="theirs")
 
     assert (report["watches"], report["threshold"]) == (watches, 0.05)
 
@@ -253,4 +253,4 @@ def test_no_alarm_makes_the_checks_fail(alarm, kind, traffic):
     known = guards("errors", SWITCH, alarms=found, traffic={"AllTraffic": 100.0} if traffic else {})
 
     assert all(finding.text for finding in preflight(known))
-    assert alarm_report("errors", found[0], is_switch=False)["name"] == "errors"
+    assert alarm_report("errors", found[0], kind="theirs")["name"] == "errors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -233,11 +234,27 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         )[1],
     ),
     "set_abort_switch": ("put_metric_data", lambda _: call(SWITCH, THROWN)),
+    "list_endpoint_names": ("list_endpoints", lambda _: call()),
+    "list_endpoint_configs": ("list_endpoint_configs", lambda _: call("churn")),
+    "list_models": ("list_models", lambda _: call("churn")),
+    "get_model": ("describe_model", lambda _: call("churn")),
+    "delete_model": ("delete_model", lambda _: call("churn-candidate")),
+    "delete_tags": ("delete_tags", lambda world: call(marked(world), ["team", "none"])),
+    "object_identity": ("head_object", lambda world: call(world.bucket(), "a/1")),
+    "list_alarm_names": (
+        "describe_alarms",
+        lambda world: (
+            switched(world, "churn-v2", "churn-v3"),
+            call("airflow-guardrails-", before=world.lab.now() - timedelta(seconds=90)),
+        )[1],
+    ),
     "list_object_pages": ("list_objects_v2", lambda world: call(world.bucket(), "a/")),
 }
 
 OPERATIONS = {each.name: each for each in vars(operations).values() if isinstance(each, Operation)}
-CALLS = {name: each for name, each in vars(Calls).items() if isinstance(each, ApiCall)}
+CALLS = {
+    name: each for name in dir(Calls) if isinstance(each := inspect.getattr_static(Calls, name), ApiCall)
+}
 
 
 @pytest.fixture
@@ -388,6 +405,7 @@ def told(answer: Any) -> Any:
 
 def api_name(operation: str) -> str:
     """Name an operation as the simulator counts it; S3 has no names on the wire."""
-    if operation == "list_objects_v2":
-        return "GET /captures"
+    on_the_wire = {"list_objects_v2": "GET /captures", "head_object": "HEAD /captures/a/1"}
+    if operation in on_the_wire:
+        return on_the_wire[operation]
     return "".join(word.capitalize() for word in operation.split("_"))

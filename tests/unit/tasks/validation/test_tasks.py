@@ -7,6 +7,7 @@ import pytest
 from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
 )
+from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.shadow_variant import (
     SageMakerAddShadowVariantOperator,
     SageMakerRemoveShadowVariantOperator,
@@ -20,6 +21,7 @@ DERIVED = ("endpoint_config_name", "if_already_live", "exclude_retained_variant_
 NOT_TAKEN = {
     SageMakerAddShadowVariantOperator: DERIVED,
     SageMakerRemoveShadowVariantOperator: DERIVED,
+    SageMakerRollbackOperator: ("endpoint_config_name", "if_already_live", "refuse_older", "redeploy"),
 }
 # Arguments of Airflow that this package checks too.
 AIRFLOWS = {

@@ -1,0 +1,80 @@
+"""Read the version of a configuration's models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_guardrails.aws import errors
+from airflow_guardrails.aws.endpoint_config import artefacts_of, parse_endpoint_config
+from airflow_guardrails.aws.versions import object_of, parse_containers
+from airflow_guardrails.domain.versions.digest import Version, version_digest
+
+if TYPE_CHECKING:
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
+    from airflow_guardrails.hooks.guardrails import GuardrailsHook
+
+
+def read_version(
+    model_names: Sequence[str | None], *, planned: Mapping[str, Mapping[str, Any]], hook: GuardrailsHook
+) -> Version | None:
+    """
+    Return the version of the models of a configuration's production variants; None if one does not exist.
+
+    :param model_names: in the order of the variants.
+    :param planned: model -> CreateModel's request, for models that the task is about to create.
+    :raises ClientError: if SageMaker does not return a model.
+    """
+    found = [planned.get(name) or hook.get_model(name) if name else None for name in model_names]
+    models = [model for model in found if model is not None]
+    if not models or len(models) < len(found):
+        return None
+    uris = {uri for model in models for uri in artefacts_of(model)}
+    identities = _identities(sorted(uris), hook)
+    return Version(
+        digest=version_digest(parse_containers(model, identities) for model in models),
+        by_url=bool(uris - identities.keys()),
+    )
+
+
+def is_deployable(config_name: str, hook: GuardrailsHook) -> bool:
+    """Return whether there are the configuration and all its models, as far as that may be read."""
+    response = hook.describe_endpoint_config(config_name)
+    if response is None:
+        return False
+    models = {variant.model_name for variant in parse_endpoint_config(response).variants}
+    try:
+        return all(hook.get_model(model) is not None for model in sorted(filter(None, models)))
+    except ClientError as error:
+        if errors.is_access_denied(error):
+            return True  # SageMaker refuses the update if a model is missing
+        raise
+
+
+def tags_of(arn: str, hook: GuardrailsHook) -> dict[str, str]:
+    """Return the tags of a configuration or a model; none if it was deleted meanwhile."""
+    try:
+        return hook.list_tags(arn)
+    except ClientError as error:
+        if errors.is_missing_endpoint_config(error) or errors.is_missing_model(error):
+            return {}
+        raise
+
+
+def _identities(uris: Iterable[str], hook: GuardrailsHook) -> dict[str, str]:
+    """Return URI -> identity of the object's content; without those that S3 does not show."""
+    identities = {}
+    for uri in uris:
+        place = object_of(uri)
+        try:
+            identity = hook.object_identity(*place) if place else None
+        except (ClientError, BotoCoreError) as error:
+            # It may be a prefix, or in another account. Then the URL has to do, and the record says so.
+            if errors.is_passing(error):
+                raise
+            continue
+        if identity:
+            identities[uri] = identity
+    return identities
