@@ -12,6 +12,7 @@ from airflow_guardrails.exceptions import (
     EndpointBusy,
     EndpointConfigNotFound,
     EndpointNotFound,
+    InvalidArgument,
     NoRollbackTarget,
     VersionRolledBack,
 )
@@ -217,5 +218,5 @@ def test_without_permission_to_write_tags_it_rolls_back_and_says_what_is_missing
 
 
 def test_what_to_deploy_is_not_an_argument():
-    with pytest.raises(TypeError, match="endpoint_config_name"):
+    with pytest.raises(InvalidArgument, match="endpoint_config_name must be left out"):
         SageMakerRollbackOperator(task_id="back", endpoint_name="churn", endpoint_config_name="churn-v1")
