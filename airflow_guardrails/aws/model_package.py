@@ -22,7 +22,7 @@ from airflow_guardrails.domain.text import safe_text
 
 _METADATA_PREFIX = "airflow-guardrails-"
 # UpdateModelPackage, CustomerMetadataProperties: a value has 1 to 256 of these characters.
-_NOT_IN_METADATA = re.compile(r"[^\w\s.:/=+\-@]")
+_NOT_IN_METADATA = re.compile(r"[^\w .:/=+\-@]")
 _LONGEST_VALUE = 256
 
 
