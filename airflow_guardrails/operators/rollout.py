@@ -96,7 +96,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     :param model_name: name of the model to deploy. The configuration in service is copied with this model;
         everything else is kept. (templated)
     :param model_package_arn: ARN of a version of the model registry to deploy in the same way. It must be
-        ``Approved``. The task creates the model. (templated)
+        ``Approved``. The task creates the model, and writes the outcome to the version's metadata. See
+        ``docs/registry.md``. (templated)
     :param config: what to deploy in the form of amazon's ``SageMakerEndpointOperator``:
         ``{"Model": ..., "EndpointConfig": ..., "Endpoint": ...}``, or the value of ``Endpoint`` alone. Names
         of model and configuration become the beginning of names that are new in every run. (templated)
@@ -217,6 +218,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     _creates_target = False
     # Warnings from before the launch. Unlike those of warn(), they outlive a deferral.
     _launch_warnings: tuple[str, ...] = ()
+    # The task before this one that creates a shadow test; None: the update does not depend on one.
+    shadow_test_task_id: str | None = None
 
     def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
@@ -367,11 +370,12 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
-        """Record the outcome in tags of the endpoint; then as in :class:`RolloutTask`."""
+        """Record the outcome in tags and in the model registry; then as in :class:`RolloutTask`."""
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
 
-        record_outcome(self, context, report, owner=owner_in(context, report["endpoint_name"]))
+        owner = owner_in(context, report["endpoint_name"])
+        record_outcome(self, context, report, owner=owner, package_arn=self.model_package_arn)
         return super().end(context, report)
 
     def _with_approval(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:
@@ -438,6 +442,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             AbortSwitch.of(name, owner=owner_in(context, name), target=target),
             logical_date=logical_date_in(context),
         )
+        request = replace(request, only_creates=self._was_left_untested(context))
         intents = IntentStore(
             hook=self.hook,
             owner=request.switch.owner,
@@ -464,6 +469,18 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             endpoint_tags=self.endpoint_tags,
             warnings=self._launch_warnings,
         )
+
+    def _was_left_untested(self, context: Mapping[str, Any]) -> bool:
+        """Whether there was no shadow test before this task, because there was no endpoint."""
+        from airflow_guardrails.domain.shadow.spec import NO_TEST  # noqa: PLC0415 - not in every DAG file
+
+        if self.shadow_test_task_id is None:
+            return False
+        task_instance = context["ti"]
+        name = task_instance.xcom_pull(
+            task_ids=self.shadow_test_task_id, key="name", map_indexes=task_instance.map_index
+        )
+        return bool(name == NO_TEST)
 
     def _must_abort(self, state: RolloutState) -> bool:
         """Whether *max_wait* was over before this try began, and ``on_timeout`` says to abort."""
