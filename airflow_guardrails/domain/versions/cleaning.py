@@ -30,12 +30,14 @@ class MadeConfig:
     :param models: names of all its models.
     :param created_at: ``None`` if unknown.
     :param launched_at: when an update to it was accepted, if a task has noted that.
+    :param intended_at: when a task last noted that it will update the endpoint to it.
     """
 
     name: str
     models: tuple[str, ...] = ()
     created_at: datetime | None = None
     launched_at: datetime | None = None
+    intended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,7 @@ def _why_config(inventory: Inventory, made: MadeConfig, needed: Mapping[str, str
         or (None if inventory.history is not None else "the history of the endpoint cannot be read")
         or inventory.unknown.get(Kind.CONFIG)
         or _why_new(made.created_at, inventory.now)
+        or _why_intended(made.intended_at, inventory.now)
     )
 
 
@@ -158,6 +161,12 @@ def _why_model(inventory: Inventory, made: MadeModel, users: Mapping[str, str]) 
         or inventory.unknown.get(Kind.MODEL)
         or _why_new(made.created_at, inventory.now)
     )
+
+
+def _why_intended(intended_at: datetime | None, now: datetime) -> str | None:
+    if intended_at is None or now - intended_at >= TOO_NEW:
+        return None
+    return f"a task noted less than {duration_in_words(TOO_NEW)} ago that it will update the endpoint to it"
 
 
 def _why_new(created_at: datetime | None, now: datetime) -> str | None:

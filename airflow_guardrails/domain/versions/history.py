@@ -154,9 +154,13 @@ def with_rollout(
 
 def records_to_remove(history: History, *, serving: str | None) -> tuple[RolloutRecord, ...]:
     """Return the oldest records above the limit; never those of what serves, and of the newest good ones."""
+    return spare_records(history, serving=serving)[: max(0, len(history.records) - MAX_RECORDS)]
+
+
+def spare_records(history: History, *, serving: str | None) -> tuple[RolloutRecord, ...]:
+    """Return the records that may go if there is no room, the oldest first."""
     needed = {serving, *(record.config for record in history.good[:MAX_GOOD])}
-    spare = [record for record in reversed(history.records) if record.config not in needed]
-    return tuple(spare[: max(0, len(history.records) - MAX_RECORDS)])
+    return tuple(record for record in reversed(history.records) if record.config not in needed)
 
 
 def _served(config: str, until: datetime) -> RolloutRecord:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,12 @@ from airflow_guardrails.domain.rollout.report import (
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.times import parse_time
 from airflow_guardrails.domain.versions.digest import Version
-from airflow_guardrails.domain.versions.history import History, records_to_remove, with_rollout
+from airflow_guardrails.domain.versions.history import (
+    History,
+    records_to_remove,
+    spare_records,
+    with_rollout,
+)
 from airflow_guardrails.domain.versions.record import (
     RecordedOutcome,
     RolloutRecord,
@@ -108,12 +113,29 @@ class _Recorder:
         if config is not None:
             self._tag_target(config, record_text(record))
         # Last: where the endpoint has its record, everything is recorded.
-        self._hook.add_tags(endpoint.arn, {each.tag_key: record_text(each) for each in records})
+        history = self._tag_endpoint(endpoint, history, records)
         written = {each.config for each in records}
         kept = [each for each in history.records if each.config not in written]
         surplus = records_to_remove(History.of([*kept, *records]), serving=endpoint.endpoint_config_name)
         if surplus:
             self._hook.delete_tags(endpoint.arn, [each.tag_key for each in surplus])
+
+    def _tag_endpoint(
+        self, endpoint: Endpoint, history: History, records: Sequence[RolloutRecord]
+    ) -> History:
+        """Write *records*, with the oldest that may go out of the way if there is no room; return the rest."""
+        arn, texts = endpoint.arn or "", {each.tag_key: record_text(each) for each in records}
+        try:
+            self._hook.add_tags(arn, texts)
+        except ClientError as error:
+            new = {each.config for each in records if history.find(each.config) is None}
+            gone = spare_records(history, serving=endpoint.endpoint_config_name)[: len(new)]
+            if errors.is_passing(error) or errors.is_access_denied(error) or not gone:
+                raise
+            self._hook.delete_tags(arn, [each.tag_key for each in gone])
+            self._hook.add_tags(arn, texts)
+            return History.of(each for each in history.records if each not in gone)
+        return history
 
     def _record(
         self, version: Version | None, *, logical_date: datetime | None, run: str | None
