@@ -39,6 +39,7 @@ from airflow_guardrails.domain.versions.record import (
     record_text,
     whole_second,
 )
+from airflow_guardrails.operators._versions.reading import read_version
 from airflow_guardrails.tasks.rollout import RolloutTask
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class _Recorder:
         self._report = report
         self._at = at
         self._owner = owner
+        self._key = f"{ROLLBACK_PREFIX}{owner}"
 
     def record(self, *, logical_date: datetime | None, run: str | None) -> None:
         endpoint = self._hook.describe_endpoint(self._report["endpoint_name"])
@@ -101,12 +103,14 @@ class _Recorder:
         config_tags = self._tags_of(config)
         intent = parse_intent(config_tags.get(f"{INTENT_PREFIX}{self._owner}"))
         record = self._record(parse_version(config_tags.get(VERSION)), logical_date=logical_date, run=run)
+        previous, reverts = self._report["previous_endpoint_config_name"], self._key in tags
         records = with_rollout(
             history,
             record,
             started_at=reported_start(self._report) or (intent.written_at if intent else self._at),
-            previous=self._report["previous_endpoint_config_name"],
-            reverts=f"{ROLLBACK_PREFIX}{self._owner}" in tags,
+            previous=previous,
+            reverts=reverts,
+            left=self._version_left(history, previous) if reverts else None,
         )
         if not records:
             return
@@ -123,7 +127,7 @@ class _Recorder:
     def _tag_endpoint(
         self, endpoint: Endpoint, history: History, records: Sequence[RolloutRecord]
     ) -> History:
-        """Write *records*, with the oldest that may go out of the way if there is no room; return the rest."""
+        """Write *records*, in the place of the oldest ones if there is no room; return the rest."""
         arn, texts = endpoint.arn or "", {each.tag_key: record_text(each) for each in records}
         try:
             self._hook.add_tags(arn, texts)
@@ -154,6 +158,20 @@ class _Recorder:
             run=run,
             cause=cause["kind"] if cause else None,
         )
+
+    def _version_left(self, history: History, previous: str | None) -> Version | None:
+        """Return the version of what a rollback went back from, if no record has it; None if unknown."""
+        known = history.find(previous)
+        if previous is None or (known is not None and known.version is not None):
+            return None
+        try:
+            config = self._hook.describe_endpoint_config(previous)
+            variants = parse_endpoint_config(config).variants if config else ()
+            return read_version([each.model_name for each in variants], planned={}, hook=self._hook)
+        except ClientError as error:
+            if errors.is_passing(error):
+                raise
+            return None
 
     def _tags_of(self, config: Mapping[str, Any] | None) -> Mapping[str, str]:
         """Return the tags of the configuration, with the version from before the launch; none if denied."""
