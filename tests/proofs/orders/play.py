@@ -97,7 +97,8 @@ class Order:
             }[kind]()
             self.advance(self.dice.choice([60, 600, 5400]))
             self.check()
-        self.advance(3 * 3600)
+        # Until then, the target of a task that has recorded no outcome stays.
+        self.account.clock.advance(25 * 3600)
         self.clean_up(keep=1)
         self.check_what_is_left()
 

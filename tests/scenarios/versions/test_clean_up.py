@@ -149,15 +149,16 @@ def test_what_was_made_under_any_name_is_found(runs):
     assert deleted(report, CONFIG) == deleted(report, MODEL) == ["nightly-0123456789ab"]
 
 
-def test_the_target_of_a_task_that_is_about_to_update_to_it_stays(six):
+def test_the_target_of_a_task_that_has_not_recorded_an_outcome_stays_for_a_day(six):
     target = six.catalogue.arn("endpoint-config", "churn-1-made")
     intent = Intent(previous="churn-6-made", modified_at=None, written_at=six.churn.now())
     tag = {"Key": f"{INTENT_PREFIX}{'0' * 20}", "Value": intent_text(intent)}
     six.catalogue.tags.add({"ResourceArn": target, "Tags": [tag]})
 
+    six.churn.advance(minutes=90)
     assert "a task noted" in kept(six.clean_up(keep=1), CONFIG)["churn-1-made"]
 
-    six.churn.advance(minutes=61)
+    six.churn.advance(hours=23)
     assert "churn-1-made" in deleted(six.clean_up(keep=1), CONFIG)
 
 
