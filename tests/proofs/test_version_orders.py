@@ -22,6 +22,8 @@ ORDERS = int(os.environ.get("ORDERS", "1000"))
 SEED = int(os.environ.get("SEED", "2026"))
 # Shared between the processes that run the tests.
 PARTS = 10
+# So many have all that may happen in each part.
+ENOUGH = 300
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -37,5 +39,6 @@ def test_what_is_needed_is_never_deleted_and_no_report_lies(part):
             raise
         told.update(order.told)
     print(f"{ORDERS // PARTS} orders: {dict(told)}")  # noqa: T201
-    assert told["Succeeded"] > told["RolledBack"] > 0
-    assert told["killed"] > 0
+    if ORDERS >= ENOUGH:
+        assert told["Succeeded"] > told["RolledBack"] > 0
+        assert told["killed"] > 0
