@@ -28,7 +28,8 @@ help:
 	@echo "make e2e          the demo, kills of a real Airflow on PostgreSQL, the page in its UI (Debian's PostgreSQL and"
 	@echo "                  Chromium, installed if you are root)"
 	@echo "make e2e-oldest   the same kills and the page on Airflow $(OLDEST_AIRFLOW), in an environment of its own"
-	@echo "make soak         10,000 random schedules of a rollout (SCHEDULES=1000 for fewer, SEED=7 for others)"
+	@echo "make soak         10,000 random schedules of a rollout, and 2,000 random orders of rollouts, rollbacks and"
+	@echo "                  clean-ups (SCHEDULES=1000 ORDERS=500 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
 	@echo "make pictures     the pictures of the docs, from a running demo; ten minutes"
@@ -61,9 +62,11 @@ e2e-oldest: $(READY_OLDEST)
 		tests/e2e/kills/test_marked_failed.py $(ARGS)
 
 soak: SCHEDULES ?= 10000
+soak: ORDERS ?= 2000
 soak: SEED ?= $(shell date +%s)
 soak: $(READY)
-	@SCHEDULES=$(SCHEDULES) SEED=$(SEED) $(BIN)/python -m pytest -q -rP tests/proofs/schedules/test_schedules.py $(ARGS)
+	@SCHEDULES=$(SCHEDULES) ORDERS=$(ORDERS) SEED=$(SEED) $(BIN)/python -m pytest -n 2 -q -rP \
+		tests/proofs/schedules/test_schedules.py tests/proofs/test_version_orders.py $(ARGS)
 
 calibrate: $(READY)
 	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)

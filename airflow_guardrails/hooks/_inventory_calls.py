@@ -38,17 +38,17 @@ class InventoryCalls:
         return [found["EndpointName"] for page in pages for found in page.get("Endpoints", ())]
 
     @Call
-    def list_endpoint_configs(self, name_contains: str | None = None) -> Steps[list[Listed]]:
-        """Return the endpoint configurations whose names contain *name_contains*; default: all."""
-        pages = yield op.LIST_ENDPOINT_CONFIGS.pages(**_containing(name_contains))
+    def list_endpoint_configs(self) -> Steps[list[Listed]]:
+        """Return all endpoint configurations of the account in this region."""
+        pages = yield op.LIST_ENDPOINT_CONFIGS.pages(PaginationConfig=_LARGEST_PAGE)
         return [
             _listed(found, "EndpointConfig") for page in pages for found in page.get("EndpointConfigs", ())
         ]
 
     @Call
-    def list_models(self, name_contains: str) -> Steps[list[Listed]]:
-        """Return the models whose names contain *name_contains*."""
-        pages = yield op.LIST_MODELS.pages(**_containing(name_contains))
+    def list_models(self) -> Steps[list[Listed]]:
+        """Return all models of the account in this region."""
+        pages = yield op.LIST_MODELS.pages(PaginationConfig=_LARGEST_PAGE)
         return [_listed(found, "Model") for page in pages for found in page.get("Models", ())]
 
     @Call
@@ -87,10 +87,6 @@ def describe_model(name: str) -> Steps[dict[str, Any] | None]:
             return None
         raise
     return response
-
-
-def _containing(name: str | None) -> dict[str, Any]:
-    return {"PaginationConfig": _LARGEST_PAGE, **({"NameContains": name} if name else {})}
 
 
 def _listed(found: dict[str, Any], kind: str) -> Listed:

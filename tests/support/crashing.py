@@ -147,10 +147,10 @@ class Account:
     def delete_config(self, name: str) -> None:
         self.world.sagemaker.catalogue.delete_endpoint_config({"EndpointConfigName": name})
 
-    def tags(self, config: str) -> dict[str, str]:
-        """The tags of an endpoint configuration; none if it is gone."""
+    def tags(self, name: str, *, kind: str = "endpoint-config") -> dict[str, str]:
+        """The tags of an endpoint configuration, or of another resource; none if it is gone."""
         catalogue = self.world.sagemaker.catalogue
-        return dict(catalogue.tags.of(catalogue.arn("endpoint-config", config)))
+        return dict(catalogue.tags.of(catalogue.arn(kind, name)))
 
 
 def new_context(task_id: str, map_index: int = -1) -> dict[str, Any]:

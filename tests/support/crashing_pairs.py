@@ -69,7 +69,8 @@ class Instance(UpdateCase):
     made: Any = None
 
     def operator(self, **arguments: Any) -> SageMakerGuardedUpdateOperator:
-        more = {"strategy": CANARY, **arguments, **self.arguments}
+        # The other task is not to be refused because the version of the first one was rolled back.
+        more = {"strategy": CANARY, "redeploy": True, **arguments, **self.arguments}
         self.made = SageMakerGuardedUpdateOperator(task_id="update", endpoint_config_name=self.new, **more)
         return self.made
 

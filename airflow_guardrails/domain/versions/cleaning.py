@@ -9,9 +9,12 @@ from enum import Enum
 
 from airflow_guardrails.domain.text import duration_in_words
 from airflow_guardrails.domain.versions.history import History, rollback_target
+from airflow_guardrails.domain.versions.record import whole_second
 
 # A rollout creates its configuration minutes before it calls UpdateEndpoint.
 TOO_NEW = timedelta(hours=1)
+# A task that has died is retried within this time, or not at all.
+UNREPORTED = timedelta(days=1)
 
 
 class Kind(str, Enum):
@@ -30,12 +33,14 @@ class MadeConfig:
     :param models: names of all its models.
     :param created_at: ``None`` if unknown.
     :param launched_at: when an update to it was accepted, if a task has noted that.
+    :param intended_at: when a task last noted that it will update the endpoint to it.
     """
 
     name: str
     models: tuple[str, ...] = ()
     created_at: datetime | None = None
     launched_at: datetime | None = None
+    intended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +153,7 @@ def _why_config(inventory: Inventory, made: MadeConfig, needed: Mapping[str, str
         or (None if inventory.history is not None else "the history of the endpoint cannot be read")
         or inventory.unknown.get(Kind.CONFIG)
         or _why_new(made.created_at, inventory.now)
+        or _why_unreported(inventory, made)
     )
 
 
@@ -158,6 +164,16 @@ def _why_model(inventory: Inventory, made: MadeModel, users: Mapping[str, str]) 
         or inventory.unknown.get(Kind.MODEL)
         or _why_new(made.created_at, inventory.now)
     )
+
+
+def _why_unreported(inventory: Inventory, made: MadeConfig) -> str | None:
+    """A task has noted that it will update to *made*, and has not recorded the outcome: a retry needs it."""
+    noted_at, record = made.intended_at, (inventory.history or History()).find(made.name)
+    if noted_at is None or inventory.now - noted_at >= UNREPORTED:
+        return None
+    if record is not None and record.at >= whole_second(noted_at):
+        return None
+    return "a task noted it as its target less than a day ago, and has not recorded an outcome since"
 
 
 def _why_new(created_at: datetime | None, now: datetime) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from airflow_guardrails.domain.versions.digest import Version
 from airflow_guardrails.domain.versions.record import (
     RECORD_PREFIX,
     RecordedOutcome,
@@ -126,6 +127,7 @@ def with_rollout(
     started_at: datetime,
     previous: str | None,
     reverts: bool = False,
+    left: Version | None = None,
 ) -> tuple[RolloutRecord, ...]:
     """
     Return the records to write at the end of a rollout; none if it is recorded already.
@@ -134,6 +136,7 @@ def with_rollout(
     :param started_at: when it started.
     :param previous: the configuration that was in service before; ``None`` if unknown.
     :param reverts: whether it was a rollback, so that *previous* is not to be deployed again.
+    :param left: the version of *previous*, if it is known: somebody may have put it in service by hand.
     """
     known = history.find(record.config)
     # A rollout takes longer than a second. So this is its own record, or that of a later one.
@@ -148,15 +151,21 @@ def with_rollout(
     replaced = history.find(previous)
     if reverts:
         replaced = replaced or _served(previous, started_at)
+        if left is not None and replaced.version is None:
+            replaced = replace(replaced, version=left.digest, by_url=left.by_url)
         return (record, replace(replaced, reverted_at=record.at))
     return (record,) if replaced else (record, _served(previous, started_at))
 
 
 def records_to_remove(history: History, *, serving: str | None) -> tuple[RolloutRecord, ...]:
     """Return the oldest records above the limit; never those of what serves, and of the newest good ones."""
+    return spare_records(history, serving=serving)[: max(0, len(history.records) - MAX_RECORDS)]
+
+
+def spare_records(history: History, *, serving: str | None) -> tuple[RolloutRecord, ...]:
+    """Return the records that may go if there is no room, the oldest first."""
     needed = {serving, *(record.config for record in history.good[:MAX_GOOD])}
-    spare = [record for record in reversed(history.records) if record.config not in needed]
-    return tuple(spare[: max(0, len(history.records) - MAX_RECORDS)])
+    return tuple(record for record in reversed(history.records) if record.config not in needed)
 
 
 def _served(config: str, until: datetime) -> RolloutRecord:

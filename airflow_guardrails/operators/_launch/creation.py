@@ -25,6 +25,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.operators._launch.intent_store import IntentStore
 from airflow_guardrails.operators._launch.request import LaunchRequest
+from airflow_guardrails.operators._versions.check import VersionCheck
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -43,6 +44,7 @@ class Creation:
     There are no alarms, no abort switch and no analysis: SageMaker has nothing to roll back to.
 
     :param factory: creates the configuration; ``None`` if it must exist.
+    :param versions: reads the version, which the first record of the endpoint keeps.
     :param tags: tags of the endpoint, besides those of this package.
     :param on_called: gets the rollout once CreateEndpoint was called.
     :param describe: describes the endpoint; returns ``None`` if SageMaker did not respond.
@@ -58,6 +60,7 @@ class Creation:
     on_called: Callable[[Rollout], object]
     describe: Callable[[AwsClock], EndpointLook | None]
     factory: ConfigFactory | None
+    versions: VersionCheck
     tags: Sequence[Mapping[str, str]] = ()
 
     def create(self, look: MissingEndpoint) -> RolloutState:
@@ -69,7 +72,8 @@ class Creation:
         :raises GuardrailsError: if the endpoint was not created, or may not have been.
         """
         if self.factory is not None:
-            self.factory.plan_first(existing=self.intents.config)
+            target = self.factory.plan_first(existing=self.intents.config)
+            self.intents.tags = self.versions.first(target, self.factory.planned_models)
             self.intents.set_target(self.factory.create())
         elif self.intents.config is None:
             self.intents.read_target_again()
@@ -78,6 +82,8 @@ class Creation:
                 f"Endpoint configuration {self.request.target} does not exist in "
                 f"{self.hook.conn_region_name}: create it before this task, or correct endpoint_config_name"
             )
+        if self.factory is None and self.intents.target is not None:
+            self.intents.tags = self.versions.first(self.intents.target, {})
         self.intents.write(look)
         try:
             self.refuse_if_killed()
@@ -177,5 +183,6 @@ class Creation:
         )
 
     def _state(self, rollout: Rollout) -> RolloutState:
-        warnings = (*self.intents.warnings, *(self.factory.warnings if self.factory else ()))
+        of_factory = self.factory.warnings if self.factory else ()
+        warnings = (*self.intents.warnings, *of_factory, *self.versions.warnings)
         return RolloutState(rollout=rollout, warnings=warnings)

@@ -197,6 +197,7 @@ class Launch:
             on_called=self.on_update_called,
             describe=self._describe_if_possible,
             factory=self.config_factory,
+            versions=self.versions,
             tags=self.endpoint_tags,
         )
 

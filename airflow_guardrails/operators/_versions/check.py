@@ -58,9 +58,15 @@ class VersionCheck:
         version = self._version(target, planned)
         unchanged = version is not None and self._is_unchanged(version, history, serving, target)
         self._check_version(history, version, unchanged=unchanged)
-        if version is None:
-            return {}
-        return {VERSION: version_text(replace(version, unchanged=unchanged))}
+        return _tags(version, unchanged=unchanged)
+
+    def first(self, target: EndpointConfig, planned: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+        """
+        Return the same tags for an endpoint that does not exist yet, and so has no history.
+
+        :param planned: as for :meth:`check`.
+        """
+        return _tags(self._version(target, planned), unchanged=False)
 
     def _history(self, endpoint: Endpoint) -> History:
         if not self._is_needed:
@@ -136,6 +142,10 @@ class VersionCheck:
             return True
         record = history.find(serving.name) if serving else None
         return record is not None and record.version == version.digest
+
+
+def _tags(version: Version | None, *, unchanged: bool) -> dict[str, str]:
+    return {} if version is None else {VERSION: version_text(replace(version, unchanged=unchanged))}
 
 
 def _models(config: EndpointConfig) -> list[str | None]:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.aws.tags import DERIVED_FROM, INTENT_PREFIX, MADE_FOR, parse_intent
+from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.experiment import Experiment
@@ -23,6 +24,7 @@ from airflow_guardrails.operators._versions.reading import is_deployable, tags_o
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
+    from airflow_guardrails.hooks._inventory_calls import Listed
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
 
 _Item = TypeVar("_Item")
@@ -31,6 +33,7 @@ _Item = TypeVar("_Item")
 _PAUSE_SECONDS = 0.1
 # ``names.guarded_name`` cuts a prefix to fit, so a long endpoint name is not whole in the names made of it.
 _LONGEST_PREFIX = 50
+_GUARDED_NAME = re.compile(r".+-[0-9a-f]{12}")
 
 
 class InventoryReader:
@@ -52,6 +55,7 @@ class InventoryReader:
         self._history: History | None = None
         self._base: str | None = None
         self._existing: frozenset[str] = frozenset()
+        self._all_configs: list[Listed] | None = None
         self._configs: list[MadeConfig] = []
         self._models: list[MadeModel] = []
         self._alarms: list[str] = []
@@ -71,9 +75,9 @@ class InventoryReader:
                 self._read_endpoints()
             with self._may_be_denied(Kind.CONFIG, Kind.MODEL):
                 self._read_experiments()
-        if self._models:
+        if self._models and self._all_configs is not None:
             with self._may_be_denied(Kind.MODEL):
-                self._read_other_configs()
+                self._read_other_configs({found.name for found in self._all_configs})
         with self._may_be_denied(Kind.ALARM):
             self._read_alarms()
         return Inventory(
@@ -109,7 +113,8 @@ class InventoryReader:
 
     def _read_configs(self) -> None:
         known = {record.config for record in self._history.records} if self._history else set()
-        listed = {found.name for found in self._hook.list_endpoint_configs(self._prefix)}
+        self._all_configs = self._hook.list_endpoint_configs()
+        listed = self._perhaps_made(self._all_configs)
         for name in self._paced(sorted(listed | known)):
             response = self._hook.describe_endpoint_config(name)
             if response is None:
@@ -124,8 +129,18 @@ class InventoryReader:
                 models=tuple(dict.fromkeys(filter(None, models))),
                 created_at=parse_time(response.get("CreationTime")),
                 launched_at=_launched_at(tags),
+                intended_at=_intended_at(tags),
             )
             self._configs.append(made)
+
+    def _perhaps_made(self, listed: Iterable[Listed]) -> set[str]:
+        """
+        Return the names that this package may have given: with the endpoint's name, or of ``guarded_name``.
+
+        The second may begin with any name, because ``config`` of a task says which.
+        """
+        prefix = self._endpoint.name[:_LONGEST_PREFIX].rstrip("-")
+        return {found.name for found in listed if prefix in found.name or _GUARDED_NAME.fullmatch(found.name)}
 
     def _is_made(self, name: str, tags: dict[str, str], known: Iterable[str]) -> bool:
         if MADE_FOR in tags:
@@ -136,7 +151,7 @@ class InventoryReader:
 
     def _read_models(self) -> None:
         named = {model for config in self._configs for model in config.models}
-        listed = {found.name for found in self._hook.list_models(self._prefix)}
+        listed = self._perhaps_made(self._hook.list_models())
         for name in self._paced(sorted(listed | named)):
             model = self._hook.get_model(name)
             if model is None or tags_of(model["ModelArn"], self._hook).get(MADE_FOR) != self._endpoint.name:
@@ -149,10 +164,6 @@ class InventoryReader:
         before = self._endpoint.seen_at - TOO_NEW
         for prefix in (switch_prefix(self._endpoint.name), guard_prefix(self._endpoint.name)):
             self._alarms += self._hook.list_alarm_names(prefix, before=before)
-
-    @property
-    def _prefix(self) -> str:
-        return self._endpoint.name[:_LONGEST_PREFIX].rstrip("-")
 
     # What uses it.
 
@@ -176,10 +187,9 @@ class InventoryReader:
                 self._unknown[Kind.CONFIG] = f"inference experiment {experiment.name} uses the endpoint"
             self._used_models.update({variant.model_name: why for variant in experiment.variants})
 
-    def _read_other_configs(self) -> None:
+    def _read_other_configs(self, names: set[str]) -> None:
         made = {config.name for config in self._configs}
         in_use = {self._endpoint.endpoint_config_name, self._endpoint.pending_config_name}
-        names = {found.name for found in self._hook.list_endpoint_configs()}
         if gone := sorted({*filter(None, in_use), *self._used_configs} - names):
             # Its endpoint serves on, and does not say which models it uses.
             self._unknown[Kind.MODEL] = f"configuration {gone[0]} is in use, and was deleted"
@@ -213,6 +223,14 @@ class InventoryReader:
 
 def _launched_at(tags: dict[str, str]) -> datetime | None:
     """Return when an update to the configuration with these tags was last accepted; None if never."""
+    return max((each.accepted_at for each in _intents(tags) if each.accepted_at), default=None)
+
+
+def _intended_at(tags: dict[str, str]) -> datetime | None:
+    """Return when a task last noted that it will update to the configuration; None if none did."""
+    return max((each.written_at for each in _intents(tags) if not each.withdrawn), default=None)
+
+
+def _intents(tags: dict[str, str]) -> list[Intent]:
     intents = [parse_intent(text) for key, text in tags.items() if key.startswith(INTENT_PREFIX)]
-    accepted = [intent.accepted_at for intent in intents if intent and intent.accepted_at]
-    return max(accepted, default=None)
+    return [intent for intent in intents if intent is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,19 @@ from airflow_guardrails.domain.rollout.report import (
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.times import parse_time
 from airflow_guardrails.domain.versions.digest import Version
-from airflow_guardrails.domain.versions.history import History, records_to_remove, with_rollout
+from airflow_guardrails.domain.versions.history import (
+    History,
+    records_to_remove,
+    spare_records,
+    with_rollout,
+)
 from airflow_guardrails.domain.versions.record import (
     RecordedOutcome,
     RolloutRecord,
     record_text,
     whole_second,
 )
+from airflow_guardrails.operators._versions.reading import read_version
 from airflow_guardrails.operators._versions.registry import write_back
 from airflow_guardrails.tasks.rollout import RolloutTask
 
@@ -94,6 +100,7 @@ class _Recorder:
         self._report = report
         self._at = at
         self._owner = owner
+        self._key = f"{ROLLBACK_PREFIX}{owner}"
 
     def record(self, *, logical_date: datetime | None, run: str | None) -> None:
         endpoint = self._hook.describe_endpoint(self._report["endpoint_name"])
@@ -105,24 +112,43 @@ class _Recorder:
         config_tags = self._tags_of(config)
         intent = parse_intent(config_tags.get(f"{INTENT_PREFIX}{self._owner}"))
         record = self._record(parse_version(config_tags.get(VERSION)), logical_date=logical_date, run=run)
+        previous, reverts = self._report["previous_endpoint_config_name"], self._key in tags
         records = with_rollout(
             history,
             record,
             started_at=reported_start(self._report) or (intent.written_at if intent else self._at),
-            previous=self._report["previous_endpoint_config_name"],
-            reverts=f"{ROLLBACK_PREFIX}{self._owner}" in tags,
+            previous=previous,
+            reverts=reverts,
+            left=self._version_left(history, previous) if reverts else None,
         )
         if not records:
             return
         if config is not None:
             self._tag_target(config, record_text(record))
         # Last: where the endpoint has its record, everything is recorded.
-        self._hook.add_tags(endpoint.arn, {each.tag_key: record_text(each) for each in records})
+        history = self._tag_endpoint(endpoint, history, records)
         written = {each.config for each in records}
         kept = [each for each in history.records if each.config not in written]
         surplus = records_to_remove(History.of([*kept, *records]), serving=endpoint.endpoint_config_name)
         if surplus:
             self._hook.delete_tags(endpoint.arn, [each.tag_key for each in surplus])
+
+    def _tag_endpoint(
+        self, endpoint: Endpoint, history: History, records: Sequence[RolloutRecord]
+    ) -> History:
+        """Write *records*, in the place of the oldest ones if there is no room; return the rest."""
+        arn, texts = endpoint.arn or "", {each.tag_key: record_text(each) for each in records}
+        try:
+            self._hook.add_tags(arn, texts)
+        except ClientError as error:
+            new = {each.config for each in records if history.find(each.config) is None}
+            gone = spare_records(history, serving=endpoint.endpoint_config_name)[: len(new)]
+            if errors.is_passing(error) or errors.is_access_denied(error) or not gone:
+                raise
+            self._hook.delete_tags(arn, [each.tag_key for each in gone])
+            self._hook.add_tags(arn, texts)
+            return History.of(each for each in history.records if each not in gone)
+        return history
 
     def _record(
         self, version: Version | None, *, logical_date: datetime | None, run: str | None
@@ -141,6 +167,20 @@ class _Recorder:
             run=run,
             cause=cause["kind"] if cause else None,
         )
+
+    def _version_left(self, history: History, previous: str | None) -> Version | None:
+        """Return the version of what a rollback went back from, if no record has it; None if unknown."""
+        known = history.find(previous)
+        if previous is None or (known is not None and known.version is not None):
+            return None
+        try:
+            config = self._hook.describe_endpoint_config(previous)
+            variants = parse_endpoint_config(config).variants if config else ()
+            return read_version([each.model_name for each in variants], planned={}, hook=self._hook)
+        except ClientError as error:
+            if errors.is_passing(error):
+                raise
+            return None
 
     def _tags_of(self, config: Mapping[str, Any] | None) -> Mapping[str, str]:
         """Return the tags of the configuration, with the version from before the launch; none if denied."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_guardrails.aws.tags import INTENT_PREFIX, intent_text
+from airflow_guardrails.domain.rollout.launch import Intent
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.exceptions import EndpointNotFound
 from tests.support.churn import alarm_request
@@ -136,6 +138,28 @@ def test_a_model_without_a_configuration_is_found(runs):
     runs.churn.advance(minutes=61)
 
     assert deleted(runs.clean_up(), MODEL) == ["churn-lost"]
+
+
+def test_what_was_made_under_any_name_is_found(runs):
+    runs.config("nightly-0123456789ab", made=True)
+    runs.churn.advance(minutes=61)
+
+    report = runs.clean_up()
+
+    assert deleted(report, CONFIG) == deleted(report, MODEL) == ["nightly-0123456789ab"]
+
+
+def test_the_target_of_a_task_that_has_not_recorded_an_outcome_stays_for_a_day(six):
+    target = six.catalogue.arn("endpoint-config", "churn-1-made")
+    intent = Intent(previous="churn-6-made", modified_at=None, written_at=six.churn.now())
+    tag = {"Key": f"{INTENT_PREFIX}{'0' * 20}", "Value": intent_text(intent)}
+    six.catalogue.tags.add({"ResourceArn": target, "Tags": [tag]})
+
+    six.churn.advance(minutes=90)
+    assert "a task noted" in kept(six.clean_up(keep=1), CONFIG)["churn-1-made"]
+
+    six.churn.advance(hours=23)
+    assert "churn-1-made" in deleted(six.clean_up(keep=1), CONFIG)
 
 
 def test_what_the_endpoint_is_being_updated_to_stays(six):

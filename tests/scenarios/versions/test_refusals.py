@@ -173,3 +173,28 @@ def test_at_most_twenty_records_are_kept_and_what_a_rollback_needs_is_among_them
     assert len(runs.history.records) == 20
     assert runs.history.find("good") == template
     assert runs.history.find("bad-0") is None
+
+
+def test_an_outcome_is_recorded_in_the_place_of_the_oldest_one_if_the_tags_are_full(runs):
+    runs.deploy(runs.config("good"))
+    for number in (1, 2):
+        runs.deploy_badly(runs.config(f"bad-{number}"))
+    room = 50 - len(runs.catalogue.tags.of(ENDPOINT))
+    theirs = [{"Key": f"theirs-{number}", "Value": "x"} for number in range(room)]
+    runs.catalogue.tags.add({"ResourceArn": ENDPOINT, "Tags": theirs})
+
+    runs.deploy_badly(runs.config("bad-3"))
+
+    assert runs.history.find("bad-1") is None
+    with pytest.raises(VersionRolledBack):
+        runs.deploy("bad-3")
+    assert runs.history.find("good").good
+
+
+def test_a_first_deployment_has_a_version_too(runs):
+    runs.world.sagemaker.vanish("churn")
+    runs.config("first")
+
+    runs.deploy("first", if_missing="create")
+
+    assert runs.history.find("first").version is not None

@@ -97,6 +97,14 @@ def test_from_what_was_put_there_by_hand_it_goes_back_to_what_was_deployed_last_
     assert warning == "by-hand was put in service by something else: this package deployed third last"
 
 
+def test_the_version_that_somebody_put_there_by_hand_is_refused_under_another_name_too(three):
+    three.put_by_hand(three.config("mistake"))
+    three.roll_back()
+
+    with pytest.raises(VersionRolledBack, match="the same version"):
+        three.deploy(three.config("again", model="mistake"))
+
+
 def test_a_configuration_that_was_deleted_is_passed_over(three):
     three.churn.sagemaker.delete_endpoint_config(EndpointConfigName="second")
 
