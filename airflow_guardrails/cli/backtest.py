@@ -1,4 +1,4 @@
-"""What the alarms and the analysis of an update would have done in the endpoint's last days."""
+"""What the alarms, the guards and the analysis of an update would have done in the endpoint's last days."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.deployment_config import as_guardrails
+from airflow_guardrails.aws.guards import guard_as_alarm
 from airflow_guardrails.cli.errors import CommandError
 from airflow_guardrails.cli.needs import alarms_of
 from airflow_guardrails.cli.task_arguments import ANY, TaskArguments
@@ -20,11 +21,15 @@ from airflow_guardrails.domain.backtest.trials import AnalysisPast, judged_minut
 from airflow_guardrails.domain.canary.config import CanaryAnalysis
 from airflow_guardrails.domain.canary.evidence import Trial, published_until
 from airflow_guardrails.domain.canary.schedule import ComparisonPlan, plan_comparison
+from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
+from airflow_guardrails.domain.deployment.guards import Guard
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import MetricRule, with_denominators
+from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.alarms import AlarmRule
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, Variant
+from airflow_guardrails.domain.snapshots.guard_alarms import guard_alarms
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
@@ -67,7 +72,7 @@ def run_backtest(
     task: Any, *, days: int, hook: GuardrailsHook | None = None, endpoint_name: str | None = None
 ) -> Backtest:
     """
-    Read the last *days* of the endpoint that *task* updates, and replay its alarms and its analysis.
+    Read the last *days* of the endpoint that *task* updates, and replay its alarms, guards and analysis.
 
     :param hook: default: with the connection of the task.
     :param endpoint_name: default: that of the task.
@@ -104,7 +109,7 @@ class _Reader:
         end = published_until(endpoint.seen_at)
         start = end - timedelta(days=self._days)
         analysis = self._task.value("analysis")
-        alarms = self._alarms(start, end, guardrails)
+        alarms = self._alarms(endpoint, start, end, guardrails)
         variants = tuple(
             self._variant(endpoint, variant, analysis, guardrails, start=start, end=end)
             for variant in endpoint.variants
@@ -122,10 +127,10 @@ class _Reader:
     # Alarms.
 
     def _alarms(
-        self, start: datetime, end: datetime, guardrails: Guardrails
+        self, endpoint: Endpoint, start: datetime, end: datetime, guardrails: Guardrails
     ) -> dict[str, tuple[AlarmRule, AlarmPast]]:
         found = {}
-        for name, rule in self._rules().items():
+        for name, rule in {**self._rules(), **self._guard_rules(endpoint)}.items():
             points = self._read([rule_query(rule)], start, end, rule.period)[rule_query(rule)]
             # The endpoint may be younger.
             begin = min(points, default=start)
@@ -151,11 +156,32 @@ class _Reader:
                 rules[name] = self._on_the_live_fleet(name, rule)
         return rules
 
+    def _guard_rules(self, endpoint: Endpoint) -> dict[str, AlarmRule]:
+        """Return guard in words -> rule, for the guards of the task that watch a single metric."""
+        guards: list[Guard] = []
+        for given in self._task.values("guards"):
+            if isinstance(given, list | tuple):
+                guards += map(_guard_of, given)
+            elif given is not None:
+                self._notes.append("Not replayed: guards: known only when the task runs")
+        live = endpoint.endpoint_config_name or ""
+        switch = AbortSwitch.of(endpoint.name, owner="0" * 20, target=live)
+        variants = [variant.name for variant in endpoint.variants]
+        rules = {}
+        for guard in guard_alarms(guards, switch, target=live, variants=variants):
+            if (rule := guard_as_alarm(guard).rule) is None:
+                self._notes.append(
+                    f"Not replayed: guard {guard.words} does not compare one metric with a threshold"
+                )
+            else:
+                rules[guard.words] = self._on_the_live_fleet(guard.words, rule)
+        return rules
+
     def _on_the_live_fleet(self, name: str, rule: AlarmRule) -> AlarmRule:
         if rule.dimension(_CONFIG_DIMENSION) is None:
             return rule
         self._notes.append(
-            f"Alarm {name} watches the fleet of one configuration; it is replayed on the fleet in service"
+            f"{name}: it watches the fleet of one configuration, and is replayed on the fleet in service"
         )
         dimensions = tuple(pair for pair in rule.dimensions if pair[0] != _CONFIG_DIMENSION)
         return replace(rule, dimensions=dimensions)
@@ -248,6 +274,13 @@ def _guardrails_of(task: TaskArguments) -> Guardrails:
         return as_guardrails(task.value("strategy"))
     except GuardrailsValueError as error:
         raise CommandError(f"strategy of the task is known only when it runs: {error}") from error
+
+
+def _guard_of(given: object) -> Guard:
+    try:
+        return as_guard(given)
+    except GuardrailsValueError as error:
+        raise CommandError(f"a guard of the task is known only when it runs: {error}") from error
 
 
 def _hook_of(task: TaskArguments) -> GuardrailsHook:

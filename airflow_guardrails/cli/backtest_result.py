@@ -74,7 +74,7 @@ def text_of(result: Backtest) -> str:
         f"Update: {result.guardrails.strategy} (bakes: {length})",
     ]
     if result.alarms:
-        lines += ["", "Alarms, on the fleet that served"]
+        lines += ["", "Alarms and guards, on the fleet that served"]
         for name, (rule, past) in result.alarms.items():
             often = f"went off {count_in_words(past.times, 'time')}"
             lines += [

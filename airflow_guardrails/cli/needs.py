@@ -6,19 +6,22 @@ A new operator needs a function here with ``@_of(...)``. A test fails for an ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from airflow_guardrails.aws.deployment_config import alarm_names
+from airflow_guardrails.cli import deployment_needs as deployment
+from airflow_guardrails.cli import deployment_permissions as deploy
 from airflow_guardrails.cli import permissions as may
 from airflow_guardrails.cli.errors import CommandError
-from airflow_guardrails.cli.permissions import ARN_FORMS, Kind, Permission
+from airflow_guardrails.cli.need import ANYTHING, Need, guards_of, switches_of
+from airflow_guardrails.cli.permissions import Permission
 from airflow_guardrails.cli.task_arguments import ANY, Pattern, TaskArguments, made_name
-from airflow_guardrails.domain.snapshots.abort_switch import NAMESPACE, switch_prefix
+from airflow_guardrails.domain.snapshots.abort_switch import NAMESPACE
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
+from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
 from airflow_guardrails.operators.predictions import (
@@ -26,6 +29,7 @@ from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
 from airflow_guardrails.operators.shadow_variant import (
@@ -33,28 +37,14 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerRemoveShadowVariantOperator,
 )
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from airflow_guardrails.sensors.model_package import SageMakerModelPackageSensor
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 
-_ANY = (Pattern(ANY),)
-_ALL_SWITCHES = "airflow-guardrails-abort-"
 _NOT_JUDGED = "nothing is judged, and a warning says so"
 _NOT_SHOWN = "the approval shows less"
 _LESS_IN_REPORT = "the report has less detail"
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """
-    A permission that a task needs.
-
-    :param names: names of the resources, as patterns; not used if the action has no resource.
-    :param namespace: the only namespace of CloudWatch that is needed, if the action has that condition.
-    """
-
-    permission: Permission
-    names: tuple[Pattern, ...] = _ANY
-    namespace: str | None = None
+_UPDATE_NOT_CHECKED = "the update behind the test is not checked, and a warning says so"
 
 
 _Needs = Iterator[Need]
@@ -94,10 +84,31 @@ def _of(*kinds: type) -> Callable[[_Function], _Function]:
 
 @_of(SageMakerGuardedUpdateOperator)
 def _update(task: TaskArguments) -> _Needs:
-    yield from _launch(task, target=task.patterns("endpoint_config_name"))
+    target = deployment.target_of(task)
+    yield from _launch(task, target=target.configs, artefacts=target.artefacts)
+    yield from deployment.creation_needs(task, target)
 
 
-def _launch(task: TaskArguments, *, target: tuple[Pattern, ...]) -> _Needs:
+@_of(SageMakerRollbackOperator)
+def _roll_back(task: TaskArguments) -> _Needs:
+    yield from _launch(task, target=task.patterns("to"))
+    yield from deployment.rollback_needs(task)
+
+
+@_of(SageMakerCleanUpOperator)
+def _clean_up(task: TaskArguments) -> _Needs:
+    yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
+    yield from deployment.clean_up_needs(task)
+
+
+@_of(SageMakerModelPackageSensor)
+def _package_sensor(task: TaskArguments) -> _Needs:
+    yield from deployment.package_sensor_needs(task)
+
+
+def _launch(
+    task: TaskArguments, *, target: tuple[Pattern, ...], artefacts: tuple[Pattern, ...] = ANYTHING
+) -> _Needs:
     endpoint = task.patterns("endpoint_name")
     yield Need(may.READ_ENDPOINT, endpoint)
     # The configuration in service may have any name, and so may its models.
@@ -108,15 +119,22 @@ def _launch(task: TaskArguments, *, target: tuple[Pattern, ...]) -> _Needs:
     yield Need(may.WRITE_INTENT, target)
     yield Need(may.READ_INTENT, target)
     yield Need(may.COUNT_REQUESTS)
+    yield Need(deploy.READ_VERSION)
+    yield Need(deploy.READ_ARTEFACTS, artefacts)
+    yield from deployment.record_needs(task)
+    switches, guards = switches_of(task), guards_of(task)
     alarms = alarms_of(task)
+    if task.may_be_true("guards"):
+        yield Need(may.CREATE_GUARDS, guards)
+        alarms = (*alarms, *guards)
     if task.may_be_true("abort_switch"):
-        switches = _switches(task)
         yield Need(may.CREATE_SWITCH, switches)
         yield Need(may.SET_SWITCH, namespace=NAMESPACE)
-        yield Need(may.DELETE_SWITCHES, switches)
         alarms = (*alarms, *switches)
+    yield Need(may.READ_ALARMS if alarms else may.READ_ALARMS.optional(may.DELETE_SWITCHES.without or ""))
+    # Those of earlier rollouts, which may have had what this one has not.
+    yield Need(may.DELETE_SWITCHES, (*switches, *guards))
     if alarms:
-        yield Need(may.READ_ALARMS)
         yield Need(may.READ_HISTORY, alarms)
     if analysis := task.value("analysis"):
         needs_pass = getattr(analysis, "needs_pass", True)
@@ -131,7 +149,7 @@ def _abort(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
     yield Need(may.SET_SWITCH, namespace=NAMESPACE)
     yield from _reports(task)
-    yield Need(may.DELETE_SWITCHES, _switches(task))
+    yield Need(may.DELETE_SWITCHES, (*switches_of(task), *guards_of(task)))
     yield from _deferred(task, may.LIST_ENDPOINTS)
 
 
@@ -141,7 +159,10 @@ def _conclude(task: TaskArguments) -> _Needs:
     yield from _reports(task)
     yield Need(may.COUNT_REQUESTS)
     yield Need(may.SET_SWITCH.optional("it cannot abort, and a warning says so"), namespace=NAMESPACE)
-    yield Need(may.DELETE_SWITCHES, _switches(task))
+    yield Need(may.WRITE_INTENT, task.patterns("endpoint_config_name"))
+    yield from deployment.record_needs(task)
+    yield from deployment.write_back_needs(task.sibling("update_task_id"))
+    yield Need(may.DELETE_SWITCHES, (*switches_of(task), *guards_of(task)))
     yield from _deferred(task, may.LIST_ENDPOINTS)
 
 
@@ -184,16 +205,6 @@ def alarms_of(task: TaskArguments) -> tuple[Pattern, ...]:
     return task.patterns_of("alarms", [name for name in names if name])
 
 
-def _switches(task: TaskArguments) -> tuple[Pattern, ...]:
-    def of(endpoint: Pattern) -> Pattern:
-        # The name of a switch has a hash of the endpoint's name.
-        known = ANY not in endpoint.text
-        prefix = switch_prefix(endpoint.text) if known else _ALL_SWITCHES
-        return Pattern(f"{prefix}{ANY}", endpoint.note)
-
-    return tuple(map(of, task.patterns("endpoint_name")))
-
-
 # Shadow variants.
 
 
@@ -216,9 +227,7 @@ def _derived(task: TaskArguments, *, suffix: str) -> _Needs:
     made = tuple(map(named, task.patterns("endpoint_config_name_prefix" if given else "endpoint_name")))
     yield from _launch(task, target=made)
     yield Need(may.CREATE_CONFIG, made)
-    yield Need(may.READ_TAGS)
-    yield Need(may.FIND_TESTS)
-    yield Need(may.READ_FOUND_TESTS)
+    yield from deployment.derivation_needs()
 
 
 # Shadow tests.
@@ -235,9 +244,22 @@ def _create_test(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
     yield Need(may.READ_CONFIG)
     yield Need(may.READ_SHADOW_MODELS)
+    if task.may_be_true("min_requests"):
+        yield Need(may.COUNT_TEST_REQUESTS.optional("the traffic before the test is not checked"))
+    if update := task.value("update" if task.is_mapped else "_update"):
+        yield from _checks_of_update(task, update)
     if task.value("kill_action" if not task.is_mapped else "on_kill") == "stop":
         yield Need(may.STOP_TEST.optional("a task that is marked failed leaves the test running"), name)
     yield from _deferred(task, may.LIST_TESTS)
+
+
+def _checks_of_update(task: TaskArguments, update: Any) -> _Needs:
+    """What the checks of the update behind a test read: an ``UpdateToCheck``, or the task itself."""
+    given = getattr(update, "templated", None) or vars(update)
+    endpoint = task.patterns_of("endpoint_name", [given["endpoint_name"]])
+    yield Need(may.READ_ENDPOINT.optional(_UPDATE_NOT_CHECKED), endpoint)
+    for permission in (may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
+        yield Need(permission.optional(_UPDATE_NOT_CHECKED))
 
 
 @_of(SageMakerShadowTestSensor)
@@ -254,7 +276,7 @@ def _stop_test(task: TaskArguments) -> _Needs:
     yield Need(may.READ_TEST, name)
     yield Need(may.STOP_TEST, name)
     creator = _creator(task)
-    yield Need(may.READ_ENDPOINT, creator.patterns("endpoint_name") if creator else _ANY)
+    yield Need(may.READ_ENDPOINT, creator.patterns("endpoint_name") if creator else ANYTHING)
     yield from _deferred(task, may.LIST_TESTS)
 
 
@@ -289,7 +311,7 @@ def _merge_predictions(task: TaskArguments) -> _Needs:  # noqa: ARG001 - one for
 
 def _captures(task: TaskArguments) -> _Needs:
     creator = _creator(task)
-    uris = creator.patterns("data_storage_uri") if creator else _ANY
+    uris = creator.patterns("data_storage_uri") if creator else ANYTHING
     if creator and not creator.may_be_true("data_storage_uri"):
         return  # nothing is captured
     yield Need(may.LIST_CAPTURES, tuple(Pattern(_bucket_and_key(uri)[0], uri.note) for uri in uris))
@@ -317,21 +339,3 @@ def _creator(task: TaskArguments) -> TaskArguments | None:
     origin = getattr(task.value("name"), "operator", None)
     creator = TaskArguments(origin) if origin is not None else None
     return creator if creator and issubclass(creator.kind, SageMakerCreateShadowTestOperator) else None
-
-
-def resources_of(need: Need, *, account: str, region: str, partition: str) -> tuple[str, ...]:
-    """Return the ARNs, as patterns, on which *need* is to be allowed."""
-    form = ARN_FORMS[need.permission.kind]
-    return tuple(
-        dict.fromkeys(
-            form.format(partition=partition, region=region, account=account, name=name)
-            for pattern in need.names
-            for name in _spellings(need.permission.kind, pattern.text)
-        )
-    )
-
-
-def _spellings(kind: Kind, name: str) -> Iterable[str]:
-    # SageMaker's ARNs are in lower case. Which form IAM compares is not documented, so both are allowed.
-    is_sagemaker = kind in {Kind.ENDPOINT, Kind.CONFIG, Kind.MODEL, Kind.SHADOW_TEST}
-    return (name, name.lower()) if is_sagemaker else (name,)

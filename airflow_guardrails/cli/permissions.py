@@ -1,8 +1,8 @@
 """
 The permissions that the tasks of this package use: action, resource, why, and what happens without.
 
-``docs/permissions.md`` has the same tables; a test compares them. Which task needs which of them is in
-``needs.py``.
+``docs/permissions.md`` has the same tables; a test compares them. Those of what a task creates, of versions
+and of the clean-up are in ``deployment_permissions.py``. Which task needs which of them is in ``needs.py``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,17 @@ class Kind(Enum):
     ALARM = "alarms"
     BUCKET = "the bucket"
     OBJECTS = "objects below the prefix"
+    # What iam:PassRole is allowed on; its statement has a condition.
     ROLE = "*role_arn*"
+    READ_ROLE = "the role"
+    PACKAGE = "model packages"
     # IAM has no resource for these actions.
     ALL = "`*`"
 
 
 _SAGEMAKER = "arn:{partition}:sagemaker:{region}:{account}"
+_ROLE = "arn:{partition}:iam::{account}:role/{name}"
+# For names that are no ARNs already.
 ARN_FORMS = {
     Kind.ENDPOINT: f"{_SAGEMAKER}:endpoint/{{name}}",
     Kind.CONFIG: f"{_SAGEMAKER}:endpoint-config/{{name}}",
@@ -35,8 +40,9 @@ ARN_FORMS = {
     Kind.ALARM: "arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}",
     Kind.BUCKET: "arn:{partition}:s3:::{name}",
     Kind.OBJECTS: "arn:{partition}:s3:::{name}",
-    # The argument is an ARN already.
-    Kind.ROLE: "{name}",
+    Kind.ROLE: _ROLE,
+    Kind.READ_ROLE: _ROLE,
+    Kind.PACKAGE: f"{_SAGEMAKER}:model-package/{{name}}",
     Kind.ALL: "*",
 }
 
@@ -71,8 +77,9 @@ UPDATE_TO = Permission("sagemaker:UpdateEndpoint", Kind.CONFIG, "the update, to 
 READ_ALARMS = Permission(
     "cloudwatch:DescribeAlarms",
     Kind.ALL,
-    "the check of the alarms, and of the abort switch, before the update",
+    "the check of the alarms, of the guards and of the abort switch, before the update",
 )
+CREATE_GUARDS = Permission("cloudwatch:PutMetricAlarm", Kind.ALARM, "`guards`: their alarms")
 CREATE_SWITCH = Permission(
     "cloudwatch:PutMetricAlarm", Kind.ALARM, "the abort switch; not needed with `abort_switch=False`"
 )
@@ -103,7 +110,7 @@ READ_MODELS = Permission(
 WRITE_INTENT = Permission(
     "sagemaker:AddTags",
     Kind.CONFIG,
-    "the intent, a tag of the new configuration",
+    "the intent, a tag of the new configuration, with its version and later its outcome",
     "only the task state store of Airflow 3.3 keeps the intent",
 )
 READ_INTENT = Permission(
@@ -121,7 +128,7 @@ COUNT_REQUESTS = Permission(
 DELETE_SWITCHES = Permission(
     "cloudwatch:DeleteAlarms",
     Kind.ALARM,
-    "deleting the abort switches of earlier rollouts",
+    "deleting the abort switches and guards of earlier rollouts",
     "they stay, and a warning says so",
 )
 LIST_ENDPOINTS = Permission(
@@ -136,6 +143,7 @@ UPDATES = (
     UPDATE,
     UPDATE_TO,
     READ_ALARMS,
+    CREATE_GUARDS,
     CREATE_SWITCH,
     SET_SWITCH,
     READ_METRICS,
@@ -169,26 +177,8 @@ LIST_TESTS = Permission(
     "many deferred waits for shadow tests: one list instead of a call for each",
     "each wait makes its own calls",
 )
-FIND_TESTS = Permission(
-    "sagemaker:ListInferenceExperiments",
-    Kind.ALL,
-    "before a shadow variant is added or removed: whether a shadow test uses the endpoint",
-    "it is not checked, and a warning says so",
-)
-READ_FOUND_TESTS = Permission(
-    "sagemaker:DescribeInferenceExperiment",
-    Kind.SHADOW_TEST,
-    "before a shadow variant is added or removed: whether a shadow test uses the endpoint",
-    "it is not checked, and a warning says so",
-)
 CREATE_CONFIG = Permission(
     "sagemaker:CreateEndpointConfig", Kind.CONFIG, "the configuration with, or without, the shadow variant"
-)
-READ_TAGS = Permission(
-    "sagemaker:ListTags",
-    Kind.CONFIG,
-    "copying the tags of the configuration in service",
-    "its tags are not copied, and a warning says so",
 )
 DELETE_CONFIG = Permission(
     "sagemaker:DeleteEndpointConfig",
@@ -212,10 +202,7 @@ SHADOW_TESTS = (
     STOP_TEST,
     READ_SHADOW_MODELS,
     LIST_TESTS,
-    FIND_TESTS,
-    READ_FOUND_TESTS,
     CREATE_CONFIG,
-    READ_TAGS,
     DELETE_CONFIG,
     READ_TEST_METRICS,
     COUNT_TEST_REQUESTS,

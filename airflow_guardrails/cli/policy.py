@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_guardrails.cli.needs import Need, needs_of, resources_of
+from airflow_guardrails.cli.need import Need, resources_of
+from airflow_guardrails.cli.needs import needs_of
 from airflow_guardrails.cli.permissions import Kind
 from airflow_guardrails.cli.task_arguments import ANY, TaskArguments
 
@@ -21,7 +22,9 @@ _SIDS = {
     Kind.ALARM: "Alarms",
     Kind.BUCKET: "Buckets",
     Kind.OBJECTS: "Objects",
-    Kind.ROLE: "Roles",
+    Kind.ROLE: "PassedRoles",
+    Kind.READ_ROLE: "Roles",
+    Kind.PACKAGE: "ModelPackages",
     Kind.ALL: "Everything",
 }
 

@@ -65,6 +65,14 @@ class TaskArguments:
         """Return the value of the argument *name*; of several, the first that is not empty."""
         return next((value for value in self.values(name) if value is not None), None)
 
+    def sibling(self, name: str) -> TaskArguments | None:
+        """Return the task of the same DAG whose ID is the argument *name*; None if it is not known."""
+        task_id = self.value(name)
+        dag = self._task.dag if self._task.has_dag() else None
+        if dag is None or not isinstance(task_id, str) or not dag.has_task(task_id):
+            return None
+        return TaskArguments(dag.get_task(task_id))
+
     def may_be_true(self, name: str) -> bool:
         """Whether a value of the argument is, or may be, true."""
         return any(self.values(name))

@@ -12,6 +12,7 @@ from functools import cache
 from io import BytesIO
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from flask import Flask
@@ -34,7 +35,11 @@ from airflow_guardrails.simulator.client import SimulatorClient
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
 from airflow_guardrails.simulator.wire.altering import alter_response
-from airflow_guardrails.simulator.wire.authorization import caller_of, s3_authorizations
+from airflow_guardrails.simulator.wire.authorization import (
+    caller_of,
+    iam_authorizations,
+    s3_authorizations,
+)
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
@@ -87,9 +92,9 @@ class _Application:
         if path.startswith("/moto-api"):
             # moto's own control API needs no token, and can reset everything.
             return Response("Not found\n", status=404, content_type="text/plain")
-        return self._answer_as_aws(environ, _operation_of(environ, body))
+        return self._answer_as_aws(environ, _operation_of(environ, body), body)
 
-    def _answer_as_aws(self, environ: WSGIEnvironment, operation: str) -> Response:
+    def _answer_as_aws(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response:
         with self.simulation.clock.lock:
             self.simulation.calls[operation] += 1
             fault = self.simulation.faults.draw(operation)
@@ -99,26 +104,30 @@ class _Application:
             fault.hang()
         with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = self._s3_refusal(environ) or self._call_aws(environ)
+            response = self._refusal_of_others(environ, operation, body) or self._call_aws(environ)
         if fault and fault.changes:
             response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
         return _without_moto_headers(response)
 
-    def _s3_refusal(self, environ: WSGIEnvironment) -> Response | None:
-        """Return S3's answer if the policies of the caller deny the request. moto serves S3 without them."""
+    def _refusal_of_others(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
+        """Return the answer of S3 or IAM if the caller's policies deny the request; moto ignores them."""
         access = self.simulation.access
         access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if not access.is_limited or service != "s3":
+        if not access.is_limited or service not in {"s3", "iam"}:
             return None
-        host = environ.get("HTTP_HOST", "").partition(":")[0]
-        wanted = s3_authorizations(environ["REQUEST_METHOD"], environ["PATH_INFO"], host)
+        if service == "iam":
+            wanted = iam_authorizations(operation, parse_qs(body.decode()), account=ACCOUNT_ID)
+        else:
+            host = environ.get("HTTP_HOST", "").partition(":")[0]
+            wanted = s3_authorizations(environ["REQUEST_METHOD"], environ["PATH_INFO"], host)
         text = access.refusal(wanted, access_key=access_key)
         if text is None:
             return None
-        body = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
-        return Response(body, status=403, content_type="application/xml")
+        error = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
+        answer = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
+        return Response(answer, status=403, content_type="application/xml")
 
     def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:

@@ -11,6 +11,7 @@ from airflow_guardrails.cli.main import main
 DAG = """
 from datetime import timedelta
 from airflow.sdk import dag
+from airflow_guardrails.guards import Alarm, ErrorRate, Metric
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
@@ -83,6 +84,29 @@ def test_the_text_is_short(served, dag_file, capfd):
     assert "    AWS/SageMaker Invocation5XXErrors Average, 1 min; " in said
     assert "Variant AllTraffic: " in said
     assert len(said.splitlines()) < 15
+
+
+GUARDS = (
+    "guards=[ErrorRate(above=0.01), Alarm(expression='m1 * 2', above=5, on='both',"
+    " metrics={'m1': Metric(metric='Invocations', stat='Sum')})],"
+)
+
+
+def test_guards_are_replayed_on_the_fleet_in_service(served, dag_file, capfd):
+    arguments = ["backtest", dag_file(more=GUARDS), "--task-id", "update", "--days", "1"]
+
+    assert main([*arguments, "--format", "json"]) == 0
+
+    result = json.loads(capfd.readouterr().out)
+    _, guard = result["alarms"]
+    assert guard["name"] == "5xx errors of the new fleet > 1 %, 1 min"
+    assert guard["watches"].startswith("AWS/SageMaker Invocation5XXErrors Average, 1 min")
+    # The fleet failed for one minute, which two datapoints may have.
+    assert guard["went_off"] == 1
+    assert 25 < guard["periods_with_data"] < 40
+    replayed = "it watches the fleet of one configuration, and is replayed on the fleet in service"
+    assert f"{guard['name']}: {replayed}" in result["notes"]
+    assert any("does not compare one metric with a threshold" in note for note in result["notes"])
 
 
 @pytest.mark.proof

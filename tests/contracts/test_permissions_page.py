@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.errors import denied_action
 from airflow_guardrails.aws.operations import Operation
+from airflow_guardrails.cli.deployment_permissions import CLEAN_UP, CREATIONS, VERSIONS
 from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES, as_markdown
 from tests.support.pages import page, section
 from tests.support.service_models import service_model
 
 OPERATIONS = [found for found in vars(operations).values() if isinstance(found, Operation)]
-# A role is passed to SageMaker by CreateInferenceExperiment; there is no call of that name.
+# A role is passed to SageMaker by a call that creates something; there is no call of that name.
 OTHERS = {"iam:PassRole"}
 
 
@@ -54,6 +55,10 @@ def test_the_page_on_shadow_tests_names_no_other_actions():
     assert named(section(page("shadow-tests"), "What the role needs")) <= named(page("permissions"))
 
 
-@pytest.mark.parametrize("permissions", [UPDATES, SHADOW_TESTS], ids=["updates", "shadow tests"])
+@pytest.mark.parametrize(
+    "permissions",
+    [UPDATES, CREATIONS, VERSIONS, SHADOW_TESTS, CLEAN_UP],
+    ids=["updates", "creations", "versions", "shadow tests", "clean-up"],
+)
 def test_the_tables_are_those_that_policies_are_made_of(permissions):
     assert as_markdown(permissions) in page("permissions")

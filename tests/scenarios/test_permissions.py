@@ -27,6 +27,7 @@ from airflow_guardrails.cli.policy import grants_of, policy_of
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
 from airflow_guardrails.guards import ErrorRate
+from airflow_guardrails.operators._launch.approval import update_to_check
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
@@ -42,6 +43,8 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerRemoveShadowVariantOperator,
 )
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from airflow_guardrails.rules import CanaryAnalysis, MetricRule
+from airflow_guardrails.sensors.model_package import SageMakerModelPackageSensor
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
@@ -64,7 +67,9 @@ CLOUDWATCH = frozenset(
         "DeleteAlarms",
     }
 )
-S3 = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject"}
+S3 = {"ListObjectsV2": "s3:ListBucket", "GetObject": "s3:GetObject", "HeadObject": "s3:GetObject"}
+# The simulator has no faults for IAM, so a policy denies it.
+IAM = {"GetRole": "iam:GetRole"}
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/churn"
 
 
@@ -75,8 +80,8 @@ def policy_for(task: Any) -> dict[str, Any]:
 
 
 def action_of(operation: str) -> str:
-    if operation in S3:
-        return S3[operation]
+    if operation in {**S3, **IAM}:
+        return {**S3, **IAM}[operation]
     return f"{'cloudwatch' if operation in CLOUDWATCH else 'sagemaker'}:{operation}"
 
 
@@ -106,10 +111,13 @@ class Account:
 
     def begin(self, task: Any, denied: str | None) -> None:
         """From now on *task* calls. It may call what its own policy allows, but not *denied*."""
-        self.lab.simulator.client.set_policies([policy_for(task)])
+        # A fault of AddTags leaves the tags of what is created, and IAM has no faults.
+        action = action_of(denied) if denied in {*IAM, "AddTags"} else "sagemaker:None"
+        deny = {"Effect": "Deny", "Action": action, "Resource": "*"}
+        self.lab.simulator.client.set_policies([policy_for(task), {"Statement": deny}])
         self.before = Counter(self.lab.simulator.simulation.calls)
         self.denied = denied
-        if denied and denied not in S3:
+        if denied and denied not in {**S3, **IAM}:
             self.lab.simulator.client.fault(
                 denied,
                 kind="error",
@@ -199,6 +207,83 @@ def guarded(account: Account) -> Any:
     return update(account, guards=[ErrorRate(above=0.01)], abort_switch=False)
 
 
+def with_artefact(account: Account, name: str) -> dict[str, Any]:
+    """Put an artefact into S3, and return the request of a model with it."""
+    s3 = s3_client(account)
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key="model.tar.gz", Body=b"a model")
+    request = model_request(name)
+    container = request.pop("PrimaryContainer")
+    # The simulator loads only the artefact of the first one.
+    return {**request, "Containers": [container, {**container, "ModelDataUrl": "s3://models/model.tar.gz"}]}
+
+
+def from_model(account: Account) -> Any:
+    """An update to a model with an artefact, while a shadow test of another endpoint runs."""
+    account.lab.sagemaker.create_model(**with_artefact(account, "churn-2"))
+    account.lab.run()
+    account.lab.sagemaker.create_endpoint(EndpointName="other", EndpointConfigName="churn-v1")
+    account.lab.advance(minutes=60)
+    more = {"endpoint_name": "other", "endpoint_config_name": None, "model_name": "churn-2"}
+    return update(account, **more, alarms=[])
+
+
+def registered(account: Account) -> str:
+    sagemaker = account.lab.sagemaker
+    sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+    specification = {
+        "Containers": [model_request("any")["PrimaryContainer"]],
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    created = sagemaker.create_model_package(
+        ModelPackageGroupName="churn",
+        InferenceSpecification=specification,
+        ModelApprovalStatus="Approved",
+    )
+    return str(created["ModelPackageArn"])
+
+
+def from_package(account: Account) -> Any:
+    return update(account, endpoint_config_name=None, model_package_arn=registered(account))
+
+
+def from_config(account: Account) -> Any:
+    """An update by a ``config`` that names a role without its ARN."""
+    iam = boto3.client("iam", endpoint_url=account.lab.simulator.url, **KEYS)
+    iam.create_role(RoleName="serving", AssumeRolePolicyDocument="{}")
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": "churn-model",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 4,
+    }
+    config = {
+        "Model": {**with_artefact(account, "churn-model"), "ExecutionRoleArn": "serving"},
+        "EndpointConfig": {"EndpointConfigName": "churn-config", "ProductionVariants": [variant]},
+        "Endpoint": {"EndpointName": "churn", "EndpointConfigName": "churn-config"},
+    }
+    return update(account, endpoint_config_name=None, config=config)
+
+
+def first_deployment(account: Account) -> Any:
+    return update(account, endpoint_name="new", if_missing="create", alarms=[])
+
+
+def await_package(account: Account) -> Any:
+    registered(account)
+    task = SageMakerModelPackageSensor(task_id="approved", model_package_group_name="churn", deferrable=False)
+    return account.prepared(task)
+
+
+def roll_back_by_history(account: Account) -> Any:
+    update(account).execute({"ti": TaskInstance(task_id="before")})
+    account.lab.advance(minutes=60)
+    return account.prepared(
+        SageMakerRollbackOperator(task_id="back", endpoint_name="churn", alarms=["errors"], deferrable=False)
+    )
+
+
 def abort(account: Account) -> Any:
     update(account, wait_for_completion=False).execute({"ti": TaskInstance()})
     account.lab.advance(minutes=5)
@@ -273,6 +358,14 @@ def create_test(account: Account) -> Any:
     return account.prepared(SageMakerCreateShadowTestOperator(**arguments))
 
 
+def create_test_before_update(account: Account) -> Any:
+    """A shadow test with the update behind it, whose alarms are looked at."""
+    task = create_test(account)
+    planned = update(account, analysis=CanaryAnalysis(rules=[MetricRule("Invocation5XXErrors", margin=0.01)]))
+    task._update = update_to_check(planned)
+    return task
+
+
 def stop_test(account: Account) -> Any:
     account.lab.run()
     return account.prepared(SageMakerStopShadowTestOperator(task_id="stop", name="trial", deferrable=False))
@@ -289,17 +382,20 @@ def test_sensor(account: Account) -> Any:
     )
 
 
+KEYS = {
+    "region_name": "us-east-1",
+    "aws_access_key_id": "testing",
+    "aws_secret_access_key": "testing",
+}
 STORAGE = {"Destination": "s3://captures/kept", "ContentType": {"CsvContentTypes": ["text/csv"]}}
 
 
+def s3_client(account: Account) -> Any:
+    return boto3.client("s3", endpoint_url=account.lab.simulator.url, **KEYS)
+
+
 def capturing(account: Account) -> None:
-    s3 = boto3.client(
-        "s3",
-        region_name="us-east-1",
-        endpoint_url=account.lab.simulator.url,
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
+    s3 = s3_client(account)
     s3.create_bucket(Bucket="captures")
     for variant in ("AllTraffic", "candidate"):
         s3.put_object(Bucket="captures", Key=f"kept/churn/{variant}/2026/03/02/10/00-00.jsonl", Body=b"{}\n")
@@ -335,6 +431,15 @@ OF_AN_UPDATE = {
     "DescribeAlarmHistory": "",
     "GetMetricStatistics": "",
 }
+DERIVED = {
+    **OF_AN_UPDATE,
+    "ListInferenceExperiments": "sagemaker:ListInferenceExperiments",
+    "DescribeInferenceExperiment": "DescribeInferenceExperiment",
+    "ListTags": "sagemaker:ListTags",
+    "HeadObject": "",
+    "AddTags": "without tags",
+    "UpdateModelPackage": "",
+}
 OF_A_SHADOW = {
     **OF_AN_UPDATE,
     "ListTags": "sagemaker:ListTags",
@@ -346,6 +451,10 @@ OF_A_SHADOW = {
 Make = Callable[[Account], Any]
 TASKS: Mapping[Make, Mapping[str, str]] = {
     create_test: {"DescribeModel": "sagemaker:DescribeModel"},
+    create_test_before_update: {
+        "DescribeModel": "sagemaker:DescribeModel",
+        **dict.fromkeys(("DescribeAlarms", "GetMetricData"), "The update behind the test was not checked"),
+    },
     stop_test: {},
     test_sensor: {},
     judge: {"PutMetricData": "A verdict was not published as metrics of Shop"},
@@ -359,6 +468,11 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
     },
     update: OF_AN_UPDATE,
     guarded: {**OF_AN_UPDATE, "DeleteAlarms": "Alarms of earlier rollouts could not be deleted"},
+    from_model: {**DERIVED, "DescribeModel": "It was not checked whether model churn-2 exists"},
+    from_package: {key: text for key, text in DERIVED.items() if key != "DescribeModel"},
+    from_config: {**OF_AN_UPDATE, "HeadObject": "", "AddTags": "without tags"},
+    first_deployment: {**OF_AN_UPDATE, "AddTags": "without tags"},
+    await_package: {},
     rolled_back: {**OF_AN_UPDATE, "DescribeAlarmHistory": "cause may be incomplete"},
     abort: {
         "DescribeAlarmHistory": "",
@@ -367,6 +481,10 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
         "ListTags": "",
     },
     roll_back: OF_AN_UPDATE,
+    roll_back_by_history: {
+        **{key: text for key, text in OF_AN_UPDATE.items() if key != "ListTags"},
+        "DeleteAlarms": "Alarms of earlier rollouts could not be deleted",
+    },
     clean_up: {
         **dict.fromkeys(
             (
@@ -446,7 +564,8 @@ def complaint(operation: str, ended: Ended, optional: str | None) -> str | None:
         return "was not called"
     if optional is not None:
         return None if not isinstance(found, Exception) and optional in ended.said else f"optional: {found!r}"
-    named = isinstance(found, GuardrailsError) and action in str(found) and ARN in str(found)
+    where = ARN if operation not in IAM else "role/serving"
+    named = isinstance(found, GuardrailsError) and action in str(found) and where in str(found)
     if not named or not isinstance(found, AirflowFailException):
         return f"{type(found).__name__}: {found}"
     return None

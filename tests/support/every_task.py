@@ -23,6 +23,7 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerRemoveShadowVariantOperator,
 )
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from airflow_guardrails.sensors.model_package import SageMakerModelPackageSensor
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 from airflow_guardrails.strategies import Canary
@@ -47,6 +48,7 @@ TASKS = {
     SageMakerCleanUpOperator: {"endpoint_name": "churn"},
     SageMakerConcludeRolloutOperator: {**UPDATE, "update_task_id": "update"},
     SageMakerRolloutSensor: UPDATE,
+    SageMakerModelPackageSensor: {"model_package_group_name": "churn"},
     SageMakerAddShadowVariantOperator: {"endpoint_name": "churn", "shadow_model_name": "candidate"},
     SageMakerRemoveShadowVariantOperator: {"endpoint_name": "churn"},
     SageMakerCreateShadowTestOperator: {

@@ -22,6 +22,7 @@ _SAGEMAKER = {
     "ModelName": "model",
 }
 _EXPERIMENT = re.compile(r"\w+InferenceExperiment")
+_PACKAGE = re.compile(r"(Describe|Update|Delete)ModelPackage")
 _ROLES = ("ExecutionRoleArn", "RoleArn")
 _OF_ONE_ALARM = re.compile(r"Put(Metric|Composite)Alarm|SetAlarmState|DescribeAlarmHistory")
 _OF_ALARMS = frozenset({"DeleteAlarms", "DescribeAlarms", "DisableAlarmActions", "EnableAlarmActions"})
@@ -54,6 +55,9 @@ def sagemaker_authorizations(
         resources = [one for one in resources if made == "Endpoint" or _creates(made, one, prefix)]
     if _EXPERIMENT.fullmatch(operation) and request.get("Name"):
         resources = [f"{prefix}inference-experiment/{request['Name']}"]
+    if _PACKAGE.fullmatch(operation):
+        # DescribeModelPackage takes the ARN as the name.
+        resources = [request.get("ModelPackageArn") or request.get("ModelPackageName") or "*"]
     if request.get("ResourceArn"):
         resources = [request["ResourceArn"]]
     for resource in resources or ["*"]:
@@ -92,6 +96,15 @@ def s3_authorizations(method: str, path: str, host: str) -> Iterator[Authorizati
     action = (_S3_OBJECT if key else _S3_BUCKET).get(method)
     if bucket and action:
         yield Authorization(f"s3:{action}", f"arn:aws:s3:::{bucket}{'/' if key else ''}{key}")
+
+
+def iam_authorizations(
+    operation: str, request: Mapping[str, list[str]], *, account: str
+) -> Iterator[Authorization]:
+    """Yield what a call of IAM needs. Only GetRole is limited; the role is taken to have no path."""
+    if operation == "GetRole":
+        for name in request["RoleName"]:
+            yield Authorization("iam:GetRole", f"arn:aws:iam::{account}:role/{name}")
 
 
 def _creates(made: str, resource: str, prefix: str) -> bool:

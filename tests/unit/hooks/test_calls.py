@@ -158,7 +158,9 @@ def packaged(world: World) -> str:
         "SupportedResponseMIMETypes": ["text/csv"],
     }
     created = world.lab.sagemaker.create_model_package(
-        ModelPackageGroupName="churn", InferenceSpecification=specification
+        ModelPackageGroupName="churn",
+        InferenceSpecification=specification,
+        ModelApprovalStatus="Approved",
     )
     return str(created["ModelPackageArn"])
 
@@ -187,6 +189,14 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "read_model": ("describe_model", lambda _: call("churn")),
     "create_model": ("create_model", lambda _: call(MODEL_REQUEST)),
     "describe_model_package": ("describe_model_package", lambda world: call(packaged(world))),
+    "describe_newest_approved": (
+        "list_model_packages describe_model_package",
+        lambda world: (packaged(world), call("churn"))[1],
+    ),
+    "update_model_package_metadata": (
+        "update_model_package",
+        lambda world: call(packaged(world), {"airflow-guardrails-outcome": "Succeeded"}),
+    ),
     "get_role_arn": ("get_role", lambda world: call(with_role(world))),
     "describe_model_artefacts": ("describe_model", lambda _: call("churn")),
     "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
