@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import TaskGroup
 
+from airflow_guardrails._shadow_test_tasks import check_shadow_test, default_in, shadow_test_tasks
 from airflow_guardrails.domain.arguments import shown
-from airflow_guardrails.domain.shadow.spec import LONGEST, WARM_UP
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.guards import Guard
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
-from airflow_guardrails.operators.judge import OnVerdict, SageMakerJudgeShadowTestOperator
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
-from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
-from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
-from airflow_guardrails.rules import MetricRule, PredictionRule
-from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
+from airflow_guardrails.operators.rollout import IfMissing, SageMakerGuardedUpdateOperator
+from airflow_guardrails.rules import CanaryAnalysis
 from airflow_guardrails.strategies import Strategy
-from airflow_guardrails.tasks.validation import check_duration, check_flag, check_options, check_seconds
+from airflow_guardrails.tasks.validation import check_options, check_seconds
 
 # The default of arguments that are passed on only if they are given; None may be a value.
 _NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
@@ -28,25 +23,26 @@ _NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
 
 def guarded_deployment(
     *,
-    endpoint_name: str,
-    model_name: str,
-    endpoint_config_name: str,
-    role_arn: str,
-    strategy: Strategy | Mapping[str, Any],
+    strategy: Strategy | Mapping[str, Any] = _NOT_GIVEN,
+    endpoint_name: str = _NOT_GIVEN,
+    endpoint_config_name: str | None = _NOT_GIVEN,
+    model_name: str | None = _NOT_GIVEN,
+    model_package_arn: str | None = _NOT_GIVEN,
+    config: Mapping[str, Any] | None = _NOT_GIVEN,
+    instance_type: str | None = _NOT_GIVEN,
+    instance_count: int | str | None = _NOT_GIVEN,
+    variant_name: str | None = _NOT_GIVEN,
+    overrides: Mapping[str, Any] | None = _NOT_GIVEN,
+    role_arn: str | None = _NOT_GIVEN,
+    if_missing: IfMissing = _NOT_GIVEN,
     alarms: Sequence[str] = _NOT_GIVEN,
     guards: Sequence[Guard | Mapping[str, Any]] = _NOT_GIVEN,
-    group_id: str = "guarded_deployment",
-    shadow_test_name: str = "shadow-test",
-    duration: timedelta = _NOT_GIVEN,
-    min_requests: int | None = None,
-    sampling_percentage: int | str = _NOT_GIVEN,
-    data_storage_uri: str | None = _NOT_GIVEN,
-    metrics: Sequence[MetricRule | Mapping[str, Any]] | None = _NOT_GIVEN,
-    predictions: PredictionRule | Mapping[str, Any] | None = _NOT_GIVEN,
-    warm_up: timedelta = _NOT_GIVEN,
-    judge_early: bool = False,
-    on_inconclusive: OnVerdict = _NOT_GIVEN,
+    analysis: CanaryAnalysis | Mapping[str, Any] | None = _NOT_GIVEN,
+    refuse_older: bool = _NOT_GIVEN,
+    redeploy: bool = _NOT_GIVEN,
+    shadow_test: bool | Mapping[str, Any] = False,
     approval: bool | Mapping[str, Any] = False,
+    group_id: str = "guarded_deployment",
     deferrable: bool = _NOT_GIVEN,
     waiter_delay: float = _NOT_GIVEN,
     aws_conn_id: str | None = _NOT_GIVEN,
@@ -60,9 +56,19 @@ def guarded_deployment(
     conclude_arguments: Mapping[str, Any] | None = None,
 ) -> TaskGroup:
     """
-    Return a task group that deploys a model: shadow test, judge, then a guarded update.
+    Return a task group that deploys a model with a guarded update.
 
-    The group has six tasks::
+    It has two tasks::
+
+        guarded_update -> conclude
+
+    What is deployed, and how, is said as for
+    :class:`~airflow_guardrails.operators.rollout.SageMakerGuardedUpdateOperator`, whose arguments have the
+    same names here. ``conclude`` is a teardown: if somebody marks ``guarded_update`` failed, it makes sure
+    that the update is aborted, even if no triggerer runs, and reports how the update ended. Tasks behind the
+    group do not wait for it.
+
+    With *shadow_test* the model first gets copies of production's requests, and is judged::
 
         shadow_test -> observe -> judge -> stop_shadow_test -> guarded_update -> conclude
 
@@ -71,46 +77,45 @@ def guarded_deployment(
     takes one update more than promoting the shadow, but only so can an alarm roll it back. If the verdict is
     not Pass, ``guarded_update`` does not run, and the endpoint is unchanged.
 
-    ``conclude`` is a teardown too: if somebody marks ``guarded_update`` failed, it makes sure that the update
-    is aborted, even if no triggerer runs, and reports how the update ended. Tasks behind the group do not
-    wait for it.
+    With *approval* there is one more task, ``approve``, before ``guarded_update``: a person sees the update,
+    and the verdict of a shadow test, and decides. The shadow does not wait for the answer.
 
-    With *approval* there is one more task, ``approve``, between ``stop_shadow_test`` and ``guarded_update``:
-    a person sees the verdict and decides. The shadow does not wait for the answer.
-
-    Put the group behind your own tasks:
-    ``[create_model, create_endpoint_config] >> guarded_deployment(...)``.
+    Put the group behind your own tasks: ``create_model >> guarded_deployment(...)``.
 
     ``default_args`` of the DAG and of outer groups apply to all of its tasks, except for arguments that are
     given here.
 
-    :param endpoint_name: name of the endpoint. (templated)
-    :param model_name: name of the SageMaker model to deploy; it must exist when the group runs. (templated)
-    :param endpoint_config_name: name of the endpoint configuration with that model, for the update.
-        (templated)
-    :param role_arn: role with which SageMaker runs the shadow test. (templated)
     :param strategy: how ``guarded_update`` shifts traffic. (templated)
-    :param alarms: names of the alarms that roll it back. (templated)
+    :param endpoint_name: name of the endpoint. (templated)
+    :param endpoint_config_name: name of an existing endpoint configuration to deploy. (templated)
+    :param model_name: name of the SageMaker model to deploy; it must exist when the group runs. (templated)
+    :param model_package_arn: ARN of a version of the model registry to deploy. (templated)
+    :param config: what to deploy in the form of amazon's ``SageMakerEndpointOperator``. (templated)
+    :param instance_type: instance type of the variant that gets the model, also in the shadow test; default:
+        as in service. (templated)
+    :param instance_count: instance count of that variant; default: its current count. (templated)
+    :param variant_name: the variant that gets the model, if the endpoint has several. (templated)
+    :param overrides: what else changes, in the form of CreateEndpointConfig. (templated)
+    :param role_arn: execution role of the model that the update creates; and the role of the shadow test,
+        unless *shadow_test* has its own. (templated)
+    :param if_missing: what happens if there is no endpoint: ``"fail"``, or ``"create"`` it.
+    :param alarms: names of the alarms that roll the update back. (templated)
     :param guards: alarms to make for the rollout, see :mod:`airflow_guardrails.guards`. (templated)
-    :param group_id: id of the group.
-    :param shadow_test_name: beginning of the shadow test's name. (templated)
-    :param duration: longest duration of the shadow test, at least an hour; default: 24 hours.
-    :param min_requests: judge when both variants have had this many requests after *warm_up*; default:
-        judge at the end of the test.
-    :param sampling_percentage: percentage of production's requests that are copied to the shadow, 1 to 100.
-        (templated)
-    :param data_storage_uri: S3 prefix for requests and predictions of both variants, to compare them.
-        (templated)
-    :param metrics: rules of the judge for metrics.
-    :param predictions: rule of the judge for predictions; needs *data_storage_uri*.
-    :param warm_up: how long after its first request the shadow is not judged.
-    :param judge_early: whether to judge repeatedly from the start until the verdict is Pass or Fail, instead
-        of waiting for *min_requests* or the end of the test.
-    :param on_inconclusive: what the verdict Inconclusive does: ``"fail"``, ``"skip"``, or ``"return"``, which
-        continues with the update.
+    :param analysis: comparison of the new fleet with the old one during the update, see ``docs/analysis.md``.
+    :param refuse_older: whether to refuse the update if a run with a later logical date has deployed.
+    :param redeploy: whether to deploy a version although it was rolled back before.
+    :param shadow_test: whether to test the model in a shadow of production first; or a dict of these:
+        ``role_arn`` (role with which SageMaker runs the test), ``name`` (beginning of its name),
+        ``shadow_model_name`` (the model to test, if it is not *model_name*), ``duration`` (default: 24
+        hours), ``min_requests`` (judge when both variants have had this many requests after ``warm_up``;
+        default: at the end), ``sampling_percentage``, ``data_storage_uri``, ``metrics``, ``predictions``,
+        ``warm_up``, ``judge_early`` (whether to judge repeatedly until the verdict is Pass or Fail),
+        ``on_inconclusive`` (``"fail"``, ``"skip"``, or ``"return"``, which continues with the update). They
+        are described in ``docs/shadow-tests.md``.
     :param approval: whether a person must approve the update; or a dict of arguments of
         :class:`~airflow_guardrails.operators.approval.SageMakerApproveRolloutOperator`, for example
         ``{"response_timeout": timedelta(hours=4)}``.
+    :param group_id: id of the group.
     :param deferrable: whether to wait in the triggerer instead of worker slots; default: True.
     :param waiter_delay: seconds between two looks at endpoint and test (not those of the judge); default: 60.
     :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
@@ -127,9 +132,9 @@ def guarded_deployment(
     :param conclude_arguments: more arguments of ``conclude``
         (:class:`~airflow_guardrails.operators.conclude.SageMakerConcludeRolloutOperator`), for example its
         callbacks. They are called once for each rollout, whatever happens to ``guarded_update``.
-    :raises InvalidArgument: if *judge_early* and *min_requests* are both given, or an argument breaks a rule.
+    :raises InvalidArgument: if an argument breaks a rule.
     """
-    check_flag("judge_early", judge_early)
+    test = check_shadow_test(shadow_test)
     if not isinstance(approval, bool):
         _check_approval(approval)
     for name, more in (
@@ -140,110 +145,68 @@ def guarded_deployment(
         ("conclude_arguments", conclude_arguments),
     ):
         check_options(name, more)
-    if judge_early and min_requests is not None:
-        raise InvalidArgument(
-            f"min_requests must be left out with judge_early (got {min_requests!r}): give one of them"
-        )
+    if test is not None and role_arn is not _NOT_GIVEN and "role_arn" not in test:
+        test["role_arn"] = role_arn
+        if not _is_given(model_package_arn) and not _is_given(config):
+            role_arn = _NOT_GIVEN
+    what = {
+        "endpoint_name": endpoint_name,
+        "endpoint_config_name": endpoint_config_name,
+        "model_name": model_name,
+        "model_package_arn": model_package_arn,
+        "config": config,
+    }
+    given = _given(
+        **{name: value for name, value in what.items() if value is not None},
+        strategy=strategy,
+        instance_type=instance_type,
+        instance_count=instance_count,
+        variant_name=variant_name,
+        overrides=overrides,
+        role_arn=role_arn,
+        if_missing=if_missing,
+        alarms=alarms,
+        guards=guards,
+        analysis=analysis,
+        refuse_older=refuse_older,
+        redeploy=redeploy,
+    )
     connection = _given(
         aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config
     )
     group_defaults: Any = dict(default_args or {})
     with TaskGroup(group_id=group_id, default_args=group_defaults) as group:
-        duration = _default(group, "duration", duration, timedelta(hours=24))
-        check_duration("duration", duration, most=LONGEST)
-        waiting = {**connection, "deferrable": _default(group, "deferrable", deferrable, otherwise=True)}
-        every = _default(group, "waiter_delay", waiter_delay, 60)
+        is_deferrable = default_in(group, "deferrable", True) if deferrable is _NOT_GIVEN else deferrable
+        waiting = {**connection, "deferrable": is_deferrable}
+        every = default_in(group, "waiter_delay", 60) if waiter_delay is _NOT_GIVEN else waiter_delay
         check_seconds("waiter_delay", every)
-        judged_after = {"warm_up": warm_up, **(judge_arguments or {})}["warm_up"]
-        judged_after = _default(group, "warm_up", judged_after, WARM_UP)
         update = SageMakerGuardedUpdateOperator(
             task_id="guarded_update",
-            endpoint_name=endpoint_name,
-            endpoint_config_name=endpoint_config_name,
-            strategy=strategy,
-            **{
-                **waiting,
-                **_given(alarms=alarms, guards=guards),
-                "waiter_delay": every,
-                **(update_arguments or {}),
-            },
+            **{**waiting, **given, "waiter_delay": every, **(update_arguments or {})},
         )
-        shadow_test = SageMakerCreateShadowTestOperator(
-            task_id="shadow_test",
-            name=shadow_test_name,
-            endpoint_name=endpoint_name,
-            role_arn=role_arn,
-            shadow_model_name=model_name,
-            **{
-                **waiting,
-                **_given(sampling_percentage=sampling_percentage, data_storage_uri=data_storage_uri),
-                "duration": duration,
-                "min_requests": min_requests,
-                "warm_up": judged_after,
-                "update": update,
-                **(shadow_test_arguments or {}),
-            },
-        )
-        report: Any = shadow_test.output
-        # This XCom exists as soon as the test does, so the teardown finds the test even if shadow_test fails.
-        name = report["name"]
-        observe = SageMakerShadowTestSensor(
-            task_id="observe",
-            name=name,
-            until="Running" if judge_early else "Completed",
-            min_requests=min_requests,
-            warm_up=judged_after,
-            poke_interval=_default(group, "poke_interval", waiter_delay, every),
-            # More than the duration, because SageMaker takes time to add the shadow and to remove it.
-            timeout=(duration + timedelta(hours=2)).total_seconds(),
-            **waiting,
-        )
-        judge = SageMakerJudgeShadowTestOperator(
-            task_id="judge",
-            name=name,
-            **{
-                **waiting,
-                **_given(
-                    metrics=metrics, predictions=predictions, warm_up=warm_up, on_inconclusive=on_inconclusive
-                ),
-                "until_decided": judge_early,
-                **(judge_arguments or {}),
-            },
-        )
-        stop = SageMakerStopShadowTestOperator(
-            task_id="stop_shadow_test",
-            name=name,
-            reason="Judged by Airflow",
-            waiter_delay=every,
-            **waiting,
-        )
-        shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
-        # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
-        # because an endpoint with a running test accepts no guarded update.
-        [judge, stop] >> update
-        if approval is not False:
-            # Imported only here: it takes a quarter of a second, and Airflow parses DAG files often.
-            from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator  # noqa: PLC0415
-
-            approve = SageMakerApproveRolloutOperator(
-                task_id="approve",
-                **{
-                    "endpoint_name": endpoint_name,
-                    "endpoint_config_name": endpoint_config_name,
-                    "verdict": judge.output,
-                    "strategy": strategy,
-                    "alarms": update.alarms,
-                    "guards": update.guards,
-                    "update": update,
-                    "aws_conn_id": update.aws_conn_id,
-                    "region_name": update.region_name,
-                    "verify": update.verify,
-                    "botocore_config": update.botocore_config,
-                    **(approval if isinstance(approval, Mapping) else {}),
-                },
+        verdict = None
+        before: list[Any] = []
+        if test is not None:
+            judge, stop = shadow_test_tasks(
+                group,
+                test,
+                update=update,
+                waiting=waiting,
+                waiter_delay=every,
+                shadow_test_arguments=shadow_test_arguments or {},
+                judge_arguments=judge_arguments or {},
             )
+            # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
+            # because an endpoint with a running test accepts no guarded update.
+            verdict, before = judge.output, [judge, stop]
+        if approval is not False:
+            more = approval if isinstance(approval, Mapping) else {}
             # Behind the teardown, because during the test the endpoint serves a configuration of the test.
-            [judge, stop] >> approve >> update
+            before = [*before, _approve(update, verdict, more, after=before)]
+        for task in before:
+            task >> update
+        if before:
+            _check_trigger_rules(update, *before[2 if verdict is not None else 0 :])
         # For this task, too, arguments of the update override default_args.
         SageMakerConcludeRolloutOperator(
             task_id="conclude",
@@ -257,20 +220,54 @@ def guarded_deployment(
     return group
 
 
+def _approve(
+    update: SageMakerGuardedUpdateOperator, verdict: Any, more: Mapping[str, Any], *, after: Sequence[Any]
+) -> Any:
+    # Imported only here: it takes a quarter of a second, and Airflow parses DAG files often.
+    from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator  # noqa: PLC0415
+
+    approve = SageMakerApproveRolloutOperator(
+        task_id="approve",
+        **{
+            "endpoint_name": update.endpoint_name,
+            "endpoint_config_name": update.endpoint_config_name,
+            "verdict": verdict,
+            "strategy": update.strategy,
+            "alarms": update.alarms,
+            "guards": update.guards,
+            "update": update,
+            "aws_conn_id": update.aws_conn_id,
+            "region_name": update.region_name,
+            "verify": update.verify,
+            "botocore_config": update.botocore_config,
+            **more,
+        },
+    )
+    for task in after:
+        task >> approve
+    return approve
+
+
+def _check_trigger_rules(*tasks: Any) -> None:
+    """Refuse a trigger rule with which a task runs whatever the verdict, or the person, before it says."""
+    for task in tasks:
+        if task.trigger_rule != "all_success":
+            raise InvalidArgument(
+                f"trigger_rule of {task.task_id} must be 'all_success' behind a shadow test or an approval "
+                f"(got {shown(str(task.trigger_rule))}): with another one the update could run after a "
+                "verdict that is not Pass, or after a rejection"
+            )
+
+
 def _given(**arguments: Any) -> dict[str, Any]:
     """Return the arguments that the caller gave; for all others, ``default_args`` apply."""
     return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
 
 
+def _is_given(value: object) -> bool:
+    return value is not _NOT_GIVEN and value is not None
+
+
 def _check_approval(value: object) -> None:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InvalidArgument(f"approval must be True, False or a dict of arguments (got {shown(value)})")
-
-
-def _default(group: TaskGroup, name: str, value: Any, otherwise: Any) -> Any:
-    """Return the value that the caller gave, or that of ``default_args``, or the group's own default."""
-    if value is not _NOT_GIVEN:
-        return value
-    # default_args of a group include those of outer groups, but not those of the DAG.
-    dag_defaults = group.dag.default_args if group.dag else {}
-    return {**dag_defaults, **group.default_args}.get(name, otherwise)

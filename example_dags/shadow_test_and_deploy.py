@@ -48,15 +48,17 @@ def shadow_test_and_deploy() -> None:
     alarms = put_alarms("{{ params.endpoint_name }}", VERSION, ERROR_ALARM, LATENCY_ALARM)
     deployment = guarded_deployment(
         endpoint_name="{{ params.endpoint_name }}",
-        model_name=VERSION,
         endpoint_config_name=VERSION,
-        role_arn="{{ params.role }}",
-        shadow_test_name="{{ params.endpoint_name }}",
-        duration=timedelta(hours=2),
-        min_requests=20_000,
-        data_storage_uri="s3://{{ params.bucket }}/captures",
-        # Two good models differ on a few rows. Five in a hundred are too many.
-        predictions=PredictionRule(max_disagreement=0.05),
+        shadow_test={
+            "name": "{{ params.endpoint_name }}",
+            "role_arn": "{{ params.role }}",
+            "shadow_model_name": VERSION,
+            "duration": timedelta(hours=2),
+            "min_requests": 20_000,
+            "data_storage_uri": "s3://{{ params.bucket }}/captures",
+            # Two good models differ on a few rows. Five in a hundred are too many.
+            "predictions": PredictionRule(max_disagreement=0.05),
+        },
         strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
         alarms=[ERROR_ALARM, LATENCY_ALARM],
         # Seconds between two calls. 60 is good for AWS; the demo sets a smaller number for its simulator.

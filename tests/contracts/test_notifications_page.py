@@ -116,8 +116,6 @@ def test_default_args_bring_both_callbacks_to_all_tasks_of_the_group(worker, exa
         group = guarded_deployment(
             endpoint_name="churn",
             model_name="churn-v2",
-            endpoint_config_name="churn-v2",
-            role_arn="arn:aws:iam::123456789012:role/sagemaker",
             strategy=AllAtOnce(),
             group_id="notified_twice",
             default_args={"on_success_callback": by_mail, "on_failure_callback": by_mail},

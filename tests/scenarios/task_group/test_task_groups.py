@@ -14,6 +14,9 @@ from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
 
 
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+
+
 @pytest.fixture
 def dag():
     with DAG("deploy", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), schedule=None) as dag:
@@ -24,11 +27,13 @@ def deployment(**changes):
     arguments = {
         "endpoint_name": "churn",
         "model_name": "churn-2",
-        "endpoint_config_name": "churn-2",
-        "role_arn": "arn:aws:iam::123456789012:role/sagemaker",
+        "shadow_test": {},
         "strategy": Canary(percent=25, bake=timedelta(minutes=10)),
     }
-    return guarded_deployment(**{**arguments, **changes})
+    arguments = {**arguments, **changes}
+    if isinstance(arguments["shadow_test"], dict):
+        arguments["shadow_test"] = {"role_arn": ROLE, **arguments["shadow_test"]}
+    return guarded_deployment(**arguments)
 
 
 def test_what_comes_before_the_group_comes_before_its_first_task(dag):
@@ -70,13 +75,14 @@ def test_the_update_waits_for_the_verdict_and_for_the_end_of_the_shadow(dag):
     ("arguments", "minutes"),
     [
         ({}, 5),
-        ({"warm_up": timedelta(minutes=20)}, 20),
+        ({"shadow_test": {"warm_up": timedelta(minutes=20)}}, 20),
         ({"judge_arguments": {"warm_up": timedelta(minutes=30)}}, 30),
         ({"default_args": {"warm_up": timedelta(minutes=40)}}, 40),
     ],
 )
 def test_requests_count_from_where_the_judge_begins(dag, arguments, minutes):
-    deployment(min_requests=2000, **arguments)
+    asked = {"min_requests": 2000, **arguments.pop("shadow_test", {})}
+    deployment(shadow_test=asked, **arguments)
 
     shadow, observe, judge = (
         dag.get_task(f"guarded_deployment.{name}") for name in ("shadow_test", "observe", "judge")
@@ -111,7 +117,7 @@ def test_a_person_approves_between_the_end_of_the_shadow_and_the_update(dag):
     assert update.upstream_task_ids == {*approve.upstream_task_ids, "guarded_deployment.approve"}
     assert approve.downstream_task_ids == {"guarded_deployment.guarded_update"}
     assert approve.verdict.operator is dag.get_task("guarded_deployment.judge")
-    assert (approve.endpoint_name, approve.endpoint_config_name) == ("churn", "churn-2")
+    assert (approve.endpoint_name, approve.endpoint_config_name) == ("churn", None)
     assert (approve.strategy, approve.alarms, approve.aws_conn_id) == (update.strategy, ["errors"], "its_own")
     assert approve.guards == update.guards == guards
 
@@ -158,7 +164,7 @@ def test_a_dag_may_have_two_groups_and_say_more_to_each_task(dag):
 
 
 def test_an_early_judge_begins_as_soon_as_the_test_runs(dag):
-    deployment(judge_early=True)
+    deployment(shadow_test={"judge_early": True})
 
     assert dag.get_task("guarded_deployment.observe").until == "Running"
     assert dag.get_task("guarded_deployment.judge").until_decided is True
@@ -166,7 +172,7 @@ def test_an_early_judge_begins_as_soon_as_the_test_runs(dag):
 
 def test_an_early_judge_and_a_number_of_requests_are_one_too_many(dag):
     with pytest.raises(InvalidArgument, match="min_requests must be left out"):
-        deployment(judge_early=True, min_requests=1000)
+        deployment(shadow_test={"judge_early": True, "min_requests": 1000})
 
 
 def test_only_the_concluding_task_gets_the_callbacks_that_are_given_for_it(dag):
