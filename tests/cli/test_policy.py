@@ -202,7 +202,7 @@ def test_the_table_says_why_for_which_task_and_what_happens_without(capfd):
     assert (
         "endpoint_name='{{ params.endpoint_name }}': params.endpoint_name has its default 'tumours'" in said
     )
-    assert "Not in the policy: what the tasks create_endpoint_config, create_model," in notes
+    assert "Not in the policy: what the tasks create_model, evaluate, train" in notes
 
 
 @pytest.mark.parametrize(
