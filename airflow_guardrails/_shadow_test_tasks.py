@@ -56,9 +56,9 @@ def shadow_test_tasks(
     waiter_delay: float,
     shadow_test_arguments: Mapping[str, Any],
     judge_arguments: Mapping[str, Any],
-) -> tuple[SageMakerJudgeShadowTestOperator, SageMakerStopShadowTestOperator]:
+) -> list[SageMakerJudgeShadowTestOperator | SageMakerStopShadowTestOperator]:
     """
-    Return the last two tasks of a shadow test, the judge and the teardown.
+    Return the last two tasks of a shadow test: the judge and the teardown.
 
     :param test: from :func:`check_shadow_test`.
     :param update: the update behind the test; it deploys the model that is tested.
@@ -130,7 +130,7 @@ def shadow_test_tasks(
         **waiting,
     )
     shadow_test >> observe >> judge >> stop.as_teardown(setups=shadow_test)
-    return judge, stop
+    return [judge, stop]
 
 
 def default_in(group: TaskGroup, name: str, otherwise: Any) -> Any:

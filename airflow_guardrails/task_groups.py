@@ -11,14 +11,25 @@ from airflow_guardrails._shadow_test_tasks import check_shadow_test, default_in,
 from airflow_guardrails.domain.arguments import shown
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.guards import Guard
+from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
 from airflow_guardrails.operators.rollout import IfMissing, SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import CanaryAnalysis
 from airflow_guardrails.strategies import Strategy
-from airflow_guardrails.tasks.validation import check_options, check_seconds
+from airflow_guardrails.tasks.validation import check_count, check_flag, check_options, check_seconds
 
 # The default of arguments that are passed on only if they are given; None may be a value.
 _NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
+
+
+class GuardedDeployment(TaskGroup):
+    """
+    The task group that :func:`guarded_deployment` returns.
+
+    *preflight* is the task of ``preflight=True``, which is outside of the group; None without it.
+    """
+
+    preflight: Any = None
 
 
 def guarded_deployment(
@@ -42,6 +53,8 @@ def guarded_deployment(
     redeploy: bool = _NOT_GIVEN,
     shadow_test: bool | Mapping[str, Any] = False,
     approval: bool | Mapping[str, Any] = False,
+    keep: int | None = None,
+    preflight: bool = False,
     group_id: str = "guarded_deployment",
     deferrable: bool = _NOT_GIVEN,
     waiter_delay: float = _NOT_GIVEN,
@@ -54,7 +67,7 @@ def guarded_deployment(
     judge_arguments: Mapping[str, Any] | None = None,
     update_arguments: Mapping[str, Any] | None = None,
     conclude_arguments: Mapping[str, Any] | None = None,
-) -> TaskGroup:
+) -> GuardedDeployment:
     """
     Return a task group that deploys a model with a guarded update.
 
@@ -80,6 +93,13 @@ def guarded_deployment(
     With *approval* there is one more task, ``approve``, before ``guarded_update``: a person sees the update,
     and the verdict of a shadow test, and decides. The shadow does not wait for the answer.
 
+    With *keep* there is one more teardown behind ``conclude``, ``clean_up``: it deletes what this package
+    made for the endpoint and nothing needs any more. It decides about no run: if it fails, a good run stays
+    good, and if it succeeds, a failed run stays failed.
+
+    With *preflight* there is a task outside of the group, its attribute ``preflight``, for the head of the
+    DAG: ``deployment.preflight >> train >> deployment``. It checks the update before anything is trained.
+
     Put the group behind your own tasks: ``create_model >> guarded_deployment(...)``.
 
     ``default_args`` of the DAG and of outer groups apply to all of its tasks, except for arguments that are
@@ -98,7 +118,8 @@ def guarded_deployment(
     :param overrides: what else changes, in the form of CreateEndpointConfig. (templated)
     :param role_arn: execution role of the model that the update creates; and the role of the shadow test,
         unless *shadow_test* has its own. (templated)
-    :param if_missing: what happens if there is no endpoint: ``"fail"``, or ``"create"`` it.
+    :param if_missing: what happens if there is no endpoint: ``"fail"``, or ``"create"`` it. With
+        *shadow_test*, the tasks of the test then succeed without a test and without a verdict.
     :param alarms: names of the alarms that roll the update back. (templated)
     :param guards: alarms to make for the rollout, see :mod:`airflow_guardrails.guards`. (templated)
     :param analysis: comparison of the new fleet with the old one during the update, see ``docs/analysis.md``.
@@ -115,7 +136,10 @@ def guarded_deployment(
     :param approval: whether a person must approve the update; or a dict of arguments of
         :class:`~airflow_guardrails.operators.approval.SageMakerApproveRolloutOperator`, for example
         ``{"response_timeout": timedelta(hours=4)}``.
-    :param group_id: id of the group.
+    :param keep: how many of the newest configurations that served well stay, 1 or more; default: nothing is
+        deleted. See :class:`~airflow_guardrails.operators.clean_up.SageMakerCleanUpOperator`.
+    :param preflight: whether there is a task that checks the update, for the head of the DAG.
+    :param group_id: id of the group; that of the preflight task ends with ``_preflight``.
     :param deferrable: whether to wait in the triggerer instead of worker slots; default: True.
     :param waiter_delay: seconds between two looks at endpoint and test (not those of the judge); default: 60.
     :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. (templated)
@@ -135,20 +159,22 @@ def guarded_deployment(
     :raises InvalidArgument: if an argument breaks a rule.
     """
     test = check_shadow_test(shadow_test)
-    if not isinstance(approval, bool):
-        _check_approval(approval)
-    for name, more in (
-        ("default_args", default_args),
-        ("shadow_test_arguments", shadow_test_arguments),
-        ("judge_arguments", judge_arguments),
-        ("update_arguments", update_arguments),
-        ("conclude_arguments", conclude_arguments),
-    ):
-        check_options(name, more)
+    check_flag("preflight", preflight)
+    if keep is not None:
+        check_count("keep", keep)
+    _check_approval(approval)
+    _check_options(
+        default_args=default_args,
+        shadow_test_arguments=shadow_test_arguments,
+        judge_arguments=judge_arguments,
+        update_arguments=update_arguments,
+        conclude_arguments=conclude_arguments,
+    )
     if test is not None and role_arn is not _NOT_GIVEN and "role_arn" not in test:
         test["role_arn"] = role_arn
-        if not _is_given(model_package_arn) and not _is_given(config):
-            role_arn = _NOT_GIVEN
+        # Only an update that creates a model takes a role.
+        creates_model = {model_package_arn is _NOT_GIVEN, config is _NOT_GIVEN} != {True}
+        role_arn = role_arn if creates_model else _NOT_GIVEN
     what = {
         "endpoint_name": endpoint_name,
         "endpoint_config_name": endpoint_config_name,
@@ -175,7 +201,8 @@ def guarded_deployment(
         aws_conn_id=aws_conn_id, region_name=region_name, verify=verify, botocore_config=botocore_config
     )
     group_defaults: Any = dict(default_args or {})
-    with TaskGroup(group_id=group_id, default_args=group_defaults) as group:
+    group = GuardedDeployment(group_id=group_id, default_args=group_defaults)
+    with group:
         is_deferrable = default_in(group, "deferrable", True) if deferrable is _NOT_GIVEN else deferrable
         waiting = {**connection, "deferrable": is_deferrable}
         every = default_in(group, "waiter_delay", 60) if waiter_delay is _NOT_GIVEN else waiter_delay
@@ -184,10 +211,11 @@ def guarded_deployment(
             task_id="guarded_update",
             **{**waiting, **given, "waiter_delay": every, **(update_arguments or {})},
         )
-        verdict = None
-        before: list[Any] = []
+        tested: list[Any] = []
         if test is not None:
-            judge, stop = shadow_test_tasks(
+            # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
+            # because an endpoint with a running test accepts no guarded update.
+            tested = shadow_test_tasks(
                 group,
                 test,
                 update=update,
@@ -196,19 +224,14 @@ def guarded_deployment(
                 shadow_test_arguments=shadow_test_arguments or {},
                 judge_arguments=judge_arguments or {},
             )
-            # Behind the judge, because the teardown succeeds whatever the verdict is. Behind the teardown,
-            # because an endpoint with a running test accepts no guarded update.
-            verdict, before = judge.output, [judge, stop]
+            _put_behind(tested, update)
         if approval is not False:
-            more = approval if isinstance(approval, Mapping) else {}
+            approve = _approve(update, tested[0].output if tested else None, approval)
             # Behind the teardown, because during the test the endpoint serves a configuration of the test.
-            before = [*before, _approve(update, verdict, more, after=before)]
-        for task in before:
-            task >> update
-        if before:
-            _check_trigger_rules(update, *before[2 if verdict is not None else 0 :])
+            _put_behind(tested, approve)
+            _put_behind([approve], update)
         # For this task, too, arguments of the update override default_args.
-        SageMakerConcludeRolloutOperator(
+        conclude = SageMakerConcludeRolloutOperator(
             task_id="conclude",
             update=update,
             **{
@@ -217,16 +240,39 @@ def guarded_deployment(
                 **(conclude_arguments or {}),
             },
         )
+        if keep is not None:
+            clean_up = SageMakerCleanUpOperator(
+                task_id="clean_up", endpoint_name=update.endpoint_name, keep=keep, **_connection_of(update)
+            )
+            # Another teardown: whatever becomes of it does not count for the DAG run.
+            conclude >> clean_up.as_teardown()
+    if preflight:
+        group.preflight = _preflight(update, group)
     return group
 
 
-def _approve(
-    update: SageMakerGuardedUpdateOperator, verdict: Any, more: Mapping[str, Any], *, after: Sequence[Any]
-) -> Any:
+def _preflight(update: SageMakerGuardedUpdateOperator, group: TaskGroup) -> Any:
+    # Imported only here: it is not in every DAG file.
+    from airflow_guardrails.operators.preflight import SageMakerPreflightOperator  # noqa: PLC0415
+
+    # The last part of the group's id; Airflow adds those of outer groups.
+    name = str(group.group_id).rpartition(".")[2]
+    return SageMakerPreflightOperator(
+        task_id=f"{name}_preflight", update=update, task_group=group.parent_group
+    )
+
+
+def _connection_of(update: SageMakerGuardedUpdateOperator) -> dict[str, Any]:
+    """Return the connection of the update, with ``default_args`` and ``update_arguments``."""
+    names = ("aws_conn_id", "region_name", "verify", "botocore_config")
+    return {name: getattr(update, name) for name in names}
+
+
+def _approve(update: SageMakerGuardedUpdateOperator, verdict: Any, more: bool | Mapping[str, Any]) -> Any:
     # Imported only here: it takes a quarter of a second, and Airflow parses DAG files often.
     from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator  # noqa: PLC0415
 
-    approve = SageMakerApproveRolloutOperator(
+    return SageMakerApproveRolloutOperator(
         task_id="approve",
         **{
             "endpoint_name": update.endpoint_name,
@@ -236,27 +282,25 @@ def _approve(
             "alarms": update.alarms,
             "guards": update.guards,
             "update": update,
-            "aws_conn_id": update.aws_conn_id,
-            "region_name": update.region_name,
-            "verify": update.verify,
-            "botocore_config": update.botocore_config,
-            **more,
+            **_connection_of(update),
+            **(more if isinstance(more, Mapping) else {}),
         },
     )
-    for task in after:
-        task >> approve
-    return approve
 
 
-def _check_trigger_rules(*tasks: Any) -> None:
-    """Refuse a trigger rule with which a task runs whatever the verdict, or the person, before it says."""
-    for task in tasks:
-        if task.trigger_rule != "all_success":
-            raise InvalidArgument(
-                f"trigger_rule of {task.task_id} must be 'all_success' behind a shadow test or an approval "
-                f"(got {shown(str(task.trigger_rule))}): with another one the update could run after a "
-                "verdict that is not Pass, or after a rejection"
-            )
+def _put_behind(before: Sequence[Any], task: Any) -> None:
+    """
+    Let *task* run only if all of *before* have succeeded.
+
+    :raises InvalidArgument: if its trigger rule lets it run also after another verdict, or a rejection.
+    """
+    for each in before:
+        each >> task
+    if before and task.trigger_rule != "all_success":
+        raise InvalidArgument(
+            f"trigger_rule of {task.task_id} must be 'all_success' (got {shown(str(task.trigger_rule))}): "
+            "with another one the update could run after a verdict that is not Pass, or after a rejection"
+        )
 
 
 def _given(**arguments: Any) -> dict[str, Any]:
@@ -264,10 +308,13 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
 
 
-def _is_given(value: object) -> bool:
-    return value is not _NOT_GIVEN and value is not None
+def _check_options(**arguments: object) -> None:
+    for name, value in arguments.items():
+        check_options(name, value)
 
 
 def _check_approval(value: object) -> None:
+    if isinstance(value, bool):
+        return
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise InvalidArgument(f"approval must be True, False or a dict of arguments (got {shown(value)})")

@@ -12,13 +12,12 @@ from airflow_guardrails.captured.database import check_duckdb
 from airflow_guardrails.domain.arguments import (
     Check,
     check_custom_namespace,
-    check_experiment_name,
     check_options,
     optional,
 )
 from airflow_guardrails.domain.judge.publishing import NOT_PUBLISHED
 from airflow_guardrails.domain.judge.verdict import Label, Verdict
-from airflow_guardrails.domain.shadow.spec import WARM_UP
+from airflow_guardrails.domain.shadow.spec import NO_TEST, WARM_UP
 from airflow_guardrails.domain.snapshots.experiment import Experiment, Phase
 from airflow_guardrails.exceptions import (
     CandidateRejected,
@@ -31,6 +30,7 @@ from airflow_guardrails.rules import DEFAULT_RULES, MetricRule, PredictionRule
 from airflow_guardrails.tasks.aws_task import AwsTask, fire_floor
 from airflow_guardrails.tasks.metrics import count_verdict
 from airflow_guardrails.tasks.outcome import show_outcome
+from airflow_guardrails.tasks.shadow_test import check_test_name
 from airflow_guardrails.tasks.validation import (
     check_alpha,
     check_choice,
@@ -97,7 +97,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
     template_fields: Sequence[str] = ("name", "comparison", "verdict_namespace", *AwsTask.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {"comparison": "json"}
     rendered_checks: ClassVar[Mapping[str, Check]] = {
-        "name": check_experiment_name,
+        "name": check_test_name,
         "comparison": check_options,
         "verdict_namespace": optional(check_custom_namespace),
         **AwsTask.rendered_checks,
@@ -163,9 +163,17 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
 
             read_comparison(self.comparison, self._prediction_rule())
 
-    def execute(self, context: Any) -> dict[str, Any]:
-        """Judge the test, repeatedly with ``until_decided``; return the verdict as a dict."""
+    def execute(self, context: Any) -> dict[str, Any] | None:
+        """
+        Judge the test, repeatedly with ``until_decided``; return the verdict as a dict.
+
+        If there was no test, because the endpoint does not exist yet, there is no verdict: None.
+        """
         self.check_rendered()
+        if self.name == NO_TEST:
+            self.log.info("No verdict: %s", NO_TEST)
+            show_outcome(context, "JUDGE: NO TEST")
+            return None
         from airflow_guardrails.operators._judging.shadow_test import verdict_report  # noqa: PLC0415 - not in every DAG file
 
         judge = self._judge()
@@ -197,7 +205,7 @@ class SageMakerJudgeShadowTestOperator(AwsTask):
         context: Any,
         event: Any = None,  # noqa: ARG002
         warnings: Sequence[str] = (),
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """Judge again; Airflow calls it after the pause."""
         self._troubles = tuple(warnings)
         return self.execute(context)

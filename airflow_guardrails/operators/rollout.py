@@ -217,6 +217,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     _creates_target = False
     # Warnings from before the launch. Unlike those of warn(), they outlive a deferral.
     _launch_warnings: tuple[str, ...] = ()
+    # The task before this one that creates a shadow test; None: the update does not depend on one.
+    shadow_test_task_id: str | None = None
 
     def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
@@ -438,6 +440,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             AbortSwitch.of(name, owner=owner_in(context, name), target=target),
             logical_date=logical_date_in(context),
         )
+        request = replace(request, only_creates=self._was_left_untested(context))
         intents = IntentStore(
             hook=self.hook,
             owner=request.switch.owner,
@@ -464,6 +467,18 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
             endpoint_tags=self.endpoint_tags,
             warnings=self._launch_warnings,
         )
+
+    def _was_left_untested(self, context: Mapping[str, Any]) -> bool:
+        """Whether there was no shadow test before this task, because there was no endpoint."""
+        from airflow_guardrails.domain.shadow.spec import NO_TEST  # noqa: PLC0415 - not in every DAG file
+
+        if self.shadow_test_task_id is None:
+            return False
+        task_instance = context["ti"]
+        name = task_instance.xcom_pull(
+            task_ids=self.shadow_test_task_id, key="name", map_indexes=task_instance.map_index
+        )
+        return bool(name == NO_TEST)
 
     def _must_abort(self, state: RolloutState) -> bool:
         """Whether *max_wait* was over before this try began, and ``on_timeout`` says to abort."""

@@ -27,10 +27,17 @@ from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.planning import RequestsNeeded
 from airflow_guardrails.domain.shadow.report import ShadowReport, shadow_test_report
-from airflow_guardrails.domain.shadow.spec import LONGEST, WARM_UP, Schedule, ShadowTest, ShadowVariant
+from airflow_guardrails.domain.shadow.spec import (
+    LONGEST,
+    NO_TEST,
+    WARM_UP,
+    Schedule,
+    ShadowTest,
+    ShadowVariant,
+)
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Experiment
-from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.exceptions import EndpointNotFound, InvalidArgument
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._launch.approval import check_update, update_to_check
@@ -121,7 +128,8 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         test that is not longer is refused.
     :param update: the guarded update behind the test, not mapped by ``expand``. Before the test is created,
         the checks of the update are made too, as far as they are known by then: fleet, strategy, alarms. What
-        it will refuse refuses the test.
+        it will refuse refuses the test. If there is no endpoint, and the update has ``if_missing="create"``,
+        there is no test: XCom ``name`` says so, and the tasks behind this one succeed without a verdict.
     :param wait_until: ``"Running"`` or ``"Completed"``; ``None``: do not wait.
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param waiter_delay: seconds between two calls of DescribeInferenceExperiment.
@@ -192,7 +200,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
     ui_color = "#dfe3f2"
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - it checks and assigns, one argument after the other
         self,
         *,
         name: str,
@@ -267,6 +275,9 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             warm_up = WARM_UP if warm_up is None else warm_up
             self.needed = RequestsNeeded(min_requests=min_requests, warm_up=warm_up)
         self._update = update_to_check(update)
+        self._may_be_first = update is not None and update.if_missing == "create"
+        if update is not None and self._may_be_first:
+            update.shadow_test_task_id = self.task_id
         self.wait_until = wait_until
         self.deferrable = deferrable
         self.waiter_delay = waiter_delay
@@ -295,7 +306,14 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         )
         if planned := self._planned_update(context, warn=creation.warn):
             creation.check_update = planned.check
-        created = creation.run()
+        try:
+            created = creation.run()
+        except EndpointNotFound:
+            if not self._may_be_first:
+                raise
+            # The update then creates the endpoint, and refuses to update one that it finds.
+            self.push(context, _NAME_KEY, NO_TEST)
+            return self.without_test()
         # First of all: if the task was killed since the test exists, this stops the test.
         self.stop_test_if_killed(context, created.name)
         # Before the wait, so that a teardown can stop the test even if this task fails.

@@ -10,15 +10,16 @@ from typing import Any, ClassVar, Literal
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain import arguments
-from airflow_guardrails.domain.arguments import Check, check_experiment_name, check_text
+from airflow_guardrails.domain.arguments import Check, check_text
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
+from airflow_guardrails.domain.shadow.spec import NO_TEST
 from airflow_guardrails.domain.shadow.state import ShadowTestState, Until
 from airflow_guardrails.domain.shadow.stop import Action
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._shadow.stopping import StopRequest
 from airflow_guardrails.tasks.metrics import count_shadow_test
-from airflow_guardrails.tasks.shadow_test import CHANGING, ShadowTestTask
+from airflow_guardrails.tasks.shadow_test import CHANGING, ShadowTestTask, check_test_name
 from airflow_guardrails.tasks.validation import check_duration, check_flag, check_seconds
 
 StopAction = Literal["keep_production", "promote", "keep_both"]
@@ -59,7 +60,7 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
 
     template_fields: Sequence[str] = ("name", "action", "reason", *ShadowTestTask.template_fields)
     rendered_checks: ClassVar[Mapping[str, Check]] = {
-        "name": check_experiment_name,
+        "name": check_test_name,
         "action": partial(arguments.check_choice, choices=StopAction),
         "reason": check_text,
         **ShadowTestTask.rendered_checks,
@@ -95,6 +96,8 @@ class SageMakerStopShadowTestOperator(ShadowTestTask):
     def execute(self, context: Any) -> ShadowReport:
         """Stop the test and wait for its end; return the report."""
         self.check_rendered()
+        if self.name == NO_TEST:
+            return self.without_test()
         deadline = self.monotonic() + self.max_wait.total_seconds()
         state = self._stop_request(deadline).send(ShadowTestState(name=self.name, until=Until.ENDED))
         if state.look is not None:

@@ -15,15 +15,15 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_guardrails.domain.arguments import Check, check_experiment_name
+from airflow_guardrails.domain.arguments import Check
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import ShadowReport
-from airflow_guardrails.domain.shadow.spec import WARM_UP
+from airflow_guardrails.domain.shadow.spec import NO_TEST, WARM_UP
 from airflow_guardrails.domain.shadow.state import LONGEST_WAIT, ShadowTestState, Until
 from airflow_guardrails.exceptions import InvalidArgument, ShadowTestTimedOut, ShadowTestTooShort
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.tasks.shadow_test import ShadowTestTask
+from airflow_guardrails.tasks.shadow_test import ShadowTestTask, check_test_name
 from airflow_guardrails.tasks.validation import (
     check_choice,
     check_count,
@@ -79,7 +79,7 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("name", *ShadowTestTask.template_fields)
     rendered_checks: ClassVar[Mapping[str, Check]] = {
-        "name": check_experiment_name,
+        "name": check_test_name,
         **ShadowTestTask.rendered_checks,
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (RolloutPageLink(), SageMakerEndpointLink())
@@ -121,6 +121,8 @@ class SageMakerShadowTestSensor(ShadowTestTask, BaseSensorOperator):
 
     def execute(self, context: Any) -> Any:
         """Wait for what *until* or *min_requests* says; return the report."""
+        if self.name == NO_TEST:
+            return self.without_test()
         if self.deferrable:
             return self._look_or_defer(context)
         try:

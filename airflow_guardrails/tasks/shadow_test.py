@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Literal, NoReturn
 
+from airflow_guardrails.domain.arguments import check_experiment_name
 from airflow_guardrails.domain.errors import Unwatchable
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.shadow.report import (
@@ -16,6 +17,7 @@ from airflow_guardrails.domain.shadow.report import (
     shadow_test_message,
     shadow_test_report,
 )
+from airflow_guardrails.domain.shadow.spec import NO_TEST
 from airflow_guardrails.domain.shadow.state import ShadowTestOutcome, ShadowTestState, Until
 from airflow_guardrails.exceptions import ERROR_BY_SHADOW_TEST_OUTCOME, ShadowTestUnwatched
 from airflow_guardrails.hooks._cancellation import stop_test
@@ -36,6 +38,12 @@ SUMMARY_KEY = "shadow_test_summary"
 _UNWATCHED = "The wait for the shadow test failed"
 
 
+def check_test_name(name: str, value: object) -> None:
+    """Accept the name of a shadow test, or :data:`~airflow_guardrails.domain.shadow.spec.NO_TEST`."""
+    if value != NO_TEST:
+        check_experiment_name(name, value)
+
+
 class ShadowTestTask(WaitingTask):
     """Base of the tasks that wait for a shadow test."""
 
@@ -51,6 +59,12 @@ class ShadowTestTask(WaitingTask):
 
         with self._ends_if_unwatchable(context):
             return self._run_process(observe_test(state))
+
+    def without_test(self) -> ShadowReport:
+        """Return the report that says that there was no test; nothing is pushed, so no page shows one."""
+        self.log.info("No shadow test: the endpoint does not exist yet, so there is nothing to compare with")
+        state = ShadowTestState(name=NO_TEST, until=Until.ENDED)
+        return {**shadow_test_report(state), "summary": NO_TEST, "stopping": None}
 
     def stop_test_if_killed(self, context: Mapping[str, Any], name: str) -> None:
         """From now on, stop the test if somebody marks this task failed, where ``on_kill="stop"``."""

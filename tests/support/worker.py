@@ -40,6 +40,8 @@ class Worker:
         self.should_retry = False
         # What the last task told Airflow of its end.
         self.last_message: Any = None
+        # What the last task raised.
+        self.error: BaseException | None = None
         self.xcoms: dict[tuple[str, str], Any] = {}
         self.states: dict[str, str] = {}
         patch.setattr(task_runner, "SUPERVISOR_COMMS", self, raising=False)
@@ -50,6 +52,7 @@ class Worker:
         context = task_instance.get_template_context()
         log = structlog.get_logger("task")
         state, self.last_message, error = task_runner.run(task_instance, context, log)
+        self.error = error
         # As task_runner.main() does it.
         context["exception"] = error
         task_runner.finalize(task_instance, state, context, log, error)

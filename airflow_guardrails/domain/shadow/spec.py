@@ -94,6 +94,10 @@ def _is_whole(value: object) -> bool:
 _MIN_LENGTH = timedelta(hours=1)
 # CreateInferenceExperiment, Schedule: 7 days by default, at most 30 days.
 _DEFAULT_LENGTH = timedelta(days=7)
+# Stands in the place of a test's name if there is no test, because there is nothing to compare with. It has
+# characters that no name has.
+NO_TEST = "no test: the endpoint does not exist yet"
+
 LONGEST = timedelta(days=30)
 # SageMaker counts from when it gets the request, so the test is a little longer than the request says.
 _REQUEST_TIME = timedelta(seconds=30)

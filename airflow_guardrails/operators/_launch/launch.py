@@ -26,7 +26,7 @@ from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, Roll
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook, MissingEndpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.domain.times import AwsClock
-from airflow_guardrails.exceptions import EndpointBusy, UpdateRejected, UpdateUnanswered
+from airflow_guardrails.exceptions import EndpointBusy, ShadowTestRefused, UpdateRejected, UpdateUnanswered
 from airflow_guardrails.operators._launch.adoption import Adoption
 from airflow_guardrails.operators._launch.alarm_setup import AlarmSetup
 from airflow_guardrails.operators._launch.creation import Creation
@@ -78,6 +78,11 @@ class ConfigFactory(Protocol):
 
 _ANALYSIS_LEFT_OUT = (
     "The analysis is left out: the update runs all at once, without a bake in which both fleets have traffic"
+)
+
+_NOT_TESTED = (
+    "Endpoint {} is not updated: it exists now, but did not when the shadow test began, so the model was not "
+    "tested. Clear the task of the shadow test and those behind it"
 )
 
 # Between two calls of DescribeEndpoint after a response of UpdateEndpoint was lost.
@@ -161,6 +166,8 @@ class Launch:
         if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
             if self.config_factory is not None and self.config_factory.is_up_to_date(endpoint):
                 return self._unchanged(endpoint)
+            if self.request.only_creates:
+                raise ShadowTestRefused(_NOT_TESTED.format(endpoint.name))
             try:
                 endpoint, move = self._prepare(endpoint)
                 if move is Move.LAUNCH:

@@ -33,6 +33,8 @@ class LaunchRequest:
     :param guard_alarms: their alarms; known only with the variants of the target.
     :param switch: the abort switch of this rollout. It is one of the alarms if *abort_switch* is set.
     :param if_missing: ``"create"`` creates the endpoint if there is none.
+    :param only_creates: whether an existing endpoint is refused: its shadow test was left out, because there
+        was no endpoint then.
     :param logical_date: logical date of the DAG run; ``None`` for a run without one.
     :param max_wait: ``None``: as long as the strategy and the fleet may take, see :meth:`wait_limit`.
     """
@@ -45,6 +47,7 @@ class LaunchRequest:
     abort_switch: bool = True
     if_already_live: str = "fail"
     if_missing: str = "fail"
+    only_creates: bool = False
     if_busy: str = "fail"
     busy_timeout: timedelta
     relaunch: bool = False

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
+from airflow.models.dagrun import DagRun
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
-
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 
@@ -192,6 +196,186 @@ def test_the_person_sees_the_checks_of_the_update_in_the_group(dag):
 
     settings = dag.get_task("guarded_deployment.approve")._update_settings
     assert settings["allow_unguarded"] is True
+
+
+# Without a shadow test, and what stands around the update.
+
+
+def stored(dag):
+    """Return the DAG as the scheduler has it."""
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+
+
+def test_without_a_shadow_test_there_are_the_update_and_its_conclusion(dag):
+    deployment(shadow_test=False)
+
+    assert dag.task_ids == ["guarded_deployment.guarded_update", "guarded_deployment.conclude"]
+
+
+WHAT = {
+    "model_name": "churn-2",
+    "endpoint_config_name": "churn-v2",
+    "model_package_arn": "arn:aws:sagemaker:us-east-1:123456789012:model-package/churn/1",
+    "config": {"EndpointName": "churn", "EndpointConfigName": "churn-v2"},
+}
+
+
+@pytest.mark.parametrize("name", WHAT)
+def test_what_to_deploy_is_said_as_for_the_update(dag, name):
+    deployment(**{"shadow_test": False, "model_name": None, name: WHAT[name]})
+
+    update = dag.get_task("guarded_deployment.guarded_update")
+    assert {each: getattr(update, each) for each in WHAT} == {**dict.fromkeys(WHAT), name: WHAT[name]}
+
+
+def test_arguments_of_the_update_have_the_same_names_here(dag):
+    given = {
+        "instance_type": "ml.m5.xlarge",
+        "instance_count": 3,
+        "variant_name": "main",
+        "overrides": {"KmsKeyId": "key"},
+        "if_missing": "create",
+        "refuse_older": False,
+        "redeploy": True,
+    }
+    deployment(shadow_test=False, analysis={"warm_up": timedelta(minutes=2)}, **given)
+
+    update = dag.get_task("guarded_deployment.guarded_update")
+    assert {name: getattr(update, name) for name in given} == given
+    assert update.analysis.warm_up == timedelta(minutes=2)
+
+
+def test_the_model_that_is_deployed_is_the_one_that_is_tested(dag):
+    deployment(instance_type="ml.c5.xlarge")
+
+    shadow = dag.get_task("guarded_deployment.shadow_test")
+    assert (shadow.shadow_model_name, shadow.instance_type) == ("churn-2", "ml.c5.xlarge")
+    with pytest.raises(InvalidArgument, match="the model that is tested is the one that is deployed"):
+        deployment(group_id="other", shadow_test={"shadow_model_name": "churn-3"})
+
+
+HOW = {
+    "endpoint_config_name": "give the name of the configuration's model",
+    "model_package_arn": "Create the model before the group .*, and give model_name instead",
+    "config": "Create the model before the group .*, and give model_name instead",
+}
+
+
+@pytest.mark.parametrize("name", HOW)
+def test_a_shadow_test_without_a_model_is_refused_with_what_to_do(dag, name):
+    with pytest.raises(
+        InvalidArgument, match=rf"must have shadow_model_name without model_name .*{HOW[name]}"
+    ):
+        deployment(model_name=None, **{name: WHAT[name]})
+
+
+def test_the_model_of_a_configuration_can_be_named_for_its_test(dag):
+    deployment(model_name=None, endpoint_config_name="churn-v2", shadow_test={"shadow_model_name": "churn-2"})
+
+    assert dag.get_task("guarded_deployment.shadow_test").shadow_model_name == "churn-2"
+
+
+def test_an_unknown_key_of_the_shadow_test_is_refused_with_those_that_there_are(dag):
+    with pytest.raises(InvalidArgument, match=r"only the keys .*duration, .*warm_up \(got 'length'\)"):
+        deployment(shadow_test={"length": timedelta(hours=2)})
+
+
+def test_one_role_of_the_group_is_that_of_the_shadow_test(dag):
+    deployment(shadow_test=True, role_arn=ROLE)
+
+    assert dag.get_task("guarded_deployment.shadow_test").role_arn == ROLE
+    assert dag.get_task("guarded_deployment.guarded_update").role_arn is None
+    with pytest.raises(InvalidArgument, match="shadow_test must have role_arn"):
+        deployment(group_id="other", shadow_test=True)
+
+
+RULES = ("all_done", "none_failed", "one_success", "always", "none_failed_min_one_success")
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("where", ["default_args", "update_arguments"])
+@pytest.mark.parametrize("before", [{}, {"shadow_test": False, "approval": True}])
+def test_no_trigger_rule_lets_the_update_run_after_a_verdict_that_is_not_pass(dag, rule, where, before):
+    with pytest.raises(InvalidArgument, match=r"trigger_rule of .* must be 'all_success'"):
+        deployment(**before, **{where: {"trigger_rule": rule}})
+
+
+@pytest.mark.parametrize("where", ["default_args", "judge_arguments"])
+def test_the_verdict_fail_cannot_be_returned_as_if_it_were_a_pass(dag, where):
+    with pytest.raises(InvalidArgument, match="on_fail must be 'fail' or 'skip'"):
+        deployment(**{where: {"on_fail": "return"}})
+
+
+def test_the_scheduler_knows_that_the_update_needs_the_judge_and_the_person(dag):
+    deployment(approval=True, keep=3, preflight=False)
+    tasks = {task.task_id.rpartition(".")[2]: task for task in stored(dag).tasks}
+
+    for name, upstream in (
+        ("guarded_update", {"judge", "stop_shadow_test", "approve"}),
+        ("approve", {"judge", "stop_shadow_test"}),
+    ):
+        assert {each.rpartition(".")[2] for each in tasks[name].upstream_task_ids} == upstream
+        assert (tasks[name].trigger_rule, tasks[name].is_teardown) == ("all_success", False)
+
+
+def test_the_clean_up_is_a_teardown_that_decides_about_no_run(dag):
+    deployment(keep=3, update_arguments={"aws_conn_id": "its_own"}) >> BaseOperator(task_id="announce")
+
+    clean_up = stored(dag).get_task("guarded_deployment.clean_up")
+    assert clean_up.upstream_task_ids == {"guarded_deployment.conclude"}
+    assert (clean_up.is_teardown, clean_up.on_failure_fail_dagrun) == (True, False)
+    assert dag.get_task("announce").upstream_task_ids == {"guarded_deployment.guarded_update"}
+    made = dag.get_task("guarded_deployment.clean_up")
+    assert (made.endpoint_name, made.keep, made.aws_conn_id) == ("churn", 3, "its_own")
+
+
+class TaskState(NamedTuple):
+    task_id: str
+    state: str
+
+
+@pytest.mark.parametrize("states", [("failed", "success"), ("success", "failed")])
+def test_the_state_of_the_run_is_that_of_the_update_whatever_the_clean_up_does(dag, states):
+    deployment(shadow_test=False, keep=3)
+    scheduled = stored(dag)
+    of_update, of_clean_up = states
+    instances = [
+        TaskState(task_id, of_update if "update" in task_id else of_clean_up)
+        for task_id in scheduled.task_ids
+    ]
+
+    counted = DagRun()._tis_for_dagrun_state(dag=scheduled, tis=instances)
+
+    assert [each.state for each in counted] == [of_update]
+
+
+class Preflight(BaseOperator):
+    """Stands for the operator, to see where the group puts it."""
+
+    def __init__(self, *, update, **kwargs):
+        super().__init__(**kwargs)
+        self.update = update
+
+
+@pytest.fixture
+def preflight_operator(monkeypatch):
+    module = SimpleNamespace(SageMakerPreflightOperator=Preflight)
+    monkeypatch.setitem(sys.modules, "airflow_guardrails.operators.preflight", module)
+
+
+def test_the_preflight_stands_before_the_training_and_outside_of_the_group(dag, preflight_operator):
+    with TaskGroup("outer"):
+        group = deployment(preflight=True)
+    train = BaseOperator(task_id="train")
+    group.preflight >> train >> group
+
+    task = stored(dag).get_task("outer.guarded_deployment_preflight")
+    assert (task.upstream_task_ids, task.downstream_task_ids) == (set(), {"train"})
+    assert group.preflight.update is dag.get_task("outer.guarded_deployment.guarded_update")
+
+
+def test_without_preflight_there_is_none(dag):
+    assert deployment().preflight is None
 
 
 # The connection of its tasks, and what else they have in common.
