@@ -149,9 +149,15 @@ def test_every_night_of_an_empty_account(account):
     assert "5xx errors of the new fleet" in account.error(third)
     assert account.answer() == "2.0"
 
+    kept = {created["endpoint_config_name"], updated["endpoint_config_name"]}
+    assert account.configs() == {*kept, rolled_back["endpoint_config_name"]}
+
     fourth = account.train_to(bad)
     assert account.end(fourth) == "failed", account.why(fourth)
     assert account.error(fourth).startswith("VersionRolledBack: ")
     assert rolled_back["endpoint_config_name"] in account.error(fourth)
     assert account.serving() == updated["endpoint_config_name"]
     assert account.answer() == "2.0"
+    # What was rolled back a day ago is not needed; what served before is.
+    assert account.states(fourth)["guarded_deployment.clean_up"] == "success"
+    assert account.configs() == kept
