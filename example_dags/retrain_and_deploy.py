@@ -1,9 +1,9 @@
 """
 Retrain every night, and bring the new model into service with a canary that SageMaker can roll back.
 
-The DAG trains, evaluates and deploys a model. A quarter of the new fleet gets traffic first. SageMaker watches
-two guards for ten minutes, and shifts the rest of the traffic only if neither goes off. If one goes off,
-SageMaker rolls the update back, and ``guarded_update`` fails with the measured value and the limit.
+The DAG trains, evaluates and deploys a model. A quarter of the new fleet gets traffic first. SageMaker
+watches two guards for ten minutes, and shifts the rest of the traffic only if neither goes off. If one goes
+off, SageMaker rolls the update back, and ``guarded_update`` fails with the measured value and the limit.
 
 The tasks before the update, and the parameters to change for your account, are in ``tumour_tasks.py``.
 """

@@ -8,7 +8,6 @@ from airflow_guardrails.aws.endpoint_config import artefact_of, containers_of
 from airflow_guardrails.aws.reading import Response, section_of, sections_of, text_of
 from airflow_guardrails.domain.versions.digest import Container
 
-
 _PACKAGE, _ENVIRONMENT = "ModelPackageName", "Environment"
 
 

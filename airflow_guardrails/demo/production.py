@@ -187,7 +187,7 @@ class Production:
         return self._cloud.control.now()
 
     def requests_to(self, endpoint_config_name: str, *, since: datetime) -> tuple[int, int]:
-        """Return how many requests the fleet of a configuration got since then, and how many of them failed."""
+        """Return how many requests a configuration's fleet got since then, and how many of them failed."""
         return self._requests({"VariantName": _VARIANT, "EndpointConfigName": endpoint_config_name}, since)
 
     def client_errors(self, *, since: datetime) -> int:

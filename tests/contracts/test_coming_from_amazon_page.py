@@ -35,6 +35,17 @@ def bucket(simulator):
     s3.put_object(Bucket="churn-models", Key="model.tar.gz", Body=artefact(constant(1.0)))
 
 
+class Pulled:
+    """A task instance that pulls this XCom of the task ``train``."""
+
+    def __init__(self, value) -> None:
+        self.value = value
+
+    def xcom_pull(self, task_ids: str):
+        assert task_ids == "train"
+        return self.value
+
+
 def code(language: str) -> str:
     """The one block of the page in this language."""
     (found,) = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
@@ -115,10 +126,7 @@ def test_a_training_that_is_cleared_has_another_name_and_the_template_finds_its_
     ]
     _, _, template = code("text").strip().partition("ModelDataUrl: ")
 
-    rendered = [
-        Template(template).render(ti=type("Instance", (), {"xcom_pull": lambda _, task_id, found=found: found})())
-        for found in results
-    ]
+    rendered = [Template(template).render(ti=Pulled(found)) for found in results]
 
     assert rendered[0] == "s3://churn-models/output/churn/output/model.tar.gz"
     assert re.fullmatch(r"s3://churn-models/output/churn-\d+/output/model\.tar\.gz", rendered[1])

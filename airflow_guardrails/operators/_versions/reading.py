@@ -67,15 +67,18 @@ def tags_of(arn: str, hook: GuardrailsHook) -> dict[str, str]:
 
 def _contents(arns: Iterable[str], hook: GuardrailsHook) -> dict[str, tuple[Mapping[str, Any], ...]]:
     """Return ARN of a model package -> its containers; without packages that may not be read."""
-    contents = {}
-    for arn in arns:
-        try:
-            contents[arn] = hook.read_package_contents(arn)
-        except ClientError as error:
-            # It was deleted, or belongs to another account. Then its ARN is the version.
-            if errors.is_passing(error):
-                raise
-    return contents
+    found = {arn: _contents_of(arn, hook) for arn in arns}
+    return {arn: containers for arn, containers in found.items() if containers is not None}
+
+
+def _contents_of(arn: str, hook: GuardrailsHook) -> tuple[Mapping[str, Any], ...] | None:
+    try:
+        return hook.read_package_contents(arn)
+    except ClientError as error:
+        # It was deleted, or belongs to another account. Then its ARN is the version.
+        if errors.is_passing(error):
+            raise
+        return None
 
 
 def _identities(uris: Iterable[str], hook: GuardrailsHook) -> dict[str, str]:

@@ -33,6 +33,6 @@ class ModelPackages:
         package = backend.model_packages.get(backend.model_package_name_mapping.get(name, name))
         specification = (package.inference_specification if package else None) or {}
         # Packages with several containers are not simulated.
-        first = next(iter(specification.get("Containers", ())), {})
+        first: _Container = next(iter(specification.get("Containers", ())), {})
         environment = {**first.get("Environment", {}), **container.get("Environment", {})}
         return {**first, **container, **({"Environment": environment} if environment else {})}

@@ -44,7 +44,7 @@ class Account:
     clients: bool = field(default=False, init=False)
 
     def train_to(self, model: bytes) -> str:
-        """Run the DAG on the next night, with this artefact as what the training makes; return the run's id."""
+        """Start the next night's run, with this artefact as what the training makes; return its id."""
         self.nights += 1
         if self.clients:
             self.cloud.control.stop_replay("churn")

@@ -1,4 +1,4 @@
-"""SageMakerGuardedUpdateOperator in the place of SageMakerEndpointOperator, with the configs that DAGs have."""
+"""SageMakerGuardedUpdateOperator in the place of SageMakerEndpointOperator, with the configs of DAGs."""
 
 from __future__ import annotations
 
