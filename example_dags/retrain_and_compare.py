@@ -15,17 +15,7 @@ import os
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import dag
-from tumour_tasks import (
-    AWS_CONN_ID,
-    ERROR_ALARM,
-    LATENCY_ALARM,
-    PARAMS,
-    VERSION,
-    create_endpoint_config,
-    create_model,
-    put_alarms,
-    trained_and_evaluated,
-)
+from tumour_tasks import AWS_CONN_ID, GUARDS, PARAMS, VERSION, trained_evaluated_and_created
 
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
@@ -43,17 +33,14 @@ from airflow_guardrails.strategies import Canary
     doc_md=__doc__,
 )
 def retrain_and_compare() -> None:
-    artefact = trained_and_evaluated()
-    model, endpoint_config = create_model(artefact), create_endpoint_config()
-    alarms = put_alarms("{{ params.endpoint_name }}", VERSION, ERROR_ALARM, LATENCY_ALARM)
     guarded_update = SageMakerGuardedUpdateOperator(
         task_id="guarded_update",
         aws_conn_id=AWS_CONN_ID,
         endpoint_name="{{ params.endpoint_name }}",
-        endpoint_config_name=VERSION,
+        model_name=VERSION,
         # The comparison needs some minutes to learn how much they vary; half an hour of bake is enough.
         strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
-        alarms=[ERROR_ALARM, LATENCY_ALARM],
+        guards=GUARDS,
         analysis=CanaryAnalysis(
             rules=[
                 MetricRule("ModelLatency", margin="10%"),
@@ -67,9 +54,7 @@ def retrain_and_compare() -> None:
         retries=2,
         retry_delay=timedelta(minutes=1),
     )
-    artefact >> [model, alarms]
-    model >> endpoint_config
-    [endpoint_config, alarms] >> guarded_update
+    trained_evaluated_and_created() >> guarded_update
 
 
 retrain_and_compare()

@@ -1,7 +1,7 @@
 """
 Retrain every night. Test the new model as a shadow of the live one, and deploy it with a canary if it passes.
 
-An alarm finds errors and slow responses, but no wrong ones: a model that responds to every request, fast and
+A guard finds errors and slow responses, but no wrong ones: a model that responds to every request, fast and
 wrong, passes any canary. As a shadow it gets the same requests as the live model. Clients never see its
 responses: they are stored in S3, where the judge compares them. Only a model that passes is deployed.
 
@@ -15,17 +15,7 @@ import os
 from datetime import datetime, timedelta, timezone
 
 from airflow.sdk import dag
-from tumour_tasks import (
-    AWS_CONN_ID,
-    ERROR_ALARM,
-    LATENCY_ALARM,
-    PARAMS,
-    VERSION,
-    create_endpoint_config,
-    create_model,
-    put_alarms,
-    trained_and_evaluated,
-)
+from tumour_tasks import AWS_CONN_ID, GUARDS, PARAMS, VERSION, trained_evaluated_and_created
 
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule, PredictionRule
 from airflow_guardrails.strategies import Canary
@@ -43,16 +33,12 @@ from airflow_guardrails.task_groups import guarded_deployment
     doc_md=__doc__,
 )
 def shadow_test_and_deploy() -> None:
-    artefact = trained_and_evaluated()
-    model, endpoint_config = create_model(artefact), create_endpoint_config()
-    alarms = put_alarms("{{ params.endpoint_name }}", VERSION, ERROR_ALARM, LATENCY_ALARM)
     deployment = guarded_deployment(
         endpoint_name="{{ params.endpoint_name }}",
-        endpoint_config_name=VERSION,
+        model_name=VERSION,
         shadow_test={
             "name": "{{ params.endpoint_name }}",
             "role_arn": "{{ params.role }}",
-            "shadow_model_name": VERSION,
             "duration": timedelta(hours=2),
             "min_requests": 20_000,
             "data_storage_uri": "s3://{{ params.bucket }}/captures",
@@ -60,7 +46,7 @@ def shadow_test_and_deploy() -> None:
             "predictions": PredictionRule(max_disagreement=0.05),
         },
         strategy=Canary(percent=25, bake=timedelta(minutes=30), termination_wait=timedelta(minutes=5)),
-        alarms=[ERROR_ALARM, LATENCY_ALARM],
+        guards=GUARDS,
         # Seconds between two calls. 60 is good for AWS; the demo sets a smaller number for its simulator.
         waiter_delay=int(os.environ.get("ROLLOUT_WAITER_DELAY", "60")),
         aws_conn_id=AWS_CONN_ID,
@@ -72,9 +58,7 @@ def shadow_test_and_deploy() -> None:
             "retry_delay": timedelta(minutes=1),
         },
     )
-    artefact >> [model, alarms]
-    model >> endpoint_config
-    [endpoint_config, alarms] >> deployment
+    trained_evaluated_and_created() >> deployment
 
 
 shadow_test_and_deploy()

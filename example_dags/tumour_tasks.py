@@ -1,36 +1,32 @@
 """
-The tasks that all examples begin with: train a model, evaluate it, register it, and create its alarms.
+The tasks that all examples begin with: train a model, evaluate it, and create it in SageMaker.
 
 Change ``PARAMS`` for your account: an existing endpoint, a bucket, SageMaker's execution role (with
-``cloudwatch:DescribeAlarms`` on the alarms), and a serving image with the scikit-learn that trains here.
+``cloudwatch:DescribeAlarms``), and a serving image with the scikit-learn that trains here.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-from airflow.providers.amazon.aws.operators.sagemaker import (
-    SageMakerEndpointConfigOperator,
-    SageMakerModelOperator,
-)
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerModelOperator
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Param, task
 
+from airflow_guardrails.guards import ErrorRate, Latency
+
 AWS_CONN_ID = "aws_default"
-VARIANT = "main"
-# One name for the model and the endpoint configuration: new in every run, however it was triggered, and the
-# same in every try of a task. SageMaker allows 63 characters, 23 of which are the time with microseconds.
+# The model's name: new in every run, however it was triggered, and the same in every try of a task. SageMaker
+# allows 63 characters, 23 of which are the time with microseconds.
 VERSION = "{{ params.endpoint_name }}-{{ dag_run.run_after.strftime('%Y%m%d-%H%M%S-%f') }}"
-ERROR_ALARM = "{{ params.endpoint_name }}-errors"
-LATENCY_ALARM = "{{ params.endpoint_name }}-green-latency"
+# What rolls an update back, if the new fleet does it while it bakes.
+GUARDS = [ErrorRate(above=0.01), Latency(percentile=90, above=timedelta(milliseconds=250))]
 PARAMS = {
     "endpoint_name": "tumours",
     "bucket": "tumour-models",
     "role": "arn:aws:iam::123456789012:role/SageMakerExecution",
     "image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/scikit-learn-serving:latest",
-    "instance_type": "ml.m5.large",
     "candidate": Param("gradient-boosting", enum=["gradient-boosting", "logistic-regression", "sentinel"]),
     "minimum_accuracy": 0.94,
 }
@@ -62,51 +58,9 @@ def evaluate(artefact: str, minimum_accuracy: str) -> str:
     return artefact
 
 
-@task
-def put_alarms(endpoint_name: str, endpoint_config_name: str, error_alarm: str, latency_alarm: str) -> None:
-    """
-    Create the two alarms that roll the update back.
-
-    During the update, both fleets have the same endpoint and variant. Only the dimension EndpointConfigName
-    distinguishes them. The error alarm measures both fleets together, as clients do: if the new fleet has a
-    quarter of the traffic and fails every tenth request, it reads 2.5 %. The latency alarm measures the new
-    fleet alone, so its dimension is set to the new configuration in every run.
-    """
-    variant = {"EndpointName": endpoint_name, "VariantName": VARIANT}
-    green = variant | {"EndpointConfigName": endpoint_config_name}
-    client = AwsBaseHook(AWS_CONN_ID, client_type="cloudwatch").conn
-    put_alarm(client, error_alarm, "Invocation5XXErrors", variant, Statistic="Average", Threshold=0.01)
-    microseconds = 250_000
-    put_alarm(client, latency_alarm, "ModelLatency", green, ExtendedStatistic="p90", Threshold=microseconds)
-    # A changed alarm keeps its state until it is evaluated again, and this state is that of another fleet.
-    unknown = {
-        "StateValue": "INSUFFICIENT_DATA",
-        "StateReason": f"Watches {endpoint_config_name} from now on",
-    }
-    client.set_alarm_state(AlarmName=latency_alarm, **unknown)
-
-
-def put_alarm(client: Any, name: str, metric: str, dimensions: dict[str, str], **rule: Any) -> None:
-    client.put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SageMaker",
-        MetricName=metric,
-        Dimensions=[{"Name": key, "Value": value} for key, value in dimensions.items()],
-        ComparisonOperator="GreaterThanThreshold",
-        Period=60,
-        EvaluationPeriods=2,
-        TreatMissingData="notBreaching",
-        **rule,
-    )
-
-
-def trained_and_evaluated() -> Any:
-    """Train and evaluate; the result is the S3 URI of the artefact."""
+def trained_evaluated_and_created() -> SageMakerModelOperator:
+    """Train, evaluate and create the model ``VERSION``; return the last task."""
     artefact = train("{{ params.candidate }}", "{{ params.bucket }}", key=f"{VERSION}/model.tar.gz")
-    return evaluate(artefact, "{{ params.minimum_accuracy }}")
-
-
-def create_model(artefact: Any) -> SageMakerModelOperator:
     return SageMakerModelOperator(
         task_id="create_model",
         aws_conn_id=AWS_CONN_ID,
@@ -115,29 +69,11 @@ def create_model(artefact: Any) -> SageMakerModelOperator:
             "ExecutionRoleArn": "{{ params.role }}",
             "PrimaryContainer": {
                 "Image": "{{ params.image }}",
-                "ModelDataUrl": artefact,
+                "ModelDataUrl": evaluate(artefact, "{{ params.minimum_accuracy }}"),
                 "Environment": {
                     "SAGEMAKER_PROGRAM": "inference.py",
                     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
                 },
             },
-        },
-    )
-
-
-def create_endpoint_config() -> SageMakerEndpointConfigOperator:
-    return SageMakerEndpointConfigOperator(
-        task_id="create_endpoint_config",
-        aws_conn_id=AWS_CONN_ID,
-        config={
-            "EndpointConfigName": VERSION,
-            "ProductionVariants": [
-                {
-                    "VariantName": VARIANT,
-                    "ModelName": VERSION,
-                    "InstanceType": "{{ params.instance_type }}",
-                    "InitialInstanceCount": 4,
-                }
-            ],
         },
     )

@@ -1,22 +1,52 @@
-"""What a model's containers run, for its version, from DescribeModel and S3."""
+"""What a model's containers run, for its version, from DescribeModel, DescribeModelPackage and S3."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from airflow_guardrails.aws.endpoint_config import artefact_of, containers_of
-from airflow_guardrails.aws.reading import Response, text_of
+from airflow_guardrails.aws.reading import Response, section_of, sections_of, text_of
 from airflow_guardrails.domain.versions.digest import Container
 
+_PACKAGE, _ENVIRONMENT = "ModelPackageName", "Environment"
 
-def parse_containers(model: Response, identities: Mapping[str, str]) -> tuple[Container, ...]:
+
+def packages_of(model: Response) -> tuple[str, ...]:
+    """Return the ARNs of the model packages of the model's containers."""
+    return tuple(arn for container in containers_of(model) if (arn := text_of(container, _PACKAGE)))
+
+
+def unpacked(model: Response, packages: Mapping[str, Sequence[Response]]) -> tuple[Response, ...]:
     """
-    Return what the containers of the model run.
+    Return the containers of the model, with those of a model package in the place of the package.
 
     :param model: a response of DescribeModel, or a request of CreateModel.
+    :param packages: ARN of a model package -> its containers; one that is missing stays a package.
+    """
+    found: list[Response] = []
+    for container in containers_of(model):
+        contents = packages.get(text_of(container, _PACKAGE) or "")
+        if not contents:
+            found.append(container)
+            continue
+        # As in SageMaker, an environment variable of the model comes before that of its package.
+        own = section_of(container, _ENVIRONMENT)
+        found += [{**each, _ENVIRONMENT: {**section_of(each, _ENVIRONMENT), **own}} for each in contents]
+    return tuple(found)
+
+
+def package_contents(response: Response) -> tuple[Response, ...]:
+    """Return the containers in a response of DescribeModelPackage."""
+    return sections_of(section_of(response, "InferenceSpecification"), "Containers")
+
+
+def parse_containers(containers: Iterable[Response], identities: Mapping[str, str]) -> tuple[Container, ...]:
+    """
+    Return what the containers run.
+
     :param identities: URI of an artefact -> identity of its content; one that is missing counts by its URI.
     """
-    return tuple(_container(container, identities) for container in containers_of(model))
+    return tuple(_container(container, identities) for container in containers)
 
 
 def object_of(uri: str) -> tuple[str, str] | None:
@@ -36,12 +66,12 @@ def identity_in(response: Response) -> str | None:
 
 def _container(container: Response, identities: Mapping[str, str]) -> Container:
     uri = artefact_of(container)
-    environment = container.get("Environment")
+    environment = container.get(_ENVIRONMENT)
     return Container(
         image=text_of(container, "Image"),
         artefacts=(identities.get(uri, uri),) if uri else (),
         environment=tuple((str(k), str(v)) for k, v in environment.items())
         if isinstance(environment, Mapping)
         else (),
-        package=text_of(container, "ModelPackageName"),
+        package=text_of(container, _PACKAGE),
     )

@@ -25,7 +25,7 @@ from airflow_guardrails.demo.texts import WIDTH, report_text, verdict_text
 
 _INTRODUCTION = """\
 Three DAGs train a model, evaluate it and update a live endpoint: first a canary with a quarter of the fleet,
-guarded by two alarms, then the rest. One DAG runs a shadow test before the update and judges it. Another one
+with two guards, then the rest. One DAG runs a shadow test before the update and judges it. Another one
 compares both fleets while the canary bakes. There are five runs. Airflow is real, AWS is simulated.
 """
 _ROOT = Path(__file__).parents[2]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow_guardrails.demo.production import ENDPOINT
 from airflow_guardrails.demo.scenario import JUDGE, STOP, UPDATE, DemoResults, DemoRun, EndpointAnswers
+from airflow_guardrails.demo.texts import alarm_title
 
 _Expectation = tuple[str, Any, Any]
 
@@ -36,12 +36,12 @@ def _good_model(good: DemoRun) -> Iterator[_Expectation]:
 
 
 def _bad_model(bad: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
-    alarms = [alarm["name"] for alarm in (bad.report.get("cause") or {}).get("alarms", ())]
     yield "bad run: state", bad.state, "failed"
     yield "bad run: failed tasks", bad.in_state("failed"), [UPDATE]
     yield "bad run: successful tasks", bad.in_state("success"), sorted(set(bad.tasks) - {UPDATE})
     yield "bad run: outcome", bad.report.get("outcome"), "RolledBack"
-    yield "bad run: alarms that caused the rollback", alarms, [f"{ENDPOINT}-errors"]
+    yield "bad run: cause", _cause(bad), "alarm"
+    yield "bad run: guards that caused the rollback", _guards(bad), ["5xx errors of the new fleet"]
     yield "bad run: error", bad.error.partition(":")[0], "EndpointRolledBack"
     yield "bad run: configuration in service", bad.serving, good.version
     yield "bad run: whether requests failed", bad.failed_requests > 0, True
@@ -58,6 +58,7 @@ def _wrong_model(wrong: DemoRun, good: DemoRun) -> Iterator[_Expectation]:
     yield "wrong run: error", wrong.error.partition(":")[0], "CandidateRejected"
     yield "wrong run: configuration in service", wrong.serving, good.version
     # The shadow test stops it, so no client may notice this model.
+    yield "wrong run: configuration that was deployed", wrong.version, ""
     yield "wrong run: requests to the new fleet", wrong.requests, 0
     yield "wrong run: failed requests of clients", wrong.client_errors, 0
     yield "wrong run: whether the accuracy is better", wrong.accuracy > good.accuracy, True
@@ -93,6 +94,12 @@ def _endpoint_answers(answers: EndpointAnswers) -> Iterator[_Expectation]:
 def _cause(run: DemoRun) -> str | None:
     kind: str | None = (run.report.get("cause") or {}).get("kind")
     return kind
+
+
+def _guards(run: DemoRun) -> list[str]:
+    """Return what the guards watch that caused the rollback."""
+    cause = run.report.get("cause") or {}
+    return [alarm_title(run.report, alarm["name"]) for alarm in cause.get("alarms", ())]
 
 
 def _analysis(run: DemoRun) -> dict[str, Any]:

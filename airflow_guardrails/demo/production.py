@@ -171,9 +171,14 @@ class Production:
         )
         return f"{answer['Body'].read().decode().strip()}"
 
-    def model(self, version: str) -> Any:
-        """Load the model of an endpoint configuration; both have the same name."""
-        described = self._sagemaker.describe_model(ModelName=version)
+    def model_name(self, endpoint_config_name: str) -> str:
+        """Return the name of the model in an endpoint configuration."""
+        config = self._sagemaker.describe_endpoint_config(EndpointConfigName=endpoint_config_name)
+        return f"{config['ProductionVariants'][0]['ModelName']}"
+
+    def model(self, name: str) -> Any:
+        """Load the model with this name."""
+        described = self._sagemaker.describe_model(ModelName=name)
         bucket, _, key = described["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").partition("/")
         return self._models.unpack(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
 
@@ -181,9 +186,9 @@ class Production:
         """Return the simulated time."""
         return self._cloud.control.now()
 
-    def requests_to(self, version: str, *, since: datetime) -> tuple[int, int]:
-        """Return how many requests the fleet of *version* got since then, and how many of them failed."""
-        return self._requests({"VariantName": _VARIANT, "EndpointConfigName": version}, since)
+    def requests_to(self, endpoint_config_name: str, *, since: datetime) -> tuple[int, int]:
+        """Return how many requests a configuration's fleet got since then, and how many of them failed."""
+        return self._requests({"VariantName": _VARIANT, "EndpointConfigName": endpoint_config_name}, since)
 
     def client_errors(self, *, since: datetime) -> int:
         """Return how many requests of clients have failed since then, in any fleet."""

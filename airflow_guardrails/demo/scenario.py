@@ -38,6 +38,7 @@ class DemoRun:
     :param stop_traffic: whether clients stop their requests when the update begins.
     :param report: the rollout report, or empty.
     :param verdict: the verdict of the shadow test, or empty.
+    :param model: name of its model.
     :param requests: requests of clients to the new fleet; *failed_requests* of them failed.
     :param client_errors: requests of clients that failed during the run, in any fleet.
     :param task_url: the task that shows how the run ended, in Airflow's UI.
@@ -53,6 +54,7 @@ class DemoRun:
     tasks: dict[str, str | None] = field(default_factory=dict)
     report: _Report = field(default_factory=dict)
     verdict: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
     serving: str = ""
     requests: int = 0
     failed_requests: int = 0
@@ -64,8 +66,8 @@ class DemoRun:
 
     @property
     def version(self) -> str:
-        """Name of its model, which is also the name of its endpoint configuration."""
-        return str(self.report.get("endpoint_config_name") or self.verdict.get("shadow_model_name"))
+        """Name of the endpoint configuration that it deployed; empty if it did not come to that."""
+        return str(self.report.get("endpoint_config_name") or "")
 
     def task(self, name: str) -> str:
         """Return the id of a task. With a shadow test, tasks are in a group."""
@@ -193,7 +195,7 @@ class Scenario:
         bad = self._run_dag(DemoRun(dag_id=DIRECT, candidate="logistic-regression", run_id="bad-model"))
         self._say("run 3: with a shadow test, a model that gives wrong answers to missing values")
         wrong = self._run_dag(DemoRun(dag_id=SHADOWED, candidate="sentinel", run_id="wrong-model"))
-        answers = self._compare_answers(old=good.version, new=wrong.version)
+        answers = self._compare_answers(old=good.model, new=wrong.model)
         self._say("run 4: compared during the bake, a model that is 20 % slower, far below every alarm")
         slow = self._run_dag(
             DemoRun(dag_id=COMPARED, candidate="gradient-boosting", run_id="slow-model", latency_ms=25)
@@ -224,9 +226,13 @@ class Scenario:
         if not (run.report or run.verdict):
             raise DemoError(f"Run {run.run_id} ended ({run.state}) without a report.{self._failures(run)}")
         run.serving = self._production.serving()
-        run.requests, run.failed_requests = self._production.requests_to(run.version, since=since)
+        if run.version:
+            run.model = self._production.model_name(run.version)
+            run.requests, run.failed_requests = self._production.requests_to(run.version, since=since)
+        else:
+            run.model = str(run.verdict.get("shadow_model_name"))
         run.client_errors = self._production.client_errors(since=since)
-        run.accuracy = self._accuracy(run.version)
+        run.accuracy = self._accuracy(run.model)
         ended_by = next(iter(run.in_state("failed")), UPDATE)
         run.error = self._airflow.error(run.dag_id, run.run_id, run.task(ended_by))
         run.task_url = self._airflow.task_page(run.dag_id, run.run_id, run.task(ended_by))
@@ -239,10 +245,10 @@ class Scenario:
     def _xcom(self, run: DemoRun, task: str, key: str) -> Any:
         return self._airflow.xcom(run.dag_id, run.run_id, run.task(task), key)
 
-    def _accuracy(self, version: str) -> float:
+    def _accuracy(self, model: str) -> float:
         """Return the accuracy that the DAG measures: on held-out rows without missing values."""
         complete = self._models.complete(self._models.held_out_rows())
-        return float(self._models.accuracy(self._production.model(version), complete))
+        return float(self._models.accuracy(self._production.model(model), complete))
 
     def _failures(self, run: DemoRun) -> str:
         failed = [task for task, state in run.tasks.items() if state == "failed"]

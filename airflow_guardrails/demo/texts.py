@@ -33,6 +33,12 @@ def shadow_test_text(report: _Report) -> str:
     return f"shadow test {report['status']}{f': {requests}' if requests else ''}"
 
 
+def alarm_title(report: _Report, name: str) -> str:
+    """Return what the guard with this alarm watches; for another alarm its name."""
+    titles = {alarm["name"]: alarm["title"] for alarm in report.get("alarms") or ()}
+    return titles.get(name) or name
+
+
 def verdict_text(verdict: _Report, *, title: str = "verdict") -> str:
     """Return the label of a verdict and its reasons as lines of text."""
     lines = [f"  {title:<9} {verdict['label']}"]
@@ -64,7 +70,8 @@ def _cause(report: _Report) -> Iterator[str]:
         return
     yield f"  cause     {report['cause']['kind']}"
     for alarm in report["cause"]["alarms"]:
-        yield f"  alarm     {_clock(alarm['at'])}  {alarm['name']}"
+        title = alarm_title(report, alarm["name"])
+        yield f"  {'alarm' if title == alarm['name'] else 'guard'}     {_clock(alarm['at'])}  {title}"
         yield textwrap.fill(alarm["reason"], WIDTH, initial_indent=_MARGIN, subsequent_indent=_MARGIN)
     if report["failure_reason"]:
         yield f"  AWS says  {report['failure_reason']}"

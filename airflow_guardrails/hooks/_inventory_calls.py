@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import errors
 from airflow_guardrails.aws import operations as op
 from airflow_guardrails.aws.alarms import describe_by_prefix_request, unchanged_since
-from airflow_guardrails.aws.versions import identity_in
+from airflow_guardrails.aws.reading import Response
+from airflow_guardrails.aws.versions import identity_in, package_contents
 from airflow_guardrails.domain.times import parse_time
 from airflow_guardrails.hooks._api_call import Call, Steps
 
@@ -55,6 +56,11 @@ class InventoryCalls:
     def get_model(self, name: str) -> Steps[dict[str, Any] | None]:
         """Return DescribeModel's response as it is; None if there is no such model."""
         return (yield from describe_model(name))
+
+    @Call
+    def read_package_contents(self, arn: str) -> Steps[tuple[Response, ...]]:
+        """Return the containers of a model package, as DescribeModelPackage shows them."""
+        return package_contents((yield op.DESCRIBE_MODEL_PACKAGE(ModelPackageName=arn)))
 
     @Call
     def delete_model(self, name: str) -> Steps[None]:

@@ -34,15 +34,17 @@ def report(outcome: str, target: str, **more):
         "stages": [],
         "warnings": [],
         "failure_reason": None,
+        "alarms": [GUARD],
         "cause": None,
     } | more
 
 
+GUARD = {"name": "airflow-guardrails-guard-1", "title": "5xx errors of the new fleet"}
 CAUSE = {
     "kind": "alarm",
     "alarms": [
         {
-            "name": "tumours-errors",
+            "name": GUARD["name"],
             "state": "ALARM",
             "at": "2026-03-02T10:04:00+00:00",
             "reason": "2.5 % > 1 %",
@@ -138,6 +140,9 @@ def test_expected_results_have_no_differences():
         ("bad", {"report": report("Succeeded", "v3", cause=CAUSE)}),
         ("bad", {"report": report("RolledBack", "v3")}),
         ("bad", {"report": report("RolledBack", "v3", cause={"kind": "unknown", "alarms": []})}),
+        ("bad", {"report": report("RolledBack", "v3", cause=CAUSE | {"kind": "abort"})}),
+        ("bad", {"report": report("RolledBack", "v3", cause=CAUSE, alarms=[])}),
+        ("wrong", {"report": report("Succeeded", "v4")}),
         ("bad", {"error": "RolloutTimedOut: still at it"}),
         ("bad", {"serving": "v3"}),
         ("bad", {"failed_requests": 0}),
@@ -219,7 +224,7 @@ def test_a_report_reads_as_lines_with_the_alarm_and_its_reason():
         "            not seen  Baking: 4 of 4 new instances serve",
         "            --:--:--  Deleting: the new fleet",
         "  cause     alarm",
-        "  alarm     10:04:00  tumours-errors",
+        "  guard     10:04:00  5xx errors of the new fleet",
         "            2.5 % > 1 %",
         "  warning   one look was throttled",
     ]

@@ -53,13 +53,13 @@ def test_every_example_loads_and_can_be_stored(dag_bag):
 
 
 def test_a_name_is_new_in_every_run_even_in_one_second_and_one_that_sagemaker_accepts(dag_bag):
-    update = dag_bag.dags["retrain_and_deploy"].get_task("guarded_update")
+    model = dag_bag.dags["retrain_and_deploy"].get_task("create_model")
     second = datetime(2026, 3, 2, 2, 0, 0, tzinfo=timezone.utc)
     # Airflow 3 gives every run this time; a run without a logical date has no ``ds``.
     runs = [SimpleNamespace(run_after=second + timedelta(microseconds=number)) for number in (0, 1)]
 
     names = [
-        Template(update.endpoint_config_name).render(params={"endpoint_name": "e" * 40}, dag_run=run)
+        Template(model.config["ModelName"]).render(params={"endpoint_name": "e" * 40}, dag_run=run)
         for run in runs
     ]
 
@@ -68,11 +68,10 @@ def test_a_name_is_new_in_every_run_even_in_one_second_and_one_that_sagemaker_ac
 
 
 @pytest.mark.parametrize("dag_id", ["retrain_and_compare", "retrain_and_deploy"])
-def test_nothing_is_deployed_before_it_is_evaluated_registered_and_guarded(dag_bag, dag_id):
+def test_nothing_is_deployed_before_it_is_evaluated_and_without_guards(dag_bag, dag_id):
     update = dag_bag.dags[dag_id].get_task("guarded_update")
-    before = {"train", "evaluate", "create_model", "create_endpoint_config", "put_alarms"}
-    assert update.get_flat_relative_ids(upstream=True) == before
-    assert len(update.alarms) == 2
+    assert update.get_flat_relative_ids(upstream=True) == {"train", "evaluate", "create_model"}
+    assert len(update.guards) == 2
 
 
 def test_nothing_is_deployed_before_the_judge_has_passed_it_and_its_shadow_is_gone(dag_bag):
@@ -80,9 +79,8 @@ def test_nothing_is_deployed_before_the_judge_has_passed_it_and_its_shadow_is_go
     update = dag.get_task("guarded_deployment.guarded_update")
 
     assert {"guarded_deployment.judge", "guarded_deployment.stop_shadow_test"} == update.upstream_task_ids
-    assert {"create_model", "create_endpoint_config", "put_alarms"} < update.get_flat_relative_ids(
-        upstream=True
-    )
+    assert {"evaluate", "create_model"} < update.get_flat_relative_ids(upstream=True)
+    assert len(update.guards) == 2
 
 
 def test_the_shadow_is_taken_down_whatever_becomes_of_the_judge(dag_bag):

@@ -22,7 +22,7 @@ from airflow_guardrails.cli.main import main
 from airflow_guardrails.cli.needs import needs_of
 from airflow_guardrails.cli.task_arguments import TaskArguments
 from airflow_guardrails.exceptions import AccessDenied
-from tests.support.churn import alarm_request, model_request
+from tests.support.churn import model_request
 from tests.support.fakes import TaskInstance
 from tests.support.simulated import new_client, new_simulator
 
@@ -82,26 +82,21 @@ class Instance(TaskInstance):
 
 @contextmanager
 def account() -> Iterator[Any]:
-    """A simulated account as the examples expect it, with the new model registered already."""
+    """A simulated account as the examples expect it, with the new model created already."""
     with pytest.MonkeyPatch.context() as patch, new_simulator(patch) as running:
-        sagemaker, cloudwatch, s3 = (
-            new_client(running.url, name) for name in ("sagemaker", "cloudwatch", "s3")
-        )
+        sagemaker, s3 = (new_client(running.url, name) for name in ("sagemaker", "s3"))
         s3.create_bucket(Bucket="tumour-models")
         for name in ("tumours-first", "tumours-20260302-100000-000000"):
             sagemaker.create_model(**model_request(name))
-            variant = {
-                "VariantName": "main",
-                "ModelName": name,
-                "InstanceType": "ml.m5.large",
-                "InitialInstanceCount": 4,
-            }
-            sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+        variant = {
+            "VariantName": "main",
+            "ModelName": "tumours-first",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 4,
+        }
+        sagemaker.create_endpoint_config(EndpointConfigName="tumours-first", ProductionVariants=[variant])
         running.client.profile("*", latency_ms=20, latency_jitter_ms=2)
         sagemaker.create_endpoint(EndpointName=ENDPOINT, EndpointConfigName="tumours-first")
-        for name in ("tumours-errors", "tumours-green-latency"):
-            cloudwatch.put_metric_alarm(**alarm_request(name))
-            cloudwatch.set_alarm_state(AlarmName=name, StateValue="OK", StateReason="Set by the test")
         running.simulation.clock.advance(600)
         running.client.replay(ENDPOINT, ["1,2,3"], per_minute=600, inference_ids=True)
         running.simulation.clock.advance(3600)

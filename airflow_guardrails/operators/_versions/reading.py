@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_guardrails.aws import errors
-from airflow_guardrails.aws.endpoint_config import artefacts_of, parse_endpoint_config
-from airflow_guardrails.aws.versions import object_of, parse_containers
+from airflow_guardrails.aws.endpoint_config import artefact_of, parse_endpoint_config
+from airflow_guardrails.aws.versions import object_of, packages_of, parse_containers, unpacked
 from airflow_guardrails.domain.versions.digest import Version, version_digest
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ def read_version(
     models = [model for model in found if model is not None]
     if not models or len(models) < len(found):
         return None
-    uris = {uri for model in models for uri in artefacts_of(model)}
+    packages = _contents(sorted({arn for model in models for arn in packages_of(model)}), hook)
+    contents = [unpacked(model, packages) for model in models]
+    uris = {uri for containers in contents for each in containers if (uri := artefact_of(each))}
     identities = _identities(sorted(uris), hook)
     return Version(
-        digest=version_digest(parse_containers(model, identities) for model in models),
+        digest=version_digest(parse_containers(containers, identities) for containers in contents),
         by_url=bool(uris - identities.keys()),
     )
 
@@ -61,6 +63,22 @@ def tags_of(arn: str, hook: GuardrailsHook) -> dict[str, str]:
         if errors.is_missing_endpoint_config(error) or errors.is_missing_model(error):
             return {}
         raise
+
+
+def _contents(arns: Iterable[str], hook: GuardrailsHook) -> dict[str, tuple[Mapping[str, Any], ...]]:
+    """Return ARN of a model package -> its containers; without packages that may not be read."""
+    found = {arn: _contents_of(arn, hook) for arn in arns}
+    return {arn: containers for arn, containers in found.items() if containers is not None}
+
+
+def _contents_of(arn: str, hook: GuardrailsHook) -> tuple[Mapping[str, Any], ...] | None:
+    try:
+        return hook.read_package_contents(arn)
+    except ClientError as error:
+        # It was deleted, or belongs to another account. Then its ARN is the version.
+        if errors.is_passing(error):
+            raise
+        return None
 
 
 def _identities(uris: Iterable[str], hook: GuardrailsHook) -> dict[str, str]:

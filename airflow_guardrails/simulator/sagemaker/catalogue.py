@@ -20,6 +20,7 @@ from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker import shadows
 from airflow_guardrails.simulator.sagemaker.fleets import variant_specs
 from airflow_guardrails.simulator.sagemaker.listing import page
+from airflow_guardrails.simulator.sagemaker.packages import ModelPackages
 from airflow_guardrails.simulator.sagemaker.resources import Model, Resource, ResourceStore, ResourceType
 from airflow_guardrails.simulator.sagemaker.tags import Tags
 
@@ -54,6 +55,7 @@ class Catalogue:
         self._arn_prefix = arn_prefix
         self._account_id = account_id
         self._knobs = knobs
+        self._packages = ModelPackages(account_id=account_id, region=arn_prefix.split(":")[3])
         self._models = ResourceStore(_MODEL_TYPE, clock=clock, arn=self.arn)
         self._configs = ResourceStore(_CONFIG_TYPE, clock=clock, arn=self.arn)
         self.tags = Tags(self._not_found)
@@ -64,7 +66,7 @@ class Catalogue:
 
     def model(self, name: str) -> Model:
         """Return a model; raise ModelNotFound if it does not exist."""
-        return Model.from_request(self._models.find(name).request)
+        return Model.from_request(self._packages.unpacked(self._models.find(name).request))
 
     def config(self, name: str) -> Request:
         """

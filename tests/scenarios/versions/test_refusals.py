@@ -69,6 +69,50 @@ def test_the_same_artefact_is_refused_under_another_key_and_a_new_model_name(run
     assert runs.deploy("wednesday", on_rollback="return")["outcome"] == "RolledBack"
 
 
+@pytest.fixture
+def package(runs):
+    """Register a version with this artefact, and return the name of a model of it."""
+    runs.churn.sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+
+    def register(name, url, **environment):
+        container = {"Image": "sklearn:1", "ModelDataUrl": url, "Environment": environment}
+        registered = runs.churn.sagemaker.create_model_package(
+            ModelPackageGroupName="churn",
+            InferenceSpecification={
+                "Containers": [container],
+                "SupportedContentTypes": ["text/csv"],
+                "SupportedResponseMIMETypes": ["text/csv"],
+            },
+        )
+        return runs.config(name, model=runs.model(name, ModelPackageName=registered["ModelPackageArn"]))
+
+    return register
+
+
+def test_the_same_artefact_is_refused_when_it_is_registered_again(runs, bucket, package):
+    for day in ("monday", "tuesday"):
+        bucket(f"{day}/model.tar.gz", b"weights")
+        package(day, f"s3://models/{day}/model.tar.gz", THREADS="1")
+    package("wednesday", "s3://models/tuesday/model.tar.gz", THREADS="2")
+    runs.deploy_badly("monday")
+
+    with pytest.raises(VersionRolledBack, match="tuesday is the same version"):
+        runs.deploy("tuesday")
+    assert runs.deploy("wednesday", on_rollback="return")["outcome"] == "RolledBack"
+
+
+def test_a_package_that_may_not_be_read_counts_by_its_arn(runs, bucket, package):
+    bucket("model.tar.gz", b"weights")
+    for day in ("monday", "tuesday"):
+        package(day, "s3://models/model.tar.gz")
+    deny(runs.churn.simulator.client, "DescribeModelPackage")
+    runs.deploy_badly("monday")
+
+    assert runs.deploy("tuesday", on_rollback="return")["outcome"] == "RolledBack"
+    with pytest.raises(VersionRolledBack):
+        runs.deploy("monday", context=runs.context())
+
+
 def test_an_artefact_that_cannot_be_read_counts_by_its_url(runs):
     runs.config("bad", model=runs.model("bad", ModelDataUrl="s3://others/model.tar.gz"))
     runs.config("again", model=runs.model("again", ModelDataUrl="s3://others/model.tar.gz"))

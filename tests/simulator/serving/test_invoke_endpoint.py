@@ -17,6 +17,24 @@ def test_a_real_model_answers_from_its_artefact(hosting):
     assert [round(float(line), 6) for line in hosting.ask("3,0\n4.5,1\n").splitlines()] == [6, 9]
 
 
+def test_a_version_of_the_registry_answers_from_its_artefact(hosting):
+    hosting.sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+    registered = hosting.sagemaker.create_model_package(
+        ModelPackageGroupName="churn",
+        InferenceSpecification={
+            "Containers": [{"Image": "sklearn:1", "ModelDataUrl": hosting.upload("v1", hosting.doubling())}],
+            "SupportedContentTypes": ["text/csv"],
+            "SupportedResponseMIMETypes": ["text/csv"],
+        },
+    )["ModelPackageArn"]
+
+    hosting.serve("blue", ModelPackageName=registered)
+
+    assert [round(float(line), 6) for line in hosting.ask("3,0\n4.5,1\n").splitlines()] == [6, 9]
+    container = hosting.sagemaker.describe_model(ModelName="blue")["PrimaryContainer"]
+    assert (container["ModelPackageName"], "ModelDataUrl" in container) == (registered, False)
+
+
 def test_a_model_that_raises_is_a_model_error_with_the_exception_and_no_traceback(hosting):
     hosting.serve("blue", hosting.doubling())
 

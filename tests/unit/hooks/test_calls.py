@@ -248,6 +248,7 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
     "list_endpoint_configs": ("list_endpoint_configs", lambda _: call()),
     "list_models": ("list_models", lambda _: call()),
     "get_model": ("describe_model", lambda _: call("churn")),
+    "read_package_contents": ("describe_model_package", lambda world: call(packaged(world))),
     "delete_model": ("delete_model", lambda _: call("churn-candidate")),
     "delete_tags": ("delete_tags", lambda world: call(marked(world), ["team", "none"])),
     "object_identity": ("head_object", lambda world: call(world.bucket(), "a/1")),
