@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_guardrails.aws.derived_config import ONLY_DESCRIBED, PRODUCTION, SHADOW, Config, by_name
+from airflow_guardrails.aws.derived_config import ONLY_DESCRIBED, PRODUCTION, SHADOW, WEIGHT, Config, by_name
 from airflow_guardrails.domain.rollout.plan import FieldChange
 
 _VARIANTS = (PRODUCTION, SHADOW)
@@ -32,7 +32,10 @@ def config_changes(serving: Config, target: Config) -> tuple[FieldChange, ...]:
 def _fields(config: Config) -> Iterator[tuple[str, Any]]:
     for kind in _VARIANTS:
         for name, spec in by_name(config, kind).items():
-            own = {key: value for key, value in spec.items() if key != "VariantName"}
+            # 1 is the API's default.
+            own = {key: value for key, value in spec.items() if key != "VariantName"} | {
+                WEIGHT: spec.get(WEIGHT, 1.0)
+            }
             yield from _flat(own, f"{name} (shadow)." if kind == SHADOW else f"{name}.")
     yield from _flat({key: value for key, value in config.items() if key not in _NOT_SHOWN}, "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -365,6 +366,21 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         if self.deferrable and (state.outcome is None or state.may_abort):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
+
+    def dry_run(self) -> None:
+        """Print what the update would do, its templates rendered; change nothing in AWS."""
+        from airflow.sdk import get_current_context  # noqa: PLC0415 - not in DAG files
+
+        from airflow_guardrails.domain.rollout.plan import plan_in_text  # noqa: PLC0415
+        from airflow_guardrails.operators._launch.known import known_update  # noqa: PLC0415
+        from airflow_guardrails.operators._launch.plan import read_plan  # noqa: PLC0415
+
+        context: Mapping[str, Any] = {}
+        with suppress(RuntimeError):
+            context = get_current_context()
+        with self.public_errors():
+            plan = read_plan(known_update(self, context, asking=self)).plan
+        print(plan_in_text(plan))  # noqa: T201 - a dry run is for a person at a terminal
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         """Record the outcome in tags of the endpoint; then as in :class:`RolloutTask`."""

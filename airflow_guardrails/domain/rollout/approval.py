@@ -58,11 +58,12 @@ class Question(TypedDict):
     """
     What a waiting task keeps about its question, as JSON.
 
+    *endpoint_config_name* is null if it is not known yet.
     *evidence_digest* is that of the text that was shown; null if it is unknown.
     """
 
     endpoint_name: str
-    endpoint_config_name: str
+    endpoint_config_name: str | None
     evidence_digest: str | None
     asked_at: str
     warnings: list[str]
@@ -174,7 +175,8 @@ def reported_approval(value: object) -> dict[str, Any] | None:
 
 def describe_answer(answer: Answer, question: Question, *, answer_within: timedelta) -> str:
     """Return who answered what and when, in one line."""
-    update = f"{question['endpoint_name']} to {question['endpoint_config_name']}"
+    config = question["endpoint_config_name"]
+    update = f"{question['endpoint_name']} to {config}" if config else question["endpoint_name"]
     if answer.kind is AnswerKind.TIMED_OUT:
         return (
             f"Nobody answered within {duration_in_words(answer_within)}: the update of {update} is rejected"

@@ -192,9 +192,7 @@ def plan_as_dict(plan: UpdatePlan) -> dict[str, Any]:
         else [{"path": one.path, "before": one.before, "after": one.after} for one in plan.changes],
         "alarms": [{"name": one.name, "watches": one.watches} for one in plan.alarms],
         "guards": list(plan.guards),
-        "findings": None
-        if plan.findings is None
-        else [finding.as_dict() for finding in plan.findings],
+        "findings": None if plan.findings is None else [finding.as_dict() for finding in plan.findings],
         "refusals": [
             {"error": one.error, "text": one.text, "may_change": one.may_change} for one in plan.refusals
         ],

@@ -62,6 +62,14 @@ class VersionCheck:
             return {}
         return {VERSION: version_text(replace(version, unchanged=unchanged))}
 
+    def check_run(self, endpoint: Endpoint) -> None:
+        """
+        Check only the logical date, for a target that does not exist yet.
+
+        :raises NewerRunDeployed: if a run with a later logical date has deployed.
+        """
+        self._check_run(self._history(endpoint) if self._checks_run else History())
+
     def _history(self, endpoint: Endpoint) -> History:
         if not self._is_needed:
             return History()
