@@ -77,8 +77,9 @@ class SageMakerPreflightOperator(AwsTask):
         lasting = plan.lasting_errors
         if lasting:
             reasons = "\n".join(f"- {error}" for error in lasting)
+            refused = f"Preflight: the update of {plan.endpoint_name} would be refused:\n{reasons}"
             raise PreflightFailed(
-                f"Preflight: the update of {plan.endpoint_name} would be refused:\n{reasons}\n\n{report['text']}",
+                f"{refused}\n\n{report['text']}",
                 [finding.as_dict() for finding in plan.findings or ()],
                 report,
             )

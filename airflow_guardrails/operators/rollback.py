@@ -85,6 +85,7 @@ class SageMakerRollbackOperator(SageMakerGuardedUpdateOperator):
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._versions.rollback import RollbackPlan  # noqa: PLC0415
 
+        self.end_dry_run()
         self.check_rendered()
         plan = RollbackPlan(
             self.hook,

@@ -296,8 +296,10 @@ def _checks(plan: UpdatePlan, form: _Form) -> Iterator[str]:
     """Show what the checks of the update find now; among them is what its analysis can find."""
     if plan.findings is None and not plan.refusals:
         return
-    stopping = len(plan.errors)
+    stopping, lasting = len(plan.errors), len(plan.lasting_errors)
     result = f"{count_in_words(stopping, 'error')} would stop the update" if stopping else "no error"
+    if lasting < stopping:
+        result += f" now; {stopping - lasting} may be over when it runs"
     yield form.strong(f"Checks before the update: {result}")
     # A list needs an empty line before it.
     if plan.findings or plan.refusals:

@@ -20,8 +20,6 @@ from airflow_guardrails.aws.model_config import chosen_variant
 from airflow_guardrails.domain.canary.power import power_report
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.deployment.plan import planned_steps
-from airflow_guardrails.domain.deployment.step_sizes import step_size
-from airflow_guardrails.domain.deployment.strategies import Rolling
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.preflight import preflight
 from airflow_guardrails.domain.preflight.context import PreflightContext
@@ -29,7 +27,6 @@ from airflow_guardrails.domain.preflight.findings import Code, Finding
 from airflow_guardrails.domain.rollout.launch import Move, next_move
 from airflow_guardrails.domain.rollout.plan import PlannedAlarm, Refusal, UpdatePlan
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
-from airflow_guardrails.domain.snapshots.alarms import Alarm, WatchedMetric
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
 from airflow_guardrails.exceptions import (
@@ -46,6 +43,12 @@ from airflow_guardrails.exceptions import (
 from airflow_guardrails.operators._launch.adoption import already_live, not_updatable
 from airflow_guardrails.operators._launch.intent_store import owner_in
 from airflow_guardrails.operators._launch.known import KnownUpdate
+from airflow_guardrails.operators._launch.plan_parts import (
+    instance_minutes,
+    shown_guardrails,
+    with_any_config,
+    with_what_they_watch,
+)
 from airflow_guardrails.operators._launch.preflight import read_context
 from airflow_guardrails.operators._launch.reading import Reading, missing_endpoint
 from airflow_guardrails.operators._versions.check import VersionCheck
@@ -58,7 +61,6 @@ if TYPE_CHECKING:
     from airflow_guardrails.operators._launch.request import LaunchRequest
 
 Result = TypeVar("Result")
-Watched = TypeVar("Watched", bound=WatchedMetric)
 
 # Stands for the configuration to deploy until its name is known. An alarm on that name is not wrong.
 _NO_NAME = "the-configuration-to-deploy"
@@ -224,7 +226,7 @@ class _Reader(Reading):
         request = self._or_refused(partial(self._request, endpoint, target))
         if request is None:
             return plan
-        plan = replace(plan, **_shown_guardrails(request))
+        plan = replace(plan, **shown_guardrails(request))
         if target is None:
             return plan
         context = self.read("The result of the checks", partial(self._context, request, endpoint, target))
@@ -234,12 +236,12 @@ class _Reader(Reading):
         return replace(
             plan,
             guardrails=replace(context.guardrails, alarms=plan.guardrails.alarms if plan.guardrails else ()),
-            alarms=_with_what_they_watch(plan.alarms, context),
+            alarms=with_what_they_watch(plan.alarms, context),
             steps=planned_steps(
                 context.guardrails.strategy, fleet=max((count for _, count in context.fleets), default=None)
             ),
             longest_wait=context.longest_wait,
-            instance_minutes=_instance_minutes(context),
+            instance_minutes=instance_minutes(context),
             findings=self._findings(context),
             power=power_report(context.power),
         )
@@ -348,57 +350,8 @@ class _Reader(Reading):
         self.unread += versions.warnings
 
     def _findings(self, context: PreflightContext) -> tuple[Finding, ...]:
-        found = preflight(_with_any_config(context) if context.target.name == _NO_NAME else context)
+        found = preflight(with_any_config(context) if context.target.name == _NO_NAME else context)
         ignored: frozenset[Code] = frozenset()
         if {"alarms", "guards", "config"} & {*self._known.unknown}:
             ignored = _OF_GUARDS
         return tuple(finding for finding in found if finding.code not in ignored)
-
-
-def _shown_guardrails(request: LaunchRequest) -> dict[str, Any]:
-    """Return strategy, alarms and guards of a plan, without the alarms that the task makes."""
-    made = {request.switch.alarm_name, *(guard.name for guard in request.guard_alarms)}
-    alarms = tuple(name for name in request.guardrails.alarms if name not in made)
-    words = [guard.words for guard in request.guard_alarms] or [guard.describe() for guard in request.guards]
-    return {
-        "guardrails": replace(request.guardrails, alarms=alarms),
-        "alarms": tuple(PlannedAlarm(name=name) for name in alarms),
-        "guards": tuple(dict.fromkeys(words)),
-    }
-
-
-def _with_what_they_watch(
-    alarms: tuple[PlannedAlarm, ...], context: PreflightContext
-) -> tuple[PlannedAlarm, ...]:
-    watches = {alarm.name: alarm.watches for alarm in context.alarms}
-    return tuple(replace(alarm, watches=watches.get(alarm.name)) for alarm in alarms)
-
-
-def _with_any_config(context: PreflightContext) -> PreflightContext:
-    """Take an alarm on the fleet of another configuration for one on the new fleet, whose name is unknown."""
-    serving = context.endpoint.endpoint_config_name
-
-    def renamed(metric: Watched) -> Watched:
-        dimensions = tuple(
-            (name, _NO_NAME if name == "EndpointConfigName" and value != serving else value)
-            for name, value in metric.dimensions
-        )
-        return replace(metric, dimensions=dimensions)
-
-    def on_any(alarm: Alarm) -> Alarm:
-        expression = alarm.expression and replace(
-            alarm.expression,
-            metrics=tuple((name, renamed(metric)) for name, metric in alarm.expression.metrics),
-        )
-        return replace(alarm, rule=alarm.rule and renamed(alarm.rule), expression=expression)
-
-    return replace(context, alarms=tuple(map(on_any, context.alarms)))
-
-
-def _instance_minutes(context: PreflightContext) -> float:
-    """Return how many instance minutes run beside the usual ones, without the start of instances."""
-    strategy = context.guardrails.strategy
-    size = step_size(strategy) if isinstance(strategy, Rolling) else None
-    # A rolling update has one batch beside the fleet, the others a second fleet.
-    more = sum(size.share(count) * count if size and count else count for _, count in context.fleets)
-    return more * context.longest_wait.total_seconds() / 60

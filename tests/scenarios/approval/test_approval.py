@@ -238,7 +238,9 @@ def test_what_would_stop_the_update_is_counted_and_comes_first(airflow, churn):
     airflow.ask(planned(alarms=["errors", "late", "missing"]))
 
     _, _, checks = airflow.asked.body.partition("**Checks before the update: ")
-    assert checks.startswith("2 errors would stop the update**\n\n- **Error**: `")
+    assert checks.startswith(
+        "2 errors would stop the update now; 1 may be over when it runs**\n\n- **Error**: `"
+    )
 
 
 def test_a_person_sees_what_really_runs_on_a_fleet_that_is_too_small(airflow, churn):
