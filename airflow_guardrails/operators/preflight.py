@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
-from airflow_guardrails.domain.arguments import Check, shown
+from airflow_guardrails.domain.arguments import Check
 from airflow_guardrails.domain.rollout.plan import UpdatePlan, plan_as_dict, plan_in_text
 from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._launch.approval import check_update
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.tasks.aws_task import AwsTask
+from airflow_guardrails.tasks.validation import CONNECTION_CHECKS
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -37,13 +38,18 @@ class SageMakerPreflightOperator(AwsTask):
     another update in flight, is a warning. If there is no endpoint and the update creates it, that is no
     error.
 
-    It calls AWS by the connection of *update*, and changes nothing.
+    It changes nothing in AWS.
 
     Returns the plan, which is also XCom ``rollout_plan``, and is there also if the task fails.
     ``docs/plan.md`` lists its fields.
 
     :param update: the task that updates the endpoint, not mapped by ``expand``. It adds no dependency:
         neither on that task nor on the tasks whose outputs it uses.
+    :param aws_conn_id: Airflow connection for AWS; ``None``: boto3's default credential chain. Default of
+        this and the next three: as *update* has it.
+    :param region_name: AWS region.
+    :param verify: whether to verify TLS certificates, or the path of a CA bundle.
+    :param botocore_config: arguments of ``botocore.config.Config``. Stored as plain text: no secrets.
     :raises PreflightFailed: if the update would be refused; the text is the plan.
     :raises InvalidArgument: if an argument of *update* breaks a rule.
     """
@@ -54,23 +60,22 @@ class SageMakerPreflightOperator(AwsTask):
     ui_color = "#e3e8d2"
 
     def __init__(self, *, update: SageMakerGuardedUpdateOperator, **kwargs: Any) -> None:
-        for name in _CONNECTION:
-            if name in kwargs:
-                raise InvalidArgument(
-                    f"{name} must be left out (got {shown(kwargs[name])}): the connection is that of update"
-                )
         if update is None:
             raise InvalidArgument("update must be given (got None)")
         check_update(update)
-        super().__init__(**kwargs)
+        self._own_connection = {name: kwargs[name] for name in _CONNECTION if name in kwargs}
+        for name, check in CONNECTION_CHECKS.items():
+            if name in self._own_connection:
+                check(name, self._own_connection[name])
+        # Not templated here, so an XComArg among those of the update adds no dependency.
+        super().__init__(**{**{name: getattr(update, name) for name in _CONNECTION}, **kwargs})
         self._update = update
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Read the plan of the update; return it, or fail with it."""
         from airflow_guardrails.operators._launch.known import known_update  # noqa: PLC0415 - not in DAG files
 
-        known = known_update(self._update, context, asking=self)
-        self._connect_as(known)
+        known = self._connected(known_update(self._update, context, asking=self))
         plan = self._plan(known)
         report = plan_as_dict(plan)
         self.push(context, PLAN_KEY, report)
@@ -88,13 +93,18 @@ class SageMakerPreflightOperator(AwsTask):
             self.log.warning("The update would be refused now: %s", error)
         return report
 
-    def _connect_as(self, known: KnownUpdate) -> None:
+    def _connected(self, known: KnownUpdate) -> KnownUpdate:
+        """Return the update with the connection of this task, which is that of the update by default."""
         task = known.task
-        self.aws_conn_id, self.region_name = task.aws_conn_id, task.region_name
-        self.verify, self.botocore_config = task.verify, task.botocore_config
+        for name, value in self._own_connection.items():
+            setattr(task, name, value)
+        unknown = tuple(name for name in known.unknown if name not in self._own_connection)
+        self.aws_conn_id, self.region_name, self.verify = task.aws_conn_id, task.region_name, task.verify
+        known = replace(known, unknown=unknown)
         if known.is_connected:
             # One hook, so that the connection is looked up once.
             task.__dict__["hook"] = self.hook
+        return known
 
     def _plan(self, known: KnownUpdate) -> UpdatePlan:
         from airflow_guardrails.operators._launch.permissions import permission_findings  # noqa: PLC0415 - not in DAG files

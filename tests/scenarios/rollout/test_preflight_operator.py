@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import DAG, task
 
-from airflow_guardrails.exceptions import InvalidArgument, PreflightFailed
+from airflow_guardrails.exceptions import ConnectionNotFound, InvalidArgument, PreflightFailed
 from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
 from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
@@ -275,9 +275,12 @@ def test_an_argument_that_breaks_a_rule_fails_the_task(churn, context):
         check(update(endpoint_name="no such name!"), context)
 
 
-def test_the_connection_is_that_of_the_update():
-    with pytest.raises(InvalidArgument, match="the connection is that of update"):
-        SageMakerPreflightOperator(task_id="preflight", update=update(), aws_conn_id="other")
+def test_the_connection_is_that_of_the_update_unless_another_is_given(churn, context):
+    elsewhere = update(aws_conn_id="elsewhere")
+
+    with pytest.raises(ConnectionNotFound, match="connection elsewhere"):
+        check(elsewhere, context)
+    assert check(elsewhere, context, aws_conn_id="aws_default")["endpoint_name"] == "churn"
 
 
 def test_a_task_that_updates_nothing_is_refused():
