@@ -178,8 +178,6 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
                     f"{name} must be left out: this operator sets it (got {kwargs[name]!r})"
                 )
         check_update(update)
-        if endpoint_config_name is None and update is None:
-            raise InvalidArgument("endpoint_config_name must be given without update (got None)")
         check_choice("on_reject", on_reject, OnReject)
         check_duration("response_timeout", response_timeout)
         super().__init__(**{**kwargs, "subject": "", "defaults": [self.REJECT], _TIMEOUT: response_timeout})

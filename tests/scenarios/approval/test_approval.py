@@ -498,6 +498,6 @@ def test_a_person_approves_a_first_deployment_as_one(airflow, churn):
     assert "- **First deployment**: the endpoint does not exist" in airflow.asked.body
 
 
-def test_without_an_update_the_configuration_must_be_named():
+def test_without_an_update_the_configuration_must_be_named(airflow):
     with pytest.raises(InvalidArgument, match="endpoint_config_name must be given without update"):
-        operator(endpoint_config_name=None)
+        operator(endpoint_config_name=None).execute(airflow.context)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, task
+from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import ConnectionNotFound, InvalidArgument, PreflightFailed
 from airflow_guardrails.guards import ErrorRate
@@ -77,6 +80,16 @@ def test_the_model_of_a_later_task_is_no_dependency_and_no_error(churn, context)
     assert plan["refusals"] == []
     assert "To deploy: not known yet; the checks take the fleet in service for it" in plan["text"]
     assert plan == context["ti"].xcoms["rollout_plan"]
+
+
+def test_the_dag_can_be_stored_and_copied(churn, context):
+    dag = Trained().dag
+
+    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    copied = copy.deepcopy(dag).get_task("preflight")
+
+    assert stored.get_task("preflight").downstream_task_ids == {"train"}
+    assert copied.execute(context)["unknown"] == ["model_name"]
 
 
 def test_an_xcom_of_an_earlier_try_of_the_run_is_not_used(churn, context, task_instance):

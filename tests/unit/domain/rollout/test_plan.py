@@ -140,9 +140,7 @@ def test_configurations_are_compared_field_by_field():
         "EndpointConfigName": "churn-v1",
         "EndpointConfigArn": "arn",
         "EnableNetworkIsolation": False,
-        "ProductionVariants": [
-            variant(ManagedInstanceScaling={"MinInstanceCount": 1}, InitialVariantWeight=1.0)
-        ],
+        "ProductionVariants": [live],
         "DataCaptureConfig": {"EnableCapture": True},
     }
     target = {
