@@ -137,7 +137,7 @@ class PreflightFailed(GuardrailsError, AirflowFailException):
     A check before the update failed, so the update was not started.
 
     *findings* are all findings, also warnings, as dicts of code, severity, text and fix; *report* is as in
-    XCom ``rollout_report``.
+    XCom ``rollout_report``, or as in ``rollout_plan`` if ``SageMakerPreflightOperator`` raised it.
     """
 
     def __init__(

@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
             _modules(
                 "airflow_guardrails.operators.rollout",
                 "airflow_guardrails.operators.abort",
+                "airflow_guardrails.operators.preflight",
                 "airflow_guardrails.operators.rollback",
                 "airflow_guardrails.operators.clean_up",
                 "airflow_guardrails.operators.conclude",

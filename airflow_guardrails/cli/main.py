@@ -16,7 +16,7 @@ _MAX_DAYS = 14
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status: 0, or 2 if it cannot do what was asked."""
+    """Run the command; return the exit status: 0, 1 if ``plan`` finds an error, 2 if it cannot answer."""
     given = _parser().parse_args(arguments)
     try:
         status: int = given.run(given)
@@ -58,6 +58,14 @@ def _parser() -> argparse.ArgumentParser:
     backtest.add_argument("--endpoint-name", help="if endpoint_name is known only when the task runs")
     backtest.add_argument("--aws-conn-id", help='Airflow connection, or "none" (default: that of the task)')
     backtest.add_argument("--format", choices=("json", "table"), default="table")
+    plan = commands.add_parser(
+        "plan",
+        help="print what the guarded updates of a DAG would do",
+        description="Print what the guarded updates in DAG_FILE would do. AWS is only read.",
+    )
+    plan.set_defaults(run=_plan)
+    _add_dag_arguments(plan)
+    plan.add_argument("--format", choices=("json", "text"), default="text")
     return parser
 
 
@@ -122,6 +130,26 @@ def _backtest(given: argparse.Namespace) -> int:
         result = run_backtest(task, days=given.days, hook=hook, endpoint_name=given.endpoint_name)
     print(json.dumps(as_dict(result), indent=2) if given.format == "json" else text_of(result))
     return 0
+
+
+def _plan(given: argparse.Namespace) -> int:
+    tasks = tasks_of(load_dags(given.dag_file), dag_id=given.dag_id, task_id=given.task_id)
+    from airflow_guardrails.cli.plan import plans_of  # noqa: PLC0415 - as above
+    from airflow_guardrails.domain.rollout.plan import plan_as_dict, plan_in_text  # noqa: PLC0415
+
+    with stdout_to_stderr():
+        plans = plans_of(tasks)
+    if given.format == "json":
+        print(json.dumps({task_id: plan_as_dict(plan) for task_id, plan in plans.items()}, indent=2))
+    else:
+        several = len(plans) > 1
+        print(
+            "\n\n".join(
+                f"Task {task_id}\n\n{plan_in_text(plan)}" if several else plan_in_text(plan)
+                for task_id, plan in plans.items()
+            )
+        )
+    return 1 if any(plan.lasting_errors for plan in plans.values()) else 0
 
 
 def _note(text: str) -> None:

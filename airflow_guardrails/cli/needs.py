@@ -6,6 +6,7 @@ A new operator needs a function here with ``@_of(...)``. A test fails for an ope
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -29,6 +30,7 @@ from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
 from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
@@ -41,6 +43,9 @@ from airflow_guardrails.sensors.model_package import SageMakerModelPackageSensor
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 
+_ANY = (Pattern(ANY),)
+_READS = re.compile(r"\w+:(Describe|Get|List)")
+_ALL_SWITCHES = "airflow-guardrails-abort-"
 _NOT_JUDGED = "nothing is judged, and a warning says so"
 _NOT_SHOWN = "the approval shows less"
 _LESS_IN_REPORT = "the report has less detail"
@@ -180,6 +185,14 @@ def _approve(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ENDPOINT.optional(_NOT_SHOWN), task.patterns("endpoint_name"))
     for permission in (may.READ_CONFIG, may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
         yield Need(permission.optional(_NOT_SHOWN))
+
+
+@_of(SageMakerPreflightOperator)
+def _preflight(task: TaskArguments) -> _Needs:
+    """What the update reads."""
+    for need in needs_of(TaskArguments(task.value("_update"))) or ():
+        if _READS.match(need.permission.action):
+            yield need
 
 
 def _reports(task: TaskArguments) -> _Needs:

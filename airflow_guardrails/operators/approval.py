@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from inspect import signature
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, TaskDeferred
 from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
 from airflow.sdk import exceptions as sdk_exceptions
-from botocore.exceptions import ClientError
 
 from airflow_guardrails.aws.deployment_config import as_guardrails
-from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
-from airflow_guardrails.aws.errors import denied_action, is_access_denied, text_for_people
 from airflow_guardrails.domain.arguments import (
     Check,
     InvalidValue,
@@ -29,8 +25,6 @@ from airflow_guardrails.domain.arguments import (
 from airflow_guardrails.domain.deployment.guard_dicts import as_guard
 from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.errors import GuardrailsValueError
-from airflow_guardrails.domain.preflight import preflight
-from airflow_guardrails.domain.preflight.context import PreflightContext
 from airflow_guardrails.domain.rollout.approval import (
     Answer,
     AnswerKind,
@@ -43,8 +37,7 @@ from airflow_guardrails.domain.rollout.approval import (
     has_label,
     read_answer,
 )
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint
-from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
+from airflow_guardrails.domain.rollout.plan import UpdatePlan
 from airflow_guardrails.domain.text import error_in_words
 from airflow_guardrails.domain.times import format_time
 from airflow_guardrails.exceptions import (
@@ -59,8 +52,6 @@ from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
 from airflow_guardrails.operators._launch.approval import (
     APPROVAL_KEY,
     check_update,
-    request_to_check,
-    settings_to_check,
 )
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import Strategy
@@ -74,8 +65,6 @@ from airflow_guardrails.tasks.validation import (
 )
 
 OnReject = Literal["fail", "skip"]
-
-Result = TypeVar("Result")
 
 # Arguments of ApprovalOperator that this operator sets itself.
 _FIXED = ("body", "defaults", "fail_on_reject", "ignore_downstream_trigger_rules", "multiple", "options")
@@ -114,14 +103,15 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
     and when, and a digest of the text that was shown.
 
     :param endpoint_name: name of the endpoint. (templated)
-    :param endpoint_config_name: name of the endpoint configuration to deploy. (templated)
+    :param endpoint_config_name: name of the endpoint configuration to deploy; default: what *update* deploys,
+        which may be a configuration that it makes. (templated)
     :param verdict: return value of
         :class:`~airflow_guardrails.operators.judge.SageMakerJudgeShadowTestOperator`. (templated)
-    :param strategy: how the update shifts traffic, to be shown. (templated)
-    :param alarms: names of the alarms that roll it back, to be shown. (templated)
-    :param guards: the guards of the update, to be shown. (templated)
-    :param update: the task that updates the endpoint, not mapped by ``expand``. With it and *strategy*, its
-        checks are made for the text, with its settings; nothing is changed.
+    :param strategy: how the update shifts traffic; default: as *update* says. (templated)
+    :param alarms: names of the alarms that roll it back; default: as *update* says. (templated)
+    :param guards: the guards of the update; default: as *update* says. (templated)
+    :param update: the task that updates the endpoint, not mapped by ``expand``. With it, the text is the plan
+        of the update: its checks are made, with its settings; nothing is changed. It adds no dependency.
     :param on_reject: what a rejection, or no answer in time, does to the task: ``"fail"`` (no retry), or
         ``"skip"`` (also what depends on it).
     :param response_timeout: without an answer in this time, the update is rejected. It is used as
@@ -154,7 +144,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"verdict": "json"}
     rendered_checks: ClassVar[Mapping[str, Check]] = {
         "endpoint_name": check_name,
-        "endpoint_config_name": check_name,
+        "endpoint_config_name": optional(check_name),
         "verdict": _check_verdict,
         "strategy": optional(check_strategy),
         "alarms": check_alarms,
@@ -171,7 +161,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         self,
         *,
         endpoint_name: str,
-        endpoint_config_name: str,
+        endpoint_config_name: str | None = None,
         verdict: Mapping[str, Any] | None = None,
         strategy: Strategy | Mapping[str, Any] | None = None,
         alarms: Sequence[str] = (),
@@ -200,7 +190,7 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         self.on_reject = on_reject
         self.response_timeout: timedelta = response_timeout
         self.subject: Any = subject
-        self._update_settings = None if update is None else settings_to_check(update)
+        self._update = update
 
     def check_rendered(self) -> None:
         """
@@ -209,18 +199,28 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
         :raises InvalidArgument: if one of them breaks a rule.
         """
         super().check_rendered()
+        if self._update is None and self.endpoint_config_name is None:
+            raise InvalidArgument("endpoint_config_name must be given without update (got None)")
         self._guardrails()
 
     def execute(self, context: Any) -> Any:
         """Ask, and wait for the answer; Airflow then calls :meth:`execute_complete`."""
         self.check_rendered()
         # Airflow has rendered the templates already, so what looks like one in the evidence stays text.
-        self.body = approval_body(self._proposal())
-        self.subject = self.subject or f"Update {self.endpoint_name} to {self.endpoint_config_name}?"
+        plan = self._plan(context)
+        self.body = approval_body(
+            Proposal(
+                plan=plan,
+                verdict=self.verdict,
+                answer_within=self.response_timeout,
+                page_url=endpoint_page_url(self.endpoint_name),
+            )
+        )
+        self.subject = self.subject or _subject_of(plan)
         # For Airflow's listeners: older releases of the standard provider keep the values of the constructor.
         self.hitl_summary.update(subject=self.subject, body=self.body)
         self.push_endpoint_links(context, self.endpoint_name)
-        question = self._question(digest_of(self.body))
+        question = self._question(digest_of(self.body), plan)
         self.log.info("Asking for approval of the update of %s", self.endpoint_name)
         try:
             return super().execute(context)
@@ -263,92 +263,54 @@ class SageMakerApproveRolloutOperator(AwsTask, ApprovalOperator):
             return replace(answer, kind=AnswerKind.INVALID, problem=error_in_words(error))
         return answer
 
-    def _question(self, digest: str | None) -> Question:
+    def _question(self, digest: str | None, plan: UpdatePlan | None = None) -> Question:
         return {
             "endpoint_name": self.endpoint_name,
-            "endpoint_config_name": self.endpoint_config_name,
+            "endpoint_config_name": plan.endpoint_config_name if plan else self.endpoint_config_name,
             "evidence_digest": digest,
             "asked_at": format_time(datetime.now(timezone.utc)),
             "warnings": list(self._troubles),
         }
 
-    def _proposal(self) -> Proposal:
-        endpoint = self._read("The endpoint", self._endpoint)
-        name = endpoint.endpoint_config_name if endpoint else None
-        serving = self._read("The configuration in service", partial(self._serving, name)) if name else None
-        target = self._read("The configuration to deploy", self._target)
-        plan = self._read("The result of the checks", partial(self._plan, endpoint, target))
-        return Proposal(
-            endpoint_name=self.endpoint_name,
-            endpoint_config_name=self.endpoint_config_name,
-            endpoint=endpoint,
-            serving=serving,
-            target=target,
-            unread=self._troubles,
-            guardrails=self._shown_guardrails(plan),
-            guards=tuple(as_guard(guard).describe() for guard in self.guards),
-            findings=preflight(plan) if plan else None,
-            longest_wait=plan.longest_wait if plan else None,
-            verdict=self.verdict,
-            answer_within=self.response_timeout,
-            page_url=endpoint_page_url(self.endpoint_name),
-        )
+    def _plan(self, context: Any) -> UpdatePlan:
+        """Read what the update would do; each thing that may not be read is a warning."""
+        from airflow_guardrails.operators._launch.known import known_update, with_arguments  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.operators._launch.plan import read_configs, read_plan  # noqa: PLC0415
 
-    def _shown_guardrails(self, plan: PreflightContext | None) -> Guardrails | None:
-        """Return strategy and alarms; with a *plan*, the strategy that really runs."""
-        if self.strategy is None and not self.alarms and not self.guards:
-            return None
-        return replace(self._guardrails(), strategy=plan.guardrails.strategy) if plan else self._guardrails()
-
-    def _plan(self, endpoint: Endpoint | None, target: EndpointConfig | None) -> PreflightContext | None:
-        """Read what the checks before the update use, in so far as it is known already."""
-        from airflow_guardrails.operators._launch.preflight import read_context  # noqa: PLC0415 - not in DAG files
-
-        settings = self._update_settings
-        if settings is None or self.strategy is None or endpoint is None or target is None:
-            return None
-        guards = [*map(as_guard, self.guards)]
-        request = request_to_check(self.endpoint_name, target.name, self._guardrails(), guards, settings)
-        return read_context(request, endpoint, target=target, hook=self.hook)
-
-    def _read(self, what: str, call: Callable[[], Result]) -> Result | None:
-        """Return what *call* reads; None, and a warning, if AWS does not allow it."""
-        try:
-            return call()
-        except ClientError as error:
-            if not is_access_denied(error):
-                raise
-            denied = denied_action(error) or text_for_people(error)
-            self.warn(f"{what} is not shown: access denied ({denied})")
-            return None
-
-    def _endpoint(self) -> Endpoint:
-        endpoint = self.hook.describe_endpoint(self.endpoint_name)
-        if not isinstance(endpoint, Endpoint):
-            raise EndpointNotFound(
-                f"Endpoint {self.endpoint_name} does not exist in {self.hook.conn_region_name}: create it, "
-                "or correct endpoint_name, region_name or aws_conn_id"
+        if self._update is None:
+            read = read_configs(
+                self.endpoint_name,
+                str(self.endpoint_config_name),
+                hook=self.hook,
+                guardrails=self._guardrails() if self.strategy or self.alarms or self.guards else None,
+                guards=tuple(as_guard(guard).describe() for guard in self.guards),
             )
-        return endpoint
-
-    def _serving(self, name: str) -> EndpointConfig | None:
-        response = self.hook.describe_endpoint_config(name)
-        if response is None:
-            self.warn(f"Configuration {name} in service is not shown: it was deleted")
-            return None
-        return parse_endpoint_config(response)
-
-    def _target(self) -> EndpointConfig:
-        response = self.hook.describe_endpoint_config(self.endpoint_config_name)
-        if response is None:
-            raise EndpointConfigNotFound(
-                f"Endpoint configuration {self.endpoint_config_name} does not exist in "
-                f"{self.hook.conn_region_name}: create it before this task, or correct endpoint_config_name"
+        else:
+            known = with_arguments(
+                known_update(self._update, context, asking=self),
+                endpoint_name=self.endpoint_name,
+                endpoint_config_name=self.endpoint_config_name,
+                strategy=self.strategy,
+                alarms=self.alarms or None,
+                guards=self.guards or None,
             )
-        return parse_endpoint_config(response)
+            known.task.__dict__["hook"] = self.hook
+            read = read_plan(known)
+        for error in read.errors:
+            if isinstance(error, EndpointNotFound | EndpointConfigNotFound):
+                raise error
+        for why in read.plan.unread:
+            self.warn(why)
+        return read.plan
 
     def _guardrails(self) -> Guardrails:
         try:
             return as_guardrails(self.strategy, self.alarms)
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
+
+
+def _subject_of(plan: UpdatePlan) -> str:
+    verb, preposition = ("Create", "with") if plan.is_first else ("Update", "to")
+    name = plan.endpoint_config_name
+    return f"{verb} {plan.endpoint_name} {preposition} {name}?" if name else f"{verb} {plan.endpoint_name}?"

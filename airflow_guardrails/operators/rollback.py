@@ -70,11 +70,22 @@ class SageMakerRollbackOperator(SageMakerGuardedUpdateOperator):
         )
         self.to = to
 
+    @property
+    def finds_target(self) -> bool:
+        """Whether the configuration to go back to is found only when the task runs."""
+        return self.to is None
+
+    def name_target(self, context: Mapping[str, Any]) -> bool:
+        """As in the base class; before the task has run, the target is *to*."""
+        self.endpoint_config_name = self.endpoint_config_name or self.to
+        return super().name_target(context)
+
     def execute(self, context: Any) -> RolloutReport:
         """Find what to go back to, update the endpoint to it, and return the rollout report."""
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._versions.rollback import RollbackPlan  # noqa: PLC0415
 
+        self.end_dry_run()
         self.check_rendered()
         plan = RollbackPlan(
             self.hook,

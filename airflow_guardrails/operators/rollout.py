@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperatorLink, conf
 
 from airflow_guardrails.aws.deployment_config import alarm_names
 from airflow_guardrails.aws.operator_config import endpoint_name_in
@@ -342,6 +345,7 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
 
     def execute(self, context: Any) -> RolloutReport:
         """Start the update and wait for its end; return the rollout report."""
+        self.end_dry_run()
         self.take_endpoint_name()
         self.check_rendered()
         self._creates_target = self.name_target(context)
@@ -368,6 +372,34 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         if self.deferrable and (state.outcome is None or state.may_abort):
             self.defer_wait(context, state, every=self.waiter_delay)
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
+
+    def dry_run(self) -> None:
+        """Print what the update would do, its templates rendered; change nothing in AWS."""
+        from airflow.sdk import get_current_context  # noqa: PLC0415 - not in DAG files
+
+        from airflow_guardrails.domain.rollout.plan import plan_in_text  # noqa: PLC0415
+        from airflow_guardrails.operators._launch.known import known_update  # noqa: PLC0415
+        from airflow_guardrails.operators._launch.plan import read_plan  # noqa: PLC0415
+
+        context: Mapping[str, Any] = {}
+        with suppress(RuntimeError):
+            # Outside of a task there is none.
+            context = get_current_context()
+        with self.public_errors():
+            plan = read_plan(known_update(self, context, asking=self)).plan
+        print(plan_in_text(plan))  # noqa: T201 - a dry run is for a person at a terminal
+
+    def end_dry_run(self) -> None:
+        """
+        End here if ``airflow tasks test --dry-run`` runs the task.
+
+        Airflow 3.3 accepts the option, and runs the task all the same.
+
+        :raises AirflowSkipException: after the plan was printed.
+        """
+        if os.environ.get("AIRFLOW_TEST_MODE") == "True" and "--dry-run" in sys.argv:
+            self.dry_run()
+            raise AirflowSkipException("Dry run: nothing was changed")
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
         """Record the outcome in tags and in the model registry; then as in :class:`RolloutTask`."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, conf
 
 from airflow_guardrails.domain.arguments import (
     ARN_PREFIX,
-    SAGEMAKER_NAME,
     Check,
     check_instance_type,
     check_matches,
@@ -40,27 +39,21 @@ from airflow_guardrails.domain.snapshots.experiment import CaptureStorage, Exper
 from airflow_guardrails.exceptions import EndpointNotFound, InvalidArgument
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
-from airflow_guardrails.operators._launch.approval import check_update, update_to_check
+from airflow_guardrails.operators._launch.approval import check_update
 from airflow_guardrails.operators._shadow.creation import ShadowTestCreation
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.tasks.shadow_test import CHANGING, OnKillTest, ShadowTestTask
 from airflow_guardrails.tasks.validation import (
-    check_alarms,
     check_choice,
     check_content_types,
     check_count,
     check_duration,
     check_flag,
     check_seconds,
-    check_strategy,
     check_tags,
     parse_time_argument,
 )
 from airflow_guardrails.triggers._keys import SHADOW_TEST_REPORT_KEY
-
-if TYPE_CHECKING:
-    # It imports the checks, which the parsing of a DAG file need not pay for.
-    from airflow_guardrails.operators._shadow.update_check import PlannedUpdate
 
 WaitUntil = Literal["Running", "Completed"]
 
@@ -274,7 +267,7 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
         if min_requests is not None or warm_up is not None:
             warm_up = WARM_UP if warm_up is None else warm_up
             self.needed = RequestsNeeded(min_requests=min_requests, warm_up=warm_up)
-        self._update = update_to_check(update)
+        self._update = update
         self._may_be_first = update is not None and update.if_missing == "create"
         if update is not None and self._may_be_first:
             update.shadow_test_task_id = self.task_id
@@ -304,8 +297,10 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             tags=self.tags or {},
             needed=self.needed,
         )
-        if planned := self._planned_update(context, warn=creation.warn):
-            creation.check_update = planned.check
+        if self._update is not None:
+            from airflow_guardrails.operators._shadow.update_check import UpdateCheck  # noqa: PLC0415 - not in DAG files
+
+            creation.check_update = UpdateCheck(update=self._update, context=context, asking=self).run
         try:
             created = creation.run()
         except EndpointNotFound:
@@ -360,37 +355,6 @@ class SageMakerCreateShadowTestOperator(ShadowTestTask):
             )
         except GuardrailsValueError as error:
             raise InvalidArgument(str(error)) from error
-
-    def _planned_update(self, context: Any, *, warn: Callable[[str], None]) -> PlannedUpdate | None:
-        """
-        Return the update behind the test, with its templates rendered as far as that is possible now.
-
-        :param warn: gets a text if too little of it is known.
-        """
-        from airflow_guardrails.operators._shadow.update_check import PlannedUpdate  # noqa: PLC0415 - not in DAG files
-
-        if self._update is None:
-            return None
-        known = {name: self._rendered(value, context) for name, value in self._update.templated.items()}
-        if unknown := [name for name in ("endpoint_name", "strategy", "alarms") if known[name] is None]:
-            warn(f"The update behind the test was not checked: {' and '.join(unknown)} not known yet")
-            return None
-        check_name("endpoint_name", known["endpoint_name"])
-        check_strategy("strategy", known["strategy"])
-        check_alarms("alarms", known["alarms"])
-        name = known["endpoint_config_name"]
-        is_known = isinstance(name, str) and bool(SAGEMAKER_NAME.fullmatch(name)) and name != "None"
-        return PlannedUpdate(
-            **{**known, "endpoint_config_name": name if is_known else None}, settings=self._update.settings
-        )
-
-    def _rendered(self, value: Any, context: Any) -> Any:
-        """Return *value* with its templates rendered; None if a task that has not run yet makes it."""
-        try:
-            return self.render_template(value, context)
-        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the value is not known yet
-            self.log.info("The update behind the test is not fully known yet (%s)", error)
-            return None
 
     def _storage(self) -> CaptureStorage | None:
         if self.data_storage_uri is None:

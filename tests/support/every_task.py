@@ -15,6 +15,7 @@ from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
     SageMakerPlanPredictionsOperator,
 )
+from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
 from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
@@ -44,6 +45,9 @@ TRIAL = {"name": "trial"}
 TASKS = {
     SageMakerGuardedUpdateOperator: {**UPDATE, "strategy": CANARY},
     SageMakerAbortRolloutOperator: UPDATE,
+    SageMakerPreflightOperator: {
+        "update": SageMakerGuardedUpdateOperator(task_id="update", **UPDATE, strategy=CANARY)
+    },
     SageMakerRollbackOperator: {"endpoint_name": "churn"},
     SageMakerCleanUpOperator: {"endpoint_name": "churn"},
     SageMakerConcludeRolloutOperator: {**UPDATE, "update_task_id": "update"},

@@ -50,6 +50,7 @@ analysis_pass_unlikely error +  even a good model would hardly pass the analysis
 analysis_power         note     what the analysis can find
 analysis_unreadable    warning  the traffic of the last hour cannot be read
 analysis_by_instances  warning  instance metrics may not be published for each fleet
+not_permitted          error    the role lacks an action; only SageMakerPreflightOperator looks
 ====================== ======== ======================================================================
 
 ``*``: a warning with ``allow_unguarded``. ``+``: a warning if the analysis would not abort because of it.
@@ -123,6 +124,7 @@ class Code(str, Enum):
     ANALYSIS_POWER = "analysis_power"
     ANALYSIS_UNREADABLE = "analysis_unreadable"
     ANALYSIS_BY_INSTANCES = "analysis_by_instances"
+    NOT_PERMITTED = "not_permitted"
 
 
 # With any of these, nothing can roll the update back, whatever its alarms are.

@@ -15,12 +15,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, TypedDict
 
-from airflow_guardrails.domain.deployment.guardrails import Guardrails
 from airflow_guardrails.domain.judge.verdict import Label
-from airflow_guardrails.domain.preflight.findings import Finding
-from airflow_guardrails.domain.snapshots.endpoint import Endpoint
-from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
-from airflow_guardrails.domain.text import code_span, count_in_words, cut, duration_in_words, safe_text
+from airflow_guardrails.domain.rollout.plan import UpdatePlan, plan_in_markdown
+from airflow_guardrails.domain.text import code_span, cut, duration_in_words, safe_text
 from airflow_guardrails.domain.times import format_time, parse_time
 
 SCHEMA_VERSION = 1
@@ -46,29 +43,12 @@ class Proposal:
     """
     The update that a person is asked about.
 
-    :param endpoint: None if the endpoint could not be read.
-    :param serving: the configuration in service; None if it is unknown.
-    :param target: the configuration to deploy; None if it could not be read.
-    :param unread: what could not be read and why, a line each.
-    :param guardrails: strategy and alarms; None if they are not known.
-    :param guards: the guards of the update in words.
-    :param findings: what the checks before the update would find now; None if they are not known.
-    :param longest_wait: the longest total of bakes and waits; None if it is not known.
     :param verdict: XCom ``verdict`` of the judge; None without a shadow test.
     :param answer_within: without an answer in this time, the update is rejected.
     :param page_url: the page with the rollouts of the endpoint; None if its address is not known.
     """
 
-    endpoint_name: str
-    endpoint_config_name: str
-    endpoint: Endpoint | None = None
-    serving: EndpointConfig | None = None
-    target: EndpointConfig | None = None
-    unread: tuple[str, ...] = ()
-    guardrails: Guardrails | None = None
-    guards: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] | None = None
-    longest_wait: timedelta | None = None
+    plan: UpdatePlan
     verdict: Mapping[str, Any] | None = None
     answer_within: timedelta
     page_url: str | None = None
@@ -78,11 +58,12 @@ class Question(TypedDict):
     """
     What a waiting task keeps about its question, as JSON.
 
+    *endpoint_config_name* is null if it is not known yet.
     *evidence_digest* is that of the text that was shown; null if it is unknown.
     """
 
     endpoint_name: str
-    endpoint_config_name: str
+    endpoint_config_name: str | None
     evidence_digest: str | None
     asked_at: str
     warnings: list[str]
@@ -112,8 +93,7 @@ def approval_body(proposal: Proposal) -> str:
     Texts of others (AWS, the verdict, names) are code spans: there they cannot be links, images or HTML.
     """
     parts = (
-        _update(proposal),
-        _checks(proposal),
+        (plan_in_markdown(proposal.plan),),
         _shadow_test(proposal),
         _link(proposal),
         (_deadline(proposal),),
@@ -195,7 +175,8 @@ def reported_approval(value: object) -> dict[str, Any] | None:
 
 def describe_answer(answer: Answer, question: Question, *, answer_within: timedelta) -> str:
     """Return who answered what and when, in one line."""
-    update = f"{question['endpoint_name']} to {question['endpoint_config_name']}"
+    config = question["endpoint_config_name"]
+    update = f"{question['endpoint_name']} to {config}" if config else question["endpoint_name"]
     if answer.kind is AnswerKind.TIMED_OUT:
         return (
             f"Nobody answered within {duration_in_words(answer_within)}: the update of {update} is rejected"
@@ -226,62 +207,6 @@ def _person(user: object) -> Mapping[str, str] | None:
 # The text.
 
 
-def _update(proposal: Proposal) -> Iterator[str]:
-    yield f"**Update of endpoint {code_span(proposal.endpoint_name)}**"
-    yield ""
-    if proposal.endpoint is not None:
-        name = proposal.endpoint.endpoint_config_name
-        serves = f"{code_span(name)}{_config(proposal.serving)}" if name else "unknown"
-        yield f"- In service: {serves}; status {code_span(proposal.endpoint.status.value)}"
-        if proposal.endpoint.pending_config_name:
-            yield f"- **Another update is in flight**, to {code_span(proposal.endpoint.pending_config_name)}"
-    yield f"- To deploy: {code_span(proposal.endpoint_config_name)}{_config(proposal.target)}"
-    if proposal.endpoint and proposal.endpoint.endpoint_config_name == proposal.endpoint_config_name:
-        yield "- **The endpoint serves this configuration already**"
-    for why in proposal.unread:
-        yield f"- Note: {code_span(why)}"
-    if proposal.guardrails is not None:
-        strategy = proposal.guardrails.strategy
-        yield f"- Strategy: {code_span(strategy.describe()) if strategy else 'not known to this task'}"
-        if proposal.longest_wait is not None:
-            yield f"- Bakes and waits: at most {duration_in_words(proposal.longest_wait)}"
-        alarms = ", ".join(code_span(name) for name in proposal.guardrails.alarms)
-        if alarms or not proposal.guards:
-            yield f"- Alarms that roll it back: {alarms or '**none known to this task**'}"
-        if proposal.guards:
-            yield f"- Guards that roll it back: {', '.join(map(code_span, proposal.guards))}"
-
-
-def _checks(proposal: Proposal) -> Iterator[str]:
-    """Show what the checks of the update find now; among them is what its analysis can find."""
-    if proposal.findings is None:
-        return
-    stopping = sum(finding.stops for finding in proposal.findings)
-    result = f"{count_in_words(stopping, 'error')} would stop the update" if stopping else "no error"
-    yield f"**Checks before the update: {result}**"
-    # A list needs an empty line before it.
-    if proposal.findings:
-        yield ""
-    for finding in proposal.findings:
-        fix = f"; {code_span(finding.fix)}" if finding.fix else ""
-        yield f"- **{finding.severity.value.capitalize()}**: {code_span(finding.text)}{fix}"
-
-
-def _config(config: EndpointConfig | None) -> str:
-    if config is None:
-        return ""
-    shadows = [f"shadow {_variant(variant)}" for variant in config.shadow_variants]
-    return ": " + "; ".join([*(_variant(variant) for variant in config.variants), *shadows])
-
-
-def _variant(variant: VariantConfig) -> str:
-    model = f"model {code_span(variant.model_name)}" if variant.model_name else "no model"
-    if variant.serverless or variant.initial_instances is None:
-        return f"{model}, serverless" if variant.serverless else model
-    types = ", ".join(code_span(name) for name in variant.instance_types)
-    return f"{model}, {count_in_words(variant.initial_instances, 'instance')} {types}".rstrip()
-
-
 def _shadow_test(proposal: Proposal) -> Iterator[str]:
     verdict = proposal.verdict
     if verdict is None:
@@ -291,7 +216,7 @@ def _shadow_test(proposal: Proposal) -> Iterator[str]:
     yield f"**Shadow test{name}: {_label_of(verdict) or code_span(verdict.get('label'))}**"
     yield ""
     elsewhere = verdict.get("endpoint_name")
-    if elsewhere and elsewhere != proposal.endpoint_name:
+    if elsewhere and elsewhere != proposal.plan.endpoint_name:
         yield f"- **It was a test of another endpoint**: {code_span(elsewhere)}"
     if verdict.get("shadow_model_name"):
         yield (

@@ -99,7 +99,7 @@ class Adoption:
             return self._resume(endpoint, own)
         if move is Move.INQUIRE:
             return self._find_out(endpoint, own)
-        raise self._not_updatable(endpoint)
+        raise not_updatable(endpoint)
 
     def _adopt(self, endpoint: Endpoint, own: Intent | None) -> RolloutState:
         # While an update runs, the endpoint still shows the old configuration.
@@ -163,10 +163,7 @@ class Adoption:
                 f"Endpoint {name} serves {target}; it is unknown whether this task's earlier try did that. "
                 "Check the endpoint; if_already_live='succeed' accepts it"
             )
-        raise ConfigAlreadyLive(
-            f"Endpoint {name} already serves {target}; an update to it would hide a rollback. Use a new "
-            "configuration name for every rollout, or set if_already_live='succeed'"
-        )
+        raise already_live(name, target)
 
     def _foreign_success(self, endpoint: Endpoint) -> RolloutState:
         rollout = replace(
@@ -248,20 +245,6 @@ class Adoption:
             )
         )
 
-    def _not_updatable(self, endpoint: Endpoint) -> EndpointBusy | EndpointNotUpdatable:
-        name, status = self.request.endpoint_name, endpoint.status.value
-        if endpoint.changing:
-            target = f" to {endpoint.pending_config_name}" if endpoint.pending else ""
-            return EndpointBusy(
-                f"Endpoint {name} is {status}{target} and accepts no update now. Let Airflow retry this "
-                "task, set if_busy='wait', or put the updates of this endpoint in one pool with one slot"
-            )
-        allowed = " or ".join(sorted(status.value for status in UPDATABLE))
-        return EndpointNotUpdatable(
-            f"Endpoint {name} is {status} and accepts no update; it must be {allowed}. Delete a Failed "
-            "endpoint and create it again"
-        )
-
     def _rollout(self, endpoint: Endpoint, *, previous: str | None, since: datetime | None = None) -> Rollout:
         """
         Return the rollout as it was requested.
@@ -291,3 +274,27 @@ class Adoption:
 
     def _state(self, rollout: Rollout, **values: Any) -> RolloutState:
         return RolloutState(rollout=rollout, warnings=self.warnings, stages_complete=False, **values)
+
+
+def already_live(endpoint_name: str, target: str) -> ConfigAlreadyLive:
+    """Return the error for an endpoint that serves the target before the update."""
+    return ConfigAlreadyLive(
+        f"Endpoint {endpoint_name} already serves {target}; an update to it would hide a rollback. Use a new "
+        "configuration name for every rollout, or set if_already_live='succeed'"
+    )
+
+
+def not_updatable(endpoint: Endpoint) -> EndpointBusy | EndpointNotUpdatable:
+    """Return the error for an endpoint that accepts no update now."""
+    name, status = endpoint.name, endpoint.status.value
+    if endpoint.changing:
+        target = f" to {endpoint.pending_config_name}" if endpoint.pending else ""
+        return EndpointBusy(
+            f"Endpoint {name} is {status}{target} and accepts no update now. Let Airflow retry this "
+            "task, set if_busy='wait', or put the updates of this endpoint in one pool with one slot"
+        )
+    allowed = " or ".join(sorted(status.value for status in UPDATABLE))
+    return EndpointNotUpdatable(
+        f"Endpoint {name} is {status} and accepts no update; it must be {allowed}. Delete a Failed "
+        "endpoint and create it again"
+    )

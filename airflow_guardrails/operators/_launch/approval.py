@@ -1,40 +1,16 @@
-"""The approval of an update by a person: the checks that are shown, and the answer for the report."""
+"""The approval of an update by a person: for which update, and the answer for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_guardrails.domain.arguments import shown
-from airflow_guardrails.domain.deployment.guardrails import Guardrails, RetainedProperties
-from airflow_guardrails.domain.deployment.guards import Guard
 from airflow_guardrails.domain.rollout.approval import reported_approval
-from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.exceptions import InvalidArgument
-from airflow_guardrails.operators._launch.request import LaunchRequest
 
 # The XCom of the task that asks.
 APPROVAL_KEY = "approval"
-
-# Settings of the update that its checks use; they have the same names in LaunchRequest.
-_SETTINGS = (
-    "abort_switch",
-    "busy_timeout",
-    "require_alarms_ok",
-    "allow_unguarded",
-    "max_wait",
-    "on_timeout",
-    "analysis",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateToCheck:
-    """The arguments of an update that its checks use: those that are *templated*, and the *settings*."""
-
-    templated: Mapping[str, Any]
-    settings: Mapping[str, Any]
 
 
 def check_update(value: object) -> None:
@@ -51,53 +27,6 @@ def check_update(value: object) -> None:
             "update must be a SageMakerGuardedUpdateOperator that is not mapped by expand "
             f"(got {shown(value)})"
         )
-
-
-def update_to_check(update: Any) -> UpdateToCheck | None:
-    """Return what is known of the task *update* when the DAG file is parsed; None for None."""
-    if update is None:
-        return None
-    names = ("endpoint_name", "endpoint_config_name", "strategy", "alarms", "guards")
-    return UpdateToCheck(
-        templated={name: getattr(update, name) for name in names}, settings=settings_to_check(update)
-    )
-
-
-def settings_to_check(update: Any) -> dict[str, Any]:
-    """Return the settings of the task *update* that its checks use; none of them is templated."""
-    retained = RetainedProperties(
-        retain_all=update.retain_all_variant_properties,
-        excluded=tuple(update.exclude_retained_variant_properties),
-    )
-    return {"retained": retained, **{name: getattr(update, name) for name in _SETTINGS}}
-
-
-def request_to_check(
-    endpoint_name: str,
-    target: str,
-    guardrails: Guardrails,
-    guards: Sequence[Guard],
-    settings: Mapping[str, Any],
-) -> LaunchRequest:
-    """
-    Return the update as its task will request it, for the checks alone.
-
-    :param target: name of the endpoint configuration to deploy.
-    :param guardrails: strategy and alarms, without the abort switch.
-    :param settings: from :func:`settings_to_check`.
-    """
-    # The owner does not matter for the checks.
-    switch = AbortSwitch.of(endpoint_name, owner="0" * 20, target=target)
-    if settings["abort_switch"]:
-        guardrails = replace(guardrails, alarms=(*guardrails.alarms, switch.alarm_name))
-    return LaunchRequest(
-        endpoint_name=endpoint_name,
-        target=target,
-        guardrails=guardrails,
-        guards=tuple(guards),
-        switch=switch,
-        **settings,
-    )
 
 
 def approval_before(

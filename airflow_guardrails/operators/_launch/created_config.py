@@ -90,6 +90,11 @@ class CreatedConfig(ABC):
         )
 
     @property
+    def planned(self) -> Mapping[str, Any]:
+        """The configuration as it is described, or the request that will create it; after :meth:`plan`."""
+        return self._request if self._existing is None else self._existing
+
+    @property
     def planned_models(self) -> Mapping[str, _Response]:
         """The model to create, if there is one: its name -> CreateModel's request."""
         return {self.model.name: self.model.request} if self.model is not None else {}

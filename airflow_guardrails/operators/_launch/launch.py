@@ -50,6 +50,10 @@ class ConfigFactory(Protocol):
     warnings: list[str]
 
     @property
+    def planned(self) -> Mapping[str, Any]:
+        """After :meth:`plan`: DescribeEndpointConfig's response, or CreateEndpointConfig's request."""
+
+    @property
     def planned_models(self) -> Mapping[str, Mapping[str, Any]]:
         """The models that :meth:`create` will create after :meth:`plan`: name -> CreateModel's request."""
 

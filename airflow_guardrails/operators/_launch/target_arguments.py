@@ -73,7 +73,7 @@ WHAT_TO_DEPLOY: Mapping[str, Check] = {
 }
 _FROM_MODEL = frozenset({"model_name", "model_package_arn"})
 # Further arguments, and with which of the above they make sense.
-_USED_WITH: Mapping[str, frozenset[str]] = {
+USED_WITH: Mapping[str, frozenset[str]] = {
     "instance_type": _FROM_MODEL,
     "instance_count": _FROM_MODEL,
     "variant_name": _FROM_MODEL,
@@ -146,7 +146,7 @@ class TargetArguments:
             text = " and ".join(f"{name}={shown(arguments[name])}" for name in given) or "None"
             raise InvalidArgument(f"exactly one of {', '.join(WHAT_TO_DEPLOY)} must be given (got {text})")
         self._given = given[0] if given else None
-        for name, others in _USED_WITH.items():
+        for name, others in USED_WITH.items():
             if arguments.get(name) is not None and self._given not in others:
                 raise InvalidArgument(
                     f"{name} must be left out without {' or '.join(sorted(others))} "
@@ -264,6 +264,32 @@ class TargetArguments:
             return RetainedProperties(retain_all=retain_all, excluded=excluded)
 
     @property
+    def deploys(self) -> str | None:
+        """The argument that says what is deployed; None if the subclass itself says it."""
+        return self._given
+
+    @property
+    def is_from_model(self) -> bool:
+        """Whether a model, or a package, is deployed with the configuration in service."""
+        return self._given in _FROM_MODEL
+
+    @property
+    def finds_target(self) -> bool:
+        """Whether the task finds the configuration to deploy only when it runs."""
+        return False
+
+    def deploy_config(self, name: str) -> None:
+        """Deploy the configuration *name*, whatever the arguments say."""
+        self._given, self.endpoint_config_name = "endpoint_config_name", name
+
+    def factory_with_model(self, model_name: str) -> ConfigFactory:
+        """Return the factory for the same configuration with the existing model *model_name*."""
+        self._created_model, self.model_package_arn, self.model_name = None, None, model_name
+        factory = self._config_factory()
+        assert factory is not None
+        return factory
+
+    @property
     def endpoint_tags(self) -> tuple[Mapping[str, str], ...]:
         """Tags of an endpoint that is created, besides those of this package."""
         return self._operator_config.tags if self._operator_config else ()
@@ -287,7 +313,7 @@ class TargetArguments:
             return config.endpoint_config_name, {"config": self.config, "role": self.role_arn}
         if self._given not in _FROM_MODEL:
             return None
-        names = (*_FROM_MODEL, *(name for name in _USED_WITH if name != "if_missing"))
+        names = (*_FROM_MODEL, *(name for name in USED_WITH if name != "if_missing"))
         return self.endpoint_name, {name: getattr(self, name) for name in names}
 
     def _config_factory(self) -> ConfigFactory | None:

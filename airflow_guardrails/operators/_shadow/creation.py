@@ -57,7 +57,7 @@ class ShadowTestCreation:
     :param context: Airflow's context of the running task.
     :param refuse_if_killed: raises if the task was killed, so that nothing is created.
     :param pause: seconds between two calls of DescribeInferenceExperiment.
-    :param check_update: raises if the update behind the test would be refused, see ``PlannedUpdate.check``.
+    :param check_update: raises if the update behind the test would be refused, see ``UpdateCheck.run``.
     :param needed: what the tasks behind the test need; None if that is not known.
     :param warnings: what the report must say; filled by :meth:`run`.
     """
@@ -118,7 +118,7 @@ class ShadowTestCreation:
             self.test.endpoint_name, shadow=self.test.shadow, hook=self.hook, warn=self.warn
         )
         if self.check_update is not None:
-            self.check_update(endpoint, hook=self.hook, warn=self.warn)
+            self.check_update(warn=self.warn)
         starts_at, ends_at = self._schedule(endpoint.seen_at)
         warning = length_warning(self.test.schedule, endpoint.seen_at)
         if warning:

@@ -68,6 +68,14 @@ class VersionCheck:
         """
         return _tags(self._version(target, planned), unchanged=False)
 
+    def check_run(self, endpoint: Endpoint) -> None:
+        """
+        Check only the logical date, for a target that does not exist yet.
+
+        :raises NewerRunDeployed: if a run with a later logical date has deployed.
+        """
+        self._check_run(self._history(endpoint) if self._checks_run else History())
+
     def _history(self, endpoint: Endpoint) -> History:
         if not self._is_needed:
             return History()

@@ -29,6 +29,7 @@ from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperato
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import MetricRule
 from airflow_guardrails.strategies import Canary
+from tests.support.churn import model_request
 from tests.support.simulated import deny
 
 PAUSES = (TaskDeferred, getattr(sdk_exceptions, "TaskAwaitingInput", TaskDeferred))
@@ -238,7 +239,9 @@ def test_what_would_stop_the_update_is_counted_and_comes_first(airflow, churn):
     airflow.ask(planned(alarms=["errors", "late", "missing"]))
 
     _, _, checks = airflow.asked.body.partition("**Checks before the update: ")
-    assert checks.startswith("2 errors would stop the update**\n\n- **Error**: `")
+    assert checks.startswith(
+        "2 errors would stop the update now; 1 may be over when it runs**\n\n- **Error**: `"
+    )
 
 
 def test_a_person_sees_what_really_runs_on_a_fleet_that_is_too_small(airflow, churn):
@@ -449,3 +452,52 @@ def test_notifiers_are_called_when_the_task_begins_to_wait(airflow, churn):
     airflow.ask(task)
 
     assert called == [airflow.context]
+
+
+# An update that makes its configuration.
+
+
+def made_by(**changes):
+    arguments = {
+        "task_id": "update",
+        "endpoint_name": "churn",
+        "model_name": "churn-2",
+        "strategy": CANARY,
+        "alarms": ["errors"],
+        **changes,
+    }
+    return SageMakerGuardedUpdateOperator(**arguments)
+
+
+def test_a_person_sees_the_configuration_that_the_update_will_make(airflow, churn, simulated_sleep):
+    churn.sagemaker.create_model(**model_request("churn-2"))
+    update = made_by()
+    task = operator(endpoint_config_name=None, update=update)
+
+    kept = airflow.ask(task)["question"]
+
+    name = kept["endpoint_config_name"]
+    assert f"- To deploy: `{name}` (made by the task): model `churn-2`, 4 instances" in airflow.asked.body
+    assert "- `AllTraffic.ModelName`: from `churn` to `churn-2`" in airflow.asked.body
+    assert "- Minute 10: 100 % of the traffic to the new fleet" in airflow.asked.body
+    assert airflow.asked.subject == f"Update churn to {name}?"
+    assert churn.config_names() == ["churn-v1", "churn-v2"]
+    # The update gives it this name.
+    update.sleep = simulated_sleep
+    assert update.execute({"ti": airflow.context["ti"]})["endpoint_config_name"] == name
+
+
+def test_a_person_approves_a_first_deployment_as_one(airflow, churn):
+    creating = made_by(
+        endpoint_name="fraud", model_name="churn", instance_type="ml.m5.large", if_missing="create"
+    )
+
+    airflow.ask(operator(endpoint_name="fraud", endpoint_config_name=None, update=creating))
+
+    assert airflow.asked.subject.startswith("Create fraud with fraud-")
+    assert "- **First deployment**: the endpoint does not exist" in airflow.asked.body
+
+
+def test_without_an_update_the_configuration_must_be_named(airflow):
+    with pytest.raises(InvalidArgument, match="endpoint_config_name must be given without update"):
+        operator(endpoint_config_name=None).execute(airflow.context)

@@ -134,7 +134,7 @@ def test_a_value_of_a_task_that_has_not_run_adds_no_dependency(create, context, 
 
     assert shadow.upstream_task_ids == set()
     (warning,) = report["warnings"]
-    assert warning == "The update behind the test was not checked: alarms not known yet"
+    assert warning == "The update behind the test was checked without alarms: not known yet"
 
 
 def test_without_permission_the_test_is_created_with_a_warning(create, context, candidate):

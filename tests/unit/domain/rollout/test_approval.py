@@ -20,6 +20,7 @@ from airflow_guardrails.domain.rollout.approval import (
     digest_of,
     read_answer,
 )
+from airflow_guardrails.domain.rollout.plan import PlannedAlarm, UpdatePlan
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointStatus, PendingDeployment
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
 from airflow_guardrails.strategies import Canary
@@ -89,14 +90,16 @@ def endpoint(**changes):
     return Endpoint(name="churn", seen_at=NOON, **values)
 
 
-def body(**changes):
+def body(*, verdict=None, page_url=None, **changes):
+    guardrails = changes.get("guardrails")
     values = {
         "endpoint_name": "churn",
         "endpoint_config_name": "churn-v2",
-        "answer_within": DAY,
+        "alarms": tuple(PlannedAlarm(name=name) for name in guardrails.alarms) if guardrails else (),
         **changes,
     }
-    return approval_body(Proposal(**values))
+    plan = UpdatePlan(**values)
+    return approval_body(Proposal(plan=plan, verdict=verdict, answer_within=DAY, page_url=page_url))
 
 
 # The text.
