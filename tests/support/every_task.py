@@ -85,6 +85,14 @@ WITH = {
 }
 
 
+# Whether these arguments are given is known when the DAG file is parsed: one of them must be, or none may be.
+EITHER = {
+    SageMakerGuardedUpdateOperator: set(WHAT_TO_DEPLOY),
+    SageMakerModelPackageSensor: {"model_package_arn", "model_package_group_name"},
+}
+NONE = {SageMakerRollbackOperator: {*WHAT_TO_DEPLOY, *WITH}}
+
+
 class Reached(BaseException):
     """The task has checked all there is, and makes its first call."""
 
@@ -101,6 +109,8 @@ def built(kind, **changes):
     if kind is SageMakerGuardedUpdateOperator:
         for name in changes:
             others |= WITH.get(name, {})
+    if kind is SageMakerModelPackageSensor and "model_package_arn" in changes:
+        others["model_package_group_name"] = None
     task = kind(task_id="task", **{**TASKS[kind], **others, **changes})
     task.__dict__["hook"] = Tripwire()
     return task
@@ -111,9 +121,8 @@ def refused(kind, name, value, context):
     try:
         task = built(kind, **{name: value})
     except Exception as error:  # noqa: BLE001 - which one it is is what is tested
-        # Whether one of the arguments that say what to deploy is given is known when the DAG file is parsed.
-        absent = value is None and name in WHAT_TO_DEPLOY and kind is SageMakerGuardedUpdateOperator
-        importable = absent or name not in kind.template_fields
+        absent = value is None and name in EITHER.get(kind, ())
+        importable = absent or name not in kind.template_fields or name in NONE.get(kind, ())
         assert importable, f"the DAG file does not import with {name}={value!r}"
         return error
     try:

@@ -185,6 +185,18 @@ def test_s3_is_limited_too(aws, simulator, limited):
     assert denied_action(s3.list_objects_v2, Bucket="captures") == ("s3:ListBucket", "arn:aws:s3:::captures")
 
 
+def test_a_model_package_and_a_role_are_resources(aws, limited):
+    package = "arn:aws:sagemaker:us-east-1:123456789012:model-package/churn/2"
+    sagemaker, iam = aws("sagemaker"), aws("iam", checked=False)
+    limited()
+
+    describe, role = sagemaker.describe_model_package, "arn:aws:iam::123456789012:role/serving"
+    assert denied_action(describe, ModelPackageName=package) == ("sagemaker:DescribeModelPackage", package)
+    assert denied_action(sagemaker.update_model_package, ModelPackageArn=package)[1] == package
+    assert denied_action(sagemaker.list_model_packages, ModelPackageGroupName="churn")[1] == "*"
+    assert denied_action(iam.get_role, RoleName="serving") == ("iam:GetRole", role)
+
+
 @pytest.mark.parametrize(
     ("policies", "said"),
     [
