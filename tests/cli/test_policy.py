@@ -208,7 +208,7 @@ def test_the_table_says_why_for_which_task_and_what_happens_without(capfd):
     said, notes = capfd.readouterr()
     assert re.match(r"Connection aws_default: [1-9]\d* needed, [1-9]\d* optional actions\n\nNeeded\n", said)
     assert re.search(
-        r"\n  sagemaker:ListTags\n(?:    .*\n)*?    for the intent of an earlier try: conclude, ", said
+        r"\n  sagemaker:ListTags\n(?:    .*\n)*?    for the intent of an earlier try: conclude", said
     )
     assert "without it: such a retry fails with LaunchUnknown" in said
     assert (

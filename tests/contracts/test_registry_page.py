@@ -13,7 +13,9 @@ from airflow_guardrails.domain.versions.record import RecordedOutcome
 from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
+from tests.support.hosting_helper import artefact
 from tests.support.pages import page, section
+from tests.support.simulated import new_client
 from tests.support.worker import Worker
 
 TEXT = page("registry")
@@ -40,6 +42,19 @@ def release(churn, worker, simulated_sleep):
     return found
 
 
+def registered(churn, worker, release):
+    """Run the registration; return the ARN of the version, whose artefact is in S3."""
+    run_all(worker, release, "register")
+    arn = worker.xcoms["register", "return_value"]
+    version = churn.sagemaker.describe_model_package(ModelPackageName=arn)
+    url = version["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    s3 = new_client(churn.simulator.url, "s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=artefact({}))
+    return arn
+
+
 def run_all(worker, release, *names):
     return [worker.run(release.get_task(name)) for name in names]
 
@@ -49,8 +64,7 @@ def metadata(churn, arn):
 
 
 def test_a_version_is_registered_approved_deployed_and_told_the_outcome(churn, worker, release):
-    assert run_all(worker, release, "register") == ["success"]
-    arn = worker.xcoms["register", "return_value"]
+    arn = registered(churn, worker, release)
     churn.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
 
     states = run_all(
@@ -68,8 +82,7 @@ def test_a_version_is_registered_approved_deployed_and_told_the_outcome(churn, w
 def test_the_first_run_creates_the_endpoint(churn, worker, release):
     for name in ("guarded_update", "conclude", "clean_up"):
         release.get_task(GROUP + name).endpoint_name = "new"
-    run_all(worker, release, "register")
-    arn = worker.xcoms["register", "return_value"]
+    arn = registered(churn, worker, release)
     churn.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Approved")
 
     states = run_all(worker, release, "approved", *(GROUP + name for name in ("guarded_update", "conclude")))
@@ -80,8 +93,7 @@ def test_the_first_run_creates_the_endpoint(churn, worker, release):
 
 
 def test_a_version_that_nobody_has_approved_is_not_deployed(churn, worker, release):
-    run_all(worker, release, "register")
-    arn = worker.xcoms["register", "return_value"]
+    arn = registered(churn, worker, release)
     churn.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
 
     assert run_all(worker, release, "approved") == ["failed"]
