@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_guardrails.aws.errors import UnexpectedAnswer
@@ -9,6 +11,7 @@ from airflow_guardrails.aws.reading import (
     Response,
     enum_of,
     required_text,
+    section_of,
     sections_of,
     shown,
     text_of,
@@ -16,6 +19,23 @@ from airflow_guardrails.aws.reading import (
 )
 from airflow_guardrails.domain.snapshots.model_package import ApprovalStatus, ModelPackage, PackageStatus
 from airflow_guardrails.domain.text import safe_text
+
+_METADATA_PREFIX = "airflow-guardrails-"
+# UpdateModelPackage, CustomerMetadataProperties: a value has 1 to 256 of these characters.
+_NOT_IN_METADATA = re.compile(r"[^\w .:/=+\-@]")
+_LONGEST_VALUE = 256
+
+
+def outcome_metadata(outcome: Mapping[str, str | None]) -> dict[str, str]:
+    """
+    Return what is written to a package's CustomerMetadataProperties about the rollout that deployed it.
+
+    :param outcome: name -> value; what is unknown becomes ``none``, so that it replaces an older value.
+    """
+    return {
+        f"{_METADATA_PREFIX}{name}": _NOT_IN_METADATA.sub("-", value or "none")[:_LONGEST_VALUE]
+        for name, value in outcome.items()
+    }
 
 
 def newest_approved_request(group: str) -> dict[str, Any]:
@@ -55,6 +75,11 @@ def parse_model_package(response: Response) -> ModelPackage:
         approval_description=safe_text(response.get("ApprovalDescription")),
         group=text_of(response, "ModelPackageGroupName"),
         version=whole_number_of(response, "ModelPackageVersion"),
+        metadata={
+            key: value
+            for key, value in section_of(response, "CustomerMetadataProperties").items()
+            if isinstance(value, str)
+        },
     )
 
 

@@ -103,6 +103,8 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
     on_rollback: OnRollback = "return"
     # Whether the update task has reported the outcome, and counted the rollout.
     _is_reported = False
+    # As the update has it: it may be a template.
+    _model_package_arn: Any = None
 
     def __init__(
         self,
@@ -151,6 +153,7 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         # It is empty if the update creates its configuration when it runs.
         is_created = isinstance(update.endpoint_config_name, str) and not update.endpoint_config_name
         self.endpoint_config_name = None if is_created else update.endpoint_config_name
+        self._model_package_arn = update.model_package_arn
         self.abort_action = update.kill_action
         self.has_switch = update.abort_switch
         self.max_describe_gap = update.max_describe_gap
@@ -219,7 +222,17 @@ class SageMakerConcludeRolloutOperator(RolloutTask):
         from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
 
         owner = owner_in(context, report["endpoint_name"], task_id=self.update_task_id)
-        record_outcome(self, context, report, owner=owner)
+        record_outcome(self, context, report, owner=owner, package_arn=self._package_arn(context))
+
+    def _package_arn(self, context: Any) -> str | None:
+        """Return the version of the model registry that the update deploys; None for another target."""
+        try:
+            # Not a field that Airflow renders: this task runs also if the task that makes the ARN has failed.
+            arn = self.render_template(self._model_package_arn, context)
+        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the rollout is reported
+            self.warn(f"The outcome was not written to the model package: its ARN is not known ({error})")
+            return None
+        return arn if isinstance(arn, str) else None
 
     def _may_succeed(self, context: Mapping[str, Any], outcome: Outcome) -> bool:
         """Whether the rollout succeeded, or the update task has already reported that it did not."""

@@ -96,7 +96,8 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
     :param model_name: name of the model to deploy. The configuration in service is copied with this model;
         everything else is kept. (templated)
     :param model_package_arn: ARN of a version of the model registry to deploy in the same way. It must be
-        ``Approved``. The task creates the model. (templated)
+        ``Approved``. The task creates the model, and writes the outcome to the version's metadata. See
+        ``docs/registry.md``. (templated)
     :param config: what to deploy in the form of amazon's ``SageMakerEndpointOperator``:
         ``{"Model": ..., "EndpointConfig": ..., "Endpoint": ...}``, or the value of ``Endpoint`` alone. Names
         of model and configuration become the beginning of names that are new in every run. (templated)
@@ -369,11 +370,12 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
         return self.end(context, self.wait_until_finished(context, state, every=self.waiter_delay))
 
     def end(self, context: Mapping[str, Any], report: RolloutReport) -> RolloutReport:
-        """Record the outcome in tags of the endpoint; then as in :class:`RolloutTask`."""
+        """Record the outcome in tags and in the model registry; then as in :class:`RolloutTask`."""
         from airflow_guardrails.operators._launch.intent_store import owner_in  # noqa: PLC0415 - not in DAG files
         from airflow_guardrails.operators._versions.recording import record_outcome  # noqa: PLC0415
 
-        record_outcome(self, context, report, owner=owner_in(context, report["endpoint_name"]))
+        owner = owner_in(context, report["endpoint_name"])
+        record_outcome(self, context, report, owner=owner, package_arn=self.model_package_arn)
         return super().end(context, report)
 
     def _with_approval(self, context: Mapping[str, Any], state: RolloutState) -> RolloutState:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -32,6 +33,7 @@ class ModelPackage:
 
     :param approval: ``None`` if the package has no approval status: it is in no model package group.
     :param approval_description: what the person who approved or rejected it wrote.
+    :param metadata: its ``CustomerMetadataProperties``.
     """
 
     arn: str
@@ -40,6 +42,7 @@ class ModelPackage:
     approval_description: str = ""
     group: str | None = None
     version: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def deployable(self) -> bool:

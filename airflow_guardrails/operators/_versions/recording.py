@@ -34,6 +34,7 @@ from airflow_guardrails.domain.versions.record import (
     record_text,
     whole_second,
 )
+from airflow_guardrails.operators._versions.registry import write_back
 from airflow_guardrails.tasks.rollout import RolloutTask
 
 if TYPE_CHECKING:
@@ -44,7 +45,12 @@ _RECORDED = frozenset(outcome.value for outcome in RecordedOutcome)
 
 
 def record_outcome(
-    task: RolloutTask, context: Mapping[str, Any], report: RolloutReport, *, owner: str
+    task: RolloutTask,
+    context: Mapping[str, Any],
+    report: RolloutReport,
+    *,
+    owner: str,
+    package_arn: str | None = None,
 ) -> None:
     """
     Record how the rollout in *report* ended, if it is one of this package and has ended.
@@ -52,6 +58,7 @@ def record_outcome(
     A repetition changes nothing. Any failure is only a warning of *task*.
 
     :param owner: the task instance that has updated the endpoint, see ``intent_store.owner_in``.
+    :param package_arn: the version of the model registry that was deployed, which gets the outcome, too.
     """
     if report["outcome"] not in _RECORDED or reported_adoption(report) is Adopted.FOREIGN:
         return
@@ -66,6 +73,8 @@ def record_outcome(
             f"The outcome was not recorded in tags of endpoint {report['endpoint_name']} "
             f"({errors.text_for_people(error)}): it counts neither for a rollback nor for a refusal"
         )
+    if package_arn is not None:
+        write_back(task, report, package_arn, at=at, run=_run_in(context))
 
 
 def logical_date_in(context: Mapping[str, Any]) -> datetime | None:

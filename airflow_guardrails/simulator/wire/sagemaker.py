@@ -19,6 +19,12 @@ from airflow_guardrails.simulator.sagemaker.experiments.service import Experimen
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.sagemaker.tags import check_keys
 
+_KEPT_BY_MODEL_PACKAGES = (
+    "model_approval_status",
+    "approval_description",
+    "customer_metadata_properties",
+)
+
 _Operation = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -102,6 +108,24 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
 
     def delete_tags(self) -> ActionResult:
         return self._answer(self._catalogue.tags.delete) if self._is_ours() else super().delete_tags()
+
+    def update_model_package(self) -> ActionResult:
+        """Change what the request has; moto also resets what it does not have."""
+        backend = self.sagemaker_backend
+        arn = self._get_param("ModelPackageArn")
+        package = backend.model_packages.get(backend.model_package_name_mapping.get(arn, arn))
+        kept = {name: getattr(package, name, None) for name in _KEPT_BY_MODEL_PACKAGES}
+        answer = super().update_model_package()
+        for name, value in kept.items():
+            if getattr(package, name) is None:
+                setattr(package, name, value)
+        given = self._get_param("CustomerMetadataProperties") or {}
+        removed = self._get_param("CustomerMetadataPropertiesToRemove") or ()
+        properties = {**(kept["customer_metadata_properties"] or {}), **given}
+        package.customer_metadata_properties = {
+            key: value for key, value in properties.items() if key not in removed
+        } or None
+        return answer
 
     def serialized(self, action_result: ActionResult) -> tuple[int, dict[str, Any], Any]:
         """Write an error's ``message`` in lower case, as SageMaker does and moto does not."""

@@ -58,6 +58,37 @@ def test_queues_roles_and_the_model_registry_are_there(aws):
     assert sagemaker.describe_model_package(ModelPackageName=package)["ModelApprovalStatus"] == "Approved"
 
 
+def test_a_model_package_keeps_what_an_update_does_not_name(aws):
+    sagemaker = aws("sagemaker", checked=False)
+    sagemaker.create_model_package_group(ModelPackageGroupName="churn")
+    arn = sagemaker.create_model_package(
+        ModelPackageGroupName="churn",
+        ModelApprovalStatus="Approved",
+        CustomerMetadataProperties={"accuracy": "0.97", "old": "1"},
+    )["ModelPackageArn"]
+
+    sagemaker.update_model_package(
+        ModelPackageArn=arn,
+        CustomerMetadataProperties={"stage": "live"},
+        CustomerMetadataPropertiesToRemove=["old"],
+    )
+
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["ModelApprovalStatus"] == "Approved"
+    assert found["CustomerMetadataProperties"] == {"accuracy": "0.97", "stage": "live"}
+    sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus="Rejected")
+    found = sagemaker.describe_model_package(ModelPackageName=arn)
+    assert found["ModelApprovalStatus"] == "Rejected"
+    assert found["CustomerMetadataProperties"] == {"accuracy": "0.97", "stage": "live"}
+
+
+def test_a_model_package_that_does_not_exist_cannot_be_updated(aws):
+    with pytest.raises(Exception, match="churn/1 not found"):
+        aws("sagemaker", checked=False).update_model_package(
+            ModelPackageArn="arn:aws:sagemaker:us-east-1:123456789012:model-package/churn/1"
+        )
+
+
 async def test_aiobotocore_talks_to_it_as_boto3_does(simulator):
     session = aiobotocore.session.get_session()
     where = {"region_name": "us-east-1", "endpoint_url": simulator.url, **KEYS}
