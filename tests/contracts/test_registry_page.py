@@ -13,7 +13,9 @@ from airflow_guardrails.domain.versions.record import RecordedOutcome
 from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
+from tests.support.hosting_helper import artefact, constant
 from tests.support.pages import page, section
+from tests.support.simulated import new_client
 from tests.support.worker import Worker
 
 TEXT = page("registry")
@@ -32,6 +34,12 @@ def release(churn, worker, simulated_sleep):
     names: dict = {}
     exec(EXAMPLES[0].replace("\nrelease()\n", "\nfound = release()\n"), names)
     found = names["found"]
+    # What the version names must exist, and load.
+    url = found.get_task("register").model_url.replace("{{ run_id }}", "run")
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    s3 = new_client(churn.simulator.url, "s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key=key, Body=artefact(constant(1.0)))
     for task in found.tasks:
         task.deferrable = False
         task.sleep = simulated_sleep
