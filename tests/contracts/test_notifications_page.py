@@ -62,6 +62,7 @@ def examples(worker):
     return found
 
 
+@pytest.mark.proof
 def test_a_rollback_is_notified_by_mail_in_slack_and_by_sns(
     churn, worker, examples, simulated_sleep, mails, slack_messages, topic
 ):

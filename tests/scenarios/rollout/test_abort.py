@@ -260,6 +260,7 @@ def test_a_switch_that_does_not_become_ok_in_time_stops_the_launch(churn, update
     assert churn.calls("UpdateEndpoint") == 0
 
 
+@pytest.mark.proof
 def test_looks_at_the_switch_that_are_throttled_end_no_launch(churn, update, context):
     operator, sleep = update(wait_for_completion=False), update().sleep
 
@@ -339,6 +340,7 @@ def test_an_abort_by_time_out_that_is_too_late_ends_as_what_it_is(churn, update,
     assert operator.execute(context)["outcome"] == "Succeeded"
 
 
+@pytest.mark.proof
 def test_an_abort_by_time_out_that_cannot_be_published_is_reported(churn, update, context, simulated_sleep):
     operator = update(max_wait=timedelta(minutes=8), on_timeout="abort")
 

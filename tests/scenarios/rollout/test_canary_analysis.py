@@ -110,6 +110,7 @@ def test_one_as_good_as_production_passes_and_comes_into_service(busy, update, c
 
 
 @FOLLOWERS
+@pytest.mark.proof
 def test_a_slower_tail_is_found_by_counting_slow_requests(busy, update, context, simulated_sleep, follower):
     """Thirty requests a minute to each fleet are too few for a percentile of each minute."""
     behave(busy, "churn-v2", latency_ms=26)
@@ -161,6 +162,7 @@ def test_without_traffic_it_continues_if_so_configured(busy, update, context):
     assert "without a Pass of the analysis" in report["warnings"][-1]
 
 
+@pytest.mark.proof
 def test_an_observer_says_what_it_would_have_done(busy, update, context):
     behave(busy, "churn-v2", latency_ms=24)
 
@@ -227,6 +229,7 @@ def test_cloudwatch_without_any_response_ends_in_the_abort_with_the_reason(busy,
     assert "analysis_unreadable" in [finding["code"] for finding in report["findings"]]
 
 
+@pytest.mark.proof
 def test_minutes_that_are_published_late_are_waited_for(busy, update, context):
     busy.simulator.client.set_knobs(metric_delay_seconds=150)
 
@@ -307,6 +310,7 @@ class Died(BaseException):
     """The worker is gone, and whatever it knew."""
 
 
+@pytest.mark.proof
 def test_a_retry_judges_on_by_all_that_there_is_since_the_start(busy, update, context, simulated_sleep):
     behave(busy, "churn-v2", latency_ms=24)
     first, slept = update(), 0.0
@@ -528,6 +532,7 @@ LATENCY = {**TO_V2, "Metric": "ModelLatency", "Stat": "Average"}
 
 
 @FOLLOWERS
+@pytest.mark.proof
 def test_the_verdicts_are_published_and_an_alarm_goes_off_at_a_fail(
     busy, update, context, simulated_sleep, follower
 ):
@@ -565,6 +570,7 @@ def test_the_verdicts_are_published_and_an_alarm_goes_off_at_a_fail(
 
 
 @FOLLOWERS
+@pytest.mark.proof
 def test_a_verdict_that_may_not_be_published_is_only_a_warning(
     busy, update, context, simulated_sleep, follower
 ):

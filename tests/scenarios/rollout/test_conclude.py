@@ -238,6 +238,7 @@ def test_an_update_that_is_over_when_its_task_is_marked_failed_is_reported(
         pytest.param(None, WAITING, id="Airflow does not say"),
     ],
 )
+@pytest.mark.proof
 def test_nothing_else_that_airflow_does_to_the_update_aborts_it(
     churn, deferred, run, conclude, context, state, mark
 ):
@@ -430,6 +431,7 @@ def own_switch(run, map_index):
 
 
 @pytest.mark.parametrize("on_rollback", ["fail", "skip", "return"])
+@pytest.mark.proof
 def test_the_report_of_an_update_that_ended_by_itself_is_taken_over(
     churn, update, run, conclude, context, simulated_sleep, on_rollback
 ):

@@ -128,6 +128,7 @@ def test_another_endpoints_answers_are_not_ours(trial, bucket):
     assert compare()["counts"]["production.records"] == 5
 
 
+@pytest.mark.proof
 def test_what_mapped_tasks_have_compared_merges_to_what_one_task_would_have(trial, bucket, context):
     for number in range(3):
         hour = TEN + timedelta(hours=number)

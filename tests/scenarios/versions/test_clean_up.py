@@ -91,6 +91,7 @@ def test_what_another_endpoint_serves_stays(six):
     assert kept(report, MODEL)["churn-1-made"] == "used by configuration churn-1-made"
 
 
+@pytest.mark.proof
 def test_a_model_that_another_configuration_uses_stays(six):
     six.config("by-hand", model="churn-1-made")
 
@@ -100,6 +101,7 @@ def test_a_model_that_another_configuration_uses_stays(six):
     assert kept(report, MODEL)["churn-1-made"] == "used by configuration by-hand"
 
 
+@pytest.mark.proof
 def test_during_an_experiment_of_the_endpoint_no_configuration_goes(six):
     variant = {"InfrastructureType": "RealTimeInference"}
     config = {"RealTimeInferenceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1}}
@@ -160,6 +162,7 @@ def test_what_was_made_under_any_name_is_found(runs):
     assert deleted(report, CONFIG) == deleted(report, MODEL) == ["nightly-0123456789ab"]
 
 
+@pytest.mark.proof
 def test_the_target_of_a_task_that_has_not_recorded_an_outcome_stays_for_a_day(six):
     target = six.catalogue.arn("endpoint-config", "churn-1-made")
     intent = Intent(previous="churn-6-made", modified_at=None, written_at=six.churn.now())
@@ -182,6 +185,7 @@ def test_what_the_endpoint_is_being_updated_to_stays(six):
     assert deleted(report, ALARM) == []
 
 
+@pytest.mark.proof
 def test_an_update_that_begins_meanwhile_ends_the_clean_up(six):
     client = six.churn.simulator.client
     before = six.churn.calls("DeleteEndpointConfig")
@@ -210,6 +214,7 @@ def test_an_update_that_begins_meanwhile_ends_the_clean_up(six):
     assert "has changed meanwhile: it is Updating" in kept(report, CONFIG)["churn-1-made"]
 
 
+@pytest.mark.proof
 def test_alarms_of_earlier_rollouts_go_and_those_of_the_last_update_stay(six):
     for prefix in (switch_prefix("churn"), guard_prefix("churn"), switch_prefix("other")):
         six.world.alarms.put_metric_alarm(alarm_request(f"{prefix}left"))
@@ -223,6 +228,7 @@ def test_alarms_of_earlier_rollouts_go_and_those_of_the_last_update_stay(six):
     assert last[1] == "the last update of the endpoint names it"
 
 
+@pytest.mark.proof
 def test_what_may_not_be_read_is_not_deleted_and_the_report_says_so(six):
     six.world.alarms.put_metric_alarm(alarm_request(f"{guard_prefix('churn')}left"))
     six.churn.advance(minutes=61)

@@ -89,6 +89,7 @@ def package(runs):
     return register
 
 
+@pytest.mark.proof
 def test_the_same_artefact_is_refused_when_it_is_registered_again(runs, bucket, package):
     for day in ("monday", "tuesday"):
         bucket(f"{day}/model.tar.gz", b"weights")

@@ -39,6 +39,7 @@ def test_it_goes_back_to_what_last_served_well(three):
     assert three.history.find("third").reverted_at == three.history.find("second").at
 
 
+@pytest.mark.proof
 def test_a_second_rollback_goes_back_further_and_not_to_what_was_reverted(three):
     three.roll_back()
     three.roll_back()
@@ -49,6 +50,7 @@ def test_a_second_rollback_goes_back_further_and_not_to_what_was_reverted(three)
         three.roll_back()
 
 
+@pytest.mark.proof
 def test_what_was_reverted_is_deployed_again_only_by_redeploy(three):
     three.roll_back()
     three.config("twin", model="third")
@@ -60,6 +62,7 @@ def test_what_was_reverted_is_deployed_again_only_by_redeploy(three):
     assert three.history.find("third").reverted_at is None
 
 
+@pytest.mark.proof
 def test_another_version_comes_before_the_same_one_on_other_instances(three):
     three.deploy(three.config("larger", model="third"))
 
@@ -105,6 +108,7 @@ def test_the_version_that_somebody_put_there_by_hand_is_refused_under_another_na
         three.deploy(three.config("again", model="mistake"))
 
 
+@pytest.mark.proof
 def test_a_configuration_that_was_deleted_is_passed_over(three):
     three.churn.sagemaker.delete_endpoint_config(EndpointConfigName="second")
 
@@ -166,6 +170,7 @@ def test_an_update_in_flight_is_ended_first(three):
     assert three.serves == "third"
 
 
+@pytest.mark.proof
 def test_a_retry_after_the_rollback_reports_it_and_goes_back_no_further(three):
     context = three.context(task_id="back")
     three.roll_back(context=context)

@@ -103,6 +103,7 @@ def serve_a_model(program: Program, client: SimulatorClient) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.proof
 def test_whichever_way_it_ends_no_model_is_left_running_and_no_folder_behind(start, number, tmp_path):
     program = start(AIRFLOW_GUARDRAILS_SIMULATOR_TOKEN="of-the-test", TMPDIR=str(tmp_path))
     worker = serve_a_model(program, SimulatorClient(program.url, "of-the-test"))

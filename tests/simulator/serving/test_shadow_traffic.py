@@ -114,6 +114,7 @@ def test_a_shadow_has_the_metrics_of_a_production_variant(hosting, with_shadow):
     assert set(hosting.by_minute("ModelLatency", "Average")) == {20_000}
 
 
+@pytest.mark.proof
 def test_a_real_model_that_is_slower_by_its_profile_shows_in_the_shadows_latency_alone(hosting, with_shadow):
     with_shadow(hosting, model=hosting.doubling(), shadow_model=hosting.doubling())
     hosting.control.profile("blue", latency_ms=40)
@@ -126,6 +127,7 @@ def test_a_real_model_that_is_slower_by_its_profile_shows_in_the_shadows_latency
     assert hosting.total("InvocationModelErrors", **SHADOW) == 0
 
 
+@pytest.mark.proof
 def test_what_every_model_does_is_outranked_by_a_profile_of_its_own(hosting, with_shadow):
     with_shadow(hosting, model=hosting.doubling(), shadow_model=hosting.doubling())
     hosting.control.profile("*", latency_ms=40)

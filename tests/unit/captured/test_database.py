@@ -41,6 +41,7 @@ def test_the_name_of_the_folder_has_no_meaning(captured, tmp_path, name):
     assert compare_captures(lines, lines, workdir=tmp_path / name).pairs == 1
 
 
+@pytest.mark.proof
 def test_memory_suffices_for_long_answers(tmp_path, monkeypatch):
     """300 MB of answers with 128 MB of memory for DuckDB: neither a table nor a sort has them all."""
     monkeypatch.setattr(database, "MOST_MEMORY", 128 * database.MIB)

@@ -49,6 +49,7 @@ def an_hour(seed):
 
 @pytest.mark.parametrize("cut", [1, 2, 7, 20])
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.proof
 def test_the_parts_of_an_hour_are_the_hour(part_of, seed, cut):
     lines = an_hour(seed)
     whole = part_of(lines)

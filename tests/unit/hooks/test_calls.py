@@ -324,6 +324,7 @@ def test_every_call_and_every_operation_of_the_table_is_tested_here():
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.proof
 def test_both_forms_of_a_call_send_the_same_and_answer_the_same(worlds, name):
     answers, sent = [], []
     for form in FORMS:
@@ -350,6 +351,7 @@ def test_both_forms_of_a_call_send_the_same_and_answer_the_same(worlds, name):
         if OPERATIONS[operation].service in {"sagemaker", "cloudwatch"}  # the simulator has faults for these
     ],
 )
+@pytest.mark.proof
 def test_botocore_retries_only_what_may_be_carried_out_twice(worlds, monkeypatch, name, operation, form):
     # botocore waits a random share of a second before it tries again; here none.
     monkeypatch.setattr("botocore.retryhandler.random", SimpleNamespace(random=lambda: 0.0))

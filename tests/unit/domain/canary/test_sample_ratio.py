@@ -118,6 +118,7 @@ def test_what_was_found_stays_found_and_is_told_alike_at_each_look():
 
 @pytest.mark.parametrize("total", [20.0, 400.0, 5000.0])
 @pytest.mark.parametrize(("variation", "correlation"), [(0.1, 0.0), (0.2, 0.0), (0.1, 0.6), (0.2, 0.6)])
+@pytest.mark.proof
 def test_a_share_that_only_varies_is_hardly_ever_a_finding(total, variation, correlation):
     chance = random.Random(3)
     runs = [

@@ -62,6 +62,7 @@ def failures(courses):
         ("all default rules", 60, LOOKS[1::2]),
     ],
 )
+@pytest.mark.proof
 def test_false_alarms_are_rarer_than_alpha(calibration, failures, name, runs, looks):
     most = calibration["bounds"].at_most(failures(name, runs=runs, looks=looks), runs, alpha=0.05)
 
@@ -77,6 +78,7 @@ def test_false_alarms_are_rarer_than_alpha(calibration, failures, name, runs, lo
         "errors, bursts of 8 over 4 minutes, each on one side, 1 %, new endpoint",
     ],
 )
+@pytest.mark.proof
 def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, failures, name):
     least = calibration["bounds"].at_least(failures(name, runs=100), 100, alpha=0.01)
 
@@ -94,6 +96,7 @@ def test_false_alarms_are_not_shown_to_be_more_frequent_than_alpha(calibration, 
         ("all default rules", "errors x 10"),
     ],
 )
+@pytest.mark.proof
 def test_harm_is_found(calibration, failures, name, harm):
     failed = failures(name, harm, runs=60)
 

@@ -102,6 +102,7 @@ TRIALS = {
 
 
 @pytest.mark.parametrize("name", TRIALS)
+@pytest.mark.proof
 def test_a_verdict_with_kept_sums_is_that_from_nothing_at_every_look(name):
     evidence, random = TRIALS[name], Random(7)
     last = max(evidence.requests.control)
