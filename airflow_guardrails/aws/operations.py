@@ -81,3 +81,7 @@ GET_OBJECT = Operation("s3", "get_object")
 
 # IAM.
 GET_ROLE = Operation("iam", "get_role")
+SIMULATE_POLICY = Operation("iam", "simulate_principal_policy")
+
+# STS.
+GET_CALLER_IDENTITY = Operation("sts", "get_caller_identity")

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.errors import denied_action
 from airflow_guardrails.aws.operations import Operation
-from airflow_guardrails.cli.deployment_permissions import CLEAN_UP, CREATIONS, VERSIONS
-from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES, as_markdown
+from airflow_guardrails.permissions.actions import SHADOW_TESTS, UPDATES, as_markdown
+from airflow_guardrails.permissions.deployment_actions import CLEAN_UP, CREATIONS, VERSIONS
 from tests.support.pages import page, section
 from tests.support.service_models import service_model
 
