@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from moto.iam.models import iam_backends
 
@@ -32,17 +33,10 @@ def simulated_policy(
     The caller's role has a path if it was created in IAM with one.
     """
     principal = request["PolicySourceArn"][0]
-    role = _ROLE.findall(access.caller)[0]
-    own = next(
-        (one.arn for one in iam_backends[account]["aws"].get_roles() if one.name == role),
-        f"arn:aws:iam::{account}:role/{role}",
-    )
-    if principal != own:
-        text = _NO_ROLE.format(principal.rpartition("/")[2])
-        return (
-            404,
-            f"<ErrorResponse><Error><Code>NoSuchEntity</Code><Message>{text}</Message></Error></ErrorResponse>",
-        )
+    if principal != _principal_of(access.caller, account=account):
+        text = f"The role with name {principal.rpartition('/')[2]} cannot be found."
+        error = f"<Error><Code>NoSuchEntity</Code><Message>{escape(text)}</Message></Error>"
+        return 404, f"<ErrorResponse>{error}</ErrorResponse>"
     context = {
         key: request[f"{name.removesuffix('ContextKeyName')}ContextKeyValues.member.1"][0]
         for name, (key, *_) in request.items()
@@ -62,6 +56,15 @@ def simulated_policy(
             )
     fields = {"EvaluationResults": results, "IsTruncated": "false"}
     return 200, _response("SimulatePrincipalPolicy", "https://iam.amazonaws.com/doc/2010-05-08/", fields)
+
+
+def _principal_of(caller: str, *, account: str) -> str:
+    """Return the ARN of the role, with its path, or of the user."""
+    found = _ROLE.search(caller)
+    if found is None:
+        return caller
+    roles = {role.name: role.arn for role in iam_backends[account]["aws"].get_roles()}
+    return str(roles.get(found[1], f"arn:aws:iam::{account}:role/{found[1]}"))
 
 
 def _members(request: Mapping[str, list[str]], name: str) -> list[str]:

@@ -198,6 +198,16 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         lambda world: call(packaged(world), {"airflow-guardrails-outcome": "Succeeded"}),
     ),
     "get_role_arn": ("get_role", lambda world: call(with_role(world))),
+    "get_caller_arn": ("get_caller_identity", lambda _: call()),
+    "simulate_policy": (
+        "simulate_principal_policy",
+        lambda _: call(
+            "arn:aws:iam::123456789012:role/airflow",
+            "cloudwatch:PutMetricData",
+            ["*"],
+            context={"cloudwatch:namespace": "AirflowGuardrails"},
+        ),
+    ),
     "describe_model_artefacts": ("describe_model", lambda _: call("churn")),
     "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
     "describe_inference_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
