@@ -15,6 +15,8 @@ from airflow_guardrails.strategies import Canary
 from tests.support.airflow_run import Run, defer
 from tests.support.crashing import Crash, Died, Moment, crashable_simulator
 
+pytestmark = pytest.mark.proof
+
 CANARY = Canary(percent=25, bake=timedelta(minutes=10), termination_wait=timedelta(minutes=5))
 VARIANT = {
     "VariantName": "All",

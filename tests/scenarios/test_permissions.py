@@ -27,7 +27,6 @@ from airflow_guardrails.cli.policy import grants_of, policy_of
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
 from airflow_guardrails.exceptions import AccessDenied, GuardrailsError
 from airflow_guardrails.guards import ErrorRate
-from airflow_guardrails.operators._launch.approval import update_to_check
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
 from airflow_guardrails.operators.judge import SageMakerJudgeShadowTestOperator
@@ -362,7 +361,7 @@ def create_test_before_update(account: Account) -> Any:
     """A shadow test with the update behind it, whose alarms are looked at."""
     task = create_test(account)
     planned = update(account, analysis=CanaryAnalysis(rules=[MetricRule("Invocation5XXErrors", margin=0.01)]))
-    task._update = update_to_check(planned)
+    task._update = planned
     return task
 
 

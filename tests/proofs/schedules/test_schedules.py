@@ -14,10 +14,13 @@ import os
 import time
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.proofs.schedules.model import Schedule, schedules
 from tests.proofs.schedules.play import play
+
+pytestmark = pytest.mark.proof
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "100"))
 SEED = int(os.environ.get("SEED", "2026"))
