@@ -164,9 +164,8 @@ def _create_test(task: TaskArguments) -> _Needs:
 
 
 def _checks_of_update(task: TaskArguments, update: Any) -> _Needs:
-    """What the checks of the update behind a test read: an ``UpdateToCheck``, or the task itself."""
-    given = getattr(update, "templated", None) or vars(update)
-    endpoint = task.patterns_of("endpoint_name", [given["endpoint_name"]])
+    """What the checks of *update*, the task behind a test, read."""
+    endpoint = task.patterns_of("endpoint_name", [update.endpoint_name])
     yield Need(may.READ_ENDPOINT.optional(_UPDATE_NOT_CHECKED), endpoint)
     for permission in (may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
         yield Need(permission.optional(_UPDATE_NOT_CHECKED))

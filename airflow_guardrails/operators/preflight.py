@@ -38,7 +38,7 @@ class SageMakerPreflightOperator(AwsTask):
     another update in flight, is a warning. If there is no endpoint and the update creates it, that is no
     error.
 
-    It changes nothing in AWS.
+    It changes nothing in AWS. Whether the role may make the changes of the update, it asks IAM, if it may.
 
     Returns the plan, which is also XCom ``rollout_plan``, and is there also if the task fails.
     ``docs/plan.md`` lists its fields.

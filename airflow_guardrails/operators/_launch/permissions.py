@@ -31,8 +31,9 @@ from airflow_guardrails.permissions.update_needs import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.domain.rollout.plan import UpdatePlan
+
+    # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
     from airflow_guardrails.operators._launch.known import KnownUpdate
 
@@ -52,8 +53,9 @@ _OF_FIRST = frozenset({"sagemaker:CreateEndpoint"})
 _FIX = "allow it; python -m airflow_guardrails policy prints the policy of a DAG"
 _NOT_CHECKED = "Permissions to change AWS were not checked"
 _ALLOW = "allow iam:SimulatePrincipalPolicy and sts:GetCallerIdentity to the role of this task"
-_ASSUMED = re.compile(r"(arn:[\w-]+):sts::(\d+):assumed-role/([^/]+)/.+")
-_PRINCIPAL = re.compile(r"(arn:[\w-]+):iam::(\d+):(?:role|user)/.+")
+_ALLOW_PATH = "allow it to the role of this task, whose path is needed"
+_ASSUMED = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d+):assumed-role/(?P<role>[^/]+)/.+")
+_PRINCIPAL = re.compile(r"arn:(?P<partition>[\w-]+):iam::(?P<account>\d+):(?:role|user)/.+")
 # The end of a name that is made when the update runs: 12 hexadecimal digits.
 _ANY_END = "0" * 12
 
@@ -100,11 +102,16 @@ def check_writes(arguments: TaskArguments, plan: UpdatePlan, *, hook: Guardrails
         and need.permission.action not in others
     ]
     try:
-        return _Check(hook).of(needs)
+        caller = hook.get_caller_arn()
+        found = _ASSUMED.fullmatch(caller) or _PRINCIPAL.fullmatch(caller)
+        if found is None:
+            return Writes(notes=(f"{_NOT_CHECKED}: {caller} is neither a role nor a user",))
+        return _Check(hook, caller, found).of(needs)
     except ClientError as caught:
-        denied = errors.denied_action(caught)
-        why = f"{denied} is denied" if denied else errors.text_for_people(caught)
-        return Writes(notes=(f"{_NOT_CHECKED}: {why}; {_ALLOW}",))
+        if denied := errors.denied_action(caught):
+            fix = _ALLOW_PATH if denied == "iam:GetRole" else _ALLOW
+            return Writes(notes=(f"{_NOT_CHECKED}: {denied} is denied; {fix}",))
+        return Writes(notes=(f"{_NOT_CHECKED}: {errors.text_for_people(caught)}",))
     except BotoCoreError as caught:
         return Writes(notes=(f"{_NOT_CHECKED}: {errors.named_text(caught)}",))
 
@@ -115,18 +122,23 @@ def _needs_of(arguments: TaskArguments) -> Iterator[Need]:
 
 
 class _Check:
-    def __init__(self, hook: GuardrailsHook) -> None:
+    """
+    Asks IAM about one role or user.
+
+    :param caller: ARN of the caller, as AWS names it.
+    :param found: its match: partition, account and, for an assumed role, the name of the role.
+    """
+
+    def __init__(self, hook: GuardrailsHook, caller: str, found: re.Match[str]) -> None:
         self._hook = hook
+        self._partition, self._account = found["partition"], found["account"]
+        self._role = found["role"] if found.re is _ASSUMED else None
+        prefix = f"arn:{self._partition}:iam::{self._account}:role/"
+        self._principal = f"{prefix}{self._role}" if self._role else caller
         self._path_is_known = False
 
     def of(self, needs: list[Need]) -> Writes:
-        caller = self._hook.get_caller_arn()
-        found = _ASSUMED.fullmatch(caller) or _PRINCIPAL.fullmatch(caller)
-        if found is None:
-            return Writes(notes=(f"{_NOT_CHECKED}: {caller} is neither a role nor a user",))
-        self._partition, self._account = found[1].removeprefix("arn:"), found[2]
-        self._role = found[3] if found.re is _ASSUMED else None
-        self._principal = f"{found[1]}:iam::{self._account}:role/{self._role}" if self._role else caller
+        """Return which of *needs* the role or user lacks."""
         denied: list[str] = []
         unknown: list[str] = []
         for (action, context), alternatives in self._wanted(needs, unknown).items():

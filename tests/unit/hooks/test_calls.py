@@ -408,8 +408,10 @@ def test_a_switch_names_the_target_it_was_created_for(worlds, form):
         assert make_call(world, "get_abort_switch_target", call(switch_of(target="none")), form) is None
 
 
-def test_what_aws_would_refuse_the_second_time_is_never_retried():
+def test_what_aws_would_refuse_the_second_time_and_what_a_plan_can_do_without_is_never_retried():
     assert {name for name, operation in OPERATIONS.items() if operation.once} == {
+        "get_caller_identity",
+        "simulate_principal_policy",
         "update_endpoint",
         "create_endpoint",
         "create_endpoint_config",
