@@ -198,7 +198,8 @@ def test_a_role_with_a_path_is_looked_up(churn, context, limited):
 
     limited(allow("*"), deny("sagemaker:UpdateEndpoint", "iam:GetRole"))
     (note,) = checked(update()).execute(context)["unread"]
-    assert (
+    fix = "allow it to the role of this task, whose path is needed"
+    assert note == f"{NOT_CHECKED}iam:GetRole is denied; {fix}"
         note == f"{NOT_CHECKED}iam:GetRole is denied; allow it to the role of this task, whose path is needed"
     )
 
