@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -67,6 +66,10 @@ if TYPE_CHECKING:
 IfBusy = Literal["fail", "wait"]
 IfAlreadyLive = Literal["fail", "succeed"]
 IfMissing = Literal["fail", "create"]
+
+
+# The environment variable that makes ``airflow tasks test`` only print what an update would do.
+DRY_RUN = "AIRFLOW_GUARDRAILS_DRY_RUN"
 
 
 class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
@@ -391,13 +394,14 @@ class SageMakerGuardedUpdateOperator(TargetArguments, LineageTask, RolloutTask):
 
     def end_dry_run(self) -> None:
         """
-        End here if ``airflow tasks test --dry-run`` runs the task.
+        End here if ``airflow tasks test`` runs the task with the variable :data:`DRY_RUN`.
 
-        Airflow 3.3 accepts the option, and runs the task all the same.
+        Airflow 3 has no option for a dry run. Outside of ``airflow tasks test`` the variable does nothing, so
+        that it never leaves out a deployment.
 
         :raises AirflowSkipException: after the plan was printed.
         """
-        if os.environ.get("AIRFLOW_TEST_MODE") == "True" and "--dry-run" in sys.argv:
+        if os.environ.get("AIRFLOW_TEST_MODE") == "True" and os.environ.get(DRY_RUN, "").lower() == "true":
             self.dry_run()
             raise AirflowSkipException("Dry run: nothing was changed")
 

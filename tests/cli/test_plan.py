@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import timedelta
 
 import pytest
@@ -110,9 +109,11 @@ def test_a_dry_run_prints_the_plan(churn, capsys):
 
 
 @pytest.mark.parametrize("kind", [SageMakerGuardedUpdateOperator, SageMakerRollbackOperator])
-def test_a_task_that_airflow_runs_for_a_dry_run_changes_nothing(churn, context, capsys, monkeypatch, kind):
-    """Airflow 3.3 ignores its option --dry-run."""
-    monkeypatch.setattr(sys, "argv", ["airflow", "tasks", "test", "deploy", "update", "--dry-run"])
+def test_a_task_that_airflow_tests_with_the_variable_for_a_dry_run_changes_nothing(
+    churn, context, capsys, monkeypatch, kind
+):
+    monkeypatch.setenv("AIRFLOW_GUARDRAILS_DRY_RUN", "true")
+    # As airflow tasks test sets it.
     monkeypatch.setenv("AIRFLOW_TEST_MODE", "True")
     target = {"to": "churn-v2"} if kind is SageMakerRollbackOperator else {"endpoint_config_name": "churn-v2"}
 
@@ -121,3 +122,11 @@ def test_a_task_that_airflow_runs_for_a_dry_run_changes_nothing(churn, context, 
 
     assert "- To deploy: churn-v2" in capsys.readouterr().out
     assert changed(churn) == 0
+
+
+def test_the_variable_for_a_dry_run_leaves_out_no_deployment(churn, context, simulated_sleep, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_GUARDRAILS_DRY_RUN", "true")
+    task = SageMakerGuardedUpdateOperator(**UPDATE, endpoint_config_name="churn-v2", alarms=["errors"])
+    task.sleep, task.monotonic = simulated_sleep, lambda: churn.now().timestamp()
+
+    assert task.execute(context)["outcome"] == "Succeeded"
