@@ -200,8 +200,6 @@ def test_a_role_with_a_path_is_looked_up(churn, context, limited):
     (note,) = checked(update()).execute(context)["unread"]
     fix = "allow it to the role of this task, whose path is needed"
     assert note == f"{NOT_CHECKED}iam:GetRole is denied; {fix}"
-        note == f"{NOT_CHECKED}iam:GetRole is denied; allow it to the role of this task, whose path is needed"
-    )
 
 
 @pytest.mark.parametrize("name", ["sts::{}:federated-user/ada", "iam::{}:root"])
