@@ -175,6 +175,11 @@ def is_missing_model_package(error: ClientError) -> bool:
     return code_of(error) in {"ValidationException", "ResourceNotFound"}
 
 
+def is_missing_role(error: ClientError) -> bool:
+    """Return whether IAM does not know the role or user."""
+    return code_of(error) in {"NoSuchEntity", "NoSuchEntityException"}
+
+
 def is_in_progress(error: ClientError) -> bool:
     """Return whether UpdateEndpoint was refused because an update of the endpoint runs."""
     return _says(error, "Cannot update in-progress endpoint")
@@ -235,6 +240,7 @@ _ACTIONS = {
     "ListObjectsV2": "s3:ListBucket",
     "PutMetricAlarm": "cloudwatch:PutMetricAlarm",
     "PutMetricData": "cloudwatch:PutMetricData",
+    "SimulatePrincipalPolicy": "iam:SimulatePrincipalPolicy",
 }
 
 

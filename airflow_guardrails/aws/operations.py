@@ -13,9 +13,9 @@ class Operation:
 
     :param service: boto3's name of the service.
     :param name: boto3's name of the operation.
-    :param once: botocore never retries it, whatever the user configures. True for each change that AWS
-        refuses the second time ("in progress", "already exists"): after a lost response, a retry would turn
-        the success into that error.
+    :param once: botocore never retries it, whatever the user configures. True for what is not worth the wait,
+        and for each change that AWS refuses the second time ("in progress", "already exists"): after a lost
+        response, a retry would turn the success into that error.
     """
 
     service: str
@@ -81,3 +81,8 @@ GET_OBJECT = Operation("s3", "get_object")
 
 # IAM.
 GET_ROLE = Operation("iam", "get_role")
+# A plan does without it, and in a network without a way to IAM each attempt takes a minute.
+SIMULATE_POLICY = Operation("iam", "simulate_principal_policy", once=True)
+
+# STS. Not retried for the same reason.
+GET_CALLER_IDENTITY = Operation("sts", "get_caller_identity", once=True)

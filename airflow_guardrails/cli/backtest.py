@@ -13,8 +13,6 @@ from airflow_guardrails.aws import errors
 from airflow_guardrails.aws.deployment_config import as_guardrails
 from airflow_guardrails.aws.guards import guard_as_alarm
 from airflow_guardrails.cli.errors import CommandError
-from airflow_guardrails.cli.needs import alarms_of
-from airflow_guardrails.cli.task_arguments import ANY, TaskArguments
 from airflow_guardrails.domain.backtest.alarms import AlarmPast, replay_alarm
 from airflow_guardrails.domain.backtest.splits import Past, spread_of, spread_stats
 from airflow_guardrails.domain.backtest.trials import AnalysisPast, judged_minutes, replay_analysis
@@ -33,6 +31,8 @@ from airflow_guardrails.domain.snapshots.guard_alarms import guard_alarms
 from airflow_guardrails.domain.snapshots.metrics import MetricQuery, Points
 from airflow_guardrails.hooks.guardrails import GuardrailsHook
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.permissions.task_arguments import ANY, TaskArguments
+from airflow_guardrails.permissions.update_needs import alarms_of
 
 _MINUTE = timedelta(minutes=1)
 _CONFIG_DIMENSION = "EndpointConfigName"

@@ -6,20 +6,12 @@ A new operator needs a function here with ``@_of(...)``. A test fails for an ope
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
-from airflow_guardrails.aws.deployment_config import alarm_names
-from airflow_guardrails.cli import deployment_needs as deployment
-from airflow_guardrails.cli import deployment_permissions as deploy
-from airflow_guardrails.cli import permissions as may
 from airflow_guardrails.cli.errors import CommandError
-from airflow_guardrails.cli.need import ANYTHING, Need, guards_of, switches_of
-from airflow_guardrails.cli.permissions import Permission
-from airflow_guardrails.cli.task_arguments import ANY, Pattern, TaskArguments, made_name
 from airflow_guardrails.domain.snapshots.abort_switch import NAMESPACE
+from airflow_guardrails.operators._launch.permissions import NEEDS_OF_UPDATES, READS
 from airflow_guardrails.operators.abort import SageMakerAbortRolloutOperator
 from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperator
 from airflow_guardrails.operators.clean_up import SageMakerCleanUpOperator
@@ -31,30 +23,27 @@ from airflow_guardrails.operators.predictions import (
     SageMakerPlanPredictionsOperator,
 )
 from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
-from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_test import SageMakerCreateShadowTestOperator
-from airflow_guardrails.operators.shadow_variant import (
-    SageMakerAddShadowVariantOperator,
-    SageMakerRemoveShadowVariantOperator,
-)
 from airflow_guardrails.operators.stop_shadow_test import SageMakerStopShadowTestOperator
+from airflow_guardrails.permissions import actions as may
+from airflow_guardrails.permissions import deployment_needs as deployment
+from airflow_guardrails.permissions.need import ANYTHING, Need, guards_of, switches_of
+from airflow_guardrails.permissions.task_arguments import ANY, Pattern, TaskArguments, made_name
+from airflow_guardrails.permissions.update_needs import (
+    deferred_needs,
+)
 from airflow_guardrails.sensors.model_package import SageMakerModelPackageSensor
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.sensors.shadow_test import SageMakerShadowTestSensor
 
-_ANY = (Pattern(ANY),)
-_READS = re.compile(r"\w+:(Describe|Get|List)")
-_ALL_SWITCHES = "airflow-guardrails-abort-"
-_NOT_JUDGED = "nothing is judged, and a warning says so"
 _NOT_SHOWN = "the approval shows less"
 _LESS_IN_REPORT = "the report has less detail"
 _UPDATE_NOT_CHECKED = "the update behind the test is not checked, and a warning says so"
 
 
 _Needs = Iterator[Need]
-_REGISTRY: dict[type, Callable[[TaskArguments], _Needs]] = {}
 _Function = Callable[[TaskArguments], _Needs]
+_REGISTRY: dict[type, _Function] = dict(NEEDS_OF_UPDATES)
 
 
 def needs_of(task: TaskArguments) -> tuple[Need, ...] | None:
@@ -84,22 +73,6 @@ def _of(*kinds: type) -> Callable[[_Function], _Function]:
     return register
 
 
-# Updates.
-
-
-@_of(SageMakerGuardedUpdateOperator)
-def _update(task: TaskArguments) -> _Needs:
-    target = deployment.target_of(task)
-    yield from _launch(task, target=target.configs, artefacts=target.artefacts)
-    yield from deployment.creation_needs(task, target)
-
-
-@_of(SageMakerRollbackOperator)
-def _roll_back(task: TaskArguments) -> _Needs:
-    yield from _launch(task, target=task.patterns("to"))
-    yield from deployment.rollback_needs(task)
-
-
 @_of(SageMakerCleanUpOperator)
 def _clean_up(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
@@ -111,51 +84,13 @@ def _package_sensor(task: TaskArguments) -> _Needs:
     yield from deployment.package_sensor_needs(task)
 
 
-def _launch(
-    task: TaskArguments, *, target: tuple[Pattern, ...], artefacts: tuple[Pattern, ...] = ANYTHING
-) -> _Needs:
-    endpoint = task.patterns("endpoint_name")
-    yield Need(may.READ_ENDPOINT, endpoint)
-    # The configuration in service may have any name, and so may its models.
-    yield Need(may.READ_CONFIG)
-    yield Need(may.READ_MODELS)
-    yield Need(may.UPDATE, endpoint)
-    yield Need(may.UPDATE_TO, target)
-    yield Need(may.WRITE_INTENT, target)
-    yield Need(may.READ_INTENT, target)
-    yield Need(may.COUNT_REQUESTS)
-    yield Need(deploy.READ_VERSION)
-    yield Need(deploy.READ_ARTEFACTS, artefacts)
-    yield from deployment.record_needs(task)
-    switches, guards = switches_of(task), guards_of(task)
-    alarms = alarms_of(task)
-    if task.may_be_true("guards"):
-        yield Need(may.CREATE_GUARDS, guards)
-        alarms = (*alarms, *guards)
-    if task.may_be_true("abort_switch"):
-        yield Need(may.CREATE_SWITCH, switches)
-        yield Need(may.SET_SWITCH, namespace=NAMESPACE)
-        alarms = (*alarms, *switches)
-    yield Need(may.READ_ALARMS if alarms else may.READ_ALARMS.optional(may.DELETE_SWITCHES.without or ""))
-    # Those of earlier rollouts, which may have had what this one has not.
-    yield Need(may.DELETE_SWITCHES, (*switches, *guards))
-    if alarms:
-        yield Need(may.READ_HISTORY, alarms)
-    if analysis := task.value("analysis"):
-        needs_pass = getattr(analysis, "needs_pass", True)
-        yield Need(may.READ_METRICS if needs_pass else may.READ_METRICS.optional(_NOT_JUDGED))
-        if namespace := getattr(analysis, "verdict_namespace", None):
-            yield Need(may.PUBLISH, namespace=namespace)
-    yield from _deferred(task, may.LIST_ENDPOINTS)
-
-
 @_of(SageMakerAbortRolloutOperator)
 def _abort(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ENDPOINT, task.patterns("endpoint_name"))
     yield Need(may.SET_SWITCH, namespace=NAMESPACE)
     yield from _reports(task)
     yield Need(may.DELETE_SWITCHES, (*switches_of(task), *guards_of(task)))
-    yield from _deferred(task, may.LIST_ENDPOINTS)
+    yield from deferred_needs(task, may.LIST_ENDPOINTS)
 
 
 @_of(SageMakerConcludeRolloutOperator)
@@ -168,7 +103,7 @@ def _conclude(task: TaskArguments) -> _Needs:
     yield from deployment.record_needs(task)
     yield from deployment.write_back_needs(task.sibling("update_task_id"))
     yield Need(may.DELETE_SWITCHES, (*switches_of(task), *guards_of(task)))
-    yield from _deferred(task, may.LIST_ENDPOINTS)
+    yield from deferred_needs(task, may.LIST_ENDPOINTS)
 
 
 @_of(SageMakerRolloutSensor)
@@ -177,7 +112,7 @@ def _rollout_sensor(task: TaskArguments) -> _Needs:
     # The alarms of the update may have any name.
     yield Need(may.READ_ALARMS.optional(_LESS_IN_REPORT))
     yield Need(may.READ_HISTORY)
-    yield from _deferred(task, may.LIST_ENDPOINTS)
+    yield from deferred_needs(task, may.LIST_ENDPOINTS)
 
 
 @_of(SageMakerApproveRolloutOperator)
@@ -189,10 +124,12 @@ def _approve(task: TaskArguments) -> _Needs:
 
 @_of(SageMakerPreflightOperator)
 def _preflight(task: TaskArguments) -> _Needs:
-    """What the update reads."""
+    """What the update reads, and what the check of its other permissions reads."""
     for need in needs_of(TaskArguments(task.value("_update"))) or ():
-        if _READS.match(need.permission.action):
+        if READS.match(need.permission.action):
             yield need
+    for permission in may.PREFLIGHT:
+        yield Need(permission)
 
 
 def _reports(task: TaskArguments) -> _Needs:
@@ -201,46 +138,6 @@ def _reports(task: TaskArguments) -> _Needs:
     yield Need(may.READ_ALARMS.optional(_LESS_IN_REPORT))
     yield Need(may.READ_HISTORY)
     yield Need(may.READ_INTENT, task.patterns("endpoint_config_name"))
-
-
-def _deferred(task: TaskArguments, permission: Permission) -> _Needs:
-    if task.may_be_true("deferrable"):
-        yield Need(permission)
-
-
-def alarms_of(task: TaskArguments) -> tuple[Pattern, ...]:
-    """Return the alarms that the author names; those of templates are any."""
-    names: list[Any] = []
-    for given in task.values("alarms"):
-        names += given if isinstance(given, list | tuple) else [given]
-    for strategy in task.values("strategy"):
-        names += alarm_names(strategy)
-    return task.patterns_of("alarms", [name for name in names if name])
-
-
-# Shadow variants.
-
-
-@_of(SageMakerAddShadowVariantOperator)
-def _add_shadow(task: TaskArguments) -> _Needs:
-    yield from _derived(task, suffix="-shadow")
-    yield Need(may.READ_SHADOW_MODELS)
-
-
-@_of(SageMakerRemoveShadowVariantOperator)
-def _remove_shadow(task: TaskArguments) -> _Needs:
-    yield from _derived(task, suffix="-plain")
-    if task.may_be_true("delete_config"):
-        yield Need(may.DELETE_CONFIG)
-
-
-def _derived(task: TaskArguments, *, suffix: str) -> _Needs:
-    given = task.value("endpoint_config_name_prefix")
-    named = made_name if given else partial(made_name, suffix=suffix)
-    made = tuple(map(named, task.patterns("endpoint_config_name_prefix" if given else "endpoint_name")))
-    yield from _launch(task, target=made)
-    yield Need(may.CREATE_CONFIG, made)
-    yield from deployment.derivation_needs()
 
 
 # Shadow tests.
@@ -263,13 +160,12 @@ def _create_test(task: TaskArguments) -> _Needs:
         yield from _checks_of_update(task, update)
     if task.value("kill_action" if not task.is_mapped else "on_kill") == "stop":
         yield Need(may.STOP_TEST.optional("a task that is marked failed leaves the test running"), name)
-    yield from _deferred(task, may.LIST_TESTS)
+    yield from deferred_needs(task, may.LIST_TESTS)
 
 
 def _checks_of_update(task: TaskArguments, update: Any) -> _Needs:
-    """What the checks of the update behind a test read: an ``UpdateToCheck``, or the task itself."""
-    given = getattr(update, "templated", None) or vars(update)
-    endpoint = task.patterns_of("endpoint_name", [given["endpoint_name"]])
+    """What the checks of *update*, the task behind a test, read."""
+    endpoint = task.patterns_of("endpoint_name", [update.endpoint_name])
     yield Need(may.READ_ENDPOINT.optional(_UPDATE_NOT_CHECKED), endpoint)
     for permission in (may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
         yield Need(permission.optional(_UPDATE_NOT_CHECKED))
@@ -280,7 +176,7 @@ def _test_sensor(task: TaskArguments) -> _Needs:
     yield Need(may.READ_TEST, _test_names(task))
     if task.may_be_true("min_requests"):
         yield Need(may.COUNT_TEST_REQUESTS)
-    yield from _deferred(task, may.LIST_TESTS)
+    yield from deferred_needs(task, may.LIST_TESTS)
 
 
 @_of(SageMakerStopShadowTestOperator)
@@ -290,7 +186,7 @@ def _stop_test(task: TaskArguments) -> _Needs:
     yield Need(may.STOP_TEST, name)
     creator = _creator(task)
     yield Need(may.READ_ENDPOINT, creator.patterns("endpoint_name") if creator else ANYTHING)
-    yield from _deferred(task, may.LIST_TESTS)
+    yield from deferred_needs(task, may.LIST_TESTS)
 
 
 @_of(SageMakerJudgeShadowTestOperator)
@@ -302,7 +198,7 @@ def _judge(task: TaskArguments) -> _Needs:
             yield Need(may.PUBLISH, namespace=namespace.text)
     if task.may_be_true("compare_predictions") and task.value("comparison") is None:
         yield from _captures(task)
-    yield from _deferred(task, may.LIST_TESTS)
+    yield from deferred_needs(task, may.LIST_TESTS)
 
 
 @_of(SageMakerPlanPredictionsOperator)

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_guardrails.cli.need import Need, resources_of
 from airflow_guardrails.cli.needs import needs_of
-from airflow_guardrails.cli.permissions import Kind
-from airflow_guardrails.cli.task_arguments import ANY, TaskArguments
+from airflow_guardrails.permissions.actions import Kind
+from airflow_guardrails.permissions.need import Need, resources_of
+from airflow_guardrails.permissions.task_arguments import ANY, TaskArguments
 
 # Role policies may have 10,240 characters without white space, managed policies 6,144.
 LONGEST_MANAGED_POLICY = 6144

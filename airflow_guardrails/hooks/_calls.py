@@ -1,5 +1,5 @@
 """
-Every call of this package to SageMaker, CloudWatch and S3, written once.
+Every call of this package to SageMaker, CloudWatch, S3, IAM and STS, written once.
 
 ``GuardrailsHook`` has them as methods that block, ``AsyncCalls`` as coroutines; see ``hooks/_api_call.py``.
 A method has the name of its AWS operation wherever it sends just that one.
@@ -54,6 +54,7 @@ from airflow_guardrails.aws.metrics import (
     variant_requests_request,
 )
 from airflow_guardrails.aws.model_package import newest_approved_request, parse_model_package, parse_newest
+from airflow_guardrails.aws.policy_simulation import parse_decisions, simulate_request
 from airflow_guardrails.aws.tags import parse_tags
 from airflow_guardrails.domain.deployment.guardrails import NOTHING_RETAINED, Guardrails, RetainedProperties
 from airflow_guardrails.domain.shadow.eligibility import ModelTraits
@@ -196,6 +197,24 @@ class Calls(InventoryCalls):
     def get_role_arn(self, name: str) -> Steps[str]:
         """Return the ARN of the IAM role *name*."""
         return str((yield op.GET_ROLE(RoleName=name))["Role"]["Arn"])
+
+    @Call
+    def get_caller_arn(self) -> Steps[str]:
+        """Return the ARN of the caller: of an assumed role with its session, or of a user."""
+        return str((yield op.GET_CALLER_IDENTITY())["Arn"])
+
+    @Call
+    def simulate_policy(
+        self, principal: str, action: str, resources: Iterable[str], *, context: Mapping[str, str]
+    ) -> Steps[dict[str, bool | None]]:
+        """
+        Return whether IAM allows *action* to a role or user on each of *resources*; None: undecided.
+
+        :param principal: ARN of the role, with its path, or of the user.
+        :param context: condition key -> value.
+        """
+        pages = yield op.SIMULATE_POLICY.pages(**simulate_request(principal, action, resources, context))
+        return parse_decisions(pages)
 
     @Call
     def describe_model_artefacts(self, name: str) -> Steps[tuple[str, ...]]:

@@ -63,7 +63,7 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
         return SharingHook(parent=self, client_type=client_type, **self._connection)
 
     def hook_for(self, service: str) -> SharingHook:
-        """Return the hook for *service*: "sagemaker" (this one), "cloudwatch", "iam" or "s3"."""
+        """Return the hook for *service*: "sagemaker" (this one), "cloudwatch", "iam", "s3" or "sts"."""
         hook: SharingHook = self if service == "sagemaker" else getattr(self, f"_{service}")
         return hook
 
@@ -115,6 +115,10 @@ class GuardrailsHook(Calls, SyncClient, SharingHook):
     @cached_property
     def _s3(self) -> SharingHook:
         return self.sibling("s3")
+
+    @cached_property
+    def _sts(self) -> SharingHook:
+        return self.sibling("sts")
 
 
 class AsyncCalls(Calls, AsyncClient):

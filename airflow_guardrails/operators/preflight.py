@@ -38,7 +38,7 @@ class SageMakerPreflightOperator(AwsTask):
     another update in flight, is a warning. If there is no endpoint and the update creates it, that is no
     error.
 
-    It changes nothing in AWS.
+    It changes nothing in AWS. Whether the role may make the changes of the update, it asks IAM, if it may.
 
     Returns the plan, which is also XCom ``rollout_plan``, and is there also if the task fails.
     ``docs/plan.md`` lists its fields.
@@ -75,8 +75,7 @@ class SageMakerPreflightOperator(AwsTask):
         """Read the plan of the update; return it, or fail with it."""
         from airflow_guardrails.operators._launch.known import known_update  # noqa: PLC0415 - not in DAG files
 
-        known = self._connected(known_update(self._update, context, asking=self))
-        plan = self._plan(known)
+        plan = self._plan(self._connected(known_update(self._update, context, asking=self)))
         report = plan_as_dict(plan)
         self.push(context, PLAN_KEY, report)
         lasting = plan.lasting_errors
@@ -107,12 +106,22 @@ class SageMakerPreflightOperator(AwsTask):
         return known
 
     def _plan(self, known: KnownUpdate) -> UpdatePlan:
-        from airflow_guardrails.operators._launch.permissions import permission_findings  # noqa: PLC0415 - not in DAG files
+        from airflow_guardrails.operators._launch.permissions import (  # noqa: PLC0415 - not in DAG files
+            arguments_now,
+            check_writes,
+            permission_findings,
+        )
         from airflow_guardrails.operators._launch.plan import read_plan  # noqa: PLC0415
 
+        # Before the plan is read, which names what the update creates.
+        arguments = arguments_now(known, self._update)
         read = read_plan(known)
-        missing = permission_findings(read.denied)
-        findings = (*(read.plan.findings or ()), *missing)
+        plan, missing = read.plan, permission_findings(read.denied)
+        if known.is_connected:
+            writes = check_writes(arguments, plan, hook=known.task.hook)
+            plan = replace(plan, unread=(*plan.unread, *writes.notes))
+            missing += writes.findings
+        findings = (*(plan.findings or ()), *missing)
         ordered = tuple(sorted(findings, key=lambda finding: not finding.stops))
-        checked = read.plan.findings is not None or missing
-        return replace(read.plan, findings=ordered if checked else None)
+        checked = plan.findings is not None or missing
+        return replace(plan, findings=ordered if checked else None)

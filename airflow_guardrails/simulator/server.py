@@ -41,6 +41,7 @@ from airflow_guardrails.simulator.wire.authorization import (
     s3_authorizations,
 )
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
+from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
 if TYPE_CHECKING:
@@ -104,7 +105,11 @@ class _Application:
             fault.hang()
         with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = self._refusal_of_others(environ, operation, body) or self._call_aws(environ)
+            response = (
+                self._refusal_of_others(environ, operation, body)
+                or self._answer_about_caller(environ, operation, body)
+                or self._call_aws(environ)
+            )
         if fault and fault.changes:
             response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
@@ -128,6 +133,20 @@ class _Application:
         error = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
         answer = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
         return Response(answer, status=403, content_type="application/xml")
+
+    def _answer_about_caller(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
+        """Return the answer of STS or IAM about the caller and its policies, which moto does not know."""
+        access = self.simulation.access
+        access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
+        if (service, operation) == ("sts", "GetCallerIdentity"):
+            status, answer = 200, caller_identity(access, account=ACCOUNT_ID)
+        elif (service, operation) == ("iam", "SimulatePrincipalPolicy"):
+            status, answer = simulated_policy(
+                access, parse_qs(body.decode()), access_key=access_key, account=ACCOUNT_ID
+            )
+        else:
+            return None
+        return Response(answer, status=status, content_type="application/xml")
 
     def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:

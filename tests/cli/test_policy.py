@@ -10,18 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from airflow_guardrails.cli.deployment_permissions import CLEAN_UP, CREATIONS, VERSIONS
 from airflow_guardrails.cli.main import main
 from airflow_guardrails.cli.needs import known_kinds, needs_of
-from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES
-from airflow_guardrails.cli.task_arguments import Pattern, TaskArguments, made_name
 from airflow_guardrails.guards import ErrorRate
 from airflow_guardrails.names import guarded_name
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.permissions.actions import PREFLIGHT, SHADOW_TESTS, UPDATES
+from airflow_guardrails.permissions.deployment_actions import CLEAN_UP, CREATIONS, VERSIONS
+from airflow_guardrails.permissions.task_arguments import Pattern, TaskArguments, made_name
 from tests.support.every_task import TASKS
 from tests.support.fakes import TaskInstance
 
-TABLES = (*UPDATES, *CREATIONS, *VERSIONS, *SHADOW_TESTS, *CLEAN_UP)
+TABLES = (*UPDATES, *PREFLIGHT, *CREATIONS, *VERSIONS, *SHADOW_TESTS, *CLEAN_UP)
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
 HEAD = """

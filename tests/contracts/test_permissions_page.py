@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from airflow_guardrails.aws import operations
 from airflow_guardrails.aws.errors import denied_action
 from airflow_guardrails.aws.operations import Operation
-from airflow_guardrails.cli.deployment_permissions import CLEAN_UP, CREATIONS, VERSIONS
-from airflow_guardrails.cli.permissions import SHADOW_TESTS, UPDATES, as_markdown
+from airflow_guardrails.permissions.actions import PREFLIGHT, SHADOW_TESTS, UPDATES, as_markdown
+from airflow_guardrails.permissions.deployment_actions import CLEAN_UP, CREATIONS, VERSIONS
 from tests.support.pages import page, section
 from tests.support.service_models import service_model
 
@@ -57,8 +57,8 @@ def test_the_page_on_shadow_tests_names_no_other_actions():
 
 @pytest.mark.parametrize(
     "permissions",
-    [UPDATES, CREATIONS, VERSIONS, SHADOW_TESTS, CLEAN_UP],
-    ids=["updates", "creations", "versions", "shadow tests", "clean-up"],
+    [UPDATES, PREFLIGHT, CREATIONS, VERSIONS, SHADOW_TESTS, CLEAN_UP],
+    ids=["updates", "preflight", "creations", "versions", "shadow tests", "clean-up"],
 )
 def test_the_tables_are_those_that_policies_are_made_of(permissions):
     assert as_markdown(permissions) in page("permissions")

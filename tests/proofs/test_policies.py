@@ -20,8 +20,8 @@ import pytest
 from airflow_guardrails.cli.dag_file import load_dags
 from airflow_guardrails.cli.main import main
 from airflow_guardrails.cli.needs import needs_of
-from airflow_guardrails.cli.task_arguments import TaskArguments
 from airflow_guardrails.exceptions import AccessDenied
+from airflow_guardrails.permissions.task_arguments import TaskArguments
 from tests.support.churn import model_request
 from tests.support.fakes import TaskInstance
 from tests.support.simulated import new_client, new_simulator

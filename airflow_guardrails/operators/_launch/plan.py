@@ -227,6 +227,10 @@ class _Reader(Reading):
         if request is None:
             return plan
         plan = replace(plan, **shown_guardrails(request))
+        if not plan.alarms and (request.guards or request.abort_switch):
+            # The update looks at its own alarms, too, before it starts.
+            own = partial(self.hook.describe_alarms, [request.switch.alarm_name])
+            self.read("Whether guards and abort switch can be checked", own)
         if target is None:
             return plan
         context = self.read("The result of the checks", partial(self._context, request, endpoint, target))

@@ -35,8 +35,8 @@ class Access:
     """Who may do what. Without a policy, every call is allowed."""
 
     def __init__(self, *, caller: str) -> None:
-        """Take the ARN of the *caller* in the texts of errors."""
-        self._caller = caller
+        """Take the ARN of the *caller*."""
+        self.caller = caller
         self._policies: dict[str | None, tuple[_Statement, ...]] = {}
 
     @property
@@ -62,21 +62,31 @@ class Access:
             _Statement.of(one) for document in documents for one in _statements(document)
         )
 
+    def decision(self, wanted: Authorization, *, access_key: str | None) -> tuple[str, tuple[str, ...]]:
+        """Return IAM's word for whether *wanted* is allowed, and the condition keys that it lacks."""
+        statements = self._statements(access_key)
+        if statements is None:
+            return "allowed", ()
+        matching = {statement.allows for statement in statements if statement.matches(wanted)}
+        word = "explicitDeny" if False in matching else "allowed" if matching else "implicitDeny"
+        missing = [key for statement in statements for key in statement.missing_keys(wanted)]
+        return word, tuple(dict.fromkeys(missing))
+
     def refusal(self, wanted: Iterable[Authorization], *, access_key: str | None) -> str | None:
         """Return AWS's text for the first of *wanted* that is not allowed, or None."""
-        statements = self._policies.get(access_key, self._policies.get(None))
-        if statements is None:
-            return None
         for one in wanted:
-            matching = {statement.allows for statement in statements if statement.matches(one)}
+            word, _ = self.decision(one, access_key=access_key)
             text = (
-                f"User: {self._caller} is not authorized to perform: {one.action} on resource: {one.resource}"
+                f"User: {self.caller} is not authorized to perform: {one.action} on resource: {one.resource}"
             )
-            if False in matching:
+            if word == "explicitDeny":
                 return f"{text} with an explicit deny in an identity-based policy"
-            if not matching:
+            if word == "implicitDeny":
                 return f"{text} because no identity-based policy allows the {one.action} action"
         return None
+
+    def _statements(self, access_key: str | None) -> tuple[_Statement, ...] | None:
+        return self._policies.get(access_key, self._policies.get(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +111,18 @@ class _Statement:
         )
 
     def matches(self, one: Authorization) -> bool:
-        return (
-            any(pattern.fullmatch(one.action) for pattern in self.actions)
-            and any(pattern.fullmatch(one.resource) for pattern in self.resources)
-            and all(
-                key in one.context and any(pattern.fullmatch(one.context[key]) for pattern in patterns)
-                for key, patterns in self.conditions
-            )
+        return self._is_about(one) and all(
+            key in one.context and any(pattern.fullmatch(one.context[key]) for pattern in patterns)
+            for key, patterns in self.conditions
+        )
+
+    def missing_keys(self, one: Authorization) -> list[str]:
+        """Return the keys of its conditions without which it is not known whether it matches."""
+        return [key for key, _ in self.conditions if self._is_about(one) and key not in one.context]
+
+    def _is_about(self, one: Authorization) -> bool:
+        return any(pattern.fullmatch(one.action) for pattern in self.actions) and any(
+            pattern.fullmatch(one.resource) for pattern in self.resources
         )
 
 

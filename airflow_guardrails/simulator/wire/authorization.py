@@ -101,10 +101,13 @@ def s3_authorizations(method: str, path: str, host: str) -> Iterator[Authorizati
 def iam_authorizations(
     operation: str, request: Mapping[str, list[str]], *, account: str
 ) -> Iterator[Authorization]:
-    """Yield what a call of IAM needs. Only GetRole is limited; the role is taken to have no path."""
+    """Yield what a call of IAM needs; GetRole and SimulatePrincipalPolicy are limited. A role has no path."""
     if operation == "GetRole":
         for name in request["RoleName"]:
             yield Authorization("iam:GetRole", f"arn:aws:iam::{account}:role/{name}")
+    if operation == "SimulatePrincipalPolicy":
+        for principal in request["PolicySourceArn"]:
+            yield Authorization("iam:SimulatePrincipalPolicy", principal)
 
 
 def _creates(made: str, resource: str, prefix: str) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
+from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
 
@@ -347,21 +346,7 @@ def test_the_state_of_the_run_is_that_of_the_update_whatever_the_clean_up_does(d
     assert [each.state for each in counted] == [of_update]
 
 
-class Preflight(BaseOperator):
-    """Stands for the operator, to see where the group puts it."""
-
-    def __init__(self, *, update, **kwargs):
-        super().__init__(**kwargs)
-        self.update = update
-
-
-@pytest.fixture
-def preflight_operator(monkeypatch):
-    module = SimpleNamespace(SageMakerPreflightOperator=Preflight)
-    monkeypatch.setitem(sys.modules, "airflow_guardrails.operators.preflight", module)
-
-
-def test_the_preflight_stands_before_the_training_and_outside_of_the_group(dag, preflight_operator):
+def test_the_preflight_stands_before_the_training_and_outside_of_the_group(dag):
     with TaskGroup("outer"):
         group = deployment(preflight=True)
     train = BaseOperator(task_id="train")
@@ -369,7 +354,8 @@ def test_the_preflight_stands_before_the_training_and_outside_of_the_group(dag, 
 
     task = stored(dag).get_task("outer.guarded_deployment_preflight")
     assert (task.upstream_task_ids, task.downstream_task_ids) == (set(), {"train"})
-    assert group.preflight.update is dag.get_task("outer.guarded_deployment.guarded_update")
+    assert type(group.preflight) is SageMakerPreflightOperator
+    assert group.preflight._update is dag.get_task("outer.guarded_deployment.guarded_update")
 
 
 def test_without_preflight_there_is_none(dag):

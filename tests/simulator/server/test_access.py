@@ -197,6 +197,72 @@ def test_a_model_package_and_a_role_are_resources(aws, limited):
     assert denied_action(iam.get_role, RoleName="serving") == ("iam:GetRole", role)
 
 
+def asked(iam, action: str, on: str = "*", *, role: str = "airflow", **context: str):
+    """What SimulatePrincipalPolicy answers: decision, and the condition keys that it lacks."""
+    entries = [
+        {"ContextKeyName": key.replace("__", ":"), "ContextKeyValues": [value], "ContextKeyType": "string"}
+        for key, value in context.items()
+    ]
+    answer = iam.simulate_principal_policy(
+        PolicySourceArn=f"arn:aws:iam::123456789012:role/{role}",
+        ActionNames=[action],
+        ResourceArns=[on],
+        ContextEntries=entries,
+    )
+    (result,) = answer["EvaluationResults"]
+    assert (result["EvalActionName"], result["EvalResourceName"]) == (action, on)
+    return result["EvalDecision"], result["MissingContextValues"]
+
+
+def test_the_caller_is_told_who_it_is(aws):
+    answer = aws("sts").get_caller_identity()
+
+    assert (answer["Arn"], answer["Account"]) == (CALLER, "123456789012")
+
+
+def test_iam_says_what_the_policies_of_the_caller_allow(aws, limited):
+    iam, model = aws("iam"), f"{SAGEMAKER}:model/m"
+    assert asked(iam, "sagemaker:CreateModel", model) == ("allowed", [])
+
+    condition = {"StringEquals": {"cloudwatch:namespace": "Shop"}}
+    limited(
+        allow("iam:SimulatePrincipalPolicy"),
+        allow("sagemaker:*", on=f"{SAGEMAKER}:model/*"),
+        allow("sagemaker:DeleteModel", effect="Deny"),
+        allow("cloudwatch:PutMetricData", Condition=condition),
+    )
+
+    assert asked(iam, "sagemaker:CreateModel", model) == ("allowed", [])
+    assert asked(iam, "sagemaker:DeleteModel", model) == ("explicitDeny", [])
+    assert asked(iam, "sagemaker:CreateEndpoint", f"{SAGEMAKER}:endpoint/e") == ("implicitDeny", [])
+    key = "cloudwatch:namespace"
+    assert asked(iam, "cloudwatch:PutMetricData") == ("implicitDeny", [key])
+    assert asked(iam, "cloudwatch:PutMetricData", cloudwatch__namespace="Shop") == ("allowed", [])
+
+
+def test_iam_knows_the_role_only_by_its_whole_arn(aws):
+    iam = aws("iam")
+    with pytest.raises(iam.exceptions.NoSuchEntityException, match="role with name other cannot be found"):
+        asked(iam, "sagemaker:CreateModel", role="other")
+
+    aws("iam", checked=False).create_role(RoleName="airflow", Path="/team/", AssumeRolePolicyDocument="{}")
+
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        asked(iam, "sagemaker:CreateModel")
+    assert asked(iam, "sagemaker:CreateModel", role="team/airflow") == ("allowed", [])
+
+
+def test_asking_iam_needs_a_permission_itself(aws, limited):
+    limited()
+    role = "arn:aws:iam::123456789012:role/airflow"
+
+    asking = aws("iam").simulate_principal_policy
+    assert denied_action(asking, PolicySourceArn=role, ActionNames=["sagemaker:CreateModel"]) == (
+        "iam:SimulatePrincipalPolicy",
+        role,
+    )
+
+
 @pytest.mark.parametrize(
     ("policies", "said"),
     [

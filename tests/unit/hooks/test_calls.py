@@ -198,6 +198,16 @@ CASES: dict[str, tuple[str, Callable[[World], tuple[Any, Any]]]] = {
         lambda world: call(packaged(world), {"airflow-guardrails-outcome": "Succeeded"}),
     ),
     "get_role_arn": ("get_role", lambda world: call(with_role(world))),
+    "get_caller_arn": ("get_caller_identity", lambda _: call()),
+    "simulate_policy": (
+        "simulate_principal_policy",
+        lambda _: call(
+            "arn:aws:iam::123456789012:role/airflow",
+            "cloudwatch:PutMetricData",
+            ["*"],
+            context={"cloudwatch:namespace": "AirflowGuardrails"},
+        ),
+    ),
     "describe_model_artefacts": ("describe_model", lambda _: call("churn")),
     "uses_marketplace_model": ("describe_model", lambda _: call(["churn", "gone"], **ACCOUNT)),
     "describe_inference_experiment": ("describe_inference_experiment", lambda world: call(world.lab.run())),
@@ -400,8 +410,10 @@ def test_a_switch_names_the_target_it_was_created_for(worlds, form):
         assert make_call(world, "get_abort_switch_target", call(switch_of(target="none")), form) is None
 
 
-def test_what_aws_would_refuse_the_second_time_is_never_retried():
+def test_what_aws_would_refuse_the_second_time_and_what_a_plan_can_do_without_is_never_retried():
     assert {name for name, operation in OPERATIONS.items() if operation.once} == {
+        "get_caller_identity",
+        "simulate_principal_policy",
         "update_endpoint",
         "create_endpoint",
         "create_endpoint_config",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from airflow_guardrails.cli.permissions import ARN_FORMS, Kind, Permission
-from airflow_guardrails.cli.task_arguments import ANY, Pattern, TaskArguments
 from airflow_guardrails.domain.snapshots.abort_switch import guard_prefix, switch_prefix
+from airflow_guardrails.permissions.actions import ARN_FORMS, Kind, Permission
+from airflow_guardrails.permissions.task_arguments import ANY, Pattern, TaskArguments
 
 ANYTHING: tuple[Pattern, ...] = (Pattern(ANY),)
 _ALL_SWITCHES, _ALL_GUARDS = "airflow-guardrails-abort-", "airflow-guardrails-guard-"

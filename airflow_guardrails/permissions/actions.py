@@ -2,7 +2,8 @@
 The permissions that the tasks of this package use: action, resource, why, and what happens without.
 
 ``docs/permissions.md`` has the same tables; a test compares them. Those of what a task creates, of versions
-and of the clean-up are in ``deployment_permissions.py``. Which task needs which of them is in ``needs.py``.
+and of the clean-up are in ``deployment_actions.py``. Which task needs which of them is in ``update_needs.py``
+and, for tasks that update nothing, in ``cli/needs.py``.
 """
 
 from __future__ import annotations
@@ -156,6 +157,18 @@ UPDATES = (
     DELETE_SWITCHES,
     LIST_ENDPOINTS,
 )
+
+# The check of the permissions of an update before the training.
+_NOT_CHECKED = "permissions to change AWS are not checked, and the plan says so"
+IDENTIFY = Permission("sts:GetCallerIdentity", Kind.ALL, "which role the task has", _NOT_CHECKED)
+SIMULATE = Permission(
+    "iam:SimulatePrincipalPolicy",
+    Kind.READ_ROLE,
+    "whether the role may make the changes of the update",
+    _NOT_CHECKED,
+)
+FIND_PATH = Permission("iam:GetRole", Kind.READ_ROLE, "the path of the role, if it has one", _NOT_CHECKED)
+PREFLIGHT = (IDENTIFY, SIMULATE, FIND_PATH)
 
 # Shadow tests and shadow variants.
 CREATE_TEST = Permission("sagemaker:CreateInferenceExperiment", Kind.SHADOW_TEST, "creating a shadow test")

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_guardrails.cli import deployment_permissions as may
-from airflow_guardrails.cli.need import ANYTHING, Need, guards_of, switches_of
-from airflow_guardrails.cli.permissions import Kind
-from airflow_guardrails.cli.task_arguments import ANY, Pattern, TaskArguments, made_name
+from airflow_guardrails.permissions import deployment_actions as may
+from airflow_guardrails.permissions.actions import Kind
+from airflow_guardrails.permissions.need import ANYTHING, Need, guards_of, switches_of
+from airflow_guardrails.permissions.task_arguments import ANY, Pattern, TaskArguments, made_name
 
 _FROM_MODEL = ("model_name", "model_package_arn")
 _MODEL, _CONFIG, _ENDPOINT = "Model", "EndpointConfig", "Endpoint"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_guardrails.cli.permissions import Kind, Permission
+from airflow_guardrails.permissions.actions import Kind, Permission
 
 _WITHOUT_TAGS = "it is created without tags, which a warning says, and the clean-up leaves it alone"
 

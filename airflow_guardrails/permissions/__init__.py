@@ -1,0 +1,1 @@
+"""The permissions of IAM that tasks need, from their arguments."""
