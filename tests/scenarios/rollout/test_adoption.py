@@ -441,6 +441,7 @@ def launch_unseen(churn, update, context):
 
 @pytest.mark.parametrize("minutes", [0, 1, 2, 20])
 @pytest.mark.parametrize("relaunch", [False, True])
+@pytest.mark.proof
 def test_an_update_that_is_not_visible_yet_is_not_launched_again(
     churn, update, context, launch_unseen, minutes, relaunch
 ):

@@ -123,6 +123,7 @@ def test_a_slower_tail_is_found_by_counting_slow_requests(busy, update, context,
 
 
 @FOLLOWERS
+@pytest.mark.proof
 def test_without_traffic_it_is_not_brought_in_for_lack_of_evidence(
     busy, update, context, simulated_sleep, follower
 ):
@@ -594,6 +595,7 @@ def test_a_verdict_that_may_not_be_published_is_only_a_warning(
     assert busy.calls("PutMetricData") > report["analysis"]["looks"]
 
 
+@pytest.mark.proof
 def test_a_throttled_put_is_only_a_warning_and_later_verdicts_are_published(busy, update, context):
     throttle = partial(busy.simulator.client.throttle, "PutMetricData", times=5)
 

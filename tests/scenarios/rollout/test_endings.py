@@ -307,6 +307,7 @@ async def fire(trigger, plot):
 
 @pytest.mark.parametrize("follower", [by_operator, by_deferred_operator, by_sensor, by_trigger])
 @pytest.mark.parametrize("ending", ENDINGS, ids=str)
+@pytest.mark.proof
 async def test_every_ending_has_one_outcome_in_every_mode(ending, follower, churn, plot, context):
     plot.begin(ending)
     if ending.error is None or follower is by_trigger:

@@ -85,6 +85,7 @@ async def test_an_answer_that_is_late_is_waited_for_although_the_cancel_comes_ag
 @pytest.mark.parametrize(
     "state", ["deferred", "running", "queued", "scheduled", "restarting", "success", "skipped", None]
 )
+@pytest.mark.proof
 async def test_a_task_in_any_other_state_aborts_nothing(churn, deferred, airflow, state, capsys):
     airflow(state)
     await cancel(deferred(), churn)

@@ -98,6 +98,7 @@ def test_a_rollback_can_skip_what_follows(update, context, tripped_while_baking)
     assert context["ti"].xcoms["rollout_report"]["outcome"] == "RolledBack"
 
 
+@pytest.mark.proof
 def test_a_rollback_can_be_returned_for_the_dag_to_decide(update, context, tripped_while_baking):
     operator = update(on_rollback="return")
     operator.sleep = tripped_while_baking

@@ -128,6 +128,7 @@ def is_undone(*tasks: Instance, after: float = 5) -> None:
     ids=["while it asks", "once it has asked", "at minute 3"],
 )
 @pytest.mark.parametrize("stores", ALL_STORES, ids=str)
+@pytest.mark.proof
 def test_one_configuration_expanded_over_endpoints_is_launched_once_on_each(pair, stores, die):
     first, second = pair(stores, same_endpoint=False)
     die(first)
@@ -301,6 +302,7 @@ OPTIONAL = ["GetMetricStatistics", "DescribeAlarmHistory", "ListTags", "AddTags"
 
 @pytest.mark.parametrize("operation", OPTIONAL)
 @pytest.mark.parametrize("stores", SOME, ids=str)
+@pytest.mark.proof
 def test_a_call_that_is_denied_on_the_first_try_ends_nothing(task, stores, operation):
     case = task(stores)
     fault(case, operation)

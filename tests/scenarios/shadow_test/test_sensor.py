@@ -117,6 +117,7 @@ MANY = {"min_requests": 500}
     ],
     ids=["completed", "running", "cancelled", "missing", "lagging", "enough", "too few"],
 )
+@pytest.mark.proof
 async def test_each_outcome_is_reported_alike_in_every_mode(
     lab, context, report_in, arrange, arguments, outcome, mode
 ):

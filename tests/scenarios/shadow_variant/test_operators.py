@@ -112,6 +112,7 @@ def test_what_the_live_configuration_says_else_is_carried_over(hosting, add_shad
     assert found == {"team": "churn", DERIVED_FROM: "churn-rich"}
 
 
+@pytest.mark.proof
 def test_an_intent_of_another_task_is_not_carried_over(hosting, add_shadow, remove_shadow, tags, context):
     added = add_shadow().execute(context)["endpoint_config_name"]
     arn = hosting.sagemaker.describe_endpoint_config(EndpointConfigName=added)["EndpointConfigArn"]
@@ -124,6 +125,7 @@ def test_an_intent_of_another_task_is_not_carried_over(hosting, add_shadow, remo
     assert tags(removed)[DERIVED_FROM] == added
 
 
+@pytest.mark.proof
 def test_the_report_of_a_rollback_is_honest_and_the_configuration_stays(
     hosting, add_shadow, names, context, simulated_sleep
 ):

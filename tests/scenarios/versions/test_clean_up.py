@@ -82,6 +82,7 @@ def test_what_people_made_and_what_was_made_for_another_endpoint_stays(runs):
     assert report["deleted"] == report["kept"] == []
 
 
+@pytest.mark.proof
 def test_what_another_endpoint_serves_stays(six):
     six.world.sagemaker.create_endpoint({"EndpointName": "other", "EndpointConfigName": "churn-1-made"})
 
@@ -176,6 +177,7 @@ def test_the_target_of_a_task_that_has_not_recorded_an_outcome_stays_for_a_day(s
     assert "churn-1-made" in deleted(six.clean_up(keep=1), CONFIG)
 
 
+@pytest.mark.proof
 def test_what_the_endpoint_is_being_updated_to_stays(six):
     six.deploy("churn-1-made", wait_for_completion=False, redeploy=True)
 
@@ -243,6 +245,7 @@ def test_what_may_not_be_read_is_not_deleted_and_the_report_says_so(six):
     assert found == {operation: {CONFIG, MODEL, ALARM} - spared for operation, spared in SPARED.items()}
 
 
+@pytest.mark.proof
 def test_a_configuration_that_may_not_be_deleted_keeps_its_models(six):
     deny(six.churn.simulator.client, "DeleteEndpointConfig")
 

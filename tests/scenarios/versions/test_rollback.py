@@ -180,6 +180,7 @@ def test_a_retry_after_the_rollback_reports_it_and_goes_back_no_further(three):
     assert (report["outcome"], report["adopted"], three.serves) == ("Succeeded", "own", "second")
 
 
+@pytest.mark.proof
 def test_what_it_went_back_from_is_reverted_by_the_task_that_concludes_it_too(three):
     context = three.context(task_id="back")
     with pytest.raises(TaskDeferred):

@@ -162,6 +162,7 @@ def test_an_endpoint_on_its_way_is_watched_on_whatever_decides_nothing(updating)
 
 
 @pytest.mark.parametrize("status", EndpointStatus)
+@pytest.mark.proof
 def test_an_endpoint_in_any_status_is_watched_on_whatever_decides_nothing(updating, status):
     answer = {**updating.describe(), "EndpointStatus": status.value}
     decides = {"EndpointName", "EndpointStatus"}
@@ -294,6 +295,7 @@ def followed(answer):
 
 
 @pytest.mark.parametrize("status", ExperimentStatus)
+@pytest.mark.proof
 def test_a_shadow_test_is_watched_on_whatever_decides_nothing(trial, status):
     answer = {**trial.look(), "Status": status.value, "StatusReason": "Enough"}
     answer["CompletionTime"] = answer["LastModifiedTime"]

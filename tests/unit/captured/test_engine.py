@@ -13,6 +13,7 @@ from tests.support.reference import assert_engine_agrees
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.proof
 def test_the_engine_finds_what_plain_python_finds(rule, seed):
     assert_engine_agrees(*random_lines(seed), rule)
 
