@@ -65,8 +65,9 @@ soak: SCHEDULES ?= 10000
 soak: ORDERS ?= 2000
 soak: SEED ?= $(shell date +%s)
 soak: $(READY)
-	@SCHEDULES=$(SCHEDULES) ORDERS=$(ORDERS) SEED=$(SEED) $(BIN)/python -m pytest -n 2 -q -rP \
-		tests/proofs/schedules/test_schedules.py tests/proofs/test_version_orders.py $(ARGS)
+	@SCHEDULES=$(SCHEDULES) ORDERS=$(ORDERS) SEED=$(SEED) FULL_MATRIX=1 $(BIN)/python -m pytest -n 2 -q -rP \
+		tests/proofs/schedules/test_schedules.py tests/proofs/test_version_orders.py \
+		tests/proofs/test_matrix.py $(ARGS)
 
 calibrate: $(READY)
 	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)

@@ -127,8 +127,9 @@ class Instance(UpdateCase):
         keys = {tag["Key"] for tag in request["Tags"]}
         arn = request["ResourceArn"]
         if arn.endswith(f":endpoint/{self.endpoint}"):
-            # How its own update ended, and what had served before.
-            return keys <= {record_key(self.new), record_key(self.old)}
+            # How its own update ended, and what had served before: perhaps what another task has launched.
+            served = {update.owner.new for update in self.updates}
+            return keys <= {record_key(name) for name in {self.new, self.old, *served}}
         # All updates to a configuration write the same version, and the endpoint's record to its models.
         if arn.endswith(":model/churn"):
             return keys == {OUTCOME}
