@@ -67,7 +67,7 @@ soak: SEED ?= $(shell date +%s)
 soak: $(READY)
 	@SCHEDULES=$(SCHEDULES) ORDERS=$(ORDERS) SEED=$(SEED) FULL_MATRIX=1 $(BIN)/python -m pytest -n 2 -q -rP \
 		tests/proofs/schedules/test_schedules.py tests/proofs/test_version_orders.py \
-		tests/proofs/test_matrix.py $(ARGS)
+		tests/proofs/test_matrix.py tests/proofs/test_from_model_crashes.py $(ARGS)
 
 calibrate: $(READY)
 	@$(BIN)/python benchmarks/calibrate.py --write $(ARGS)
