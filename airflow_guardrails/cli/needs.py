@@ -7,6 +7,7 @@ A new operator needs a function here with ``@_of(...)``. A test fails for an ope
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from airflow_guardrails.cli.errors import CommandError
@@ -157,18 +158,17 @@ def _create_test(task: TaskArguments) -> _Needs:
     if task.may_be_true("min_requests"):
         yield Need(may.COUNT_TEST_REQUESTS.optional("the traffic before the test is not checked"))
     if update := task.value("update" if task.is_mapped else "_update"):
-        yield from _checks_of_update(task, update)
+        yield from _checks_of_update(update)
     if task.value("kill_action" if not task.is_mapped else "on_kill") == "stop":
         yield Need(may.STOP_TEST.optional("a task that is marked failed leaves the test running"), name)
     yield from deferred_needs(task, may.LIST_TESTS)
 
 
-def _checks_of_update(task: TaskArguments, update: Any) -> _Needs:
+def _checks_of_update(update: Any) -> _Needs:
     """What the checks of *update*, the task behind a test, read."""
-    endpoint = task.patterns_of("endpoint_name", [update.endpoint_name])
-    yield Need(may.READ_ENDPOINT.optional(_UPDATE_NOT_CHECKED), endpoint)
-    for permission in (may.READ_ALARMS, may.READ_MODELS, may.READ_METRICS):
-        yield Need(permission.optional(_UPDATE_NOT_CHECKED))
+    for need in needs_of(TaskArguments(update)) or ():
+        if READS.match(need.permission.action):
+            yield replace(need, permission=need.permission.optional(_UPDATE_NOT_CHECKED))
 
 
 @_of(SageMakerShadowTestSensor)

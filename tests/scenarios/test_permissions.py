@@ -452,7 +452,10 @@ TASKS: Mapping[Make, Mapping[str, str]] = {
     create_test: {"DescribeModel": "sagemaker:DescribeModel"},
     create_test_before_update: {
         "DescribeModel": "sagemaker:DescribeModel",
-        **dict.fromkeys(("DescribeAlarms", "GetMetricData"), "The update behind the test was not checked"),
+        **dict.fromkeys(
+            ("DescribeAlarms", "GetMetricData", "ListTags"),
+            "The update behind the test was not fully checked",
+        ),
     },
     stop_test: {},
     test_sensor: {},
