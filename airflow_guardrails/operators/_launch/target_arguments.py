@@ -328,7 +328,7 @@ class TargetArguments:
                 model_name=self._created_model,
                 role_arn=self.role_arn,
                 arguments=self.factory_arguments(),
-                expand_role=self.hook.get_role_arn,
+                expand_role=self._role_named,
             )
         if self._given not in _FROM_MODEL:
             return None
@@ -358,7 +358,27 @@ class TargetArguments:
     def _expanded_role(self) -> str | None:
         if self.role_arn is None or "/" in self.role_arn:
             return self.role_arn
-        return self.hook.get_role_arn(self.role_arn)
+        return self._role_named(self.role_arn)
+
+    def _role_named(self, name: str) -> str:
+        """
+        Return the ARN of the IAM role *name*.
+
+        :raises InvalidArgument: if there is none.
+        """
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - not in DAG files
+
+        from airflow_guardrails.aws.errors import code_of  # noqa: PLC0415
+
+        try:
+            return self.hook.get_role_arn(name)
+        except ClientError as error:
+            if code_of(error) != "NoSuchEntity":
+                raise
+            raise InvalidArgument(
+                f"The execution role must be an IAM role that exists (got {name!r}): give its ARN, or the "
+                "name of a role of this account"
+            ) from error
 
     def _fitted_overrides(self) -> Any:
         from airflow_guardrails.aws.shapes import fitted  # noqa: PLC0415 - not in DAG files
