@@ -25,11 +25,11 @@ from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.exceptions import (
     ConfigAlreadyLive,
     EndpointBusy,
-    EndpointNotFound,
     EndpointNotUpdatable,
     LaunchUnknown,
 )
 from airflow_guardrails.operators._launch.intent_store import IntentStore
+from airflow_guardrails.operators._launch.reading import missing_endpoint
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ class Adoption:
         :raises GuardrailsError: if there is no rollout to wait for; the text says what to do.
         """
         if not isinstance(endpoint, Endpoint):
-            raise EndpointNotFound(
-                f"Endpoint {self.request.endpoint_name} does not exist in {self.hook.conn_region_name}: "
-                "create it, or correct endpoint_name, region_name or aws_conn_id"
-            )
+            raise missing_endpoint(self.request.endpoint_name, self.hook)
         if move is Move.ADOPT:
             return self._adopt(endpoint, own)
         if move is Move.FINISH:

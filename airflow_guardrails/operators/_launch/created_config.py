@@ -174,20 +174,28 @@ class CreatedConfig(ABC):
             self.model.plan()
         own = self.model.name if self.model else None
         for name in dict.fromkeys(variant.model_name for variant in config.variants):
-            if name is not None and name != own and not self._may_exist(name):
-                raise ModelNotFound(
-                    f"Model {name} does not exist in {self.hook.conn_region_name}: create it before this "
-                    "task, or correct its name"
-                )
+            if name is not None and name != own:
+                self.require_model(name, correct="its name")
 
-    def _may_exist(self, model_name: str) -> bool:
+    def require_model(self, model_name: str, *, correct: str) -> None:
+        """
+        Check that the model exists; without permission, a warning says that it was not checked.
+
+        :param correct: what to correct otherwise, for the error.
+        :raises ModelNotFound: if it does not exist.
+        """
         try:
-            return self.hook.read_model(model_name) is not None
+            found = self.hook.read_model(model_name)
         except ClientError as error:
             self.warn_if_denied(
                 error, f"It was not checked whether model {model_name} exists (DescribeModel)"
             )
-            return True
+            return
+        if found is None:
+            raise ModelNotFound(
+                f"Model {model_name} does not exist in {self.hook.conn_region_name}: create it before this "
+                f"task, or correct {correct}"
+            )
 
     def warn_if_denied(self, error: ClientError, warning: str) -> None:
         """Continue without a call that is not permitted; raise any other error."""

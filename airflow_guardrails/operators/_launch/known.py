@@ -76,15 +76,6 @@ def known_update(
     return known
 
 
-def as_it_is(update: SageMakerGuardedUpdateOperator, context: Mapping[str, Any]) -> KnownUpdate:
-    """Return *update*, whose templates Airflow has rendered already."""
-    task = update.prepare_for_execution()
-    task.take_endpoint_name()
-    known = KnownUpdate(task=task, unknown=(), **_identity(update, context))
-    _check(known)
-    return known
-
-
 def with_arguments(known: KnownUpdate, **given: Any) -> KnownUpdate:
     """Return the update with what somebody says of it; None: as the update has it."""
     stated = {name: value for name, value in given.items() if value is not None}

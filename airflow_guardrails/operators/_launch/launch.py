@@ -166,7 +166,8 @@ class Launch:
         if move is Move.ADOPT_CREATION:
             return self._creation().adopt(endpoint, self.own)
         if move is Move.CREATE and isinstance(endpoint, MissingEndpoint):
-            return self._create(endpoint)
+            # Without guards: there is nothing to roll back to.
+            return self._creation().create(endpoint)
         if move is Move.LAUNCH and isinstance(endpoint, Endpoint):
             if self.config_factory is not None and self.config_factory.is_up_to_date(endpoint):
                 return self._unchanged(endpoint)
@@ -183,11 +184,6 @@ class Launch:
                 return self.request.with_analysis(self._call_update(endpoint), power=self.power)
             self._clean_up()
         return self._adopted(move, endpoint)
-
-    def _create(self, look: MissingEndpoint) -> RolloutState:
-        """Create the endpoint. The guards of an update are not created: there is nothing to roll back to."""
-        # Guards that a first deployment can have are to be created here.
-        return self._creation().create(look)
 
     def _creation(self) -> Creation:
         return Creation(
@@ -296,9 +292,7 @@ class Launch:
         factory = self.config_factory
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
         request = self.request = request.for_target(target)
-        context = read_context(request, endpoint, target=target, hook=self.hook)
-        if factory is not None and factory.uses_marketplace:
-            context = replace(context, marketplace=True)
+        context = read_context(request, endpoint, target=target, hook=self.hook, factory=factory)
         self.intents.tags = self.versions.check(
             endpoint,
             serving=context.serving,

@@ -233,7 +233,12 @@ class _Reader(Reading):
             self.read("Whether guards and abort switch can be checked", own)
         if target is None:
             return plan
-        context = self.read("The result of the checks", partial(self._context, request, endpoint, target))
+        context = self.read(
+            "The result of the checks",
+            partial(
+                read_context, request, endpoint, target=target.config, hook=self.hook, factory=target.factory
+            ),
+        )
         if context is None:
             return plan
         self._check_versions(request, context, target)
@@ -330,12 +335,6 @@ class _Reader(Reading):
             switch, logical_date=logical_date_in(self._known.context)
         )
         return request.for_target(target.config if target else None)
-
-    def _context(self, request: LaunchRequest, endpoint: Endpoint, target: _Target) -> PreflightContext:
-        context = read_context(request, endpoint, target=target.config, hook=self.hook)
-        if target.factory is not None and target.factory.uses_marketplace:
-            return replace(context, marketplace=True)
-        return context
 
     def _check_versions(self, request: LaunchRequest, context: PreflightContext, target: _Target) -> None:
         versions = VersionCheck(request, hook=self.hook)

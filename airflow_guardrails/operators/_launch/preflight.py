@@ -23,31 +23,36 @@ from airflow_guardrails.domain.rollout.report import rollout_report
 from airflow_guardrails.domain.rollout.state import RolloutState
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
-from airflow_guardrails.exceptions import AlarmNotFound, EndpointConfigNotFound, PreflightFailed
+from airflow_guardrails.exceptions import AlarmNotFound, PreflightFailed
+from airflow_guardrails.operators._launch.reading import missing_config
 from airflow_guardrails.operators._launch.request import LaunchRequest
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
     from airflow_guardrails.hooks.guardrails import GuardrailsHook
+    from airflow_guardrails.operators._launch.launch import ConfigFactory
 
 _ONE_HOUR = timedelta(hours=1)
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
 
 
 def read_context(
-    request: LaunchRequest, endpoint: Endpoint, *, target: EndpointConfig | None, hook: GuardrailsHook
+    request: LaunchRequest,
+    endpoint: Endpoint,
+    *,
+    target: EndpointConfig | None,
+    hook: GuardrailsHook,
+    factory: ConfigFactory | None = None,
 ) -> PreflightContext:
     """
     Read what the checks need.
 
     :param target: the configuration to update to; ``None`` if there is none of that name.
+    :param factory: creates the target, and perhaps its model; ``None`` if both exist.
     :raises EndpointConfigNotFound: if *target* is ``None``.
     """
     if target is None:
-        raise EndpointConfigNotFound(
-            f"Endpoint configuration {request.target} does not exist in {hook.conn_region_name}: create it "
-            "before this task, or correct endpoint_config_name"
-        )
+        raise missing_config(request.target, hook)
     request = request.for_target(target)
     serving = _serving_config(endpoint, hook)
     switch = request.switch.alarm_name
@@ -66,7 +71,8 @@ def read_context(
         guards=guards,
         switch=switch if request.abort_switch else None,
         retained=request.retained,
-        marketplace=_marketplace([config for config in (serving, target) if config], hook),
+        marketplace=_marketplace([config for config in (serving, target) if config], hook)
+        or (factory is not None and factory.uses_marketplace),
         max_wait=request.wait_limit(target, endpoint, guardrails),
         require_alarms_ok=request.require_alarms_ok,
         allow_unguarded=request.allow_unguarded,

@@ -65,10 +65,7 @@ class Reading:
         """
         found = self.read("The configuration to deploy", partial(self._config, name))
         if found is not None and not found:
-            raise EndpointConfigNotFound(
-                f"Endpoint configuration {name} does not exist in {self.hook.conn_region_name}: create it "
-                "before this task, or correct endpoint_config_name"
-            )
+            raise missing_config(name, self.hook)
         return found
 
     def _config(self, name: str) -> dict[str, Any]:
@@ -80,4 +77,12 @@ def missing_endpoint(name: str, hook: GuardrailsHook) -> EndpointNotFound:
     return EndpointNotFound(
         f"Endpoint {name} does not exist in {hook.conn_region_name}: create it, or correct endpoint_name, "
         "region_name or aws_conn_id"
+    )
+
+
+def missing_config(name: str, hook: GuardrailsHook) -> EndpointConfigNotFound:
+    """Return the error for a configuration to deploy that does not exist."""
+    return EndpointConfigNotFound(
+        f"Endpoint configuration {name} does not exist in {hook.conn_region_name}: create it before this "
+        "task, or correct endpoint_config_name"
     )

@@ -17,7 +17,6 @@ from airflow_guardrails.domain.snapshots.model_package import NoModelPackage
 from airflow_guardrails.exceptions import (
     ConfigNotDerivable,
     InvalidArgument,
-    ModelNotFound,
     ModelPackageNotApproved,
     ModelPackageNotFound,
 )
@@ -105,11 +104,7 @@ class ConfigForModel(DerivedConfig):
 
     def _plan_model(self, serving_model: str | None) -> None:
         if self.package_arn is None:
-            if not self._may_exist(self.model_name):
-                raise ModelNotFound(
-                    f"Model {self.model_name} does not exist in {self.hook.conn_region_name}: create it "
-                    "before this task, or correct model_name"
-                )
+            self.require_model(self.model_name, correct="model_name")
             return
         check_package(self.hook, self.package_arn)
         role_arn = self.role_arn or self._role_of(serving_model)

@@ -18,7 +18,8 @@ from airflow_guardrails.domain.shadow.eligibility import (
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig
-from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, ModelNotFound, ShadowTestRefused
+from airflow_guardrails.exceptions import EndpointBusy, ModelNotFound, ShadowTestRefused
+from airflow_guardrails.operators._launch.reading import missing_endpoint
 
 if TYPE_CHECKING:
     # It imports boto3, which takes half a second that the parsing of a DAG file need not pay.
@@ -88,10 +89,7 @@ def models_of(
 def _endpoint(name: str, hook: GuardrailsHook) -> Endpoint:
     endpoint = hook.describe_endpoint(name)
     if not isinstance(endpoint, Endpoint):
-        raise EndpointNotFound(
-            f"Endpoint {name} does not exist in {hook.conn_region_name}: create it, or correct "
-            "endpoint_name, region_name or aws_conn_id"
-        )
+        raise missing_endpoint(name, hook)
     if endpoint.changing:
         raise EndpointBusy(
             f"Endpoint {name} is {endpoint.status.value} and accepts no shadow now. Let Airflow retry this "

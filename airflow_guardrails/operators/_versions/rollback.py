@@ -20,7 +20,8 @@ from airflow_guardrails.aws.tags import (
 from airflow_guardrails.domain.snapshots.abort_switch import AbortSwitch
 from airflow_guardrails.domain.snapshots.endpoint import Endpoint, EndpointLook
 from airflow_guardrails.domain.versions.history import History, rollback_candidates, rollback_target
-from airflow_guardrails.exceptions import EndpointBusy, EndpointNotFound, NoRollbackTarget
+from airflow_guardrails.exceptions import EndpointBusy, NoRollbackTarget
+from airflow_guardrails.operators._launch.reading import missing_endpoint
 from airflow_guardrails.operators._versions.reading import is_deployable, tags_of
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ class RollbackPlan:
 
     def _existing(self, endpoint: EndpointLook) -> Endpoint:
         if not isinstance(endpoint, Endpoint):
-            raise EndpointNotFound(
-                f"Endpoint {self._name} does not exist in {self._hook.conn_region_name}: create it, or "
-                "correct endpoint_name, region_name or aws_conn_id"
-            )
+            raise missing_endpoint(self._name, self._hook)
         return endpoint
 
     def _settled(self, endpoint: Endpoint) -> Endpoint:
