@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
+from airflow_guardrails.strategies import AllAtOnce
 
 
 @pytest.fixture
@@ -21,6 +24,26 @@ def guarded_update(simulated_sleep):
         }
         operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
         operator.sleep = simulated_sleep
+        return operator
+
+    return build
+
+
+@pytest.fixture
+def update_in_simulated_time(churn, simulated_sleep):
+    """Build an update with these arguments, in simulated time; a fresh one, as every try has."""
+
+    def build(**arguments):
+        common = {
+            "task_id": "update",
+            "strategy": AllAtOnce(termination_wait=timedelta(minutes=5)),
+            "alarms": ["errors"],
+            "waiter_delay": 60,
+            "deferrable": False,
+        }
+        operator = SageMakerGuardedUpdateOperator(**{**common, **arguments})
+        operator.sleep = simulated_sleep
+        operator.monotonic = lambda: churn.now().timestamp()
         return operator
 
     return build

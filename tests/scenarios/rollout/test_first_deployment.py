@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
@@ -16,36 +14,25 @@ from airflow_guardrails.exceptions import (
     RolloutFailed,
     TaskKilled,
 )
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import CanaryAnalysis, MetricRule
-from airflow_guardrails.strategies import AllAtOnce
 from airflow_guardrails.triggers._state import load_state
 from tests.support.fakes import TaskState
 
-STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 REASON = "first deployment: there was no endpoint to go back to"
 
 
 @pytest.fixture
-def deploy(churn, simulated_sleep):
+def deploy(update_in_simulated_time):
     """Build the first deployment of ``new``; a fresh one, as every try has."""
 
     def build(**changes):
         arguments = {
-            "task_id": "update",
             "endpoint_name": "new",
             "model_name": "churn",
             "instance_type": "ml.m5.large",
             "if_missing": "create",
-            "strategy": STRATEGY,
-            "alarms": ["errors"],
-            "waiter_delay": 60,
-            "deferrable": False,
         }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        operator.monotonic = lambda: churn.now().timestamp()
-        return operator
+        return update_in_simulated_time(**{**arguments, **changes})
 
     return build
 

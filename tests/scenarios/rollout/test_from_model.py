@@ -21,35 +21,21 @@ from airflow_guardrails.exceptions import (
     ModelPackageNotFound,
     PreflightFailed,
 )
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
-from airflow_guardrails.strategies import AllAtOnce, Canary
+from airflow_guardrails.strategies import Canary
 from tests.support.churn import model_request
 from tests.support.fakes import TaskInstance
 
-STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
 SERVERLESS = {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
 ROLE = model_request("churn")["ExecutionRoleArn"]
 
 
 @pytest.fixture
-def deploy(churn, simulated_sleep):
+def deploy(churn, update_in_simulated_time):
     """Build an update of ``churn`` to the model ``churn-2``; a fresh one, as every try has."""
     churn.sagemaker.create_model(**model_request("churn-2"))
 
     def build(**changes):
-        arguments = {
-            "task_id": "update",
-            "endpoint_name": "churn",
-            "model_name": "churn-2",
-            "strategy": STRATEGY,
-            "alarms": ["errors"],
-            "waiter_delay": 60,
-            "deferrable": False,
-        }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        operator.monotonic = lambda: churn.now().timestamp()
-        return operator
+        return update_in_simulated_time(**{"endpoint_name": "churn", "model_name": "churn-2", **changes})
 
     return build
 

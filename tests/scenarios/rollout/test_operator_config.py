@@ -39,20 +39,9 @@ def config(**changes):
 
 
 @pytest.fixture
-def deploy(churn, simulated_sleep):
+def deploy(update_in_simulated_time):
     def build(**changes):
-        arguments = {
-            "task_id": "update",
-            "config": config(),
-            "strategy": STRATEGY,
-            "alarms": ["errors"],
-            "waiter_delay": 60,
-            "deferrable": False,
-        }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        operator.monotonic = lambda: churn.now().timestamp()
-        return operator
+        return update_in_simulated_time(**{"config": config(), **changes})
 
     return build
 

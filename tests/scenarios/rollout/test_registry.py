@@ -9,7 +9,6 @@ from airflow.sdk import DAG
 
 from airflow_guardrails.exceptions import EndpointRolledBack
 from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperator
-from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce
 from tests.support.airflow_run import Run, defer
 from tests.support.churn import model_request
@@ -34,23 +33,16 @@ def arn(churn):
 
 
 @pytest.fixture
-def release(churn, simulated_sleep, arn):
+def release(update_in_simulated_time, arn):
     """Build an update of ``churn`` to the version; a fresh one, as every try has."""
 
     def build(**changes):
         arguments = {
-            "task_id": "update",
             "endpoint_name": "churn",
             "model_package_arn": arn,
             "strategy": AllAtOnce(termination_wait=timedelta(minutes=10)),
-            "alarms": ["errors"],
-            "waiter_delay": 60,
-            "deferrable": False,
         }
-        operator = SageMakerGuardedUpdateOperator(**{**arguments, **changes})
-        operator.sleep = simulated_sleep
-        operator.monotonic = lambda: churn.now().timestamp()
-        return operator
+        return update_in_simulated_time(**{**arguments, **changes})
 
     return build
 
