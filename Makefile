@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_E2E := $(VENV)/.ready-e2e
+READY_RELEASE := $(VENV)/.ready-release
 # Another environment, with the oldest Airflow that is supported, as it was installed in those days.
 OLDEST := .venv-oldest
 OLDEST_AIRFLOW := 3.1.8
@@ -16,7 +17,8 @@ READY_DUCKDB := $(DUCKDB)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate pictures check clean constraints \
+.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate pictures check check-workflows release \
+	clean constraints \
 	constraints-oldest
 .DEFAULT_GOAL := help
 
@@ -32,6 +34,7 @@ help:
 	@echo "                  clean-ups (SCHEDULES=1000 ORDERS=500 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
+	@echo "make release      build the package, check it, and install it in a fresh environment; publishes nothing"
 	@echo "make pictures     the pictures of the docs, from a running demo; ten minutes"
 	@echo "make clean        remove everything that these made"
 	@echo "make constraints  bring constraints.txt in line with pyproject.toml"
@@ -76,11 +79,21 @@ pictures: $(READY_E2E)
 	@.ci/install-chromium || true
 	@$(BIN)/python -m docs.pictures $(ARGS)
 
-check: $(READY)
+check: $(READY) check-workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+check-workflows: $(READY_RELEASE)
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --quiet --offline --config .github/zizmor.yml .github
+
+release: $(READY_RELEASE)
+	@rm -rf dist
+	@$(BIN)/uv build --quiet --build-constraints constraints.txt --out-dir dist .
+	@.ci/check-release $(BIN) dist
 
 # uv is only quicker: where it cannot be had or does not get through, pip does the same.
 INSTALL = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt $(1) \
@@ -103,6 +116,10 @@ $(READY_E2E): $(READY)
 	@$(call INSTALL,--group e2e)
 	@touch $@
 
+$(READY_RELEASE): $(READY)
+	@$(call INSTALL,--group release)
+	@touch $@
+
 $(READY_DUCKDB): $(READY)
 	@$(BIN)/python -m pip install --quiet --no-deps --target $(DUCKDB) duckdb==$(OLDEST_DUCKDB)
 	@touch $@
@@ -114,12 +131,12 @@ $(READY_OLDEST): $(READY) constraints-oldest.txt
 	@touch $@
 
 constraints: $(READY)
-	@printf 'hatchling\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		--extra simulator --group dev --group e2e pyproject.toml - --output-file constraints.txt
+	@printf 'hatchling\nhatch-fancy-pypi-readme\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
+		--extra simulator --group dev --group e2e --group release pyproject.toml - --output-file constraints.txt
 
 # The simulator's moto and the oldest DuckDB are newer than that day.
 constraints-oldest: $(READY)
-	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\npip\n' | $(BIN)/uv pip compile --quiet --universal \
+	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\nhatch-fancy-pypi-readme\npip\n' | $(BIN)/uv pip compile --quiet --universal \
 		--python-version 3.10 --no-header --no-annotate --exclude-newer $(OLDEST_DAY) \
 		--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --group dev --group e2e pyproject.toml - \
 		--output-file constraints-oldest.txt

@@ -63,7 +63,7 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "page": {
                         "description": "Whether Airflow's UI has the page Rollouts.",
-                        "version_added": "0.1.0",
+                        "version_added": "0.2.0",
                         "type": "boolean",
                         "example": None,
                         "default": "True",

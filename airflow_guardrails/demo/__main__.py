@@ -28,7 +28,8 @@ Three DAGs train a model, evaluate it and update a live endpoint: first a canary
 with two guards, then the rest. One DAG runs a shadow test before the update and judges it. Another one
 compares both fleets while the canary bakes. There are five runs. Airflow is real, AWS is simulated.
 """
-_ROOT = Path(__file__).parents[2]
+# A link to example_dags in the repository, a folder in a wheel.
+_DAGS = Path(__file__).parent / "dags"
 _Say = Callable[[str], None]
 
 
@@ -155,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
         default=Path(".demo"),
         help="folder for all files; it is emptied first (%(default)s)",
     )
-    parser.add_argument("--dags", type=Path, default=_ROOT / "example_dags", help="folder with the DAGs")
+    parser.add_argument("--dags", type=Path, default=_DAGS, help="folder with the DAGs")
     parser.add_argument(
         "--speed", type=_positive, default=60.0, help="simulated seconds for each real second (%(default)g)"
     )
