@@ -1,4 +1,4 @@
-"""What the package says of itself: its version, its changelog, and the addresses that Airflow and PyPI show."""
+"""What the package says of itself: its version, its changelog, and the addresses that Airflow shows."""
 
 from __future__ import annotations
 
