@@ -16,10 +16,24 @@ from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperat
 from airflow_guardrails.operators.rollout import IfMissing, SageMakerGuardedUpdateOperator
 from airflow_guardrails.rules import CanaryAnalysis
 from airflow_guardrails.strategies import Strategy
-from airflow_guardrails.tasks.validation import check_count, check_flag, check_options, check_seconds
+from airflow_guardrails.tasks.validation import (
+    check_count,
+    check_flag,
+    check_left_out,
+    check_options,
+    check_seconds,
+)
 
 # The default of arguments that are passed on only if they are given; None may be a value.
 _NOT_GIVEN: Any = type("NotGiven", (), {"__repr__": lambda _: "<not given>"})()
+
+# What the group gives its tasks itself.
+_OWN_ARGUMENTS = {
+    "shadow_test_arguments": ("task_id", "endpoint_name"),
+    "judge_arguments": ("task_id", "name"),
+    "update_arguments": ("task_id",),
+    "conclude_arguments": ("task_id", "update"),
+}
 
 
 class GuardedDeployment(TaskGroup):
@@ -308,9 +322,10 @@ def _given(**arguments: Any) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not _NOT_GIVEN}
 
 
-def _check_options(**arguments: object) -> None:
+def _check_options(**arguments: Any) -> None:
     for name, value in arguments.items():
         check_options(name, value)
+        check_left_out("guarded_deployment", value or {}, *_OWN_ARGUMENTS.get(name, ()))
 
 
 def _check_approval(value: object) -> None:

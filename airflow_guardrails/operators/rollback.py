@@ -10,6 +10,7 @@ from airflow_guardrails.domain.arguments import Check, check_name, optional
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Strategy
+from airflow_guardrails.tasks.validation import check_left_out
 
 # What comes back has served before, so it gets all requests at once; but the way back is guarded, too.
 _DEFAULT_STRATEGY = AllAtOnce(termination_wait=timedelta(minutes=5))
@@ -60,6 +61,7 @@ class SageMakerRollbackOperator(SageMakerGuardedUpdateOperator):
         strategy: Strategy | Mapping[str, Any] = _DEFAULT_STRATEGY,
         **kwargs: Any,
     ) -> None:
+        check_left_out(type(self).__name__, kwargs, "if_already_live", "redeploy", "refuse_older")
         super().__init__(
             endpoint_name=endpoint_name,
             strategy=strategy,

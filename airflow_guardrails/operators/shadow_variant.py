@@ -34,7 +34,7 @@ from airflow_guardrails.operators._shadow.variant_config import (
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Strategy
 from airflow_guardrails.tasks.aws_task import AwsTask
-from airflow_guardrails.tasks.validation import check_flag
+from airflow_guardrails.tasks.validation import check_flag, check_left_out
 
 # Production's fleet is replaced by an equal one, so the risk is small; but without a bake nothing could be
 # rolled back.
@@ -146,6 +146,7 @@ class SageMakerAddShadowVariantOperator(_DerivedUpdateOperator):
         strategy: Strategy | Mapping[str, Any] = _DEFAULT_STRATEGY,
         **kwargs: Any,
     ) -> None:
+        check_left_out(type(self).__name__, kwargs, "exclude_retained_variant_properties")
         super().__init__(
             endpoint_name=endpoint_name,
             endpoint_config_name_prefix=endpoint_config_name_prefix,

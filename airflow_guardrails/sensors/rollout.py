@@ -20,6 +20,7 @@ from airflow_guardrails.domain.arguments import Check, check_name, check_time, o
 from airflow_guardrails.domain.polling import MAX_DESCRIBE_GAP
 from airflow_guardrails.domain.rollout.report import RolloutReport
 from airflow_guardrails.domain.rollout.state import DEFAULT_GRACE, Rollout, RolloutState
+from airflow_guardrails.domain.text import duration_in_words
 from airflow_guardrails.exceptions import InvalidArgument, RolloutNotStarted, RolloutTimedOut
 from airflow_guardrails.links.rollout_page import RolloutPageLink
 from airflow_guardrails.links.sagemaker import SageMakerEndpointLink
@@ -37,6 +38,8 @@ _STATE_KEY = "airflow_guardrails_watch"
 _SECOND_LOOK_AFTER_SECONDS = 5.0
 # boto3's default read time-out: a call of UpdateEndpoint may have begun so long before its response.
 _LONGEST_CALL = timedelta(seconds=60)
+# Somebody else's update may start any time; a rollback that nobody saw must not be waited for all day.
+_START_TIMEOUT = timedelta(hours=1)
 
 
 class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
@@ -63,7 +66,8 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         on it), or ``"return"`` (the task succeeds and returns the report).
     :param deferrable: whether to wait in the triggerer instead of a worker slot.
     :param start_timeout: seconds within which the update must be seen to run; otherwise the sensor fails with
-        ``RolloutNotStarted``.
+        ``RolloutNotStarted``. Default: an hour, or two minutes with *started_after*, because the update runs
+        already then.
     :param poke_interval: seconds between two calls of DescribeEndpoint.
     :param timeout: seconds after which the sensor fails with ``RolloutTimedOut``; the update goes on.
     :param soft_fail: whether the task is skipped instead of failed if the update did not start, or did not
@@ -104,7 +108,7 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         started_after: datetime | str | None = None,
         on_rollback: OnRollback = "fail",
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        start_timeout: float = DEFAULT_GRACE.total_seconds(),
+        start_timeout: float | None = None,
         poke_interval: timedelta | float = 30,
         soft_fail: bool = False,
         max_describe_gap: float = MAX_DESCRIBE_GAP,
@@ -118,7 +122,8 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, **kwargs)
         check_flags(deferrable=deferrable, soft_fail=soft_fail)
         check_choice("on_rollback", on_rollback, OnRollback)
-        check_seconds("start_timeout", start_timeout)
+        if start_timeout is not None:
+            check_seconds("start_timeout", start_timeout)
         check_seconds("max_describe_gap", max_describe_gap)
         self.endpoint_name = endpoint_name
         self.endpoint_config_name = endpoint_config_name
@@ -157,7 +162,12 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
         """
         try:
             return super().end(context, report)
-        except (RolloutNotStarted, RolloutTimedOut) as error:
+        except RolloutNotStarted as error:
+            text = f"{error} It had {duration_in_words(self._grace)} to start (start_timeout)."
+            if self.skip_unfinished:
+                raise AirflowSkipException(text) from error
+            raise RolloutNotStarted(text, report) from error
+        except RolloutTimedOut as error:
             if self.skip_unfinished:
                 raise AirflowSkipException(str(error)) from error
             raise
@@ -198,9 +208,21 @@ class SageMakerRolloutSensor(RolloutTask, BaseSensorOperator):
             # It may be the time of UpdateEndpoint's response, and the StartTime of the update is before that.
             asked_at=started_after - _LONGEST_CALL if started_after else None,
             launched_at=started_after,
-            grace=timedelta(seconds=self.start_timeout),
+            grace=self._grace,
+        )
+        self.log.info(
+            "Waiting for an update of endpoint %s to %s; it must be seen to run within %s (start_timeout)",
+            self.endpoint_name,
+            self.endpoint_config_name,
+            duration_in_words(self._grace),
         )
         return RolloutState(rollout=rollout)
+
+    @property
+    def _grace(self) -> timedelta:
+        if self.start_timeout is not None:
+            return timedelta(seconds=self.start_timeout)
+        return _START_TIMEOUT if self.started_after is None else DEFAULT_GRACE
 
     def _with_deadline(self, state: RolloutState) -> RolloutState:
         """

@@ -63,6 +63,17 @@ def check_flags(**flags: object) -> None:
         check_flag(name, value)
 
 
+def check_left_out(owner: str, given: Mapping[str, object], *names: str) -> None:
+    """
+    Refuse arguments that *owner* sets itself; Python's own error would name another class.
+
+    :raises InvalidArgument: if one of *names* is among the arguments *given*.
+    """
+    for name in names:
+        if name in given:
+            raise InvalidArgument(f"{name} must be left out (got {shown(given[name])}): {owner} sets it")
+
+
 def check_list(name: str, value: object, *, of: str) -> None:
     """
     Check that *value* is a list, and not one string.

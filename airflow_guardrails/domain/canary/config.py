@@ -16,6 +16,7 @@ from airflow_guardrails.domain.arguments import (
     optional,
     shown,
 )
+from airflow_guardrails.domain.constructors import names_arguments
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.judge.rules import DEFAULT_RULES, MetricRule, OnMissing
 
@@ -41,6 +42,7 @@ class OnInconclusive(str, Enum):
     CONTINUE = "continue"
 
 
+@names_arguments(InvalidAnalysis)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryAnalysis:
     """

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from airflow_guardrails.domain.arguments import is_number, shown
+from airflow_guardrails.domain.constructors import names_arguments
 from airflow_guardrails.domain.deployment.metric_units import REQUESTS, unit_of, value_in_words
 from airflow_guardrails.domain.errors import InvalidGuard
 from airflow_guardrails.domain.text import duration_in_words
@@ -91,6 +92,7 @@ class _Guard(ABC):
         return self.describe()
 
 
+@names_arguments(InvalidGuard)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorRate(_Guard):
     """
@@ -128,6 +130,7 @@ class ErrorRate(_Guard):
         return Alarm(metric=metric, stat="Average", above=self.above, on=self.on, periods=self.periods)
 
 
+@names_arguments(InvalidGuard)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency(_Guard):
     """
@@ -171,6 +174,7 @@ class Latency(_Guard):
         return Alarm(metric="ModelLatency", stat=stat, above=microseconds, on=self.on, periods=self.periods)
 
 
+@names_arguments(InvalidGuard)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """
@@ -192,6 +196,7 @@ class Metric:
         _check_metric(self)
 
 
+@names_arguments(InvalidGuard)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm(_Guard):
     """
@@ -332,7 +337,7 @@ def _as_metric(name: object, value: object) -> Metric:
         )
     try:
         return Metric(**value)
-    except TypeError as error:
+    except InvalidGuard as error:
         raise InvalidGuard(f"Alarm.metrics[{name!r}]: {error}", field="metrics") from error
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar, Literal, TypeAlias
 
+from airflow_guardrails.domain.constructors import names_arguments
 from airflow_guardrails.domain.deployment.steps import (
     HALF_OF_THE_FLEET,
     MIN_BATCH_PERCENT,
@@ -28,6 +29,7 @@ from airflow_guardrails.domain.deployment.strategy_checks import (
     check_percent,
     check_wait,
 )
+from airflow_guardrails.domain.errors import InvalidStrategy
 from airflow_guardrails.domain.text import duration_in_words, share_in_words
 
 NO_WAIT = timedelta(0)
@@ -73,6 +75,7 @@ class _Strategy(ABC):
         return self.describe()
 
 
+@names_arguments(InvalidStrategy)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllAtOnce(_Strategy):
     """
@@ -112,6 +115,7 @@ class AllAtOnce(_Strategy):
         return _sentence(self, "the whole fleet in one step", _termination(self.termination_wait))
 
 
+@names_arguments(InvalidStrategy)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canary(_Strategy):
     """
@@ -168,6 +172,7 @@ class Canary(_Strategy):
         return _sentence(self, size, _bake(self.bake), "then all", _termination(self.termination_wait))
 
 
+@names_arguments(InvalidStrategy)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(_Strategy):
     """
@@ -226,6 +231,7 @@ class Linear(_Strategy):
         return _sentence(self, step, _bake(self.bake, "each"), _termination(self.termination_wait))
 
 
+@names_arguments(InvalidStrategy)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rolling(_Strategy):
     """

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
+from airflow_guardrails.domain.constructors import names_arguments
 from airflow_guardrails.domain.errors import GuardrailsValueError
 from airflow_guardrails.domain.snapshots.metrics import ERROR_METRICS, REQUEST_NAMESPACE
 
@@ -39,6 +40,7 @@ class OnMissing(str, Enum):
     IGNORE = "ignore"
 
 
+@names_arguments(InvalidRule)
 @dataclass(frozen=True, slots=True)
 class MetricRule:
     """

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_guardrails.domain.arguments import LARGEST_INTEGER, is_number, shown
+from airflow_guardrails.domain.constructors import names_arguments
 from airflow_guardrails.domain.errors import InvalidPredictionRule
 from airflow_guardrails.domain.predictions.paths import Path
 
@@ -16,6 +17,7 @@ _DEFAULT_RELATIVE_TOLERANCE = 1e-9
 _MAX_WITHIN = timedelta(seconds=60)  # a request to a real-time endpoint takes at most 60 s
 
 
+@names_arguments(InvalidPredictionRule)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionRule:
     """

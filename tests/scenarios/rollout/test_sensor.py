@@ -75,10 +75,32 @@ def test_the_configuration_from_before_is_learned_from_the_endpoint(churn, wait,
 def test_an_update_that_never_began_is_reported_after_the_start_timeout(churn, wait, poke_on):
     before = churn.now()
 
-    with pytest.raises(RolloutNotStarted, match="No update of churn to churn-v2 was seen"):
+    never = r"No update of churn to churn-v2 was seen.* It had 5 min to start \(start_timeout\)\.$"
+    with pytest.raises(RolloutNotStarted, match=never):
         poke_on(wait(start_timeout=300))
 
     assert 300 <= (churn.now() - before).total_seconds() <= 360
+
+
+def test_somebody_elses_update_may_start_within_an_hour(churn, wait, context, capsys):
+    sensor = wait()
+    assert sensor.poke(context) is False
+    assert "must be seen to run within 1 h (start_timeout)" in capsys.readouterr().out
+    churn.advance(minutes=59)
+    assert sensor.poke(context) is False
+    launch(churn)
+    churn.advance(minutes=30)
+
+    assert sensor.poke(context).xcom_value["outcome"] == "Succeeded"
+
+
+def test_an_update_that_was_started_is_seen_within_two_minutes_or_never(churn, wait, poke_on):
+    before = churn.now()
+
+    with pytest.raises(RolloutNotStarted, match="2 min"):
+        poke_on(wait(started_after=before.isoformat()))
+
+    assert 120 <= (churn.now() - before).total_seconds() <= 180
 
 
 def test_an_update_that_begins_within_the_start_timeout_is_waited_for(churn, wait, context):

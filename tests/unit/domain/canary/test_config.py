@@ -78,7 +78,7 @@ def test_a_rule_given_twice_is_one():
         ({"rules": LATENCY}, "rules"),
         ({"rules": {"metric": "ModelLatency"}}, "rules"),
         ({"rules": ["ModelLatency"]}, "rules"),
-        ({"rules": [{"metrics": "ModelLatency"}]}, "rules"),
+        ({"rules": [{1: "ModelLatency"}]}, "rules"),
         ({"every": timedelta(seconds=9.9)}, "every"),
         ({"every": "60"}, "every"),
         ({"every": True}, "every"),
@@ -107,6 +107,11 @@ def test_invalid_arguments_are_refused_by_name(wrong, field):
 
     assert caught.value.field == field
     assert "(got " in str(caught.value)
+
+
+def test_a_typo_in_a_rule_is_answered_with_the_arguments_of_rules():
+    with pytest.raises(InvalidRule, match=r"no argument 'metrics' \(did you mean metric\?\)"):
+        CanaryAnalysis(rules=[{"metrics": "ModelLatency"}])
 
 
 def test_an_invalid_rule_is_refused_as_a_rule():

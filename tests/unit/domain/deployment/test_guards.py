@@ -149,7 +149,7 @@ def test_a_dict_stands_for_the_guard_that_it_names(written, meant):
         ({}, "guards must be built from"),
         ({"guard": "Errors", "above": 1}, "with one of ErrorRate, Latency, Alarm"),
         ({"guard": "ErrorRate"}, "above"),
-        ({"guard": "ErrorRate", "over": 0.01}, "ErrorRate has no argument over"),
+        ({"guard": "ErrorRate", "over": 0.01}, "ErrorRate: no argument 'over'"),
         ({"guard": "Latency", "above": "250"}, "milliseconds"),
         ({"guard": "Latency", "above": {"milliseconds": "x"}}, "milliseconds"),
     ],

@@ -286,11 +286,6 @@ def test_a_strategy_is_a_value():
         canary.percent = 50
 
 
-def test_arguments_are_given_by_name():
-    with pytest.raises(TypeError, match="positional"):
-        Canary(10, bake=MINUTE)
-
-
 def test_an_error_survives_pickling_and_is_a_value_error():
     error = pickle.loads(pickle.dumps(InvalidStrategy("no", field="percent")))
     assert (type(error), str(error), error.field) == (InvalidStrategy, "no", "percent")

@@ -80,3 +80,17 @@ def test_an_odd_value_of_the_shadow_test_is_refused_by_name_or_accepted(key):
 
     assert not list(filter(None, complaints))
     assert any(error is not None for _, error in errors) != (key in TEMPLATED_OF_THE_TEST)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"update_arguments": {"task_id": "mine"}}, "task_id"),
+        ({"conclude_arguments": {"update": None}}, "update"),
+        ({"judge_arguments": {"name": "mine"}}, "name"),
+        ({"shadow_test_arguments": {"endpoint_name": "mine"}}, "endpoint_name"),
+    ],
+)
+def test_an_argument_that_the_group_sets_itself_is_refused_by_its_name(options, name):
+    with pytest.raises(InvalidArgument, match=f"^{name} must be left out .* guarded_deployment sets it"):
+        guarded_deployment(endpoint_name="churn", model_name="churn-v2", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.predictions import (
     SageMakerMergePredictionsOperator,
 )
@@ -49,3 +50,17 @@ def test_an_odd_value_is_refused_by_name_before_any_call_or_accepted(kind, name,
 def test_every_templated_field_is_checked_once_it_is_rendered(kind):
     if kind is not SageMakerMergePredictionsOperator:
         assert set(kind.template_fields) <= set(kind.rendered_checks)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (SageMakerRollbackOperator, "redeploy"),
+        (SageMakerRollbackOperator, "if_already_live"),
+        (SageMakerRollbackOperator, "refuse_older"),
+        (SageMakerAddShadowVariantOperator, "exclude_retained_variant_properties"),
+    ],
+)
+def test_an_argument_that_the_operator_sets_itself_is_refused_by_its_name(kind, name):
+    with pytest.raises(InvalidArgument, match=f"^{name} must be left out .* {kind.__name__} sets it"):
+        kind(task_id="task", **{**TASKS[kind], name: None})
