@@ -13,6 +13,7 @@ from airflow_guardrails.demo.production import isolated_environment
 from tests.support.postgresql import start, why_not
 
 MISSING = pytest.StashKey[str]()
+NOT_TESTED = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,7 @@ def pytest_terminal_summary(terminalreporter, config) -> None:
     if reason := config.stash.get(MISSING, None):
         terminalreporter.section("NOT TESTED: a real Airflow on PostgreSQL, and kills", red=True, bold=True)
         terminalreporter.write_line(reason, red=True, bold=True)
+    if clients := config.stash.get(NOT_TESTED, None):
+        terminalreporter.section("NOT TESTED: clients that could not be installed", red=True, bold=True)
+        for reason in clients:
+            terminalreporter.write_line(reason, red=True, bold=True)
