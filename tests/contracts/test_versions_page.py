@@ -9,6 +9,7 @@ from airflow_guardrails.domain.versions.history import MAX_RECORDS
 from airflow_guardrails.domain.versions.record import RecordedOutcome
 from airflow_guardrails.operators.clean_up import CleanUpReport
 from airflow_guardrails.operators.rollback import SageMakerRollbackOperator
+from airflow_guardrails.plugins._web.reads import ROLLBACK_TAG
 from tests.support.pages import first_column, page, section
 
 TEXT = page("versions")
@@ -35,6 +36,17 @@ def test_the_rollback_on_the_page_goes_back(churn, context, simulated_sleep):
     task.to = "churn-v1"  # nothing is recorded yet
 
     assert task.execute(context)["serving_endpoint_config_name"] == "churn-v1"
+
+
+def test_the_dag_for_the_page_has_its_tag_and_rolls_back_the_endpoint_of_the_run(simulated_sleep):
+    task = task_in("Roll back from the page", simulated_sleep)
+
+    task.render_template_fields({"params": {"endpoint_name": "churn"}})
+
+    assert isinstance(task, SageMakerRollbackOperator)
+    assert task.endpoint_name == "churn"
+    assert task.dag.tags == {ROLLBACK_TAG}
+    assert list(task.dag.params) == ["endpoint_name"]
 
 
 def test_the_clean_up_on_the_page_cleans_up_and_returns_the_fields_in_its_table(

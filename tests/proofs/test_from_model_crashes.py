@@ -77,10 +77,10 @@ READ_PACKAGE = "DescribeModelPackage"
 WRITE_BACK = ("DescribeModelPackage", "UpdateModelPackage")
 STARTS = {"CreateEndpoint", "UpdateEndpoint"}
 CALLS = {
-    "model": (*LOOK, *MAKE_SWITCH, *PLAN, *PREFLIGHT, *READ_HISTORY, "DescribeModel", *MAKE, *UPDATE),
-    "config": (*LOOK, *MAKE_SWITCH, "DescribeModel", *PREFLIGHT, *READ_HISTORY, *MAKE_MODEL, *UPDATE),
+    "model": (*LOOK, *PLAN, *MAKE_SWITCH, *PREFLIGHT, *READ_HISTORY, "DescribeModel", *MAKE, *UPDATE),
+    "config": (*LOOK, "DescribeModel", *MAKE_SWITCH, *PREFLIGHT, *READ_HISTORY, *MAKE_MODEL, *UPDATE),
     "package": (
-        *(*LOOK, *MAKE_SWITCH, *BASE, *PACKAGE, "ListTags"),
+        *(*LOOK, *BASE, *PACKAGE, "ListTags", *MAKE_SWITCH),
         *(*PREFLIGHT, *READ_HISTORY, READ_PACKAGE, *MAKE_GUARDS, *MAKE_MODEL, *UPDATE, *WRITE_BACK),
     ),
     # The existence of the model is checked, and its version is read for the record.

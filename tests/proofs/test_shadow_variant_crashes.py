@@ -42,7 +42,7 @@ TAGGED = [{"Key": "airflow-guardrails:derived-from", "Value": "churn-v0"}]
 LOOK = ("DescribeEndpointConfig", "DescribeEndpoint")
 MAKE_SWITCH = ("PutMetricAlarm", "PutMetricData")
 PLAN = ("DescribeEndpointConfig", "ListInferenceExperiments", "DescribeModel", "DescribeModel", "ListTags")
-# Whether what serves has a shadow at all is looked at before the switch is made.
+# That what serves has a shadow at all is known already.
 PLAN_REMOVAL = ("ListInferenceExperiments", "ListTags")
 PREFLIGHT = ("DescribeEndpointConfig", "DescribeAlarms", "DescribeModel")
 CHECK_VERSION = ("ListTags", "DescribeModel")
@@ -63,12 +63,12 @@ RECORD = (
 )
 DELETE = ("DescribeEndpointConfig", "ListTags", "DeleteEndpointConfig")
 CALLS = {
-    "add": (*LOOK, *MAKE_SWITCH, *PLAN, *LAUNCH, *WAIT, *CLEAN_UP, *RECORD),
+    "add": (*LOOK, *PLAN, *MAKE_SWITCH, *LAUNCH, *WAIT, *CLEAN_UP, *RECORD),
     "remove": (
         *LOOK,
         "DescribeEndpointConfig",
-        *MAKE_SWITCH,
         *PLAN_REMOVAL,
+        *MAKE_SWITCH,
         *LAUNCH,
         *WAIT,
         *CLEAN_UP,

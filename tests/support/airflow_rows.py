@@ -89,6 +89,24 @@ class AirflowRows:
             session.add(instance)
             session.commit()
 
+    def add_dag(self, dag_id: str, *, tag: str, is_paused: bool = False) -> None:
+        """Add a DAG of one task, with a tag and the parameter ``endpoint_name``."""
+        from airflow.models.dag import DagModel, DagTag  # noqa: PLC0415
+
+        self._tasks.setdefault(dag_id, {})["task"] = False
+        with Session(self.engine) as session:
+            self._write_dag(session, dag_id, params={"endpoint_name": "none"})
+            session.add(DagTag(dag_id=dag_id, name=tag))
+            session.get_one(DagModel, dag_id).is_paused = is_paused
+            session.commit()
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return the configurations with which runs of a DAG were started."""
+        from airflow.models.dagrun import DagRun  # noqa: PLC0415
+
+        with Session(self.engine) as session:
+            return [run.conf for run in session.scalars(select(DagRun).filter_by(dag_id=dag_id))]
+
     def set_state(
         self, state: str | None, *, dag_id: str, run_id: str, task_id: str, map_index: int = -1
     ) -> None:
@@ -132,7 +150,7 @@ class AirflowRows:
 
     def clear(self) -> None:
         """Delete all DAGs and what they have, so that a test sees only its own."""
-        from airflow.models.dag import DagModel  # noqa: PLC0415
+        from airflow.models.dag import DagModel, DagTag  # noqa: PLC0415
         from airflow.models.dag_version import DagVersion  # noqa: PLC0415
         from airflow.models.dagrun import DagRun  # noqa: PLC0415
         from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
@@ -140,12 +158,12 @@ class AirflowRows:
         from airflow.models.xcom import XComModel  # noqa: PLC0415
 
         with Session(self.engine) as session:
-            for model in (XComModel, TaskInstance, DagRun, SerializedDagModel, DagVersion, DagModel):
+            for model in (XComModel, TaskInstance, DagRun, SerializedDagModel, DagVersion, DagTag, DagModel):
                 session.execute(delete(model))
             session.commit()
         self._tasks.clear()
 
-    def _write_dag(self, session: Session, dag_id: str) -> Any:
+    def _write_dag(self, session: Session, dag_id: str, params: dict[str, Any] | None = None) -> Any:
         from airflow.models.dag import DagModel  # noqa: PLC0415
         from airflow.models.dagbundle import DagBundleModel  # noqa: PLC0415
         from airflow.models.serialized_dag import SerializedDagModel  # noqa: PLC0415
@@ -155,7 +173,8 @@ class AirflowRows:
         if session.get(DagBundleModel, BUNDLE) is None:
             session.add(DagBundleModel(name=BUNDLE))
             session.flush()
-        with DAG(dag_id, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc)) as dag:
+        start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        with DAG(dag_id, schedule=None, start_date=start, params=params) as dag:
             for task_id, is_mapped in self._tasks[dag_id].items():
                 _add_operator(task_id, is_mapped=is_mapped)
         dag.fileloc, dag.relative_fileloc = __file__, f"{dag_id}.py"

@@ -282,16 +282,16 @@ class Launch:
         """
         Create switch and guards, run the checks, write the intent, and describe the endpoint again.
 
-        The switch comes first, because its alarm takes some seconds to become OK; preflight runs meanwhile.
+        What is to be deployed is planned first, so that wrong arguments are refused before anything is made.
+        Then comes the switch, because its alarm takes some seconds to become OK; preflight runs meanwhile.
         The guards come after preflight, which checks them, too.
         The second look shows an update that somebody else has started in the meantime.
         """
-        request = self.request
-        if request.abort_switch:
-            self.alarms.create_switch()
         factory = self.config_factory
         target = self._target() if factory is None else factory.plan(endpoint, existing=self.intents.config)
-        request = self.request = request.for_target(target)
+        request = self.request = self.request.for_target(target)
+        if request.abort_switch:
+            self.alarms.create_switch()
         context = read_context(request, endpoint, target=target, hook=self.hook, factory=factory)
         self.intents.tags = self.versions.check(
             endpoint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -26,6 +26,14 @@ def readable(dag_ids: Iterable[str], *, user: Any, session: Session) -> frozense
     if _may_read_all(wanted, user=user, session=session):
         return frozenset(wanted)
     return frozenset(dag_id for dag_id in wanted if may_read(dag_id, user=user, session=session))
+
+
+def first_readable(
+    dags: Iterable[Mapping[str, Any]], *, user: Any, session: Session
+) -> Mapping[str, Any] | None:
+    """Return the first of *dags* (each with a ``dag_id``) that *user* may read; its XComs do not matter."""
+    allowed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET", session=session)
+    return next((dag for dag in dags if dag["dag_id"] in allowed), None)
 
 
 def _may_read_all(dag_ids: list[str], *, user: Any, session: Session) -> bool:

@@ -91,10 +91,15 @@ def _rollout(
     if item is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "This task instance has reported no rollout")
     history: tuple[Any, ...] = ()
+    rollback = None
     if item.endpoint:
         wanted = reads.Wanted(endpoint=item.endpoint)
         history = reads.read_page(session, _readable(user, session), wanted, limit=_HISTORY).items
-    return _document(request, item=in_full(item), history=[history_entry(past) for past in history])
+        if item.outcome == Outcome.SUCCEEDED.value:
+            rollback = access.first_readable(reads.read_rollback_dags(session), user=user, session=session)
+    return _document(
+        request, item=in_full(item), history=[history_entry(past) for past in history], rollback=rollback
+    )
 
 
 def _readable(user: Any, session: SessionDep) -> frozenset[str]:

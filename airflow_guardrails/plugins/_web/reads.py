@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -37,6 +39,8 @@ from airflow_guardrails.plugins._web.items import (
 CONCLUDING = "SageMakerConcludeRolloutOperator"
 JUDGING = "SageMakerJudgeShadowTestOperator"
 _VERDICT_KEY = "verdict"
+# The tag of a DAG that rolls back any endpoint.
+ROLLBACK_TAG = "airflow-guardrails-rollback"
 # Several reports make one item.
 _REPORTS_OF_ITEM = 3
 # Only the reports themselves have the outcome. So many are looked into to find some, and then more at a time.
@@ -108,6 +112,21 @@ class Page:
 def read_dag_ids(session: Session) -> Sequence[str]:
     """Return the ids of all DAGs that have reported anything."""
     return session.scalars(select(XComModel.dag_id).where(XComModel.key.in_(KIND_BY_KEY)).distinct()).all()
+
+
+def read_rollback_dags(session: Session) -> list[dict[str, Any]]:
+    """
+    Return the DAGs that roll back the endpoint in their parameter ``endpoint_name``, those that run first.
+
+    A DAG says so by its tag: a serialized DAG does not show which endpoint a template means.
+    """
+    rows = session.execute(
+        select(DagModel.dag_id, DagModel.is_paused)
+        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .where(DagTag.name == ROLLBACK_TAG, DagModel.is_stale.is_(False))
+        .order_by(DagModel.is_paused, DagModel.dag_id)
+    )
+    return [{"dag_id": dag_id, "is_paused": is_paused} for dag_id, is_paused in rows]
 
 
 def read_page(

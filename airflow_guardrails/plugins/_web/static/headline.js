@@ -2,13 +2,18 @@
 
 import { alarmsInWords, causeOf } from "./alarms.js";
 import { h } from "./dom.js";
+import { rollBackControl, rollBackNotice } from "./roll-back.js";
 import { stopControl, stopNotice } from "./stop.js";
 import { duration, inWords, time } from "./time.js";
 import { currentStep } from "./traffic.js";
 import { badge, icon, isNumber, isRollingBack, lastStage, percent, statusOf } from "./words.js";
 
-/** Status and name, cause, and the button that stops it. */
-export function headline(item, page, { link: isLink = false } = {}) {
+/**
+ * Status and name, cause, and the button that stops it or rolls back.
+ *
+ * @param answer history and rollback, as the API gives them with one rollout; none in a list
+ */
+export function headline(item, page, { link: isLink = false, answer = {} } = {}) {
   const { report } = item;
   const name = item.kind === "shadow_test" ? report.name : report.endpoint_name;
   return h(
@@ -21,10 +26,10 @@ export function headline(item, page, { link: isLink = false } = {}) {
       h("h2", null, isLink ? page.open(item, name) : name),
       item.kind === "shadow_test" && h("span", { class: "muted" }, `shadow test of ${report.endpoint_name}`),
       seen(item, page.clock),
-      stopControl(item, page),
+      stopControl(item, page) ?? rollBackControl(item, answer, page),
     ),
     cause(item),
-    stopNotice(item, page),
+    stopNotice(item, page) ?? rollBackNotice(item, answer, page),
   );
 }
 

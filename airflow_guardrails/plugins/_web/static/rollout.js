@@ -10,13 +10,13 @@ import { time } from "./time.js";
 import { trafficSection } from "./traffic.js";
 import { icon, isNumber, statusOf } from "./words.js";
 
-/** @param page base, clock, stops, open() */
-export function rolloutView({ item, history }, page) {
+/** @param page base, clock, stops, rollBacks, open() */
+export function rolloutView({ item, history, rollback }, page) {
   const { report } = item;
   return h(
     "article",
     { class: `rollout ${statusOf(item).tone}`, "data-key": "rollout" },
-    headline(item, page),
+    headline(item, page, { answer: { history, rollback } }),
     facts(item, page.clock),
     h("div", { class: "columns" }, trafficSection(item, page.clock), alarmSection(report)),
     judgeSection(report),

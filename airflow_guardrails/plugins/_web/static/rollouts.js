@@ -6,6 +6,7 @@ import { h, link, patch } from "./dom.js";
 import { announcement } from "./headline.js";
 import { listView } from "./list.js";
 import { Polling } from "./polling.js";
+import { RollBacks } from "./roll-back.js";
 import { rolloutView } from "./rollout.js";
 import { shadowTestView } from "./shadow-test.js";
 import { Stops } from "./stop.js";
@@ -31,6 +32,7 @@ export function mount(element, options = {}) {
 
 class Page {
   stops = new Stops();
+  rollBacks = new RollBacks();
   filters = { endpoint: "", live: "", outcome: "", kind: "" };
   clock = null;
   #answer = null;

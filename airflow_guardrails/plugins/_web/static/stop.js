@@ -1,6 +1,7 @@
 // Stopping: the button, the dialog that asks first, and what came of it.
 
 import { Refused, markFailed, taskUrl } from "./api.js";
+import { confirm, notice } from "./dialog.js";
 import { consoleLink, h, link } from "./dom.js";
 import { duration, time } from "./time.js";
 import { icon, isRollingBack } from "./words.js";
@@ -151,24 +152,10 @@ function byHand({ abort_switch, endpoint_name, region }) {
   return h("li", null, "By hand, with AWS's CLI: ", h("code", null, command));
 }
 
-function notice(tone, head, ...rest) {
-  const name = { bad: "warning", warn: "warning", info: "clock" }[tone];
-  return h("div", { class: `notice ${tone}` }, icon(name), h("div", null, h("b", null, head), rest));
-}
-
-/** Open the dialog. The browser's confirm() does not work in the frame that Airflow puts pages in. */
 function askToStop(item, page) {
-  const dialog = h(
-    "dialog",
-    { class: "stop", "aria-labelledby": "rollouts-stop-title", "aria-describedby": "rollouts-stop-text" },
-    h(
-      "h2",
-      { id: "rollouts-stop-title" },
-      `Stop the ${nounOf(item)} ${item.kind === "rollout" ? "of " : ""}${nameOf(item)}?`,
-    ),
-    h(
-      "div",
-      { id: "rollouts-stop-text" },
+  confirm(page, {
+    title: `Stop the ${nounOf(item)} ${item.kind === "rollout" ? "of " : ""}${nameOf(item)}?`,
+    text: [
       h("p", { class: "effect" }, `${item.report.stopping?.text ?? ""}`),
       h(
         "ul",
@@ -185,30 +172,11 @@ function askToStop(item, page) {
           h("li", null, h("b", null, item.report.previous_endpoint_config_name), " serves afterwards."),
         h("li", null, "This cannot be undone."),
       ),
-    ),
-    h(
-      "form",
-      { class: "buttons" },
-      h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Keep it running"),
-      h(
-        "button",
-        {
-          type: "button",
-          class: "danger solid",
-          onclick: () => {
-            dialog.close();
-            stop(item, page);
-          },
-        },
-        icon("stop"),
-        `Stop the ${nounOf(item)}`,
-      ),
-    ),
-  );
-  dialog.addEventListener("close", () => dialog.remove());
-  // Beside the patched part of the page, which an update must not take away.
-  page.root.append(dialog);
-  dialog.showModal();
+    ],
+    no: "Keep it running",
+    yes: [icon("stop"), `Stop the ${nounOf(item)}`],
+    onYes: () => stop(item, page),
+  });
 }
 
 async function stop(item, page) {

@@ -63,11 +63,8 @@ def test_an_odd_value_that_is_accepted_ends_with_a_named_outcome(churn, update, 
         except TaskDeferred:
             assert churn.calls("UpdateEndpoint") == before["UpdateEndpoint"] + 1
         except InvalidArgument:
-            # Some values are wrong only for this endpoint; the abort switch made meanwhile is removed again.
-            after = writes(churn)
-            assert after["UpdateEndpoint"] == before["UpdateEndpoint"]
-            made = after["PutMetricAlarm"] - before["PutMetricAlarm"]
-            assert after["DeleteAlarms"] - before["DeleteAlarms"] == made
+            # Some values are wrong only for this endpoint.
+            assert writes(churn) == before
         except GuardrailsError as error:
             told.append(str(error))
     assert all(told)
