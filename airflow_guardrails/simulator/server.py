@@ -219,7 +219,7 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
 
 def _read_body(environ: WSGIEnvironment) -> bytes:
     # Read the body before taking the lock: a slow client must not block the others.
-    body = get_input_stream(environ, max_content_length=None).read()
+    body = get_input_stream(environ).read()
     environ["wsgi.input"] = BytesIO(body)
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("wsgi.input_terminated", None)
