@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from botocore.model import OperationNotFoundError
 from flask import Flask
 from moto.core.base_backend import BackendDict
 from moto.core.utils import convert_to_flask_response
@@ -41,7 +42,15 @@ from airflow_guardrails.simulator.wire.authorization import (
     s3_authorizations,
 )
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
+from airflow_guardrails.simulator.wire.cbor import (
+    UnreadableCbor,
+    cbor_operation,
+    request_as_json,
+    response_as_cbor,
+    unreadable,
+)
 from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
+from airflow_guardrails.simulator.wire.newer import unknown_operation
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
 if TYPE_CHECKING:
@@ -58,7 +67,6 @@ _CONTROL_PREFIX = "/_simulator/"
 _OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemakerruntime")
 # A long poll waits for other requests, so it must not hold the lock. It reads only moto's state.
 _LONG_POLLS = frozenset({"ReceiveMessage"})
-_CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
@@ -90,10 +98,29 @@ class _Application:
         path = environ["PATH_INFO"]
         if path.startswith(_CONTROL_PREFIX):
             return self._control.answer(environ, path.removeprefix(_CONTROL_PREFIX), body)
+        if (environ["REQUEST_METHOD"], path) == ("POST", "/moto-api/reset"):
+            return self._reset()
         if path.startswith("/moto-api"):
-            # moto's own control API needs no token, and can reset everything.
+            # The rest of moto's own control API needs no token.
             return Response("Not found\n", status=404, content_type="text/plain")
+        operation = cbor_operation(environ)
+        if operation:
+            return self._answer_in_cbor(environ, operation, body)
         return self._answer_as_aws(environ, _operation_of(environ, body), body)
+
+    def _answer_in_cbor(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response:
+        try:
+            body = request_as_json(environ, body)
+        except UnreadableCbor as error:
+            return unreadable(error)
+        return response_as_cbor(self._answer_as_aws(environ, operation, body), operation)
+
+    def _reset(self) -> Response:
+        """Empty everything, as suites that were written for moto's server expect; it needs no token there."""
+        with self.simulation.clock.lock:
+            BackendDict.reset()
+            self.simulation.reset()
+        return Response('{"status": "ok"}', content_type="application/json")
 
     def _answer_as_aws(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response:
         with self.simulation.clock.lock:
@@ -153,6 +180,8 @@ class _Application:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
             return Response(f"{error}\n", status=501, content_type="text/plain")
+        except OperationNotFoundError as error:
+            return Response(f"{unknown_operation(str(error))}\n", status=501, content_type="text/plain")
         except Exception:
             log.exception("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             text = "InternalFailure: see the simulator's log\n"
@@ -208,9 +237,6 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
     target: str = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         return target.rpartition(".")[2]
-    cbor = _CBOR_PATH.match(environ["PATH_INFO"])
-    if cbor:
-        return cbor.group(1)
     if _INVOCATIONS_PATH.match(environ["PATH_INFO"]):
         return "InvokeEndpoint"
     action = _QUERY_ACTION.search(body) if "form" in environ.get("CONTENT_TYPE", "") else None

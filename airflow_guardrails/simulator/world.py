@@ -137,6 +137,16 @@ class Simulation:
         except Exception:
             log.exception("A timer at %s failed", self.clock.now())
 
+    def reset(self) -> None:
+        """Forget all resources, faults, policies and counted calls. Time, speed, knobs and seed stay."""
+        with self.clock.lock:
+            self.close()
+            self.worlds.clear()
+            self.clock.cancel_all()
+            self.faults.clear()
+            self.access.clear()
+            self.calls.clear()
+
     def close(self) -> None:
         """End every model process. The simulation cannot be used afterwards."""
         with self.clock.lock:

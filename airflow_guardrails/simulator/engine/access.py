@@ -62,6 +62,10 @@ class Access:
             _Statement.of(one) for document in documents for one in _statements(document)
         )
 
+    def clear(self) -> None:
+        """Remove every limit."""
+        self._policies.clear()
+
     def decision(self, wanted: Authorization, *, access_key: str | None) -> tuple[str, tuple[str, ...]]:
         """Return IAM's word for whether *wanted* is allowed, and the condition keys that it lacks."""
         statements = self._statements(access_key)

@@ -86,6 +86,11 @@ class Clock:
         self.at(self._next_multiple(seconds), run)
         return series
 
+    def cancel_all(self) -> None:
+        """Cancel every timer."""
+        with self.lock:
+            self._due.clear()
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward by *seconds* and run every action that is due."""
         with self.lock:

@@ -13,6 +13,7 @@ from airflow_guardrails.simulator.wire.authorization import (
     sagemaker_authorizations,
 )
 from airflow_guardrails.simulator.wire.cloudwatch import CloudWatchWire
+from airflow_guardrails.simulator.wire.newer import unknown_field
 from airflow_guardrails.simulator.wire.runtime import RuntimeWire
 from airflow_guardrails.simulator.wire.sagemaker import SageMakerWire
 from airflow_guardrails.simulator.world import ACCOUNT_ID
@@ -42,7 +43,18 @@ class _Gate(BaseResponse):  # type: ignore[misc]
     simulation: Simulation
 
     def call_action(self) -> Any:
-        """Return the error of the fault, or the response of the service."""
+        """
+        Return the error of the fault, or the response of the service.
+
+        :raises NotImplementedError: for a field that the installed botocore does not know.
+        """
+        if self.service_name != "sagemaker-runtime":
+            # The body of InvokeEndpoint is the model's.
+            is_json = "json" in self.headers.get("Content-Type", "")
+            request = self.body or "" if is_json else self.querystring
+            unknown = unknown_field(self.boto3_service_name, self._get_action(), request)
+            if unknown:
+                raise NotImplementedError(unknown)
         fault: Fault | None = self.normalized_request.environ.get(FAULT)
         if fault is None or fault.kind not in {"throttle", "error"}:
             refusal = self._refusal()

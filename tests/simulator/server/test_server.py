@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 import aiobotocore.session
 import boto3
+import httpx
 import pytest
 
 from airflow_guardrails.simulator.engine.clock import Clock
@@ -169,6 +170,55 @@ def test_an_operation_that_is_not_simulated_is_an_unknown_operation(simulator, a
         aws("sagemaker").list_hubs()
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "text"),
+    [
+        ("SageMaker.BrandNew", {}, "The operation BrandNew is not simulated: botocore"),
+        ("SageMaker.ListEndpoints", {"New": 1}, "The field New of ListEndpoints is not simulated"),
+        (
+            "SageMaker.CreateModel",
+            {"ModelName": "m", "Containers": [{"Image": "x", "New": None}]},
+            "The field Containers.New of CreateModel is not simulated",
+        ),
+        ("GraniteServiceVersion20100801.BrandNew", {}, "The operation BrandNew is not simulated"),
+        ("GraniteServiceVersion20100801.DescribeAlarms", {"New": 1}, "The field New of DescribeAlarms"),
+    ],
+)
+def test_what_only_a_newer_client_knows_is_not_answered_as_if_it_were_known(simulator, target, body, text):
+    service = "sagemaker" if target.startswith("Sage") else "monitoring"
+    credential = (
+        f"Credential=any/20260302/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=any"
+    )
+    headers = {
+        "X-Amz-Target": target,
+        "Content-Type": "application/x-amz-json-1.0",
+        "Authorization": f"AWS4-HMAC-SHA256 {credential}",
+    }
+
+    answer = httpx.post(simulator.url, json=body, headers=headers, trust_env=False)
+
+    assert answer.status_code == 501
+    assert text in answer.text
+
+
+def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
+    credential = (
+        "Credential=any/20260302/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=any"
+    )
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 {credential}"}
+    form = {
+        "Action": "DescribeAlarms",
+        "Version": "2010-08-01",
+        "AlarmNames.member.1": "a",
+        "New.member.1": "b",
+    }
+
+    answer = httpx.post(simulator.url, data=form, headers=headers, trust_env=False)
+
+    assert answer.status_code == 501
+    assert "The field New of DescribeAlarms is not simulated" in answer.text
+
+
 def test_it_listens_on_the_loopback_only(simulator):
     assert simulator._server.socket.getsockname()[0] == "127.0.0.1"
 
@@ -215,10 +265,39 @@ def test_a_browsers_question_before_a_post_is_not_answered_yes(simulator):
     assert "access-control-" not in answer.lower()
 
 
-def test_motos_own_control_api_is_out_of_reach(simulator):
-    answer = raw(simulator, f"POST /moto-api/reset HTTP/1.1\r\nHost: 127.0.0.1:{port_of(simulator)}\r\n\r\n")
+def test_the_rest_of_motos_own_control_api_is_out_of_reach(simulator):
+    for path in ("seed?a=1", "config", "data.json"):
+        answer = raw(
+            simulator, f"POST /moto-api/{path} HTTP/1.1\r\nHost: 127.0.0.1:{port_of(simulator)}\r\n\r\n"
+        )
 
-    assert status_of(answer) == 404
+        assert status_of(answer) == 404
+
+
+def test_the_reset_of_motos_server_empties_everything(simulator, aws):
+    for name in ("one", "two"):
+        aws("s3").create_bucket(Bucket=name)
+        aws("sagemaker").create_model(ModelName=name, PrimaryContainer={"Image": "any"})
+        aws("cloudwatch").put_metric_data(Namespace="Shop", MetricData=[{"MetricName": "Errors", "Value": 1}])
+        simulator.client.throttle("ListModels")
+        simulator.client.set_policies([], access_key="somebody")
+        now = simulator.client.now()
+
+        answer = httpx.post(f"{simulator.url}/moto-api/reset", trust_env=False)
+
+        assert answer.json() == {"status": "ok"}
+        assert aws("s3").list_buckets()["Buckets"] == []
+        assert aws("sagemaker").list_models()["Models"] == []
+        assert aws("cloudwatch").list_metrics()["Metrics"] == []
+        assert simulator.client.now() == now
+
+
+def test_a_web_page_cannot_reset(simulator):
+    answer = httpx.post(
+        f"{simulator.url}/moto-api/reset", headers={"Origin": "http://evil.example"}, trust_env=False
+    )
+
+    assert answer.status_code == 403
 
 
 def test_one_simulation_after_another_starts_empty():
