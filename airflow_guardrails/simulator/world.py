@@ -18,6 +18,7 @@ from airflow_guardrails.simulator.engine.faults import Faults
 from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.events import EndpointEvents
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
+from airflow_guardrails.simulator.serving.container_logs import ContainerLogs
 from airflow_guardrails.simulator.serving.containers import Containers
 from airflow_guardrails.simulator.serving.instance_metrics import InstanceMetrics
 from airflow_guardrails.simulator.serving.profiles import Profiles
@@ -44,7 +45,13 @@ class World:
         )
         self.metrics = MetricStore(self.clock, self.knobs)
         self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
-        self.containers = Containers(account_id=self.account_id, region=region, profiles=self.profiles)
+        self.containers = Containers(
+            account_id=self.account_id,
+            region=region,
+            profiles=self.profiles,
+            knobs=self.knobs,
+            logs=ContainerLogs(account_id=self.account_id, region=region, clock=self.clock),
+        )
         files = CaptureFiles(
             clock=self.clock,
             knobs=self.knobs,

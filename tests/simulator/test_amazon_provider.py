@@ -10,6 +10,7 @@ from airflow.providers.amazon.aws.operators.sagemaker import (
     SageMakerEndpointConfigOperator,
     SageMakerEndpointOperator,
     SageMakerModelOperator,
+    SageMakerTrainingOperator,
 )
 from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerEndpointSensor
 from botocore.exceptions import WaiterError
@@ -19,6 +20,14 @@ MODEL = {
     "ModelName": "churn-model",
     "ExecutionRoleArn": ROLE,
     "PrimaryContainer": {"Image": "registry/churn:1"},
+}
+TRAINING = {
+    "TrainingJobName": "churn",
+    "RoleArn": ROLE,
+    "AlgorithmSpecification": {"TrainingImage": "registry/churn:1", "TrainingInputMode": "File"},
+    "OutputDataConfig": {"S3OutputPath": "s3://churn/models"},
+    "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+    "StoppingCondition": {"MaxRuntimeInSeconds": 600},
 }
 FAST = {"aws_conn_id": "aws_simulator", "check_interval": 0}
 
@@ -169,3 +178,25 @@ def wait_for_status(sensor, status):
         if sensor.hook.describe_endpoint("churn")["EndpointStatus"] == status:
             return
     raise AssertionError(f"never {status}")
+
+
+@pytest.mark.parametrize(("knob", "status"), [("profile", "InService"), ("fails", "Failed")])
+def test_a_training_without_an_artefact_can_be_deployed_by_its_profile(fast, aws, knob, status):
+    fast.client.set_knobs(unknown_artefact=knob)
+    train = SageMakerTrainingOperator(
+        task_id="train", config=dict(TRAINING), wait_for_completion=False, print_log=False, **FAST
+    )
+    artefact = train.execute({})["Training"]["ModelArtifacts"]["S3ModelArtifacts"]
+    container = {"Image": "registry/churn:1", "ModelDataUrl": artefact}
+    model = {**MODEL, "PrimaryContainer": container}
+    SageMakerModelOperator(task_id="model", config=model, aws_conn_id="aws_simulator").execute({})
+    SageMakerEndpointConfigOperator(
+        task_id="config", config=endpoint_config("blue"), aws_conn_id="aws_simulator"
+    ).execute({})
+    endpoint = {"EndpointName": "churn", "EndpointConfigName": "blue"}
+    create = SageMakerEndpointOperator(task_id="create", config=endpoint, wait_for_completion=False, **FAST)
+
+    create.execute({})
+    fast.client.clock.advance(minutes=30)
+
+    assert aws("sagemaker").describe_endpoint(EndpointName="churn")["EndpointStatus"] == status

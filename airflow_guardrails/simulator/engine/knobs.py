@@ -68,6 +68,15 @@ class Knobs:
             "endpoint is deleted."
         ),
     )
+    # For rehearsals: a training that is simulated leaves no artefact.
+    unknown_artefact: str = _choice(
+        "fails",
+        "profile",
+        meaning=(
+            "What a model does whose artefact is missing, or none that the simulator can serve: it does not "
+            "load, or it answers as a model without artefact does, by its profile."
+        ),
+    )
     capture_event_id: str = _choice(
         "own",
         "shared",

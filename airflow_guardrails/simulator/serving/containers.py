@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from tempfile import TemporaryDirectory
+from functools import partial
+from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Timer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,7 +21,9 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 from moto.utilities.utils import get_partition
 
+from airflow_guardrails.simulator.engine.knobs import Knobs
 from airflow_guardrails.simulator.sagemaker.resources import Model
+from airflow_guardrails.simulator.serving.container_logs import ContainerLogs
 from airflow_guardrails.simulator.serving.profiles import Fleet, Profile, Profiles
 from airflow_guardrails.simulator.serving.worker import read_frame, write_frame
 
@@ -27,6 +31,7 @@ _COPIED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "LD_LIBRA
 # One thread for each process: many models share few cores, and threads would spin.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _GRACE_SECONDS = 2
+_MOST_PRINTED = 64 * 1024
 
 
 class ContainerDied(RuntimeError):
@@ -37,26 +42,43 @@ class LoadFailed(RuntimeError):
     """The artefact could not be unpacked or loaded. The text comes from the model."""
 
 
+class UnknownArtefact(LoadFailed):
+    """The artefact is none that the simulator can serve."""
+
+
 class Container:
     """
     One running model.
 
     :param artefact: content of its ``model.tar.gz``.
     :param environment: environment variables of its model.
+    :param output: gets the lines that the process prints.
     :param timeout: seconds of real time for one call; SageMaker allows 60.
     :raises LoadFailed: if the model does not load.
     :raises ContainerDied: if the process ends while loading.
     """
 
-    def __init__(self, artefact: bytes, *, environment: Mapping[str, str], timeout: float = 60) -> None:
+    def __init__(
+        self,
+        artefact: bytes,
+        *,
+        environment: Mapping[str, str],
+        output: Callable[[list[str]], object] = len,
+        timeout: float = 60,
+    ) -> None:
         self._timeout = timeout
+        self.output = output
+        # A file, which a process can fill while nobody reads; a pipe would stop it.
+        self._printed = TemporaryFile()  # noqa: SIM115 - close() closes it
+        # The process appends, also after the file was emptied here.
+        fcntl.fcntl(self._printed, fcntl.F_SETFL, os.O_APPEND)
         # Both processes remove the folder when they end, because either may be killed.
         self._directory = TemporaryDirectory(prefix="simulated-container-", ignore_cleanup_errors=True)
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module, no shell
             [sys.executable, "-m", "airflow_guardrails.simulator.serving.worker", self._directory.name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._printed,
             env=_environment(environment),
             # Python imports modules from here first. Only root can write there.
             cwd="/",
@@ -68,7 +90,7 @@ class Container:
             raise
         if not loaded["loaded"]:
             self.close()
-            raise LoadFailed(loaded["error"])
+            raise (UnknownArtefact if loaded["unknown"] else LoadFailed)(loaded["error"])
 
     @property
     def pid(self) -> int:
@@ -107,6 +129,7 @@ class Container:
             self._process.wait()
         self._process.stdout.close()
         self._directory.cleanup()
+        self._printed.close()
 
     def _call(self, payload: bytes) -> dict[str, Any]:
         assert self._process.stdin
@@ -127,13 +150,25 @@ class Container:
             return answer
         finally:
             watchdog.cancel()
+            self._hand_over_output()
+
+    def _hand_over_output(self) -> None:
+        """Hand over what was printed since the last call; of much output only the end."""
+        size = 0 if self._printed.closed else os.fstat(self._printed.fileno()).st_size
+        if not size:
+            return
+        printed = os.pread(self._printed.fileno(), _MOST_PRINTED, max(0, size - _MOST_PRINTED))
+        os.ftruncate(self._printed.fileno(), 0)
+        self.output(printed.decode(errors="replace").splitlines())
 
 
 def _environment(of_model: Mapping[str, str]) -> dict[str, str]:
     # The code of a model must not get credentials, nor a home folder with a credentials file.
     passed_on = {name: os.environ[name] for name in _COPIED_VARIABLES if name in os.environ}
     # The later ones win: a model must not change the PYTHONPATH of this interpreter.
-    return {**of_model, **passed_on, **dict.fromkeys(_THREAD_VARIABLES, "1")}
+    # What a model prints must be there when its answer is.
+    own = {**dict.fromkeys(_THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
+    return {**of_model, **passed_on, **own}
 
 
 class _ArtefactNotFound(RuntimeError):
@@ -191,6 +226,13 @@ class _Key(NamedTuple):
     shadow: bool
 
 
+class _Where(NamedTuple):
+    """Whose log gets what a container prints."""
+
+    endpoint_name: str
+    variant_name: str
+
+
 @dataclass(slots=True, kw_only=True)
 class _Deployed:
     artefact: _Artefact
@@ -203,24 +245,38 @@ class Containers:
 
     At most eight run at once. When a ninth is needed, the one that was used longest ago ends; it is started
     again when needed. A model without an artefact is replaced by a placeholder: ``0`` after 20 ms, changed by
-    its profile. A shadow has a process of its own, also for the model of the production variant.
+    its profile; by a knob, so is one whose artefact is missing or unknown. A shadow has a process of its own,
+    also for the model of the production variant.
     """
 
-    def __init__(self, *, account_id: str, region: str, profiles: Profiles) -> None:
+    def __init__(
+        self, *, account_id: str, region: str, profiles: Profiles, knobs: Knobs, logs: ContainerLogs
+    ) -> None:
         self._account_id = account_id
         self._region = region
         self._profiles = profiles
+        self._knobs = knobs
+        self._logs = logs
         self._deployed: OrderedDict[_Key, _Deployed] = OrderedDict()
 
-    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
+    def healthy(self, model: Model, *, endpoint_name: str, variant_name: str, shadow: bool = False) -> bool:
         """Whether a new instance passes its ping: its artefact, as S3 has it now, can be loaded."""
         if self._profiles.never_healthy(model.name):
+            self._logs.load_failed(endpoint_name, variant_name, model.name, "its profile is never_healthy")
             return False
         if model.model_data_url is None:
             return True
+        where = _Where(endpoint_name, variant_name)
         try:
-            self._deploy(model, _Key(model.name, model.model_data_url, shadow))
-        except (_ArtefactNotFound, LoadFailed, ContainerDied):
+            self._deploy(model, _Key(model.name, model.model_data_url, shadow), where)
+        except (_ArtefactNotFound, UnknownArtefact) as error:
+            if self._knobs.unknown_artefact == "profile":
+                self._logs.write(*where, [f"Served by its profile: {error}"])
+                return True
+            self._logs.load_failed(*where, model.name, str(error))
+            return False
+        except (LoadFailed, ContainerDied) as error:
+            self._logs.load_failed(*where, model.name, str(error))
             return False
         return True
 
@@ -240,29 +296,34 @@ class Containers:
     def _call(
         self, fleet: Fleet, model: Model, bodies: Sequence[bytes], content_type: str, accept: str | None
     ) -> list[Answer]:
+        placeholder = Answer(
+            status=200, body=_PLACEHOLDER_BODY, content_type="text/csv", seconds=_PLACEHOLDER_SECONDS
+        )
         if model.model_data_url is None:
-            placeholder = Answer(
-                status=200, body=_PLACEHOLDER_BODY, content_type="text/csv", seconds=_PLACEHOLDER_SECONDS
-            )
             return [placeholder] * len(bodies)
+        where = _Where(fleet.endpoint_name, fleet.variant_name)
         try:
-            container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow))
+            container = self._running(model, _Key(model.name, model.model_data_url, fleet.shadow), where)
             return _answers(container.answer(bodies, content_type=content_type, accept=accept))
         except (_ArtefactNotFound, LoadFailed, ContainerDied) as error:
+            is_unknown = isinstance(error, _ArtefactNotFound | UnknownArtefact)
+            if is_unknown and self._knobs.unknown_artefact == "profile":
+                return [placeholder] * len(bodies)
             failed = Answer(status=500, body=str(error).encode(), content_type="text/plain", seconds=0.0)
             return [failed] * len(bodies)
 
-    def _running(self, model: Model, key: _Key) -> Container:
+    def _running(self, model: Model, key: _Key, where: _Where) -> Container:
         deployed = self._deployed.get(key)
         if deployed is None:
-            return self._deploy(model, key)
+            return self._deploy(model, key, where)
         # A running instance keeps what it has loaded, also if the object in S3 is replaced.
-        return self._start(model, key, deployed.artefact)
+        return self._start(model, key, deployed.artefact, where)
 
-    def _deploy(self, model: Model, key: _Key) -> Container:
-        return self._start(model, key, _fetch(key.url, account_id=self._account_id, region=self._region))
+    def _deploy(self, model: Model, key: _Key, where: _Where) -> Container:
+        artefact = _fetch(key.url, account_id=self._account_id, region=self._region)
+        return self._start(model, key, artefact, where)
 
-    def _start(self, model: Model, key: _Key, artefact: _Artefact) -> Container:
+    def _start(self, model: Model, key: _Key, artefact: _Artefact, where: _Where) -> Container:
         deployed = self._deployed.setdefault(key, _Deployed(artefact=artefact))
         self._deployed.move_to_end(key)
         # The object in S3 was replaced: a new instance loads the new content.
@@ -272,7 +333,11 @@ class Containers:
         if deployed.container is None or not deployed.container.running:
             _end(deployed)
             self._stop_oldest()
-            deployed.container = Container(artefact.content, environment=model.environment)
+            deployed.container = Container(
+                artefact.content, environment=model.environment, output=partial(self._logs.write, *where)
+            )
+        # Endpoints with the same model share its process.
+        deployed.container.output = partial(self._logs.write, *where)
         return deployed.container
 
     def _stop_oldest(self) -> None:

@@ -18,6 +18,7 @@ import struct
 import sys
 import tarfile
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from typing import IO, Any
 
 from airflow_guardrails.simulator.serving.inference_script import (
     Handlers,
-    ModelAlone,
     RequestRefused,
     error_text,
 )
@@ -171,12 +171,21 @@ def _serve(requests: IO[bytes], answers: IO[bytes], directory: Path) -> None:
     try:
         handlers = load(artefact, directory)
     except Exception as error:  # noqa: BLE001 - code of the artefact may raise anything
-        write_frame(answers, json.dumps({"loaded": False, "error": error_text(error)}).encode())
+        traceback.print_exc()
+        sys.stderr.flush()
+        failed = {"loaded": False, "error": error_text(error), "unknown": _is_unknown(error)}
+        write_frame(answers, json.dumps(failed).encode())
         return
-    write_frame(answers, json.dumps({"loaded": True, "error": None}).encode())
+    write_frame(answers, json.dumps({"loaded": True}).encode())
     while True:
         request = json.loads(read_frame(requests))
         write_frame(answers, json.dumps(answer(handlers, **request)).encode())
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether the artefact is none that the simulator can serve, and not one that fails."""
+    # By its name: the import is slow, and the module is loaded if it has raised this error.
+    return isinstance(error, tarfile.ReadError) or type(error).__name__ == "UnknownArtefact"
 
 
 def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.environ) -> Handlers:
@@ -184,7 +193,7 @@ def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.e
     Unpack a ``model.tar.gz`` and load its model.
 
     That is ``code/inference.py``, or the file in ``code`` that SAGEMAKER_PROGRAM names. Without code it is
-    ``model.joblib``.
+    what :mod:`airflow_guardrails.simulator.serving.artefacts` knows.
     """
     _unpack(artefact, directory)
     script = directory / "code" / environment.get(_PROGRAM, _USUAL_PROGRAM)
@@ -194,9 +203,9 @@ def load(artefact: bytes, directory: Path, environment: Mapping[str, str] = os.e
 
         os.environ["SM_MODEL_DIR"] = str(directory)
         return load_script(script, directory, environment)
-    import joblib  # noqa: PLC0415
+    from airflow_guardrails.simulator.serving.artefacts import load_model_alone  # noqa: PLC0415 - slow, too
 
-    handlers = ModelAlone(joblib.load(directory / "model.joblib"))
+    handlers = load_model_alone(directory)
     # A model may refuse a row of zeros. Then its first request is slow, and nothing is wrong.
     with suppress(Exception):
         handlers.warm_up()

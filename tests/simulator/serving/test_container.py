@@ -16,7 +16,7 @@ from airflow_guardrails.simulator.serving.worker import load
     ("pack", "why"),
     [
         (lambda _: b"no archive", "ReadError"),
-        (lambda packed: packed(b"", name="model.pkl"), "FileNotFoundError"),
+        (lambda packed: packed(b"", name="model.pkl"), "the artefact has model.pkl: it needs"),
         (lambda packed: packed(b"no pickle"), "Error"),
         (lambda packed: packed("1 // 0"), "ZeroDivisionError"),
     ],

@@ -25,7 +25,7 @@ _NO_CAPACITY = (
 class HealthChecks(Protocol):
     """Says whether the containers of a model work."""
 
-    def healthy(self, model: Model, *, shadow: bool = False) -> bool:
+    def healthy(self, model: Model, *, endpoint_name: str, variant_name: str, shadow: bool = False) -> bool:
         """Whether a container of *model* passes its ping. A shadow has containers of its own."""
 
 
@@ -50,7 +50,7 @@ class DeploymentContext:
 def create(endpoint: Endpoint, fleet: Fleet, context: DeploymentContext) -> Steps:
     """Create an endpoint: InService, or Failed if its containers do not start."""
     try:
-        yield from launch(fleet, context, watched=False)
+        yield from launch(endpoint, fleet, context, watched=False)
     except Rollback as rollback:
         # A new endpoint has no old fleet to return to.
         endpoint.finish("Failed", now=context.clock.now(), failure_reason=rollback.reason)
@@ -65,7 +65,7 @@ def update(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: D
     watched = context.knobs.alarms_judged == "always"
     try:
         yield from wait_for_start(green, context, watched=watched)
-        yield from launch(green, context, watched=watched)
+        yield from launch(endpoint, green, context, watched=watched)
         for shift in plan.shifts:
             yield from shift_traffic(blue, green, shift, plan, context, watched=watched)
         # AWS's message calls this wait baking too, so alarms are judged in it.
@@ -118,7 +118,14 @@ def wait_for_start(fleet: Fleet, context: DeploymentContext, *, watched: bool) -
     fleet.hidden = False
 
 
-def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances: int | None = None) -> Steps:
+def launch(
+    endpoint: Endpoint,
+    fleet: Fleet,
+    context: DeploymentContext,
+    *,
+    watched: bool,
+    instances: int | None = None,
+) -> Steps:
     """
     Launch a fleet and wait for the ping of its containers.
 
@@ -129,7 +136,13 @@ def launch(fleet: Fleet, context: DeploymentContext, *, watched: bool, instances
     if not context.knobs.capacity_available:
         raise Rollback(_NO_CAPACITY)
     for variant in fleet.deployed:
-        if not context.containers.healthy(variant.model, shadow=variant is fleet.shadow):
+        is_healthy = context.containers.healthy(
+            variant.model,
+            endpoint_name=endpoint.name,
+            variant_name=variant.name,
+            shadow=variant is fleet.shadow,
+        )
+        if not is_healthy:
             # SageMaker pings until the time is up. No alarm takes part in this.
             yield Wait(seconds=_ping_timeout(variant), watched=watched)
             raise Rollback(_ping_failure(variant))

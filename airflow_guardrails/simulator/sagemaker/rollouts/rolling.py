@@ -25,7 +25,7 @@ def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: Dep
         yield from wait_for_start(green, context, watched=watched)
         # RollingUpdatePolicy has no TerminationWaitInSeconds, so no wait follows the last batch.
         for shift in plan.shifts:
-            yield from _replace_batch(blue, green, shift, plan, context, watched=watched)
+            yield from _replace_batch(endpoint, shift, plan, context, blue=blue, green=green, watched=watched)
     except Rollback as rollback:
         yield from _roll_back(endpoint, rollback, context, blue=blue, green=green, batch=plan.rollback_batch)
     else:
@@ -33,10 +33,17 @@ def roll(endpoint: Endpoint, blue: Fleet, green: Fleet, plan: Plan, context: Dep
 
 
 def _replace_batch(
-    blue: Fleet, green: Fleet, shift: Shift, plan: Plan, context: DeploymentContext, *, watched: bool
+    endpoint: Endpoint,
+    shift: Shift,
+    plan: Plan,
+    context: DeploymentContext,
+    *,
+    blue: Fleet,
+    green: Fleet,
+    watched: bool,
 ) -> Steps:
     batch = sum(shift.active) - green.active
-    yield from launch(green, context, watched=watched, instances=batch)
+    yield from launch(endpoint, green, context, watched=watched, instances=batch)
     yield from shift_traffic(blue, green, shift, plan, context, watched=watched)
     # The last batch of blue is terminated by retire().
     if shift is not plan.shifts[-1]:

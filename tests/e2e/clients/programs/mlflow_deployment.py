@@ -13,7 +13,9 @@ from sklearn.linear_model import LinearRegression
 boto3.client("s3").create_bucket(Bucket="mlflow")
 role = boto3.client("iam").create_role(RoleName="sagemaker", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
 path = str(Path.cwd() / "model")
-mlflow.sklearn.save_model(LinearRegression().fit(np.array([[0.0], [1.0]]), [0.0, 2.0]), path)
+model = LinearRegression().fit(np.array([[0.0], [1.0]]), [0.0, 2.0])
+# The simulator has no MLflow here: it reads this format without.
+mlflow.sklearn.save_model(model, path, serialization_format="cloudpickle")
 
 client = get_deploy_client("sagemaker:/us-east-1")
 config = {
