@@ -148,6 +148,17 @@ class Catalogue:
                 f"Variant {variant['VariantName']} has no ModelName: inference components are not simulated."
             )
         self._models.find(variant["ModelName"])
+        if "ManagedInstanceScaling" in variant:
+            # hashicorp/terraform-provider-aws, pull request 45926, has AWS's answer.
+            raise ValidationException(
+                "ManagedInstanceScaling is only supported for inference component endpoints."
+            )
+        memory = variant.get("ServerlessConfig", {}).get("MemorySizeInMB")
+        # API reference of ProductionVariantServerlessConfig. The text is not documented.
+        if memory is not None and memory % 1024:
+            raise ValidationException(
+                f"MemorySizeInMB must be 1024, 2048, 3072, 4096, 5120 or 6144 (got {memory})."
+            )
 
     def _add(self, store: ResourceStore, request: Request) -> Resource:
         resource = store.add(request)

@@ -239,11 +239,12 @@ class SageMaker:
         """
         Set how the update in flight, or the next one, ends.
 
-        An update that is finished before is not changed.
+        An update that is finished before is not changed; a warning in the log says so.
 
         :param after_seconds: simulated seconds since the start of the update.
         :param endpoint_config_name: serves afterwards; None means that the old configuration does.
-        :raises ValueError: for an unknown status, endpoint or configuration.
+        :raises ValueError: for an unknown status, endpoint or configuration, and if the update in flight has
+            run for longer.
         """
         if status not in validation.enum_values("EndpointStatus"):
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,8 @@ class Rollback(Exception):
         self.ends_in = ends_in
 
 
+log = logging.getLogger(__name__)
+
 Steps = Generator[Wait, None, None]
 
 
@@ -73,6 +76,7 @@ class RunningSteps:
         self._check_interval = check_interval
         self._wait: Wait | None = None
         self._timers: list[Timer] = []
+        self._end_after: float | None = None
 
     def start(self) -> None:
         """Run the first step."""
@@ -83,15 +87,26 @@ class RunningSteps:
         self._timers.append(self._clock.after(seconds, lambda: self.interrupt(rollback())))
 
     def end_after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Cancel the steps that many seconds after their start and call *action*, which sets the result."""
+        """
+        Cancel the steps that many seconds after their start and call *action*, which sets the result.
+
+        If the steps are over before, a warning in the log says so.
+
+        :raises ValueError: if more time than that has passed.
+        """
+        passed = (self._clock.now() - self.started_at).total_seconds()
+        if seconds < passed:
+            raise ValueError(
+                f"after_seconds must be at least {passed:g} (got {seconds:g}): so long has the update run"
+            )
 
         def end() -> None:
-            if not self.finished:
-                self.cancel()
-                action()
+            self._end_after = None
+            self.cancel()
+            action()
 
-        passed = (self._clock.now() - self.started_at).total_seconds()
-        self._timers.append(self._clock.after(max(seconds - passed, 0), end))
+        self._end_after = seconds
+        self._timers.append(self._clock.after(seconds - passed, end))
 
     def interrupt(self, rollback: Rollback) -> None:
         """Throw a rollback into the steps, unless their present wait is final."""
@@ -127,6 +142,12 @@ class RunningSteps:
             self._timers.append(self._clock.after(pause, lambda: self._wait_for(wait, left - pause)))
 
     def _finish(self) -> None:
+        if self._end_after is not None:
+            ran = (self._clock.now() - self.started_at).total_seconds()
+            log.warning(
+                "A scripted end at %g s was not used: the update was over after %g s", self._end_after, ran
+            )
+            self._end_after = None
         self.finished, self._wait = True, None
         for timer in self._timers:
             timer.cancel()

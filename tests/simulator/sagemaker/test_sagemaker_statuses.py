@@ -172,3 +172,21 @@ def test_an_endpoint_may_vanish_while_it_is_being_deleted(churn):
     churn.advance(minutes=5)
 
     assert churn.refusal(churn.look)[1].startswith("Could not find endpoint ")
+
+
+def test_a_scripted_end_in_the_past_of_the_update_is_refused(churn, canary):
+    churn.update("green", canary())
+    churn.advance(seconds=100)
+
+    with pytest.raises(SimulatorError, match=r"after_seconds must be at least 100 \(got 60\)"):
+        churn.control.script_ending("churn", status="Failed", after_seconds=60)
+    assert churn.look()["EndpointStatus"] == "Updating"
+
+
+def test_a_scripted_end_after_the_update_says_that_it_was_not_used(churn, caplog):
+    churn.control.script_ending("churn", status="Failed", after_seconds=7200)
+    churn.update()
+    churn.advance(minutes=60)
+
+    assert churn.status()[0] == "InService"
+    assert "A scripted end at 7200 s was not used" in caplog.text
