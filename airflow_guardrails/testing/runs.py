@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from airflow_guardrails.triggers._keys import REPORT_KEY
 
@@ -72,7 +73,7 @@ def run_dag(dag: DAG, *, conf: Mapping[str, Any] | None) -> DagTestRun:
     """Run *dag* by ``dag.test()``; see :meth:`airflow_guardrails.testing.world.RolloutWorld.run`."""
     _write_dag(dag)
     errors: dict[str, BaseException] = {}
-    with _errors_kept(dag, errors):
+    with _errors_kept(errors):
         run = dag.test(run_conf=dict(conf or {}))
     return DagTestRun(run, errors)
 
@@ -104,30 +105,20 @@ def _write_dag(dag: DAG) -> None:
 
 
 @contextmanager
-def _errors_kept(dag: DAG, errors: dict[str, BaseException]) -> Iterator[None]:
-    """Keep the error of each task that fails, beside the callbacks that the tasks have."""
+def _errors_kept(errors: dict[str, BaseException]) -> Iterator[None]:
+    """Keep the error of each task that fails: ``dag.test()`` only logs it."""
+    from airflow.sdk.execution_time import supervisor  # noqa: PLC0415 - slow
 
-    def keep(context: Mapping[str, Any]) -> None:
-        if isinstance(error := context.get("exception"), BaseException):
-            errors[_name(context["ti"])] = error
+    run = supervisor.run_task_in_process
 
-    before = {task_id: task.on_failure_callback for task_id, task in dag.task_dict.items()}
-    for task_id, task in dag.task_dict.items():
-        own = before[task_id]
-        both = [*(own if isinstance(own, list | tuple) else [own] if own else []), keep]
-        _set_callbacks(task, both)
-    try:
+    def run_and_keep(ti: Any, task: Any) -> Any:
+        result = run(ti=ti, task=task)
+        if result.error is not None:
+            errors[_name(ti)] = result.error
+        return result
+
+    with mock.patch.object(supervisor, "run_task_in_process", run_and_keep):
         yield
-    finally:
-        for task_id, task in dag.task_dict.items():
-            _set_callbacks(task, before[task_id])
-
-
-def _set_callbacks(task: Any, callbacks: Any) -> None:
-    if hasattr(task, "partial_kwargs"):
-        task.partial_kwargs["on_failure_callback"] = callbacks
-    else:
-        task.on_failure_callback = callbacks
 
 
 def _name(instance: Any) -> str:
