@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_E2E := $(VENV)/.ready-e2e
 READY_RELEASE := $(VENV)/.ready-release
+READY_DOCS := $(VENV)/.ready-docs
 # Another environment, with the oldest Airflow that is supported, as it was installed in those days.
 OLDEST := .venv-oldest
 OLDEST_AIRFLOW := 3.1.8
-OLDEST_DAY := 2026-03-20
 READY_OLDEST := $(OLDEST)/.ready
 # The oldest DuckDB that is supported; constraints.txt has the newest.
 OLDEST_DUCKDB := 1.5.4
@@ -17,9 +17,8 @@ READY_DUCKDB := $(DUCKDB)/.ready
 # Arguments for the command behind a target, e.g. make test ARGS="-k canary -x"
 ARGS ?=
 
-.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate pictures check check-workflows release \
-	clean constraints \
-	constraints-oldest
+.PHONY: help demo ui test proofs e2e e2e-oldest soak calibrate pictures docs check check-workflows release \
+	versions versions-part clean constraints constraints-older
 .DEFAULT_GOAL := help
 
 help:
@@ -30,10 +29,13 @@ help:
 	@echo "make e2e          the demo, four nights from an empty account on, kills of a real Airflow on PostgreSQL, the page"
 	@echo "                  in its UI (Debian's PostgreSQL and Chromium, installed if you are root)"
 	@echo "make e2e-oldest   the same kills and the page on Airflow $(OLDEST_AIRFLOW), in an environment of its own"
+	@echo "make versions     the tests on each supported Airflow and Python, each in an environment of its own; an hour"
+	@echo "                  (ARGS=airflow-3.1.8 for one; make versions-part: a part of them on Airflow $(OLDEST_AIRFLOW))"
 	@echo "make soak         10,000 random schedules of a rollout, and 2,000 random orders of rollouts, rollbacks and"
 	@echo "                  clean-ups (SCHEDULES=1000 ORDERS=500 for fewer, SEED=7 for others)"
 	@echo "make calibrate    how often the judge errs, and how soon it finds harm; writes the table of docs/judge.md"
 	@echo "make check        lint, format, types and import contracts"
+	@echo "make docs         the site of the documentation, in docs/_build/html; links and headings are checked"
 	@echo "make release      build the package, check it, and install it in a fresh environment; publishes nothing"
 	@echo "make pictures     the pictures of the docs, from a running demo; ten minutes"
 	@echo "make clean        remove everything that these made"
@@ -79,11 +81,20 @@ pictures: $(READY_E2E)
 	@.ci/install-chromium || true
 	@$(BIN)/python -m docs.pictures $(ARGS)
 
-check: $(READY) check-workflows
+check: $(READY) check-workflows docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+docs: $(READY_DOCS)
+	@$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+versions: $(READY)
+	@.ci/versions $(ARGS)
+
+versions-part: $(READY)
+	@.ci/versions airflow-3.1.8-part
 
 check-workflows: $(READY_RELEASE)
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
@@ -98,10 +109,10 @@ release: $(READY_RELEASE)
 # uv is only quicker: where it cannot be had or does not get through, pip does the same.
 INSTALL = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -b constraints.txt $(1) \
 	|| PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet -c constraints.txt $(1)
-INSTALL_OLDEST = VIRTUAL_ENV=$(OLDEST) $(BIN)/uv pip install --quiet -c constraints-oldest.txt \
-		-b constraints-oldest.txt $(1) \
-	|| PIP_BUILD_CONSTRAINT=constraints-oldest.txt $(OLDEST)/bin/python -m pip install --quiet \
-		-c constraints-oldest.txt $(1)
+INSTALL_OLDEST = VIRTUAL_ENV=$(OLDEST) $(BIN)/uv pip install --quiet -c constraints/airflow-$(OLDEST_AIRFLOW).txt \
+		-b constraints/airflow-$(OLDEST_AIRFLOW).txt $(1) \
+	|| PIP_BUILD_CONSTRAINT=constraints/airflow-$(OLDEST_AIRFLOW).txt $(OLDEST)/bin/python -m pip install --quiet \
+		-c constraints/airflow-$(OLDEST_AIRFLOW).txt $(1)
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once) ..."
@@ -116,6 +127,10 @@ $(READY_E2E): $(READY)
 	@$(call INSTALL,--group e2e)
 	@touch $@
 
+$(READY_DOCS): $(READY)
+	@$(call INSTALL,--group docs)
+	@touch $@
+
 $(READY_RELEASE): $(READY)
 	@$(call INSTALL,--group release)
 	@touch $@
@@ -124,7 +139,7 @@ $(READY_DUCKDB): $(READY)
 	@$(BIN)/python -m pip install --quiet --no-deps --target $(DUCKDB) duckdb==$(OLDEST_DUCKDB)
 	@touch $@
 
-$(READY_OLDEST): $(READY) constraints-oldest.txt
+$(READY_OLDEST): $(READY) constraints/airflow-$(OLDEST_AIRFLOW).txt
 	@echo "Setting up $(OLDEST) with Airflow $(OLDEST_AIRFLOW) (once) ..."
 	@$(PYTHON) -m venv $(OLDEST)
 	@$(call INSTALL_OLDEST,-e '.[simulator]' --group dev --group e2e)
@@ -132,15 +147,20 @@ $(READY_OLDEST): $(READY) constraints-oldest.txt
 
 constraints: $(READY)
 	@printf 'hatchling\nhatch-fancy-pypi-readme\npip\nuv\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
-		--extra simulator --group dev --group e2e --group release pyproject.toml - --output-file constraints.txt
+		--extra simulator --group dev --group e2e --group release --group docs pyproject.toml - --output-file constraints.txt
 
-# The simulator's moto and the oldest DuckDB are newer than that day.
-constraints-oldest: $(READY)
-	@printf 'apache-airflow==$(OLDEST_AIRFLOW)\nhatchling\nhatch-fancy-pypi-readme\npip\n' | $(BIN)/uv pip compile --quiet --universal \
-		--python-version 3.10 --no-header --no-annotate --exclude-newer $(OLDEST_DAY) \
-		--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --group dev --group e2e pyproject.toml - \
-		--output-file constraints-oldest.txt
+# As each Airflow was installed in its days, with its FAB provider. The simulator's moto and the oldest DuckDB are newer.
+constraints-older: $(READY)
+	@$(call COMPILE_OLDER,3.1.8,2026-03-20,3.10,airflow)
+	@$(call COMPILE_OLDER,3.2.2,2026-06-15,3.10,airflow)
+	@$(call COMPILE_OLDER,3.2.1,2026-05-15,3.12,mwaa)
+	@$(call COMPILE_OLDER,3.3.1,2026-09-20,3.12,mwaa)
+
+COMPILE_OLDER = printf 'apache-airflow==$(1)\napache-airflow-providers-fab\nhatchling\nhatch-fancy-pypi-readme\npip\n' \
+	| $(BIN)/uv pip compile --quiet --universal --python-version $(3) --no-header --no-annotate --exclude-newer $(2) \
+	--exclude-newer-package moto=2026-11-30 --exclude-newer-package duckdb=2026-11-30 --extra simulator --group dev \
+	--group e2e pyproject.toml - --output-file constraints/$(4)-$(1).txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf docs/_build docs/reference $(VENV) $(OLDEST) .venv-versions .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

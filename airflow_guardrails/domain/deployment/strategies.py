@@ -122,7 +122,7 @@ class Canary(_Strategy):
     Move a small part of the traffic first, bake, then move the rest.
 
     :param percent: size of the first step in percent of the fleet, 1 to 50; or
-    :param instances: in instances, 1 or more and at most half of the fleet.
+    :param instances: the same in instances, 1 or more and at most half of the fleet.
     :param bake: how long SageMaker watches the alarms after the first step, 0 to 1 hour.
     :param termination_wait: how long it watches them at the end, before it removes the old fleet, 0 to 1
         hour.
@@ -179,7 +179,7 @@ class Linear(_Strategy):
     Move the traffic in equal steps, and bake after each.
 
     :param percent: size of a step in percent of the fleet, 10 to 50; or
-    :param instances: in instances, 1 or more and 10 to 50 percent of the fleet.
+    :param instances: the same in instances, 1 or more and 10 to 50 percent of the fleet.
     :param bake: how long SageMaker watches the alarms after each step, 0 to 1 hour.
     :param termination_wait: how long it watches them at the end, before it removes the old fleet, 0 to 1
         hour.
@@ -239,10 +239,10 @@ class Rolling(_Strategy):
     second fleet.
 
     :param batch_percent: size of a batch in percent of the fleet, 5 to 50; or
-    :param batch_instances: in instances, 1 or more and 5 to 50 percent of the fleet.
+    :param batch_instances: the same in instances, 1 or more and 5 to 50 percent of the fleet.
     :param bake: how long SageMaker watches the alarms after each batch, 0 to 1 hour.
     :param rollback_batch_percent: size of a batch of the rollback, 1 to 100 percent of the fleet; or
-    :param rollback_batch_instances: in instances. With neither, the rollback is one batch.
+    :param rollback_batch_instances: the same in instances. With neither, the rollback is one batch.
     :param max_duration: SageMaker ends the update after this time, 10 minutes to 8 hours; longer than all
         bakes.
     :param if_too_small: what happens on a fleet of fewer than :attr:`minimum_instances`: ``"fail"`` refuses
