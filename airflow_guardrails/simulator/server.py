@@ -7,8 +7,11 @@ import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import cache
+from http import HTTPStatus
+from http.client import HTTPConnection
+from importlib.metadata import version
 from io import BytesIO
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -32,7 +35,7 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from airflow_guardrails.simulator.client import SimulatorClient
+from airflow_guardrails.simulator.client import SimulatorClient, SimulatorError
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
 from airflow_guardrails.simulator.wire.altering import alter_response
@@ -49,6 +52,7 @@ from airflow_guardrails.simulator.wire.cbor import (
     response_as_cbor,
     unreadable,
 )
+from airflow_guardrails.simulator.wire.failures import failure
 from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
 from airflow_guardrails.simulator.wire.newer import unknown_operation
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
@@ -68,6 +72,11 @@ _OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemakerruntime")
 # A long poll waits for other requests, so it must not hold the lock. It reads only moto's state.
 _LONG_POLLS = frozenset({"ReceiveMessage"})
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
+_LIST_ENDPOINTS = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/sagemaker/aws4_request",
+    "Content-Type": "application/x-amz-json-1.1",
+    "X-Amz-Target": "SageMaker.ListEndpoints",
+}
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
@@ -88,7 +97,11 @@ class _Application:
         self._aws = _Dispatcher(self._backend_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._answer(environ)(environ, start_response)
+        try:
+            response = self._answer(environ)
+        except Exception as error:
+            response = _internal_failure(environ, error)
+        return response(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
         refusal = _refusal_reason(environ, port=self._port())
@@ -179,13 +192,11 @@ class _Application:
         try:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
-            return Response(f"{error}\n", status=501, content_type="text/plain")
+            return failure(environ, HTTPStatus.NOT_IMPLEMENTED, str(error))
         except OperationNotFoundError as error:
-            return Response(f"{unknown_operation(str(error))}\n", status=501, content_type="text/plain")
-        except Exception:
-            log.exception("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            text = "InternalFailure: see the simulator's log\n"
-            return Response(text, status=500, content_type="text/plain")
+            return failure(environ, HTTPStatus.NOT_IMPLEMENTED, unknown_operation(str(error)))
+        except Exception as error:
+            return _internal_failure(environ, error)
         return Response(app_iter, status=status, headers=headers)
 
     def _backend_app(self, service: Any) -> Flask:
@@ -243,6 +254,12 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
     return action.group(1).decode() if action else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
+def _internal_failure(environ: WSGIEnvironment, error: Exception) -> Response:
+    log.error("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
+    text = f"see the simulator's log: {type(error).__name__}: {error}"
+    return failure(environ, HTTPStatus.INTERNAL_SERVER_ERROR, text)
+
+
 def _read_body(environ: WSGIEnvironment) -> bytes:
     # Read the body before taking the lock: a slow client must not block the others.
     body = get_input_stream(environ).read()
@@ -295,6 +312,26 @@ class RunningSimulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def check(self) -> None:
+        """
+        Call ListEndpoints over HTTP, as a client would. The call is not counted.
+
+        :raises SimulatorError: if the answer is an error, for example because the installed version of a
+            library of the server does not fit.
+        """
+        with closing(HTTPConnection("127.0.0.1", self._server.port, timeout=60)) as connection:
+            connection.request("POST", "/", b"{}", _LIST_ENDPOINTS)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace").strip()
+        with self.simulation.clock.lock:
+            self.simulation.calls.clear()
+        if answer.status != HTTPStatus.OK:
+            installed = ", ".join(f"{name} {version(name)}" for name in ("moto", "flask", "werkzeug"))
+            raise SimulatorError(
+                f"ListEndpoints was answered with HTTP {answer.status}: {text}. Do these versions fit together: "
+                f"{installed}?"
+            )
 
     def stop(self) -> None:
         """Close the port and end every model process. It may be called twice."""

@@ -13,6 +13,7 @@ import aiobotocore.session
 import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
@@ -166,8 +167,10 @@ def test_boto3_reads_the_simulated_date(simulator, aws):
 
 
 def test_an_operation_that_is_not_simulated_is_an_unknown_operation(simulator, aws):
-    with pytest.raises(Exception, match=r"501|not been implemented"):
+    with pytest.raises(ClientError, match="NotImplemented.* list_hubs .*not been implemented"):
         aws("sagemaker").list_hubs()
+    with pytest.raises(ClientError, match="NotImplemented.* list_open_id_connect_provider_tags .*not been"):
+        aws("iam").list_open_id_connect_provider_tags(OpenIDConnectProviderArn="a" * 20)
 
 
 @pytest.mark.parametrize(
