@@ -329,8 +329,8 @@ class RunningSimulator:
         if answer.status != HTTPStatus.OK:
             installed = ", ".join(f"{name} {version(name)}" for name in ("moto", "flask", "werkzeug"))
             raise SimulatorError(
-                f"ListEndpoints was answered with HTTP {answer.status}: {text}. Do these versions fit together: "
-                f"{installed}?"
+                f"ListEndpoints was answered with HTTP {answer.status}: {text}. "
+                f"Do these versions fit together: {installed}?"
             )
 
     def stop(self) -> None:
