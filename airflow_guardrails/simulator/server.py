@@ -52,7 +52,7 @@ from airflow_guardrails.simulator.wire.cbor import (
     response_as_cbor,
     unreadable,
 )
-from airflow_guardrails.simulator.wire.failures import failure
+from airflow_guardrails.simulator.wire.failures import internal_failure, not_implemented
 from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
 from airflow_guardrails.simulator.wire.newer import unknown_operation
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
@@ -100,7 +100,8 @@ class _Application:
         try:
             response = self._answer(environ)
         except Exception as error:
-            response = _internal_failure(environ, error)
+            log.exception(*_what_failed(environ))
+            response = internal_failure(environ, error)
         return response(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
@@ -192,11 +193,12 @@ class _Application:
         try:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
-            return failure(environ, HTTPStatus.NOT_IMPLEMENTED, str(error))
+            return not_implemented(environ, str(error))
         except OperationNotFoundError as error:
-            return failure(environ, HTTPStatus.NOT_IMPLEMENTED, unknown_operation(str(error)))
+            return not_implemented(environ, unknown_operation(str(error)))
         except Exception as error:
-            return _internal_failure(environ, error)
+            log.exception(*_what_failed(environ))
+            return internal_failure(environ, error)
         return Response(app_iter, status=status, headers=headers)
 
     def _backend_app(self, service: Any) -> Flask:
@@ -254,10 +256,8 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
     return action.group(1).decode() if action else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 
-def _internal_failure(environ: WSGIEnvironment, error: Exception) -> Response:
-    log.error("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"], exc_info=error)
-    text = f"see the simulator's log: {type(error).__name__}: {error}"
-    return failure(environ, HTTPStatus.INTERNAL_SERVER_ERROR, text)
+def _what_failed(environ: WSGIEnvironment) -> tuple[str, str, str]:
+    return "Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"]
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes:

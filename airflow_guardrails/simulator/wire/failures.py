@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
-def failure(environ: WSGIEnvironment, status: HTTPStatus, text: str) -> Response:
-    """
-    Return the answer to a request that the simulator does not carry out.
+def not_implemented(environ: WSGIEnvironment, text: str) -> Response:
+    """Return the answer to a request that is not simulated."""
+    return _failure(environ, HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", text)
 
-    :param status: NOT_IMPLEMENTED, or INTERNAL_SERVER_ERROR for a failure of the simulator.
-    """
-    code = "NotImplemented" if status is HTTPStatus.NOT_IMPLEMENTED else "InternalFailure"
+
+def internal_failure(environ: WSGIEnvironment, error: Exception) -> Response:
+    """Return the answer to a request that met a bug of the simulator, or a library that does not fit."""
+    text = f"see the simulator's log: {type(error).__name__}: {error}"
+    return _failure(environ, HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", text)
+
+
+def _failure(environ: WSGIEnvironment, status: HTTPStatus, code: str, text: str) -> Response:
     content_type = environ.get("CONTENT_TYPE", "")
     if "json" in content_type:
         body = json.dumps({"__type": code, "message": text})

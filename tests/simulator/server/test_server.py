@@ -167,10 +167,12 @@ def test_boto3_reads_the_simulated_date(simulator, aws):
 
 
 def test_an_operation_that_is_not_simulated_is_an_unknown_operation(simulator, aws):
-    with pytest.raises(ClientError, match="NotImplemented.* list_hubs .*not been implemented"):
+    with pytest.raises(ClientError, match=r"NotImplemented.*The list_hubs action has not been implemented"):
         aws("sagemaker").list_hubs()
-    with pytest.raises(ClientError, match="NotImplemented.* list_open_id_connect_provider_tags .*not been"):
-        aws("iam").list_open_id_connect_provider_tags(OpenIDConnectProviderArn="a" * 20)
+    with pytest.raises(
+        ClientError, match=r"NotImplemented.*The list_policies_granting_service_access action"
+    ):
+        aws("iam").list_policies_granting_service_access(Arn="a" * 20, ServiceNamespaces=["s3"])
 
 
 @pytest.mark.parametrize(
