@@ -15,8 +15,6 @@ from importlib.metadata import version
 from io import BytesIO
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 from botocore.model import OperationNotFoundError
 from flask import Flask
@@ -39,11 +37,6 @@ from airflow_guardrails.simulator.client import SimulatorClient, SimulatorError
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
 from airflow_guardrails.simulator.wire.altering import alter_response
-from airflow_guardrails.simulator.wire.authorization import (
-    caller_of,
-    iam_authorizations,
-    s3_authorizations,
-)
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.wire.cbor import (
     UnreadableCbor,
@@ -53,7 +46,7 @@ from airflow_guardrails.simulator.wire.cbor import (
     unreadable,
 )
 from airflow_guardrails.simulator.wire.failures import internal_failure, not_implemented
-from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
+from airflow_guardrails.simulator.wire.instead import answer_instead_of_moto
 from airflow_guardrails.simulator.wire.newer import unknown_operation
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
@@ -146,48 +139,14 @@ class _Application:
             fault.hang()
         with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = (
-                self._refusal_of_others(environ, operation, body)
-                or self._answer_about_caller(environ, operation, body)
-                or self._call_aws(environ)
-            )
+            response = answer_instead_of_moto(
+                self.simulation.access, environ, operation, body
+            ) or self._call_aws(environ)
         if fault and fault.changes:
             response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
         return _without_moto_headers(response)
-
-    def _refusal_of_others(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
-        """Return the answer of S3 or IAM if the caller's policies deny the request; moto ignores them."""
-        access = self.simulation.access
-        access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if not access.is_limited or service not in {"s3", "iam"}:
-            return None
-        if service == "iam":
-            wanted = iam_authorizations(operation, parse_qs(body.decode()), account=ACCOUNT_ID)
-        else:
-            host = environ.get("HTTP_HOST", "").partition(":")[0]
-            wanted = s3_authorizations(environ["REQUEST_METHOD"], environ["PATH_INFO"], host)
-        text = access.refusal(wanted, access_key=access_key)
-        if text is None:
-            return None
-        error = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
-        answer = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
-        return Response(answer, status=403, content_type="application/xml")
-
-    def _answer_about_caller(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
-        """Return the answer of STS or IAM about the caller and its policies, which moto does not know."""
-        access = self.simulation.access
-        access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if (service, operation) == ("sts", "GetCallerIdentity"):
-            status, answer = 200, caller_identity(access, account=ACCOUNT_ID)
-        elif (service, operation) == ("iam", "SimulatePrincipalPolicy"):
-            status, answer = simulated_policy(
-                access, parse_qs(body.decode()), access_key=access_key, account=ACCOUNT_ID
-            )
-        else:
-            return None
-        return Response(answer, status=status, content_type="application/xml")
 
     def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:

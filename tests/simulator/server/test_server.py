@@ -224,6 +224,48 @@ def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
     assert "The field New of DescribeAlarms is not simulated" in answer.text
 
 
+MODEL_BY_JSON = json.dumps({"Resources": {"M": {"Type": "AWS::SageMaker::Model", "Properties": {}}}})
+ALARM_BY_YAML = "Resources:\n  A:\n    Type: AWS::CloudWatch::Alarm\n"
+QUEUE = "Resources:\n  Q:\n    Type: 'AWS::SQS::Queue'\n"
+NOTEBOOKS = """
+Resources:
+  N:
+    Type: AWS::SageMaker::NotebookInstanceLifecycleConfig
+    Properties: {NotebookInstanceLifecycleConfigName: n}
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "type_name"),
+    [(MODEL_BY_JSON, "AWS::SageMaker::Model"), (ALARM_BY_YAML, "AWS::CloudWatch::Alarm")],
+)
+def test_cloudformation_does_not_make_the_simulators_resources_in_a_world_of_its_own(
+    aws, template, type_name
+):
+    cloudformation, s3 = aws("cloudformation", checked=False), aws("s3")
+    s3.create_bucket(Bucket="templates")
+    s3.put_object(Bucket="templates", Key="inner", Body=template.encode())
+    url = "https://templates.s3.amazonaws.com/inner"
+    outer = (
+        f"Resources:\n  S:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n"
+    )
+
+    for given in ({"TemplateBody": template}, {"TemplateURL": url}, {"TemplateBody": outer}):
+        with pytest.raises(ClientError, match=rf"NotImplemented.*CreateStack is refused.*{type_name}\."):
+            cloudformation.create_stack(StackName="churn", **given)
+
+    assert cloudformation.list_stacks()["StackSummaries"] == []
+
+
+@pytest.mark.parametrize("template", [QUEUE, NOTEBOOKS])
+def test_cloudformation_makes_what_is_motos(aws, template):
+    cloudformation = aws("cloudformation", checked=False)
+
+    cloudformation.create_stack(StackName="churn", TemplateBody=template)
+
+    assert cloudformation.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_it_listens_on_the_loopback_only(simulator):
     assert simulator._server.socket.getsockname()[0] == "127.0.0.1"
 
