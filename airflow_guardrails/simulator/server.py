@@ -27,6 +27,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import run_wsgi_app
@@ -92,6 +93,8 @@ class _Application:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             response = self._answer(environ)
+        except HTTPException as error:
+            return error(environ, start_response)
         except Exception as error:
             log.exception(*_what_failed(environ))
             response = internal_failure(environ, error)
