@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 import secrets
@@ -214,7 +215,10 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
         return target.rpartition(".")[2]
     if _INVOCATIONS_PATH.match(environ["PATH_INFO"]):
         return "InvokeEndpoint"
-    action = _QUERY_ACTION.search(body) if "form" in environ.get("CONTENT_TYPE", "") else None
+    action = None
+    if "form" in environ.get("CONTENT_TYPE", ""):
+        is_compressed = environ.get("HTTP_CONTENT_ENCODING") == "gzip"
+        action = _QUERY_ACTION.search(gzip.decompress(body) if is_compressed else body)
     return action.group(1).decode() if action else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
 
 

@@ -70,12 +70,21 @@ CALLS = {
 
 
 @pytest.fixture
-def over_cbor(aws, monkeypatch):
-    """A client that speaks CBOR, as those of other languages do."""
-    monkeypatch.setattr(botocore.model, "PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", ("smithy-rpc-v2-cbor",))
-    client = aws("cloudwatch")
-    assert client.meta.service_model.resolved_protocol == "smithy-rpc-v2-cbor"
+def over(aws, monkeypatch):
+    """``over("query")`` is a client that speaks that protocol, as those of other languages do."""
+
+    def client(protocol):
+        monkeypatch.setattr(botocore.model, "PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (protocol,))
+        client = aws("cloudwatch")
+        assert client.meta.service_model.resolved_protocol == protocol
+        return client
+
     return client
+
+
+@pytest.fixture
+def over_cbor(over):
+    return over("smithy-rpc-v2-cbor")
 
 
 def called(client, operation: str):
@@ -107,14 +116,16 @@ def test_each_operation_of_the_simulator_is_among_the_calls():
     assert set(CALLS) == {name for name in operations if xform_name(name) in vars(CloudWatchWire)}
 
 
-def test_a_compressed_request_is_read(aws, over_cbor, simulator):
+@pytest.mark.parametrize("protocol", ["smithy-rpc-v2-cbor", "json", "query"])
+def test_a_compressed_request_is_read_in_each_protocol(over, simulator, protocol):
     """Clients compress a long PutMetricData."""
-    sent = []
-    over_cbor.meta.events.register("before-send", lambda request, **_: sent.append(request.headers))
+    client, sent = over(protocol), []
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers))
     data = [{"MetricName": f"Errors{number}", "Value": number} for number in range(400)]
 
-    over_cbor.put_metric_data(Namespace="Shop", MetricData=data)
+    client.put_metric_data(Namespace="Shop", MetricData=data)
 
+    assert simulator.client.calls("PutMetricData") == 1
     assert sent[0]["Content-Encoding"] == b"gzip"
     world = simulator.simulation.world("us-east-1")
     assert len(list_metrics(world.metrics, {"Namespace": "Shop"}, now=world.clock.now())["Metrics"]) == 400

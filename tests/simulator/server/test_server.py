@@ -206,7 +206,8 @@ def test_what_only_a_newer_client_knows_is_not_answered_as_if_it_were_known(simu
     assert text in answer.text
 
 
-def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
+@pytest.mark.parametrize("field", ["New.member.1", "AlarmNames.member.1.New", "AlarmNames.New"])
+def test_an_unknown_field_of_the_query_protocol_is_refused(simulator, field):
     credential = (
         "Credential=any/20260302/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=any"
     )
@@ -215,13 +216,39 @@ def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
         "Action": "DescribeAlarms",
         "Version": "2010-08-01",
         "AlarmNames.member.1": "a",
-        "New.member.1": "b",
+        field: "b",
     }
 
     answer = httpx.post(simulator.url, data=form, headers=headers, trust_env=False)
 
     assert answer.status_code == 501
-    assert "The field New of DescribeAlarms is not simulated" in answer.text
+    assert f"The field {field} of DescribeAlarms is not simulated" in answer.text
+
+
+def test_the_nested_fields_of_the_query_protocol_are_known(simulator, aws):
+    credential = (
+        "Credential=any/20260302/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=any"
+    )
+    form = {
+        "Action": "PutMetricData",
+        "Version": "2010-08-01",
+        "Namespace": "Shop",
+        "MetricData.member.1.MetricName": "Errors",
+        "MetricData.member.1.Value": "1",
+        "MetricData.member.1.Dimensions.member.1.Name": "place",
+        "MetricData.member.1.Dimensions.member.1.Value": "Köln",
+    }
+
+    answer = httpx.post(
+        simulator.url,
+        data=form,
+        headers={"Authorization": f"AWS4-HMAC-SHA256 {credential}"},
+        trust_env=False,
+    )
+
+    assert answer.status_code == 200
+    [metric] = aws("cloudwatch").list_metrics(Namespace="Shop")["Metrics"]
+    assert metric["Dimensions"] == [{"Name": "place", "Value": "Köln"}]
 
 
 MODEL_BY_JSON = json.dumps({"Resources": {"M": {"Type": "AWS::SageMaker::Model", "Properties": {}}}})
