@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     # Importing moto takes seconds, and is not needed for --help and wrong options.
+    from airflow_guardrails.simulator.client import SimulatorError  # noqa: PLC0415
     from airflow_guardrails.simulator.engine.clock import Clock  # noqa: PLC0415
     from airflow_guardrails.simulator.server import serve  # noqa: PLC0415
     from airflow_guardrails.simulator.world import Simulation  # noqa: PLC0415
@@ -42,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"Cannot listen on port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     with running:
+        try:
+            running.check()
+        except SimulatorError as error:
+            print(f"The simulator cannot answer: {error}", file=sys.stderr)  # noqa: T201
+            return 1
         if options.token_file:
             write_secret(options.token_file, running.token)
         print(_usage_text(running, token_file=options.token_file), flush=True)  # noqa: T201

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import re
 import secrets
 import socket
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import cache
+from http import HTTPStatus
+from http.client import HTTPConnection
+from importlib.metadata import version
 from io import BytesIO
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 from botocore.model import OperationNotFoundError
 from flask import Flask
@@ -26,21 +28,17 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from airflow_guardrails.simulator.client import SimulatorClient
+from airflow_guardrails.simulator.client import SimulatorClient, SimulatorError
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
 from airflow_guardrails.simulator.wire.altering import alter_response
-from airflow_guardrails.simulator.wire.authorization import (
-    caller_of,
-    iam_authorizations,
-    s3_authorizations,
-)
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.wire.cbor import (
     UnreadableCbor,
@@ -49,7 +47,8 @@ from airflow_guardrails.simulator.wire.cbor import (
     response_as_cbor,
     unreadable,
 )
-from airflow_guardrails.simulator.wire.identity import caller_identity, simulated_policy
+from airflow_guardrails.simulator.wire.failures import internal_failure, not_implemented
+from airflow_guardrails.simulator.wire.instead import answer_instead_of_moto
 from airflow_guardrails.simulator.wire.newer import unknown_operation
 from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
@@ -68,6 +67,11 @@ _OWN_SERVICES = ("sagemaker", "cloudwatch", "sagemakerruntime")
 # A long poll waits for other requests, so it must not hold the lock. It reads only moto's state.
 _LONG_POLLS = frozenset({"ReceiveMessage"})
 _INVOCATIONS_PATH = re.compile(r"^/endpoints/[^/]+/invocations$")
+_LIST_ENDPOINTS = {
+    "Authorization": "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/sagemaker/aws4_request",
+    "Content-Type": "application/x-amz-json-1.1",
+    "X-Amz-Target": "SageMaker.ListEndpoints",
+}
 _QUERY_ACTION = re.compile(rb"(?:^|&)Action=(\w+)")
 
 
@@ -88,7 +92,14 @@ class _Application:
         self._aws = _Dispatcher(self._backend_app)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._answer(environ)(environ, start_response)
+        try:
+            response = self._answer(environ)
+        except HTTPException as error:
+            return error(environ, start_response)
+        except Exception as error:
+            log.exception(*_what_failed(environ))
+            response = internal_failure(environ, error)
+        return response(environ, start_response)
 
     def _answer(self, environ: WSGIEnvironment) -> Response:
         refusal = _refusal_reason(environ, port=self._port())
@@ -132,60 +143,25 @@ class _Application:
             fault.hang()
         with nullcontext() if operation in _LONG_POLLS else self.simulation.clock.lock:
             self.simulation.catch_up()
-            response = (
-                self._refusal_of_others(environ, operation, body)
-                or self._answer_about_caller(environ, operation, body)
-                or self._call_aws(environ)
-            )
+            response = answer_instead_of_moto(
+                self.simulation.access, environ, operation, body
+            ) or self._call_aws(environ)
         if fault and fault.changes:
             response = alter_response(response, fault.changes)
         if fault and fault.kind == "lose":
             _drop_connection(environ)
         return _without_moto_headers(response)
 
-    def _refusal_of_others(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
-        """Return the answer of S3 or IAM if the caller's policies deny the request; moto ignores them."""
-        access = self.simulation.access
-        access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if not access.is_limited or service not in {"s3", "iam"}:
-            return None
-        if service == "iam":
-            wanted = iam_authorizations(operation, parse_qs(body.decode()), account=ACCOUNT_ID)
-        else:
-            host = environ.get("HTTP_HOST", "").partition(":")[0]
-            wanted = s3_authorizations(environ["REQUEST_METHOD"], environ["PATH_INFO"], host)
-        text = access.refusal(wanted, access_key=access_key)
-        if text is None:
-            return None
-        error = f"<Error><Code>AccessDenied</Code><Message>{escape(text)}</Message></Error>"
-        answer = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
-        return Response(answer, status=403, content_type="application/xml")
-
-    def _answer_about_caller(self, environ: WSGIEnvironment, operation: str, body: bytes) -> Response | None:
-        """Return the answer of STS or IAM about the caller and its policies, which moto does not know."""
-        access = self.simulation.access
-        access_key, service = caller_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if (service, operation) == ("sts", "GetCallerIdentity"):
-            status, answer = 200, caller_identity(access, account=ACCOUNT_ID)
-        elif (service, operation) == ("iam", "SimulatePrincipalPolicy"):
-            status, answer = simulated_policy(
-                access, parse_qs(body.decode()), access_key=access_key, account=ACCOUNT_ID
-            )
-        else:
-            return None
-        return Response(answer, status=status, content_type="application/xml")
-
     def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:
             app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
         except NotImplementedError as error:
-            return Response(f"{error}\n", status=501, content_type="text/plain")
+            return not_implemented(environ, str(error))
         except OperationNotFoundError as error:
-            return Response(f"{unknown_operation(str(error))}\n", status=501, content_type="text/plain")
-        except Exception:
-            log.exception("Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
-            text = "InternalFailure: see the simulator's log\n"
-            return Response(text, status=500, content_type="text/plain")
+            return not_implemented(environ, unknown_operation(str(error)))
+        except Exception as error:
+            log.exception(*_what_failed(environ))
+            return internal_failure(environ, error)
         return Response(app_iter, status=status, headers=headers)
 
     def _backend_app(self, service: Any) -> Flask:
@@ -239,8 +215,15 @@ def _operation_of(environ: WSGIEnvironment, body: bytes) -> str:
         return target.rpartition(".")[2]
     if _INVOCATIONS_PATH.match(environ["PATH_INFO"]):
         return "InvokeEndpoint"
-    action = _QUERY_ACTION.search(body) if "form" in environ.get("CONTENT_TYPE", "") else None
+    action = None
+    if "form" in environ.get("CONTENT_TYPE", ""):
+        is_compressed = environ.get("HTTP_CONTENT_ENCODING") == "gzip"
+        action = _QUERY_ACTION.search(gzip.decompress(body) if is_compressed else body)
     return action.group(1).decode() if action else f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+
+
+def _what_failed(environ: WSGIEnvironment) -> tuple[str, str, str]:
+    return "Request %s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"]
 
 
 def _read_body(environ: WSGIEnvironment) -> bytes:
@@ -295,6 +278,26 @@ class RunningSimulator:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def check(self) -> None:
+        """
+        Call ListEndpoints over HTTP, as a client would. The call is not counted.
+
+        :raises SimulatorError: if the answer is an error, for example because the installed version of a
+            library of the server does not fit.
+        """
+        with closing(HTTPConnection("127.0.0.1", self._server.port, timeout=60)) as connection:
+            connection.request("POST", "/", b"{}", _LIST_ENDPOINTS)
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace").strip()
+        with self.simulation.clock.lock:
+            self.simulation.calls.clear()
+        if answer.status != HTTPStatus.OK:
+            installed = ", ".join(f"{name} {version(name)}" for name in ("moto", "flask", "werkzeug"))
+            raise SimulatorError(
+                f"ListEndpoints was answered with HTTP {answer.status}: {text}. "
+                f"Do these versions fit together: {installed}?"
+            )
 
     def stop(self) -> None:
         """Close the port and end every model process. It may be called twice."""

@@ -11,7 +11,7 @@ import itertools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ import botocore.session
 from botocore.model import Shape
 
 from airflow_guardrails.simulator.engine.errors import ConstraintViolation
+from airflow_guardrails.simulator.engine.instance_types import INSTANCE_TYPES
 
 
 def check(operation: str, request: Mapping[str, Any]) -> None:
@@ -77,7 +78,7 @@ def _map_violations(shape: Any, value: Mapping[str, Any], path: str) -> Iterator
 
 
 def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
-    limits, enum = shape.metadata, getattr(shape, "enum", None)
+    limits, enum = shape.metadata, _accepted_values(shape)
     sized = shape.type_name in {"string", "list", "map"}
     measured, what = (len(value), "length") if sized else (value, "value")
     # The texts are those of AWS's general validation errors.
@@ -89,6 +90,17 @@ def _broken_rules(shape: Any, value: Any) -> Iterator[str]:
         yield f"Member must satisfy enum value set: [{', '.join(enum)}]"
     if "pattern" in limits and not _matches(limits["pattern"], value):
         yield f"Member must satisfy regular expression pattern: {limits['pattern']}"
+
+
+# botocore 1.43.0 and older give InferenceExperiments the enum of notebooks, InstanceType.
+_INSTANCE_TYPE_SHAPES = frozenset({"ProductionVariantInstanceType", "InstanceType"})
+
+
+def _accepted_values(shape: Any) -> Sequence[str]:
+    values: Sequence[str] = getattr(shape, "enum", None) or ()
+    if shape.name in _INSTANCE_TYPE_SHAPES:
+        return list(dict.fromkeys([*INSTANCE_TYPES, *values]))
+    return values
 
 
 # Python's re has no Unicode categories. Those in SageMaker's patterns are replaced by character ranges.

@@ -7,8 +7,10 @@ https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
@@ -47,9 +49,11 @@ def request_as_json(environ: WSGIEnvironment, body: bytes) -> bytes:
     called = _PATH.match(environ["PATH_INFO"])
     assert called
     try:
+        if environ.pop("HTTP_CONTENT_ENCODING", None) == "gzip":
+            body = gzip.decompress(body)
         given = cbor2.loads(body) if body else {}
         text = json.dumps(given, default=_as_json).encode()
-    except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
+    except (cbor2.CBORDecodeError, OSError, EOFError, zlib.error, TypeError, ValueError) as error:
         raise UnreadableCbor(f"The body is no CBOR: {error}") from error
     environ["PATH_INFO"] = environ["RAW_URI"] = environ["REQUEST_URI"] = "/"
     environ["CONTENT_TYPE"] = "application/x-amz-json-1.0"
@@ -68,7 +72,7 @@ def response_as_cbor(response: Response, operation: str) -> Response:
         # A failure of the simulator is plain text.
         answer = {"__type": "InternalFailure", "message": text.decode(errors="replace").strip()}
     if response.status_code < 400:  # noqa: PLR2004 - HTTP
-        answer = _with_times(_output_shape(operation), answer)
+        answer = _with_types(_output_shape(operation), answer)
     made = Response(
         cbor2.dumps(answer, datetime_as_timestamp=True),
         status=response.status_code,
@@ -98,14 +102,16 @@ def _output_shape(operation: str) -> Any:
     return botocore.session.Session().get_service_model("cloudwatch").operation_model(operation).output_shape
 
 
-def _with_times(shape: Any, value: Any) -> Any:
-    """Return *value* with its timestamps as such; JSON has them as seconds since 1970."""
+def _with_types(shape: Any, value: Any) -> Any:
+    """Return *value* with its timestamps and doubles as such; JSON has numbers, possibly integers."""
     if shape is None or value is None:
         return value
     if shape.type_name == "structure" and isinstance(value, Mapping):
-        return {name: _with_times(shape.members.get(name), member) for name, member in value.items()}
+        return {name: _with_types(shape.members.get(name), member) for name, member in value.items()}
     if shape.type_name == "list":
-        return [_with_times(shape.member, item) for item in value]
+        return [_with_types(shape.member, item) for item in value]
     if shape.type_name == "timestamp" and isinstance(value, int | float):
         return datetime.fromtimestamp(value, timezone.utc)
+    if shape.type_name in {"float", "double"}:
+        return float(value)
     return value

@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import botocore.model
+import botocore.session
+import cbor2
 import httpx
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
 
+from airflow_guardrails.simulator.cloudwatch.queries import list_metrics
+from airflow_guardrails.simulator.wire.cloudwatch import CloudWatchWire
 from tests.support.simulated import START
 
 END = START + timedelta(minutes=10)
@@ -65,12 +70,21 @@ CALLS = {
 
 
 @pytest.fixture
-def over_cbor(aws, monkeypatch):
-    """A client that speaks CBOR, as those of other languages do."""
-    monkeypatch.setattr(botocore.model, "PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", ("smithy-rpc-v2-cbor",))
-    client = aws("cloudwatch")
-    assert client.meta.service_model.resolved_protocol == "smithy-rpc-v2-cbor"
+def over(aws, monkeypatch):
+    """``over("query")`` is a client that speaks that protocol, as those of other languages do."""
+
+    def client(protocol):
+        monkeypatch.setattr(botocore.model, "PRIORITY_ORDERED_SUPPORTED_PROTOCOLS", (protocol,))
+        client = aws("cloudwatch")
+        assert client.meta.service_model.resolved_protocol == protocol
+        return client
+
     return client
+
+
+@pytest.fixture
+def over_cbor(over):
+    return over("smithy-rpc-v2-cbor")
 
 
 def called(client, operation: str):
@@ -96,6 +110,48 @@ def test_each_operation_answers_in_cbor_as_in_json(aws, over_cbor, monkeypatch):
     assert called(over_json, "GetMetricData")["MetricDataResults"][0]["Values"] == [4.5]
 
 
+def test_each_operation_of_the_simulator_is_among_the_calls():
+    operations = botocore.session.Session().get_service_model("cloudwatch").operation_names
+
+    assert set(CALLS) == {name for name in operations if xform_name(name) in vars(CloudWatchWire)}
+
+
+@pytest.mark.parametrize("protocol", ["smithy-rpc-v2-cbor", "json", "query"])
+def test_a_compressed_request_is_read_in_each_protocol(over, simulator, protocol):
+    """Clients compress a long PutMetricData."""
+    client, sent = over(protocol), []
+    client.meta.events.register("before-send", lambda request, **_: sent.append(request.headers))
+    data = [{"MetricName": f"Errors{number}", "Value": number} for number in range(400)]
+
+    client.put_metric_data(Namespace="Shop", MetricData=data)
+
+    assert simulator.client.calls("PutMetricData") == 1
+    assert sent[0]["Content-Encoding"] == b"gzip"
+    world = simulator.simulation.world("us-east-1")
+    assert len(list_metrics(world.metrics, {"Namespace": "Shop"}, now=world.clock.now())["Metrics"]) == 400
+
+
+def test_whole_numbers_arrive_as_doubles_where_the_field_is_one(simulator, over_cbor):
+    """Clients in typed languages read a double, not an integer."""
+    over_cbor.put_metric_alarm(**{**ALARM, "Threshold": 2})
+
+    answer = post(simulator, "DescribeAlarms", b"")
+
+    threshold = cbor2.loads(answer.content)["MetricAlarms"][0]["Threshold"]
+    assert (threshold, type(threshold)) == (2, float)
+    assert answer.headers["smithy-protocol"] == "rpc-v2-cbor"
+
+
+def test_an_operation_that_is_not_simulated_is_said_in_cbor(simulator, over_cbor):
+    with pytest.raises(ClientError, match=r"NotImplemented.*list_alarm_mute_rules"):
+        over_cbor.list_alarm_mute_rules()
+
+    answer = post(simulator, "BrandNew", b"")
+    error = cbor2.loads(answer.content)
+    assert (answer.status_code, error["__type"]) == (501, "NotImplemented")
+    assert "The operation BrandNew is not simulated: botocore" in error["message"]
+
+
 def test_an_error_arrives_with_its_code_and_text(over_cbor):
     with pytest.raises(ClientError, match="SetAlarmState") as caught:
         over_cbor.set_alarm_state(AlarmName="nothing", StateValue="OK", StateReason="a test")
@@ -113,10 +169,22 @@ def test_a_fault_is_answered_in_cbor_too(simulator, over_cbor):
 
 @pytest.mark.parametrize("body", [b"\xff", b"{}", b"\xa1\x01"])
 def test_a_body_that_is_no_cbor_is_refused(simulator, body):
-    path = "/service/GraniteServiceVersion20100801/operation/DescribeAlarms"
-    headers = {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}
+    for encoding in ({}, {"Content-Encoding": "gzip"}):
+        answer = post(simulator, "DescribeAlarms", body, **encoding)
 
-    answer = httpx.post(simulator.url + path, content=body, headers=headers, trust_env=False)
+        assert answer.status_code == 400
+        assert b"SerializationException" in answer.content
 
-    assert answer.status_code == 400
-    assert b"SerializationException" in answer.content
+
+def post(simulator, operation: str, body: bytes, **headers: str) -> httpx.Response:
+    return httpx.post(
+        f"{simulator.url}/service/GraniteServiceVersion20100801/operation/{operation}",
+        content=body,
+        headers={
+            "smithy-protocol": "rpc-v2-cbor",
+            "Content-Type": "application/cbor",
+            "Authorization": "AWS4-HMAC-SHA256 Credential=any/20260302/us-east-1/monitoring/aws4_request",
+            **headers,
+        },
+        trust_env=False,
+    )

@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tarfile
 import time
+from importlib.metadata import version
 
 import boto3
 import joblib
 import pytest
 
+from airflow_guardrails.simulator import server
 from airflow_guardrails.simulator.__main__ import main, write_secret
 from airflow_guardrails.simulator.client import SimulatorClient, SimulatorError
 
@@ -161,6 +163,29 @@ def test_a_taken_port_is_said_in_a_line(simulator):
     assert "Traceback" not in taken.stderr
 
 
+def test_a_server_that_cannot_answer_says_why_instead_of_ready(monkeypatch, capsys):
+    """A library of the server whose version does not fit fails like this in each request."""
+
+    def unfit(environ):
+        raise TypeError("get_input_stream() got an unexpected keyword argument")
+
+    monkeypatch.setattr(server, "get_input_stream", unfit)
+
+    code = in_this_process("--port", "0")
+
+    printed = capsys.readouterr()
+    assert (code, "READY" in printed.out) == (1, False)
+    assert "The simulator cannot answer: ListEndpoints was answered with HTTP 500" in printed.err
+    assert "TypeError: get_input_stream() got an unexpected keyword argument" in printed.err
+    assert f"werkzeug {version('werkzeug')}" in printed.err
+
+
+def test_the_call_at_the_start_is_not_counted(simulator):
+    simulator.check()
+
+    assert not simulator.simulation.calls
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -177,6 +202,16 @@ def test_a_wrong_argument_is_said_in_a_line_before_anything_is_served(arguments,
 
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def in_this_process(*arguments: str) -> int:
+    """Run the command, and leave the handlers of signals as they were."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return main(arguments)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def run(*arguments: str):

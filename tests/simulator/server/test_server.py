@@ -13,6 +13,7 @@ import aiobotocore.session
 import boto3
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
 from airflow_guardrails.simulator.engine.clock import Clock
 from airflow_guardrails.simulator.server import serve
@@ -166,8 +167,12 @@ def test_boto3_reads_the_simulated_date(simulator, aws):
 
 
 def test_an_operation_that_is_not_simulated_is_an_unknown_operation(simulator, aws):
-    with pytest.raises(Exception, match=r"501|not been implemented"):
+    with pytest.raises(ClientError, match=r"NotImplemented.*The list_hubs action has not been implemented"):
         aws("sagemaker").list_hubs()
+    with pytest.raises(
+        ClientError, match=r"NotImplemented.*The list_policies_granting_service_access action"
+    ):
+        aws("iam").list_policies_granting_service_access(Arn="a" * 20, ServiceNamespaces=["s3"])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,8 @@ def test_what_only_a_newer_client_knows_is_not_answered_as_if_it_were_known(simu
     assert text in answer.text
 
 
-def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
+@pytest.mark.parametrize("field", ["New.member.1", "AlarmNames.member.1.New", "AlarmNames.New"])
+def test_an_unknown_field_of_the_query_protocol_is_refused(simulator, field):
     credential = (
         "Credential=any/20260302/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=any"
     )
@@ -210,13 +216,81 @@ def test_an_unknown_field_of_the_query_protocol_is_refused(simulator):
         "Action": "DescribeAlarms",
         "Version": "2010-08-01",
         "AlarmNames.member.1": "a",
-        "New.member.1": "b",
+        field: "b",
     }
 
     answer = httpx.post(simulator.url, data=form, headers=headers, trust_env=False)
 
     assert answer.status_code == 501
-    assert "The field New of DescribeAlarms is not simulated" in answer.text
+    assert f"The field {field} of DescribeAlarms is not simulated" in answer.text
+
+
+def test_the_nested_fields_of_the_query_protocol_are_known(simulator, aws):
+    credential = (
+        "Credential=any/20260302/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=any"
+    )
+    form = {
+        "Action": "PutMetricData",
+        "Version": "2010-08-01",
+        "Namespace": "Shop",
+        "MetricData.member.1.MetricName": "Errors",
+        "MetricData.member.1.Value": "1",
+        "MetricData.member.1.Dimensions.member.1.Name": "place",
+        "MetricData.member.1.Dimensions.member.1.Value": "Köln",
+    }
+
+    answer = httpx.post(
+        simulator.url,
+        data=form,
+        headers={"Authorization": f"AWS4-HMAC-SHA256 {credential}"},
+        trust_env=False,
+    )
+
+    assert answer.status_code == 200
+    [metric] = aws("cloudwatch").list_metrics(Namespace="Shop")["Metrics"]
+    assert metric["Dimensions"] == [{"Name": "place", "Value": "Köln"}]
+
+
+MODEL_BY_JSON = json.dumps({"Resources": {"M": {"Type": "AWS::SageMaker::Model", "Properties": {}}}})
+ALARM_BY_YAML = "Resources:\n  A:\n    Type: AWS::CloudWatch::Alarm\n"
+QUEUE = "Resources:\n  Q:\n    Type: 'AWS::SQS::Queue'\n"
+NOTEBOOKS = """
+Resources:
+  N:
+    Type: AWS::SageMaker::NotebookInstanceLifecycleConfig
+    Properties: {NotebookInstanceLifecycleConfigName: n}
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "type_name"),
+    [(MODEL_BY_JSON, "AWS::SageMaker::Model"), (ALARM_BY_YAML, "AWS::CloudWatch::Alarm")],
+)
+def test_cloudformation_does_not_make_the_simulators_resources_in_a_world_of_its_own(
+    aws, template, type_name
+):
+    cloudformation, s3 = aws("cloudformation", checked=False), aws("s3")
+    s3.create_bucket(Bucket="templates")
+    s3.put_object(Bucket="templates", Key="inner", Body=template.encode())
+    url = "https://templates.s3.amazonaws.com/inner"
+    outer = (
+        f"Resources:\n  S:\n    Type: AWS::CloudFormation::Stack\n    Properties:\n      TemplateURL: {url}\n"
+    )
+
+    for given in ({"TemplateBody": template}, {"TemplateURL": url}, {"TemplateBody": outer}):
+        with pytest.raises(ClientError, match=rf"NotImplemented.*CreateStack is refused.*{type_name}\."):
+            cloudformation.create_stack(StackName="churn", **given)
+
+    assert cloudformation.list_stacks()["StackSummaries"] == []
+
+
+@pytest.mark.parametrize("template", [QUEUE, NOTEBOOKS])
+def test_cloudformation_makes_what_is_motos(aws, template):
+    cloudformation = aws("cloudformation", checked=False)
+
+    cloudformation.create_stack(StackName="churn", TemplateBody=template)
+
+    assert cloudformation.describe_stacks()["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
 
 
 def test_it_listens_on_the_loopback_only(simulator):
