@@ -36,7 +36,9 @@ def main() -> None:
     finally:
         for server in servers.values():
             server.close()
-    rows.append(Row.of("mean", [statistics.fmean(getattr(row, who) for row in rows) for who in ("theirs", "ours")]))
+    rows.append(
+        Row.of("mean", [statistics.fmean(getattr(row, who) for row in rows) for who in ("theirs", "ours")])
+    )
     sys.exit(not print_rows("CPU of the server, ms a call (theirs: moto's server)", rows))
 
 
@@ -65,7 +67,7 @@ def _calls(url: str) -> _Calls:
     cloudwatch.put_metric_data(Namespace="bench", MetricData=data)
     return {
         "DescribeEndpoint": lambda: sagemaker.describe_endpoint(EndpointName="bench-0"),
-        "ListEndpoints": lambda: sagemaker.list_endpoints(),
+        "ListEndpoints": sagemaker.list_endpoints,
         "DescribeAlarms": lambda: cloudwatch.describe_alarms(AlarmNames=["bench-0"]),
         "GetMetricStatistics": lambda: cloudwatch.get_metric_statistics(
             **metric, **span, Period=60, Statistics=["Average"]
@@ -77,7 +79,12 @@ def _calls(url: str) -> _Calls:
 def _fill(sagemaker: Any, cloudwatch: Any) -> None:
     role = "arn:aws:iam::123456789012:role/sagemaker"
     sagemaker.create_model(ModelName="bench", PrimaryContainer={"Image": "image"}, ExecutionRoleArn=role)
-    variant = {"VariantName": "main", "ModelName": "bench", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}
+    variant = {
+        "VariantName": "main",
+        "ModelName": "bench",
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": 2,
+    }
     sagemaker.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
     for number in range(ENDPOINTS):
         name = f"bench-{number}"

@@ -6,12 +6,15 @@ import asyncio
 import sys
 import time
 
+from moto.server import ThreadedMotoServer
 from processes import serve_commands
+
+from airflow_guardrails.simulator.engine.clock import Clock
+from airflow_guardrails.simulator.server import serve
+from airflow_guardrails.simulator.world import Simulation
 
 
 def _moto() -> str:
-    from moto.server import ThreadedMotoServer
-
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
@@ -19,10 +22,6 @@ def _moto() -> str:
 
 
 def _simulator() -> str:
-    from airflow_guardrails.simulator.engine.clock import Clock
-    from airflow_guardrails.simulator.server import serve
-    from airflow_guardrails.simulator.world import Simulation
-
     return serve(Simulation(clock=Clock())).url
 
 

@@ -18,11 +18,8 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from botocore.model import OperationNotFoundError
-from flask import Flask
 from moto.core.base_backend import BackendDict
-from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import (
-    HTTP_METHODS,
     BackendRequest,
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -54,6 +51,8 @@ from airflow_guardrails.simulator.world import ACCOUNT_ID, Simulation
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from flask import Flask
+    from moto.core.responses import BaseResponse
     from typing_extensions import Self
 
     from airflow_guardrails.simulator.engine.faults import Fault
@@ -154,7 +153,10 @@ class _Application:
 
     def _call_aws(self, environ: WSGIEnvironment) -> Response:
         try:
-            app_iter, status, headers = run_wsgi_app(self._aws, environ, buffered=True)
+            application = self._aws.get_application(environ)
+            if isinstance(application, _OwnService):
+                return application.answer(environ)
+            app_iter, status, headers = run_wsgi_app(application, environ, buffered=True)
         except NotImplementedError as error:
             return not_implemented(environ, str(error))
         except OperationNotFoundError as error:
@@ -164,23 +166,33 @@ class _Application:
             return internal_failure(environ, error)
         return Response(app_iter, status=status, headers=headers)
 
-    def _backend_app(self, service: Any) -> Flask:
-        if service not in _OWN_SERVICES:
-            moto_app: Flask = create_backend_app(service)
-            return moto_app
-        app = Flask("airflow_guardrails.simulator", static_folder=None)
-        app.request_class = BackendRequest
-        app.config["PROPAGATE_EXCEPTIONS"] = True
-        view = convert_to_flask_response(bind(service, self.simulation).dispatch)
-        for rule in ("/", "/<path:rest>"):
-            app.add_url_rule(rule, endpoint=f"{service} {rule}", methods=HTTP_METHODS, view_func=view)
-        return app
+    def _backend_app(self, service: Any) -> Flask | _OwnService:
+        if service in _OWN_SERVICES:
+            return _OwnService(bind(service, self.simulation))
+        moto_app: Flask = create_backend_app(service)
+        return moto_app
+
+
+class _OwnService:
+    """A simulated service. It is called without Flask, which takes a third of the time of a short call."""
+
+    def __init__(self, wire: type[BaseResponse]) -> None:
+        self._wire = wire
+
+    def answer(self, environ: WSGIEnvironment) -> Response:
+        """Return the response to a request."""
+        request = BackendRequest(environ)
+        try:
+            status, headers, body = self._wire.dispatch(request, request.raw_url, dict(request.headers))
+        except HTTPException as error:
+            return error.get_response(environ)
+        return Response(body, status=status, headers=headers)
 
 
 class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]  # moto has no types for mypy here
     """Caches the service of each host. moto would search its folders twice for each request."""
 
-    def __init__(self, create_app: Callable[[Any], Flask]) -> None:
+    def __init__(self, create_app: Callable[[Any], Flask | _OwnService]) -> None:
         super().__init__(create_app)
         self.get_backend_for_host = cache(super().get_backend_for_host)
 
