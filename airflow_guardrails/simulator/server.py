@@ -22,11 +22,9 @@ from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import (
     BackendRequest,
     DomainDispatcherApplication,
-    MotoRequestHandler,
     create_backend_app,
 )
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import http_date
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
@@ -35,6 +33,7 @@ from werkzeug.wsgi import get_input_stream
 from airflow_guardrails.simulator.client import SimulatorClient, SimulatorError
 from airflow_guardrails.simulator.control import Control
 from airflow_guardrails.simulator.engine.event_bus import MotoEventBus
+from airflow_guardrails.simulator.handler import BODY_IS_READ, IdleConnections, handler_of
 from airflow_guardrails.simulator.wire.altering import alter_response
 from airflow_guardrails.simulator.wire.binding import FAULT, bind
 from airflow_guardrails.simulator.wire.cbor import (
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     from moto.core.responses import BaseResponse
     from typing_extensions import Self
 
-    from airflow_guardrails.simulator.engine.faults import Fault
     from airflow_guardrails.simulator.world import Simulation
 
 
@@ -245,6 +243,7 @@ def _read_body(environ: WSGIEnvironment) -> bytes:
     environ["CONTENT_LENGTH"] = str(len(body))
     environ.pop("wsgi.input_terminated", None)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ[BODY_IS_READ] = True
     return body
 
 
@@ -268,7 +267,12 @@ class RunningSimulator:
     """A simulation that is served at :attr:`url` until :meth:`stop` or the end of the ``with`` block."""
 
     def __init__(
-        self, simulation: Simulation, server: BaseWSGIServer, application: _Application, token: str
+        self,
+        simulation: Simulation,
+        server: BaseWSGIServer,
+        application: _Application,
+        token: str,
+        idle: IdleConnections,
     ) -> None:
         self.simulation = simulation
         self.token = token
@@ -276,6 +280,7 @@ class RunningSimulator:
         self.client = SimulatorClient(self.url, token)
         self._server = server
         self._application = application
+        self._idle = idle
         self._threads = [
             Thread(
                 target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="simulator", daemon=True
@@ -320,6 +325,7 @@ class RunningSimulator:
             self.simulation.faults.clear()
         self._server.shutdown()
         self._server.server_close()
+        self._idle.close()
         for thread in self._threads:
             thread.join()
         self.simulation.close()
@@ -343,6 +349,7 @@ def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) ->
     BackendDict.reset()
     token = token or secrets.token_urlsafe(24)
     application = _Application(simulation, token=token, port=lambda: server.port)
+    idle = IdleConnections()
     with socket.create_server(("127.0.0.1", port), backlog=128) as listening:
         # With a socket instead of a port, werkzeug does not exit the process if the port is taken.
         server = make_server(
@@ -350,27 +357,7 @@ def serve(simulation: Simulation, *, port: int = 0, token: str | None = None) ->
             port,
             application,
             threaded=True,
-            request_handler=_handler_of(simulation),
+            request_handler=handler_of(simulation, idle),
             fd=listening.fileno(),
         )
-    return RunningSimulator(simulation, server, application, token)
-
-
-def _handler_of(simulation: Simulation) -> type[MotoRequestHandler]:
-    class Handler(MotoRequestHandler):  # type: ignore[misc]  # moto has no types for mypy here
-        """Answers with one Date header, in simulated time, unless a fault says otherwise."""
-
-        def date_time_string(self, timestamp: float | None = None) -> str:
-            return http_date(timestamp if timestamp is not None else simulation.clock.now())
-
-        def send_header(self, keyword: str, value: str) -> None:
-            # An unreadable request is answered before there is an environ.
-            fault: Fault | None = getattr(self, "environ", {}).get(FAULT)
-            values = fault.dates(value) if fault and keyword == "Date" else [value]
-            for each in values:
-                super().send_header(keyword, each)
-
-        def log_request(self, *_: Any) -> None:
-            """Do not log requests: a demo polls every second."""
-
-    return Handler
+    return RunningSimulator(simulation, server, application, token, idle)
