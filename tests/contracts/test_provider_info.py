@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
-from json import dumps, loads
+from json import loads
 from pathlib import Path
 
 import jsonschema
@@ -21,7 +21,6 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
 )
 from airflow.providers_manager import ProvidersManager
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import BaseTrigger
 
 import airflow_guardrails
@@ -30,6 +29,7 @@ from airflow_guardrails.operators.approval import SageMakerApproveRolloutOperato
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from airflow_guardrails.strategies import Canary
+from tests.support.older_airflow import stored as stored_dag
 
 PACKAGE = "airflow-guardrails"
 KINDS = {
@@ -174,7 +174,7 @@ def dag():
 @pytest.fixture
 def stored(dag):
     """The DAG as the scheduler and the API server have it."""
-    return DagSerialization.from_dict(loads(dumps(DagSerialization.to_dict(dag))))
+    return stored_dag(dag)
 
 
 def test_the_links_of_a_task_survive_serialization(stored):

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
 from jinja2 import Template
+
+from tests.support.older_airflow import DagBag, stored
 
 EXAMPLES = Path(__file__).parents[2] / "example_dags"
 
@@ -49,7 +49,7 @@ def test_every_example_loads_and_can_be_stored(dag_bag):
     assert dag_bag.import_errors == {}
     assert set(dag_bag.dags) == {"retrain_and_compare", "retrain_and_deploy", "shadow_test_and_deploy"}
     for dag in dag_bag.dags.values():
-        assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).dag_id == dag.dag_id
+        assert stored(dag).dag_id == dag.dag_id
 
 
 def test_a_name_is_new_in_every_run_even_in_one_second_and_one_that_sagemaker_accepts(dag_bag):

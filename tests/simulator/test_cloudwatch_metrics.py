@@ -152,7 +152,8 @@ def test_data_older_than_fifteen_days_is_forgotten(store, record, read):
     record(4.0, at=16 * days)
 
     assert read("Sum", end=17 * days) == {14 * days: 2.0, 16 * days: 4.0}
-    assert len(store._series[LATENCY]["None"].values.items) == 2
+    series = store._series[LATENCY]["None"]
+    assert len(series.values.items) + len(series.old) == 2
 
 
 def test_every_simple_statistic():
@@ -214,12 +215,51 @@ def test_a_minute_takes_as_much_work_to_record_and_to_read_after_hours_as_at_the
     record(0)
     clock.advance(24_000)
     recording, reading = lines_of(lambda: record(1)), lines_of(lambda: read(1))
-    for minute in range(2, 300):
+    for minute in range(2, 170):
         record(minute)
 
-    assert lines_of(lambda: record(300)) == recording
-    assert [lines_of(lambda at=minute: read(at)) for minute in (0, 1, 150, 300)] == [reading] * 4
-    assert read(300) == 1200
+    assert lines_of(lambda: record(170)) == recording
+    assert [lines_of(lambda at=minute: read(at)) for minute in (0, 1, 90, 170)] == [reading] * 4
+    assert read(170) == 1200
+
+
+def test_minutes_of_more_than_three_hours_ago_are_compact_and_nearly_exact(store, clock):
+    """What is exact stays so: count, sum, smallest and largest value. Percentiles change by less than 5 %."""
+    source = random.Random(5)
+    minutes = {minute: [source.lognormvariate(10, 1) for _ in range(600)] for minute in range(400)}
+    for minute, values in minutes.items():
+        store.record(*LATENCY[:2], BLUE, values, at=START + timedelta(minutes=minute))
+    clock.advance(400 * 60)
+
+    series = store._series[LATENCY]["None"]
+    assert len(series.values.items) <= 600 * (180 + 11)
+    assert len(series.old) < 0.3 * 600 * (400 - 191)
+    samples = store.samples(LATENCY, start=BEGIN, end=BEGIN + 400 * 60, period=60)
+    assert len(samples) == 400
+    for minute, values in minutes.items():
+        sample, raw = samples[BEGIN + 60 * minute], Sample(values)
+        assert (sample.count, sample.minimum, sample.maximum) == (raw.count, raw.minimum, raw.maximum)
+        assert sample.sum == pytest.approx(raw.sum)
+        for name in ("p50", "p99", "tm90"):
+            assert statistic(sample, name) == pytest.approx(statistic(raw, name), rel=0.05)
+
+
+def test_errors_and_other_few_values_stay_exact_for_ever(store, clock, record, read):
+    for minute in range(400):
+        for value in (0.0, 0.0, 1.0):
+            record(value, at=60 * minute)
+
+    assert read("Average", end=60)[0] == pytest.approx(1 / 3)
+    assert read("SampleCount", end=60)[0] == 3
+
+
+def test_a_value_for_a_minute_that_is_compact_already_is_added_to_it(store, clock, record, read):
+    record(1.0, at=0)
+    record(1.0, at=5 * 3600)
+    record(3.0, at=30)
+    record(1.0, at=9 * 3600)
+
+    assert read("Sum", end=60) == {0: 4.0}
 
 
 def lines_of(work):

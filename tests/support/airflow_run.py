@@ -73,11 +73,11 @@ class RunTask:
 
 
 class Events(dict):
-    """The outlet events of a task, as Airflow hands them to it."""
+    """The outlet events of a task by the name of the outlet, as Airflow hands them to it."""
 
-    def __missing__(self, outlet):
-        self[outlet] = Added()
-        return self[outlet]
+    def __getitem__(self, outlet):
+        # An alias has no hash before Airflow 3.2.
+        return self.setdefault(outlet.name, Added())
 
 
 class Added(list):

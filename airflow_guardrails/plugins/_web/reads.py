@@ -18,8 +18,11 @@ from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
+from sqlalchemy import and_, literal, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
+
+# SQLAlchemy 1.4, which Airflow 3.1's FAB provider needs, has it only here.
+from sqlalchemy.sql.elements import ColumnElement
 
 from airflow_guardrails.links.sagemaker import LINK_DATA_KEY
 from airflow_guardrails.plugins._web.items import (

@@ -1,8 +1,7 @@
 """
-The metric store: raw values by second, so that statistics of every period are exact.
+The metric store: raw values by second for three hours, then different values by minute for 15 days.
 
-A series drops values that are 15 days older than its newest one, as CloudWatch does with one-minute data.
-Each value takes 16 bytes.
+Statistics of the last three hours are exact; see ``compaction`` for older ones. A raw value takes 16 bytes.
 """
 
 from __future__ import annotations
@@ -14,13 +13,18 @@ from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from datetime import datetime
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from airflow_guardrails.simulator.cloudwatch.compaction import MINUTE, RAW_SECONDS, CompactTimeline
 from airflow_guardrails.simulator.cloudwatch.statistics import Sample, StatisticSet
 from airflow_guardrails.simulator.engine.clock import Clock
 
+__all__ = ["MINUTE", "Metric", "MetricStore"]
+
 _RETENTION_SECONDS = 15 * 86_400
-MINUTE = 60
+# Moving values costs time, so it is done for so many seconds of them at once.
+_STEP_SECONDS = 600
 
 _Item = TypeVar("_Item")
+_Given_co = TypeVar("_Given_co", covariant=True)
 
 
 class _MetricKnobs(Protocol):
@@ -76,6 +80,7 @@ class MetricStore:
         if values:
             series = self._series_of(Metric.of(namespace, name, dimensions), unit, storage_resolution)
             series.values.add(int(at.timestamp()), values)
+            series.compact()
 
     def record_sets(
         self,
@@ -106,8 +111,9 @@ class MetricStore:
             grid = _Grid(start, end, period, series.resolution, self.visible_until)
             for begin, chunk in grid.chunks(series.values):
                 values[begin].extend(chunk)
-            for begin, some in grid.chunks(series.sets):
-                sets[begin].extend(some)
+            for line in (series.sets, series.old):
+                for begin, some in grid.chunks(line):
+                    sets[begin].extend(some)
         return {begin: Sample(values[begin], sets[begin]) for begin in sorted({*values, *sets})}
 
     def units(self, metric: Metric) -> list[str]:
@@ -129,9 +135,9 @@ class MetricStore:
 
     def _shows(self, units: Mapping[str, _Series], since: float) -> bool:
         return any(
-            line.any_between(since, self.visible_until)
+            bisect_left(line.times, since) < bisect_right(line.times, self.visible_until)
             for series in units.values()
-            for line in (series.values, series.sets)
+            for line in (series.values, series.sets, series.old)
         )
 
     def _chosen(self, metric: Metric, unit: str | None) -> list[_Series]:
@@ -165,9 +171,6 @@ class _Timeline(Generic[_Item]):
         else:
             self._insert(second, items)
 
-    def any_between(self, since: float, until: float) -> bool:
-        return bisect_left(self.times, since) < bisect_right(self.times, until)
-
     def _insert(self, second: int, items: Sequence[_Item]) -> None:
         for item in items:
             # Slow, but rare: traffic comes in order, and only clients publish for another time.
@@ -184,15 +187,49 @@ class _Timeline(Generic[_Item]):
             del self.items[:place]
 
 
-class _Series:
-    """The data of one metric in one unit."""
+class _Line(Protocol[_Given_co]):
+    """Items ordered by their seconds."""
 
-    __slots__ = ("resolution", "sets", "values")
+    @property
+    def times(self) -> array[int]:
+        """The seconds."""
+
+    @property
+    def items(self) -> _Sliceable[_Given_co]:
+        """The items, each at the place of its second."""
+
+
+class _Sliceable(Protocol[_Given_co]):
+    def __getitem__(self, part: slice, /) -> Sequence[_Given_co]: ...
+
+
+class _Series:
+    """
+    The data of one metric in one unit.
+
+    :ivar old: the values of more than three hours ago.
+    """
+
+    __slots__ = ("old", "resolution", "sets", "values")
 
     def __init__(self, resolution: int) -> None:
         self.resolution = resolution
         self.values: _Timeline[float] = _Timeline(array("d"))
         self.sets: _Timeline[StatisticSet] = _Timeline([])
+        self.old = CompactTimeline()
+
+    def compact(self) -> None:
+        """Keep the values of old minutes compactly, and forget those of 15 days ago."""
+        times, items = self.values.times, self.values.items
+        newest = times[-1]
+        edge = newest - newest % MINUTE - RAW_SECONDS
+        if times[0] >= edge - _STEP_SECONDS:
+            return
+        place = bisect_left(times, edge)
+        self.old.add(times[:place], items[:place])
+        del times[:place]
+        del items[:place]
+        self.old.forget(edge + RAW_SECONDS - _RETENTION_SECONDS)
 
 
 class _Grid(NamedTuple):
@@ -208,7 +245,7 @@ class _Grid(NamedTuple):
     resolution: int
     visible_until: float
 
-    def chunks(self, line: _Timeline[_Item]) -> Iterator[tuple[int, Sequence[_Item]]]:
+    def chunks(self, line: _Line[_Given_co]) -> Iterator[tuple[int, Sequence[_Given_co]]]:
         here = bisect_left(line.times, self._edge(self.start))
         # A client may publish up to two hours ahead. Such a value is hidden until its time.
         visible = bisect_right(line.times, self.visible_until)

@@ -90,12 +90,12 @@ class RunningSteps:
         """
         Cancel the steps that many seconds after their start and call *action*, which sets the result.
 
-        If the steps are over before, a warning in the log says so.
+        0 is at once. If the steps are over before, a warning in the log says so.
 
         :raises ValueError: if more time than that has passed.
         """
         passed = (self._clock.now() - self.started_at).total_seconds()
-        if seconds < passed:
+        if 0 < seconds < passed:
             raise ValueError(
                 f"after_seconds must be at least {passed:g} (got {seconds:g}): so long has the update run"
             )

@@ -587,7 +587,7 @@ def test_the_outcome_is_an_asset_event_with_the_report(churn, deferred, run, con
 
     report = conclude().execute(context)
 
-    assert context["outlet_events"] == {ROLLOUTS: [(rollout_asset("churn", "RolledBack").uri, report)]}
+    assert context["outlet_events"] == {ROLLOUTS.name: [(rollout_asset("churn", "RolledBack").uri, report)]}
 
 
 def test_the_asset_of_an_outcome_is_named_after_both():

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.sdk import DAG, Asset, task_group
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
@@ -14,6 +13,7 @@ from airflow_guardrails.operators.conclude import SageMakerConcludeRolloutOperat
 from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.operators.shadow_variant import SageMakerAddShadowVariantOperator
 from airflow_guardrails.strategies import Canary
+from tests.support.older_airflow import stored as stored_dag
 
 CANARY = Canary(percent=25, bake=timedelta(minutes=10))
 UPDATE = {"endpoint_config_name": "churn-v2", "strategy": CANARY}
@@ -34,7 +34,7 @@ def update(**changes):
 
 def stored(dag, task_id):
     """Return a task as the scheduler has it."""
-    return DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task_id)
+    return stored_dag(dag).get_task(task_id)
 
 
 def test_one_line_puts_it_behind_the_update_as_a_teardown(dag):

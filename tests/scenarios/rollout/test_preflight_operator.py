@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import DAG, task
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.exceptions import ConnectionNotFound, InvalidArgument, PreflightFailed
 from airflow_guardrails.guards import ErrorRate
@@ -19,6 +17,7 @@ from airflow_guardrails.operators.rollout import SageMakerGuardedUpdateOperator
 from airflow_guardrails.strategies import AllAtOnce, Canary
 from tests.support.churn import model_request
 from tests.support.fakes import TaskInstance
+from tests.support.older_airflow import stored as stored_dag
 from tests.support.simulated import deny
 
 MONDAY = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -85,7 +84,7 @@ def test_the_model_of_a_later_task_is_no_dependency_and_no_error(churn, context)
 def test_the_dag_can_be_stored_and_copied(churn, context):
     dag = Trained().dag
 
-    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    stored = stored_dag(dag)
     copied = copy.deepcopy(dag).get_task("preflight")
 
     assert stored.get_task("preflight").downstream_task_ids == {"train"}

@@ -19,6 +19,7 @@ from airflow_guardrails.exceptions import (
 )
 from airflow_guardrails.sensors.rollout import SageMakerRolloutSensor
 from tests.support.fakes import TaskState
+from tests.support.older_airflow import needs_task_state
 from tests.support.triggers import executed
 
 ROLLED_BACK_BY_ERRORS = {
@@ -237,6 +238,7 @@ def reschedule(churn, wait, simulated_sleep, context):
     return look_on
 
 
+@needs_task_state
 def test_a_rescheduled_sensor_remembers_what_it_has_seen_in_airflows_task_state(churn, reschedule, context):
     context["task_state_store"] = TaskState()
     launch(churn)
@@ -249,6 +251,7 @@ def test_a_rescheduled_sensor_remembers_what_it_has_seen_in_airflows_task_state(
     assert len(caught.value.report["stages"]) > 1
 
 
+@needs_task_state
 def test_another_try_of_a_rescheduled_sensor_starts_anew(churn, reschedule, wait, context):
     context["task_state_store"] = TaskState()
     launch(churn)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, TaskDeferred
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.aws.tags import INTENT_PREFIX, parse_intent
 from airflow_guardrails.exceptions import (
@@ -30,6 +28,8 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerRemoveShadowVariantOperator,
 )
 from airflow_guardrails.strategies import Canary
+from tests.support.older_airflow import needs_instance_pools
+from tests.support.older_airflow import stored as stored_dag
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 DERIVED_FROM = "airflow-guardrails:derived-from"
@@ -396,7 +396,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("feature", REFUSED)
+@pytest.mark.parametrize(
+    "feature",
+    [pytest.param(name, marks=needs_instance_pools if name == "pools" else ()) for name in REFUSED],
+)
 def test_what_can_have_no_shadow_is_refused_with_the_rule(hosting, add_shadow, names, context, feature):
     variants, more, arguments, rule = REFUSED[feature]
     for name, containers in CONTAINERS.items():
@@ -754,7 +757,7 @@ def test_both_tasks_can_be_mapped_and_stored():
             endpoint_name=["churn", "fraud"]
         )
 
-    stored = DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    stored = stored_dag(dag)
 
     assert stored.get_task("add").partial_kwargs["shadow_model_name"] == "candidate"
     assert stored.get_task("remove").is_mapped

@@ -9,13 +9,13 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import DAG, TaskGroup
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_guardrails.assets import ROLLOUTS
 from airflow_guardrails.exceptions import InvalidArgument
 from airflow_guardrails.operators.preflight import SageMakerPreflightOperator
 from airflow_guardrails.strategies import Canary
 from airflow_guardrails.task_groups import guarded_deployment
+from tests.support.older_airflow import stored as stored_dag
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 
@@ -200,7 +200,7 @@ def test_the_person_sees_the_checks_of_the_update_in_the_group(dag):
 
 def stored(dag):
     """Return the DAG as the scheduler has it."""
-    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    return stored_dag(dag)
 
 
 def test_without_a_shadow_test_there_are_the_update_and_its_conclusion(dag):

@@ -9,6 +9,7 @@ from botocore.parsers import JSONParser
 
 from airflow_guardrails.aws.endpoint_config import parse_endpoint_config
 from airflow_guardrails.domain.snapshots.endpoint_config import EndpointConfig, VariantConfig
+from tests.support.older_airflow import needs_instance_pools
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/churn-v2"
 VARIANT = {
@@ -79,6 +80,7 @@ def test_a_missing_weight_is_the_default_of_the_api(parsed):
     assert parsed(ProductionVariants=[variant]).variants[0].initial_weight == 1.0
 
 
+@needs_instance_pools
 def test_a_variant_that_draws_from_pools_has_the_instances_of_each(parsed):
     pools = [{"InstanceType": kind, "Priority": 1} for kind in ("ml.m5.large", "ml.inf1.xlarge")]
     (variant,) = parsed(ProductionVariants=[{**VARIANT, "InstancePools": pools}]).variants
@@ -113,6 +115,7 @@ def test_capture_counts_where_it_is_enabled(parsed, members, captures):
     assert parsed(**members).data_capture == captures
 
 
+@needs_instance_pools
 def test_every_member_looked_at_is_in_botocores_model(shape):
     looked_at = {*VARIANT, "ServerlessConfig", "InstancePools"}
 

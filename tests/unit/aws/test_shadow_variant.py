@@ -19,6 +19,7 @@ from airflow_guardrails.aws.shadow_variant import differences, with_shadow, with
 from airflow_guardrails.aws.tags import DERIVED_FROM, MADE_FOR
 from airflow_guardrails.domain.shadow.spec import ShadowVariant
 from airflow_guardrails.domain.snapshots.endpoint import Variant
+from tests.support.older_airflow import needs_instance_pools
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/churn-v1"
 ORIGIN = {"derived_from": "churn-v1", "made_for": "churn"}
@@ -91,6 +92,7 @@ def test_everything_that_is_described_and_can_be_asked_for_is_carried_over(answe
     assert all(request[key] == answer[key] for key in request.keys() - changed)
 
 
+@needs_instance_pools
 def test_a_shadow_is_like_production_in_all_that_is_not_productions_own(answer, created):
     request = with_shadow(answer, SHADOW, name="churn-new", variants=())
 

@@ -196,7 +196,9 @@ async def test_an_unreachable_sts_is_a_named_error_and_called_again_at_the_next_
         assert (await calls.describe_endpoint("churn")).name == "churn"
 
 
-async def test_a_web_identity_is_exchanged_once_and_when_first_needed(churn, connect, tmp_path):
+async def test_a_web_identity_is_exchanged_once_and_when_first_needed(churn, connect, tmp_path, monkeypatch):
+    # Older amazon providers do not use the endpoint of the connection for this call.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", churn.simulator.url)
     token = tmp_path / "token"
     token.write_text("a.b.c")
     connect(
