@@ -2,8 +2,8 @@
 CPU of a call to the simulator, compared with the same call to moto's own server.
 
 Run: ``python benchmarks/simulator_wire.py``, about two minutes. Both servers run in processes of their own;
-only their CPU counts, not the client's. boto3 makes the calls, in rounds that alternate between the servers; each
-figure is the median of the rounds. Both hold the same ten endpoints and alarms. The simulator's figure
+only their CPU counts, not the client's. boto3 makes the calls, in rounds that alternate between the servers;
+each figure is the median of the rounds. Both hold the same ten endpoints and alarms. The simulator's figure
 includes what moto does not do: the check of requests against the service model, faults and the clock.
 """
 
