@@ -37,7 +37,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         return EmptyResult()
 
     def get_metric_data(self) -> ActionResult:
-        return ActionResult(get_metric_data(self._world.metrics, self._request))
+        return ActionResult(get_metric_data(self._world.metrics, self._world.bands, self._request))
 
     def get_metric_statistics(self) -> ActionResult:
         return ActionResult(get_metric_statistics(self._world.metrics, self._request))
