@@ -12,12 +12,10 @@ CloudWatch does not document its model. It learns from up to two weeks of data a
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
-from typing import Any
 
 from airflow_guardrails.simulator.cloudwatch.math_values import Grid
 from airflow_guardrails.simulator.cloudwatch.statistics import Points
@@ -128,24 +126,21 @@ class Bands:
 
     def __init__(self, visible_until: Callable[[], float]) -> None:
         self._visible_until = visible_until
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, dict[tuple[str, int], _Model]] = {}
         self._trainings: dict[str, Training] = {}
 
-    def configure(
-        self, queries: Mapping[str, Mapping[str, Any]], name: str, training: Training | None
-    ) -> None:
-        """Set how the model of a query learns; None goes back to the default. The model learns again."""
-        key = _key(name, queries)
-        self._trainings.pop(key, None)
+    def configure(self, subject: str, training: Training | None) -> None:
+        """Set how the models of a metric or of metric math learn; None goes back to the default."""
+        self._trainings.pop(subject, None)
         if training is not None:
-            self._trainings[key] = training
-        for each in [each for each in self._models if each.startswith(key)]:
-            del self._models[each]
+            self._trainings[subject] = training
+        # They learn again.
+        self._models.pop(subject, None)
 
     def band(
         self,
+        subject: str,
         name: str,
-        queries: Mapping[str, Mapping[str, Any]],
         grid: Grid,
         *,
         width: float,
@@ -154,14 +149,15 @@ class Bands:
         """
         Return the upper and the lower bound of a band.
 
-        :param name: what the band is of; with *queries*, which it uses, it identifies the model.
+        :param subject: what the band is of.
+        :param name: identifies the model among those of the subject.
         :param width: number of standard deviations.
         :param learn: returns the values of the past.
         """
         # A slot holds whole periods, so that each value is learned when its period is over.
         slot = -(-_LEARNS_EVERY // grid.period) * grid.period
-        key = _key(name, queries)
-        model = self._models.setdefault(f"{key} {slot}", _Model(slot, self._trainings.get(key, Training())))
+        models = self._models.setdefault(subject, {})
+        model = models.setdefault((name, slot), _Model(slot, self._trainings.get(subject, Training())))
         known = min(int(self._visible_until()), grid.end) // slot
         first = (grid.start - _LEARNS_FROM) // slot
         model.learn(first, known, lambda begin, end: learn(Grid(begin, end, grid.period)))
@@ -172,9 +168,3 @@ class Bands:
                 upper[at] = expected.mean + width * expected.deviation
                 lower[at] = expected.mean - width * expected.deviation
         return upper, lower
-
-
-def _key(name: str, queries: Mapping[str, Mapping[str, Any]]) -> str:
-    # Labels, and whether a query is returned, are no part of what is learned.
-    parts = {each: [query.get("MetricStat"), query.get("Expression")] for each, query in queries.items()}
-    return json.dumps([name, parts], sort_keys=True, default=str)

@@ -153,7 +153,7 @@ def _filling(grid: Grid, points: Points, filler: Value) -> Points:
 def _gaps(grid: Grid, points: Points, word: Word) -> Points:
     known = sorted(points)
     filled: dict[int, float] = {}
-    for here, after in zip(known, [*known[1:], None], strict=True):
+    for here, after in zip(known, [*known[1:], None], strict=False):
         for at in range(here, grid.end if after is None else after, grid.period):
             if word.name == "REPEAT":
                 filled[at] = points[here]

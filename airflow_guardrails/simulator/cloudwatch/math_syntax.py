@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\w.])
       | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
-      | (?P<name>[A-Za-z][A-Za-z0-9_]*)
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<sign>&&|\|\||==|!=|<=|>=|[-+*/^<>(),\[\]])
     )""",
     re.VERBOSE,
@@ -51,6 +51,11 @@ def parse(expression: str) -> ast.expr:
 def query_id(node: ast.Name) -> str:
     """Return the id that a name in the tree stands for."""
     return node.id.removeprefix(_PREFIX)
+
+
+def name(query_id: str) -> ast.Name:
+    """Return the tree of an expression that is only the id of a query."""
+    return ast.Name(id=_PREFIX + query_id, ctx=ast.Load())
 
 
 def ids(tree: ast.expr) -> list[str]:
@@ -89,7 +94,7 @@ def _python(expression: str) -> Iterator[str]:
         text = token[token.lastgroup or 0]
         if token["number"]:
             yield repr(float(text))
-        elif token["name"] and text[0].islower():
+        elif token["name"] and not text[0].isupper():
             yield _PREFIX + text
         else:
             yield _SIGNS.get(text, text)

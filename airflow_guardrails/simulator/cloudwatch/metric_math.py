@@ -9,6 +9,7 @@ rule is not documented.
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
@@ -28,6 +29,7 @@ from airflow_guardrails.simulator.cloudwatch.math_values import (
     kind,
     negative,
 )
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE
 from airflow_guardrails.simulator.cloudwatch.statistics import Points
 
 # User guide, "Anomaly detection on metric math": at most ten metrics and expressions in a band.
@@ -227,6 +229,8 @@ class Evaluation:
         width = self._of(more[0], grid) if more else _DEFAULT_WIDTH
         if not isinstance(width, float) or not width > 0:
             raise MathError("the width of ANOMALY_DETECTION_BAND must be a number above 0")
+        if grid.period < MINUTE and not isinstance(watched, ast.Name):
+            raise MathError("ANOMALY_DETECTION_BAND of an expression needs a period of at least 60 seconds")
         used = self._queries.used_by(watched)
         _check_band(watched, used, self._queries)
 
@@ -239,8 +243,30 @@ class Evaluation:
         label = self._of(watched, grid)
         if not isinstance(label, Series):
             raise MathError(f"ANOMALY_DETECTION_BAND takes a TS, not {kind(label)}")
-        upper, lower = self._bands.band(ast.dump(watched), used, grid, width=width, learn=learn)
+        subject = band_subject(self._queries, watched)
+        # The model also depends on units, so all that is used identifies it.
+        model = _identity(ast.dump(watched), used)
+        upper, lower = self._bands.band(subject, model, grid, width=width, learn=learn)
         return (Series(points=upper, label=label.label), Series(points=lower, label=label.label))
+
+
+def band_subject(queries: QuerySet, watched: ast.expr) -> str:
+    """Return what an anomaly band is of, by which its detector is found: a metric's statistic, or math."""
+    used = queries.used_by(watched)
+    if isinstance(watched, ast.Name) and math_syntax.query_id(watched) not in queries.trees:
+        [query] = used.values()
+        stat = query["MetricStat"]
+        dimensions = sorted((each["Name"], each["Value"]) for each in stat["Metric"].get("Dimensions") or ())
+        return json.dumps(
+            [stat["Metric"]["Namespace"], stat["Metric"]["MetricName"], dimensions, stat["Stat"]]
+        )
+    return _identity(ast.dump(watched), used)
+
+
+def _identity(name: str, queries: Mapping[str, Query]) -> str:
+    # Labels, and whether a query is returned, are no part of what is calculated.
+    parts = {each: [query.get("MetricStat"), query.get("Expression")] for each, query in queries.items()}
+    return json.dumps([name, parts], sort_keys=True, default=str)
 
 
 def _check_band(watched: ast.expr, used: Mapping[str, Query], queries: QuerySet) -> None:

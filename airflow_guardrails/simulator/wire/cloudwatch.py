@@ -81,6 +81,16 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         self._alarms.delete(self._request["AlarmNames"])
         return EmptyResult()
 
+    def put_anomaly_detector(self) -> ActionResult:
+        return ActionResult(self._world.anomaly_detectors.put(self._request))
+
+    def describe_anomaly_detectors(self) -> ActionResult:
+        return ActionResult(self._world.anomaly_detectors.describe(self._request))
+
+    def delete_anomaly_detector(self) -> ActionResult:
+        self._world.anomaly_detectors.delete(self._request)
+        return EmptyResult()
+
     def enable_alarm_actions(self) -> ActionResult:
         self._alarms.enable_actions(self._request["AlarmNames"], enabled=True)
         return EmptyResult()
