@@ -286,8 +286,8 @@ def test_a_deleted_alarm_leaves_its_history(helper):
 def test_a_name_that_does_not_exist_is_an_error_after_the_others_are_deleted(helper):
     for name in ("errors", "latency", "stays"):
         helper.put(name)
-    with pytest.raises(ResourceNotFound, match="nobody"):
-        helper.alarms.delete(["errors", "nobody", "latency"])
+    with pytest.raises(ResourceNotFound, match="Alarms nobody, other do not exist"):
+        helper.alarms.delete(["errors", "nobody", "latency", "other"])
 
     assert [alarm.name for alarm in helper.alarms.all()] == ["stays"]
 
@@ -515,6 +515,10 @@ def test_an_alarm_on_an_expression_counts_a_missing_value_as_zero(helper):
             queries("errors + late")[2],
         ],
         [*(queries("errors")[0] | {"Id": f"m{number}"} for number in range(9)), *queries("errors")],
+        [
+            *queries("errors"),
+            *({"Id": f"e{number}", "Expression": "errors", "ReturnData": False} for number in range(10)),
+        ],
     ],
 )
 def test_metrics_that_cannot_be_an_alarm_are_refused(helper, wrong):

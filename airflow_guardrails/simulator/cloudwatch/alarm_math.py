@@ -16,8 +16,8 @@ from airflow_guardrails.simulator.cloudwatch.metric_math import Evaluation, Quer
 from airflow_guardrails.simulator.cloudwatch.statistics import Points, is_statistic
 
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
-# User guide, "Create an alarm based on a metric math expression": at most ten metrics.
-_MOST_METRICS = 10
+# API reference of MetricDataQuery: in PutMetricAlarm at most ten metrics and ten expressions.
+_MOST = 10
 
 
 class AlarmPoints(NamedTuple):
@@ -97,8 +97,9 @@ def _check_queries(queries: Sequence[Query]) -> None:
     ]:
         raise ValidationError(f"Metrics: {wrong[0]} must have exactly one of MetricStat and Expression.")
     stats: list[Mapping[str, Any]] = [query["MetricStat"] for query in queries if query.get("MetricStat")]
-    if len(stats) > _MOST_METRICS:
-        raise ValidationError(f"An alarm takes at most {_MOST_METRICS} metrics (got {len(stats)})")
+    for number, what in ((len(stats), "MetricStat"), (len(queries) - len(stats), "Expression")):
+        if number > _MOST:
+            raise ValidationError(f"Metrics must have at most {_MOST} members with {what} (got {number})")
     if wrong := [stat["Stat"] for stat in stats if not is_statistic(stat["Stat"])]:
         raise ValidationError(f"The value {wrong[0]} for parameter Stat is not supported.")
 
