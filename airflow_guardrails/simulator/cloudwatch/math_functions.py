@@ -120,16 +120,24 @@ _AGGREGATES: Mapping[str, _Aggregate] = {
 }
 
 
+def _aggregated(name: str, values: Sequence[float], number: int) -> float:
+    try:
+        return float(_AGGREGATES[name](values, number))
+    # A sum of numbers that are too large.
+    except ArithmeticError:
+        return math.nan
+
+
 def _aggregation(name: str) -> _Function:
-    aggregate = _AGGREGATES[name]
 
     def function(grid: Grid, value: Value) -> Value:
         if isinstance(value, Series):
-            return float(aggregate([*value.points.values()], len(grid.seconds)))
+            return _aggregated(name, [*value.points.values()], len(grid.seconds))
         array = _array(value)
         seconds = sorted({at for each in array for at in each.points})
         columns = {at: [each.points[at] for each in array if at in each.points] for at in seconds}
-        return Series(points={at: aggregate(column, len(array)) for at, column in columns.items()})
+        points = {at: _aggregated(name, column, len(array)) for at, column in columns.items()}
+        return Series(points={}).of(points)
 
     return function
 
@@ -212,8 +220,8 @@ def _sort(grid: Grid, value: Value, by: Value, order: Value, limit: Value | None
         raise _WrongType
     if not isinstance(order, Word) or order.name not in {"ASC", "DESC"}:
         raise _WrongType
-    aggregate, number = _AGGREGATES[by.name], len(grid.seconds)
-    keyed = [(aggregate([*each.points.values()], number), each) for each in _array(value)]
+    number = len(grid.seconds)
+    keyed = [(_aggregated(by.name, [*each.points.values()], number), each) for each in _array(value)]
     filled = [pair for pair in keyed if not math.isnan(pair[0])]
     filled.sort(key=lambda pair: pair[0], reverse=order.name == "DESC")
     empty = [each for key, each in keyed if math.isnan(key)]

@@ -240,14 +240,14 @@ class Evaluation:
                 raise MathError(f"ANOMALY_DETECTION_BAND takes a TS, not {kind(value)}")
             return value.points
 
-        label = self._of(watched, grid)
-        if not isinstance(label, Series):
-            raise MathError(f"ANOMALY_DETECTION_BAND takes a TS, not {kind(label)}")
+        now = self._of(watched, grid)
+        if not isinstance(now, Series):
+            raise MathError(f"ANOMALY_DETECTION_BAND takes a TS, not {kind(now)}")
         subject = band_subject(self._queries, watched)
         # The model also depends on units, so all that is used identifies it.
         model = _identity(ast.dump(watched), used)
         upper, lower = self._bands.band(subject, model, grid, width=width, learn=learn)
-        return (Series(points=upper, label=label.label), Series(points=lower, label=label.label))
+        return (now.of(upper), now.of(lower))
 
 
 def band_subject(queries: QuerySet, watched: ast.expr) -> str:
