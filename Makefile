@@ -162,5 +162,5 @@ COMPILE_OLDER = printf 'apache-airflow==$(1)\napache-airflow-providers-fab\nhatc
 	--group e2e pyproject.toml - --output-file constraints/$(4)-$(1).txt
 
 clean:
-	rm -rf docs/_build docs/reference $(VENV) $(OLDEST) .venv-versions .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf docs/_build $(VENV) $(OLDEST) .venv-versions .demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,6 +25,9 @@ settings.register_profile(
 )
 settings.load_profile("steady")
 
+# Airflow 3.1 would read its examples with ours.
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+
 # Where threads outnumber cores, those that wait by spinning take a hundred times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -66,3 +66,8 @@ def test_a_strategy_has_its_types_defaults_and_choices(pages):
 def test_errors_say_whether_airflow_retries_them(pages):
     assert "| `EndpointRolledBack` | no |" in pages["errors"]
     assert "| `EndpointBusy` | yes |" in pages["errors"]
+
+
+def test_the_pages_in_the_repository_are_up_to_date(pages):
+    """``make docs`` writes them."""
+    assert {path.stem: path.read_text() for path in (DOCS / "reference").glob("*.md")} == pages

@@ -224,7 +224,7 @@ def test_a_minute_takes_as_much_work_to_record_and_to_read_after_hours_as_at_the
 
 
 def test_minutes_of_more_than_three_hours_ago_are_compact_and_nearly_exact(store, clock):
-    """What is exact stays so: count, sum, smallest and largest value. Percentiles change by less than 3 %."""
+    """What is exact stays so: count, sum, smallest and largest value. Percentiles change by less than 5 %."""
     source = random.Random(5)
     minutes = {minute: [source.lognormvariate(10, 1) for _ in range(600)] for minute in range(400)}
     for minute, values in minutes.items():
@@ -232,8 +232,8 @@ def test_minutes_of_more_than_three_hours_ago_are_compact_and_nearly_exact(store
     clock.advance(400 * 60)
 
     series = store._series[LATENCY]["None"]
-    assert len(series.values.items) <= 600 * (180 + 31)
-    assert len(series.old) < 0.3 * 600 * (400 - 211)
+    assert len(series.values.items) <= 600 * (180 + 11)
+    assert len(series.old) < 0.3 * 600 * (400 - 191)
     samples = store.samples(LATENCY, start=BEGIN, end=BEGIN + 400 * 60, period=60)
     assert len(samples) == 400
     for minute, values in minutes.items():
@@ -241,7 +241,7 @@ def test_minutes_of_more_than_three_hours_ago_are_compact_and_nearly_exact(store
         assert (sample.count, sample.minimum, sample.maximum) == (raw.count, raw.minimum, raw.maximum)
         assert sample.sum == pytest.approx(raw.sum)
         for name in ("p50", "p99", "tm90"):
-            assert statistic(sample, name) == pytest.approx(statistic(raw, name), rel=0.03)
+            assert statistic(sample, name) == pytest.approx(statistic(raw, name), rel=0.05)
 
 
 def test_errors_and_other_few_values_stay_exact_for_ever(store, clock, record, read):

@@ -21,7 +21,7 @@ __all__ = ["MINUTE", "Metric", "MetricStore"]
 
 _RETENTION_SECONDS = 15 * 86_400
 # Moving values costs time, so it is done for so many seconds of them at once.
-_STEP_SECONDS = 1800
+_STEP_SECONDS = 600
 
 _Item = TypeVar("_Item")
 _Given_co = TypeVar("_Given_co", covariant=True)

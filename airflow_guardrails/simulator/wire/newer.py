@@ -15,8 +15,6 @@ import botocore
 import botocore.session
 
 _FIX = f"botocore {botocore.__version__}, which the simulator reads, does not have it: install a newer one"
-
-
 _NOT_FIELDS = frozenset({"Action", "Version"})
 
 

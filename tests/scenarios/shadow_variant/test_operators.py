@@ -28,6 +28,7 @@ from airflow_guardrails.operators.shadow_variant import (
     SageMakerRemoveShadowVariantOperator,
 )
 from airflow_guardrails.strategies import Canary
+from tests.support.older_airflow import needs_instance_pools
 from tests.support.older_airflow import stored as stored_dag
 
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
@@ -395,7 +396,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("feature", REFUSED)
+@pytest.mark.parametrize(
+    "feature",
+    [pytest.param(name, marks=needs_instance_pools if name == "pools" else ()) for name in REFUSED],
+)
 def test_what_can_have_no_shadow_is_refused_with_the_rule(hosting, add_shadow, names, context, feature):
     variants, more, arguments, rule = REFUSED[feature]
     for name, containers in CONTAINERS.items():
