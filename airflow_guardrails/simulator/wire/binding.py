@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
+from moto.core.utils import camelcase_to_underscores
 
 from airflow_guardrails.simulator.wire.authorization import (
     caller_of,
@@ -41,6 +42,7 @@ class _Gate(BaseResponse):  # type: ignore[misc]
     """Answers a call that meets a fault, or is denied, with an error in the protocol of its service."""
 
     simulation: Simulation
+    own_operations: frozenset[str]
 
     def call_action(self) -> Any:
         """
@@ -58,7 +60,7 @@ class _Gate(BaseResponse):  # type: ignore[misc]
         fault: Fault | None = self.normalized_request.environ.get(FAULT)
         if fault is None or fault.kind not in {"throttle", "error"}:
             refusal = self._refusal()
-            return self._denied(refusal) if refusal else super().call_action()
+            return self._denied(refusal) if refusal else self._carry_out()
         if fault.kind == "error":
             return self._error_response(fault.code, fault.message, fault.status)
         return self._error_response(
@@ -67,6 +69,23 @@ class _Gate(BaseResponse):  # type: ignore[misc]
             "Rate exceeded",
             400,
         )
+
+    def _carry_out(self) -> Any:
+        operation = camelcase_to_underscores(self._get_action())
+        if operation not in self.own_operations:
+            return super().call_action()
+        # moto would look through all methods of the class, which takes as long as the rest of a call.
+        try:
+            answer = getattr(self, operation)()
+        except ServiceException as error:
+            answer = ActionResult(error)
+        if isinstance(answer, ActionResult):
+            status, headers, body = self.serialized(answer)
+        else:
+            # An operation that is moto's for some resources, such as ListTags.
+            answer = (answer, {}) if isinstance(answer, str) else answer
+            status, headers, body = self._transform_response(self.response_headers, answer)
+        return status, *self._enrich_response(headers, body)
 
     def _refusal(self) -> str | None:
         """Return why the policies of the caller deny the call, or None."""
@@ -97,4 +116,7 @@ class _Gate(BaseResponse):  # type: ignore[misc]
 def bind(service: str, simulation: Simulation) -> type[BaseResponse]:
     """Return the response class of *service*, by moto's name for it, for *simulation*."""
     wire = _WIRES[service]
-    return type(f"Bound{wire.__name__}", (_Gate, wire), {"simulation": simulation})
+    operations = frozenset(name for name in vars(wire) if not name.startswith("_"))
+    return type(
+        f"Bound{wire.__name__}", (_Gate, wire), {"simulation": simulation, "own_operations": operations}
+    )

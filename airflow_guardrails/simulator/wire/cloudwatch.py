@@ -21,6 +21,7 @@ from airflow_guardrails.simulator.cloudwatch.queries import (
     get_metric_statistics,
     list_metrics,
 )
+from airflow_guardrails.simulator.wire.answers import Answer
 
 
 class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
@@ -37,13 +38,13 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         return EmptyResult()
 
     def get_metric_data(self) -> ActionResult:
-        return ActionResult(get_metric_data(self._world.metrics, self._world.bands, self._request))
+        return Answer(get_metric_data(self._world.metrics, self._world.bands, self._request))
 
     def get_metric_statistics(self) -> ActionResult:
-        return ActionResult(get_metric_statistics(self._world.metrics, self._request))
+        return Answer(get_metric_statistics(self._world.metrics, self._request))
 
     def list_metrics(self) -> ActionResult:
-        return ActionResult(list_metrics(self._world.metrics, self._request, now=self._world.clock.now()))
+        return Answer(list_metrics(self._world.metrics, self._request, now=self._world.clock.now()))
 
     def put_metric_alarm(self) -> ActionResult:
         self._alarms.put_metric_alarm(self._request)
@@ -54,13 +55,13 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         return EmptyResult()
 
     def describe_alarms(self) -> ActionResult:
-        return ActionResult(describe_alarms(self._alarms, self._request))
+        return Answer(describe_alarms(self._alarms, self._request))
 
     def describe_alarms_for_metric(self) -> ActionResult:
-        return ActionResult(describe_alarms_for_metric(self._alarms, self._request))
+        return Answer(describe_alarms_for_metric(self._alarms, self._request))
 
     def describe_alarm_history(self) -> ActionResult:
-        return ActionResult(describe_alarm_history(self._alarms, self._request))
+        return Answer(describe_alarm_history(self._alarms, self._request))
 
     def set_alarm_state(self) -> ActionResult:
         state = self._request["StateValue"]
@@ -100,7 +101,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         return EmptyResult()
 
     def list_tags_for_resource(self) -> ActionResult:
-        return ActionResult({"Tags": [{"Key": key, "Value": value} for key, value in self._tags.items()]})
+        return Answer({"Tags": [{"Key": key, "Value": value} for key, value in self._tags.items()]})
 
     def tag_resource(self) -> ActionResult:
         self._tags.update({tag["Key"]: tag["Value"] for tag in self._request["Tags"]})

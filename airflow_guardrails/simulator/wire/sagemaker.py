@@ -18,6 +18,7 @@ from airflow_guardrails.simulator.sagemaker.catalogue import Catalogue, is_simul
 from airflow_guardrails.simulator.sagemaker.experiments.service import Experiments
 from airflow_guardrails.simulator.sagemaker.service import SageMaker
 from airflow_guardrails.simulator.sagemaker.tags import check_keys
+from airflow_guardrails.simulator.wire.answers import Answer
 
 _KEPT_BY_MODEL_PACKAGES = (
     "model_approval_status",
@@ -156,4 +157,4 @@ class SageMakerWire(SageMakerResponse):  # type: ignore[misc]
         # SageMaker validates the whole request before it looks at any resource.
         validation.check(self._get_action(), self.params)
         check_keys(self.params)
-        return ActionResult(operation(self.params))
+        return Answer(operation(self.params))

@@ -436,6 +436,8 @@ def raw(running, request: str) -> str:
     """Return the bytes on the socket."""
     with socket.create_connection(("127.0.0.1", port_of(running)), timeout=60) as connection:
         connection.sendall(request.encode())
+        # Without another request, the server closes the connection after its answer.
+        connection.shutdown(socket.SHUT_WR)
         answer = b""
         while part := connection.recv(65536):
             answer += part
