@@ -10,6 +10,8 @@ from airflow_guardrails.simulator.capture.captures import Captures
 from airflow_guardrails.simulator.capture.files import CaptureFiles
 from airflow_guardrails.simulator.capture.store import CaptureStore
 from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch.anomaly_detectors import AnomalyDetectors
+from airflow_guardrails.simulator.cloudwatch.anomaly_model import Bands
 from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
 from airflow_guardrails.simulator.engine.access import Access
 from airflow_guardrails.simulator.engine.clock import Clock
@@ -44,7 +46,9 @@ class World:
             shadow_rng=simulation.rng(f"shadow profiles {region}"),
         )
         self.metrics = MetricStore(self.clock, self.knobs)
-        self.alarms = Alarms(self.clock, self.metrics, region=region, account_id=self.account_id)
+        self.bands = Bands(lambda: self.metrics.visible_until)
+        self.anomaly_detectors = AnomalyDetectors(self.metrics, self.bands)
+        self.alarms = Alarms(self.clock, self.metrics, self.bands, region=region, account_id=self.account_id)
         self.containers = Containers(
             account_id=self.account_id,
             region=region,

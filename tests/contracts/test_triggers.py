@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from importlib import import_module
 
@@ -27,7 +26,7 @@ def all_triggers() -> set[type[BaseTrigger]]:
         found
         for name in names
         for found in vars(import_module(name)).values()
-        if inspect.isclass(found) and issubclass(found, BaseTrigger) and found.__module__ == name
+        if isinstance(found, type) and issubclass(found, BaseTrigger) and found.__module__ == name
     }
 
 

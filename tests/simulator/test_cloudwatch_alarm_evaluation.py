@@ -99,7 +99,7 @@ def test_one_of_one_follows_the_newest_point_there_is(treat):
 )
 def test_each_comparison_at_below_and_above_the_threshold(name, below, equal, above):
     breaches = spec(comparison=name, threshold=5).breaches
-    assert (breaches(4), breaches(5), breaches(6)) == (below, equal, above)
+    assert tuple(breaches(Datapoint(at=NOW, value=value)) for value in (4, 5, 6)) == (below, equal, above)
 
 
 def spec(*, periods=1, to_alarm=None, comparison="GreaterThanThreshold", threshold=0.05, treat="missing"):

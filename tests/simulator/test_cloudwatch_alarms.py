@@ -9,6 +9,7 @@ import pytest
 
 from airflow_guardrails.simulator.cloudwatch.alarm_requests import parse_rule
 from airflow_guardrails.simulator.cloudwatch.alarms import Alarms
+from airflow_guardrails.simulator.cloudwatch.anomaly_model import Bands
 from airflow_guardrails.simulator.cloudwatch.errors import ResourceNotFound, ValidationError
 from airflow_guardrails.simulator.cloudwatch.metrics import MetricStore
 from airflow_guardrails.simulator.engine.clock import Clock
@@ -23,7 +24,7 @@ class AlarmHelper:
         self.clock = Clock(start=START)
         self.knobs = SimpleNamespace(metric_delay_seconds=0)
         self.metrics = MetricStore(self.clock, self.knobs)
-        self.alarms = Alarms(self.clock, self.metrics)
+        self.alarms = Alarms(self.clock, self.metrics, Bands(lambda: self.metrics.visible_until))
 
     def put(self, name="errors", **changes):
         request = {
@@ -285,8 +286,8 @@ def test_a_deleted_alarm_leaves_its_history(helper):
 def test_a_name_that_does_not_exist_is_an_error_after_the_others_are_deleted(helper):
     for name in ("errors", "latency", "stays"):
         helper.put(name)
-    with pytest.raises(ResourceNotFound, match="nobody"):
-        helper.alarms.delete(["errors", "nobody", "latency"])
+    with pytest.raises(ResourceNotFound, match="Alarms nobody, other do not exist"):
+        helper.alarms.delete(["errors", "nobody", "latency", "other"])
 
     assert [alarm.name for alarm in helper.alarms.all()] == ["stays"]
 
@@ -401,7 +402,7 @@ def test_what_is_no_rule_is_refused(rule):
         ({"DatapointsToAlarm": 0}, "got 0"),
         ({"Threshold": None}, "'threshold'"),
         ({"ComparisonOperator": "Greater"}, "'Greater' at 'comparisonOperator'"),
-        ({"ComparisonOperator": "LessThanLowerThreshold"}, "enum value set"),
+        ({"ComparisonOperator": "LessThanLowerThreshold"}, "for ranges require ThresholdMetricId"),
         ({"TreatMissingData": "notbreaching"}, "'notbreaching' at 'treatMissingData'"),
         ({"Statistic": "Mean"}, "'Mean' at 'statistic'"),
         ({"Statistic": None}, "Exactly one of Statistic and ExtendedStatistic"),
@@ -413,7 +414,20 @@ def test_what_is_no_rule_is_refused(rule):
         ({"AlarmName": "x" * 256}, "255"),
         ({"AlarmActions": ["arn"] * 6}, "'alarmActions'"),
         ({"Metrics": [{"Id": "m", "Expression": "a/b"}]}, "mutually exclusive"),
-        ({"ThresholdMetricId": "band"}, "not simulated"),
+        ({"ThresholdMetricId": "band"}, "requires one of the ComparisonOperators"),
+        (
+            {"ThresholdMetricId": "band", "ComparisonOperator": "LessThanLowerThreshold"},
+            "Threshold and ThresholdMetricId",
+        ),
+        (
+            {
+                "ThresholdMetricId": "band",
+                "ComparisonOperator": "LessThanLowerThreshold",
+                "Threshold": None,
+            },
+            "exactly one metric matching the ThresholdMetricId",
+        ),
+        ({"EvaluationCriteria": {"PromQLCriteria": {"Query": "up"}}}, "not simulated"),
     ],
 )
 def test_what_put_metric_alarm_refuses(helper, changes, message):
@@ -467,20 +481,21 @@ def queries(expression: str, *, period: int = 60, **result):
     return [*stats, {"Id": "share", "Expression": expression, "ReturnData": True, **result}]
 
 
-def test_an_alarm_on_an_expression_goes_off_where_all_its_metrics_have_a_value(helper):
+def test_an_alarm_on_an_expression_counts_a_missing_value_as_zero(helper):
     def record(name, value):
         helper.metrics.record("Shop", name, {}, [value], at=helper.clock.now())
 
     helper.put(**WITHOUT_METRIC, Metrics=queries("errors / requests"), Threshold=0.1)
     states = []
-    for values in ({"requests": 10.0}, {"requests": 10.0, "errors": 2.0}):
+    for values in ({}, {"errors": 2.0}, {"requests": 10.0}, {"requests": 10.0, "errors": 2.0}):
         helper.clock.advance(30)
         for name, value in values.items():
             record(name, value)
         helper.clock.advance(30)
         states.append(helper.alarms.state("errors"))
 
-    assert states == ["INSUFFICIENT_DATA", "ALARM"]
+    # A division by zero leaves no datapoint.
+    assert states == ["INSUFFICIENT_DATA", "INSUFFICIENT_DATA", "OK", "ALARM"]
     assert "[0.2 (" in helper.alarms.get("errors").state.reason
 
 
@@ -488,14 +503,24 @@ def test_an_alarm_on_an_expression_goes_off_where_all_its_metrics_have_a_value(h
     "wrong",
     [
         [{"Id": "e1", "Expression": "m1/m2"}],
-        queries("MAX([errors, requests])"),
+        queries("MAX(errors)"),
+        queries("METRICS()"),
         queries("errors / unknown"),
         queries("errors / requests", ReturnData=False),
         queries("errors / requests", Id="Share"),
-        [*queries("errors"), {"Id": "second", "Expression": "requests", "ReturnData": False}],
-        [*queries("errors")[:2], queries("errors", period=300)[1] | {"Id": "late"}, queries("errors")[2]],
+        [*queries("errors"), {"Id": "second", "Expression": "requests", "ReturnData": True}],
+        [
+            *queries("errors")[:2],
+            queries("errors", period=300)[1] | {"Id": "late"},
+            queries("errors + late")[2],
+        ],
+        [*(queries("errors")[0] | {"Id": f"m{number}"} for number in range(9)), *queries("errors")],
+        [
+            *queries("errors"),
+            *({"Id": f"e{number}", "Expression": "errors", "ReturnData": False} for number in range(10)),
+        ],
     ],
 )
-def test_what_is_not_simulated_of_metric_math_is_refused(helper, wrong):
+def test_metrics_that_cannot_be_an_alarm_are_refused(helper, wrong):
     with pytest.raises(ValidationError):
         helper.put(**WITHOUT_METRIC, Metrics=wrong)

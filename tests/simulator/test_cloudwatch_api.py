@@ -148,6 +148,25 @@ def test_high_resolution_metrics_have_ten_second_periods(publish, query, advance
     assert query(stat(period=10), ScanBy="TimestampAscending") == {"q": [1.0, 2.0]}
 
 
+def test_data_ahead_of_the_clock_is_kept_and_counts_when_its_time_has_come(
+    publish, query, cloudwatch, advance
+):
+    cloudwatch.put_metric_alarm(**ALARM)
+    publish(5.0, Timestamp=START + timedelta(hours=2))
+    advance(minutes=119)
+
+    assert query(stat(), minutes=240) == {"q": []}
+    assert cloudwatch.list_metrics()["Metrics"] == []
+    [alarm] = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert alarm["StateValue"] == "INSUFFICIENT_DATA"
+
+    advance(minutes=2)
+    assert query(stat(), minutes=240) == {"q": [5.0]}
+    [alarm] = cloudwatch.describe_alarms()["MetricAlarms"]
+    assert alarm["StateValue"] == "ALARM"
+    assert "[5.0 (02/03/26 12:00:00)]" in alarm["StateReason"]
+
+
 def test_data_comes_newest_first_unless_asked_otherwise(publish, query, advance):
     for value in (1.0, 2.0, 3.0):
         publish(value)
@@ -198,11 +217,32 @@ def test_arithmetic_over_queries(publish, query, advance):
     assert query(rate, *hidden) == {"rate": [5.0]}
 
 
+def test_an_array_is_a_result_for_each_metric_labelled_as_in_a_graph(publish, cloudwatch):
+    publish(1.0)
+    publish(20.0, name="Requests")
+    answer = cloudwatch.get_metric_data(
+        MetricDataQueries=[
+            {**stat(), "ReturnData": False},
+            {**stat("Requests", query_id="r"), "Label": "all", "ReturnData": False},
+            {"Id": "e", "Expression": "FILL(METRICS(), 0)", "Label": "Filled:"},
+            {"Id": "sum", "Expression": "SUM(METRICS())"},
+        ],
+        StartTime=START,
+        EndTime=START + timedelta(minutes=2),
+        ScanBy="TimestampAscending",
+    )
+    assert [(row["Id"], row["Label"], row["Values"]) for row in answer["MetricDataResults"]] == [
+        ("e", "Filled: Errors", [1.0, 0.0]),
+        ("e", "Filled: all", [20.0, 0.0]),
+        ("sum", "sum", [21.0]),
+    ]
+
+
 @pytest.mark.parametrize(
     "expression",
     [
-        "FILL(q, 0)",
-        "SUM(METRICS())",
+        "SEARCH('Errors', 'Sum')",
+        "SUM(q)",
         "q ** 2",
         "q / nobody",
         "1 + 1",
@@ -220,7 +260,7 @@ def test_other_metric_math_is_refused(query, cloudwatch, expression):
         EndTime=START + timedelta(minutes=1),
     )
     assert code == "ValidationError"
-    assert "not simulated" in message
+    assert message.startswith("Error in expression 'e': ")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_guardrails.simulator.cloudwatch.alarm_math import AlarmMath, parse_alarm_math
 from airflow_guardrails.simulator.cloudwatch.errors import ValidationError, constraint
-from airflow_guardrails.simulator.cloudwatch.evaluation import COMPARISONS, AlarmSpec, MissingData
-from airflow_guardrails.simulator.cloudwatch.metric_math import MetricMath, parse_metric_math
-from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric
+from airflow_guardrails.simulator.cloudwatch.evaluation import (
+    COMPARISONS,
+    RANGES,
+    AlarmSpec,
+    Comparison,
+    MissingData,
+    Range,
+)
+from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE
+from airflow_guardrails.simulator.cloudwatch.queries import metric_of
 from airflow_guardrails.simulator.cloudwatch.statistics import (
     SIMPLE_STATISTICS,
     is_extended,
@@ -133,9 +142,10 @@ class _Parser:
 
 
 HOUR, DAY = 3600, 86_400
+_OPERATORS: Mapping[str, Comparison | Range] = {**COMPARISONS, **RANGES}
 _ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
-# Newer fields, for alarms on expressions and queries.
-_NOT_SIMULATED = ("ThresholdMetricId", "EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration")
+# Newer fields, for alarms on PromQL queries.
+_NOT_SIMULATED = ("EvaluationCriteria", "EvaluationInterval", "WarmUpConfiguration")
 
 
 def without_tags(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,8 +165,12 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
     """
     _check_common(request)
     _check_simulated(request)
-    math = _metric_math(request)
-    watched: Mapping[str, Any] = {"Period": math.period, "Stat": ""} if math else _metric_stat(request)
+    comparison = _one_of(request, "ComparisonOperator", _OPERATORS)
+    expression = _metric_math(request)
+    _check_band(request)
+    watched: Mapping[str, Any] = (
+        {"Period": expression.period, "Stat": ""} if expression else _metric_stat(request)
+    )
     period, periods = watched["Period"], _required(request, "EvaluationPeriods")
     _check_periods(period, periods)
     to_alarm = request.get("DatapointsToAlarm")
@@ -165,8 +179,8 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
             f"DatapointsToAlarm must be from 1 to EvaluationPeriods ({periods}) (got {to_alarm})"
         )
     return AlarmSpec(
-        metric=metric_of(watched["Metric"]) if math is None else None,
-        math=math,
+        metric=metric_of(watched["Metric"]) if expression is None else None,
+        math=expression,
         statistic=watched["Stat"],
         unit=watched.get("Unit"),
         period=period,
@@ -174,8 +188,10 @@ def alarm_spec(request: Mapping[str, Any]) -> AlarmSpec:
         # API reference: by default the same number as EvaluationPeriods.
         datapoints_to_alarm=to_alarm or periods,
         datapoints_given=to_alarm is not None,
-        threshold=float(_required(request, "Threshold")),
-        comparison=COMPARISONS[_one_of(request, "ComparisonOperator", COMPARISONS)],
+        threshold=math.nan
+        if request.get("ThresholdMetricId") is not None
+        else float(_required(request, "Threshold")),
+        comparison=_OPERATORS[comparison],
         treat_missing=MissingData(_treat_missing(request)),
     )
 
@@ -200,17 +216,37 @@ def _check_common(request: Mapping[str, Any]) -> None:
 def _check_simulated(request: Mapping[str, Any]) -> None:
     for field in _NOT_SIMULATED:
         if request.get(field) is not None:
-            raise ValidationError(f"{field} is not simulated: use a threshold on one metric")
+            raise ValidationError(f"{field} is not simulated: use a metric or metric math")
     if "WallClockWindow" in (request.get("EvaluationWindow") or {}):
         raise ValidationError("EvaluationWindow.WallClockWindow is not simulated: omit EvaluationWindow")
 
 
-def _metric_math(request: Mapping[str, Any]) -> MetricMath | None:
+def _metric_math(request: Mapping[str, Any]) -> AlarmMath | None:
     queries = request.get("Metrics") or ()
     if not any(query.get("Expression") is not None for query in queries):
         return None
     _check_one_form(request)
-    return parse_metric_math(queries)
+    return parse_alarm_math(queries, request.get("ThresholdMetricId"))
+
+
+def _check_band(request: Mapping[str, Any]) -> None:
+    band = request.get("ThresholdMetricId")
+    if band is None:
+        if request["ComparisonOperator"] in RANGES:
+            # AWS's text (aws-cdk#10540).
+            raise ValidationError("ComparisonOperators for ranges require ThresholdMetricId to be set")
+        return
+    if request["ComparisonOperator"] not in RANGES:
+        raise ValidationError(
+            f"ThresholdMetricId requires one of the ComparisonOperators {', '.join(RANGES)}"
+        )
+    # API reference: Threshold should not be used for alarms based on anomaly detection models.
+    if request.get("Threshold") is not None:
+        raise ValidationError("Threshold and ThresholdMetricId are mutually exclusive")
+    if not any(query.get("Expression") is not None for query in request.get("Metrics") or ()):
+        raise ValidationError(
+            "Metrics list must contain exactly one metric matching the ThresholdMetricId parameter"
+        )
 
 
 def _metric_stat(request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -286,12 +322,6 @@ def _treat_missing(request: Mapping[str, Any]) -> str:
         # API reference: the default.
         return MissingData.MISSING.value
     return _one_of(request, "TreatMissingData", [member.value for member in MissingData])
-
-
-def metric_of(metric: Mapping[str, Any]) -> Metric:
-    """Return the metric of a MetricStat."""
-    dimensions = {each["Name"]: each["Value"] for each in metric.get("Dimensions") or ()}
-    return Metric.of(metric["Namespace"], metric["MetricName"], dimensions)
 
 
 def _required(request: Mapping[str, Any], field: str) -> Any:

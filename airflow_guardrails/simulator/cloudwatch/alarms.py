@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from moto.utilities.utils import get_partition
 
+from airflow_guardrails.simulator.cloudwatch.alarm_math import AlarmPoints
 from airflow_guardrails.simulator.cloudwatch.alarm_requests import (
     AlarmRule,
     alarm_spec,
     check_composite,
-    metric_of,
     parse_rule,
     without_tags,
 )
+from airflow_guardrails.simulator.cloudwatch.anomaly_model import Bands
 from airflow_guardrails.simulator.cloudwatch.errors import ResourceNotFound, ValidationError, constraint
 from airflow_guardrails.simulator.cloudwatch.evaluation import (
     AlarmSpec,
@@ -28,8 +30,10 @@ from airflow_guardrails.simulator.cloudwatch.evaluation import (
     reason_data,
 )
 from airflow_guardrails.simulator.cloudwatch.history import AlarmHistory, AlarmState
+from airflow_guardrails.simulator.cloudwatch.math_values import Grid
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, MetricStore
-from airflow_guardrails.simulator.cloudwatch.statistics import Points, statistic
+from airflow_guardrails.simulator.cloudwatch.queries import stat_points
+from airflow_guardrails.simulator.cloudwatch.statistics import statistic
 from airflow_guardrails.simulator.engine.clock import Clock
 
 METRIC_ALARM = "MetricAlarm"
@@ -79,6 +83,7 @@ class Alarms:
         self,
         clock: Clock,
         metrics: MetricStore,
+        bands: Bands,
         *,
         region: str = "us-east-1",
         account_id: str = "123456789012",
@@ -87,6 +92,7 @@ class Alarms:
         self.tags: dict[str, dict[str, str]] = {}
         self._clock = clock
         self._metrics = metrics
+        self._bands = bands
         self._arn_prefix = f"arn:{get_partition(region)}:cloudwatch:{region}:{account_id}:alarm:"
         self._alarms: dict[str, Alarm] = {}
         clock.every(_TICK_SECONDS, self._tick_after_others)
@@ -163,9 +169,10 @@ class Alarms:
             self._record_configuration(alarm, "Deleted")
         deleted = {alarm.name for alarm in found}
         # API reference: a wrong name does not keep the other alarms from being deleted.
-        missing = [name for name in names if name not in deleted]
+        missing = [name for name in dict.fromkeys(names) if name not in deleted]
         if missing:
-            raise ResourceNotFound(f"Alarm {missing[0]} does not exist")
+            what = f"Alarm {missing[0]} does" if len(missing) == 1 else f"Alarms {', '.join(missing)} do"
+            raise ResourceNotFound(f"{what} not exist")
 
     def enable_actions(self, names: Iterable[str], *, enabled: bool) -> None:
         """
@@ -231,20 +238,14 @@ class Alarms:
         end = int(self._metrics.visible_until) // step * step
         begins = range(end - spec.evaluation_range * spec.period, end, spec.period)
         if spec.math is not None:
-            values = spec.math.points(lambda stat: self._stat_points(stat, start=begins[0], end=end))
-            return [_value_at(begin, values[begin]) if begin in values else None for begin in begins]
+            grid = Grid(begins[0], end, spec.period)
+            points = spec.math.points(partial(stat_points, self._metrics), self._bands, grid)
+            return [_math_datapoint(begin, points, banded=spec.math.band is not None) for begin in begins]
         assert spec.metric is not None
         samples = self._metrics.samples(
             spec.metric, start=begins[0], end=end, period=spec.period, unit=spec.unit
         )
         return [_datapoint(begin, samples[begin], spec) if begin in samples else None for begin in begins]
-
-    def _stat_points(self, stat: Mapping[str, Any], *, start: int, end: int) -> Points:
-        samples = self._metrics.samples(
-            metric_of(stat["Metric"]), start=start, end=end, period=stat["Period"], unit=stat.get("Unit")
-        )
-        values = ((begin, statistic(sample, stat["Stat"])) for begin, sample in samples.items())
-        return {begin: value for begin, value in values if value is not None}
 
     def _set_state(self, alarm: Alarm, new: AlarmState) -> None:
         old, alarm.state, alarm.updated = alarm.state, new, self._clock.now()
@@ -297,8 +298,16 @@ def _check_deletion(names: Sequence[str], found: Sequence[Alarm], existing: Iter
 _UNCHECKED = AlarmState(value=State.INSUFFICIENT_DATA, reason="Unchecked: Initial alarm creation")
 
 
-def _value_at(begin: int, value: float) -> Datapoint:
-    return Datapoint(at=datetime.fromtimestamp(begin, timezone.utc), value=value, sample_count=1)
+def _math_datapoint(begin: int, points: AlarmPoints, *, banded: bool) -> Datapoint | None:
+    # Without a band there is nothing to compare with, so the point counts as missing.
+    if begin not in points.values or (banded and begin not in points.upper):
+        return None
+    return Datapoint(
+        at=datetime.fromtimestamp(begin, timezone.utc),
+        value=points.values[begin],
+        lower=points.lower.get(begin),
+        upper=points.upper.get(begin),
+    )
 
 
 def _datapoint(begin: int, sample: Any, spec: AlarmSpec) -> Datapoint | None:

@@ -17,7 +17,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from airflow_guardrails.simulator.cloudwatch.metric_math import MetricMath
+from airflow_guardrails.simulator.cloudwatch.alarm_math import AlarmMath
 from airflow_guardrails.simulator.cloudwatch.metrics import Metric
 from airflow_guardrails.simulator.cloudwatch.statistics import is_extended
 
@@ -43,19 +43,36 @@ class MissingData(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class Comparison:
     """A ComparisonOperator, and its text in a StateReason."""
 
     compare: Callable[[float, float], bool]
     text: str
 
 
-COMPARISONS: Mapping[str, _Comparison] = MappingProxyType(
+COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
     {
-        "GreaterThanOrEqualToThreshold": _Comparison(operator.ge, "greater than or equal to"),
-        "GreaterThanThreshold": _Comparison(operator.gt, "greater than"),
-        "LessThanThreshold": _Comparison(operator.lt, "less than"),
-        "LessThanOrEqualToThreshold": _Comparison(operator.le, "less than or equal to"),
+        "GreaterThanOrEqualToThreshold": Comparison(operator.ge, "greater than or equal to"),
+        "GreaterThanThreshold": Comparison(operator.gt, "greater than"),
+        "LessThanThreshold": Comparison(operator.lt, "less than"),
+        "LessThanOrEqualToThreshold": Comparison(operator.le, "less than or equal to"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A ComparisonOperator of alarms on an anomaly band: the bounds that it compares with."""
+
+    lower: bool
+    upper: bool
+
+
+RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        "LessThanLowerOrGreaterThanUpperThreshold": Range(lower=True, upper=True),
+        "LessThanLowerThreshold": Range(lower=True, upper=False),
+        "GreaterThanUpperThreshold": Range(lower=False, upper=True),
     }
 )
 
@@ -67,12 +84,13 @@ class AlarmSpec:
 
     :param metric: None with *math*, which then gives the values.
     :param period: seconds.
+    :param threshold: NaN for an alarm on an anomaly band.
     :param datapoints_given: whether the request has DatapointsToAlarm; it changes only the text of the
         reason.
     """
 
     metric: Metric | None
-    math: MetricMath | None = None
+    math: AlarmMath | None = None
     statistic: str
     unit: str | None
     period: int
@@ -80,7 +98,7 @@ class AlarmSpec:
     datapoints_to_alarm: int
     datapoints_given: bool
     threshold: float
-    comparison: _Comparison
+    comparison: Comparison | Range
     treat_missing: MissingData
 
     @property
@@ -93,18 +111,29 @@ class AlarmSpec:
         """Number of periods that an evaluation reads."""
         return self.evaluation_periods + _EXTRA_PERIODS
 
-    def breaches(self, value: float) -> bool:
-        """Whether a value breaches the threshold."""
-        return self.comparison.compare(value, self.threshold)
+    def breaches(self, point: Datapoint) -> bool:
+        """Whether a point breaches the threshold, or is outside the band."""
+        if isinstance(self.comparison, Comparison):
+            return self.comparison.compare(point.value, self.threshold)
+        below = self.comparison.lower and point.lower is not None and point.value < point.lower
+        return below or (self.comparison.upper and point.upper is not None and point.value > point.upper)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datapoint:
-    """The statistic of one period, which begins at *at*."""
+    """
+    The statistic of one period, which begins at *at*.
+
+    :param sample_count: None for the result of metric math.
+    :param lower: lower bound of the anomaly band, if the alarm has one.
+    :param upper: its upper bound.
+    """
 
     at: datetime
     value: float
-    sample_count: float
+    sample_count: float | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 def evaluate(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: State) -> State:
@@ -115,7 +144,7 @@ def evaluate(spec: AlarmSpec, points: Sequence[Datapoint | None], *, state: Stat
     :param state: the state before.
     """
     return decide(
-        [None if point is None else spec.breaches(point.value) for point in points],
+        [None if point is None else spec.breaches(point) for point in points],
         evaluation_periods=spec.evaluation_periods,
         datapoints_to_alarm=spec.datapoints_to_alarm,
         treat_missing=spec.treat_missing,
@@ -195,12 +224,28 @@ def reason_data(spec: AlarmSpec, points: Sequence[Datapoint | None], *, now: dat
         data["extendedStatistic" if is_extended(spec.statistic) else "statistic"] = spec.statistic
     data["period"] = spec.period
     data["recentDatapoints"] = [point.value for point in real]
-    data["threshold"] = spec.threshold
-    data["evaluatedDatapoints"] = [
-        {"timestamp": iso(point.at), "sampleCount": point.sample_count, "value": point.value}
-        for point in reversed(real)
-    ]
+    data.update(_thresholds(spec, real))
+    data["evaluatedDatapoints"] = [_evaluated(spec, point) for point in reversed(real)]
     return json.dumps(data, separators=(",", ":"))
+
+
+def _thresholds(spec: AlarmSpec, real: Sequence[Datapoint]) -> dict[str, Any]:
+    if isinstance(spec.comparison, Comparison):
+        return {"threshold": spec.threshold}
+    lower = {"recentLowerThresholds": [point.lower for point in real]} if spec.comparison.lower else {}
+    upper = {"recentUpperThresholds": [point.upper for point in real]} if spec.comparison.upper else {}
+    return {**lower, **upper}
+
+
+def _evaluated(spec: AlarmSpec, point: Datapoint) -> dict[str, Any]:
+    shown: dict[str, Any] = {"timestamp": iso(point.at)}
+    if point.sample_count is not None:
+        shown["sampleCount"] = point.sample_count
+    shown["value"] = point.value
+    # With two bounds it is not known what AWS shows here.
+    if isinstance(spec.comparison, Range) and spec.comparison.lower != spec.comparison.upper:
+        shown["threshold"] = point.lower if spec.comparison.lower else point.upper
+    return shown
 
 
 def _evaluated_points(spec: AlarmSpec, points: Sequence[Datapoint | None]) -> list[Datapoint]:
@@ -215,18 +260,30 @@ def iso(moment: datetime) -> str:
 
 def _threshold_crossed(spec: AlarmSpec, real: Sequence[Datapoint], missing: int, state: State) -> str:
     alarm = state is State.ALARM
-    decisive = [point for point in reversed(real) if spec.breaches(point.value) is alarm]
+    decisive = [point for point in reversed(real) if spec.breaches(point) is alarm]
     if not decisive:
         return f"Threshold Crossed: {_treated(spec, missing)}."
-    verb = "was" if len(decisive) == 1 else "were"
-    crossed = f"{verb}{'' if alarm else ' not'} {spec.comparison.text} the threshold ({spec.threshold})"
+    crossed = _crossed(spec, decisive, alarm=alarm)
     also = f" and {_treated(spec, missing)}" if missing and spec.treat_missing in _TREATED_AS else ""
     counted, listed = _counted(spec, len(decisive)), _listed(decisive)
     needed = f" ({_needed(spec, state)})" if spec.datapoints_given else ""
+    kind = "Threshold" if isinstance(spec.comparison, Comparison) else "Thresholds"
     if len(decisive) > _POINTS_IN_REASON:
         recent = f". The most recent datapoints which crossed the threshold: {listed}"
-        return f"Threshold Crossed: {counted} {crossed}{also}{recent}{needed}."
-    return f"Threshold Crossed: {counted} {listed} {crossed}{also}{needed}."
+        return f"{kind} Crossed: {counted} {crossed}{also}{recent}{needed}."
+    return f"{kind} Crossed: {counted} {listed} {crossed}{also}{needed}."
+
+
+def _crossed(spec: AlarmSpec, decisive: Sequence[Datapoint], *, alarm: bool) -> str:
+    verb = f"{'was' if len(decisive) == 1 else 'were'}{'' if alarm else ' not'}"
+    if isinstance(spec.comparison, Comparison):
+        return f"{verb} {spec.comparison.text} the threshold ({spec.threshold})"
+    # AWS's words, from notifications that are quoted in public code.
+    shown = decisive[:_POINTS_IN_REASON]
+    lower = f"less than the lower thresholds [{', '.join(str(point.lower) for point in shown)}]"
+    upper = f"greater than the upper thresholds [{', '.join(str(point.upper) for point in shown)}]"
+    parts = [text for text, used in ((lower, spec.comparison.lower), (upper, spec.comparison.upper)) if used]
+    return f"{verb} {(' or ' if alarm else ' or not ').join(parts)}"
 
 
 def _counted(spec: AlarmSpec, number: int) -> str:

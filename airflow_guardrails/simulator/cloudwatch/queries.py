@@ -6,8 +6,10 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
+from airflow_guardrails.simulator.cloudwatch.anomaly_model import Bands
 from airflow_guardrails.simulator.cloudwatch.errors import (
     CloudWatchError,
     InvalidNextToken,
@@ -15,13 +17,14 @@ from airflow_guardrails.simulator.cloudwatch.errors import (
     InvalidParameterValue,
     ValidationError,
 )
+from airflow_guardrails.simulator.cloudwatch.math_values import Grid, Series
+from airflow_guardrails.simulator.cloudwatch.metric_math import Evaluation, QuerySet
 from airflow_guardrails.simulator.cloudwatch.metrics import MINUTE, Metric, MetricStore
 from airflow_guardrails.simulator.cloudwatch.publishing import with_zone
 from airflow_guardrails.simulator.cloudwatch.statistics import (
     SIMPLE_STATISTICS,
     Points,
     Sample,
-    calculate,
     is_extended,
     is_statistic,
     statistic,
@@ -65,11 +68,11 @@ _STATISTICS_DATAPOINTS = 1440
 _METRICS_ON_PAGE = 500
 
 
-def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
+def get_metric_data(store: MetricStore, bands: Bands, request: Mapping[str, Any]) -> dict[str, Any]:
     """
     Carry out GetMetricData for up to 500 queries. A page holds up to MaxDatapoints of all queries together.
 
-    :raises ValidationError: for what CloudWatch refuses. Expressions other than arithmetic are not simulated.
+    :raises ValidationError: for what CloudWatch refuses, and for expressions that are not simulated.
     """
     queries = request["MetricDataQueries"]
     _check_queries(queries)
@@ -77,14 +80,18 @@ def get_metric_data(store: MetricStore, request: Mapping[str, Any]) -> dict[str,
     limit = request.get("MaxDatapoints") or _DATAPOINTS
     if not 1 <= limit <= _DATAPOINTS:
         raise ValidationError(f"MaxDatapoints must be from 1 to {_DATAPOINTS} (got {limit})")
-    series: dict[str, Points] = {}
-    # Expressions come last, because they use the results of other queries.
-    for query in sorted(queries, key=lambda query: "Expression" in query):
-        series[query["Id"]] = _points_of(store, query, series, start, end)
+    math = QuerySet(queries)
+    evaluation = Evaluation(math, partial(stat_points, store), bands)
     ascending = request.get("ScanBy") == "TimestampAscending"
-    returned = [query for query in queries if query.get("ReturnData", True)]
-    rows = {q["Id"]: sorted(series[q["Id"]].items(), reverse=not ascending) for q in returned}
-    return _data_page(returned, rows, _offset_of(request.get("NextToken")), limit)
+    rows = []
+    for query in queries:
+        if query.get("ReturnData", True):
+            period = math.period(query["Id"])
+            grid = Grid(_rounded(start, period), end, period)
+            for series in evaluation.series(query["Id"], grid):
+                points = sorted(series.points.items(), reverse=not ascending)
+                rows.append(_Row(query["Id"], _label(query, series, math), points))
+    return _data_page(rows, _offset_of(request.get("NextToken")), limit)
 
 
 def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +108,7 @@ def get_metric_statistics(store: MetricStore, request: Mapping[str, Any]) -> dic
             f"{_STATISTICS_DATAPOINTS:,}. You may reduce the datapoints requested by increasing Period, or "
             "decreasing the time range."
         )
-    metric = _metric(request)
+    metric = metric_of(request)
     datapoints = [
         {"Timestamp": _at(begin), "Unit": unit, **_measured(sample, simple, extended)}
         # API reference: without Unit, the data of every unit is returned, each with its unit.
@@ -137,6 +144,8 @@ def _check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
             raise ValidationError(f"{path} must have exactly one of MetricStat and Expression.")
         if "MetricStat" in query:
             _check_period(query["MetricStat"]["Period"], ValidationError)
+        elif query.get("Period"):
+            _check_period(query["Period"], ValidationError)
     _check_stats(queries)
 
 
@@ -179,44 +188,47 @@ def _rounded(start: int, period: int) -> int:
     return start - start % min(period, MINUTE)
 
 
-def _points_of(
-    store: MetricStore, query: Mapping[str, Any], series: Mapping[str, Points], start: int, end: int
-) -> Points:
-    if "Expression" in query:
-        return calculate(query["Id"], query["Expression"], series)
-    stat = query["MetricStat"]
-    period = stat["Period"]
+def stat_points(store: MetricStore, stat: Mapping[str, Any], grid: Grid) -> Points:
+    """Return second -> value of a MetricStat, for the periods that have a value."""
     samples = store.samples(
-        _metric(stat["Metric"]), start=_rounded(start, period), end=end, period=period, unit=stat.get("Unit")
+        metric_of(stat["Metric"]), start=grid.start, end=grid.end, period=grid.period, unit=stat.get("Unit")
     )
     values = ((begin, statistic(sample, stat["Stat"])) for begin, sample in samples.items())
     return {begin: value for begin, value in values if value is not None}
 
 
-def _data_page(
-    queries: Iterable[Mapping[str, Any]],
-    rows: Mapping[str, Sequence[tuple[int, float]]],
-    offset: int,
-    limit: int,
-) -> dict[str, Any]:
+class _Row(NamedTuple):
+    """One time series of the answer. The series of an array have the same id."""
+
+    id: str
+    label: str
+    points: Sequence[tuple[int, float]]
+
+
+def _label(query: Mapping[str, Any], series: Series, math: QuerySet) -> str:
+    if query["Id"] not in math.trees:
+        return series.label
+    own = str(query.get("Label", query["Id"]))
+    # User guide: the label of the expression, then that of the metric. An empty one is left out.
+    return f"{own} {series.label}".strip() if query["Id"] in math.arrays else own
+
+
+def _data_page(rows: Iterable[_Row], offset: int, limit: int) -> dict[str, Any]:
     results, before = [], 0
-    for query in queries:
-        row = rows[query["Id"]]
+    for row in rows:
         begin, end = max(offset - before, 0), max(offset + limit - before, 0)
-        results.append(_result(query, row[begin:end], complete=end >= len(row)))
-        before += len(row)
+        results.append(_result(row, row.points[begin:end], complete=end >= len(row.points)))
+        before += len(row.points)
     more = _token_at(offset + limit) if offset + limit < before else None
     return without_none({"MetricDataResults": results, "Messages": [], "NextToken": more})
 
 
-def _result(query: Mapping[str, Any], row: Sequence[tuple[int, float]], *, complete: bool) -> dict[str, Any]:
-    stat = query.get("MetricStat")
-    name = stat["Metric"]["MetricName"] if stat else query["Id"]
+def _result(row: _Row, shown: Sequence[tuple[int, float]], *, complete: bool) -> dict[str, Any]:
     return {
-        "Id": query["Id"],
-        "Label": query.get("Label") or name,
-        "Timestamps": [_at(begin) for begin, _ in row],
-        "Values": [value for _, value in row],
+        "Id": row.id,
+        "Label": row.label,
+        "Timestamps": [_at(begin) for begin, _ in shown],
+        "Values": [value for _, value in shown],
         "StatusCode": "Complete" if complete else "PartialData",
     }
 
@@ -240,7 +252,8 @@ def _matches(metric: Metric, request: Mapping[str, Any]) -> bool:
     )
 
 
-def _metric(given: Mapping[str, Any]) -> Metric:
+def metric_of(given: Mapping[str, Any]) -> Metric:
+    """Return the metric with this Namespace, MetricName and Dimensions."""
     dimensions = {each["Name"]: each["Value"] for each in given.get("Dimensions") or ()}
     return Metric.of(given["Namespace"], given["MetricName"], dimensions)
 

@@ -38,7 +38,7 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
         return EmptyResult()
 
     def get_metric_data(self) -> ActionResult:
-        return Answer(get_metric_data(self._world.metrics, self._request))
+        return Answer(get_metric_data(self._world.metrics, self._world.bands, self._request))
 
     def get_metric_statistics(self) -> ActionResult:
         return Answer(get_metric_statistics(self._world.metrics, self._request))
@@ -80,6 +80,16 @@ class CloudWatchWire(CloudWatchResponse):  # type: ignore[misc]
 
     def delete_alarms(self) -> ActionResult:
         self._alarms.delete(self._request["AlarmNames"])
+        return EmptyResult()
+
+    def put_anomaly_detector(self) -> ActionResult:
+        return ActionResult(self._world.anomaly_detectors.put(self._request))
+
+    def describe_anomaly_detectors(self) -> ActionResult:
+        return ActionResult(self._world.anomaly_detectors.describe(self._request))
+
+    def delete_anomaly_detector(self) -> ActionResult:
+        self._world.anomaly_detectors.delete(self._request)
         return EmptyResult()
 
     def enable_alarm_actions(self) -> ActionResult:

@@ -32,6 +32,7 @@ ALARM = {
 WHAT = {"Namespace": "Shop", "MetricName": "Errors", "Dimensions": ALARM["Dimensions"]}
 QUERY = {"Id": "e", "MetricStat": {"Metric": WHAT, "Period": 60, "Stat": "Sum"}}
 ARN = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:errors"
+DETECTED = {"Namespace": "Churn", "MetricName": "Latency", "Stat": "Average"}
 CALLS = {
     "PutMetricData": {
         "Namespace": "Shop",
@@ -66,6 +67,9 @@ CALLS = {
     "UntagResource": {"ResourceARN": ARN, "TagKeys": ["a"]},
     "PutCompositeAlarm": {"AlarmName": "both", "AlarmRule": 'ALARM("errors")'},
     "DeleteAlarms": {"AlarmNames": ["both"]},
+    "PutAnomalyDetector": {"SingleMetricAnomalyDetector": DETECTED},
+    "DescribeAnomalyDetectors": {},
+    "DeleteAnomalyDetector": {"SingleMetricAnomalyDetector": DETECTED},
 }
 
 
@@ -104,7 +108,7 @@ def test_each_operation_answers_in_cbor_as_in_json(aws, over_cbor, monkeypatch):
     for operation in CALLS:
         answer = called(over_cbor, operation)
 
-        if operation not in changes | {"PutCompositeAlarm", "DeleteAlarms"}:
+        if operation not in changes | {"PutCompositeAlarm", "DeleteAlarms", "DeleteAnomalyDetector"}:
             assert answer == called(over_json, operation), operation
     assert called(over_json, "DescribeAlarms")["MetricAlarms"][0]["StateValue"] == "ALARM"
     assert called(over_json, "GetMetricData")["MetricDataResults"][0]["Values"] == [4.5]
