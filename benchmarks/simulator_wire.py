@@ -1,9 +1,9 @@
 """
 CPU of a call to the simulator, compared with the same call to moto's own server.
 
-Run: ``python benchmarks/simulator_wire.py``, about a minute. Both servers run in processes of their own; only
-their CPU counts, not the client's. boto3 makes the calls, in rounds that alternate between the servers; each
-figure is the median of the rounds. Both hold the same ten endpoints and alarms. The simulator's figure
+Run: ``python benchmarks/simulator_wire.py``, about two minutes. Both servers run in processes of their own;
+only their CPU counts, not the client's. boto3 makes the calls, in rounds that alternate between the servers;
+each figure is the median of the rounds. Both hold the same ten endpoints and alarms. The simulator's figure
 includes what moto does not do: the check of requests against the service model, faults and the clock.
 """
 
@@ -57,7 +57,7 @@ def _calls(url: str) -> _Calls:
     aws = boto3.Session(aws_access_key_id="bench", aws_secret_access_key="bench", region_name="us-east-1")
     sagemaker, cloudwatch = (aws.client(each, endpoint_url=url) for each in ("sagemaker", "cloudwatch"))
     _fill(sagemaker, cloudwatch)
-    # Date of the server: the simulator's clock is not ours.
+    # The time of the server: the simulator's clock is not ours.
     headers = sagemaker.list_endpoints()["ResponseMetadata"]["HTTPHeaders"]
     now = datetime.strptime(headers["date"], "%a, %d %b %Y %H:%M:%S %Z").replace(tzinfo=timezone.utc)
     span = {"StartTime": now - timedelta(hours=1), "EndTime": now + timedelta(minutes=1)}
