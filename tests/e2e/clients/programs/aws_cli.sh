@@ -20,7 +20,7 @@ settled() {
 update() {
     "$aws" sagemaker update-endpoint --endpoint-name cli --endpoint-config-name "$1" --deployment-config '{
         "BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {
-            "Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50}, "WaitIntervalInSeconds": 600}},
+            "Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50}, "WaitIntervalInSeconds": '"$2"'}},
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "cli-errors"}]}}' > /dev/null
 }
 
@@ -32,11 +32,12 @@ settled > /dev/null
     --dimensions Name=EndpointName,Value=cli Name=VariantName,Value=main --statistic Average --period 60 \
     --evaluation-periods 1 --threshold 0.01 --comparison-operator GreaterThanThreshold --treat-missing-data ignore
 "$aws" cloudwatch set-alarm-state --alarm-name cli-errors --state-value OK --state-reason test
-update cli-v2
+update cli-v2 600
 status=$(settled)
 alarm=$("$aws" cloudwatch describe-alarms --alarm-names cli-errors --query 'MetricAlarms[0].StateValue' --output json)
 "$aws" sagemaker-runtime invoke-endpoint --endpoint-name cli --body 1 answer > /dev/null
-update cli-v3
+# A program of the CLI takes up to some seconds to start, and 600 simulated ones pass in each.
+update cli-v3 3600
 # Without data the alarm stays as it is set.
 "$aws" cloudwatch set-alarm-state --alarm-name cli-errors --state-value ALARM --state-reason test
 printf '{"status": %s, "alarm": %s, "answer": "%s", "rolled_back": %s}\n' "$status" "$alarm" "$(cat answer)" "$(settled)"
