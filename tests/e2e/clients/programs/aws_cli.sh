@@ -36,7 +36,7 @@ update cli-v2 600
 status=$(settled)
 alarm=$("$aws" cloudwatch describe-alarms --alarm-names cli-errors --query 'MetricAlarms[0].StateValue' --output json)
 "$aws" sagemaker-runtime invoke-endpoint --endpoint-name cli --body 1 answer > /dev/null
-# A program of the CLI takes up to some seconds to start, and 600 simulated ones pass in each.
+# The CLI takes up to some seconds to start, and 600 simulated seconds pass in each.
 update cli-v3 3600
 # Without data the alarm stays as it is set.
 "$aws" cloudwatch set-alarm-state --alarm-name cli-errors --state-value ALARM --state-reason test
